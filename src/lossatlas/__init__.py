@@ -1,0 +1,64 @@
+"""Lossatlas: neural-network loss landscapes, optimizer paths through them, and pictures that can be trusted.
+
+The public surface, grouped by noun. Names load on first use, so reading and drawing an archive never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    # Objective
+    "Objective": "lossatlas.compute.objective",
+    # Direction and Plane
+    "Direction": "lossatlas.compute.directions",
+    "Plane": "lossatlas.compute.plane",
+    "weight_plane": "lossatlas.compute.plane",
+    "random_plane": "lossatlas.compute.plane",
+    "between": "lossatlas.compute.plane",
+    "plane": "lossatlas.compute.plane",
+    # Grid and evaluation
+    "Grid": "lossatlas.compute.grid",
+    "evaluate": "lossatlas.compute.evaluate",
+    # Trajectory
+    "descend": "lossatlas.compute.descend",
+    # Archive
+    "Archive": "lossatlas.archive",
+    "open_archive": "lossatlas.archive",
+    "create_archive": "lossatlas.archive",
+    # Scene and drawing
+    "Scene": "lossatlas.view.scene",
+    "plot": "lossatlas.view.plot",
+    "animate": "lossatlas.view.plot",
+    # Errors
+    "LossatlasError": "lossatlas.errors",
+    "InputError": "lossatlas.errors",
+    "ArchiveError": "lossatlas.errors",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+if TYPE_CHECKING:
+    from lossatlas.archive import Archive, create_archive, open_archive
+    from lossatlas.compute.descend import descend
+    from lossatlas.compute.directions import Direction
+    from lossatlas.compute.evaluate import evaluate
+    from lossatlas.compute.grid import Grid
+    from lossatlas.compute.objective import Objective
+    from lossatlas.compute.plane import Plane, between, plane, random_plane, weight_plane
+    from lossatlas.errors import ArchiveError, InputError, LossatlasError
+    from lossatlas.view.plot import animate, plot
+    from lossatlas.view.scene import Scene
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'lossatlas' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,222 @@
+"""One Zarr v3 group: surfaces, trajectories and how each was made. `docs/format.md` specifies it.
+
+Reading needs no torch. Only one process writes; within a tile the values are stored first and `done` last, each
+as an atomically replaced chunk, so a killed run leaves an archive that opens and continues.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.store import Store
+
+from lossatlas import schema
+from lossatlas.errors import ArchiveError, InputError
+
+CHUNK = 64
+"""Cells along each side of a chunk: one small file for usual grids, a bounded write for very large ones."""
+
+Location = str | os.PathLike[str] | Store
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An open archive; `open_archive` and `create_archive` make one.
+
+    >>> archive = create_archive(None)
+    >>> archive.surfaces, archive.trajectories
+    ((), ())
+    """
+
+    root: zarr.Group
+    location: str
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    @property
+    def surfaces(self) -> tuple[str, ...]:
+        """Names of the stored surfaces, in alphabetical order."""
+        return self._names("surfaces")
+
+    @property
+    def trajectories(self) -> tuple[str, ...]:
+        """Names of the stored trajectories, in alphabetical order."""
+        return self._names("trajectories")
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        return dict(self.root.attrs)
+
+    def surface(self, name: str | None = None) -> xr.Dataset:
+        """The surface `name` as a Dataset over ``(alpha, beta)``, in memory; the only one may go unnamed.
+
+        Raises:
+            InputError: no such surface, or several and no name.
+        """
+        return self._dataset("surfaces", self._one("surface", name, self.surfaces))
+
+    def trajectory(self, name: str | None = None) -> xr.Dataset:
+        """The trajectory `name` as a Dataset over ``(step,)``, in memory."""
+        return self._dataset("trajectories", self._one("trajectory", name, self.trajectories))
+
+    def has_surface(self, name: str) -> bool:
+        return f"surfaces/{name}" in self.root
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def create_surface(
+        self, name: str, coordinates: Mapping[str, NDArray[np.float64]], variables: Iterable[schema.Variable], attrs: Mapping[str, Any]
+    ) -> None:
+        """Lay out an empty surface: coordinates, one array a variable, and a `done` mask that is all False."""
+        group = self._replace_group("surfaces", name, attrs)
+        lengths = {axis: len(values) for axis, values in coordinates.items()}
+        for axis, values in coordinates.items():
+            _create(group, schema.variable(axis), lengths)[:] = values
+        for declared in (*variables, schema.variable("done")):
+            _create(group, declared, lengths)
+
+    def write_cells(self, name: str, cells: NDArray[np.int64], values: Mapping[str, NDArray[Any]]) -> None:
+        """Store finished cells, given by flat C-order index into the surface; `done` is set after every value.
+
+        Args:
+            cells: flat indices, ``(n,)``.
+            values: by variable, each ``(n,)`` or ``(n, …)`` where the variable has further dims.
+        """
+        group = self._group(f"surfaces/{name}")
+        shape = _array(group, "done").shape
+        where = np.unravel_index(cells, shape)
+        for variable_name, value in values.items():
+            _array(group, variable_name).vindex[where] = value
+        _array(group, "done").vindex[where] = np.ones(len(cells), bool)
+
+    def update_attrs(self, kind: str, name: str, attrs: Mapping[str, Any]) -> None:
+        """Add provenance to an existing surface (``kind="surfaces"``) or trajectory."""
+        self._group(f"{kind}/{name}").attrs.update(dict(attrs))
+
+    def write_trajectory(self, name: str, dataset: xr.Dataset) -> None:
+        """Store a whole trajectory, replacing an earlier one of that name. Every variable is declared in `schema`."""
+        group = self._replace_group("trajectories", name, dataset.attrs)
+        lengths = {str(dim): size for dim, size in dataset.sizes.items()}
+        for variable_name in dataset.variables:
+            _create(group, schema.variable(str(variable_name)), lengths)[...] = dataset[variable_name].values
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _names(self, kind: str) -> tuple[str, ...]:
+        return tuple(sorted(self._group(kind).group_keys())) if kind in self.root else ()
+
+    def _one(self, noun: str, name: str | None, names: tuple[str, ...]) -> str:
+        if name is None and len(names) == 1:
+            return names[0]
+        if name in names:
+            return str(name)
+        allowed = "one of " + ", ".join(names) if names else f"an archive that holds a {noun}"
+        raise InputError(noun, name, allowed, f"List what {self.location} holds with: lossatlas info {self.location}")
+
+    def _dataset(self, kind: str, name: str) -> xr.Dataset:
+        dataset = xr.open_zarr(self.root.store, group=f"{kind}/{name}", consolidated=False, zarr_format=3, chunks=None)
+        return dataset.load()
+
+    def _group(self, path: str) -> zarr.Group:
+        group = self.root[path]
+        assert isinstance(group, zarr.Group)
+        return group
+
+    def _replace_group(self, kind: str, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
+        if not name or set(name) & set("/\\\0") or name.startswith((".", "__")):
+            raise InputError(f"{kind} name", name, "a name without slashes that does not begin with a dot")
+        return self.root.create_group(f"{kind}/{name}", overwrite=True, attributes=dict(attrs))
+
+
+def create_archive(location: Location | None) -> Archive:
+    """Open `location` for writing, making it where it does not exist; None keeps the archive in memory.
+
+    Raises:
+        ArchiveError: the path cannot be written, holds something else, or was written by a newer format.
+    """
+    store: Any = zarr.storage.MemoryStore() if location is None else location
+    name = _name_of(location)
+    try:
+        _refuse_foreign_folder(location)
+        root = zarr.open_group(store, mode="a", zarr_format=3)
+        if "format" not in root.attrs:
+            root.attrs.update(_new_attrs())
+    except (OSError, PermissionError) as error:
+        raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another place with --out or archive=.") from error
+    _check_format(root, name)
+    return Archive(root, name)
+
+
+def open_archive(location: Location) -> Archive:
+    """Open an archive for reading; torch is not imported.
+
+    Raises:
+        ArchiveError: nothing there, not a Lossatlas archive, or a newer format.
+    """
+    name = _name_of(location)
+    try:
+        root = zarr.open_group(location, mode="r", zarr_format=3)
+    except (FileNotFoundError, KeyError, ValueError, OSError) as error:
+        raise ArchiveError(f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`.") from error
+    _check_format(root, name)
+    return Archive(root, name)
+
+
+def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, int]) -> zarr.Array[Any]:
+    dims = tuple(dim for dim in declared.dims if dim in lengths)
+    shape = tuple(lengths[dim] for dim in dims)
+    # A coordinate or a trajectory is read whole; only plane variables are cut into chunks.
+    chunks = tuple(min(n, CHUNK) for n in shape) if dims and dims[0] == "alpha" and len(dims) > 1 else tuple(max(n, 1) for n in shape)
+    return group.create_array(
+        declared.name,
+        shape=shape,
+        chunks=chunks,
+        dtype=declared.dtype,
+        fill_value=declared.fill_value,
+        dimension_names=dims,
+        attributes=declared.attrs,
+        overwrite=True,
+    )
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    array = group[name]
+    assert isinstance(array, zarr.Array)
+    return array
+
+
+def _new_attrs() -> dict[str, Any]:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"format": schema.FORMAT, "format_version": schema.FORMAT_VERSION, "created": now}
+
+
+def _check_format(root: zarr.Group, name: str) -> None:
+    if root.attrs.get("format") != schema.FORMAT:
+        raise ArchiveError(f"{name} is a Zarr group but not a Lossatlas archive (its attribute 'format' is missing). Choose another path.")
+    version = root.attrs.get("format_version")
+    if not isinstance(version, int) or version > schema.FORMAT_VERSION:
+        raise ArchiveError(
+            f"{name} has format version {version}; this Lossatlas reads up to {schema.FORMAT_VERSION}. Update with: pip install --upgrade lossatlas"
+        )
+
+
+def _refuse_foreign_folder(location: Location | None) -> None:
+    """A folder with other files in it is never taken over."""
+    if not isinstance(location, str | os.PathLike) or "://" in str(location):
+        return
+    path = Path(location)
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists()):
+        raise ArchiveError(f"{path} exists and is not an archive. Choose a new path for the archive, such as {path}.zarr.")
+
+
+def _name_of(location: Location | None) -> str:
+    return "the in-memory archive" if location is None else str(location)

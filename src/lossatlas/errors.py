@@ -1,0 +1,34 @@
+"""Errors a user can act on: each names the argument, the value it got, what is allowed and the next step."""
+
+from __future__ import annotations
+
+
+class LossatlasError(Exception):
+    """Base of every error that Lossatlas raises on purpose; the command line prints it without a traceback."""
+
+
+class InputError(LossatlasError, ValueError):
+    """An argument, a model, data or a file is not what the call needs."""
+
+    def __init__(self, argument: str, value: object, allowed: str, next_step: str = "") -> None:
+        shown = value if isinstance(value, str) else repr(value)
+        parts = [f"{argument}: got {_shorten(shown)}; expected {allowed}."]
+        if next_step:
+            parts.append(f"{next_step.rstrip('.')}.")
+        super().__init__(" ".join(parts))
+        self.argument = argument
+
+
+class ArchiveError(LossatlasError):
+    """An archive cannot be read, written or continued."""
+
+
+class MissingDependencyError(LossatlasError, ImportError):
+    """An optional extra is needed and is not installed."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs an optional dependency: pip install 'lossatlas[{extra}]'.")
+
+
+def _shorten(text: str, width: int = 160) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

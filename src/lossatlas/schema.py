@@ -1,0 +1,78 @@
+"""Every array that an archive stores, declared once: dims, dtype, units and the words for its axis label.
+
+Figures take their labels from here and `docs/format.md` is checked against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+FORMAT = "lossatlas"
+FORMAT_VERSION = 1
+
+PLANE = ("alpha", "beta")
+LINE = ("alpha",)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A named array. `dims` of plane variables lose "beta" on a line."""
+
+    name: str
+    dims: tuple[str, ...]
+    dtype: str
+    units: str
+    long_name: str
+
+    @property
+    def fill_value(self) -> Any:
+        """What an unwritten cell holds; "computed" is always told by `done`, never by this value."""
+        return {"f": float("nan"), "b": False}.get(self.dtype[0], 0)
+
+    @property
+    def attrs(self) -> dict[str, str]:
+        return {"units": self.units, "long_name": self.long_name}
+
+    def with_error(self) -> Variable:
+        """The standard error of the mean that belongs to this variable."""
+        return Variable(f"{self.name}_standard_error", self.dims, self.dtype, self.units, f"standard error of {self.long_name}")
+
+
+_DECLARED = (
+    # coordinates of a surface
+    Variable("alpha", ("alpha",), "float64", "1", "alpha"),
+    Variable("beta", ("beta",), "float64", "1", "beta"),
+    Variable("done", PLANE, "bool", "1", "computed"),
+    # metrics over a plane or a line
+    Variable("loss", PLANE, "float64", "nats", "loss"),
+    Variable("accuracy", PLANE, "float64", "fraction", "accuracy"),
+    # a recorded path
+    Variable("step", ("step",), "int64", "steps", "step"),
+    Variable("epoch", ("step",), "float64", "epochs", "epoch"),
+    Variable("path_alpha", ("step",), "float64", "1", "alpha of the iterate"),
+    Variable("path_beta", ("step",), "float64", "1", "beta of the iterate"),
+    Variable("path_loss", ("step",), "float64", "nats", "loss of the iterate itself"),
+    Variable("path_accuracy", ("step",), "float64", "fraction", "accuracy of the iterate itself"),
+    Variable("path_residual", ("step",), "float64", "1", "distance of the iterate from the plane"),
+)
+VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _DECLARED}
+
+
+def variable(name: str) -> Variable:
+    """The declaration of `name`; a metric's `<name>_standard_error` is declared with the metric itself."""
+    suffix = "_standard_error"
+    if name.endswith(suffix):
+        return VARIABLES[name.removesuffix(suffix)].with_error()
+    return VARIABLES[name]
+
+
+def label(name: str, units: str | None = None) -> str:
+    """An axis label such as ``"loss [nats]"``; dimensionless quantities show no unit.
+
+    >>> label("loss"), label("alpha")
+    ('loss [nats]', 'alpha')
+    """
+    declared = variable(name)
+    shown = declared.units if units is None else units
+    return declared.long_name if shown in ("1", "") else f"{declared.long_name} [{shown}]"

@@ -1,0 +1,1 @@
+"""Drawing: everything here reads scenes and archives, and none of it imports torch."""
