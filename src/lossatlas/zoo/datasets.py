@@ -7,19 +7,30 @@ network; a file that is there but damaged is an error, never silently replaced.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lossatlas.errors import InputError
 from lossatlas.zoo import fetch
+from lossatlas.zoo.checks import check_choice, check_labels
+from lossatlas.zoo.cifar import IMAGENET_MEAN, IMAGENET_STD, LI_MEAN, LI_STD, load_cifar10
 from lossatlas.zoo.fetch import data_root
 from lossatlas.zoo.idx import read_idx
 from lossatlas.zoo.images import Images, normalize
 
-__all__ = ["Images", "data_root", "load_digits", "load_mnist", "normalize"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "LI_MEAN",
+    "LI_STD",
+    "Images",
+    "data_root",
+    "load_cifar10",
+    "load_digits",
+    "load_mnist",
+    "normalize",
+]
 
 Root = str | os.PathLike[str] | None
 
@@ -56,7 +67,7 @@ def load_mnist(root: Root = None, split: str = "train", count: int | None = None
     Raises:
         InputError: files missing and not to be fetched, damaged, or not fitting each other.
     """
-    image_name, label_name = MNIST_FILES[_split(split, MNIST_FILES)]
+    image_name, label_name = MNIST_FILES[check_choice("split", split, MNIST_FILES)]
     folders = _folders(root, MNIST_FOLDERS, "mnist")
     image_path, label_path = (_mnist_file(name, folders, download) for name in (image_name, label_name))
     images, labels = read_idx(image_path, ndim=3), read_idx(label_path, ndim=1)
@@ -81,26 +92,10 @@ def load_digits(split: str = "all", count: int | None = None) -> Images:
     """
     from sklearn.datasets import load_digits as bundled
 
-    where = {"all": slice(None), "train": slice(1500), "test": slice(1500, None)}[_split(split, ("all", "train", "test"))]
+    where = {"all": slice(None), "train": slice(1500), "test": slice(1500, None)}[check_choice("split", split, ("all", "train", "test"))]
     pixels, labels = bundled(return_X_y=True)
     images = np.asarray(pixels, np.uint8).reshape(-1, 8, 8)
     return Images(images[where], np.asarray(labels, np.int64)[where], "digits", split, tuple("0123456789")).first(count)
-
-
-def check_labels(labels: NDArray[np.uint8], pictures: int, classes: int, path: Path) -> NDArray[np.int64]:
-    """Labels as int64, one a picture and each below `classes`."""
-    if len(labels) != pictures:
-        raise InputError(str(path), f"{len(labels)} labels", f"{pictures}, one a picture", "Take both files from the same set")
-    if len(labels) and labels.max() >= classes:
-        raise InputError(str(path), f"label {labels.max()}", f"labels from 0 to {classes - 1}", "Replace the file with an intact copy")
-    return labels.astype(np.int64)
-
-
-def _split(split: str, allowed: Iterable[str]) -> str:
-    known = tuple(allowed)
-    if split not in known:
-        raise InputError("split", split, " or ".join(repr(name) for name in known))
-    return split
 
 
 def _folders(root: Root, below: tuple[str, ...], cache: str) -> list[Path]:

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from lossatlas.errors import InputError
 
@@ -54,7 +55,7 @@ def fetch(name: str, checksum: str, mirrors: Iterable[str], folder: str) -> Path
     pooch.get_logger().setLevel(logging.WARNING)
     for mirror in mirrors:
         try:
-            downloader = pooch.HTTPDownloader(timeout=TIMEOUT)
+            downloader: Any = pooch.HTTPDownloader(timeout=TIMEOUT)
             return Path(pooch.retrieve(mirror + name, f"sha256:{checksum}", name, cache_root() / folder, downloader=downloader))
         except (RequestException, OSError, ValueError):  # no network, a refusal, a full disk, a wrong checksum
             continue
