@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from lossatlas.errors import InputError, MissingDependencyError
-from lossatlas.view.draw.style import styled
+from lossatlas.view.colors import STAR
+from lossatlas.view.draw.style import INK, styled
+from lossatlas.view.draw.track import color_of_path
 from lossatlas.view.gif import encode_gif
 from lossatlas.view.matplotlib import Drawing, draw, write_atomically
 from lossatlas.view.scene import Scene
@@ -41,7 +44,7 @@ def save(scene: Scene, path: str | os.PathLike[str], *, width: int = 900, on_fra
     count = _checked_count(scene)
     milliseconds = scene.timeline.milliseconds if scene.timeline is not None else 80
     images = _counted(frames(scene, width=width), count, on_frame)
-    data = encode_gif(images, milliseconds) if target.suffix.lower() == ".gif" else _encode_mp4(images, milliseconds)
+    data = encode_gif(images, milliseconds, _mark_colors(scene)) if target.suffix.lower() == ".gif" else _encode_mp4(images, milliseconds)
     write_atomically(target, data)
     return target
 
@@ -51,8 +54,7 @@ def frames(scene: Scene, *, width: int = 900) -> Iterator[Image]:
     count = _checked_count(scene)
     # Frames are drawn one by one inside the style, so that a slow reader never holds it.
     with styled():
-        drawing = draw(scene)
-        _fit_pixels(drawing, width)
+        drawing = draw(scene, pixels=width)
         background = _Background(drawing)
     for frame in range(count):
         with styled():
@@ -102,13 +104,11 @@ class _Background:
         return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
 
 
-def _fit_pixels(drawing: Drawing, width: int) -> None:
-    """Choose the resolution that gives the width, and trim to even sides, which video wants."""
-    wide, tall = drawing.figure.get_size_inches()
-    dpi = width / wide
-    even = 2 * np.round(np.array([wide, tall]) * dpi / 2) / dpi
-    drawing.figure.set_dpi(dpi)
-    drawing.figure.set_size_inches(*even)
+def _mark_colors(scene: Scene) -> list[tuple[int, int, int]]:
+    """Colors of paths, curves and marks, which cover too few pixels to be chosen by area."""
+    paths = [color_of_path(scene, path) for path in scene.paths]
+    names = [*paths, *(curve.color for curve in scene.curves if curve.color), STAR, "white", INK]
+    return [tuple(round(255 * part) for part in to_rgb(name)) for name in dict.fromkeys(names)]  # pyright: ignore[reportReturnType]
 
 
 def _checked_count(scene: Scene) -> int:
