@@ -85,7 +85,7 @@ def text(file: File, name: str) -> str | None:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def write(path: Location, contents: Mapping[str, Any]) -> Path:
+def write(contents: Mapping[str, Any], path: Location) -> Path:
     """Write arrays, strings, and lists of arrays (as groups with members "0", "1", …), in the order given."""
     h5py = _h5py("Writing .h5 files")
     with replacing(path) as partial, h5py.File(partial, "w") as file:
