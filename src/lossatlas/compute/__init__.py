@@ -1,0 +1,1 @@
+"""Everything that knows torch: objectives, planes, evaluation and descent."""

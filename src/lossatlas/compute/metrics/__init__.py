@@ -1,0 +1,27 @@
+"""What is measured at every point. A metric is one file that declares a `Metric`, one line here, one test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lossatlas.compute.metrics.accuracy import ACCURACY
+from lossatlas.compute.metrics.base import Metric
+from lossatlas.compute.metrics.loss import LOSS
+from lossatlas.errors import InputError
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (LOSS, ACCURACY)}
+
+__all__ = ["METRICS", "Metric", "metrics_named"]
+
+
+def metrics_named(names: str | Iterable[str | Metric]) -> tuple[Metric, ...]:
+    """Metrics by name; a `Metric` of your own passes through.
+
+    Raises:
+        InputError: an unknown name, a name twice, or none.
+    """
+    wanted = [names] if isinstance(names, str) else list(names)
+    unknown = [n for n in wanted if isinstance(n, str) and n not in METRICS]
+    if unknown or not wanted or len(set(wanted)) != len(wanted):
+        raise InputError("metrics", wanted, "different names out of " + ", ".join(METRICS))
+    return tuple(METRICS[n] if isinstance(n, str) else n for n in wanted)

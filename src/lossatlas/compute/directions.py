@@ -1,0 +1,107 @@
+"""Directions in weight space: a step shaped like the parameters, and how it was made.
+
+Normalization follows Li et al. 2018 (arXiv 1712.09913), section 4: every filter of a random direction is scaled to
+the norm of the same filter of the weights. Biases and other one-dimensional parameters (BatchNorm scale and shift)
+stay fixed unless asked for, as in all of the paper's planes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from lossatlas.compute.params import Params, norm
+from lossatlas.errors import InputError
+
+Normalize = Literal["filter", "layer", "weight", "none"]
+EPSILON = 1e-10
+"""Added to the norm of a random filter before dividing, as in Li et al.'s code."""
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A step in weight space; names missing from `params` do not move.
+
+    Attributes:
+        params: `dict[str, Tensor]`.
+        recipe: how to make it again: kind, seed, index, normalization.
+    """
+
+    params: Params
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def norm(self) -> float:
+        return norm(self.params)
+
+
+def random_directions(center: Params, seed: int, count: int, names: tuple[str, ...] | None = None) -> list[Params]:
+    """Gaussian directions, drawn as `torch.manual_seed(seed)` followed by `torch.randn` of every tensor in order would.
+
+    Every tensor of `center` is drawn, in float32 on the CPU, also those that are then left out, so that a direction
+    depends on the seed and the model alone. That is the order of Li et al.'s code.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    drawn = []
+    for _ in range(count):
+        raw = {n: torch.randn(p.shape, generator=generator) for n, p in center.items()}
+        drawn.append({n: raw[n].to(device=center[n].device, dtype=_real(center[n])) for n in (names or center)})
+    return drawn
+
+
+def normalize_direction(
+    direction: Params, center: Params, how: Normalize, axes: Mapping[str, int] | None = None, biases: bool = False
+) -> Params:
+    """Scale a direction to the weights it will be added to.
+
+    Args:
+        direction: what to scale.
+        center: the weights.
+        how: "filter": every filter gets the norm of its weights (Li et al. 2018, section 4); "layer": every tensor
+            does; "weight": every entry is multiplied by its weight, sign included, as in their code; "none".
+        axes: the output axis of tensors whose filters do not lie along axis 0 (`filter_axes`).
+        biases: False leaves one-dimensional tensors out; True scales each of them as one tensor.
+
+    Raises:
+        InputError: an unknown way.
+    """
+    if how not in get_args(Normalize):
+        raise InputError("normalize", how, "one of " + ", ".join(map(repr, get_args(Normalize))))
+    kept = {n: d for n, d in direction.items() if biases or d.dim() > 1}
+    if not kept:
+        raise InputError(
+            "params", ", ".join(direction), "at least one tensor of two or more dimensions", "Pass biases=True to move biases too"
+        )
+    return {n: _scaled(d, center[n], how, (axes or {}).get(n, 0)) for n, d in kept.items()}
+
+
+def filter_axes(module: torch.nn.Module | None) -> dict[str, int]:
+    """The axis that counts filters: 1 for transposed convolutions, whose axis 0 is the *input* channel; 0 elsewhere (left out)."""
+    if module is None:
+        return {}
+    transposed = (torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d)
+    found = {
+        f"{prefix}.weight" if prefix else "weight": 1 for prefix, m in module.named_modules() if isinstance(m, transposed) and m.groups == 1
+    }
+    return {name: axis for name, axis in found.items() if name in dict(module.named_parameters())}
+
+
+def _scaled(d: Tensor, w: Tensor, how: Normalize, axis: int) -> Tensor:
+    if how == "none":
+        return d
+    if how == "weight":
+        return d * w
+    if how == "layer" or d.dim() <= 1:
+        return d * (w.double().norm() / (d.double().norm() + EPSILON)).to(d.dtype)
+    other = [i for i in range(d.dim()) if i != axis]
+    length = functools.partial(torch.linalg.vector_norm, dim=other, keepdim=True, dtype=torch.float64)
+    return (d * (length(w) / (length(d) + EPSILON))).to(d.dtype)
+
+
+def _real(tensor: Tensor) -> torch.dtype:
+    return tensor.dtype if tensor.is_floating_point() else torch.float32

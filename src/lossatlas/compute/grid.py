@@ -1,0 +1,119 @@
+"""The coordinates to visit and their order, coarse first. A grid knows cells and tiles, not tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossatlas.errors import InputError
+
+Bounds = tuple[float, float] | Sequence[Sequence[float]]
+MAX_CELLS = 2**26
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Axes of a surface, endpoints included.
+
+    Attributes:
+        axes: ``(alpha,)`` and ``(beta,)`` coordinates; one axis for a line.
+
+    Example:
+        >>> grid = Grid.make((-1, 1), (5, 3), ndim=2)
+        >>> grid.shape, grid.points([7]).tolist()
+        ((5, 3), [[0.0, 0.0]])
+    """
+
+    axes: tuple[NDArray[np.float64], ...]
+
+    @classmethod
+    def make(cls, bounds: Bounds, resolution: int | Sequence[int], ndim: int) -> Grid:
+        """Equally spaced axes from ``(-1, 1)`` or ``((a0, a1), (b0, b1))`` and ``51`` or ``(na, nb)``.
+
+        Raises:
+            InputError: bounds reversed, equal or not finite; fewer than two points an axis; too many cells.
+        """
+        intervals = _bounds(bounds, ndim)
+        counts = _resolution(resolution, ndim)
+        return cls(tuple(_axis(low, high, count) for (low, high), count in zip(intervals, counts, strict=True)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(axis) for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
+    def bounds(self) -> list[list[float]]:
+        return [[float(axis[0]), float(axis[-1])] for axis in self.axes]
+
+    def points(self, cells: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
+        """Coordinates of cells given by flat C-order index, shape ``(n, ndim)``."""
+        where = np.unravel_index(np.asarray(cells, dtype=np.int64), self.shape)
+        return np.stack([axis[i] for axis, i in zip(self.axes, where, strict=True)], axis=-1)
+
+    def levels(self, coarsest: int = 8) -> list[NDArray[np.int64]]:
+        """Nested levels of cells, strides `coarsest`, …, 4, 2, 1: each holds what its stride adds, and together all cells.
+
+        The last row and column belong to the coarsest level, so every level spans the whole grid.
+        """
+        seen, levels, stride = np.zeros(self.shape, bool), [], coarsest
+        while stride >= 1:
+            kept = np.zeros(self.shape, bool)
+            kept[np.ix_(*(np.unique([*range(0, n, stride), n - 1]) for n in self.shape))] = True
+            levels.append(np.flatnonzero(kept & ~seen))
+            seen |= kept
+            stride //= 2
+        return levels
+
+    def order(self) -> NDArray[np.int64]:
+        """All cells, coarse level first: a picture of the whole stands early."""
+        return np.concatenate(self.levels())
+
+
+def tiles(cells: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """Cut cells into tiles of at most `size`, in order.
+
+    >>> [t.tolist() for t in tiles(np.arange(5), 2)]
+    [[0, 1], [2, 3], [4]]
+    """
+    for start in range(0, len(cells), size):
+        yield cells[start : start + size]
+
+
+def _axis(low: float, high: float, count: int) -> NDArray[np.float64]:
+    axis = np.linspace(low, high, count)
+    # Rounding must not move the middle of a symmetric range off zero: the center cell is the model itself.
+    return (axis - axis[::-1]) / 2 if low == -high else axis
+
+
+def _bounds(bounds: Any, ndim: int) -> list[tuple[float, float]]:
+    example = "(-1, 1) for every axis" + (" or ((a0, a1), (b0, b1))" if ndim == 2 else "")
+    try:
+        array = np.asarray(bounds, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError("bounds", bounds, example) from error
+    if array.shape == (2,):
+        array = np.tile(array, (ndim, 1))
+    if array.shape != (ndim, 2) or not np.isfinite(array).all():
+        raise InputError("bounds", bounds, f"{example}, finite numbers")
+    if (array[:, 0] >= array[:, 1]).any():
+        raise InputError("bounds", bounds, "the lower bound before the upper one", "Swap them, or widen an empty range")
+    return [(float(low), float(high)) for low, high in array]
+
+
+def _resolution(resolution: Any, ndim: int) -> tuple[int, ...]:
+    counts = tuple(resolution) if isinstance(resolution, Sequence | np.ndarray) else (resolution,) * ndim
+    whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in counts)
+    if len(counts) != ndim or not whole or min(counts) < 2:
+        raise InputError("resolution", resolution, f"an integer of at least 2{' or a pair of them' if ndim == 2 else ''}", "51 is usual")
+    if math.prod(int(n) for n in counts) > MAX_CELLS:
+        raise InputError("resolution", resolution, f"at most {MAX_CELLS:,} cells")
+    return tuple(int(n) for n in counts)

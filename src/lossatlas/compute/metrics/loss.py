@@ -1,0 +1,7 @@
+"""The loss itself."""
+
+from __future__ import annotations
+
+from lossatlas.compute.metrics.base import Metric
+
+LOSS = Metric("loss", lambda scores: scores.losses)

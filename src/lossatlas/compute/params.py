@@ -1,0 +1,108 @@
+"""Weights as `dict[str, Tensor]`, the form `torch.func.functional_call` takes, and the little algebra they need."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossatlas.errors import InputError
+
+Params = dict[str, Tensor]
+
+
+def params_of(source: torch.nn.Module | Mapping[str, Tensor] | Any) -> Params:
+    """The parameters of a module, an `Objective` or a mapping, detached; tied weights appear once, under their first name.
+
+    Raises:
+        InputError: none of these, or no parameters in it.
+    """
+    if isinstance(source, torch.nn.Module):
+        found: Params = {name: p.detach() for name, p in source.named_parameters()}
+    elif isinstance(source, Mapping):
+        found = {str(name): _tensor(str(name), value) for name, value in source.items()}
+    elif isinstance(getattr(source, "params", None), Mapping):
+        return dict(source.params)
+    else:
+        raise InputError("model", type(source).__name__, "an nn.Module, an Objective or a dict of tensors")
+    if not found:
+        raise InputError("model", type(source).__name__, "a model with at least one parameter")
+    return found
+
+
+def select(params: Params, patterns: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Names that match any glob or module prefix, in the order of `params`; None selects all.
+
+    >>> select({"layer1.weight": torch.ones(1), "layer2.weight": torch.ones(1)}, "layer2")
+    ('layer2.weight',)
+    """
+    if patterns is None:
+        return tuple(params)
+    wanted = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    chosen = tuple(name for name in params if any(fnmatchcase(name, p) or name.startswith(f"{p}.") for p in wanted))
+    if not chosen:
+        raise InputError(
+            "params", wanted, f"a name, a module or a glob such as {next(iter(params))!r}", f"The model has: {_listing(params)}"
+        )
+    return chosen
+
+
+def dot(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
+    """Inner product in float64; a missing name means zero."""
+    total = sum(((a[n].double() * b[n].double()).sum() for n in a if n in b), start=torch.zeros((), dtype=torch.float64))
+    return float(total)
+
+
+def norm(a: Mapping[str, Tensor]) -> float:
+    """Euclidean norm in float64."""
+    return dot(a, a) ** 0.5
+
+
+def difference(a: Params, b: Params) -> Params:
+    """``a - b``, name by name.
+
+    Raises:
+        InputError: names or shapes differ.
+    """
+    check_alike(a, b)
+    return {name: a[name] - b[name].to(a[name]) for name in a}
+
+
+def check_alike(a: Mapping[str, Tensor], b: Mapping[str, Tensor], what: str = "models") -> None:
+    """Both hold the same names with the same shapes, or an error says which do not."""
+    if missing := sorted(set(a) ^ set(b)):
+        raise InputError(what, f"names in one of them only: {', '.join(missing[:6])}", "the same parameter names in both")
+    if wrong := [n for n in a if a[n].shape != b[n].shape]:
+        shapes = f"{wrong[0]} is {tuple(a[wrong[0]].shape)} in one and {tuple(b[wrong[0]].shape)} in the other"
+        raise InputError(what, shapes, "the same shapes in both")
+
+
+def fingerprint(params: Mapping[str, Tensor]) -> str:
+    """A hash of names, dtypes, shapes and bytes, the same on every machine of the same byte order."""
+    digest = hashlib.sha256()
+    for name in sorted(params):
+        update_hash(digest, name, params[name])
+    return digest.hexdigest()[:32]
+
+
+def update_hash(digest: Any, name: str, value: Tensor) -> None:
+    """Feed one tensor to a running hash."""
+    tensor = value.detach().cpu().contiguous()
+    digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+    if tensor.numel():
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise InputError(f"params[{name!r}]", type(value).__name__, "a torch.Tensor")
+    return value.detach()
+
+
+def _listing(params: Params) -> str:
+    names = list(params)
+    return ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")

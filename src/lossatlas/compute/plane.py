@@ -1,0 +1,266 @@
+"""A plane through weight space: theta(alpha, beta) = center + alpha d + beta e. One direction makes a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
+from lossatlas.compute.objective import Objective
+from lossatlas.compute.params import Params, check_alike, difference, dot, fingerprint, norm, params_of, select
+from lossatlas.errors import InputError
+
+WeightIndex = tuple[str, int | Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Where a point lies on a plane.
+
+    Attributes:
+        coordinates: ``(alpha, beta)``, or ``(alpha,)`` on a line, by least squares.
+        residual: distance from the plane, in the norm of the weights.
+        relative_residual: that distance over the distance from the center; 0 at the center.
+    """
+
+    coordinates: tuple[float, ...]
+    residual: float
+    relative_residual: float
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """A center and one or two directions.
+
+    Attributes:
+        center: every parameter, `dict[str, Tensor]`.
+        directions: one or two `Direction`; names missing from a direction do not move.
+        kind: how it was made ("random", "weights", "between", "explicit", …).
+        labels: axis labels, one a direction.
+        recipe: seed, normalization and what else is needed to make it again.
+        origin: coordinates of the model itself, or None where it is not on the plane.
+    """
+
+    center: Params
+    directions: tuple[Direction, ...]
+    kind: str = "explicit"
+    labels: tuple[str, ...] = ("α", "β")
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    origin: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.directions) not in (1, 2):
+            raise InputError("directions", len(self.directions), "one direction for a line or two for a plane")
+        for index, direction in enumerate(self.directions):
+            _check_direction(direction, self.center, f"directions[{index}]")
+
+    @property
+    def ndim(self) -> int:
+        return len(self.directions)
+
+    @property
+    def cosine(self) -> float | None:
+        """Cosine between the two directions; None on a line."""
+        if self.ndim == 1:
+            return None
+        d, e = (direction.params for direction in self.directions)
+        return dot(d, e) / (norm(d) * norm(e))
+
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """Names of the parameters that change over the plane."""
+        return tuple(n for n in self.center if any(n in d.params for d in self.directions))
+
+    def moved(self, *coordinates: float) -> Params:
+        """Only the parameters that move, at ``(alpha, beta)``; what an `Objective` needs."""
+        moved: Params = {}
+        for name in self.moving:
+            value = self.center[name]
+            for coordinate, direction in zip(coordinates, self.directions, strict=True):
+                if name in direction.params:
+                    value = torch.add(value, direction.params[name], alpha=coordinate)
+            moved[name] = value
+        return moved
+
+    def point(self, *coordinates: float) -> Params:
+        """All parameters at ``(alpha, beta)``."""
+        return {**self.center, **self.moved(*coordinates)}
+
+    def project(self, model: torch.nn.Module | Params | Objective) -> Projection:
+        """Least-squares coordinates of a model, exact also for directions that are neither unit nor orthogonal.
+
+        Raises:
+            InputError: names or shapes differ from the plane's.
+        """
+        offset = difference({n: p.to(self.center[n]) for n, p in params_of(model).items() if n in self.center}, self.center)
+        gram = np.array([[dot(a.params, b.params) for b in self.directions] for a in self.directions])
+        coordinates, residual = np.zeros(self.ndim), {n: v.double() for n, v in offset.items()}
+        # The normal equations square the condition number; a second pass on what is left wins it back.
+        for _ in range(3):
+            step = np.linalg.solve(gram, [dot(d.params, residual) for d in self.directions])
+            coordinates = coordinates + step
+            residual = _subtract(residual, self.directions, step)
+        distance, far = norm(residual), norm(offset)
+        return Projection(tuple(float(c) for c in coordinates), distance, distance / far if far else 0.0)
+
+    def describe(self) -> dict[str, Any]:
+        """Provenance: how the plane was made and hashes of what it is made of."""
+        return {
+            "kind": self.kind,
+            **self.recipe,
+            "cosine": self.cosine,
+            "norms": [d.norm for d in self.directions],
+            "axis_labels": list(self.labels),
+            "origin": None if self.origin is None else list(self.origin),
+            "center_hash": fingerprint(self.center),
+            "direction_hashes": [fingerprint(d.params) for d in self.directions],
+            "directions": [dict(d.recipe) for d in self.directions],
+            "parameters": list(self.moving),
+        }
+
+
+def plane(
+    center: torch.nn.Module | Params | Objective, d: Direction | Mapping[str, Tensor], e: Direction | Mapping[str, Tensor] | None = None
+) -> Plane:
+    """The plane, or the line where `e` is None, through `center` along given directions.
+
+    Example:
+        >>> square = plane({"w": torch.zeros(2)}, {"w": torch.tensor([1.0, 0.0])}, {"w": torch.tensor([1.0, 1.0])})
+        >>> square.project({"w": torch.tensor([3.0, 2.0])}).coordinates
+        (1.0, 2.0)
+    """
+    steps = tuple(s if isinstance(s, Direction) else Direction(params_of(s), {"kind": "explicit"}) for s in (d, e) if s is not None)
+    return Plane(params_of(center), steps, labels=("α", "β")[: len(steps)], origin=(0.0,) * len(steps))
+
+
+def random_plane(
+    objective: Objective | torch.nn.Module | Params,
+    seed: int = 0,
+    normalize: Normalize = "filter",
+    *,
+    biases: bool = False,
+    params: str | Iterable[str] | None = None,
+    ndim: int = 2,
+) -> Plane:
+    """Random Gaussian directions around the model, filter-normalized as in Li et al. 2018, section 4.
+
+    Args:
+        objective: the model at the center.
+        seed: directions are drawn as in Li et al.'s code, so their seed gives their directions.
+        normalize: "filter", "layer", "weight" or "none" (`normalize_direction`).
+        biases: also move one-dimensional parameters (biases, BatchNorm scale and shift); the paper does not.
+        params: names, modules or globs to move, such as ``"layer3.*"``; None moves all.
+        ndim: 2 for a plane, 1 for a line.
+    """
+    center = params_of(objective)
+    axes = filter_axes(objective if isinstance(objective, torch.nn.Module) else getattr(objective, "module", None))
+    drawn = random_directions(center, _seed(seed), ndim, select(center, params))
+    recipe = {"seed": seed, "normalize": normalize, "biases": biases}
+    steps = [
+        Direction(normalize_direction(d, center, normalize, axes, biases), {"kind": "random", "index": i, **recipe})
+        for i, d in enumerate(drawn)
+    ]
+    chosen = None if params is None else [params] if isinstance(params, str) else list(params)
+    return Plane(center, tuple(steps), "random", ("α", "β")[:ndim], {**recipe, "params": chosen}, (0.0,) * ndim)
+
+
+def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: WeightIndex, labels: Sequence[str] | None = None) -> Plane:
+    """One or two single weights as axes: alpha and beta are those weights' own values, not offsets.
+
+    Args:
+        objective: the model that holds all the other weights.
+        weights: each a name and an index, such as ``("2.weight", (5, 250))``.
+        labels: axis labels; the weights' names otherwise.
+
+    Raises:
+        InputError: an unknown name, an index out of range, the same weight twice.
+
+    Example:
+        >>> line = weight_plane({"w": torch.tensor([3.0, 4.0])}, ("w", 1))
+        >>> line.point(7.0)["w"].tolist(), line.origin
+        ([3.0, 7.0], (4.0,))
+    """
+    model = params_of(objective)
+    where = [_weight_index(model, weight) for weight in weights]
+    if len(set(where)) != len(where):
+        raise InputError("weights", str(weights), "two different weights")
+    center = {n: p.clone() if n in dict(where) else p for n, p in model.items()}
+    own = tuple(float(model[name][index]) for name, index in where)
+    for name, index in where:
+        center[name][index] = 0.0
+    steps = tuple(
+        Direction(_one_hot(center[name], name, index), {"kind": "weight", "name": name, "index": list(index)}) for name, index in where
+    )
+    names = tuple(labels) if labels is not None else tuple(f"{name}[{', '.join(map(str, index))}]" for name, index in where)
+    return Plane(center, steps, "weights", names, {"weights": [[name, list(index)] for name, index in where]}, own)
+
+
+def between(a: Any, b: Any, c: Any = None) -> Plane:
+    """The line from model `a` at 0 to `b` at 1 (Goodfellow et al. 2015), or the plane with `c` at ``(0, 1)``.
+
+    Models are modules, parameter dicts or objectives. Buffers such as BatchNorm statistics are not interpolated.
+
+    Raises:
+        InputError: the models differ in names or shapes, or two of them are the same.
+    """
+    start = params_of(a)
+    others = [params_of(m) for m in (b, c) if m is not None]
+    steps = tuple(Direction({n: v for n, v in difference(o, start).items() if bool(v.any())}, {"kind": "difference"}) for o in others)
+    if any(not step.params for step in steps):
+        raise InputError("models", "two equal models", "models that differ", "Check that each checkpoint was loaded")
+    labels = ("a → b", "a → c")[: len(steps)]
+    return Plane(start, steps, "between", labels, {"models": [fingerprint(m) for m in (start, *others)]}, (0.0,) * len(steps))
+
+
+def coordinates_of(points: NDArray[np.float64] | Sequence[Sequence[float]], ndim: int) -> list[tuple[float, ...]]:
+    """Rows as plain float tuples, checked to have one coordinate a direction."""
+    rows = np.atleast_2d(np.asarray(points, dtype=np.float64))
+    if rows.shape[-1] != ndim:
+        raise InputError("points", rows.shape, f"rows of {ndim} coordinates")
+    return [tuple(float(c) for c in row) for row in rows]
+
+
+def _weight_index(model: Params, weight: WeightIndex) -> tuple[str, tuple[int, ...]]:
+    name, index = weight
+    if name not in model:
+        raise InputError("weights", repr(name), "the name of a parameter: " + ", ".join(list(model)[:8]))
+    shape = model[name].shape
+    where = tuple(int(i) for i in ((index,) if isinstance(index, int) else index))
+    if len(where) != len(shape) or any(not -n <= i < n for i, n in zip(where, shape, strict=False)):
+        raise InputError("weights", f"{name}[{where}]", f"an index into the shape {tuple(shape)}")
+    return name, tuple(i % n for i, n in zip(where, shape, strict=True))
+
+
+def _one_hot(like: Tensor, name: str, index: tuple[int, ...]) -> Params:
+    step = torch.zeros_like(like)
+    step[index] = 1.0
+    return {name: step}
+
+
+def _check_direction(direction: Direction, center: Params, what: str) -> None:
+    if unknown := sorted(set(direction.params) - set(center)):
+        raise InputError(what, ", ".join(unknown[:4]), f"names of the center such as {next(iter(center))!r}")
+    check_alike({n: center[n] for n in direction.params}, direction.params, what)
+    length = direction.norm
+    if not np.isfinite(length) or length == 0.0:
+        raise InputError(what, f"a direction of length {length}", "a finite direction that is not zero")
+
+
+def _subtract(residual: Params, directions: tuple[Direction, ...], step: NDArray[np.floating[Any]]) -> Params:
+    left = dict(residual)
+    for coordinate, direction in zip(step, directions, strict=True):
+        for name, value in direction.params.items():
+            left[name] = left[name] - float(coordinate) * value.double()
+    return left
+
+
+def _seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise InputError("seed", seed, "an integer from 0 to 2**63 - 1")
+    return int(seed)
