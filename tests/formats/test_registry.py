@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from formats import cases
 
+from formats import cases
 from lossatlas import archive
 from lossatlas.errors import InputError
 from lossatlas.formats import FORMATS, export_surface, import_surface

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from formats import cases
 import xarray as xr
 
+from formats import cases
 from lossatlas.errors import InputError
 from lossatlas.formats.table import read_csv, read_npz, write_csv, write_npz
 

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from formats import cases
 import xarray as xr
 
+from formats import cases
 from lossatlas.errors import InputError
 from lossatlas.formats.li_h5 import read_surface
 from lossatlas.formats.vtp import read_vtp, write_vtp
