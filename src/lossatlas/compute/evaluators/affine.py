@@ -135,7 +135,6 @@ def _carry(center: Params, tape: Tape, inputs: list[Form]) -> Play:
         if form is None:
             varying.append(step)
         else:
-            assert step.outputs[0] is not None
             known[step.outputs[0]] = form
     needed = {s for step in varying for s in step.inputs} | {o for o in tape.outputs.values() if isinstance(o, Slot)}
     return Play({slot: form for slot, form in known.items() if slot in needed}, tuple(varying), tape.outputs)

@@ -144,7 +144,9 @@ def choose(task: Task, probes: NDArray[np.float64], cells: int, named: str = "au
     return _fastest(head, probes, expected, loop, share, cells, chunk)
 
 
-def _fastest(head: Task, probes: NDArray[np.float64], expected: Measured, loop: Choice, share: float, cells: int, chunk: int | None) -> Choice:
+def _fastest(
+    head: Task, probes: NDArray[np.float64], expected: Measured, loop: Choice, share: float, cells: int, chunk: int | None
+) -> Choice:
     best, reasons = loop, list[str]()
     assert loop.seconds is not None
     for name, size in _candidates(head, loop.seconds / share, best, chunk):
