@@ -27,7 +27,7 @@ def write(path: Path, **contents: Any) -> Path:
 @pytest.mark.parametrize("y", [None, [-array for array in X]])
 def test_written_then_read(tmp_path: Path, y: list[np.ndarray] | None) -> None:
     ratio = np.array([0.7, 0.2])
-    back = read_directions(write_directions(tmp_path / "d.h5", Directions(X, y, {"explained_variance_ratio_": ratio})))
+    back = read_directions(write_directions(Directions(X, y, {"explained_variance_ratio_": ratio}), tmp_path / "d.h5"))
     for stored, given in ((back.x, X), (back.y, y)):
         assert (stored is None) == (given is None)
         for a, b in zip(stored or [], given or [], strict=True):
@@ -38,7 +38,7 @@ def test_written_then_read(tmp_path: Path, y: list[np.ndarray] | None) -> None:
 
 def test_more_than_ten_members_keep_their_order(tmp_path: Path) -> None:
     many = [np.full(2, i) for i in range(23)]
-    assert [int(a[0]) for a in read_directions(write_directions(tmp_path / "d.h5", Directions(many))).x] == list(range(23))
+    assert [int(a[0]) for a in read_directions(write_directions(Directions(many), tmp_path / "d.h5")).x] == list(range(23))
 
 
 @pytest.mark.parametrize("net", ["dense_entropy", "cnn_entropy", "dense_margin"])
@@ -90,7 +90,7 @@ def test_projection(tmp_path: Path) -> None:
     np.testing.assert_array_equal(path.path_beta, y)
     assert path.step.values.tolist() == [0, 1, 2]
     assert "orthonormal" in path.attrs["note"]
-    back = read_projection(write_projection(tmp_path / "directions.h5_proj_lstsq.h5", path))
+    back = read_projection(write_projection(path, tmp_path / "directions.h5_proj_lstsq.h5"))
     assert back.drop_attrs().identical(path.drop_attrs())
     assert back.attrs["note"] == ""
 
@@ -100,7 +100,6 @@ def test_damaged_projections(tmp_path: Path) -> None:
         read_projection(write(tmp_path / "p.h5", proj_xcoord=np.zeros(3), proj_ycoord=np.zeros(2)))
     with pytest.raises(InputError, match="a projection file"):
         read_projection(write(tmp_path / "q.h5", proj_xcoord=np.zeros(3)))
+    path = read_projection(write(tmp_path / "s.h5", proj_xcoord=X[1], proj_ycoord=X[1]))
     with pytest.raises(InputError, match="path_alpha"):
-        write_projection(
-            tmp_path / "r.h5", read_projection(write(tmp_path / "s.h5", proj_xcoord=X[1], proj_ycoord=X[1])).drop_vars("path_alpha")
-        )
+        write_projection(path.drop_vars("path_alpha"), tmp_path / "r.h5")

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from lossatlas.errors import InputError, MissingDependencyError
-from lossatlas.formats.li_h5 import LI_LAYOUT, read_splits, read_surface, to_percent, write_surface
+from lossatlas.formats.li_h5 import LI_LAYOUT, read_splits, read_surface, to_percent, write_splits, write_surface
 
 X, Y = np.linspace(-1.0, 1.0, 5), np.linspace(-2.0, 3.0, 3)
 TABLE = 100 * X[:, None] + Y[None, :] + 200
@@ -75,7 +75,7 @@ def test_a_line(tmp_path: Path) -> None:
     surface = read_surface(file)
     assert surface.loss.dims == ("alpha",)
     assert np.array_equal(surface.accuracy, np.abs(X))
-    assert same_file(file, write_surface(tmp_path / "back.h5", surface))
+    assert same_file(file, write_surface(surface, tmp_path / "back.h5"))
 
 
 def test_falling_coordinates_are_put_in_order(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_unfinished_cells_are_holes_and_all_else_is_kept(tmp_path: Path) -> None
     assert surface.done[3, 0], "a NaN that was computed is done"
     assert np.isnan(surface.accuracy[[0, 0], [0, 2]]).all()
     assert surface.accuracy.max() == 0.5
-    write_surface(tmp_path / "back.h5", surface)
+    write_surface(surface, tmp_path / "back.h5")
     assert same(contents(tmp_path / "back.h5")["train_loss"], loss)
 
 
@@ -112,7 +112,7 @@ def test_hessian_extremes(tmp_path: Path) -> None:
     assert np.isnan(surface.hessian_min[2, 1])
     assert np.isnan(surface.hessian_max[2, 1])
     assert surface.hessian_min[0, 0] == -TABLE[0, 0] / 100
-    assert same_file(file, write_surface(tmp_path / "back.h5", surface))
+    assert same_file(file, write_surface(surface, tmp_path / "back.h5"))
 
 
 def test_hessian_alone_marks_what_is_done(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_hessian_alone_marks_what_is_done(tmp_path: Path) -> None:
     surface = read_surface(file)
     assert "loss" not in surface
     assert surface.done.values.sum() == 14
-    assert same_file(file, write_surface(tmp_path / "back.h5", surface))
+    assert same_file(file, write_surface(surface, tmp_path / "back.h5"))
 
 
 def test_two_splits(tmp_path: Path) -> None:
@@ -132,9 +132,9 @@ def test_two_splits(tmp_path: Path) -> None:
     assert np.array_equal(test.loss, -TABLE)
     assert test.attrs["objective"]["split"] == "test"
     assert test.loss.attrs["long_name"] == "test loss"
-    assert same_file(file, write_surface(tmp_path / "back.h5", train, test), rtol=1e-15)
+    assert same_file(file, write_splits([train, test], tmp_path / "back.h5"), rtol=1e-15)
     with pytest.raises(InputError, match="two surfaces for train_loss"):
-        write_surface(tmp_path / "back.h5", train, train)
+        write_splits([train, train], tmp_path / "back.h5")
 
 
 @pytest.mark.parametrize("samples", [10, 10_000, 50_000, 60_000, 48_271])
@@ -161,14 +161,14 @@ def same_file(a: Path, b: Path, rtol: float = 0.0) -> bool:
 @pytest.mark.parametrize("file", FOREIGN, ids=lambda file: f"{file.parent.name}-{file.stem}")
 def test_foreign_files_are_written_back_equal(file: Path, tmp_path: Path) -> None:
     surface = read_surface(file)
-    assert same_file(file, write_surface(tmp_path / "back.h5", surface))
+    assert same_file(file, write_surface(surface, tmp_path / "back.h5"))
     assert read_surface(tmp_path / "back.h5").drop_attrs().identical(surface.drop_attrs())
 
 
 def test_a_non_square_file_is_written_back_in_its_own_layout(tmp_path: Path) -> None:
     filled = TABLE.T.ravel().reshape(len(X), len(Y))
     file = write(tmp_path / "s.h5", dir_file="d.h5", xcoordinates=X, ycoordinates=Y, train_loss=filled)
-    assert same_file(file, write_surface(tmp_path / "back.h5", read_surface(file, order="li")))
+    assert same_file(file, write_surface(read_surface(file, order="li"), tmp_path / "back.h5"))
 
 
 @needs_data
@@ -195,7 +195,7 @@ def test_our_own_surface_is_written_with_rows_of_y(tmp_path: Path) -> None:
     done = np.ones(TABLE.shape, bool)
     done[4, 2] = False
     ours = xr.Dataset({"loss": (("alpha", "beta"), TABLE), "done": (("alpha", "beta"), done)}, {"alpha": X, "beta": Y})
-    stored = contents(write_surface(tmp_path / "s.h5", ours))
+    stored = contents(write_surface(ours, tmp_path / "s.h5"))
     assert stored["train_loss"].shape == (3, 5)
     assert stored["train_loss"][2, 4] == -1
     back = read_surface(tmp_path / "s.h5")
@@ -273,18 +273,18 @@ def test_what_the_format_cannot_hold(tmp_path: Path) -> None:
     reserved = surface.copy(deep=True)
     reserved.loss[1, 1] = -1.0
     with pytest.raises(InputError, match="a computed loss of -1"):
-        write_surface(tmp_path / "back.h5", reserved)
+        write_surface(reserved, tmp_path / "back.h5")
     with pytest.raises(InputError, match="different grids"):
-        write_surface(tmp_path / "back.h5", surface, surface.isel(alpha=slice(2)))
+        write_splits([surface, surface.isel(alpha=slice(2))], tmp_path / "back.h5")
     with pytest.raises(InputError, match="at least one quantity"):
-        write_surface(tmp_path / "back.h5", surface[["done"]])
+        write_surface(surface[["done"]], tmp_path / "back.h5")
     assert not list(tmp_path.glob("*back*")), "nothing half-written is left"
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     surface = read_surface(write(tmp_path / "s.h5", **GOOD))
     with pytest.raises(InputError, match="a place that can be written"):
-        write_surface(tmp_path / "nowhere" / "s.h5", surface)
+        write_surface(surface, tmp_path / "nowhere" / "s.h5")
 
 
 def test_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossatlas.errors import InputError, MissingDependencyError
+from lossatlas.errors import InputError, LossatlasError, MissingDependencyError
 from lossatlas.formats.files import Location, existing, replacing
 
 LARGEST = 16 * 2**30
@@ -29,7 +29,8 @@ class File:
         return name in self.group
 
     def keys(self) -> tuple[str, ...]:
-        return tuple(self.group.keys())
+        """Names as text; a damaged file can hold names that are none."""
+        return tuple(name if isinstance(name, str) else repr(name) for name in self.group)
 
 
 @contextmanager
@@ -45,7 +46,9 @@ def opened(path: Location) -> Iterator[File]:
     try:
         with h5py.File(file, "r") as root:
             yield File(file, root)
-    except (OSError, RuntimeError, KeyError) as error:
+    except LossatlasError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise InputError(str(file), f"a file that cannot be read ({error})", "a whole HDF5 file", "Get the file again") from error
 
 
@@ -62,7 +65,7 @@ def array(file: File, name: str, ndim: int | None = None) -> NDArray[Any]:
         InputError: not there, no numbers, of other dimension, too large, or kept in another file.
     """
     item = _item(file, name)
-    if getattr(item, "dtype", np.dtype("O")).kind not in "fiub":
+    if not hasattr(item, "is_virtual") or item.dtype.kind not in "fiub":
         raise InputError(str(file.path), f"{name} that holds no numbers", "an array of numbers")
     if item.is_virtual or item.external:
         raise InputError(str(file.path), f"{name} that lies in another file", "values in the file itself")
@@ -85,7 +88,7 @@ def text(file: File, name: str) -> str | None:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def write(path: Location, contents: Mapping[str, Any]) -> Path:
+def write(contents: Mapping[str, Any], path: Location) -> Path:
     """Write arrays, strings, and lists of arrays (as groups with members "0", "1", …), in the order given."""
     h5py = _h5py("Writing .h5 files")
     with replacing(path) as partial, h5py.File(partial, "w") as file:

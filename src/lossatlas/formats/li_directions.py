@@ -47,10 +47,10 @@ def read_directions(path: Location) -> Directions:
         return Directions(x, y, {name: hdf5.array(file, name) for name in PCA_KEYS if name in file})
 
 
-def write_directions(path: Location, directions: Directions) -> Path:
+def write_directions(directions: Directions, path: Location) -> Path:
     """Write a direction file that Li et al.'s tool accepts with ``--dir_file``."""
     second = {} if directions.y is None else {"ydirection": directions.y}
-    return hdf5.write(path, {"xdirection": directions.x, **second, **directions.pca})
+    return hdf5.write({"xdirection": directions.x, **second, **directions.pca}, path)
 
 
 def by_name(arrays: Sequence[NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
@@ -98,11 +98,11 @@ def read_projection(path: Location) -> xr.Dataset:
     return xr.Dataset(variables, {"step": step}, _projection_attrs(file.path))
 
 
-def write_projection(path: Location, trajectory: xr.Dataset) -> Path:
+def write_projection(trajectory: xr.Dataset, path: Location) -> Path:
     """Write the plane coordinates of a trajectory as a projection file."""
     if missing := [name for name in PROJECTION if name not in trajectory]:
         raise InputError("trajectory", f"no {', '.join(missing)}", "a trajectory with path_alpha and path_beta")
-    return hdf5.write(path, {stored: trajectory[name].values for name, stored in PROJECTION.items()})
+    return hdf5.write({stored: trajectory[name].values for name, stored in PROJECTION.items()}, path)
 
 
 def _members(group: hdf5.File) -> list[NDArray[Any]]:

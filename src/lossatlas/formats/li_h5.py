@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -74,7 +74,12 @@ def read_splits(path: Location) -> tuple[str, ...]:
         return _splits(file)
 
 
-def write_surface(path: Location, *datasets: xr.Dataset) -> Path:
+def write_surface(dataset: xr.Dataset, path: Location) -> Path:
+    """Write one surface; `write_splits` with one dataset."""
+    return write_splits((dataset,), path)
+
+
+def write_splits(datasets: Sequence[xr.Dataset], path: Location) -> Path:
     """Write surfaces over the same grid, one a split (``attrs["objective"]["split"]``, else "train"), as one file.
 
     Rows are y, shape (ny, nx), which Li's plots and mesh tool read rightly; an imported file that was declared
@@ -84,8 +89,7 @@ def write_surface(path: Location, *datasets: xr.Dataset) -> Path:
         InputError: grids that differ, a split twice, or a computed loss of exactly -1, which the format cannot hold.
         MissingDependencyError: h5py is not installed.
     """
-    contents = _contents(datasets)
-    return hdf5.write(path, contents)
+    return hdf5.write(_contents(datasets), path)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------
@@ -174,7 +178,7 @@ def _plane(dir_file: str | None, axes: int) -> dict[str, Any]:
 # -- writing -----------------------------------------------------------------------------------------------------
 
 
-def _contents(datasets: tuple[xr.Dataset, ...]) -> dict[str, Any]:
+def _contents(datasets: Sequence[xr.Dataset]) -> dict[str, Any]:
     contents: dict[str, Any] = {}
     for dataset in datasets:
         _check_same_grid(datasets[0], dataset)

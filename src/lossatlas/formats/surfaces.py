@@ -80,6 +80,14 @@ def check_size(source: Path, cells: int) -> None:
         raise InputError(str(source), f"a surface of {cells:,} cells", f"at most {MOST_CELLS:,}", "The file is damaged, or no surface")
 
 
+def check_grid(source: Path, points: int, shape: tuple[int, ...]) -> None:
+    """Loose points make a grid only if they fill a fair part of it; a path, say, has new coordinates at each point."""
+    cells = int(np.prod(shape, dtype=object))
+    check_size(source, cells)
+    if cells > max(64 * points, 4096):
+        raise InputError(str(source), f"{points} points over {'x'.join(map(str, shape))} coordinates", "points on a grid")
+
+
 def imported(format_name: str, source: Path, **details: Any) -> dict[str, Any]:
     """The provenance attribute of an import: format, file name and its checksum."""
     with source.open("rb") as file:

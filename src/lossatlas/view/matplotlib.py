@@ -86,13 +86,18 @@ def figure(scene: Scene, *, width: float | None = None, frame: int | None = None
         return drawing.figure
 
 
-def draw(scene: Scene, *, width: float | None = None) -> Drawing:
-    """Build the figure of a scene with all its panes; call inside `styled()`."""
+def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None) -> Drawing:
+    """Build the figure of a scene with all its panes; call inside `styled()`.
+
+    Args:
+        width: of the figure in inches.
+        pixels: of the width, for animations; both sides are then an even number of them, which video wants.
+    """
     if not scene.panes:
         raise InputError("scene", "no panes", "at least one pane")
     columns = max(pane.column + pane.column_span for pane in scene.panes)
     wide = width or _default_width(scene, columns)
-    sheet_figure = Picture(figsize=(wide, wide))
+    sheet_figure = Picture(figsize=(wide, wide), dpi=100 if pixels is None else 2 * (pixels // 2) / wide)
     FigureCanvasAgg(sheet_figure)
     panes = tuple(_draw_pane(sheet_figure, scene, pane) for pane in scene.panes)
     titles = {id(drawn.axes): _pane_title(sheet_figure, drawn) for drawn in panes if drawn.pane.title}
@@ -274,6 +279,7 @@ def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
     below_note = _tall(note) + 0.08 if note is not None else 0.0
     below = below_note + (_tall(legend) + 0.06 if legend is not None else 0.0)
     tall = sum(sheet.row_heights) + GAP * (len(sheet.row_heights) - 1) + above + below + 2 * MARGIN
+    tall = 2 * np.ceil(tall * sheet.figure.dpi / 2) / sheet.figure.dpi
     sheet.figure.set_size_inches(wide, tall)
     _stack_header(header, wide, tall)
     if label is not None:

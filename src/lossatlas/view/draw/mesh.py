@@ -77,7 +77,7 @@ def triangles(relief: Relief, top: float, bottom: float) -> tuple[FloatArray, ND
     return np.concatenate([grid, *rim]), np.concatenate([faces[inside], len(grid) + np.arange(3 * len(rim)).reshape(-1, 3)])
 
 
-def shaded(rgb: FloatArray, slope: FloatArray, light: tuple[float, float], strength: float = 0.62) -> FloatArray:
+def shaded(rgb: FloatArray, slope: FloatArray, light: tuple[float, float], strength: float = 0.55) -> FloatArray:
     """Colors under a light; level ground keeps its exact color, so the color bar stays true.
 
     Args:
@@ -89,7 +89,7 @@ def shaded(rgb: FloatArray, slope: FloatArray, light: tuple[float, float], stren
     toward = np.array([np.cos(azimuth) * np.cos(altitude), np.sin(azimuth) * np.cos(altitude), np.sin(altitude)])
     normal = np.stack([-slope[0], -slope[1], np.ones_like(slope[0])])
     normal /= np.linalg.norm(normal, axis=0)
-    intensity = np.clip(0.5 + strength * (np.tensordot(toward, normal, 1) - toward[2]), 0, 1)
+    intensity = np.clip(0.5 + strength * (np.tensordot(toward, normal, 1) - toward[2]), 0.12, 1)
     return np.clip(LightSource().blend_soft_light(rgb, intensity[:, None]), 0, 1)
 
 

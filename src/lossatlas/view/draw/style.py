@@ -20,6 +20,7 @@ _STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "mathtext.fontset": "dejavusans",
+    "text.hinting": "none",  # so that words are as wide at every resolution as where they were measured
     "font.size": LABEL,
     "axes.labelsize": LABEL,
     "axes.titlesize": PANE_TITLE,

@@ -98,7 +98,7 @@ def _furnish_axis(axes: Any, pane: Pane, surface: Surface, scene: Scene) -> None
     axes.set_ylabel(pane.y_label or surface.beta_label, labelpad=1)
     axes.set_zlabel(f"{label}, log scale" if color.scale == "log" else label, labelpad=2)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_ticks(inner_ticks(*axis.get_view_interval()))
         axis.set_pane_color(PANEL)
         axis.line.set(color=FAINT, linewidth=0.6)
         axis._axinfo["grid"].update(color=GRID, linewidth=0.5)
@@ -107,6 +107,18 @@ def _furnish_axis(axes: Any, pane: Pane, surface: Surface, scene: Scene) -> None
     axes.zaxis.set_tick_params(pad=2)
     if color.scale == "log":
         _log_ticks(axes, limits_of(scene, pane))
+
+
+def inner_ticks(low: float, high: float) -> FloatArray:
+    """Round values that keep clear of the ends, where the labels of two axes would meet.
+
+    >>> inner_ticks(-1.0, 1.0)
+    array([-0.5,  0. ,  0.5])
+    """
+    ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    inside = ticks[(ticks >= low) & (ticks <= high)]
+    clear = inside[(inside - low > 0.04 * (high - low)) & (high - inside > 0.04 * (high - low))]
+    return clear if len(clear) >= 2 else inside
 
 
 def _log_ticks(axes: Any, limits: tuple[float, float]) -> None:
@@ -178,21 +190,21 @@ def _faces(axes: Any, scene: Scene, pane: Pane, relief: Relief, sight: Sight) ->
         return []
     x, y, depth = sight.place(*corners.T)
     far_to_near = np.argsort(-depth[faces].mean(axis=1), kind="stable")
-    mesh = _Faces(Triangulation(x, y, faces[far_to_near]), facecolors=_colors(scene, pane, relief, corners), zorder=2)
+    mesh = _Faces(Triangulation(x, y, faces[far_to_near]), facecolors=_colors(scene, pane, relief, corners, axes.azim), zorder=2)
     mesh.set_transform(axes.transData)
     mesh.set_rasterized(True)
     axes.add_artist(mesh)
     return [mesh]
 
 
-def _colors(scene: Scene, pane: Pane, relief: Relief, corners: FloatArray) -> FloatArray:
-    """Hill-shaded color of each corner, (k, 3)."""
+def _colors(scene: Scene, pane: Pane, relief: Relief, corners: FloatArray, azimuth: float) -> FloatArray:
+    """Hill-shaded color of each corner, (k, 3); the light stands to the left of the camera and turns with it."""
     color, limits = scene.color_of(pane), limits_of(scene, pane)
     bottom, top = heights_of(np.array(limits), color)
     slope = np.stack([sample(relief, part, corners[:, 0], corners[:, 1]) for part in relief.slope])
     slope *= (BOX_HEIGHT / (top - bottom)) * np.array([[np.ptp(relief.x)], [np.ptp(relief.y)]])
     rgb = face_colors(corners[:, 2], color, norm_of(color, limits), colormap(color.colormap))
-    return shaded(rgb, slope, light=(pane.camera.azimuth - 55.0, 50.0))
+    return shaded(rgb, slope, light=(azimuth - 55.0, 50.0))
 
 
 def _floor(axes: Any, surface: Surface, cells: Cells, sight: Sight) -> list[Artist]:
