@@ -36,7 +36,15 @@ def encode_gif(images: Iterator[Pixels], milliseconds: int, exact: Sequence[tupl
     durations = [*[duration] * (len(pages) - 1), max(duration, 1000)]
     buffer = io.BytesIO()
     pages[0].save(
-        buffer, "GIF", save_all=True, append_images=pages[1:], duration=durations, loop=0, disposal=1, transparency=UNCHANGED, optimize=False
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=pages[1:],
+        duration=durations,
+        loop=0,
+        disposal=1,
+        transparency=UNCHANGED,
+        optimize=False,
     )
     return buffer.getvalue()
 
