@@ -87,7 +87,10 @@ def _objective_line(objective: Mapping[str, Any]) -> str:
 def _mode(objective: Mapping[str, Any]) -> str:
     words = {
         "eval": "eval mode (BatchNorm by running statistics, no dropout)",
-        "train": "train mode (BatchNorm by batch statistics)",
+        "interpolated": "eval mode with interpolated BatchNorm statistics",
+        "recalibrated": "eval mode, BatchNorm statistics re-estimated at every point",
+        "batch": "BatchNorm by each batch's statistics, no dropout",
+        "train": "train mode (BatchNorm by batch statistics, dropout noise the same at every point)",
     }
     mode = objective.get("mode")
     return words.get(mode, f"{mode} mode") if isinstance(mode, str) else ""
