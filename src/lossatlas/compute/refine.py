@@ -124,7 +124,7 @@ def _interpolated(coarse: tuple[NDArray[np.int64], ...], values: Array, fine: tu
     if known.ndim == 1:
         return np.asarray(CubicSpline(coarse[0], known)(fine[0])) if len(known) > 1 else np.full(len(fine[0]), known[0])
     x, y = coarse
-    return np.asarray(RectBivariateSpline(x, y, known, kx=min(3, len(x) - 1), ky=min(3, len(y) - 1))(*fine))
+    return np.asarray(RectBivariateSpline(x, y, known, kx=min(3, len(x) - 1), ky=min(3, len(y) - 1))(fine[0], fine[1]))
 
 
 def _bridged(values: Array) -> Array:
