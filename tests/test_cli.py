@@ -49,12 +49,15 @@ def test_plot_and_animate_write_files(tmp_path: Path) -> None:
 
 
 def test_reading_and_drawing_never_import_torch(tmp_path: Path) -> None:
-    code = (
-        "import sys; from lossatlas.cli import app\n"
-        f"for words in (['info', {str(FIXTURE)!r}], ['plot', {str(FIXTURE)!r}, '--out', {str(tmp_path / 'a.png')!r}], ['doctor'], ['run', '--list']):\n"
-        "    app(words, standalone_mode=False)\n"
-        "assert 'torch' not in sys.modules, 'torch was imported'"
-    )
+    drawing = ["plot", str(FIXTURE), "--out", str(tmp_path / "a.png")]
+    verbs = [["info", str(FIXTURE)], drawing, ["doctor"], ["run", "--list"]]
+    code = f"""
+import sys
+from lossatlas.cli import app
+for words in {verbs!r}:
+    app(words, standalone_mode=False)
+assert "torch" not in sys.modules, "torch was imported"
+"""
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 

@@ -39,7 +39,8 @@ def _surface(name: str, dataset: xr.Dataset) -> Iterator[str]:
     yield from (f"    {note}" for note in surface_notes(dataset))
     attrs = dataset.attrs
     versions = ", ".join(f"{k} {v}" for k, v in attrs.get("versions", {}).items())
-    yield f"    made {attrs.get('created', '?')} in {attrs.get('seconds', float('nan')):.1f} s with lossatlas {attrs.get('lossatlas_version', '?')}, {versions}"
+    made, seconds = attrs.get("created", "at an unknown time"), attrs.get("seconds", float("nan"))
+    yield f"    made {made} in {seconds:.1f} s with lossatlas {attrs.get('lossatlas_version', '?')}, {versions}"
 
 
 def _trajectory(name: str, dataset: xr.Dataset) -> Iterator[str]:
