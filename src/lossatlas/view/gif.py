@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 Pixels = NDArray[np.uint8]
 Packed = NDArray[Any]
@@ -69,7 +69,7 @@ def _palette(images: Sequence[Packed], exact: Sequence[tuple[int, int, int]]) ->
 
 def _changes(images: Sequence[Packed], palette: Pixels) -> Iterator[NDArray[np.uint8]]:
     """Indexed frames, (height, width); after the first, what is as before carries the index that means so."""
-    tree, tilt = cKDTree(palette.astype(float)), _bayer(images[0].shape)
+    tree, tilt = KDTree(palette.astype(float)), _bayer(images[0].shape)
     before = np.zeros(images[0].shape, np.uint8)
     everywhere = np.ones(images[0].shape, bool)
     for number, image in enumerate(images):
@@ -80,7 +80,7 @@ def _changes(images: Sequence[Packed], palette: Pixels) -> Iterator[NDArray[np.u
         before = now
 
 
-def _nearest(colors: Packed, tilt: NDArray[np.int64], tree: cKDTree) -> NDArray[np.int64]:
+def _nearest(colors: Packed, tilt: NDArray[np.int64], tree: KDTree) -> NDArray[np.int64]:
     """Palette entry of each pixel after dithering; colors that the palette holds exactly stay exact. Each pair is looked up once."""
     pairs, back = np.unique(colors.astype(np.int64) << 4 | tilt, return_inverse=True)
     plain = _unpacked(pairs >> 4).astype(float)
