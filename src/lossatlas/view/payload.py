@@ -31,6 +31,8 @@ STEPS = 65532
 MINUS, PLUS, NOT_A_NUMBER = 65533, 65534, 65535
 WIDE = 20.0
 """A positive field whose largest value is more than this many times its smallest is coded by its logarithm."""
+EXTREME = 1e9
+"""Beyond this ratio 16 bits of the logarithm are too coarse, and float32 is stored instead."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,9 @@ class _Blocks:
         }
 
     def _lossy(self, values: NDArray[Any]) -> dict[str, int]:
-        if self.precision == "float32":
-            return self._add("f32", np.asarray(values, np.float32), values.shape, **_range(values))
+        span = _range(values)
+        if self.precision == "float32" or (span["log"] and span["high"] / span["low"] > EXTREME):
+            return self._add("f32", np.asarray(values, np.float32), values.shape, **span)
         codes, coding = quantize(values)
         return self._add("u16", difference(codes), values.shape, **coding)
 
