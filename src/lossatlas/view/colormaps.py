@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.colors import Colormap
+
+from lossatlas.errors import InputError
+from lossatlas.view.colors import FALLBACK, colormap
 
 OFFERED = ("batlow", "lipari", "viridis", "cividis", "terrain", "vik")
 """What the page's menu offers besides the scene's own: perceptually even and safe for color-blind readers, but for
 `terrain`, which the tutorial's pictures use; `vik` is for differences, with its middle at zero."""
 
-_STAND_INS = {"batlow": "viridis", "lipari": "magma", "vik": "RdBu_r"}
+_STAND_INS = {"lipari": "magma", "vik": "RdBu_r"}
 
 
 def tables(wanted: Iterable[str] = ()) -> dict[str, str]:
@@ -27,13 +29,9 @@ def _bytes(name: str) -> bytes:
     return np.round(rgba[:, :3] * 255).astype(np.uint8).tobytes()
 
 
-def _colormap(name: str) -> Any:
-    """matplotlib's colormap, else cmcrameri's (an optional dependency), else a stand-in of the same kind."""
-    if name in matplotlib.colormaps:
-        return matplotlib.colormaps[name]
+def _colormap(name: str) -> Colormap:
+    """The map, or one of the same kind where the scientific maps are not installed."""
     try:
-        from cmcrameri import cm  # pyright: ignore[reportMissingImports]
-
-        return cm.cmaps[name]
-    except (ImportError, KeyError):
-        return matplotlib.colormaps[_STAND_INS.get(name, "viridis")]
+        return colormap(name)
+    except InputError:
+        return colormap(_STAND_INS.get(name, FALLBACK))
