@@ -7,7 +7,7 @@ import type { ViewState } from "./state";
 
 /** Colors that stay apart for color-blind readers and on any of the colormaps, with a white halo. */
 export const PALETTE = ["#e3242b", "#1b6cff", "#12141c", "#d6249f", "#ff8a00", "#00857a", "#7a4dff", "#8a5a00"];
-export const TINTS = ["#5b8def", "#f08a24", "#2aa198", "#c74a9b", "#8f9d20", "#8a63d2", "#d0563f", "#4e6b8a"];
+export const TINTS = ["#5b8def", "#22b3ae", "#9b6bdf", "#d65fa5", "#8f9d20", "#4e7fb8", "#d0563f", "#5f6b7a"];
 
 export class Landscape {
   readonly surfaces: Surface[];

@@ -3,7 +3,7 @@ import type { Document } from "./data/types";
 import type { Surface } from "./data/surface";
 import type { Stage } from "./gl/stage";
 import { layout, type Rect, type View } from "./gl/views";
-import { Landscape } from "./landscape";
+import { Landscape, joint } from "./landscape";
 import { DEFAULTS, Store, accept, fromHash, type ViewState } from "./state";
 import { Timeline } from "./timeline";
 import { themeOf, type Theme } from "./ui/theme";
@@ -70,7 +70,7 @@ export class Session {
     const names = landscape.surfaces.map((s) => s.name);
     const first = pane?.surfaces.find((name) => names.includes(name)) ?? names[0] ?? "";
     const camera = pane && pane.kind === "surface" && !asked.camera
-      ? { ...HOME, elevation: pane.camera.elevation, azimuth: pane.camera.azimuth, zoom: pane.camera.zoom || 1 } : state.camera;
+      ? { ...HOME, elevation: pane.camera.elevation, azimuth: pane.camera.azimuth, zoom: HOME.zoom * (pane.camera.zoom || 1) } : state.camera;
     const separate = landscape.scene.panes.filter((p) => p.kind === "surface" && p.surfaces.length === 1).length;
     return {
       ...state, quantity, camera,
@@ -126,13 +126,16 @@ export class Session {
   hash(): Partial<ViewState> { return fromHash(location.hash); }
 }
 
-/** A range in which nearly everything lies in the lowest hundredth reads only on a logarithmic scale. */
+/** A range in which nearly everything lies in the lowest tenth reads only on a logarithmic scale. */
 function wideByItself(landscape: Landscape, quantity: string, clip: number | null): boolean {
   if (clip !== null || landscape.colors[quantity]?.high != null) return false;
-  return landscape.surfaces.some((surface) => {
-    const { low, high } = surface.range(quantity);
-    if (!(low > 0) || high / low < 100) return false;
-    const values = Array.from(surface.raw(quantity, 0)).filter(Number.isFinite).sort((a, b) => a - b);
-    return values[Math.floor(values.length / 2)] < high / 25;
-  });
+  const { low, high } = joint(landscape.surfaces, quantity);
+  if (!(low > 0) || high / low < 100) return false;
+  const middle = landscape.surfaces.map((surface) => median(surface.raw(quantity, 0)));
+  return Math.min(...middle) < low + (high - low) / 8;
+}
+
+function median(values: ArrayLike<number>): number {
+  const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
+  return sorted[sorted.length >> 1] ?? Infinity;
 }

@@ -1,22 +1,27 @@
 // The thin frame round the landscape: only the edges behind it, so that nothing crosses the picture.
-import { BufferAttribute, BufferGeometry, Color, LineBasicMaterial, LineSegments } from "three";
+import { Color } from "three";
+import { LineMaterial } from "three/examples/jsm/lines/LineMaterial.js";
+import { LineSegments2 } from "three/examples/jsm/lines/LineSegments2.js";
+import { LineSegmentsGeometry } from "three/examples/jsm/lines/LineSegmentsGeometry.js";
 import { axes, type Camera } from "../math/camera";
 import type { World } from "../math/world";
 
+const MOST = 60;
+
 export class Box {
-  readonly lines: LineSegments<BufferGeometry, LineBasicMaterial>;
-  private readonly positions = new Float32Array(3 * 2 * 80);
+  readonly lines: LineSegments2;
+  private readonly geometry = new LineSegmentsGeometry();
+  private readonly material = new LineMaterial({ linewidth: 1, transparent: true, opacity: 0.5 });
 
   constructor() {
-    const geometry = new BufferGeometry();
-    geometry.setAttribute("position", new BufferAttribute(this.positions, 3));
-    this.lines = new LineSegments(geometry, new LineBasicMaterial({ color: 0x8a93a6, transparent: true, opacity: 0.55 }));
+    this.geometry.setPositions(new Float32Array(MOST * 6));
+    this.lines = new LineSegments2(this.geometry, this.material);
     this.lines.frustumCulled = false;
   }
 
   ink(color: string, opacity: number): void {
-    this.lines.material.color = new Color(color);
-    this.lines.material.opacity = opacity;
+    this.material.color = new Color(color);
+    this.material.opacity = opacity;
   }
 
   /** Edges of the two far walls and of the floor, and the walls' height lines at `levels` (world z). */
@@ -24,18 +29,15 @@ export class Box {
     const { halfX: X, halfY: Y, top } = world;
     const { back } = axes(camera);
     const [farX, farY] = [back[0] > 0 ? -X : X, back[1] > 0 ? -Y : Y];
-    const flat = camera.elevation > 80;
+    const { data } = this.geometry.attributes.instanceStart as unknown as { data: { array: Float32Array; needsUpdate: boolean } };
     let at = 0;
-    const line = (...p: number[]) => { if (at + 6 <= this.positions.length) this.positions.set(p, at), (at += 6); };
+    const line = (...p: number[]) => { if (at < MOST) data.array.set(p, 6 * at++); };
     line(-X, -Y, 0, X, -Y, 0); line(-X, Y, 0, X, Y, 0); line(-X, -Y, 0, -X, Y, 0); line(X, -Y, 0, X, Y, 0);
-    if (!flat) {
-      for (const z of [...levels, top]) {
-        line(-X, farY, z, X, farY, z);
-        line(farX, -Y, z, farX, Y, z);
-      }
+    if (camera.elevation <= 80) {
+      for (const z of [...levels, top]) { line(-X, farY, z, X, farY, z); line(farX, -Y, z, farX, Y, z); }
       line(farX, farY, 0, farX, farY, top); line(-farX, farY, 0, -farX, farY, top); line(farX, -farY, 0, farX, -farY, top);
     }
-    this.lines.geometry.setDrawRange(0, at / 3);
-    (this.lines.geometry.attributes.position as BufferAttribute).needsUpdate = true;
+    data.needsUpdate = true;
+    this.geometry.instanceCount = at;
   }
 }

@@ -18,7 +18,7 @@ export class Layer {
   private readonly levels = new Map<number, BufferAttribute>();
   private readonly blend = { value: 0 };
 
-  constructor(readonly surface: Surface, world: World, shared: Shared, readonly tint: string) {
+  constructor(readonly surface: Surface, world: World, private readonly shared: Shared, readonly tint: string) {
     this.frames = new Frames(surface, world);
     const geometry = this.geometry();
     const material = this.surfaceMaterial(shared);
@@ -58,12 +58,14 @@ export class Layer {
     if (this.sheet.geometry.index !== index) this.sheet.geometry.setIndex(index);
   }
 
-  style(options: { opacity: number; tintShare: number; mesh: number; wire: boolean }): void {
+  style(options: { opacity: number; tintShare: number; mesh: number; wire: boolean; meshColor: string }): void {
     const u = this.sheet.material.uniforms;
     u.uOpacity.value = options.opacity;
     u.uTintShare.value = options.tintShare;
     u.uMesh.value = options.mesh;
     u.uWire.value = options.wire ? 1 : 0;
+    u.uMeshColor.value.set(options.meshColor);
+    u.uContours = options.tintShare > 0 ? { value: 0 } : this.shared.uContours;
     const translucent = options.opacity < 1;
     this.sheet.material.transparent = translucent;
     this.sheet.material.depthWrite = !translucent;
@@ -130,7 +132,7 @@ export class Layer {
   private surfaceMaterial(shared: Shared): ShaderMaterial {
     const { na, nb } = this.surface;
     const meshStep = new Vector2(meshStride(na), meshStride(nb));
-    const own = { uBlend: this.blend, uTint: { value: new Color(this.tint) }, uTintShare: { value: 0 }, uOpacity: { value: 1 }, uMesh: { value: 0 }, uWire: { value: 0 }, uMeshStep: { value: meshStep }, uShift: { value: 0 } };
+    const own = { uBlend: this.blend, uTint: { value: new Color(this.tint) }, uTintShare: { value: 0 }, uOpacity: { value: 1 }, uMesh: { value: 0 }, uWire: { value: 0 }, uMeshStep: { value: meshStep }, uMeshColor: { value: new Color(0x0b1020) }, uShift: { value: 0 } };
     const material = new ShaderMaterial({ glslVersion: GLSL3, vertexShader: surfaceVertex, fragmentShader: surfaceFragment, side: DoubleSide, polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 2, depthFunc: LessEqualDepth });
     material.uniforms = { ...shared, ...own };
     return material;

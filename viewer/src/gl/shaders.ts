@@ -39,9 +39,9 @@ float contourInk(float v, float bent) {
 float near(float x, float at, float width) { float d = max(fwidth(x), 1e-7); return 1.0 - smoothstep(width - 0.6, width + 0.6, abs(x - at) / d); }
 float hatch(vec2 pixel) { return 1.0 - smoothstep(0.5, 1.3, abs(fract((pixel.x + pixel.y) / (8.0 * uPixel)) - 0.5) * 8.0); }
 vec3 marks(vec3 color, float share, vec2 xy, float strength) {
-  float iso = near(share, uHoverValue, 1.5 * uPixel) ;
+  float iso = near(share, uHoverValue, 1.0 * uPixel);
   float cross = max(near(xy.x, uHover.x, 0.75 * uPixel), near(xy.y, uHover.y, 0.75 * uPixel));
-  float halo = near(share, uHoverValue, 3.0 * uPixel);
+  float halo = near(share, uHoverValue, 2.2 * uPixel);
   color = mix(color, vec3(0.05, 0.07, 0.12), halo * 0.35 * uHoverOn * strength);
   color = mix(color, vec3(1.0), max(iso, cross * 0.55) * uHoverOn * strength);
   return color;
@@ -93,7 +93,9 @@ void main() {
   float sky = 0.5 + 0.5 * n.z;
   float shade = 0.50 + 0.16 * sky + 0.52 * diffuse;
   float gloss = pow(max(dot(n, normalize(uLight + toEye)), 0.0), 36.0) * 0.16;
-  vec3 color = base * shade + gloss;
+  // Dark ends of a colormap would hide their relief: they get a little of the light itself.
+  float dark = 1.0 - dot(base, vec3(0.3, 0.59, 0.11));
+  vec3 color = base * shade + gloss + dark * dark * (0.16 * diffuse * diffuse + 0.03) * vec3(0.85, 0.93, 1.0);
   // Highlights bleach a little, shadows stay colored: the sheet keeps its color scale readable.
   color = mix(color, color * color * (3.0 - 2.0 * color), 0.18);
   if (behind) color = color * 0.72;

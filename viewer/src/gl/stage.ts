@@ -30,6 +30,7 @@ export class Stage {
   private readonly box = new Box();
   private trails: { layer: Layer; trail: Trail; map: Trail }[] = [];
   private landscape!: Landscape;
+  private meshColor = "#0b1020";
   private trailKey = "";
 
   constructor(readonly canvas: HTMLCanvasElement) {
@@ -99,7 +100,7 @@ export class Stage {
 
   theme(theme: Theme): void {
     this.shared.uInkColor.value.set(theme.ink);
-    this.shared.uMeshColor.value.set(theme.mesh);
+    this.meshColor = theme.mesh;
     this.shared.uPaper.value.set(theme.paper);
     this.shared.uUnknownColor.value.set(theme.unknown);
     this.box.ink(theme.box, theme.boxOpacity);
@@ -207,7 +208,7 @@ export class Stage {
       layer.sheet.visible = shown;
       layer.floor.visible = shown && !over && state.floor;
       layer.map.visible = shown && !over;
-      layer.style({ opacity: over ? 0.42 : 1, tintShare: over ? 0.85 : 0, mesh: over ? 1.3 : state.style === "mesh" ? 1 : 0, wire: !over && state.style === "wire" });
+      layer.style({ opacity: over ? 0.46 : 1, tintShare: over ? 0.9 : 0, mesh: over ? 2.2 : state.style === "mesh" ? 1 : 0, wire: !over && state.style === "wire", meshColor: over ? layer.tint : this.meshColor });
       layer.prepass.visible = layer.prepass.visible && shown;
       if (shown) layer.coarseness(stride);
     }

@@ -11,7 +11,7 @@ export function sharedUniforms() {
     uHoverOn: { value: 0 }, uHover: { value: new Vector2() }, uHoverValue: { value: 0 },
     uInk: { value: 1 }, uInkColor: { value: new Color(0x0b1020) }, uUnknownColor: { value: new Color(0xffffff) },
     uPaper: { value: new Color(0xffffff) }, uLight: { value: new Vector3(0, 0, 1) }, uEye: { value: new Vector3() },
-    uMeshColor: { value: new Color(0x0b1020) }, uColorByHeight: { value: 1 },
+    uColorByHeight: { value: 1 },
   };
 }
 export type Shared = ReturnType<typeof sharedUniforms>;

@@ -20,12 +20,15 @@ export function layout(state: ViewState, names: string[], width: number, height:
   const whole = { x: 0, y: 0, width, height };
   if (state.map === "full") return [{ kind: "map", rect: mapRect(inside(whole, 56), aspect), surfaces: names.slice(0, 1) }];
   const sideBySide = state.map === "side";
-  const stage = !sideBySide ? whole : phone ? { ...whole, height: height / 2 } : { ...whole, width: width * 0.58 };
+  const several = state.mode === "side" && names.length > 1;
+  // Beside one another the views leave room for the color bar.
+  const room = several && !phone ? { ...whole, width: width - 96 } : whole;
+  const stage = !sideBySide ? room : phone ? { ...whole, height: height / 2 } : { ...whole, width: width * 0.58 };
   const views = surfaceViews(state, names, stage);
   if (sideBySide) {
     const rest = phone ? { x: 0, y: height / 2, width, height: height / 2 } : { x: width * 0.58, y: 0, width: width * 0.42, height };
     views.push({ kind: "map", rect: mapRect(inside(rest, phone ? 26 : 52, 60), aspect), surfaces: names.slice(0, 1) });
-  } else if (state.map === "inset" && !(phone && height < 420)) {
+  } else if (state.map === "inset" && !several && !(phone && height < 420)) {
     const size = Math.max(96, Math.min(300, Math.min(width, height) * INSET_SHARE));
     const rect = mapRect({ x: 20, y: 84, width: size, height: size }, aspect);
     views.push({ kind: "map", rect: { ...rect, x: 20, y: 84 }, surfaces: names.slice(0, 1) });

@@ -10,7 +10,7 @@ export interface Camera {
   ortho: boolean;
 }
 
-export const HOME: Camera = { azimuth: -60, elevation: 30, zoom: 1, x: 0, y: 0, z: 0.52, ortho: false };
+export const HOME: Camera = { azimuth: -60, elevation: 30, zoom: 0.93, x: 0, y: 0, z: 0.5, ortho: false };
 export const DISTANCE = 5.1;
 export const FIELD_OF_VIEW = 30;
 

@@ -26,7 +26,7 @@ export function text(pen: Pen, words: string, x: number, y: number, options: { s
   context.fillText(words, x, y);
 }
 
-/** Ticks and names of both plane axes along the front edges, and of the height along the left-most upright edge. */
+/** Ticks and names of both plane axes along the front edges, and of the height along the right-most upright edge. */
 export function spaceAxes(pen: Pen, view: View, labels: { alpha: string; beta: string }, heights: { z: number; words: string }[]): void {
   const { state, world } = pen;
   const { back } = axes(state.camera);
@@ -37,13 +37,13 @@ export function spaceAxes(pen: Pen, view: View, labels: { alpha: string; beta: s
   axis(pen, view, linearTicks(world.b[0], world.b[1], small ? 2 : 4), world.b, (v) => [frontX, world.y(v)], [Math.sign(frontX), 0], labels.beta, Math.abs(back[1]) > 0.985 && back[2] < 0.5);
   if (state.camera.elevation > 75 || small) return;
   const corners: [number, number][] = [[frontX, -frontY], [-frontX, frontY]];
-  const [x, y] = corners.reduce((a, b) => (at(a[0], a[1], 0)[0] < at(b[0], b[1], 0)[0] ? a : b));
+  const [x, y] = corners.reduce((a, b) => (at(a[0], a[1], 0)[0] > at(b[0], b[1], 0)[0] ? a : b));
   let last = Infinity;
   for (const { z, words } of heights) {
     const [px, py] = at(x, y, z);
     if (Math.abs(last - py) < 13) continue;
     last = py;
-    text(pen, words, px - 9, py, { size: 11, align: "right" });
+    text(pen, words, px + 9, py, { size: 11, align: "left" });
   }
 }
 
