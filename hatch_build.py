@@ -42,7 +42,9 @@ class ViewerBuildHook(BuildHookInterface):
         outputs = [self._static / name for name in OUTPUTS]
         if not all(output.exists() for output in outputs):
             return False
-        sources = [path for path in self._viewer.rglob("*") if path.is_file() and "node_modules" not in path.parts and "test" not in path.parts]
+        sources = [
+            path for path in self._viewer.rglob("*") if path.is_file() and "node_modules" not in path.parts and "test" not in path.parts
+        ]
         if not (self._viewer / "package-lock.json").exists() or Path(self.root, "PKG-INFO").exists():
             return True
         return min(output.stat().st_mtime for output in outputs) >= max((path.stat().st_mtime for path in sources), default=0.0)
@@ -88,7 +90,10 @@ def _wheel_node() -> Path:
 
 def _npm(node: Path) -> list[str]:
     """npm run by that very node: a system's npm is a script of its own; the package carries npm as JavaScript."""
-    places = (node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js", node.parent / "node_modules" / "npm" / "bin" / "npm-cli.js")
+    places = (
+        node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js",
+        node.parent / "node_modules" / "npm" / "bin" / "npm-cli.js",
+    )
     script = next((path for path in places if path.exists()), None)
     if script:
         return [str(node), str(script)]

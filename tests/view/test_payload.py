@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+
 from lossatlas.errors import InputError
 from lossatlas.view.colormaps import tables
 from lossatlas.view.payload import decode_block, encode
@@ -28,7 +29,13 @@ def values_of(payload: object, scene: int = 0) -> np.ndarray:
 
 
 @settings(max_examples=60, deadline=None)
-@given(arrays(np.float64, array_shapes(min_dims=2, max_dims=3, min_side=2, max_side=7), elements=st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf])))
+@given(
+    arrays(
+        np.float64,
+        array_shapes(min_dims=2, max_dims=3, min_side=2, max_side=7),
+        elements=st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf]),
+    )
+)
 def test_every_value_returns_within_a_step_and_special_values_exactly(values: np.ndarray) -> None:
     returned = values_of(encode(scene_of(values)))
     finite = np.isfinite(values)

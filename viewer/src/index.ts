@@ -1,6 +1,7 @@
 // The one entry for every host: an offline page, a live page, a notebook.
 import { decode, fromBase64, PayloadError } from "./data/decode";
 import type { Header } from "./data/types";
+import { live, render } from "./live";
 import { accept, fromHash, type ViewState } from "./state";
 import { Viewer, type Options } from "./viewer";
 
@@ -60,4 +61,4 @@ function textOf(id: string): string {
 }
 
 export { Viewer };
-export default { mount, start };
+export default { mount, start, render, live: (element: HTMLElement) => live(element, fromAddress()) };

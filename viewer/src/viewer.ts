@@ -33,6 +33,8 @@ export interface Options {
   /** The wheel zooms at once (the whole page is ours). */
   wheel?: boolean;
   state?: Partial<ViewState>;
+  /** Live: what is going on, in words. */
+  progress?: string;
 }
 
 export class Viewer {
@@ -83,6 +85,7 @@ export class Viewer {
     this.areas = new AreasPane(this.session);
     this.lines = new LinesPane(this.session);
     this.profile = new ProfilePane(this.session, () => this.keys.set({ probes: [] }));
+    this.say(options.progress ?? "");
     this.build();
     this.startStage();
     this.open();
@@ -103,6 +106,7 @@ export class Viewer {
     this.session.landscape.forgetDifferences();
     this.session.stage?.invalidate();
     this.dirty = true;
+    this.updateMessage();
     this.updateChrome();
     this.invalidate();
   }
@@ -164,21 +168,26 @@ export class Viewer {
 
   /** (Re)build for the scene that is open. */
   private open(): void {
+    this.updateMessage();
+    this.loadStage();
+    this.applyTheme();
+    this.updateChrome();
+    this.invalidate();
+  }
+
+  /** What stands in the middle while there is nothing to draw. */
+  private updateMessage(): void {
     const { landscape } = this.session;
     const finished = landscape.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high));
     const curve = !landscape.surfaces.length && landscape.lines.length > 0;
     this.lines.element.hidden = !curve;
-    this.message.hidden = finished || curve || !!this.session.progress;
-    if (!finished && !curve) {
+    this.message.hidden = finished || curve;
+    if (!this.message.hidden) {
       const [title, words] = landscape.surfaces.length
         ? ["Nothing has been computed yet", "No cell of this surface holds a finite value. Continue the evaluation with the command that started it, or follow it with: lossatlas view ARCHIVE"]
         : ["There is no surface to show", "This scene holds no surface over a plane or a line. Evaluate one with: lossatlas evaluate"];
       this.message.replaceChildren(h("div", {}, h("h2", {}, title), h("p", {}, words)));
     }
-    this.loadStage();
-    this.applyTheme();
-    this.updateChrome();
-    this.invalidate();
   }
 
   private loadStage(): void {

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lossatlas.view.bundle import script
+from lossatlas.view.pages import scenes_of
 from lossatlas.view.payload import Payload, Precision, encode
 from lossatlas.view.poster import poster_png
 from lossatlas.view.scene import Scene
-from lossatlas.view.pages import scenes_of
 
 
 def export_html(

@@ -49,7 +49,9 @@ def gather(things: Sequence[Any]) -> Scene:
     """One scene of every surface and path in archives and Datasets; `meta` tells their planes apart."""
     found = [entry for thing in things for entry in _surfaces(thing)]
     if not found:
-        raise InputError("source", "nothing to draw", "an archive or Dataset that holds a surface", "List what it holds with: lossatlas info ARCHIVE")
+        raise InputError(
+            "source", "nothing to draw", "an archive or Dataset that holds a surface", "List what it holds with: lossatlas info ARCHIVE"
+        )
     names = _unique([name for name, _, _ in found], [label for _, _, label in found])
     surfaces = tuple(surface_from(data, name=name) for name, (_, data, _) in zip(names, found, strict=True))
     surfaces = _labelled(surfaces)
@@ -76,7 +78,9 @@ def _flat(source: Any) -> Iterator[Any]:
         for part in source:
             yield from _flat(part)
     else:
-        raise InputError("source", type(source).__name__, "a Scene, an xarray.Dataset, an Archive, the path of an archive, or a list of these")
+        raise InputError(
+            "source", type(source).__name__, "a Scene, an xarray.Dataset, an Archive, the path of an archive, or a list of these"
+        )
 
 
 def _surfaces(thing: Any) -> Iterator[tuple[str, xr.Dataset, str]]:

@@ -126,7 +126,7 @@ class _Blocks:
 
     def _exact(self, values: NDArray[Any]) -> dict[str, int]:
         codec, dtype = {"f": ("f64", np.float64), "b": ("u8", np.uint8)}.get(values.dtype.kind, ("i32", np.int32))
-        if codec == "i32" and values.size and 0 <= values.min() and values.max() < 256:
+        if codec == "i32" and values.size and values.min() >= 0 and values.max() < 256:
             codec, dtype = "u8", np.uint8
         return self._add(codec, np.asarray(values, dtype), values.shape)
 
