@@ -65,7 +65,7 @@ class Archive:
         return self._dataset("surfaces", self._one("surface", name, self.surfaces))
 
     def trajectory(self, name: str | None = None) -> xr.Dataset:
-        """The trajectory `name` as a Dataset over ``(step,)``, in memory."""
+        """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
         return self._dataset("trajectories", self._one("trajectory", name, self.trajectories))
 
     def has_surface(self, name: str) -> bool:
@@ -124,7 +124,8 @@ class Archive:
 
     def _dataset(self, kind: str, name: str) -> xr.Dataset:
         dataset = xr.open_zarr(self.root.store, group=f"{kind}/{name}", consolidated=False, zarr_format=3, chunks=None)
-        return dataset.load()
+        # A recorder keeps arrays longer than what it has recorded; `rows` counts what is complete.
+        return (dataset.isel(step=slice(dataset.attrs["rows"])) if "rows" in dataset.attrs else dataset).load()
 
     def _group(self, path: str) -> zarr.Group:
         group = self.root[path]
