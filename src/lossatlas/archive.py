@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -123,9 +123,11 @@ class Archive:
         raise InputError(noun, name, allowed, f"List what {self.location} holds with: lossatlas info {self.location}")
 
     def _dataset(self, kind: str, name: str) -> xr.Dataset:
+        group = self._group(f"{kind}/{name}")
+        if "rows" in group.attrs:
+            return _recorded(group)
         dataset = xr.open_zarr(self.root.store, group=f"{kind}/{name}", consolidated=False, zarr_format=3, chunks=None)
-        # A recorder keeps arrays longer than what it has recorded; `rows` counts what is complete.
-        return (dataset.isel(step=slice(dataset.attrs["rows"])) if "rows" in dataset.attrs else dataset).load()
+        return dataset.load()
 
     def _group(self, path: str) -> zarr.Group:
         group = self.root[path]
@@ -189,6 +191,15 @@ def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, 
         attributes=declared.attrs,
         overwrite=True,
     )
+
+
+def _recorded(group: zarr.Group) -> xr.Dataset:
+    """A trajectory that a recorder writes. A killed one may leave arrays of unequal length; `rows` counts the complete steps."""
+    rows, variables = int(cast(int, group.attrs["rows"])), {}
+    for name, array in group.arrays():
+        dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
+        variables[name] = (dims, np.asarray(array[:rows] if dims[:1] == ("step",) else array[...]), dict(array.attrs))
+    return xr.Dataset(variables, attrs=dict(group.attrs))
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
