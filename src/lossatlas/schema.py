@@ -31,7 +31,7 @@ class Variable:
         return {"f": float("nan"), "b": False}.get(self.dtype[0], 0)
 
     @property
-    def attrs(self) -> dict[str, str]:
+    def attrs(self) -> dict[str, Any]:
         return {"units": self.units, "long_name": self.long_name}
 
     def with_error(self) -> Variable:
@@ -47,6 +47,8 @@ _DECLARED = (
     # metrics over a plane or a line
     Variable("loss", PLANE, "float64", "nats", "loss"),
     Variable("accuracy", PLANE, "float64", "fraction", "accuracy"),
+    Variable("hessian_min", PLANE, "float64", "nats", "smallest Hessian eigenvalue"),
+    Variable("hessian_max", PLANE, "float64", "nats", "largest Hessian eigenvalue"),
     # a recorded path
     Variable("step", ("step",), "int64", "steps", "step"),
     Variable("epoch", ("step",), "float64", "epochs", "epoch"),

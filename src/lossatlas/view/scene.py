@@ -67,7 +67,7 @@ class Surface:
         values = self.frame_values(quantity, frame)
         usable = np.isfinite(values) if self.done is None else np.isfinite(values) & self.done
         if not usable.any():
-            return (float("nan"),) * 3
+            return float("nan"), float("nan"), float("nan")
         index = np.unravel_index(np.argmin(np.where(usable, values, np.inf)), values.shape)
         beta = float("nan") if self.beta is None else float(self.beta[index[1]])
         return float(self.alpha[index[0]]), beta, float(values[index])
@@ -266,6 +266,12 @@ class Scene:
         """Scene notes, then those of surfaces and paths, each line once."""
         lines = [*self.notes, *(n for s in self.surfaces for n in s.notes), *(n for p in self.paths for n in p.notes)]
         return tuple(dict.fromkeys(lines))
+
+    def text(self) -> str:
+        """The scene told in words, one thing a line; tests and screen readers read this."""
+        from lossatlas.view.text import describe
+
+        return describe(self)
 
     def with_frame_count(self) -> int:
         return 1 if self.timeline is None else len(self.timeline)
