@@ -75,6 +75,9 @@ _DECLARED = (
     Variable("area_x", ("area_x",), "float64", "1", "first feature"),
     Variable("area_y", ("area_y",), "float64", "1", "second feature"),
     Variable("area_class", ("step", "area_x", "area_y"), "int16", "1", "predicted class"),
+    Variable("data_x", ("sample",), "float64", "1", "first feature of the data"),
+    Variable("data_y", ("sample",), "float64", "1", "second feature of the data"),
+    Variable("data_class", ("sample",), "int16", "1", "class of the data"),
 )
 VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _DECLARED}
 

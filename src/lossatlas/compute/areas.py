@@ -19,7 +19,13 @@ from lossatlas.errors import InputError
 
 
 def decision_areas(
-    model: torch.nn.Module | Objective, trajectory: Trajectory | None = None, bounds: Bounds = (-1.0, 1.0), resolution: int | Any = 100
+    model: torch.nn.Module | Objective,
+    trajectory: Trajectory | None = None,
+    bounds: Bounds = (-1.0, 1.0),
+    resolution: int | Any = 100,
+    *,
+    data: tuple[Tensor, Tensor] | None = None,
+    keep: bool = False,
 ) -> xr.Dataset:
     """The predicted class over a grid of the two input features.
 
@@ -28,9 +34,12 @@ def decision_areas(
         trajectory: gives a map for every recorded step; None gives one map of the model as it is.
         bounds: of the two features, as for `evaluate`.
         resolution: points along each feature.
+        data: points ``(samples, 2)`` and their classes ``(samples,)``, to be drawn over the areas.
+        keep: store the maps beside the recorded curves, in the same trajectory.
 
     Returns:
-        `area_class` over ``("step", "area_x", "area_y")``, small integers; -1 where the outputs are NaN.
+        `area_class` over ``("step", "area_x", "area_y")``, small integers; -1 where the outputs are NaN. With `data`
+        also `data_x`, `data_y` and `data_class` over ``("sample",)``.
 
     Raises:
         InputError: a model that does not turn ``(samples, 2)`` into ``(samples, classes)``.
@@ -50,13 +59,19 @@ def decision_areas(
     states = [None] if trajectory is None else [trajectory.state(index) for index in range(len(trajectory))]
     steps = np.zeros(1, np.int64) if trajectory is None else trajectory.steps
     maps = np.stack([_classes(module, state, points).reshape(grid.shape) for state in states])
-    columns = {
+    columns: dict[str, Any] = {
         "step": (("step",), steps),
         "area_x": (("area_x",), grid.axes[0]),
         "area_y": (("area_y",), grid.axes[1]),
         "area_class": (("step", "area_x", "area_y"), maps),
     }
-    return xr.Dataset({name: (dims, values, schema.variable(name).attrs) for name, (dims, values) in columns.items()})
+    if data is not None:
+        columns |= {"data_x": (("sample",), data[0][:, 0].numpy()), "data_y": (("sample",), data[0][:, 1].numpy())}
+        columns["data_class"] = (("sample",), data[1].numpy())
+    areas = xr.Dataset({name: (dims, values, schema.variable(name).attrs) for name, (dims, values) in columns.items()})
+    if keep and trajectory is not None:
+        trajectory.store.add(areas, {})
+    return areas
 
 
 def _classes(module: torch.nn.Module, state: Params | None, points: Tensor) -> np.ndarray:

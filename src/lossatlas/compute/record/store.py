@@ -170,16 +170,16 @@ class WeightStore:
         """Keep further curves over ``(step,)`` beside the recorded ones, such as a projection; all rows are needed.
 
         Args:
-            dataset: an xarray Dataset of `rows` steps; what was recorded is left as it is, unless its name begins with path_.
+            dataset: an xarray Dataset of `rows` steps; what was recorded is left as it is, unless it is such a projection itself.
             attrs: provenance to add.
         """
         if dataset.sizes["step"] != self.rows:
             advice = "Keep a part of a run under another name with archive.write_trajectory"
             raise InputError("path", f"{dataset.sizes['step']} steps", f"all {self.rows} recorded steps", advice)
         with _writing(self.archive):
-            for name, values in dataset.data_vars.items():
-                if name not in self.group or str(name).startswith("path_"):
-                    _create(self.group, _like(values), dict(values.sizes))[...] = values.values
+            for name, values in dataset.variables.items():
+                if name not in self.group or str(name).startswith(("path_", "area_", "data_")):
+                    _create(self.group, _like(str(name), values), dict(values.sizes))[...] = values.values
             self.group.attrs.update(dict(attrs))
 
     def update_attrs(self, attrs: Mapping[str, Any]) -> None:
@@ -228,8 +228,8 @@ class WeightStore:
         return self.group[path]
 
 
-def _like(values: Any) -> schema.Variable:
-    declared = schema.variable(str(values.name))
+def _like(name: str, values: Any) -> schema.Variable:
+    declared = schema.variable(name)
     return schema.Variable(declared.name, declared.dims, declared.dtype, values.attrs.get("units", declared.units), declared.long_name)
 
 
