@@ -147,7 +147,7 @@ def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str
         "residual_norm": {"mean": _plain(seen.mean() if len(seen) else np.nan), "largest": _plain(seen.max() if len(seen) else np.nan)},
         "not_finite": [int(row) for row in bad],
         **({} if objective is None else {"objective": dict(objective.description), "center_hash": fingerprint(plane.center)}),
-        **{key: plane.recipe[key] for key in copied if key in plane.recipe},
+        **{key: plane.recipe.get(key) for key in copied},
     }
 
 

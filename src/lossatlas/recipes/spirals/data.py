@@ -30,6 +30,11 @@ class Spiral:
         return self.x, self.y
 
     @property
+    def shown(self) -> tuple[Tensor, Tensor]:
+        """Every third training point, enough to see the spiral without hiding the areas under it."""
+        return self.x[::3], self.y[::3]
+
+    @property
     def test(self) -> tuple[Tensor, Tensor]:
         return self.test_x, self.test_y
 

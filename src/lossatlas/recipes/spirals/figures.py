@@ -17,7 +17,7 @@ from lossatlas.view.scene import Areas, ColorScale, Curve, Pane, Path, Scene, Su
 
 RED, BLUE, GREEN, GREY = "#c1121f", "#1d5fa8", "#2f7d4f", "#777777"
 LOG = ColorScale(scale="log", levels=25)
-SHARED = ColorScale(scale="log", levels=25, low=1e-3, high=10.0)
+SHARED = ColorScale(scale="log", levels=49, low=1e-3, high=10.0)
 """One scale for networks that are compared: cross-entropy from a thousandth of a nat to ten, guessing is 1.1."""
 FRAME_MILLISECONDS = 120
 
@@ -63,17 +63,18 @@ def overview(pictures: Sequence[Picture], file: FilePath) -> None:
     panes = []
     for i, (picture, one) in enumerate(zip(pictures, drawn, strict=True)):
         row, column = 2 * (i // columns), i % columns
-        title = f"{picture.label}\nloss {_final(picture.path, 'path_loss')}, accuracy {_final(picture.path, 'path_accuracy')}"
+        off = f"path {_percent(picture.path.attrs['residual_norm']['mean'])} off the plane on average"
+        title = f"{picture.label}\nloss {_final(picture.path, 'path_loss')}, accuracy {_final(picture.path, 'path_accuracy')}\n{off}"
         panes.append(Pane("contour", (one.surface.name,), (one.path.name,), title=title, row=row, column=column))
         panes.append(Pane("areas", areas=(one.areas.name,), row=row + 1, column=column))
     notes = (
         "each map is the principal plane of its own path, so directions differ from map to map; color scale shared, clipped at its ends",
-        "held-out points and exact numbers: summary.json",
+        "path: recorded steps of Adam, learning rate 0.005, 1,083 points, full batch; areas: decisions after the last step",
     )
     scene = Scene(
         tuple(panes),
         tuple(bare(one.surface) for one in drawn),
-        tuple(replace(one.path, notes=()) for one in drawn),
+        tuple(replace(one.path, notes=(), residual=None, label="path of Adam") for one in drawn),
         areas=tuple(one.last_areas() for one in drawn),
         colors=(SHARED,),
         title="The way of Adam on the spiral, network by network",
@@ -113,15 +114,15 @@ def animated(picture: Picture) -> Scene:
 
 def planes(drawn: Sequence[tuple[str, xr.Dataset, xr.Dataset]], label: str, expected: float, file: FilePath) -> None:
     """One path on three planes."""
-    words = {"random": "two random directions", "start_end": "start to end, and off it", "pca": "principal directions"}
+    words = {"random": "two random directions", "start_end": "start to end, and across", "pca": "principal directions"}
     surfaces, paths, panes = [], [], []
     for column, (name, surface, path) in enumerate(drawn):
         shown = surface_from(surface, name=name, label=words[name])
         surfaces.append(shown)
         paths.append(honest_path(path, name, shown))
-        share = f"{100 * path.attrs['captured_share']:.3g} % of the motion"
-        said = f" (expected {100 * expected:.2g} %)" if name == "random" else ""
-        panes.append(Pane("contour", (name,), (name,), title=f"{words[name]}\nshow {share}{said}", column=column))
+        share = f"{100 * path.attrs['captured_share']:.2g} % of the motion shown"
+        said = f"chance: {100 * expected:.2g} %" if name == "random" else f"off the plane {_percent(path.attrs['residual_norm']['mean'])}"
+        panes.append(Pane("contour", (name,), (name,), title=f"{words[name]}\n{share}\n{said}", column=column))
     scene = Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(LOG,), title=f"The same path on three planes: {label}")
     plot(scene, file)
 
@@ -131,7 +132,7 @@ def lines(found: Mapping[str, xr.Dataset], file: FilePath) -> None:
     columns = min(len(found), 4)
     surfaces, panes = [], []
     for i, (name, line) in enumerate(found.items()):
-        surfaces.append(bare(surface_from(line, name=name, label=line.attrs["title"])))
+        surfaces.append(replace(bare(surface_from(line, name=name, label=line.attrs["title"])), origin=None))
         panes.append(
             Pane(
                 "line",
@@ -140,7 +141,7 @@ def lines(found: Mapping[str, xr.Dataset], file: FilePath) -> None:
                 row=i // columns,
                 column=i % columns,
                 x_label="first → last weights",
-                y_scale="log",
+                y_label="loss [nats]",
                 y_label_right="accuracy",
             )
         )
@@ -158,20 +159,21 @@ def animate_optimizers(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors:
 
 
 def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: Sequence[str], label: str) -> Scene:
-    shown = surface_from(surface, name="optimizers", label=label)
+    # The plane's center is the common start, which the paths mark; no model of interest stands there.
+    shown = replace(surface_from(surface, name="optimizers", label=label), origin=None)
     dashes: tuple[Any, ...] = ("solid", "dashed", "dashdot", "dotted", "solid")
     ways, curves = [], []
     for dataset, color, dash in zip(paths, colors, dashes, strict=True):
         words = str(dataset.attrs["label"])
         share = f"{100 * dataset.attrs['captured_share']:.0f} % of its motion shown"
-        path = replace(honest_path(dataset, words, shown, color), dash=dash, label=f"{words} ({share})")
+        path = replace(honest_path(dataset, words, shown, color), dash=dash, label=f"{words}: {share}", notes=())
         ways.append(path)
-        curves.append(Curve(f"loss {words}", path.step.astype(float), dataset.path_loss.values, words, color, dash))
+        curves.append(Curve(f"loss {words}", path.step.astype(float), dataset.path_loss.values, path.label, color, dash))
     panes = (
-        Pane("contour", ("optimizers",), tuple(path.name for path in ways), row_span=2),
-        Pane("curves", curves=_names(curves), row=2, x_label="step", y_label="loss of the iterate [nats]", y_scale="log"),
+        Pane("contour", ("optimizers",), tuple(path.name for path in ways)),
+        Pane("curves", curves=_names(curves), column=1, x_label="step", y_label="loss of the iterate [nats]", y_scale="log"),
     )
-    title = f"Five optimizers from one start on the same plane: {label}"
+    title = f"Five optimizers, one start, one plane: {label}"
     return Scene(panes, (shown,), tuple(ways), curves=tuple(curves), colors=(LOG,), title=title)
 
 
@@ -208,7 +210,7 @@ def _accuracy_curves(path: xr.Dataset) -> tuple[Curve, ...]:
 def _notes(path: xr.Dataset) -> tuple[str, ...]:
     attrs = path.attrs
     lines = []
-    if "random_walk_null" in attrs:
+    if attrs.get("random_walk_null"):
         found, null = attrs["explained_variance_ratio"], attrs["random_walk_null"]
         like = " and ".join(f"{c:.2f}" for c in attrs["walk_correlation"])
         lines.append(

@@ -87,7 +87,7 @@ def _picture(archive: Archive, run: Run, size: Size, spiral: Spiral, progress: b
     path = project_path(run.trajectory, plane, run.objective, surface=run.name, keep=True)
     bounds = window(path)
     surface = _surface(archive, run, plane, bounds, size, run.name, progress)
-    areas = decision_areas(run.objective, run.trajectory, (-AREA, AREA), size.areas, data=spiral.train, keep=True)
+    areas = decision_areas(run.objective, run.trajectory, (-AREA, AREA), size.areas, data=spiral.shown, keep=True)
     return figures.Picture(run.name, run.label, surface, path, areas)
 
 
@@ -126,7 +126,7 @@ def path_summary(path: xr.Dataset) -> dict[str, Any]:
     attrs = path.attrs
     copied = ("explained_variance_ratio", "random_walk_null", "walk_correlation", "captured_share", "residual_norm")
     return {
-        **{key: attrs[key] for key in copied if key in attrs},
+        **{key: attrs[key] for key in copied},
         "first_loss": float(path.path_loss[0]),
         "last_loss": float(path.path_loss[-1]),
         "last_plane_loss": float(path.path_plane_loss[-1]),
@@ -165,7 +165,8 @@ def _planes(out: Path, archive: Archive, run: Run, size: Size, progress: bool | 
     drawn = []
     for name, plane in choices.items():
         path = project_path(run.trajectory, plane, run.objective, surface=f"plane:{name}")
-        surface = _surface(archive, run, plane, window(path), size, f"plane:{name}", progress)
+        bounds = _as_far_as(run, plane) if name == "random" else window(path)
+        surface = _surface(archive, run, plane, bounds, size, f"plane:{name}", progress)
         archive.write_trajectory(f"plane:{name}", _without_areas(path))
         summary[name] = {"captured_share": path.attrs["captured_share"], "residual_norm": path.attrs["residual_norm"]}
         drawn.append((name, surface, path))
@@ -173,6 +174,12 @@ def _planes(out: Path, archive: Archive, run: Run, size: Size, progress: bool | 
     figures.planes(drawn, run.label, summary["random"]["expected_share"], out / "planes.png")
     say("planes.png        One path on a random, a start-end and a principal plane, with the share each shows.")
     return summary
+
+
+def _as_far_as(run: Run, plane: Plane) -> list[list[float]]:
+    """A window that reaches as far from the last weights as the path comes from; zoomed in, a speck would look like a way."""
+    first, last = (run.trajectory.vector(row).astype(np.float64) for row in (0, -1))
+    return [[-reach, reach] for reach in (float(np.linalg.norm(last - first)) / d.norm for d in plane.directions)]
 
 
 def _lines(out: Path, archive: Archive, runs: dict[str, Run], progress: bool | None) -> dict[str, Any]:
