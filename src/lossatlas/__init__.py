@@ -23,6 +23,7 @@ _PUBLIC = {
     # Grid and evaluation
     "Grid": "lossatlas.compute.grid",
     "evaluate": "lossatlas.compute.evaluate",
+    "compare_modes": "lossatlas.compute.modes",
     # Trajectory
     "Recorder": "lossatlas.compute.record.recorder",
     "LightningRecorder": "lossatlas.compute.record.lightning",
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.grid import Grid
     from lossatlas.compute.honest import project_path
     from lossatlas.compute.interpolate import barrier, interpolate
+    from lossatlas.compute.modes import compare_modes
     from lossatlas.compute.objective import Objective
     from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
     from lossatlas.compute.plane import Plane, between, plane, random_plane, weight_plane

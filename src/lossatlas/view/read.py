@@ -70,6 +70,7 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
         accuracy=_optional(dataset, "path_accuracy"),
         plane_loss=None if surface is None or surface.is_line else value_below(surface, alpha, beta),
         residual=_optional(dataset, "path_residual"),
+        stem=_stem(dataset),
         notes=_path_notes(dataset),
     )
 
@@ -164,6 +165,15 @@ def _series(dataset: xr.Dataset, key: str) -> FloatArray:
 
 def _optional(dataset: xr.Dataset, key: str) -> FloatArray | None:
     return _series(dataset, key) if key in dataset else None
+
+
+def _stem(dataset: xr.Dataset) -> FloatArray | None:
+    """Distances off the plane in units of its second axis, where both are known."""
+    plane = dataset.attrs.get("plane")
+    norms = plane.get("norms") if isinstance(plane, dict) else None
+    if "path_residual" not in dataset or "path_beta" not in dataset or not isinstance(norms, list | tuple) or len(norms) < 2:
+        return None
+    return _series(dataset, "path_residual") / float(norms[1])
 
 
 def _steps(dataset: xr.Dataset) -> np.ndarray:

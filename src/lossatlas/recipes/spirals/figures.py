@@ -166,7 +166,7 @@ def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: S
     for dataset, color, dash in zip(paths, colors, dashes, strict=True):
         words = str(dataset.attrs["label"])
         share = f"{100 * dataset.attrs['captured_share']:.0f} % of its motion shown"
-        path = replace(honest_path(dataset, words, shown, color), dash=dash, label=f"{words}: {share}", notes=())
+        path = replace(honest_path(dataset, words, shown, color), dash=dash, stem=None, label=f"{words}: {share}", notes=())
         ways.append(path)
         curves.append(Curve(f"loss {words}", path.step.astype(float), dataset.path_loss.values, path.label, color, dash))
     panes = (
