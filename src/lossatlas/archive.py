@@ -18,6 +18,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
+from zarr.storage import MemoryStore
 
 from lossatlas import schema
 from lossatlas.errors import ArchiveError, InputError
@@ -143,7 +144,7 @@ def create_archive(location: Location | None) -> Archive:
     Raises:
         ArchiveError: the path cannot be written, holds something else, or was written by a newer format.
     """
-    store: Any = zarr.storage.MemoryStore() if location is None else location
+    store: Any = MemoryStore() if location is None else location
     name = _name_of(location)
     try:
         _refuse_foreign_folder(location)
@@ -207,7 +208,8 @@ def _check_format(root: zarr.Group, name: str) -> None:
     version = root.attrs.get("format_version")
     if not isinstance(version, int) or version > schema.FORMAT_VERSION:
         raise ArchiveError(
-            f"{name} has format version {version}; this Lossatlas reads up to {schema.FORMAT_VERSION}. Update with: pip install --upgrade lossatlas"
+            f"{name} has format version {version}; this Lossatlas reads up to {schema.FORMAT_VERSION}. "
+            "Update with: pip install --upgrade lossatlas"
         )
 
 

@@ -31,7 +31,7 @@ class Variable:
         return {"f": float("nan"), "b": False}.get(self.dtype[0], 0)
 
     @property
-    def attrs(self) -> dict[str, str]:
+    def attrs(self) -> dict[str, Any]:
         return {"units": self.units, "long_name": self.long_name}
 
     def with_error(self) -> Variable:

@@ -115,7 +115,7 @@ def _prepare(
             return
         if not overwrite:
             raise another_surface(name, store.location, different)
-    coordinates = dict(zip(schema.PLANE, grid.axes, strict=False))
+    coordinates: dict[str, NDArray[np.float64]] = dict(zip(schema.PLANE, grid.axes, strict=False))
     variables = [
         v for metric in metrics for v in (_with_units(metric.variable, objective), _with_units(metric.variable, objective).with_error())
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,6 @@ def _resolution(resolution: Any, ndim: int) -> tuple[int, ...]:
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in counts)
     if len(counts) != ndim or not whole or min(counts) < 2:
         raise InputError("resolution", resolution, f"an integer of at least 2{' or a pair of them' if ndim == 2 else ''}", "51 is usual")
-    if int(np.prod(counts)) > MAX_CELLS:
+    if math.prod(int(n) for n in counts) > MAX_CELLS:
         raise InputError("resolution", resolution, f"at most {MAX_CELLS:,} cells")
     return tuple(int(n) for n in counts)

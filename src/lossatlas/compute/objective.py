@@ -106,8 +106,7 @@ class Objective:
         center = given if module is None else _override(params_of(module), given)
         _check_finite(center)
         fixed = fix(data, batch_size, samples).map(lambda t: _cast(t, dtype, device))
-        plain = ModuleLoss(module, loss) if module is not None else CallableLoss(model)
-        function = plain.resolved(center, fixed) if module is not None else plain
+        function = CallableLoss(model) if module is None else ModuleLoss(module, loss).resolved(center, fixed)
         self._set(function=function, params=center, data=fixed, module=module, mode=mode)
         probe = self._probe()
         self._set(per_sample=probe.losses.dim() == 1)
@@ -277,7 +276,7 @@ def _unreduced(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | No
         reduction = getattr(loss, "reduction", None)
         if reduction == "mean":
             candidate = copy.copy(loss)
-            candidate.reduction = "none"
+            setattr(candidate, "reduction", "none")  # noqa: B010 - nn.Module types its attributes as tensors
             return candidate
         chosen = reduction
     else:

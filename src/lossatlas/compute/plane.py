@@ -252,7 +252,7 @@ def _check_direction(direction: Direction, center: Params, what: str) -> None:
         raise InputError(what, f"a direction of length {length}", "a finite direction that is not zero")
 
 
-def _subtract(residual: Params, directions: tuple[Direction, ...], step: NDArray[np.float64]) -> Params:
+def _subtract(residual: Params, directions: tuple[Direction, ...], step: NDArray[np.floating[Any]]) -> Params:
     left = dict(residual)
     for coordinate, direction in zip(step, directions, strict=True):
         for name, value in direction.params.items():

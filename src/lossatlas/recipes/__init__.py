@@ -1,0 +1,94 @@
+"""Recipes: each file reproduces one published system of figures, from data to summary.
+
+A recipe is a module with ``run(out, data=None, quick=False, **options) -> dict``; the registry below names them
+without importing torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lossatlas.errors import InputError
+
+Run = Callable[..., dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option that a recipe takes on the command line, as ``--name VALUE``."""
+
+    name: str
+    kind: type
+    help: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A name, the source it reproduces, what it shows, and its own options."""
+
+    name: str
+    source: str
+    shows: str
+    options: tuple[Option, ...] = ()
+
+    def load(self) -> Run:
+        """Import the recipe and return its `run`."""
+        return importlib.import_module(f"lossatlas.recipes.{self.name}").run
+
+    def text(self) -> str:
+        """What the recipe is, for `lossatlas run --list`."""
+        lines = [f"{self.name}: {self.source}", f"    {self.shows}"]
+        return "\n".join(lines + [f"    --{o.name} {o.kind.__name__.upper()}: {o.help}" for o in self.options])
+
+    def parse(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """``["--seed", "3"]`` to ``{"seed": 3}``.
+
+        Raises:
+            InputError: an option that the recipe does not take, or a value of another kind.
+        """
+        known = {f"--{o.name}": o for o in self.options}
+        words = [part for argument in arguments for part in argument.split("=", 1)]
+        if len(words) % 2 or any(word not in known for word in words[::2]):
+            raise InputError(
+                "options", " ".join(arguments), f"options of {self.name}: {', '.join(known) or 'none'}", "See: lossatlas run --list"
+            )
+        return {known[word].name.replace("-", "_"): _value(known[word], value) for word, value in zip(words[::2], words[1::2], strict=True)}
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "tutorial",
+            "Roeschl 2020, Animations of Gradient Descent and Loss Landscapes of Neural Networks",
+            "surfaces over two weights of an MNIST network at N=100 and N=10,000, three descents, both animations, galleries of seeds",
+            (
+                Option("sample-size", int, "training images of the small sample, on which descents run (100)"),
+                Option("resolution", int, "points along each axis of the surfaces (40)"),
+                Option("seed", int, "of the network's weights (135)"),
+                Option("gradient", str, "article (without the factor 2), or true to run the true gradient beside it"),
+            ),
+        ),
+    )
+}
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        InputError: no such recipe.
+    """
+    if name not in RECIPES:
+        raise InputError("recipe", name, "one of " + ", ".join(RECIPES), "See: lossatlas run --list")
+    return RECIPES[name]
+
+
+def _value(option: Option, text: str) -> Any:
+    try:
+        return option.kind(text)
+    except ValueError as error:
+        raise InputError(f"--{option.name}", text, f"a value of type {option.kind.__name__}") from error

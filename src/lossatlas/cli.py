@@ -1,0 +1,203 @@
+"""The command line. Each verb imports what it needs when it runs, so `info` and `plot` never load torch."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+import lossatlas
+from lossatlas.errors import InputError, LossatlasError
+
+
+class _Verbs(typer.core.TyperGroup):
+    """Errors a user can act on leave with code 2 and one message; `--debug` shows the traceback instead."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LossatlasError as error:
+            if ctx.obj:
+                raise
+            typer.secho(f"error: {error}", err=True, fg="red")
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.secho("Stopped. What was finished is stored; the same command continues.", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    help="Neural-network loss landscapes, optimizer paths through them, and pictures that can be trusted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ArchivePath = Annotated[Path, typer.Argument(help="An archive, such as out/archive.zarr.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the archive, figures and summary.json.")]
+SurfaceNames = Annotated[list[str] | None, typer.Option("--surface", help="A surface of the archive; may be repeated. Default: all.")]
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    del debug  # read from sys.argv by `main`, so that it works in front of and behind the verb
+
+
+@app.command()
+def demo(out: Out = Path("out/demo"), quick: Annotated[bool, typer.Option(help="Coarser and shorter.")] = False) -> None:
+    """Gradient descent on the loss surface of a small network for handwritten digits; no download, under a minute."""
+    from lossatlas.recipes.demo import run as run_demo
+
+    run_demo(out, quick=quick)
+    _done(out)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    recipe: Annotated[str | None, typer.Argument(help="Which system to reproduce; see --list.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with the data sets; default LOSSATLAS_DATA.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; default out/RECIPE.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A smaller run of the same shape.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Name the recipes and their options.")] = False,
+) -> None:
+    """Reproduce one of the published systems of figures. Options of a recipe follow its name; --list names them."""
+    from lossatlas.recipes import RECIPES, recipe_named
+
+    if list_ or recipe is None:
+        for known in RECIPES.values():
+            typer.echo(known.text())
+        return
+    chosen = recipe_named(recipe)
+    folder = out or Path("out") / recipe
+    chosen.load()(folder, data=data, quick=quick, **chosen.parse(context.args))
+    _done(folder)
+
+
+@app.command()
+def evaluate(
+    objective: Annotated[
+        str,
+        typer.Argument(metavar="MODULE:OBJECTIVE", help="A module or file and the name of an Objective, or of a function that makes one."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The archive to write or continue.")] = Path("archive.zarr"),
+    name: Annotated[str, typer.Option(help="Name of the surface in the archive.")] = "surface",
+    bounds: Annotated[str, typer.Option(help="LOW,HIGH for every axis, or A0,A1,B0,B1.")] = "-1,1",
+    resolution: Annotated[str, typer.Option(help="Points along each axis: 51, or 51x31.")] = "51",
+    seed: Annotated[int, typer.Option(help="Of the random directions.")] = 0,
+    normalize: Annotated[str, typer.Option(help="filter, layer, weight or none.")] = "filter",
+    params: Annotated[list[str] | None, typer.Option(help="Move only these parameters (names, modules or globs).")] = None,
+    line: Annotated[bool, typer.Option("--line", help="One direction instead of two.")] = False,
+    metrics: Annotated[str, typer.Option(help="Comma-separated: loss, accuracy.")] = "loss",
+    executor: Annotated[str, typer.Option(help="Who measures the tiles.")] = "serial",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a different surface of that name.")] = False,
+) -> None:
+    """Evaluate your own model on a random, filter-normalized plane around it. The same command continues a stopped run."""
+    from lossatlas.compute.evaluate import evaluate as evaluate_surface
+    from lossatlas.compute.load import load_objective
+    from lossatlas.compute.plane import random_plane
+
+    target = load_objective(objective)
+    plane = random_plane(target, seed, normalize, params=params, ndim=1 if line else 2)  # type: ignore[arg-type]
+    surface = evaluate_surface(
+        target,
+        plane,
+        _numbers("bounds", bounds),
+        _counts("resolution", resolution),
+        metrics.split(","),
+        out,
+        name=name,
+        executor=executor,
+        overwrite=overwrite,
+    )
+    typer.echo(f"{int(surface.done.sum()):,} of {surface.done.size:,} cells in {out}. Next: lossatlas plot {out}")
+
+
+@app.command()
+def info(archive: ArchivePath) -> None:
+    """Say what an archive holds and how it was made."""
+    from lossatlas.archive import open_archive
+    from lossatlas.view.text import archive_text
+
+    typer.echo(archive_text(open_archive(archive)))
+
+
+@app.command()
+def plot(
+    archive: ArchivePath,
+    surface: SurfaceNames = None,
+    kind: Annotated[str, typer.Option(help="auto, contour, surface, both or line.")] = "auto",
+    quantity: Annotated[str, typer.Option(help="What to draw: loss, accuracy, …")] = "loss",
+    scale: Annotated[str, typer.Option(help="linear or log.")] = "linear",
+    clip: Annotated[float | None, typer.Option(help="Cut heights above this value; the figure says what share.")] = None,
+    colormap: Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")] = None,
+    title: Annotated[str, typer.Option()] = "",
+    out: Annotated[Path, typer.Option("--out", help="A .png, .pdf or .svg file.")] = Path("landscape.png"),
+) -> None:
+    """Draw an archive: contour, hill-shaded surface, curves, and the paths stored with them."""
+    from lossatlas.view.plot import plot as draw
+
+    draw(archive, out, surfaces=surface, kind=kind, quantity=quantity, scale=scale, clip=clip, colormap=colormap, title=title)
+    typer.echo(f"Wrote {out}")
+
+
+@app.command()
+def animate(
+    archive: ArchivePath,
+    surface: Annotated[str | None, typer.Option("--surface", help="The surface to play on; default: the first.")] = None,
+    kind: Annotated[str, typer.Option(help="auto, contour, surface or both.")] = "auto",
+    scale: Annotated[str, typer.Option(help="linear or log.")] = "linear",
+    colormap: Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="A .gif file, or .mp4 with the [video] extra.")] = Path("landscape.gif"),
+) -> None:
+    """Play the stored paths over a surface, or turn the surface where there are none."""
+    from lossatlas.view.plot import animate as play
+
+    play(archive, out, surfaces=[surface] if surface else None, kind=kind, scale=scale, colormap=colormap)
+    typer.echo(f"Wrote {out}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say which versions and optional parts are installed, and where data are looked for."""
+    from lossatlas.doctor import report
+
+    typer.echo(report())
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(lossatlas.__version__)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point; `--debug` may stand anywhere."""
+    given = sys.argv[1:] if arguments is None else arguments
+    app([a for a in given if a != "--debug"], obj="--debug" in given, prog_name="lossatlas")
+
+
+def _done(out: Path) -> None:
+    typer.echo(f"Results in {out}: see summary.json, the figures and archive.zarr")
+
+
+def _numbers(argument: str, text: str) -> Any:
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--{argument}", text, "numbers with commas between, such as -1,1") from error
+    if len(values) not in (2, 4):
+        raise InputError(f"--{argument}", text, "two numbers (LOW,HIGH) or four (A0,A1,B0,B1)")
+    return tuple(values) if len(values) == 2 else (tuple(values[:2]), tuple(values[2:]))
+
+
+def _counts(argument: str, text: str) -> Any:
+    try:
+        counts = [int(part) for part in text.lower().split("x")]
+    except ValueError as error:
+        raise InputError(f"--{argument}", text, "a number such as 51, or two such as 51x31") from error
+    return counts[0] if len(counts) == 1 else tuple(counts)

@@ -1,0 +1,101 @@
+"""What every recipe does alike: make its folder, say where it is, write the summary."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Console
+
+import lossatlas
+from lossatlas.errors import ArchiveError
+
+console = Console(stderr=True, highlight=False)
+
+
+def prepare(out: Path) -> Path:
+    """Make the folder of a run.
+
+    Raises:
+        ArchiveError: it cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".write-test"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ArchiveError(f"Cannot write to {out}: {error}. Choose another folder with --out.") from error
+    return out
+
+
+def say(text: str) -> None:
+    """A line for the person who watches."""
+    console.print(text)
+
+
+def write_summary(out: Path, recipe: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Write ``summary.json`` (strict JSON: NaN and infinity become null) and return it."""
+    summary = {"recipe": recipe, "version": lossatlas.__version__, **numbers}
+    plain = _plain(summary)
+    temporary = out / ".summary.json"
+    temporary.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(out / "summary.json")
+    return plain
+
+
+def surface_summary(surface: xr.Dataset) -> dict[str, Any]:
+    """Shape, extremes, corners and how much is computed; coordinates as ``[alpha, beta]``."""
+    loss = surface.loss.where(surface.done)
+    summary: dict[str, Any] = {"shape": list(surface.done.shape), "cells_done": int(surface.done.sum())}
+    if not bool(np.isfinite(loss).any()):
+        return summary
+    usable = loss.where(np.isfinite(loss))
+    low = usable.isel(usable.argmin(...))  # type: ignore[arg-type]
+    summary |= {
+        "min": float(usable.min()),
+        "argmin": [float(low[dim]) for dim in usable.dims],
+        "max": float(usable.max()),
+        "corners": {f"{a:g},{b:g}": float(loss.sel(alpha=a, beta=b)) for a in _ends(surface.alpha) for b in _ends(surface.beta)}
+        if loss.ndim == 2
+        else {},
+        "standard_error_max": float(surface.loss_standard_error.where(surface.done).max()) if "loss_standard_error" in surface else None,
+    }
+    return summary
+
+
+def path_summary(path: xr.Dataset, steps: tuple[int, ...]) -> dict[str, Any]:
+    """Start, optimizer, the loss at chosen steps (and the last) and the end of a recorded path."""
+    last = path.sizes["step"] - 1
+    chosen = sorted({k for k in (*steps, last) if k <= last})
+    columns = [path[name].values for name in ("path_alpha", "path_beta") if name in path]
+    return {
+        "start": list(path.attrs["start"]),
+        "optimizer": path.attrs["optimizer"],
+        "learning_rate": path.attrs["learning_rate"],
+        "gradient": path.attrs["gradient"],
+        "steps": last,
+        "loss": {str(int(path.step[k])): float(path.path_loss[k]) for k in chosen},
+        "end": [float(column[-1]) for column in columns],
+    }
+
+
+def _ends(axis: xr.DataArray) -> tuple[float, float]:
+    return float(axis[0]), float(axis[-1])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,126 @@
+"""The tutorial's figures as scenes: which panes, which camera, which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+
+import numpy as np
+import xarray as xr
+
+from lossatlas.view.animation import animate
+from lossatlas.view.plot import plot
+from lossatlas.view.read import path_from, surface_from
+from lossatlas.view.scene import Camera, ColorScale, Curve, Pane, Path, Scene, Surface, Timeline
+
+DASHES = ("dashed", "dashdot", "dotted")
+TERRAIN = ColorScale(colormap="terrain", levels=21)
+FRAME_EPOCHS = (*range(0, 200, 20), *range(200, 9000, 100))
+"""98 frames, as in the article's first animation."""
+CONTOUR_EPOCHS = tuple(range(0, 9000, 100))
+"""90 frames, as in its second."""
+OPTIMIZER_COLORS = {"sgd": "#111111", "momentum": "#d55e00", "adagrad": "#0072b2", "rmsprop": "#cc79a7", "adam": "#e6b800"}
+
+
+def sample_sizes(surfaces: Mapping[str, xr.Dataset], file: FilePath) -> None:
+    """Figure 3: the two sample sizes side by side, each on its own scale since their heights differ."""
+    drawn = _surfaces(surfaces)
+    panes = tuple(
+        Pane("surface", (s.name,), title=s.label, column=i, camera=Camera(30, azimuth), color=_scale_of(s))
+        for i, (s, azimuth) in enumerate(zip(drawn, (-20.0, -30.0), strict=False))
+    )
+    plot(Scene(panes, drawn, colors=(TERRAIN,), title="The same two weights on different numbers of images"), file)
+
+
+def single(surface: xr.Dataset, file: FilePath) -> None:
+    """Figure 4: the small sample, turned a little."""
+    drawn = surface_from(surface, name="small", label=surface.attrs["title"])
+    plot(Scene((Pane("surface", ("small",), camera=Camera(30, -15)),), (drawn,), colors=(TERRAIN,), title=drawn.label), file)
+
+
+def descents(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], file: FilePath) -> None:
+    """The article's descents on the surface, from above, and their costs."""
+    scene = _descent_scene(surface, paths, ("surface", "contour"))
+    plot(scene.replace(title="Three gradient descents from neighboring starts"), file)
+
+
+def optimizers(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], file: FilePath) -> None:
+    """One contour a start, five optimizers in each."""
+    drawn = surface_from(surface, name="small", label=surface.attrs["title"])
+    starts = tuple(dict.fromkeys(name.split(":")[1] for name in paths))
+    lines = tuple(_colored(path_from(path, name=name, surface=drawn), name) for name, path in paths.items())
+    panes = tuple(
+        Pane("contour", ("small",), tuple(p.name for p in lines if p.name.endswith(f":{start}")), title=f"start ({start})", column=i)
+        for i, start in enumerate(starts)
+    )
+    plot(Scene(panes, (drawn,), lines, colors=(TERRAIN,), title=f"Five optimizers, true gradient, {surface.attrs['title']}"), file)
+
+
+def gallery(surfaces: Mapping[str, xr.Dataset], title: str, samples: int, file: FilePath) -> None:
+    """Small 3-D panes, one a seed, each on its own scale."""
+    drawn = _surfaces(surfaces)
+    panes = tuple(
+        Pane("surface", (s.name,), title=s.label, row=i // 2, column=i % 2, camera=Camera(40, -60), color=_scale_of(s))
+        for i, s in enumerate(drawn)
+    )
+    plot(Scene(panes, drawn, colors=(TERRAIN,), title=f"{title}, N = {samples:,}"), file)
+
+
+def animate_surface(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: int, file: FilePath, quick: bool) -> None:
+    """Animation 1: the descents on the surface."""
+    scene = _descent_scene(surface, paths, ("surface",))
+    animate(scene.replace(timeline=_timeline(FRAME_EPOCHS, last, quick), title="Gradient descent on the loss surface"), file)
+
+
+def animate_contour(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: int, file: FilePath, quick: bool) -> None:
+    """Animation 2: the contour above, the cost curves below."""
+    scene = _descent_scene(surface, paths, ("contour", "curves"))
+    animate(scene.replace(timeline=_timeline(CONTOUR_EPOCHS, last, quick), title="Gradient descent from above"), file)
+
+
+def _descent_scene(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], kinds: tuple[str, ...]) -> Scene:
+    drawn = surface_from(surface, name="small", label=surface.attrs["title"])
+    lines = tuple(_dashed(path_from(path, name=name, surface=drawn), i) for i, (name, path) in enumerate(paths.items()))
+    curves = tuple(_cost_curve(line) for line in lines)
+    names = tuple(line.name for line in lines)
+    stacked = "curves" in kinds
+    panes = {
+        "surface": Pane("surface", ("small",), names, camera=Camera(30, -10)),
+        "contour": Pane("contour", ("small",), names, column=0 if stacked else 1, row_span=2 if stacked else 1),
+        "curves": Pane("curves", curves=tuple(c.name for c in curves), row=2, x_label="epoch", y_label="cost"),
+    }
+    return Scene(tuple(panes[kind] for kind in kinds), (drawn,), lines, curves=curves if stacked else (), colors=(TERRAIN,))
+
+
+def _cost_curve(path: Path) -> Curve:
+    assert path.loss is not None
+    return Curve(f"cost {path.name}", path.step.astype(float), path.loss, path.label, path.color, path.dash)
+
+
+def _dashed(path: Path, index: int) -> Path:
+    from dataclasses import replace
+
+    return replace(path, dash=DASHES[index % len(DASHES)], color="#111111")
+
+
+def _colored(path: Path, name: str) -> Path:
+    from dataclasses import replace
+
+    optimizer = name.split(":")[0]
+    return replace(path, color=OPTIMIZER_COLORS.get(optimizer), label=optimizer)
+
+
+def _surfaces(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
+    return tuple(surface_from(dataset, name=name, label=dataset.attrs["title"]) for name, dataset in surfaces.items())
+
+
+def _scale_of(surface: Surface) -> ColorScale:
+    """The terrain map over this surface's own range."""
+    values = surface.fields["loss"].values
+    finite = values[np.isfinite(values)]
+    return ColorScale(colormap="terrain", low=float(finite.min()), high=float(finite.max()))
+
+
+def _timeline(epochs: tuple[int, ...], last: int, quick: bool) -> Timeline:
+    kept = [e for e in epochs if e <= last][:: 3 if quick else 1]
+    return Timeline(np.array(kept), tuple(f"epoch {e:,}" for e in kept), milliseconds=80)
