@@ -7,6 +7,7 @@ stay fixed unless asked for, as in all of the paper's planes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -98,8 +99,8 @@ def _scaled(d: Tensor, w: Tensor, how: Normalize, axis: int) -> Tensor:
     if how == "layer" or d.dim() <= 1:
         return d * (w.double().norm() / (d.double().norm() + EPSILON)).to(d.dtype)
     other = [i for i in range(d.dim()) if i != axis]
-    ratio = w.double().norm(dim=other, keepdim=True) / (d.double().norm(dim=other, keepdim=True) + EPSILON)
-    return (d.double() * ratio).to(d.dtype)
+    length = functools.partial(torch.linalg.vector_norm, dim=other, keepdim=True, dtype=torch.float64)
+    return (d * (length(w) / (length(d) + EPSILON))).to(d.dtype)
 
 
 def _real(tensor: Tensor) -> torch.dtype:
