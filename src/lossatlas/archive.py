@@ -167,9 +167,7 @@ def open_archive(location: Location) -> Archive:
     try:
         root = zarr.open_group(location, mode="r", zarr_format=3)
     except (FileNotFoundError, KeyError, ValueError, OSError) as error:
-        raise ArchiveError(
-            f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`."
-        ) from error
+        raise ArchiveError(f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`.") from error
     _check_format(root, name)
     return Archive(root, name)
 

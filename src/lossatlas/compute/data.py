@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,15 @@ class FixedData:
     @property
     def samples(self) -> int:
         return sum(self.counts)
+
+    def head(self) -> FixedData:
+        """The first batch alone, for probes."""
+        return FixedData(self.batches[:1], self.counts[:1], self.hash, self.note)
+
+    def split(self, size: int) -> FixedData:
+        """The same samples in the same order, no batch larger than `size`; pieces are views."""
+        pieces = [piece for batch, count in zip(self.batches, self.counts, strict=True) for piece in _pieces(batch, count, size)]
+        return FixedData(tuple(pieces), tuple(count_of(piece) for piece in pieces), self.hash, self.note)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> FixedData:
         """The same data after `change` of every tensor (a cast, a move); the hash stays that of the original."""
@@ -84,6 +93,15 @@ def count_of(batch: Any) -> int:
     """
     tensors = [leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.dim() > 0]
     return len(tensors[0]) if tensors else 1
+
+
+def _pieces(batch: Any, count: int, size: int) -> Iterator[Any]:
+    """Equal pieces but for the last."""
+    if count <= size:
+        yield batch
+        return
+    for start in range(0, count, size):
+        yield pytree.tree_map_only(Tensor, lambda t, s=start: t[s : s + size] if t.dim() and len(t) == count else t, batch)
 
 
 def _as_tensors(data: Any) -> Any:

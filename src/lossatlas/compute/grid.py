@@ -110,7 +110,7 @@ def _bounds(bounds: Any, ndim: int) -> list[tuple[float, float]]:
 
 
 def _resolution(resolution: Any, ndim: int) -> tuple[int, ...]:
-    counts = (resolution,) * ndim if isinstance(resolution, int | np.integer) else tuple(resolution)
+    counts = tuple(resolution) if isinstance(resolution, Sequence | np.ndarray) else (resolution,) * ndim
     whole = all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in counts)
     if len(counts) != ndim or not whole or min(counts) < 2:
         raise InputError("resolution", resolution, f"an integer of at least 2{' or a pair of them' if ndim == 2 else ''}", "51 is usual")

@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -17,6 +17,7 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.data import FixedData, count_of, fix
+from lossatlas.compute.microbatch import micro_batches
 from lossatlas.compute.params import Params, fingerprint, params_of
 from lossatlas.errors import InputError
 
@@ -111,6 +112,23 @@ class Objective:
         probe = self._probe()
         self._set(per_sample=probe.losses.dim() == 1)
         self._set(description=self._describe(model, loss, split, units))
+        self._set(data=micro_batches(self))
+
+    def with_data(self, data: FixedData) -> Objective:
+        """The same function over other batches, for probes and micro-batches; the description stays."""
+        return self._like(data=data)
+
+    def replica(self) -> Objective:
+        """The same function on a module of its own, for another thread; weights are shared, running statistics copied.
+
+        `functional_call` swaps the module's parameters while it runs, so two threads on one module give wrong values.
+        """
+        if self.module is None:
+            return self
+        shared = {id(p): p for p in self.module.parameters()}
+        module = copy.deepcopy(self.module, shared)
+        assert isinstance(self.function, ModuleLoss)
+        return self._like(module=module, function=replace(self.function, module=module))
 
     # -- values ----------------------------------------------------------------------------------------------
 
@@ -156,6 +174,11 @@ class Objective:
         return total / self.samples
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _like(self, **changed: Any) -> Objective:
+        other = object.__new__(Objective)
+        other._set(**{f.name: changed.get(f.name, getattr(self, f.name)) for f in fields(self)})
+        return other
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():

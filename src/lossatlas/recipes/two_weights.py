@@ -71,8 +71,12 @@ class Setting:
         return weight_plane(objective, (f"w{self.layer}.weight", first), (f"w{self.layer}.weight", second), labels=self.labels)
 
 
-def sigmoid_network(sizes: tuple[int, ...], seed: int) -> torch.nn.Sequential:
-    """Linear layers ``w0``, ``w1``, … without biases, a sigmoid after each; weights from NumPy's legacy generator."""
+class SigmoidNetwork(torch.nn.Sequential):
+    """Linear layers ``w0``, ``w1``, … without biases, a sigmoid after each."""
+
+
+def sigmoid_network(sizes: tuple[int, ...], seed: int) -> SigmoidNetwork:
+    """The network of these layer sizes, its weights from NumPy's legacy generator after ``np.random.seed(seed)``."""
     random = np.random.RandomState(seed)
     layers: OrderedDict[str, torch.nn.Module] = OrderedDict()
     for index, (inputs, outputs) in enumerate(pairwise(sizes)):
@@ -80,7 +84,7 @@ def sigmoid_network(sizes: tuple[int, ...], seed: int) -> torch.nn.Sequential:
         linear.weight = torch.nn.Parameter(torch.from_numpy(random.randn(outputs, inputs)))
         layers[f"w{index}"] = linear
         layers[f"sigmoid{index}"] = torch.nn.Sigmoid()
-    return torch.nn.Sequential(layers)
+    return SigmoidNetwork(layers)
 
 
 def summed_squared_error(output: Tensor, target: Tensor) -> Tensor:

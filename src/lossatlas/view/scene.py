@@ -267,6 +267,12 @@ class Scene:
         lines = [*self.notes, *(n for s in self.surfaces for n in s.notes), *(n for p in self.paths for n in p.notes)]
         return tuple(dict.fromkeys(lines))
 
+    def text(self) -> str:
+        """The scene told in words, one thing a line; tests and screen readers read this."""
+        from lossatlas.view.text import describe
+
+        return describe(self)
+
     def with_frame_count(self) -> int:
         return 1 if self.timeline is None else len(self.timeline)
 

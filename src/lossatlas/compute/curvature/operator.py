@@ -6,7 +6,8 @@ number, so neither the batch size nor the number of batches changes an eigenvalu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,6 +37,7 @@ class Curvature:
         note: why an earlier method was not taken, or None.
         products: how many were made so far.
         units: of the loss, and so of the eigenvalues.
+        workers: threads over the batches whose graphs are kept.
     """
 
     layout: Layout
@@ -45,6 +47,7 @@ class Curvature:
     note: str | None = None
     products: int = 0
     units: str = ""
+    workers: int = 1
 
     @property
     def size(self) -> int:
@@ -55,9 +58,16 @@ class Curvature:
         self.products += 1
         step, total = self.layout.unflatten(vector), np.zeros(self.size)
         with differentiable_attention():
-            for prepared in self.batches:
-                total += self.layout.flatten(prepared()(step))
+            for product in self._of_batches(step):
+                total += self.layout.flatten(product)
         return total
+
+    def _of_batches(self, step: Params) -> Iterator[Params]:
+        """Each batch's product, in order. Kept graphs may be walked by threads; a model may not run in two at once."""
+        if self.workers == 1 or not all(isinstance(batch, Kept) for batch in self.batches):
+            return (prepared()(step) for prepared in self.batches)
+        with ThreadPoolExecutor(self.workers) as pool:
+            return iter(list(pool.map(lambda prepared: prepared()(step), self.batches)))
 
     def dense(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The whole matrix, column by column: ``size`` products."""
@@ -72,6 +82,7 @@ def hessian(
     biases: bool = True,
     method: Method = "auto",
     memory: int = MEMORY,
+    workers: int = 1,
 ) -> Curvature:
     """The Hessian of the mean loss.
 
@@ -82,6 +93,7 @@ def hessian(
         biases: False leaves one-dimensional tensors (biases, BatchNorm scale and shift) out, as Li et al. 2018 do.
         method: how to multiply; "auto" takes the first that works on this model and says which.
         memory: bytes that kept graphs may hold; what does not fit is built anew for every product.
+        workers: threads that share the batches, where all graphs are kept; set ``torch.set_num_threads(1)`` with it.
 
     Raises:
         InputError: an unknown method, or no method works.
@@ -95,7 +107,7 @@ def hessian(
     point, layout = _point(objective, at, params, biases)
     shares = _shares(objective, point, layout)
     name, note = _working_method(shares[0], layout, method)
-    return Curvature(layout, "hessian", name, _kept(shares, layout.like, METHODS[name], memory), note, 0, _units(objective))
+    return Curvature(layout, "hessian", name, _kept(shares, layout.like, METHODS[name], memory), note, 0, _units(objective), workers)
 
 
 def ggn(
@@ -105,6 +117,7 @@ def ggn(
     params: str | Iterable[str] | None = None,
     biases: bool = True,
     memory: int = MEMORY,
+    workers: int = 1,
 ) -> Curvature:
     """The generalized Gauss-Newton matrix ``J' B J``: J the outputs' Jacobian, B the loss's Hessian in the outputs.
 
@@ -119,7 +132,7 @@ def ggn(
     point, layout = _point(objective, at, params, biases)
     halves = _output_halves(objective, point, layout)
     batches = _kept(halves, layout.like, _gauss_newton, memory)
-    return Curvature(layout, "ggn", "double backward", batches, None, 0, _units(objective))
+    return Curvature(layout, "ggn", "double backward", batches, None, 0, _units(objective), workers)
 
 
 def _point(objective: Objective, at: Params | None, params: str | Iterable[str] | None, biases: bool) -> tuple[Params, Layout]:
@@ -175,8 +188,18 @@ def _kept(
         with differentiable_attention(), AllocatedBytes() as allocated:
             multiply = prepare(part, point)
         left -= allocated.total
-        batches.append((lambda multiply=multiply: multiply) if left > 0 else (lambda part=part: prepare(part, point)))
+        batches.append(Kept(multiply) if left > 0 else (lambda part=part: prepare(part, point)))
     return batches
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A prepared product that stays."""
+
+    multiply: Multiply
+
+    def __call__(self) -> Multiply:
+        return self.multiply
 
 
 OutputHalves = tuple[Callable[[Params], Tensor], Callable[[Tensor], Tensor]]

@@ -18,6 +18,10 @@ from lossatlas.compute.curvature.layout import Vector
 
 WIDTH = 40
 """Vectors the subspace may hold before it is folded onto its outermost ones."""
+FLOOR = 1e-2
+"""Eigenvalues below this share of the largest need no relative accuracy."""
+SETTLE = 4
+"""Steps over which a value may no longer move."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +36,15 @@ class Pairs:
 def refine(matrix: Operator, start: Sequence[Vector], k: int, tolerance: float, limit: int) -> tuple[Pairs, Pairs, int]:
     """The `k` largest and `k` smallest eigenpairs.
 
+    A small residual alone proves little at the lower end: any vector of a Hessian's bulk, whose eigenvalues are nearly
+    zero, has one. So the values must also have settled while the subspace grew.
+
     Args:
         matrix: what to decompose.
         start: vectors that span the first subspace; a random one among them keeps a nearly right start from
             overlooking a direction that none of them has.
         k: how many at each end.
-        tolerance: residuals may be this share of the largest absolute eigenvalue.
+        tolerance: as in `allowed_residuals`.
         limit: products after which to stop.
 
     Returns:
@@ -46,21 +53,43 @@ def refine(matrix: Operator, start: Sequence[Vector], k: int, tolerance: float, 
     space = Subspace(matrix, max(WIDTH + 4 * k, len(start) + 2 * k + 1))
     for vector in start:
         space.add(vector)
+    history: list[Vector] = []
     while True:
         values, coordinates = space.ritz()
-        count = min(k, len(values))
-        top = space.pairs(values[::-1][:count], coordinates[:, ::-1][:, :count])
-        bottom = space.pairs(values[:count], coordinates[:, :count])
-        worst, rest = _worst(top, bottom, space)
-        enough = len(values) >= min(2 * k + 1, matrix.size)
-        if enough and worst <= tolerance * float(np.abs(values).max()):
-            break
+        top, bottom = _both_ends(space, values, coordinates, k)
+        outer = np.concatenate([top.values, bottom.values])
+        allowed = allowed_residuals(outer, tolerance)
+        shares = np.concatenate([top.residuals, bottom.residuals]) / allowed
+        history.append(outer)
+        settled = (
+            len(history) > SETTLE and len(history[-1 - SETTLE]) == len(outer) and bool((abs(outer - history[-1 - SETTLE]) <= allowed).all())
+        )
+        if (settled and shares.max() <= 1) or space.products >= limit or space.count >= matrix.size:
+            return top, bottom, space.products
+        worst = int(shares.argmax())
+        column = len(values) - 1 - worst if worst < len(top.values) else worst - len(top.values)
+        rest = space.residual(float(values[column]), coordinates[:, column])
         if space.full:
             keep = WIDTH // 5 + k
             space.fold(np.concatenate([coordinates[:, :keep], coordinates[:, -keep:]], axis=1))
-        if space.products >= limit or not space.add(rest):
-            break
-    return top, bottom, space.products
+        if not space.add(rest):
+            return top, bottom, space.products
+
+
+def allowed_residuals(values: Vector, tolerance: float) -> Vector:
+    """What each residual may be: a share of its own eigenvalue, or of 1 % of the largest where that is more.
+
+    >>> allowed_residuals(np.array([100.0, -20.0, 0.0]), 0.1).round(9).tolist()
+    [10.0, 2.0, 0.1]
+    """
+    scale = float(np.abs(values).max())
+    return tolerance * np.maximum(np.abs(values), FLOOR * scale) + 1e-300
+
+
+def _both_ends(space: Subspace, values: Vector, coordinates: NDArray[np.float64], k: int) -> tuple[Pairs, Pairs]:
+    count = min(k, len(values))
+    top = space.pairs(values[::-1][:count], coordinates[:, ::-1][:, :count])
+    return top, space.pairs(values[:count], coordinates[:, :count])
 
 
 class Subspace:
@@ -99,7 +128,7 @@ class Subspace:
         return np.linalg.eigh(self._small[: self.count, : self.count])
 
     def pairs(self, values: Vector, coordinates: NDArray[np.float64]) -> Pairs:
-        residuals = [np.linalg.norm(self.residual(v, c)) for v, c in zip(values, coordinates.T, strict=True)]
+        residuals = [float(np.linalg.norm(self.residual(v, c))) for v, c in zip(values, coordinates.T, strict=True)]
         return Pairs(values.copy(), self._basis[: self.count].T @ coordinates, np.array(residuals))
 
     def residual(self, value: float, coordinates: Vector) -> Vector:
@@ -112,12 +141,3 @@ class Subspace:
         self._basis[:kept], self._images[:kept] = coordinates.T @ self._basis[:n], coordinates.T @ self._images[:n]
         self._small[:kept, :kept] = coordinates.T @ self._small[:n, :n] @ coordinates
         self.count = kept
-
-
-def _worst(top: Pairs, bottom: Pairs, space: Subspace) -> tuple[float, Vector]:
-    """The largest residual norm, and that residual: what the subspace lacks most."""
-    values, coordinates = space.ritz()
-    upper = float(top.residuals.max()) >= float(bottom.residuals.max())
-    index = int((top if upper else bottom).residuals.argmax())
-    column = len(values) - 1 - index if upper else index
-    return float((top if upper else bottom).residuals[index]), space.residual(float(values[column]), coordinates[:, column])

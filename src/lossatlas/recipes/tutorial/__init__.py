@@ -210,8 +210,9 @@ def _draw(
     for gallery in GALLERIES:
         figures.gallery(galleries[gallery.name], gallery.title, gallery.samples, out / f"{gallery.name}.png")
         say(f"{gallery.name}.png   {gallery.title}: how the landscape changes with the seed.")
+    every = 3 if quick else 1
     last = int(np.min([path.sizes["step"] for path in article.values()])) - 1
-    figures.animate_surface(surfaces[small], article, last, out / "animation1.gif", quick)
+    figures.animate_surface(surfaces[small], article, last, out / "animation1.gif", figures.FRAME_EPOCHS[::every])
     say("animation1.gif  The three descents on the surface.")
-    figures.animate_contour(surfaces[small], article, last, out / "animation2.gif", quick)
+    figures.animate_contour(surfaces[small], article, last, out / "animation2.gif", figures.CONTOUR_EPOCHS[::every])
     say("animation2.gif  The same from above, with their cost curves below.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 
 import numpy as np
@@ -66,16 +67,16 @@ def gallery(surfaces: Mapping[str, xr.Dataset], title: str, samples: int, file: 
     plot(Scene(panes, drawn, colors=(TERRAIN,), title=f"{title}, N = {samples:,}"), file)
 
 
-def animate_surface(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: int, file: FilePath, quick: bool) -> None:
+def animate_surface(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: int, file: FilePath, epochs: Sequence[int]) -> None:
     """Animation 1: the descents on the surface."""
     scene = _descent_scene(surface, paths, ("surface",))
-    animate(scene.replace(timeline=_timeline(FRAME_EPOCHS, last, quick), title="Gradient descent on the loss surface"), file)
+    animate(scene.replace(timeline=_timeline(epochs, last), title="Gradient descent on the loss surface"), file)
 
 
-def animate_contour(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: int, file: FilePath, quick: bool) -> None:
+def animate_contour(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: int, file: FilePath, epochs: Sequence[int]) -> None:
     """Animation 2: the contour above, the cost curves below."""
     scene = _descent_scene(surface, paths, ("contour", "curves"))
-    animate(scene.replace(timeline=_timeline(CONTOUR_EPOCHS, last, quick), title="Gradient descent from above"), file)
+    animate(scene.replace(timeline=_timeline(epochs, last), title="Gradient descent from above"), file)
 
 
 def _descent_scene(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], kinds: tuple[str, ...]) -> Scene:
@@ -98,14 +99,10 @@ def _cost_curve(path: Path) -> Curve:
 
 
 def _dashed(path: Path, index: int) -> Path:
-    from dataclasses import replace
-
     return replace(path, dash=DASHES[index % len(DASHES)], color="#111111")
 
 
 def _colored(path: Path, name: str) -> Path:
-    from dataclasses import replace
-
     optimizer = name.split(":")[0]
     return replace(path, color=OPTIMIZER_COLORS.get(optimizer), label=optimizer)
 
@@ -121,6 +118,6 @@ def _scale_of(surface: Surface) -> ColorScale:
     return ColorScale(colormap="terrain", low=float(finite.min()), high=float(finite.max()))
 
 
-def _timeline(epochs: tuple[int, ...], last: int, quick: bool) -> Timeline:
-    kept = [e for e in epochs if e <= last][:: 3 if quick else 1]
+def _timeline(epochs: Sequence[int], last: int) -> Timeline:
+    kept = [e for e in epochs if e <= last]
     return Timeline(np.array(kept), tuple(f"epoch {e:,}" for e in kept), milliseconds=80)

@@ -1,0 +1,75 @@
+"""The reference: one point after the other, one batch after the other. Every other evaluator is checked against it.
+
+Data outside, points inside: a batch is scored at a block of points whose moved weights fit a few megabytes, so the
+weights are built once a point and the batch stays in cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossatlas.compute.evaluators.sums import Measured, Sums, values_of
+from lossatlas.compute.evaluators.task import Task
+from lossatlas.compute.params import Params
+from lossatlas.compute.plane import coordinates_of
+from lossatlas.errors import InputError
+
+BLOCK_BYTES = 8 * 2**20
+"""Moved weights held at a time: never a copy of the model for every point of a grid."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """Measures point by point. Its values do not depend on how points are grouped, to the last bit."""
+
+    task: Task
+    name: str = "loop"
+    chunk: int = 1
+
+    def __call__(self, points: NDArray[np.float64]) -> Measured:
+        task, places = self.task, coordinates_of(points, self.task.plane.ndim)
+        sums, holes = task.sums(len(places)), dict[int, str]()
+        data, block = task.objective.data, self._block()
+        with task.objective.quiet():
+            for start in range(0, len(places), block):
+                here = range(start, min(start + block, len(places)))
+                moved = [task.point(places[i]) for i in here]
+                for batch, count in zip(data.batches, data.counts, strict=True):
+                    for index, params in zip(here, moved, strict=True):
+                        self._add(sums, holes, index, params, batch, count)
+        return Measured(values_of(sums, data.samples), holes)
+
+    def _add(self, sums: dict[str, Sums], holes: dict[int, str], index: int, params: Params, batch: Any, count: int) -> None:
+        """A point where the model or a metric raises becomes a hole with a reason; the other points go on."""
+        try:
+            scores = self.task.objective.score(params, batch)
+        except InputError:
+            raise
+        except Exception as error:
+            if _out_of_memory(error):
+                raise
+            for found in sums.values():
+                found.spoil(index)
+            holes.setdefault(index, f"{type(error).__name__}: {error}")
+            return
+        for metric in self.task.metrics:
+            try:
+                sums[metric.name].add(index, metric.measure(scores), count)
+            except InputError:
+                raise
+            except Exception as error:
+                sums[metric.name].spoil(index)
+                holes.setdefault(index, f"{metric.name}: {type(error).__name__}: {error}")
+
+    def _block(self) -> int:
+        center = self.task.plane.center
+        size = sum(center[n].numel() * center[n].element_size() for n in self.task.plane.moving)
+        return max(1, BLOCK_BYTES // max(size, 1))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()

@@ -1,0 +1,63 @@
+"""What is to be measured: an objective on a plane, and which metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossatlas.compute.evaluators.sums import Sums
+from lossatlas.compute.metrics import Metric
+from lossatlas.compute.objective import Objective
+from lossatlas.compute.params import Params
+from lossatlas.compute.plane import Plane
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """An objective on a plane; every evaluator measures one.
+
+    Attributes:
+        still: parameters that do not move but differ from the objective's own.
+    """
+
+    objective: Objective
+    plane: Plane
+    metrics: tuple[Metric, ...]
+    still: Params
+
+    @classmethod
+    def make(cls, objective: Objective, plane: Plane, metrics: tuple[Metric, ...]) -> Task:
+        return cls(objective, plane, metrics, unlike_objective(objective, plane))
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.objective.params.values())).device
+
+    def point(self, place: tuple[float, ...]) -> Params:
+        """What replaces the objective's own parameters at ``(alpha, beta)``."""
+        return {**self.still, **self.plane.moved(*place)}
+
+    def scores(self, params: Params, batch: Any) -> dict[str, Tensor]:
+        """Every metric of one batch at one point."""
+        found = self.objective.score(params, batch)
+        return {metric.name: metric.measure(found) for metric in self.metrics}
+
+    def sums(self, points: int) -> dict[str, Sums]:
+        return {metric.name: Sums(points, self.device) for metric in self.metrics}
+
+    def head(self) -> Task:
+        """The same task on the first batch alone, for probes."""
+        return replace(self, objective=self.objective.with_data(self.objective.data.head()))
+
+    def replica(self) -> Task:
+        """The same task on a module of its own; tensors are shared (`Objective.replica`)."""
+        return replace(self, objective=self.objective.replica())
+
+
+def unlike_objective(objective: Objective, plane: Plane) -> Params:
+    """Parameters that do not move on the plane but differ from the objective's own: another model's plane brings its center."""
+    own, moving = objective.params, set(plane.moving)
+    return {n: p for n, p in plane.center.items() if n not in moving and n in own and p is not own[n] and not torch.equal(p, own[n])}

@@ -1,0 +1,23 @@
+"""Who measures the tiles. The driver alone writes the archive, so a thread, a process or a cluster only returns values."""
+
+from __future__ import annotations
+
+from lossatlas.compute.executors.base import Cells, Executor, Job, Tile
+from lossatlas.compute.executors.serial import serial
+from lossatlas.compute.executors.threads import threads
+from lossatlas.errors import InputError
+
+EXECUTORS: dict[str, Executor] = {"serial": serial, "threads": threads}
+
+__all__ = ["EXECUTORS", "Cells", "Executor", "Job", "Tile", "executor_named"]
+
+
+def executor_named(name: str) -> Executor:
+    """The executor of that name.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in EXECUTORS:
+        raise InputError("executor", name, "one of auto, " + ", ".join(EXECUTORS))
+    return EXECUTORS[name]

@@ -1,0 +1,64 @@
+"""The small protocol that all executors share: a job and cells go in, finished tiles come out in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossatlas.compute.evaluators import Choice, Measured, Task
+from lossatlas.compute.grid import Grid, tiles
+
+Cells = NDArray[np.int64]
+Tile = tuple[Cells, Measured]
+Work = Callable[[Cells], Measured]
+
+TILE_SECONDS = 1.0
+"""Aim of an automatic tile: a killed run loses about this much work."""
+TILE_CELLS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """All that a worker needs. It can be pickled (cloudpickle), and a worker calls `work` once.
+
+    Attributes:
+        task: objective, plane and metrics.
+        grid: cells to coordinates.
+        choice: which evaluator.
+        tile: cells a tile; None aims at a second.
+        workers: how many; None leaves it to the executor.
+    """
+
+    task: Task
+    grid: Grid
+    choice: Choice
+    tile: int | None = None
+    workers: int | None = None
+
+    def work(self, own_module: bool = True) -> Work:
+        """Cells to values, on a module of the worker's own."""
+        evaluator = self.choice.build(self.task.replica() if own_module else self.task)
+        return lambda cells: evaluator(self.grid.points(cells))
+
+    def tile_cells(self, workers: int = 1) -> int:
+        """Cells of an automatic tile: about a second of work, whole chunks."""
+        if self.tile is not None:
+            return self.tile
+        seconds, chunk = self.choice.seconds, self.choice.chunk or 1
+        fit = int(np.clip(TILE_SECONDS / seconds, 1, TILE_CELLS)) if seconds else 1
+        return max(chunk, fit // chunk * chunk)
+
+    def tiles(self, cells: Cells, workers: int) -> list[Cells]:
+        """Tiles for several workers: no larger than an equal share."""
+        share = -(-len(cells) // max(workers, 1))
+        return list(tiles(cells, max(1, min(self.tile_cells(), share))))
+
+
+class Executor(Protocol):
+    """Yields ``(cells, measured)`` for all of `cells`, in any order and any grouping."""
+
+    def __call__(self, job: Job, cells: Cells) -> Iterator[Tile]: ...

@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all, and read with a clear word when they are not there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lossatlas.errors import InputError
+
+Location = str | os.PathLike[str]
+
+
+def existing(path: Location) -> Path:
+    """`path`, if it is a file.
+
+    Raises:
+        InputError: nothing there, or a folder.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError("path", str(file), "a file that exists")
+    return file
+
+
+@contextmanager
+def replacing(path: Location) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` when the block ends well, else is removed.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(target)
+    except OSError as error:
+        raise InputError("path", str(target), f"a place that can be written ({error})", "Choose another place") from error
+    finally:
+        partial.unlink(missing_ok=True)

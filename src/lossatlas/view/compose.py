@@ -1,0 +1,169 @@
+"""From what was computed to a scene: choose the panes, share one scale, bring the paths along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from lossatlas.errors import InputError
+from lossatlas.view.colors import DEFAULT, colormap as known_colormap
+from lossatlas.view.scene import Camera, ColorScale, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
+from lossatlas.view.sources import Source, Sources, dashed, read_sources
+
+Kind = Literal["auto", "contour", "surface", "both", "line"]
+MOST_FRAMES = 100
+
+
+def compose(
+    source: Source,
+    *,
+    surfaces: Sequence[str] | str | None = None,
+    paths: Sequence[Any] | None = None,
+    kind: Kind = "auto",
+    quantity: str = "loss",
+    scale: Scale = "linear",
+    colormap: str | None = None,
+    clip: float | None = None,
+    levels: int = 21,
+    camera: Camera | None = None,
+    title: str | None = None,
+) -> Scene:
+    """A scene of the surfaces in `source`, each in its own pane (lines together in one), all on one shared scale.
+
+    Args:
+        source: a surface Dataset, an Archive, the path of one, or a list of these.
+        surfaces: which surfaces of the archives; all by default.
+        paths: names of trajectories, `Path` objects or Datasets; by default all that were recorded on the surfaces.
+        kind: "auto" draws map and relief of one surface, maps of several, and curves of lines.
+        quantity: the metric to draw, such as "loss" or "accuracy".
+        scale: "linear" or "log" for color and height alike.
+        clip: hide what is higher; the figure says what share of the cells that is.
+        levels: number of contour levels.
+
+    Raises:
+        InputError: an unknown surface, path, quantity, kind, scale or colormap, or nothing computed yet.
+    """
+    _check(kind, scale, levels, colormap)
+    names = [surfaces] if isinstance(surfaces, str) else surfaces
+    found = read_sources(source, names, paths)
+    _check_quantity(found.surfaces, quantity)
+    color = ColorScale(
+        quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(found.surfaces, quantity, clip), levels=levels
+    )
+    panes = _panes(found, kind, quantity, camera or Camera())
+    shown = {name for pane in panes for name in pane.paths}
+    return Scene(
+        panes=panes,
+        surfaces=found.surfaces,
+        paths=tuple(path for path in dashed([path for _, path in found.paths]) if path.name in shown),
+        colors=(color,),
+        title=_title(found.surfaces) if title is None else title,
+    )
+
+
+def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int = 80) -> Scene:
+    """The scene in time: its paths grow from first step to last; without paths the view turns once around."""
+    if scene.timeline is not None:
+        return scene
+    if not scene.paths:
+        return scene.replace(timeline=turning(min(frames, 72), milliseconds))
+    steps = np.unique(np.concatenate([path.step for path in scene.paths]))
+    chosen = steps[np.unique(np.linspace(0, len(steps) - 1, min(frames, len(steps))).astype(int))]
+    return scene.replace(
+        timeline=Timeline(step=chosen, label=tuple(_label(scene.paths, int(step)) for step in chosen), milliseconds=milliseconds)
+    )
+
+
+def turning(frames: int = 72, milliseconds: int = 80, start: float = -60.0) -> Timeline:
+    """A full turn of the camera; the data stand still.
+
+    >>> turning(4).rotation
+    array([-60.,  30., 120., 210.])
+    """
+    rotation = start + 360.0 * np.arange(frames) / frames
+    return Timeline(np.zeros(frames, np.int64), ("",) * frames, milliseconds=milliseconds, rotation=rotation)
+
+
+def _label(paths: Sequence[Path], step: int) -> str:
+    """The step, and the epoch where a path that is still on its way knows it."""
+    for path in paths:
+        if path.epoch is not None and path.step[0] <= step <= path.step[-1]:
+            return f"step {step:,} · epoch {float(np.interp(step, path.step, path.epoch)):.4g}"
+    return f"step {step:,}"
+
+
+def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
+    if kind not in get_args(Kind):
+        raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}")
+    if scale not in get_args(Scale):
+        raise InputError("scale", scale, "linear or log")
+    if not 2 <= levels <= 200:
+        raise InputError("levels", levels, "a number of contour levels from 2 to 200")
+    if colormap is not None:
+        known_colormap(colormap)
+
+
+def _check_quantity(surfaces: Sequence[Surface], quantity: str) -> None:
+    for surface in surfaces:
+        if quantity not in surface.fields:
+            raise InputError("quantity", quantity, f"one that surface {surface.name} holds: {', '.join(surface.fields)}")
+
+
+def _checked_clip(surfaces: Sequence[Surface], quantity: str, clip: float | None) -> float | None:
+    lowest = min(surface.minimum(quantity)[2] for surface in surfaces)
+    if clip is not None and not clip > lowest:
+        raise InputError("clip", clip, f"a level above the lowest value, {lowest:.6g}")
+    return clip
+
+
+def _panes(found: Sources, kind: Kind, quantity: str, camera: Camera) -> tuple[Pane, ...]:
+    lines = tuple(surface for surface in found.surfaces if surface.is_line)
+    planes = tuple(surface for surface in found.surfaces if not surface.is_line)
+    if kind == "line" and planes:
+        raise InputError("kind", "line", f"contour, surface or both, for {planes[0].name} is a surface over two directions")
+    panes = _plane_panes(found, planes, _kinds(kind, len(planes)), quantity, camera)
+    if not lines:
+        return panes
+    row = max((pane.row + 1 for pane in panes), default=0)
+    span = max((pane.column + 1 for pane in panes), default=1)
+    return (*panes, _line_pane(lines, quantity, row, span))
+
+
+def _kinds(kind: Kind, planes: int) -> tuple[PaneKind, ...]:
+    if kind in ("auto", "line"):
+        return ("contour", "surface") if planes == 1 else ("contour",)
+    return ("contour", "surface") if kind == "both" else ("contour",) if kind == "contour" else ("surface",)
+
+
+def _plane_panes(found: Sources, planes: Sequence[Surface], kinds: tuple[PaneKind, ...], quantity: str, camera: Camera) -> tuple[Pane, ...]:
+    """One surface lies with its kinds side by side; several stand in columns, or in a gallery where there is one kind."""
+    columns = len(kinds) if len(planes) == 1 else gallery_columns(len(planes)) if len(kinds) == 1 else len(planes)
+    panes = []
+    for i, surface in enumerate(planes):
+        for k, kind in enumerate(kinds):
+            row, column = (0, k) if len(planes) == 1 else (i // columns * len(kinds) + k, i % columns)
+            title = surface.label if len(planes) > 1 and k == 0 else ""
+            names = tuple(path.name for path in found.paths_on(surface.name))
+            panes.append(Pane(kind, (surface.name,), names, title=title, quantity=quantity, row=row, column=column, camera=camera))
+    return tuple(panes)
+
+
+def gallery_columns(count: int) -> int:
+    """Columns of a gallery of equal panes: at most three up to nine panes, then four.
+
+    >>> [gallery_columns(n) for n in (1, 2, 3, 4, 6, 12)]
+    [1, 2, 3, 2, 3, 4]
+    """
+    return {1: 1, 2: 2, 4: 2}.get(count, 3 if count <= 9 else 4)
+
+
+def _line_pane(lines: Sequence[Surface], quantity: str, row: int, span: int) -> Pane:
+    right = lines[0].fields["accuracy"].label if quantity == "loss" and all("accuracy" in line.fields for line in lines) else ""
+    names = tuple(line.name for line in lines)
+    return Pane("line", names, quantity=quantity, row=row, column_span=span, y_label_right=right)
+
+
+def _title(surfaces: Sequence[Surface]) -> str:
+    return surfaces[0].label or surfaces[0].name if len(surfaces) == 1 else ""

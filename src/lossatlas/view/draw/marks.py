@@ -1,0 +1,61 @@
+"""Small marks shared by flat and relief panes: the star on the lowest cell, the model's own place, the legend's samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from lossatlas.view.cells import Cells
+from lossatlas.view.colors import HOLE, HOLE_EDGE, STAR
+
+HATCHES = {"missing": "////", "broken": "xxxx", "unlogged": "...."}
+WORDS = {"missing": "not computed", "broken": "NaN or infinite", "unlogged": "≤ 0 (no logarithm)"}
+
+_STAR: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 11,
+    "color": STAR,
+    "markeredgecolor": "#111111",
+    "markeredgewidth": 0.8,
+    "linestyle": "none",
+}
+_ORIGIN: dict[str, Any] = {
+    "marker": "P",
+    "markersize": 6.5,
+    "color": "white",
+    "markeredgecolor": "#111111",
+    "markeredgewidth": 0.8,
+    "linestyle": "none",
+}
+
+
+def star(x: float, y: float, **style: Any) -> Line2D:
+    """The lowest computed cell of the grid."""
+    return Line2D([x], [y], zorder=7.5, **_STAR, **style)
+
+
+def origin(x: float, y: float, **style: Any) -> Line2D:
+    """Where the model itself stands on the plane."""
+    return Line2D([x], [y], zorder=7.3, **_ORIGIN, **style)
+
+
+def star_handle() -> Line2D:
+    return Line2D([], [], label="lowest computed cell", **_STAR)
+
+
+def origin_handle() -> Line2D:
+    return Line2D([], [], label="the model itself", **_ORIGIN)
+
+
+def hole_patch(kind: str, **style: Any) -> Patch:
+    return Patch(facecolor=HOLE, edgecolor=HOLE_EDGE, hatch=HATCHES[kind], linewidth=0.4, **style)
+
+
+def hole_handles(cells: Cells) -> list[Patch]:
+    return [hole_patch(kind, label=WORDS[kind]) for kind in HATCHES if getattr(cells, kind).any()]
+
+
+def band_handle(words: str) -> Patch:
+    return Patch(facecolor="#777777", alpha=0.3, label=words)

@@ -1,0 +1,121 @@
+"""The lines that keep a figure honest, told from a surface's attributes; every key may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+
+def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
+    """How a surface was made and how much of it stands, one short line each: axes, loss and data, seed, share computed."""
+    plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
+    lines = (_plane_line(plane), _objective_line(objective), _free_note(objective), computed_line(dataset), _error_line(dataset))
+    return tuple(line for line in lines if line)
+
+
+def computed_line(dataset: xr.Dataset) -> str:
+    """Such as ``"312 of 2601 cells computed (12.0 %)"``; nothing is said of a surface without a `done` mask."""
+    if "done" not in dataset:
+        return ""
+    done = np.asarray(dataset["done"].values, bool)
+    count, total = int(done.sum()), done.size
+    if count == total:
+        return f"all {total} cells computed"
+    return f"{count} of {total} cells computed ({100 * count / total:.1f} %)"
+
+
+def _plane_line(plane: Mapping[str, Any]) -> str:
+    parts = [_kind(plane), _normalization(plane), _value(plane, "seed", "direction seed {}"), _cosine(plane), _biases(plane)]
+    return _sentence("axes", parts)
+
+
+def _kind(plane: Mapping[str, Any]) -> str:
+    words = {
+        "random": "random directions",
+        "weights": "two weights' own values",
+        "between": "lines between models",
+        "explicit": "given directions",
+        "pca": "principal components of the path",
+        "hessian": "Hessian eigenvectors",
+    }
+    kind = plane.get("kind")
+    if kind == "weights" and len(plane.get("axis_labels") or ()) == 1:
+        return "one weight's own value"
+    return words.get(kind, f"{kind} directions") if isinstance(kind, str) else ""
+
+
+def _normalization(plane: Mapping[str, Any]) -> str:
+    if "normalize" not in plane or plane.get("kind") == "weights":
+        return ""
+    normalize = plane["normalize"]
+    return "not normalized" if normalize in (None, "none") else f"{normalize}-normalized"
+
+
+def _cosine(plane: Mapping[str, Any]) -> str:
+    cosine = plane.get("cosine")
+    return f"cosine between axes {cosine:.3g}" if isinstance(cosine, int | float) else ""
+
+
+def _biases(plane: Mapping[str, Any]) -> str:
+    """Only random directions choose whether biases move."""
+    if plane.get("kind") != "random" or "biases" not in plane:
+        return ""
+    return "biases perturbed" if plane["biases"] else "biases and BatchNorm fixed"
+
+
+def _objective_line(objective: Mapping[str, Any]) -> str:
+    parts = [
+        " of ".join(str(objective[key]) for key in ("loss", "model") if objective.get(key)),
+        _mode(objective),
+        _data(objective),
+        _value(objective, "dtype", "{}"),
+    ]
+    return _sentence("loss", parts)
+
+
+def _mode(objective: Mapping[str, Any]) -> str:
+    words = {
+        "eval": "eval mode (BatchNorm by running statistics, no dropout)",
+        "train": "train mode (BatchNorm by batch statistics)",
+    }
+    mode = objective.get("mode")
+    return words.get(mode, f"{mode} mode") if isinstance(mode, str) else ""
+
+
+def _data(objective: Mapping[str, Any]) -> str:
+    samples, split = objective.get("samples"), objective.get("split")
+    if samples is None:
+        return f"{split} data" if split else ""
+    return f"{samples:,} {split + ' ' if split else ''}samples" if isinstance(samples, int) else f"{samples} samples"
+
+
+def _free_note(objective: Mapping[str, Any]) -> str:
+    note = objective.get("note")
+    return note if isinstance(note, str) else ""
+
+
+def _error_line(dataset: xr.Dataset) -> str:
+    if "loss_standard_error" not in dataset:
+        return ""
+    errors = np.asarray(dataset["loss_standard_error"].values, float)
+    errors = errors[np.isfinite(errors)]
+    if not errors.size:
+        return ""
+    units = dataset["loss"].attrs.get("units", "") if "loss" in dataset else ""
+    return f"standard error of a cell up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
+
+
+def _value(source: Mapping[str, Any], key: str, form: str) -> str:
+    return "" if source.get(key) is None else form.format(source[key])
+
+
+def _sentence(subject: str, parts: Iterable[str]) -> str:
+    said = [part for part in parts if part]
+    return f"{subject}: {', '.join(said)}" if said else ""
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,163 @@
+"""Datasets become the scene's surfaces and paths. Keys that an archive from elsewhere lacks are coped with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from lossatlas import schema
+from lossatlas.errors import InputError
+from lossatlas.view.provenance import surface_notes
+from lossatlas.view.scene import Field, FloatArray, Path, Surface
+
+_ERROR = "_standard_error"
+
+
+def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None = None) -> Surface:
+    """A surface to draw from a Dataset over ``(alpha, beta)`` or ``(alpha,)``.
+
+    Every metric over exactly the plane's dims becomes a `Field`; further dims (per sample, per batch) are left out.
+
+    >>> values = xr.DataArray([[0.0, 1.0], [2.0, 3.0]], dims=("alpha", "beta"), coords={"alpha": [0, 1], "beta": [0, 1]})
+    >>> surface_from(xr.Dataset({"loss": values})).minimum()
+    (0.0, 0.0, 0.0)
+
+    Raises:
+        InputError: no dimension `alpha`, or no metric over the plane.
+    """
+    dims = _plane_dims(dataset)
+    dataset = dataset.sortby(list(dims))
+    fields = {str(key): _field(dataset, str(key), dims) for key in dataset.data_vars if _is_metric(dataset, str(key), dims)}
+    if not fields:
+        raise InputError("surface", ", ".join(map(str, dataset.data_vars)) or "an empty Dataset", f"a metric over {dims}, such as loss")
+    shown = name or str(dataset.attrs.get("title") or "surface")
+    labels = _axis_labels(dataset)
+    return Surface(
+        name=shown,
+        alpha=_coordinate(dataset, "alpha"),
+        beta=_coordinate(dataset, "beta") if "beta" in dims else None,
+        fields=fields,
+        label=label if label is not None else str(dataset.attrs.get("title") or shown),
+        done=_ordered(dataset, "done", dims).astype(bool) if "done" in dataset else None,
+        alpha_label=labels[0],
+        beta_label=labels[1],
+        origin=_origin(dataset, dims),
+        notes=surface_notes(dataset),
+    )
+
+
+def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None = None, surface: Surface | None = None) -> Path:
+    """A path to draw from a trajectory Dataset over ``(step,)``; `surface` gives the plane's value below each iterate.
+
+    Raises:
+        InputError: no `path_alpha`, as in a run that was never projected on a plane.
+    """
+    if "path_alpha" not in dataset:
+        raise InputError("path", name or "trajectory", "a trajectory with path_alpha", "Project the run on a plane first")
+    alpha = _series(dataset, "path_alpha")
+    beta = _series(dataset, "path_beta") if "path_beta" in dataset else np.zeros_like(alpha)
+    shown = name or str(dataset.attrs.get("title") or dataset.attrs.get("label") or "path")
+    return Path(
+        name=shown,
+        alpha=alpha,
+        beta=beta,
+        step=_steps(dataset),
+        label=label if label is not None else str(dataset.attrs.get("label") or shown),
+        epoch=_optional(dataset, "epoch"),
+        loss=_optional(dataset, "path_loss"),
+        accuracy=_optional(dataset, "path_accuracy"),
+        plane_loss=None if surface is None or surface.is_line else value_below(surface, alpha, beta),
+        residual=_optional(dataset, "path_residual"),
+        notes=_path_notes(dataset),
+    )
+
+
+def value_below(surface: Surface, alpha: FloatArray, beta: FloatArray, quantity: str = "loss") -> FloatArray:
+    """The surface's value at each (alpha, beta), bilinear between cells; NaN outside the window and beside holes."""
+    from scipy.interpolate import RegularGridInterpolator
+
+    if quantity not in surface.fields or surface.beta is None:
+        return np.full(alpha.shape, np.nan)
+    values = usable_values(surface, quantity)
+    below = RegularGridInterpolator((surface.alpha, surface.beta), values, bounds_error=False, fill_value=np.nan)
+    return below(np.stack([alpha, beta], axis=-1))
+
+
+def usable_values(surface: Surface, quantity: str, frame: int = 0) -> FloatArray:
+    """Values with NaN wherever nothing finite was computed."""
+    values = np.asarray(surface.frame_values(quantity, frame), float)
+    computed = np.isfinite(values) if surface.done is None else np.isfinite(values) & surface.done
+    return np.where(computed, values, np.nan)
+
+
+def _plane_dims(dataset: xr.Dataset) -> tuple[str, ...]:
+    if "alpha" not in dataset.dims:
+        raise InputError("surface", f"dims {tuple(map(str, dataset.dims))}", "a Dataset over (alpha, beta) or (alpha,)")
+    return schema.PLANE if "beta" in dataset.dims else schema.LINE
+
+
+def _is_metric(dataset: xr.Dataset, key: str, dims: Sequence[str]) -> bool:
+    return key != "done" and not key.endswith(_ERROR) and set(dataset[key].dims) == set(dims) and dataset[key].dtype.kind in "fiub"
+
+
+def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
+    units = _units(dataset, key)
+    error = _ordered(dataset, key + _ERROR, dims).astype(float) if key + _ERROR in dataset else None
+    return Field(_ordered(dataset, key, dims).astype(float), _with_units(_long_name(dataset, key), units), units, error)
+
+
+def _ordered(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> np.ndarray:
+    return dataset[key].transpose(*dims).values
+
+
+def _coordinate(dataset: xr.Dataset, axis: str) -> FloatArray:
+    return np.asarray(dataset[axis].values, float)
+
+
+def _long_name(dataset: xr.Dataset, key: str) -> str:
+    declared = schema.VARIABLES.get(key)
+    return str(dataset[key].attrs.get("long_name") or (declared.long_name if declared else key.replace("_", " ")))
+
+
+def _units(dataset: xr.Dataset, key: str) -> str:
+    declared = schema.VARIABLES.get(key)
+    units = dataset[key].attrs.get("units", declared.units if declared else "")
+    return "" if units in ("1", None) else str(units)
+
+
+def _with_units(words: str, units: str) -> str:
+    return f"{words} [{units}]" if units else words
+
+
+def _axis_labels(dataset: xr.Dataset) -> tuple[str, str]:
+    plane = dataset.attrs.get("plane")
+    given = plane.get("axis_labels") if isinstance(plane, dict) else None
+    labels = [str(text) for text in given] if isinstance(given, list | tuple) else []
+    return labels[0] if labels else "α", labels[1] if len(labels) > 1 else "β"
+
+
+def _origin(dataset: xr.Dataset, dims: Sequence[str]) -> tuple[float, ...] | None:
+    plane = dataset.attrs.get("plane")
+    origin = plane.get("origin") if isinstance(plane, dict) else None
+    return tuple(float(x) for x in origin[: len(dims)]) if isinstance(origin, list | tuple) and len(origin) >= len(dims) else None
+
+
+def _series(dataset: xr.Dataset, key: str) -> FloatArray:
+    return np.asarray(dataset[key].values, float).ravel()
+
+
+def _optional(dataset: xr.Dataset, key: str) -> FloatArray | None:
+    return _series(dataset, key) if key in dataset else None
+
+
+def _steps(dataset: xr.Dataset) -> np.ndarray:
+    return np.asarray(dataset["step"].values if "step" in dataset else np.arange(dataset.sizes["step"]), np.int64)
+
+
+def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:
+    optimizer, rate = dataset.attrs.get("optimizer"), dataset.attrs.get("learning_rate")
+    parts = [str(optimizer) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
+    said = ", ".join(part for part in parts if part)
+    return (said,) if said else ()

@@ -1,0 +1,155 @@
+"""What a user may hand in to be drawn (Dataset, Archive, path, or a list of them), read into named surfaces and paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import xarray as xr
+
+from lossatlas.archive import Archive, open_archive
+from lossatlas.errors import InputError
+from lossatlas.view.cells import cells_of
+from lossatlas.view.read import path_from, surface_from
+from lossatlas.view.scene import ColorScale, Path, Surface
+
+Source = xr.Dataset | Archive | str | os.PathLike[str] | Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Surfaces to draw, and for each the paths that run on it."""
+
+    surfaces: tuple[Surface, ...]
+    paths: tuple[tuple[str, Path], ...]
+
+    def paths_on(self, surface: str) -> tuple[Path, ...]:
+        return tuple(path for owner, path in self.paths if owner == surface)
+
+
+def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: Sequence[Any] | None = None) -> Sources:
+    """Read what was asked for.
+
+    Args:
+        surfaces: names to take from archives; None takes all of them.
+        paths: names of trajectories, Path objects or trajectory Datasets; None takes every trajectory recorded on a
+            chosen surface, an empty list none.
+
+    Raises:
+        InputError: an unknown name, nothing to draw, or no finished cell.
+    """
+    things = _flat(source)
+    found = [pair for thing in things for pair in _surfaces_of(thing, surfaces, things)]
+    if not found:
+        raise InputError("source", "nothing to draw", "an archive or Dataset that holds a surface", "Compute one with: lossatlas evaluate")
+    _check_names(surfaces, [stored for stored, *_ in found], things)
+    _check_finished([surface for _, surface, _ in found])
+    return Sources(tuple(surface for _, surface, _ in found), tuple(_paths_of(found, paths, things)))
+
+
+Found = tuple[str, Surface, Any]
+
+
+def _flat(source: Source) -> list[Any]:
+    if isinstance(source, xr.Dataset | Archive):
+        return [source]
+    if isinstance(source, str | os.PathLike):
+        return [open_archive(source)]
+    if isinstance(source, Sequence):
+        return [thing for part in source for thing in _flat(part)]
+    raise InputError("source", type(source).__name__, "an xarray.Dataset, an Archive, the path of an archive, or a list of these")
+
+
+def _surfaces_of(thing: Any, wanted: Sequence[str] | None, things: list[Any]) -> Iterator[Found]:
+    """Stored name, surface and where it is from; archives that share a name for a surface get their own in front."""
+    if isinstance(thing, xr.Dataset):
+        if thing.attrs.get("kind") != "trajectory" and "path_alpha" not in thing:
+            name = _unused(str(thing.attrs.get("name") or thing.attrs.get("title") or "surface"), things, thing)
+            yield name, surface_from(thing, name=name), thing
+        return
+    for name in thing.surfaces:
+        if wanted is None or name in wanted:
+            yield name, surface_from(thing.surface(name), name=_unused(name, things, thing)), thing
+
+
+def _unused(name: str, things: list[Any], thing: Any) -> str:
+    place = next(i for i, other in enumerate(things) if other is thing)
+    earlier = [other for other in things[:place] if _holds(other, name)]
+    return f"{name} ({len(earlier) + 1})" if earlier else name
+
+
+def _holds(thing: Any, name: str) -> bool:
+    if isinstance(thing, Archive):
+        return name in thing.surfaces
+    return name == str(thing.attrs.get("name") or thing.attrs.get("title") or "surface")
+
+
+def _check_names(wanted: Sequence[str] | None, found: list[str], things: list[Any]) -> None:
+    known = [name for thing in things if isinstance(thing, Archive) for name in thing.surfaces] or found
+    for name in wanted or ():
+        if name not in found:
+            raise InputError(
+                "surface", name, f"one of {', '.join(known) or 'none'}", "List what an archive holds with: lossatlas info ARCHIVE"
+            )
+
+
+def _check_finished(surfaces: list[Surface]) -> None:
+    for surface in surfaces:
+        if not any(cells_of(surface, ColorScale(quantity=key), key).drawable.size for key in surface.fields):
+            raise InputError(
+                "surface",
+                surface.name,
+                "a surface with at least one computed, finite cell",
+                "Continue the evaluation that writes it, then draw again",
+            )
+
+
+def _paths_of(found: list[Found], wanted: Sequence[Any] | None, things: list[Any]) -> Iterator[tuple[str, Path]]:
+    known = _known_paths(found)
+    if wanted is None:
+        yield from known
+        yield from ((s.name, p) for d in things if _is_trajectory(d) for _, s, _ in found for p in [path_from(d, surface=s)])
+        return
+    for path in wanted:
+        yield from _asked(path, known, found)
+
+
+def _known_paths(found: list[Found]) -> list[tuple[str, Path]]:
+    known = []
+    for stored, surface, thing in found:
+        for name in thing.trajectories if isinstance(thing, Archive) else ():
+            trajectory = thing.trajectory(name)
+            if trajectory.attrs.get("surface") in (None, stored) and "path_alpha" in trajectory:
+                known.append((surface.name, path_from(trajectory, name=name, surface=surface)))
+    return known
+
+
+def _is_trajectory(thing: Any) -> bool:
+    return isinstance(thing, xr.Dataset) and "path_alpha" in thing
+
+
+def _asked(path: Any, known: list[tuple[str, Path]], found: list[Found]) -> list[tuple[str, Path]]:
+    if isinstance(path, Path):
+        return [(surface.name, path) for _, surface, _ in found]
+    if isinstance(path, xr.Dataset):
+        return [(surface.name, path_from(path, surface=surface)) for _, surface, _ in found]
+    matches = [(owner, one) for owner, one in known if one.name == path]
+    if not matches:
+        raise InputError(
+            "path",
+            path,
+            f"one of {', '.join(dict.fromkeys(one.name for _, one in known)) or 'none'}",
+            "Paths belong to the surface they were recorded on",
+        )
+    return matches
+
+
+def dashed(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Each path once, told apart by dashes as well as color where there are several."""
+    once = list({path.name: path for path in paths}.values())
+    dashes = ("solid", "dashed", "dashdot", "dotted")
+    if len(once) < 2:
+        return tuple(once)
+    return tuple(replace(path, dash=dashes[i % 4]) if path.dash == "solid" else path for i, path in enumerate(once))

@@ -1,0 +1,168 @@
+"""Objectives: the same data at every point, per-sample losses, and refusals that help."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+import lossatlas as la
+from oracles import classifier
+
+
+class Augmenting(Dataset):
+    """Gives another picture each time it is asked."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        self.x, self.y = x, y
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.x[index] + torch.randn(5, dtype=self.x.dtype), self.y[index]
+
+
+def test_tensors_arrays_datasets_and_loaders_agree() -> None:
+    model, x, y = classifier()
+    expected = F.cross_entropy(model(x), y).item()
+    dataset = TensorDataset(x, y)
+    for data in ((x, y), (x.numpy(), y.numpy()), [x, y], dataset, DataLoader(dataset, 7), iter([(x[:20], y[:20]), (x[20:], y[20:])])):
+        objective = la.Objective(model, F.cross_entropy, data)
+        assert objective.samples == 60
+        assert objective.loss() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_shuffling_loader_is_frozen_and_says_so() -> None:
+    model, x, y = classifier()
+    with pytest.warns(UserWarning, match="shuffles.*frozen"):
+        objective = la.Objective(model, F.cross_entropy, DataLoader(TensorDataset(x, y), 16, shuffle=True))
+    assert objective.loss() == objective.loss() == pytest.approx(F.cross_entropy(model(x), y).item(), rel=1e-12)
+    assert "shuffles" in objective.description["note"]
+
+
+def test_an_augmenting_dataset_is_frozen_and_says_so() -> None:
+    model, x, y = classifier()
+    for data in (Augmenting(x, y), DataLoader(Augmenting(x, y), 8)):
+        with pytest.warns(UserWarning, match="augments"):
+            objective = la.Objective(model, F.cross_entropy, data)
+        assert objective.loss() == objective.loss()
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, nn.CrossEntropyLoss(), nn.MultiMarginLoss(), F.multi_margin_loss])
+def test_per_sample_losses_are_found(loss) -> None:
+    model, x, y = classifier()
+    objective = la.Objective(model, loss, (x, y), batch_size=9)
+    assert objective.per_sample
+    assert objective.loss() == pytest.approx(loss(model(x), y).item(), rel=1e-12)
+
+
+def test_weighted_loss_keeps_its_own_mean() -> None:
+    model, x, y = classifier()
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64))
+    objective = la.Objective(model, loss, (x, y), batch_size=len(y))
+    assert not objective.per_sample
+    assert objective.loss() == pytest.approx(loss(model(x), y).item(), rel=1e-12)
+
+
+def test_regression_averages_over_outputs_too() -> None:
+    layer, x, y = nn.Linear(4, 3).double(), torch.randn(20, 4).double(), torch.randn(20, 3).double()
+    objective = la.Objective(layer, F.mse_loss, (x, y), batch_size=6)
+    assert objective.per_sample
+    assert objective.loss() == pytest.approx(F.mse_loss(layer(x), y).item(), rel=1e-12)
+
+
+def test_a_model_may_return_its_own_loss_from_dict_batches() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+            logits = self.layer(x)
+            return {"loss": F.cross_entropy(logits, labels), "logits": logits}
+
+    model, x, y = Own(), torch.randn(10, 4), torch.randint(0, 2, (10,))
+    objective = la.Objective(model, None, {"x": x, "labels": y}, batch_size=10)
+    assert objective.loss() == pytest.approx(F.cross_entropy(model.layer(x), y).item(), rel=1e-6)
+
+
+def test_later_training_does_not_move_the_objective() -> None:
+    model, x, y = classifier()
+    objective = la.Objective(model, F.cross_entropy, (x, y))
+    before = objective.loss()
+    with torch.no_grad():
+        model[0].weight.add_(1.0)
+    assert objective.loss() == before
+
+
+def test_float64_on_request_and_first_samples_only() -> None:
+    model, x, y = classifier(dtype=torch.float32)
+    objective = la.Objective(model, F.cross_entropy, (x, y), dtype=torch.float64, samples=17)
+    assert objective.description["dtype"] == "float64"
+    assert objective.samples == 17
+    assert objective.loss() == pytest.approx(F.cross_entropy(model.double()(x[:17].double()), y[:17]).item(), rel=1e-12)
+
+
+def test_the_gradient_along_the_plane_is_a_finite_difference() -> None:
+    model, x, y = classifier()
+    objective = la.Objective(model, F.cross_entropy, (x, y), batch_size=11)
+    plane = la.random_plane(objective, seed=0)
+    path = la.descend(objective, plane, (0.1, -0.2), learning_rate=1.0, steps=1)
+    h = 1e-4
+    for axis, coordinates in enumerate((path.path_alpha.values, path.path_beta.values)):
+        shift = np.eye(2)[axis] * h
+        high, low = (objective.loss(plane.point(*(np.array([0.1, -0.2]) + s * shift))) for s in (1, -1))
+        assert coordinates[0] - coordinates[1] == pytest.approx((high - low) / (2 * h), rel=1e-6)
+
+
+class Telling(nn.Linear):
+    """Returns words instead of a loss."""
+
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+
+    def forward(self, x: torch.Tensor) -> dict[str, str]:
+        return {"words": "no loss here"}
+
+
+def bad_model() -> nn.Module:
+    model, *_ = classifier()
+    with torch.no_grad():
+        model[2].weight[0, 0] = float("nan")
+    return model
+
+
+MODEL, X, Y = classifier()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: la.Objective(MODEL, F.cross_entropy, (X[:0], Y[:0])), "no samples"),
+        (lambda: la.Objective(MODEL, F.cross_entropy, TensorDataset(X[:0], Y[:0])), "no samples"),
+        (lambda: la.Objective(MODEL, F.cross_entropy, (X, Y[:5])), "same number of samples"),
+        (lambda: la.Objective(MODEL, F.cross_entropy, (X[:, :3], Y)), "runs on a batch of shapes"),
+        (lambda: la.Objective(MODEL, lambda o, t: torch.zeros(3), (X, Y)), "loss"),
+        (lambda: la.Objective(MODEL, nn.CrossEntropyLoss(reduction="sum"), (X, Y)), "reduction"),
+        (lambda: la.Objective(bad_model(), F.cross_entropy, (X, Y)), "NaN or infinite weights in 2.weight"),
+        (lambda: la.Objective(MODEL, F.cross_entropy, (X, Y), batch_size=0), "batch_size"),
+        (lambda: la.Objective(MODEL, F.cross_entropy, (X, Y), samples=0), "samples"),
+        (lambda: la.Objective(MODEL, F.cross_entropy, (X, Y), mode="sleep"), "mode"),
+        (lambda: la.Objective(lambda p, b: 0.0, data=X), "params="),
+        (lambda: la.Objective(nn.ReLU(), F.cross_entropy, (X, Y)), "at least one parameter"),
+        (lambda: la.Objective(MODEL, F.cross_entropy, (X, Y), params={"bogus": X}), "names of the model"),
+        (lambda: la.Objective(MODEL, None, X), "a scalar or one loss a sample"),
+        (lambda: la.Objective(Telling(), None, X), "a loss function"),
+    ],
+)
+def test_what_cannot_work_is_said_before_the_run(make, words: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(la.InputError, match=words):
+            make()

@@ -1,0 +1,101 @@
+"""Planes: points, projections, single weights, and lines between models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lossatlas as la
+from oracles import classifier
+
+numbers = st.floats(-50, 50, allow_nan=False)
+
+
+@given(a=numbers, b=numbers, skew=st.floats(-0.999, 0.999), length=st.floats(0.01, 100))
+def test_projection_returns_the_coordinates_also_on_oblique_axes(a: float, b: float, skew: float, length: float) -> None:
+    model, *_ = classifier()
+    first, second = (d.params for d in la.random_plane(model, seed=2, biases=True).directions)
+    oblique = la.plane(model, first, {n: length * (skew * first[n] + (1 - abs(skew)) * second[n]) for n in first})
+    found = oblique.project(oblique.point(a, b))
+    np.testing.assert_allclose(found.coordinates, (a, b), atol=1e-7 * (1 + abs(a) + abs(b)) / min(length * (1 - abs(skew)), 1))
+    assert found.residual <= 1e-9 * (1 + abs(a) + abs(b)) * max(length, 1)
+
+
+def test_projection_measures_the_distance_off_the_plane() -> None:
+    center = {"w": torch.zeros(3, dtype=torch.float64)}
+    axes = [{"w": torch.tensor(v, dtype=torch.float64)} for v in ([2.0, 0, 0], [1.0, 1.0, 0])]
+    found = la.plane(center, *axes).project({"w": torch.tensor([3.0, 2.0, 5.0], dtype=torch.float64)})
+    assert found.coordinates == pytest.approx((0.5, 2.0))
+    assert found.residual == pytest.approx(5.0)
+    assert found.relative_residual == pytest.approx(5 / np.sqrt(38))
+
+
+def test_one_norm_would_misplace_what_least_squares_places() -> None:
+    """The 'cos' projection of the reference code divides by one norm: a direction of norm 2.45 puts 1*d at 2.45."""
+    d = {"w": torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64)}
+    line = la.plane({"w": torch.zeros(3, dtype=torch.float64)}, d)
+    assert line.project(d).coordinates == pytest.approx((1.0,))
+
+
+def test_weight_axes_are_the_weights_own_values() -> None:
+    model, *_ = classifier()
+    plane = la.weight_plane(model, ("0.weight", (5, 2)), ("4.bias", -1))
+    assert plane.origin == (model[0].weight[5, 2].item(), model[4].bias[2].item())
+    assert plane.labels == ("0.weight[5, 2]", "4.bias[2]")
+    moved = plane.point(3.25, -7.5)
+    assert float(moved["0.weight"][5, 2]) == 3.25
+    assert float(moved["4.bias"][2]) == -7.5
+    own = plane.point(*plane.origin)
+    assert all(torch.equal(own[n], p) for n, p in model.named_parameters())
+
+
+def test_between_two_and_three_models() -> None:
+    a, b, c = (classifier(seed)[0] for seed in range(3))
+    line, plane = la.between(a, b), la.between(a, b, c)
+    for name, value in b.named_parameters():
+        torch.testing.assert_close(line.point(1.0)[name], value.detach(), rtol=0, atol=1e-15)
+        torch.testing.assert_close(plane.point(1.0, 0.0)[name], value.detach(), rtol=0, atol=1e-15)
+    for name, value in c.named_parameters():
+        torch.testing.assert_close(plane.point(0.0, 1.0)[name], value.detach(), rtol=0, atol=1e-15)
+    assert all(torch.equal(line.point(0.0)[n], p) for n, p in a.named_parameters())
+
+
+def test_a_plane_does_not_change_the_model() -> None:
+    model, *_ = classifier()
+    before = {n: p.clone() for n, p in model.state_dict().items()}
+    la.weight_plane(model, ("0.weight", (0, 0)), ("0.weight", (0, 1))).point(9.0, 9.0)
+    assert all(torch.equal(before[n], p) for n, p in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        [("nowhere", (0, 0)), ("0.weight", (0, 1))],
+        [("0.weight", (99, 0)), ("0.weight", (0, 1))],
+        [("0.weight", 0), ("0.weight", (0, 1))],
+        [("0.weight", (0, 1)), ("0.weight", (0, 1))],
+        [("0.weight", (0, 1)), ("0.weight", (0, -4))],
+    ],
+)
+def test_wrong_weights_are_named(weights: list) -> None:
+    with pytest.raises(la.InputError, match="weights"):
+        la.weight_plane(classifier()[0], *weights)
+
+
+def test_wrong_models_and_directions_are_named() -> None:
+    model, *_ = classifier()
+    with pytest.raises(la.InputError, match="two equal models"):
+        la.between(model, model)
+    with pytest.raises(la.InputError, match="same parameter names"):
+        la.between(model, torch.nn.Linear(2, 2))
+    with pytest.raises(la.InputError, match="not zero"):
+        la.plane(model, {"0.weight": torch.zeros(8, 5)})
+    with pytest.raises(la.InputError, match="same shapes"):
+        la.plane(model, {"0.weight": torch.ones(5, 8)})
+    with pytest.raises(la.InputError, match="names of the center"):
+        la.plane(model, {"bogus": torch.ones(5)})
+    with pytest.raises(la.InputError, match="finite"):
+        la.plane(model, {"0.weight": torch.full((8, 5), float("nan"))})

@@ -1,0 +1,31 @@
+"""What every test shares: one thread, no display, the real data where it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+torch.set_num_threads(1)
+settings.register_profile("lossatlas", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.load_profile("lossatlas")
+
+NEIGHBOR = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data: `LOSSATLAS_DATA`, else the shared one. Absent, tests are skipped; in CI they fail."""
+    root = Path(os.environ.get("LOSSATLAS_DATA", NEIGHBOR))
+    if root.is_dir():
+        return root
+    reason = f"no real data at {root}; set LOSSATLAS_DATA"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

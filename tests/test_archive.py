@@ -1,0 +1,112 @@
+"""The archive: writing then reading is the identity, and strangers' folders are left alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import lossatlas as la
+from lossatlas import schema
+
+FIXTURE = Path(__file__).parent / "fixtures" / "small.zarr"
+
+
+@given(values=hnp.arrays(np.float64, (3, 5)), chosen=st.sets(st.integers(0, 14), min_size=1))
+def test_cells_come_back_as_written_and_the_rest_is_not_done(values: np.ndarray, chosen: set[int]) -> None:
+    archive = la.create_archive(None)
+    axes = {"alpha": np.arange(3.0), "beta": np.linspace(-1, 1, 5)}
+    archive.create_surface("s", axes, [schema.variable("loss")], {"note": {"nested": [1, 2.5, None, "x"]}})
+    cells = np.array(sorted(chosen))
+    archive.write_cells("s", cells, {"loss": values.ravel()[cells]})
+    back = archive.surface("s")
+    np.testing.assert_array_equal(back.loss.values.ravel()[cells], values.ravel()[cells])
+    assert np.flatnonzero(back.done.values).tolist() == sorted(chosen)
+    np.testing.assert_array_equal(back.beta, axes["beta"])
+    assert back.attrs["note"] == {"nested": [1, 2.5, None, "x"]}
+
+
+def test_large_surfaces_are_cut_into_chunks(tmp_path: Path) -> None:
+    archive = la.create_archive(tmp_path / "big.zarr")
+    archive.create_surface("s", {"alpha": np.arange(130.0), "beta": np.arange(70.0)}, [schema.variable("loss")], {})
+    cells = np.array([0, 64 * 70 + 65, 129 * 70 + 69])
+    archive.write_cells("s", cells, {"loss": np.array([1.0, 2.0, 3.0])})
+    assert archive.surface("s").loss.values.ravel()[cells].tolist() == [1, 2, 3]
+    assert int(archive.surface("s").done.sum()) == 3
+
+
+def test_a_stranger_reads_it_with_zarr_alone(tmp_path: Path) -> None:
+    archive = la.create_archive(tmp_path / "a.zarr")
+    archive.create_surface("s", {"alpha": np.arange(2.0), "beta": np.arange(3.0)}, [schema.variable("loss")], {})
+    meta = json.loads((tmp_path / "a.zarr/surfaces/s/loss/zarr.json").read_text())
+    assert meta["zarr_format"] == 3
+    assert meta["dimension_names"] == ["alpha", "beta"]
+    assert meta["attributes"] == {"units": "nats", "long_name": "loss"}
+    assert zarr.open_group(tmp_path / "a.zarr", mode="r").attrs["format"] == "lossatlas"
+
+
+def test_trajectories_come_back(tmp_path: Path) -> None:
+    steps = np.arange(4)
+    path = xr.Dataset({"step": ("step", steps), "path_loss": ("step", [1.0, np.nan, -2.0, 0.0])}, attrs={"optimizer": "sgd"})
+    archive = la.create_archive(tmp_path / "a.zarr")
+    archive.write_trajectory("t", path)
+    back = la.open_archive(tmp_path / "a.zarr").trajectory()
+    np.testing.assert_array_equal(back.path_loss, path.path_loss)
+    assert back.attrs == {"optimizer": "sgd"}
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    la.create_archive(tmp_path / "a.zarr").root.attrs["format_version"] = schema.FORMAT_VERSION + 1
+    for opening in (la.open_archive, la.create_archive):
+        with pytest.raises(la.ArchiveError, match="format version 2"):
+            opening(tmp_path / "a.zarr")
+
+
+def test_what_is_not_an_archive_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("meow")
+    (tmp_path / "file.zarr").write_text("not a folder")
+    for place in (tmp_path / "photos", tmp_path / "file.zarr"):
+        with pytest.raises(la.ArchiveError):
+            la.create_archive(place)
+        with pytest.raises(la.ArchiveError):
+            la.open_archive(place)
+    with pytest.raises(la.ArchiveError, match="No archive"):
+        la.open_archive(tmp_path / "nothing")
+    zarr.open_group(tmp_path / "other.zarr", mode="w", zarr_format=3)
+    with pytest.raises(la.ArchiveError, match="not a Lossatlas archive"):
+        la.open_archive(tmp_path / "other.zarr")
+
+
+def test_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(la.ArchiveError, match="Cannot write"):
+        la.create_archive(tmp_path / "file" / "a.zarr")
+
+
+def test_the_fixture_of_format_1_is_read_as_it_was_written() -> None:
+    """docs/format.md describes these bytes; a change that breaks this test needs a new format version."""
+    archive = la.open_archive(FIXTURE)
+    surface = archive.surface("plane")
+    assert surface.loss.dims == ("alpha", "beta")
+    np.testing.assert_array_equal(surface.alpha, [-1.0, 0.0, 1.0])
+    np.testing.assert_array_equal(surface.beta, [0.0, 0.5])
+    np.testing.assert_array_equal(surface.loss, [[-1.0, 0.0], [np.nan, np.inf], [2.5, np.nan]])
+    np.testing.assert_array_equal(surface.done, [[True, True], [True, True], [True, False]])
+    assert surface.loss.attrs["units"] == "nats"
+    path = archive.trajectory("path")
+    np.testing.assert_array_equal(path.path_alpha, [1.0, 0.5])
+    assert path.attrs["optimizer"] == "sgd"
+
+
+def test_labels_carry_units() -> None:
+    assert schema.label("loss") == "loss [nats]"
+    assert schema.label("loss", "1") == "loss"
+    assert schema.variable("loss_standard_error").long_name == "standard error of loss"
