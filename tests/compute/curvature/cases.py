@@ -101,7 +101,11 @@ def _objective(net: nn.Module, x: torch.Tensor, mode: str = "eval", batch_size: 
 
 
 def dense_hessian(objective: la.Objective, names: list[str] | None = None) -> np.ndarray:
-    """Independent of the code under test: `torch.func` on the whole data at once, or autograd's own where that fails."""
+    """Independent of the code under test: one row after the other, by autograd's own `hessian` on the whole data.
+
+    `torch.func.hessian` agrees on all but the encoder, where its batched derivative of LayerNorm's weight is off by 4 %
+    in torch 2.13 (against finite differences of the gradient, with which this one agrees to 1e-9).
+    """
     chosen = {n: p for n, p in objective.params.items() if names is None or n in names}
     sizes = [p.numel() for p in chosen.values()]
 
@@ -109,12 +113,12 @@ def dense_hessian(objective: la.Objective, names: list[str] | None = None) -> np
         parts = [piece.reshape(p.shape) for piece, p in zip(flat.split(sizes), chosen.values(), strict=True)]
         return objective.differentiable_loss(dict(zip(chosen, parts, strict=True)))
 
+    flat = torch.cat([p.reshape(-1) for p in chosen.values()])
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        flat = torch.cat([p.reshape(-1) for p in chosen.values()])
-        try:
-            return torch.func.hessian(loss)(flat).numpy()
-        except (RuntimeError, NotImplementedError):
-            return torch.autograd.functional.hessian(loss, flat).numpy()
+        matrix = torch.autograd.functional.hessian(loss, flat).numpy()
+        if "norm1.weight" not in str(list(chosen)) and "cell" not in str(list(chosen)):
+            np.testing.assert_allclose(matrix, torch.func.hessian(loss)(flat).numpy(), atol=1e-12)
+    return matrix
 
 
 class Matrix:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import lossatlas as la
-from lossatlas.compute.curvature import curvature_report, hessian_map, hessian_plane, maps
 from compute.curvature.cases import convolutional, dense_hessian, mlp
+from lossatlas.compute.curvature import curvature_report, hessian_map, hessian_plane, maps
 from oracles import quadratic
 
 

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.curvature import extreme_eigenvalues, hessian, spectral_density, trace
 from compute.curvature.cases import CASES, Matrix, dense_hessian, mlp, with_spectrum
+from lossatlas.compute.curvature import extreme_eigenvalues, hessian, spectral_density, trace
 
 SPECTRA = {
     "outlier and bulk": np.concatenate([np.linspace(-0.3, 0.2, 196), [5.0, 20.0, 90.0, -4.0]]),

@@ -16,7 +16,15 @@ import torch
 from torch import Tensor
 
 from lossatlas.compute.curvature.layout import Layout, Vector, layout_of
-from lossatlas.compute.curvature.methods import METHODS, AllocatedBytes, Multiply, Prepare, Share, differentiable_attention
+from lossatlas.compute.curvature.methods import (
+    METHODS,
+    AllocatedBytes,
+    Multiply,
+    Prepare,
+    Share,
+    differentiable_attention,
+    refuse_once_only,
+)
 from lossatlas.compute.objective import ModuleLoss, Objective
 from lossatlas.compute.params import Params
 from lossatlas.errors import InputError
@@ -235,6 +243,7 @@ def _gauss_newton(halves: OutputHalves, point: Params) -> Multiply:
     output = halves[0](leaves)
     dummy = torch.zeros_like(output, requires_grad=True)
     pulled = torch.autograd.grad(output, inputs, dummy, create_graph=True, allow_unused=True, materialize_grads=True)
+    refuse_once_only(pulled)
     cut = output.detach().requires_grad_()
     (slope,) = torch.autograd.grad(halves[1](cut), cut, create_graph=True)
 
