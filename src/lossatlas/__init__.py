@@ -23,6 +23,7 @@ _PUBLIC = {
     # Grid and evaluation
     "Grid": "lossatlas.compute.grid",
     "evaluate": "lossatlas.compute.evaluate",
+    "compare_modes": "lossatlas.compute.modes",
     # Trajectory
     "descend": "lossatlas.compute.descend",
     # Archive
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.directions import Direction
     from lossatlas.compute.evaluate import evaluate
     from lossatlas.compute.grid import Grid
+    from lossatlas.compute.modes import compare_modes
     from lossatlas.compute.objective import Objective
     from lossatlas.compute.plane import Plane, between, plane, random_plane, weight_plane
     from lossatlas.errors import ArchiveError, InputError, LossatlasError

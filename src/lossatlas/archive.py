@@ -99,6 +99,18 @@ class Archive:
             _array(group, variable_name).vindex[where] = value
         _array(group, "done").vindex[where] = np.ones(len(cells), bool)
 
+    def write_variable(self, name: str, declared: schema.Variable, values: NDArray[Any]) -> None:
+        """Store a whole variable beside the computed ones, replacing an earlier one of that name."""
+        group = self._group(f"surfaces/{name}")
+        lengths = {axis: _array(group, axis).shape[0] for axis in schema.PLANE if axis in group}
+        _create(group, declared, lengths)[...] = values
+
+    def drop_variable(self, name: str, variable_name: str) -> None:
+        """Remove a variable of a surface; nothing happens where there is none."""
+        group = self._group(f"surfaces/{name}")
+        if variable_name in group:
+            del group[variable_name]
+
     def update_attrs(self, kind: str, name: str, attrs: Mapping[str, Any]) -> None:
         """Add provenance to an existing surface (``kind="surfaces"``) or trajectory."""
         self._group(f"{kind}/{name}").attrs.update(dict(attrs))
@@ -167,7 +179,9 @@ def open_archive(location: Location) -> Archive:
     try:
         root = zarr.open_group(location, mode="r", zarr_format=3)
     except (FileNotFoundError, KeyError, ValueError, OSError) as error:
-        raise ArchiveError(f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`.") from error
+        raise ArchiveError(
+            f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`."
+        ) from error
     _check_format(root, name)
     return Archive(root, name)
 

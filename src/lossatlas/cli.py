@@ -121,9 +121,9 @@ def evaluate(
 def info(archive: ArchivePath) -> None:
     """Say what an archive holds and how it was made."""
     from lossatlas.archive import open_archive
-    from lossatlas.view.text import archive_text
+    from lossatlas.view.inventory import inventory
 
-    typer.echo(archive_text(open_archive(archive)))
+    typer.echo(inventory(open_archive(archive)))
 
 
 @app.command()

@@ -38,6 +38,10 @@ class Variable:
         """The standard error of the mean that belongs to this variable."""
         return Variable(f"{self.name}_standard_error", self.dims, self.dtype, self.units, f"standard error of {self.long_name}")
 
+    def filled(self) -> Variable:
+        """This variable on every cell: computed where `done`, interpolated elsewhere. Never itself a computed value."""
+        return Variable(f"{self.name}_filled", self.dims, self.dtype, self.units, f"{self.long_name}, interpolated between computed cells")
+
 
 _DECLARED = (
     # coordinates of a surface
@@ -68,10 +72,11 @@ VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _DECLA
 
 
 def variable(name: str) -> Variable:
-    """The declaration of `name`; a metric's `<name>_standard_error` is declared with the metric itself."""
-    suffix = "_standard_error"
-    if name.endswith(suffix):
-        return VARIABLES[name.removesuffix(suffix)].with_error()
+    """The declaration of `name`; a metric's `<name>_standard_error` and `<name>_filled` are declared with the metric itself."""
+    if name.endswith("_standard_error"):
+        return VARIABLES[name.removesuffix("_standard_error")].with_error()
+    if name.endswith("_filled"):
+        return VARIABLES[name.removesuffix("_filled")].filled()
     return VARIABLES[name]
 
 

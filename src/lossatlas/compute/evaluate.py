@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
 
-from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive
-from lossatlas.compute.evaluators import Choice, Measured, Task, Values, choose
+from lossatlas.compute.evaluators import Task, Values, choose
 from lossatlas.compute.executors import Executor, Job, executor_named
 from lossatlas.compute.grid import Bounds, Grid
+from lossatlas.compute.keeper import Keeper
 from lossatlas.compute.metrics import Metric, metrics_named
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
-from lossatlas.compute.provenance import another_surface, differences, provenance
+from lossatlas.compute.provenance import provenance
+from lossatlas.compute.refine import Scale, check_refinement, refine
 from lossatlas.errors import ArchiveError, InputError
 
-MAX_REASONS = 100
-"""Holes whose reason is written down, by flat cell index."""
+THREADS_SECONDS = 1e-3
+"""Points quicker than this are held up by the interpreter's lock: one thread is best."""
+THREADS_JOB_SECONDS = 2.0
 
 Watcher = Callable[[NDArray[np.int64], Values], None]
 """Called with every finished tile, after it was stored."""
@@ -39,6 +38,8 @@ def evaluate(
     metrics: str | Iterable[str | Metric] = ("loss",),
     archive: Location | Archive | None = None,
     *,
+    tol: float | None = None,
+    scale: Scale = "linear",
     name: str = "surface",
     title: str = "",
     evaluator: str = "auto",
@@ -64,6 +65,9 @@ def evaluate(
         resolution: points along every axis, or ``(na, nb)``.
         metrics: any of "loss", "accuracy".
         archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
+        tol: stop when interpolated cells are expected to be this close, as a fraction of the surface's range (0.01);
+            None computes every cell. The same call with None later goes on to the full grid.
+        scale: "linear" or "log", the scale that will be shown and in which `tol` counts.
         name: of the surface within the archive.
         title: a line for figures.
         evaluator: "loop", one point after the other; "vmap", many together; "affine", for planes that leave the first
@@ -78,7 +82,8 @@ def evaluate(
 
     Returns:
         A Dataset over dims ``("alpha", "beta")`` with `loss`, its standard error, `done`, and the provenance in
-        `attrs`. NaN and infinity are kept as they are.
+        `attrs`. NaN and infinity are kept as they are. Where `tol` stopped early, `loss` is NaN on cells that were not
+        computed and `loss_filled` is interpolated there; `attrs["estimated_error"]` says how far off, at a guess.
 
     Raises:
         InputError: an argument is not what is needed.
@@ -92,33 +97,27 @@ def evaluate(
         >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
         (('alpha', 'beta'), 1.25)
     """
-    grid = Grid.make(bounds, resolution, plane.ndim)
-    chosen = metrics_named(metrics)
-    if tile is not None and tile < 1:
-        raise InputError("tile", tile, "a positive number of cells or None")
-    if workers is not None and workers < 1:
-        raise InputError("workers", workers, "a positive number or None")
+    grid, chosen = Grid.make(bounds, resolution, plane.ndim), metrics_named(metrics)
+    _check_numbers(tile=tile, workers=workers, chunk=chunk)
+    check_refinement(tol, scale)
     run = None if executor == "auto" else executor_named(executor)
     _check_center(objective, plane)
     task = Task.make(objective, plane, chosen)
     store = archive if isinstance(archive, Archive) else create_archive(archive)
-    attrs = provenance(objective, plane, grid, chosen, title)
     try:
-        stored = _prepare(store, name, grid, chosen, objective, attrs, overwrite)
-        left = _unfinished(stored, grid)
-        if not len(left):
-            return store.surface(name)
-        began = time.perf_counter()
-        choice = choose(task, _probes(grid), len(left), evaluator, chunk)
-        job = Job(task, grid, choice, tile, workers)
-        record = _Record(store, name, before=float(stored.attrs.get("seconds", 0.0)) if stored is not None else 0.0, began=began)
-        with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
-            for cells, measured in (run or _automatic(job))(job, left):
-                record.write(cells, measured)
-                advance(len(cells))
-                if watch is not None:
-                    watch(cells, measured.values)
-        record.close(choice)
+        keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite)
+        left = keeper.unfinished()
+        if len(left):
+            choice = choose(task, _probes(grid), len(left), evaluator, chunk)
+            job = Job(task, grid, choice, tile, workers)
+            with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
+                for cells in _rounds(keeper, left, tol, scale):
+                    for finished, measured in (run or _automatic(job))(job, cells):
+                        keeper.write(finished, measured)
+                        advance(len(finished))
+                        if watch is not None:
+                            watch(finished, measured.values)
+            keeper.close(choice.describe())
     except OSError as error:
         raise ArchiveError(
             f"Cannot write {store.location}: {error}. What was stored is kept; free space or fix access, then run the same call."
@@ -126,45 +125,23 @@ def evaluate(
     return store.surface(name)
 
 
-def _prepare(
-    store: Archive, name: str, grid: Grid, metrics: tuple[Metric, ...], objective: Objective, attrs: dict[str, Any], overwrite: bool
-) -> xr.Dataset | None:
-    """The stored surface where it is the same; else lay out an empty one and return None."""
-    if store.has_surface(name):
-        stored = store.surface(name)
-        different = differences(stored.attrs, attrs)
-        if not different:
-            return stored
-        if not overwrite:
-            raise another_surface(name, store.location, different)
-    coordinates: dict[str, NDArray[np.float64]] = dict(zip(schema.PLANE, grid.axes, strict=False))
-    variables = [
-        v for metric in metrics for v in (_with_units(metric.variable, objective), _with_units(metric.variable, objective).with_error())
-    ]
-    store.create_surface(name, coordinates, variables, attrs)
-    return None
-
-
-def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:
-    """The loss is measured in its own units: nats for cross-entropy, none for a squared error."""
-    if declared.name != "loss":
-        return declared
-    return schema.Variable(declared.name, declared.dims, declared.dtype, str(objective.description["units"]) or "1", declared.long_name)
-
-
-def _unfinished(stored: xr.Dataset | None, grid: Grid) -> NDArray[np.int64]:
-    order = grid.order()
-    return order if stored is None else order[~stored.done.values.ravel()[order]]
+def _rounds(keeper: Keeper, left: NDArray[np.int64], tol: float | None, scale: Scale) -> Iterator[NDArray[np.int64]]:
+    """Cells to compute, round by round: all that are left, or level by level until the tolerance is met."""
+    if tol is None:
+        yield left
+        return
+    while True:
+        known = keeper.known()
+        found = refine(keeper.grid, np.asarray(known.loss.values), np.asarray(known.done.values, bool), tol, scale)
+        if not len(found.wanted):
+            keeper.write_filled(scale, found.estimated_error, tol)
+            return
+        yield found.wanted
 
 
 def _probes(grid: Grid) -> NDArray[np.float64]:
     """Two points to check evaluators at: a corner, and one inside where both coordinates differ from it."""
     return grid.points(np.array([0, grid.size * 2 // 3]))
-
-
-THREADS_SECONDS = 1e-3
-"""Points quicker than this are held up by the interpreter's lock: one thread is best."""
-THREADS_JOB_SECONDS = 2.0
 
 
 def _automatic(job: Job) -> Executor:
@@ -175,26 +152,10 @@ def _automatic(job: Job) -> Executor:
     return executor_named("threads" if long and several else "serial")
 
 
-@dataclass
-class _Record:
-    """Writes finished tiles and, at the end, how they were made."""
-
-    store: Archive
-    name: str
-    before: float
-    began: float
-    holes: dict[str, str] = field(default_factory=dict)
-
-    def write(self, cells: NDArray[np.int64], measured: Measured) -> None:
-        self.store.write_cells(self.name, cells, measured.values)
-        fresh = {str(int(cells[index])): reason for index, reason in measured.holes.items()}
-        if fresh and len(self.holes) < MAX_REASONS:
-            self.holes.update(fresh)
-            self.store.update_attrs("surfaces", self.name, {"holes": self.holes})
-
-    def close(self, choice: Choice) -> None:
-        seconds = self.before + time.perf_counter() - self.began
-        self.store.update_attrs("surfaces", self.name, {"seconds": seconds, "engine": choice.describe()})
+def _check_numbers(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise InputError(name, number, "a positive number or None")
 
 
 def _check_center(objective: Objective, plane: Plane) -> None:

@@ -4,42 +4,23 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
-from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.data import FixedData, count_of, fix
+from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, set_mode
+from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.microbatch import micro_batches
 from lossatlas.compute.params import Params, fingerprint, params_of
+from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, run_module, split_batch, weights
 from lossatlas.errors import InputError
 
-Mode = Literal["eval", "train"]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What one batch gives at one point.
-
-    Attributes:
-        losses: ``(samples,)``, or ``()`` where the loss has only a mean over the batch.
-        outputs: what the model returned, for metrics such as accuracy; None from a plain callable.
-        targets: the batch's targets, or None.
-    """
-
-    losses: Float[Tensor, "*samples"]
-    outputs: Any = None
-    targets: Any = None
-
-
-ScoreFunction = Callable[[Params, Any], Scores]
+__all__ = ["CallableLoss", "ModuleLoss", "Objective", "ScoreFunction", "Scores", "split_batch"]
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -59,7 +40,9 @@ class Objective:
         samples: use the first so many samples only.
         dtype: cast model and floating-point data, for instance ``torch.float64``.
         device: where to compute.
-        mode: "eval" uses stored BatchNorm statistics and no dropout (Li et al. 2018); "train" the batch's own.
+        mode: "eval" uses stored BatchNorm statistics and no dropout (Li et al. 2018); "interpolated" moves them along a
+            plane between models; "recalibrated" estimates them anew at every point; "batch" uses each batch's own;
+            "train" also drops out, with the same noise everywhere.
         split: a word for the provenance, such as "train" or "test".
         units: of the loss; "nats" for cross-entropy.
 
@@ -81,6 +64,8 @@ class Objective:
     module: torch.nn.Module | None
     per_sample: bool
     mode: Mode
+    calibration: Calibration | None = field(repr=False)
+    weights: tuple[float, ...] = field(repr=False)
     description: Mapping[str, Any] = field(repr=False)
 
     def __init__(
@@ -98,25 +83,41 @@ class Objective:
         split: str | None = None,
         units: str | None = None,
     ) -> None:
-        if mode not in ("eval", "train"):
-            raise InputError("mode", mode, '"eval" or "train"')
-        module = _own_copy(model, dtype, device, mode) if isinstance(model, torch.nn.Module) else None
+        check_mode(mode)
+        module = _own_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
         if module is None and (not callable(model) or params is None):
             raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
         given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
         center = given if module is None else _override(params_of(module), given)
         _check_finite(center)
         fixed = fix(data, batch_size, samples).map(lambda t: _cast(t, dtype, device))
-        function = CallableLoss(model) if module is None else ModuleLoss(module, loss).resolved(center, fixed)
-        self._set(function=function, params=center, data=fixed, module=module, mode=mode)
+        function = (
+            CallableLoss(model) if module is None else _module_loss(module, loss, mode).careful(center, fixed).resolved(center, fixed)
+        )
+        self._set(function=function, params=center, data=fixed, module=module, mode=mode, calibration=_calibration(module, mode))
         probe = self._probe()
         self._set(per_sample=probe.losses.dim() == 1)
         self._set(description=self._describe(model, loss, split, units))
         self._set(data=micro_batches(self))
+        self._set(weights=weights(function, self.data, self.per_sample))
+
+    def with_mode(self, mode: Mode) -> Objective:
+        """The same objective in another BatchNorm and dropout mode.
+
+        Raises:
+            InputError: an unknown mode, or an objective made from a callable.
+        """
+        check_mode(mode)
+        if self.module is None or not isinstance(self.function, ModuleLoss):
+            raise InputError("mode", mode, "an objective made from an nn.Module")
+        function = replace(self.function, module=_moded(self.module, mode), mode=mode)
+        return self._like(
+            function=function, mode=mode, calibration=_calibration(self.module, mode), description={**self.description, "mode": mode}
+        )
 
     def with_data(self, data: FixedData) -> Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
-        return self._like(data=data)
+        return self._like(data=data, weights=weights(self.function, data, self.per_sample))
 
     def replica(self) -> Objective:
         """The same function on a module of its own, for another thread; weights are shared, running statistics copied.
@@ -125,10 +126,10 @@ class Objective:
         """
         if self.module is None:
             return self
-        shared = {id(p): p for p in self.module.parameters()}
-        module = copy.deepcopy(self.module, shared)
         assert isinstance(self.function, ModuleLoss)
-        return self._like(module=module, function=replace(self.function, module=module))
+        module = _twin(self.module)
+        function = replace(self.function, module=_moded(module, self.mode))
+        return self._like(module=module, function=function, calibration=_calibration(module, self.mode))
 
     # -- values ----------------------------------------------------------------------------------------------
 
@@ -144,6 +145,13 @@ class Objective:
         """Scores of one batch where `params` replace the model's own; missing names keep the center's value."""
         return self.function(params, batch)
 
+    def placed(self, params: Params) -> Params:
+        """`params` with what the mode adds at that point: statistics estimated anew in "recalibrated", else nothing."""
+        if self.calibration is None:
+            return params
+        with torch.no_grad():
+            return {**params, **self.calibration.statistics(params, self.data.batches)}
+
     def loss(self, params: Params | None = None) -> float:
         """Mean loss over all of the data, summed in float64; at the center where `params` is None."""
         with self.quiet():
@@ -155,22 +163,16 @@ class Objective:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Without autograd, and with the module's buffers put back afterwards, whatever happens."""
-        live = {} if self.module is None or self.mode == "eval" else dict(self.module.named_buffers())
-        saved = {name: buffer.clone() for name, buffer in live.items()}
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            with torch.no_grad():
-                for name, buffer in live.items():
-                    buffer.copy_(saved[name])
+        """Without autograd."""
+        with torch.inference_mode():
+            yield
 
     def _mean(self, params: Params) -> Tensor:
         total = torch.zeros((), dtype=torch.float64, device=next(iter(self.params.values())).device)
-        for batch, count in zip(self.data.batches, self.data.counts, strict=True):
-            losses = self.score(params, batch).losses.double()
-            total = total + (losses.sum() if losses.dim() else losses * count)
+        placed = self.placed(params)
+        for batch, weight in zip(self.data.batches, self.weights, strict=True):
+            losses = self.score(placed, batch).losses.double()
+            total = total + (losses.sum() if losses.dim() else losses * weight)
         return total / self.samples
 
     # -- inside ----------------------------------------------------------------------------------------------
@@ -188,7 +190,7 @@ class Objective:
         """Run the first batch once, so that a model or loss that cannot work says so before the long run."""
         with self.quiet():
             try:
-                scores = self.function(self.params, self.data.batches[0])
+                scores = self.function(self.placed(self.params), self.data.batches[0])
             except InputError:
                 raise
             except Exception as error:
@@ -227,112 +229,30 @@ class Objective:
         }
 
 
-@dataclass(frozen=True)
-class ModuleLoss:
-    """`functional_call` of a module, then the loss; `function` of an Objective made from an nn.Module."""
-
-    module: torch.nn.Module
-    loss: Callable[..., Tensor] | None
-
-    def __call__(self, params: Params, batch: Any) -> Scores:
-        inputs, targets = split_batch(batch, has_loss=self.loss is not None)
-        args, kwargs = _arguments(inputs)
-        outputs = functional_call(self.module, params, args, kwargs)
-        if self.loss is None:
-            return Scores(_own_loss(outputs), outputs, targets)
-        losses = self.loss(outputs) if targets is None else self.loss(outputs, targets)
-        if losses.dim() > 1 and len(losses) == count_of(batch):
-            losses = losses.flatten(1).mean(1)
-        return Scores(losses, outputs, targets)
-
-    def resolved(self, center: Params, data: FixedData) -> ModuleLoss:
-        """The per-sample form of the loss where one exists and its mean is the loss itself; else this very function."""
-        candidate = _unreduced(self.loss)
-        if candidate is None or _has_ignored_targets(self.loss, data):
-            return self
-        per_sample = ModuleLoss(self.module, candidate)
-        with torch.no_grad():
-            try:
-                one, each = self(center, data.batches[0]).losses, per_sample(center, data.batches[0]).losses
-            except Exception:
-                return self
-        same = one.dim() == 0 and each.dim() == 1 and len(each) == data.counts[0]
-        return per_sample if same and torch.allclose(each.double().mean(), one.double(), rtol=1e-4, atol=1e-8, equal_nan=True) else self
-
-
-@dataclass(frozen=True)
-class CallableLoss:
-    """A user's ``f(params, batch)``; `function` of an Objective made from a callable."""
-
-    user: Callable[[Params, Any], Tensor]
-
-    def __call__(self, params: Params, batch: Any) -> Scores:
-        losses = self.user(params, batch)
-        return Scores(losses if isinstance(losses, Tensor) else torch.as_tensor(losses))
-
-
-def split_batch(batch: Any, has_loss: bool = True) -> tuple[Any, Any]:
-    """``(inputs, targets)`` of a batch; a dict carries its targets as "labels" and goes to the model whole."""
-    if isinstance(batch, Mapping):
-        return batch, batch.get("labels")
-    if isinstance(batch, tuple) and len(batch) >= 2 and has_loss:
-        return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
-    return batch, None
-
-
-def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
-
-
-def _own_loss(outputs: Any) -> Tensor:
-    found = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
-    if not isinstance(found, Tensor):
-        raise InputError("loss", "None", "a loss function, since the model does not return a tensor, `.loss` or ['loss']")
-    return found
-
-
-def _unreduced(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
-    """The same loss with ``reduction="none"``, or None where it has no such form."""
-    if isinstance(loss, torch.nn.Module):
-        reduction = getattr(loss, "reduction", None)
-        if reduction == "mean":
-            candidate = copy.copy(loss)
-            setattr(candidate, "reduction", "none")  # noqa: B010 - nn.Module types its attributes as tensors
-            return candidate
-        chosen = reduction
-    else:
-        try:
-            parameter = inspect.signature(loss).parameters.get("reduction") if loss is not None else None
-        except (TypeError, ValueError):
-            return None
-        if parameter is None:
-            return None
-        if parameter.default == "mean":
-            assert loss is not None
-            return functools.partial(loss, reduction="none")
-        chosen = parameter.default
-    if chosen == "sum":
-        raise InputError(
-            "loss", "reduction='sum'", "reduction='mean' or 'none'", "A sum depends on the number of samples; means can be compared"
-        )
-    return None
-
-
-def _has_ignored_targets(loss: Any, data: FixedData) -> bool:
-    """Cross-entropy divides by the targets it does not ignore, so its mean is not the mean over samples."""
-    keywords = loss.keywords if isinstance(loss, functools.partial) else {}
-    ignored = getattr(loss, "ignore_index", keywords.get("ignore_index", -100))
-    targets = (split_batch(batch)[1] for batch in data.batches)
-    return any(isinstance(t, Tensor) and not t.is_floating_point() and bool((t == ignored).any()) for t in targets)
-
-
-def _own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any, mode: Mode) -> torch.nn.Module:
+def _own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) -> torch.nn.Module:
     own = copy.deepcopy(model)
     own.requires_grad_(False)
-    own.train(mode == "train")
+    own.eval()
     return own.to(device=device, dtype=dtype)
+
+
+def _twin(module: torch.nn.Module) -> torch.nn.Module:
+    """Another module with the very same weights; buffers are copied."""
+    return copy.deepcopy(module, {id(p): p for p in module.parameters()})
+
+
+def _moded(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
+    return set_mode(_twin(module), mode) if mode in ("batch", "train") else module
+
+
+def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode) -> ModuleLoss:
+    return ModuleLoss(_moded(module, mode), loss, mode)
+
+
+def _calibration(module: torch.nn.Module | None, mode: Mode) -> Calibration | None:
+    if mode != "recalibrated" or module is None:
+        return None
+    return Calibration.of(_twin(module), lambda m, params, batch: run_module(m, params, split_batch(batch)[0]))
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None, device: Any) -> Tensor:

@@ -45,6 +45,7 @@ class Plane:
         labels: axis labels, one a direction.
         recipe: seed, normalization and what else is needed to make it again.
         origin: coordinates of the model itself, or None where it is not on the plane.
+        buffers: of a plane between models: the center's floating-point buffers, and how they differ along each direction.
     """
 
     center: Params
@@ -53,6 +54,7 @@ class Plane:
     labels: tuple[str, ...] = ("α", "β")
     recipe: Mapping[str, Any] = field(default_factory=dict)
     origin: tuple[float, ...] | None = None
+    buffers: tuple[Params, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.directions) not in (1, 2):
@@ -87,6 +89,15 @@ class Plane:
                     value = torch.add(value, direction.params[name], alpha=coordinate)
             moved[name] = value
         return moved
+
+    def moved_buffers(self, *coordinates: float) -> Params:
+        """Running statistics at ``(alpha, beta)`` of a plane between models; variances never fall below zero."""
+        if not self.buffers:
+            return {}
+        moved = dict(self.buffers[0])
+        for coordinate, difference_ in zip(coordinates, self.buffers[1:], strict=True):
+            moved = {n: torch.add(v, difference_[n], alpha=coordinate) for n, v in moved.items()}
+        return {n: v.clamp(min=0) if n.endswith("running_var") else v for n, v in moved.items()}
 
     def point(self, *coordinates: float) -> Params:
         """All parameters at ``(alpha, beta)``."""
@@ -204,7 +215,8 @@ def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: Weig
 def between(a: Any, b: Any, c: Any = None) -> Plane:
     """The line from model `a` at 0 to `b` at 1 (Goodfellow et al. 2015), or the plane with `c` at ``(0, 1)``.
 
-    Models are modules, parameter dicts or objectives. Buffers such as BatchNorm statistics are not interpolated.
+    Models are modules, parameter dicts or objectives. Buffers such as BatchNorm statistics move along only where the
+    objective's mode is "interpolated".
 
     Raises:
         InputError: the models differ in names or shapes, or two of them are the same.
@@ -215,7 +227,17 @@ def between(a: Any, b: Any, c: Any = None) -> Plane:
     if any(not step.params for step in steps):
         raise InputError("models", "two equal models", "models that differ", "Check that each checkpoint was loaded")
     labels = ("a → b", "a → c")[: len(steps)]
-    return Plane(start, steps, "between", labels, {"models": [fingerprint(m) for m in (start, *others)]}, (0.0,) * len(steps))
+    recipe = {"models": [fingerprint(m) for m in (start, *others)]}
+    return Plane(start, steps, "between", labels, recipe, (0.0,) * len(steps), _buffers_between([m for m in (a, b, c) if m is not None]))
+
+
+def _buffers_between(models: Sequence[Any]) -> tuple[Params, ...]:
+    """Floating-point buffers of the first model, and how those of the others differ; empty where any model has none."""
+    modules = [m if isinstance(m, torch.nn.Module) else getattr(m, "module", None) for m in models]
+    if any(m is None for m in modules):
+        return ()
+    first, *others = [{n: v.detach().clone() for n, v in m.named_buffers() if v.is_floating_point()} for m in modules if m is not None]
+    return (first, *(difference(other, first) for other in others)) if first else ()
 
 
 def coordinates_of(points: NDArray[np.float64] | Sequence[Sequence[float]], ndim: int) -> list[tuple[float, ...]]:

@@ -151,5 +151,3 @@ def _encode_mp4(images: Iterator[Image], milliseconds: int) -> bytes:
 def _chained(first: Image, rest: Iterator[Image]) -> Iterator[Image]:
     yield first
     yield from rest
-
-

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
 from lossatlas.errors import InputError
 from lossatlas.view.cells import FIELD_PANES, levels_of, limits_of, panes_by_scale
@@ -26,6 +26,7 @@ from lossatlas.view.draw import areas, contour, flat, layout, surface
 from lossatlas.view.draw.layout import GAP, MARGIN, Bar, Sheet, arrange, wrapped
 from lossatlas.view.draw.pane import Drawn
 from lossatlas.view.draw.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, TITLE, styled
+from lossatlas.view.draw.ticks import scale_ticks, tick_labels
 from lossatlas.view.honesty import foot_notes
 from lossatlas.view.scene import ColorScale, Pane, Scene
 
@@ -39,6 +40,8 @@ PANES: dict[str, Callable[[Any, Scene, Pane], Drawn]] = {
     "text": flat.draw_text,
 }
 """One entry a kind of pane; a new kind is one file and one line here."""
+
+OWN_LEGEND = ("curves", "histogram")
 
 FORMATS = {
     ".png": {"Software": "lossatlas"},
@@ -175,13 +178,20 @@ def _default_width(scene: Scene, columns: int) -> float:
 
 def _row_heights(scene: Scene, column: float) -> tuple[float, ...]:
     """Inches per row, from the tallest kind of pane in it."""
-    tall = {"contour": 0.86, "surface": 0.8, "areas": 0.9, "line": 0.62, "curves": 0.5, "histogram": 0.6, "text": 0.4}
     rows = max(pane.row + pane.row_span for pane in scene.panes)
     heights = [0.0] * rows
     for pane in scene.panes:
         for row in range(pane.row, pane.row + pane.row_span):
-            heights[row] = max(heights[row], tall[pane.kind] * column * min(pane.column_span, 1.5) / pane.row_span)
+            heights[row] = max(heights[row], _pane_height(pane, column) / pane.row_span)
     return tuple(height or 0.4 * column for height in heights)
+
+
+def _pane_height(pane: Pane, column: float) -> float:
+    """Inches that suit a kind of pane in a column of this width; words take the lines they need."""
+    if pane.kind == "text":
+        return 0.25 + 0.19 * (1 + len(pane.text) * 0.075 / (column * pane.column_span) + pane.text.count("\n"))
+    tall = {"contour": 0.86, "surface": 0.8 if column > 4 else 0.92, "areas": 0.9, "line": 0.62, "curves": 0.5, "histogram": 0.6}
+    return tall.get(pane.kind, 0.6) * column * min(pane.column_span, 1.5)
 
 
 def _draw_pane(drawn: Figure, scene: Scene, pane: Pane) -> Drawn:
@@ -214,35 +224,13 @@ def _color_bar(drawn: Figure, scene: Scene, color: ColorScale, group: list[Pane]
     assert mappable is not None
     banded = any(pane.kind == "contour" for pane in group)
     bar = drawn.colorbar(mappable, cax=axes, extend=_extend(scene, group, limits), extendfrac=0.04)
-    bar.set_ticks(bar_ticks(color, limits), labels=tick_labels(bar_ticks(color, limits)))
+    bar.set_ticks(ticks := scale_ticks(color, limits), labels=tick_labels(ticks))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.outline.set_linewidth(0.6)  # pyright: ignore[reportCallIssue]
     if banded:
         bar.ax.hlines(levels_of(color, limits)[1:-1], 0, 1, color="black", alpha=0.5, linewidth=0.4)
     bar.set_label(f"{_bar_label(scene, group[0])} ({color.scale} scale)")
     return Bar(axes, members, shared=len(members) > 1)
-
-
-def bar_ticks(color: ColorScale, limits: tuple[float, float]) -> Any:
-    """Round values inside the limits."""
-    if color.scale == "log":
-        return surface.log_ticks(limits)
-    ticks = MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]).tick_values(*limits)
-    return ticks[(ticks >= limits[0]) & (ticks <= limits[1])]
-
-
-def tick_labels(ticks: Any) -> list[str]:
-    """Plain numbers; equally spaced ones show equally many decimals.
-
-    >>> tick_labels([4.8, 4.81]), tick_labels([0.1, 1.0, 10.0]), tick_labels([-1.0, 0.0])
-    (['4.80', '4.81'], ['0.1', '1', '10'], ['−1', '0'])
-    """
-    short = [f"{tick:.6g}" for tick in ticks]
-    even = len(ticks) < 3 or np.allclose(np.diff(ticks), np.diff(ticks)[0])
-    decimals = max((len(text.partition(".")[2]) for text in short), default=0)
-    if even and not any("e" in text for text in short):
-        short = [f"{tick:.{decimals}f}" for tick in ticks]
-    return [text.replace("-", "−") for text in short]
 
 
 def _bar_label(scene: Scene, pane: Pane) -> str:
@@ -271,7 +259,7 @@ def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
     """Header, panes, legend and foot from top to bottom; the figure grows as tall as they need."""
     inner = wide - 2 * MARGIN
     header = _header(sheet.figure, scene, inner)
-    legend = _legend(sheet, inner)
+    legend = _legend(sheet.figure, _shared_handles(sheet), inner)
     foot = wrapped(sheet.figure, foot_notes(scene), inner, NOTE)
     note = sheet.figure.text(0, 0, foot, fontsize=NOTE, color=FAINT, va="bottom", ha="left", linespacing=1.3) if foot else None
     label = sheet.figure.text(0, 0, "", fontsize=SUBTITLE, ha="right", va="top", fontweight="bold") if scene.timeline is not None else None
@@ -318,22 +306,25 @@ def _stack_header(header: list[Text], wide: float, tall: float) -> None:
         y -= _tall(text) + 0.05
 
 
-def _legend(sheet: Sheet, width: float) -> Any:
-    """One legend for the figure, below its panes, in as many columns as fit; each entry once."""
-    unique = {(h.get_label(), str(getattr(h, "get_color", h.get_label)())): h for drawn in sheet.panes for h in drawn.handles}
-    if not unique:
-        return None
-    for columns in range(len(unique), 0, -1):
-        legend = sheet.figure.legend(
-            handles=list(unique.values()),
-            loc="lower left",
-            ncol=columns,
-            borderpad=0.1,
-            borderaxespad=0.0,
-            columnspacing=1.6,
-            handlelength=2.4,
-        )
-        if columns == 1 or legend.get_window_extent().width / sheet.figure.dpi <= width:
+def _shared_handles(sheet: Sheet) -> list[Any]:
+    """Entries for the figure's legend, each once; curves that no map explains get a legend in their own pane."""
+    maps = {h.get_label() for drawn in sheet.panes if drawn.pane.kind not in OWN_LEGEND for h in drawn.handles}
+    shared = {}
+    for drawn in sheet.panes:
+        if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:
+            if len(drawn.handles) > 1:
+                (drawn.twin or drawn.axes).legend(handles=drawn.handles, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
+        else:
+            shared |= {(h.get_label(), str(getattr(h, "get_color", h.get_label)())): h for h in drawn.handles}
+    return list(shared.values())
+
+
+def _legend(drawn: Figure, handles: list[Any], width: float) -> Any:
+    """One legend below the panes, in as many columns as fit."""
+    for columns in range(len(handles), 0, -1):
+        spacing = {"borderpad": 0.1, "borderaxespad": 0.0, "columnspacing": 1.6, "handlelength": 2.4}
+        legend = drawn.legend(handles=handles, loc="lower left", ncol=columns, **spacing)
+        if columns == 1 or legend.get_window_extent().width / drawn.dpi <= width:
             return legend
         legend.remove()
     return None

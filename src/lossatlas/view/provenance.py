@@ -24,7 +24,15 @@ def computed_line(dataset: xr.Dataset) -> str:
     count, total = int(done.sum()), done.size
     if count == total:
         return f"all {total} cells computed"
-    return f"{count} of {total} cells computed ({100 * count / total:.1f} %)"
+    return f"{count} of {total} cells computed ({100 * count / total:.1f} %){_estimate(dataset)}"
+
+
+def _estimate(dataset: xr.Dataset) -> str:
+    """What error a coarse-to-fine run expects between its cells."""
+    error, scale = dataset.attrs.get("estimated_error"), dataset.attrs.get("estimated_error_scale")
+    if not isinstance(error, int | float) or not np.isfinite(error):
+        return ""
+    return f", estimated error {100 * error:.2g} % of the {'log ' if scale == 'log' else ''}range"
 
 
 def _plane_line(plane: Mapping[str, Any]) -> str:
@@ -79,7 +87,10 @@ def _objective_line(objective: Mapping[str, Any]) -> str:
 def _mode(objective: Mapping[str, Any]) -> str:
     words = {
         "eval": "eval mode (BatchNorm by running statistics, no dropout)",
-        "train": "train mode (BatchNorm by batch statistics)",
+        "interpolated": "eval mode with interpolated BatchNorm statistics",
+        "recalibrated": "eval mode, BatchNorm statistics re-estimated at every point",
+        "batch": "BatchNorm by each batch's statistics, no dropout",
+        "train": "train mode (BatchNorm by batch statistics, dropout noise the same at every point)",
     }
     mode = objective.get("mode")
     return words.get(mode, f"{mode} mode") if isinstance(mode, str) else ""

@@ -42,9 +42,9 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     """
     things = _flat(source)
     found = [pair for thing in things for pair in _surfaces_of(thing, surfaces, things)]
+    _check_names(surfaces, [stored for stored, *_ in found], things)
     if not found:
         raise InputError("source", "nothing to draw", "an archive or Dataset that holds a surface", "Compute one with: lossatlas evaluate")
-    _check_names(surfaces, [stored for stored, *_ in found], things)
     _check_finished([surface for _, surface, _ in found])
     return Sources(tuple(surface for _, surface, _ in found), tuple(_paths_of(found, paths, things)))
 

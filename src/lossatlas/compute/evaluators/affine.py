@@ -87,10 +87,9 @@ class Affine:
     _plays: dict[int, Play] = field(default_factory=dict, repr=False)
 
     def __call__(self, points: NDArray[np.float64]) -> Measured:
-        task, data = self.task, self.task.objective.data
-        sums = None
+        task, sums = self.task, None
         with task.objective.quiet(), refusals():
-            for number, samples in enumerate(data.counts):
+            for number, weight in enumerate(task.objective.weights):
                 play = self._play(number)
                 size = self.chunk or _chunk(play)
                 coordinates = chunks(points, size).to(task.device)
@@ -99,7 +98,7 @@ class Affine:
                 score = torch.vmap(play.point)
                 for index, block in enumerate(coordinates):
                     filled = {slot.index: form.at(block) for slot, form in play.forms.items()}
-                    add(sums, slice(index * size, (index + 1) * size), score(filled), samples)
+                    add(sums, slice(index * size, (index + 1) * size), score(filled), weight)
         assert sums is not None
         return Measured({n: v[: len(points)] for n, v in values_of(sums, task.objective.samples).items()})
 
@@ -135,7 +134,6 @@ def _carry(center: Params, tape: Tape, inputs: list[Form]) -> Play:
         if form is None:
             varying.append(step)
         else:
-            assert step.outputs[0] is not None
             known[step.outputs[0]] = form
     needed = {s for step in varying for s in step.inputs} | {o for o in tape.outputs.values() if isinstance(o, Slot)}
     return Play({slot: form for slot, form in known.items() if slot in needed}, tuple(varying), tape.outputs)

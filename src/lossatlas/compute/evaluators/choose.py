@@ -133,13 +133,15 @@ def choose(task: Task, probes: NDArray[np.float64], cells: int, named: str = "au
         raise InputError("chunk", chunk, "a positive number of points or None")
     if named == "loop":
         return Choice()
+    if named != "auto" and not task.same_everywhere:
+        raise InputError("evaluator", f"{named} in mode {task.objective.mode}", '"loop" or "auto"')
     head = task.head()
     share = task.objective.samples / head.objective.samples
     expected, seconds = _timed(Loop(head), probes)
     loop = Choice("loop", 1, seconds * share, seconds * share)
     if named != "auto":
         return _demanded(head, named, chunk, probes, expected, loop, share)
-    if seconds * share * cells < WORTH_SECONDS:
+    if seconds * share * cells < WORTH_SECONDS or not task.same_everywhere:
         return loop
     return _fastest(head, probes, expected, loop, share, cells, chunk)
 

@@ -37,33 +37,42 @@ class Loop:
         with task.objective.quiet():
             for start in range(0, len(places), block):
                 here = range(start, min(start + block, len(places)))
-                moved = [task.point(places[i]) for i in here]
-                for batch, count in zip(data.batches, data.counts, strict=True):
-                    for index, params in zip(here, moved, strict=True):
-                        self._add(sums, holes, index, params, batch, count)
+                moved = {i: params for i in here if (params := self._moved(sums, holes, i, places[i])) is not None}
+                for batch, weight in zip(data.batches, task.objective.weights, strict=True):
+                    for index, params in moved.items():
+                        self._add(sums, holes, index, params, batch, weight)
         return Measured(values_of(sums, data.samples), holes)
 
-    def _add(self, sums: dict[str, Sums], holes: dict[int, str], index: int, params: Params, batch: Any, count: int) -> None:
+    def _moved(self, sums: dict[str, Sums], holes: dict[int, str], index: int, place: tuple[float, ...]) -> Params | None:
+        try:
+            return self.task.point(place)
+        except Exception as error:
+            self._spoil(sums, holes, index, error)
+            return None
+
+    def _add(self, sums: dict[str, Sums], holes: dict[int, str], index: int, params: Params, batch: Any, weight: float) -> None:
         """A point where the model or a metric raises becomes a hole with a reason; the other points go on."""
         try:
             scores = self.task.objective.score(params, batch)
-        except InputError:
-            raise
         except Exception as error:
-            if _out_of_memory(error):
-                raise
-            for found in sums.values():
-                found.spoil(index)
-            holes.setdefault(index, f"{type(error).__name__}: {error}")
+            self._spoil(sums, holes, index, error)
             return
         for metric in self.task.metrics:
             try:
-                sums[metric.name].add(index, metric.measure(scores), count)
+                sums[metric.name].add(index, metric.measure(scores), weight)
             except InputError:
                 raise
             except Exception as error:
                 sums[metric.name].spoil(index)
                 holes.setdefault(index, f"{metric.name}: {type(error).__name__}: {error}")
+
+    def _spoil(self, sums: dict[str, Sums], holes: dict[int, str], index: int, error: Exception) -> None:
+        """No metric has a value there; what concerns the whole run, such as a wrong argument, is raised again."""
+        if isinstance(error, InputError) or _out_of_memory(error):
+            raise error
+        for found in sums.values():
+            found.spoil(index)
+        holes.setdefault(index, f"{type(error).__name__}: {error}")
 
     def _block(self) -> int:
         center = self.task.plane.center

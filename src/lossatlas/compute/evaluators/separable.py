@@ -63,7 +63,7 @@ def _restricted(play: Play, slot: Slot, form: Form, touched: Tensor, rest: Tenso
             cut = [_columns(step, columns, chosen) for chosen in (touched, rest)]
             cut[1].run(fixed)
             steps.append(cut[0])
-            wide.update(s for s in step.outputs if s is not None)
+            wide.update(step.outputs)
         else:
             return None
     return None if any(out in wide for out in play.outputs.values() if isinstance(out, Slot)) else steps

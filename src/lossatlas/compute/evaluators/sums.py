@@ -41,12 +41,12 @@ class Sums:
         self.squares = torch.zeros(points, dtype=torch.float64, device=device)
         self.per_sample = True
 
-    def add(self, where: int | slice, values: Tensor, count: int) -> None:
-        """Add a batch: ``(samples,)`` or its mean ``()`` at one point, the same with a leading axis at a slice of points."""
+    def add(self, where: int | slice, values: Tensor, weight: float) -> None:
+        """Add a batch: ``(samples,)``, or its mean ``()`` that counts for `weight` samples; one axis more at a slice of points."""
         each = values.double()
         if each.dim() == (0 if isinstance(where, int) else 1):
             self.per_sample = False
-            self.total[where] += each * count
+            self.total[where] += each * weight
             return
         self.total[where] += each.sum(-1)
         self.squares[where] += torch.linalg.vecdot(each, each)

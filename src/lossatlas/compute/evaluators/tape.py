@@ -27,18 +27,16 @@ class Slot:
 
 @dataclass(frozen=True)
 class Step:
-    """One operation; arguments are constants or `Slot`s, and its tensors go to `outputs` (None where it gives none)."""
+    """One operation; arguments are constants or `Slot`s, and its tensors go to `outputs`."""
 
     operation: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    outputs: tuple[Slot | None, ...]
+    outputs: tuple[Slot, ...]
 
     def run(self, values: dict[Slot, Any]) -> None:
         args, kwargs = pytree.tree_map_only(Slot, values.__getitem__, (self.args, self.kwargs))
-        for slot, value in zip(self.outputs, pytree.tree_leaves(self.operation(*args, **kwargs)), strict=True):
-            if slot is not None:
-                values[slot] = value
+        values.update(zip(self.outputs, pytree.tree_leaves(self.operation(*args, **kwargs)), strict=True))
 
     @property
     def inputs(self) -> list[Slot]:
@@ -95,7 +93,7 @@ class _Recorder(TorchDispatchMode):
         return result
 
     def _keep(self, operation: Any, given: Any, result: Any) -> None:
-        outputs: list[Slot | None] = []
+        outputs: list[Slot] = []
         for leaf in pytree.tree_leaves(result):
             if not isinstance(leaf, Tensor):
                 raise Unsuitable("a value that depends on the moved weights is read into Python")

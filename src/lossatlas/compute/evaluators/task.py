@@ -13,6 +13,7 @@ from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params
 from lossatlas.compute.plane import Plane
+from lossatlas.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,8 @@ class Task:
 
     @classmethod
     def make(cls, objective: Objective, plane: Plane, metrics: tuple[Metric, ...]) -> Task:
+        if objective.mode == "interpolated" and not plane.buffers:
+            raise InputError("mode", "interpolated", "a plane between models that have buffers", "Make it with between(a, b) of nn.Modules")
         return cls(objective, plane, metrics, unlike_objective(objective, plane))
 
     @property
@@ -38,12 +41,20 @@ class Task:
 
     def point(self, place: tuple[float, ...]) -> Params:
         """What replaces the objective's own parameters at ``(alpha, beta)``."""
-        return {**self.still, **self.plane.moved(*place)}
+        moved = {**self.still, **self.plane.moved(*place)}
+        if self.objective.mode == "interpolated":
+            moved |= self.plane.moved_buffers(*place)
+        return self.objective.placed(moved)
 
     def scores(self, params: Params, batch: Any) -> dict[str, Tensor]:
         """Every metric of one batch at one point."""
         found = self.objective.score(params, batch)
         return {metric.name: metric.measure(found) for metric in self.metrics}
+
+    @property
+    def same_everywhere(self) -> bool:
+        """Only weights change from point to point; not so where statistics do, and only the loop can do that."""
+        return self.objective.mode not in ("interpolated", "recalibrated")
 
     def sums(self, points: int) -> dict[str, Sums]:
         return {metric.name: Sums(points, self.device) for metric in self.metrics}

@@ -39,10 +39,10 @@ class Vmap:
         coordinates = chunks(points, self.chunk).to(task.device)
         sums = task.sums(coordinates.shape[0] * self.chunk)
         with task.objective.quiet(), refusals():
-            for batch, samples in zip(task.objective.data.batches, task.objective.data.counts, strict=True):
+            for batch, weight in zip(task.objective.data.batches, task.objective.weights, strict=True):
                 score = torch.vmap(lambda place, batch=batch: task.scores(self._point(place), batch))
                 for index, block in enumerate(coordinates):
-                    add(sums, slice(index * self.chunk, (index + 1) * self.chunk), score(block), samples)
+                    add(sums, slice(index * self.chunk, (index + 1) * self.chunk), score(block), weight)
         return Measured({n: v[:count] for n, v in values_of(sums, task.objective.samples).items()})
 
     def _point(self, place: Tensor) -> Params:
@@ -68,9 +68,9 @@ def chunks(points: NDArray[np.float64], size: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(filled, dtype=np.float64)).reshape(-1, size, points.shape[1])
 
 
-def add(sums: dict[str, Sums], where: slice, scores: dict[str, Tensor], samples: int) -> None:
+def add(sums: dict[str, Sums], where: slice, scores: dict[str, Tensor], weight: float) -> None:
     for name, values in scores.items():
-        sums[name].add(where, values, samples)
+        sums[name].add(where, values, weight)
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from pathlib import Path as FilePath
 import numpy as np
 import xarray as xr
 
-from lossatlas.view.animation import animate
-from lossatlas.view.plot import plot
+from lossatlas.view.plot import animate, plot
 from lossatlas.view.read import path_from, surface_from
 from lossatlas.view.scene import Camera, ColorScale, Curve, Pane, Path, Scene, Surface, Timeline
 
@@ -42,7 +41,7 @@ def single(surface: xr.Dataset, file: FilePath) -> None:
 def descents(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], file: FilePath) -> None:
     """The article's descents on the surface, from above, and their costs."""
     scene = _descent_scene(surface, paths, ("surface", "contour"))
-    plot(scene.replace(title="Three gradient descents from neighboring starts"), file)
+    plot(scene.replace(title="Three gradient descents"), file)
 
 
 def optimizers(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], file: FilePath) -> None:

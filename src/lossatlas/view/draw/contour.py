@@ -147,12 +147,12 @@ def _frame_axes(axes: Axes, pane: Pane, surface: Surface) -> None:
 
 def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
     handles: list[Any] = []
-    alpha, beta, value = surface.minimum(pane.quantity)
+    lowest = marks.lowest(surface, pane.quantity)
     if surface.origin is not None and _inside(surface, surface.origin[0], surface.origin[1]):
         axes.add_artist(marks.origin(surface.origin[0], surface.origin[1], clip_on=False))
         handles.append(marks.origin_handle())
-    if np.isfinite(value) and pane.quantity != "accuracy":
-        axes.add_artist(marks.star(alpha, beta, clip_on=False))
+    if lowest is not None:
+        axes.add_artist(marks.star(lowest[0], lowest[1], clip_on=False))
         handles.append(marks.star_handle())
     return handles
 

@@ -86,10 +86,8 @@ def _holes_on_axis(axes: Axes, surface: Surface, cells: Any) -> list[Any]:
 
 
 def _line_star(axes: Axes, pane: Pane, surface: Surface, frame: int) -> list[Artist]:
-    alpha, _, value = surface.minimum(pane.quantity, frame)
-    if not np.isfinite(value) or pane.quantity == "accuracy":
-        return []
-    return [axes.add_artist(marks.star(alpha, value, clip_on=False))]
+    lowest = marks.lowest(surface, pane.quantity, frame)
+    return [] if lowest is None else [axes.add_artist(marks.star(lowest[0], lowest[2], clip_on=False))]
 
 
 def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> None:
@@ -121,7 +119,7 @@ def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], twin: Any) 
         handles.append(marks.band_handle("± 1 standard error"))
     if surfaces[0].origin is not None:
         handles.append(Line2D([], [], color=FAINT, linewidth=0.8, linestyle=":", label="the model itself"))
-    if pane.quantity != "accuracy":
+    if any(marks.lowest(surface, pane.quantity) for surface in surfaces):
         handles.append(marks.star_handle())
     return [*handles, *(h for s in surfaces for h in marks.hole_handles(cells_of(s, scene.color_of(pane), pane.quantity)))]
 

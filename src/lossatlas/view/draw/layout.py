@@ -253,12 +253,12 @@ def wrapped(figure: Figure, paragraph: Sequence[str], width: float, size: float)
     """Phrases set one after the other and broken between words where `width` inches end."""
     probe = figure.text(0, 0, "", fontsize=size)
     lines, line = [], ""
-    for word in "  ·  ".join(paragraph).split(" "):
+    for word in "\u00a0\u00a0·  ".join(paragraph).split(" "):
         longer = f"{line} {word}" if line else word
         probe.set_text(longer)
         if line and _size(probe)[0] > width:
-            lines.append(line.rstrip(" ·"))
-            longer = word.strip("·")
+            lines.append(line.rstrip(" ·\u00a0"))
+            longer = word
         line = longer.lstrip() if not line else longer
     probe.remove()
     return "\n".join([*lines, line] if line else lines)

@@ -13,6 +13,8 @@ from lossatlas.view.scene import BoolArray, ColorScale, FloatArray
 
 FINE = 150
 """Mesh lines a side of a still figure: with smoothed normals a 40 x 40 grid then shows no facets in print."""
+COARSER = 90
+"""The same where every frame is drawn anew."""
 FINEST = 400
 
 

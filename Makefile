@@ -1,0 +1,46 @@
+# The two commands of the README are `make demo` and `make test`; everything else is for developers.
+VENV   ?= .venv
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+FAST   := not slow and not browser and not ray and not gpu
+# One OpenMP thread a process: two of them on a busy machine run at a twentieth of the speed.
+export OMP_NUM_THREADS = 1
+
+.PHONY: demo test check format lint bench clean
+
+demo: $(VENV)/.base
+	$(BIN)/lossatlas demo --out out/demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/.dev lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(FAST)" -q
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[dev]'
+	touch $@ $(VENV)/.base
+
+clean:
+	rm -rf $(VENV) out dist build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,122 @@
+"""A surface being filled: laid out or continued in an archive, written tile by tile, and told how it was made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from lossatlas import schema
+from lossatlas.archive import Archive
+from lossatlas.compute.evaluators import Measured
+from lossatlas.compute.grid import Grid
+from lossatlas.compute.metrics import Metric
+from lossatlas.compute.objective import Objective
+from lossatlas.compute.provenance import another_surface, differences
+from lossatlas.compute.refine import Scale, fill
+
+MAX_REASONS = 100
+"""Holes whose reason is written down, by flat cell index."""
+
+
+@dataclass
+class Keeper:
+    """The one writer of a surface.
+
+    Attributes:
+        store: the archive.
+        name: of the surface.
+        grid: its cells.
+        variables: what is measured there, with units.
+        before: seconds that earlier runs spent.
+        holes: flat cell index to the reason of a NaN that nothing computed.
+    """
+
+    store: Archive
+    name: str
+    grid: Grid
+    variables: tuple[schema.Variable, ...]
+    before: float = 0.0
+    holes: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def open(
+        cls,
+        store: Archive,
+        name: str,
+        grid: Grid,
+        metrics: tuple[Metric, ...],
+        objective: Objective,
+        attrs: dict[str, Any],
+        overwrite: bool,
+    ) -> Keeper:
+        """Continue the stored surface where it is the same one; else lay out an empty one.
+
+        Raises:
+            ArchiveError: another surface has that name.
+        """
+        variables = tuple(_with_units(metric.variable, objective) for metric in metrics)
+        if store.has_surface(name):
+            stored = store.surface(name).attrs
+            different = differences(stored, attrs)
+            if not different:
+                return cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
+            if not overwrite:
+                raise another_surface(name, store.location, different)
+        coordinates: dict[str, NDArray[np.float64]] = dict(zip(schema.PLANE, grid.axes, strict=False))
+        store.create_surface(name, coordinates, [v for declared in variables for v in (declared, declared.with_error())], attrs)
+        return cls(store, name, grid, variables)
+
+    def known(self) -> xr.Dataset:
+        """The surface as it is stored now."""
+        return self.store.surface(self.name)
+
+    def unfinished(self) -> NDArray[np.int64]:
+        """Cells that are not done, coarse level first."""
+        order = self.grid.order()
+        return order[~self.known().done.values.ravel()[order]]
+
+    def write(self, cells: NDArray[np.int64], measured: Measured) -> None:
+        """Store a finished tile, and why some of its cells are holes."""
+        self.store.write_cells(self.name, cells, measured.values)
+        fresh = {str(int(cells[index])): reason for index, reason in measured.holes.items()}
+        if fresh and len(self.holes) < MAX_REASONS:
+            self.holes.update(fresh)
+            self.store.update_attrs("surfaces", self.name, {"holes": self.holes})
+
+    def write_filled(self, scale: Scale, estimated_error: float, tol: float) -> None:
+        """Store the interpolated preview beside the computed cells, and what error is expected of it."""
+        known = self.known()
+        done = np.asarray(known.done.values, bool)
+        for declared in self.variables:
+            filled = fill(self.grid, np.asarray(known[declared.name].values), done, scale if declared.name == "loss" else "linear")
+            self.store.write_variable(self.name, declared.filled(), filled)
+        note = {"estimated_error": estimated_error, "estimated_error_scale": scale, "tol": tol}
+        self.store.update_attrs("surfaces", self.name, {"cells_done": int(done.sum()), **note})
+
+    def close(self, engine: Mapping[str, Any]) -> None:
+        """Record the time and the engine; a complete surface needs no preview any more."""
+        done = np.asarray(self.known().done.values, bool)
+        attrs: dict[str, Any] = {
+            "seconds": self.before + time.perf_counter() - self.began,
+            "engine": dict(engine),
+            "cells_done": int(done.sum()),
+        }
+        if done.all():
+            for declared in self.variables:
+                self.store.drop_variable(self.name, declared.filled().name)
+            attrs["estimated_error"] = 0.0
+        self.store.update_attrs("surfaces", self.name, attrs)
+
+
+def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:
+    """The loss is measured in its own units: nats for cross-entropy, none for a squared error."""
+    if declared.name != "loss":
+        return declared
+    return schema.Variable(declared.name, declared.dims, declared.dtype, str(objective.description["units"]) or "1", declared.long_name)

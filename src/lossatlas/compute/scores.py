@@ -1,0 +1,206 @@
+"""One batch to losses: a module with its loss, or a user's callable, as pure functions of the parameters."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import functional_call
+from torch.utils import _pytree as pytree
+
+from lossatlas.compute.batchnorm import Mode, same_noise
+from lossatlas.compute.data import FixedData, count_of
+from lossatlas.compute.params import Params
+from lossatlas.errors import InputError
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one batch gives at one point.
+
+    Attributes:
+        losses: ``(samples,)``, or ``()`` where the loss has only a mean over the batch.
+        outputs: what the model returned, for metrics such as accuracy; None from a plain callable.
+        targets: the batch's targets, or None.
+    """
+
+    losses: Float[Tensor, "*samples"]
+    outputs: Any = None
+    targets: Any = None
+
+
+ScoreFunction = Callable[[Params, Any], Scores]
+
+
+@dataclass(frozen=True)
+class ModuleLoss:
+    """`functional_call` of a module, then the loss; `function` of an Objective made from an nn.Module.
+
+    Attributes:
+        module: in the mode to be measured.
+        loss: ``loss(output, target)``, or None where the model returns its own.
+        mode: see `batchnorm`.
+        guarded: the model writes into its buffers or inputs, so each call gets copies of them.
+    """
+
+    module: torch.nn.Module
+    loss: Callable[..., Tensor] | None
+    mode: Mode = "eval"
+    guarded: bool = False
+
+    def __call__(self, params: Params, batch: Any) -> Scores:
+        if self.guarded:
+            batch = pytree.tree_map_only(Tensor, torch.clone, batch)
+            params = {**{name: buffer.clone() for name, buffer in self.module.named_buffers()}, **params}
+        inputs, targets = split_batch(batch, has_loss=self.loss is not None)
+        with same_noise(self.mode):
+            outputs = run_module(self.module, params, inputs)
+        if self.loss is None:
+            return Scores(_own_loss(outputs), outputs, targets)
+        losses = self.loss(outputs) if targets is None else self.loss(outputs, targets)
+        if losses.dim() > 1 and len(losses) == count_of(batch):
+            losses = losses.flatten(1).mean(1)
+        return Scores(losses, outputs, targets)
+
+    def careful(self, center: Params, data: FixedData) -> ModuleLoss:
+        """Guarded where the model is found to change its buffers or its inputs; a landscape needs the same ones everywhere."""
+        batch = data.batches[0]
+        before = pytree.tree_map_only(Tensor, torch.clone, (dict(self.module.named_buffers()), batch))
+        with torch.no_grad():
+            try:
+                replace(self, guarded=True)(center, batch)
+                self(center, batch)
+            except Exception:
+                return self
+        after = (dict(self.module.named_buffers()), batch)
+        pairs = list(zip(pytree.tree_leaves(before), pytree.tree_leaves(after), strict=True))
+        changed = [(old, new) for old, new in pairs if isinstance(new, Tensor) and not _identical(old, new)]
+        for old, new in changed:
+            new.copy_(old)
+        return replace(self, guarded=True) if changed else self
+
+    def resolved(self, center: Params, data: FixedData) -> ModuleLoss:
+        """The per-sample form of the loss where one exists and its mean is the loss itself; else this very function."""
+        candidate = _unreduced(self.loss)
+        if candidate is None or _has_ignored_targets(self.loss, data):
+            return self
+        per_sample = replace(self, loss=candidate)
+        with torch.no_grad():
+            try:
+                one, each = self(center, data.batches[0]).losses, per_sample(center, data.batches[0]).losses
+            except Exception:
+                return self
+        same = one.dim() == 0 and each.dim() == 1 and len(each) == data.counts[0]
+        return per_sample if same and torch.allclose(each.double().mean(), one.double(), rtol=1e-4, atol=1e-8, equal_nan=True) else self
+
+
+@dataclass(frozen=True)
+class CallableLoss:
+    """A user's ``f(params, batch)``; `function` of an Objective made from a callable."""
+
+    user: Callable[[Params, Any], Tensor]
+
+    def __call__(self, params: Params, batch: Any) -> Scores:
+        losses = self.user(params, batch)
+        return Scores(losses if isinstance(losses, Tensor) else torch.as_tensor(losses))
+
+
+def split_batch(batch: Any, has_loss: bool = True) -> tuple[Any, Any]:
+    """``(inputs, targets)`` of a batch; a dict carries its targets as "labels" and goes to the model whole."""
+    if isinstance(batch, Mapping):
+        return batch, batch.get("labels")
+    if isinstance(batch, tuple) and len(batch) >= 2 and has_loss:
+        return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
+    return batch, None
+
+
+def run_module(module: torch.nn.Module, params: Params, inputs: Any) -> Any:
+    """The module's outputs with `params` (and buffers) in place of its own."""
+    args, kwargs = _arguments(inputs)
+    return functional_call(module, params, args, kwargs)
+
+
+def weights(function: ScoreFunction, data: FixedData, per_sample: bool) -> tuple[float, ...]:
+    """What each batch's mean counts for; they add up to the number of samples.
+
+    A mean over targets that are not ignored (label -100) counts for as many targets as it has, so that batches of
+    padded sequences add up to the mean over all of their tokens.
+    """
+    counts = tuple(float(n) for n in data.counts)
+    if per_sample or not isinstance(function, ModuleLoss):
+        return counts
+    shift = type(function.module).__name__.endswith(("ForCausalLM", "LMHeadModel")) or "Causal" in type(function.module).__name__
+    valid = [_valid_targets(split_batch(batch, function.loss is not None)[1], function.loss, shift) for batch in data.batches]
+    if any(v is None for v in valid) or not sum(v or 0 for v in valid):
+        return counts
+    return tuple(float(v or 0) * data.samples / sum(w or 0 for w in valid) for v in valid)
+
+
+def _valid_targets(targets: Any, loss: Any, shift: bool) -> int | None:
+    if not isinstance(targets, Tensor) or targets.is_floating_point():
+        return None
+    read = targets[..., 1:] if loss is None and shift and targets.dim() > 1 else targets
+    return int((read != _ignored(loss)).sum())
+
+
+def _identical(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a, b) or bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
+
+
+def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
+
+
+def _own_loss(outputs: Any) -> Tensor:
+    found = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
+    if not isinstance(found, Tensor):
+        raise InputError("loss", "None", "a loss function, since the model does not return a tensor, `.loss` or ['loss']")
+    return found
+
+
+def _unreduced(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
+    """The same loss with ``reduction="none"``, or None where it has no such form."""
+    if isinstance(loss, torch.nn.Module):
+        reduction = getattr(loss, "reduction", None)
+        if reduction == "mean":
+            candidate = copy.copy(loss)
+            setattr(candidate, "reduction", "none")  # noqa: B010 - nn.Module types its attributes as tensors
+            return candidate
+        chosen = reduction
+    else:
+        try:
+            parameter = inspect.signature(loss).parameters.get("reduction") if loss is not None else None
+        except (TypeError, ValueError):
+            return None
+        if parameter is None:
+            return None
+        if parameter.default == "mean":
+            assert loss is not None
+            return functools.partial(loss, reduction="none")
+        chosen = parameter.default
+    if chosen == "sum":
+        raise InputError(
+            "loss", "reduction='sum'", "reduction='mean' or 'none'", "A sum depends on the number of samples; means can be compared"
+        )
+    return None
+
+
+def _ignored(loss: Any) -> int:
+    keywords = loss.keywords if isinstance(loss, functools.partial) else {}
+    return getattr(loss, "ignore_index", keywords.get("ignore_index", -100))
+
+
+def _has_ignored_targets(loss: Any, data: FixedData) -> bool:
+    """Cross-entropy divides by the targets it does not ignore, so its mean is not the mean over samples."""
+    ignored = _ignored(loss)
+    targets = (split_batch(batch)[1] for batch in data.batches)
+    return any(isinstance(t, Tensor) and not t.is_floating_point() and bool((t == ignored).any()) for t in targets)

@@ -1,0 +1,34 @@
+"""The augmentation that Li et al. 2018 train under: pad by 4, crop at random, flip half of the pictures (METHODS.md A.2).
+
+Surfaces are computed without it (A.3).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+PADDING = 4
+
+
+def augment(images: NDArray[np.uint8], generator: np.random.Generator, padding: int = PADDING) -> NDArray[np.uint8]:
+    """Each picture shifted by up to `padding` pixels with black moving in, and mirrored with probability one half.
+
+    Args:
+        images: ``(n, channel, height, width)``.
+        generator: draws the shifts and flips, in that order; equal states give equal pictures.
+
+    Returns:
+        a new array of the same shape and dtype.
+
+    >>> augment(np.ones((2, 3, 8, 8), np.uint8), np.random.default_rng(0)).shape
+    (2, 3, 8, 8)
+    """
+    count, channels, height, width = images.shape
+    padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    top, left = generator.integers(0, 2 * padding + 1, (2, count))
+    columns = left[:, None] + np.arange(width)
+    columns = np.where(generator.random(count)[:, None] < 0.5, columns[:, ::-1], columns)
+    rows = top[:, None] + np.arange(height)
+    where = np.arange(count)[:, None, None, None], np.arange(channels)[None, :, None, None]
+    return padded[*where, rows[:, None, :, None], columns[:, None, None, :]]

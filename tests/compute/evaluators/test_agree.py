@@ -1,0 +1,101 @@
+"""Every evaluator gives the loop's values on every case, or says why it cannot; the loop is checked against plain loading."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import lossatlas as la
+from cases import CASES, case
+from lossatlas.compute.evaluators import Loop, Task, measure
+from lossatlas.compute.evaluators.affine import Affine
+from lossatlas.compute.evaluators.vmap import Unsuitable, Vmap
+from lossatlas.compute.metrics import metrics_named
+
+POINTS = np.random.default_rng(0).uniform(-1, 1, (7, 2))
+
+
+def task_of(name: str, params: str | None = None) -> Task:
+    objective = case(name)
+    return Task.make(objective, la.random_plane(objective, seed=1, params=params, biases=True), metrics_named("loss"))
+
+
+def test_the_loop_equals_loading_the_weights_into_the_model() -> None:
+    objective = case("conv-batchnorm")
+    plane = la.random_plane(objective, seed=1)
+    assert objective.module is not None
+    model = copy.deepcopy(objective.module)
+    for point, found in zip(POINTS, measure(objective, plane, POINTS, metrics_named("loss"))["loss"], strict=True):
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(plane.point(*point)[name])
+            expected = np.mean([F.cross_entropy(model(x), y, reduction="none").numpy().sum() for x, y in objective.data.batches])
+        assert found == pytest.approx(expected * len(objective.data.batches) / objective.samples, rel=1e-13)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("chunk", [1, 3, 16])
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_vmap_agrees_or_refuses(name: str, chunk: int) -> None:
+    task = task_of(name)
+    expected = Loop(task)(POINTS).values
+    try:
+        found = Vmap(task, chunk)(POINTS).values
+    except Unsuitable as reason:
+        assert name in ("lstm", "branching", "in-place"), reason
+        return
+    for key in expected:
+        np.testing.assert_allclose(found[key], expected[key], rtol=1e-12, atol=1e-12)
+
+
+LAYERS = {
+    "tutorial": "c.*",
+    "relu": "2.*",
+    "conv-batchnorm": "5.*",
+    "groupnorm-transposed": "3.*",
+    "tied": "encoder.*",
+    "attention": "out.*",
+    "lstm": "out.*",
+    "branching": "second.*",
+    "in-place": "second.*",
+    "callable": "w",
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("whole", [True, False], ids=["all", "last-layer"])
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_affine_agrees_or_refuses(name: str, whole: bool) -> None:
+    task = task_of(name, None if whole else LAYERS[name])
+    expected = Loop(task)(POINTS).values
+    try:
+        found = Affine(task)(POINTS).values
+    except Unsuitable as reason:
+        assert name in ("lstm", "branching", "in-place", "attention"), reason
+        assert whole or name == "in-place", reason
+        return
+    for key in expected:
+        np.testing.assert_allclose(found[key], expected[key], rtol=1e-11, atol=1e-12)
+
+
+def test_a_line_works_as_a_plane_does() -> None:
+    objective = case("tutorial")
+    task = Task.make(objective, la.weight_plane(objective, ("c.weight", (1, 2))), metrics_named("loss"))
+    points = np.linspace(-3, 3, 5)[:, None]
+    expected = Loop(task)(points).values["loss"]
+    np.testing.assert_allclose(Affine(task)(points).values["loss"], expected, rtol=1e-13)
+    np.testing.assert_allclose(Vmap(task, 4)(points).values["loss"], expected, rtol=1e-13)
+
+
+def test_accuracy_comes_out_of_every_evaluator() -> None:
+    objective = case("relu")
+    task = Task.make(objective, la.random_plane(objective, seed=1, params="2.*"), metrics_named(["loss", "accuracy"]))
+    expected = Loop(task)(POINTS).values
+    for evaluator in (Vmap(task, 4), Affine(task)):
+        found = evaluator(POINTS).values
+        np.testing.assert_array_equal(found["accuracy"], expected["accuracy"])
+        np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-12)

@@ -1,0 +1,90 @@
+"""A fast evaluator is trusted only after it agreed with the loop, and never with the model's own cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import lossatlas as la
+from cases import CASES, case
+from lossatlas.compute.evaluators import Choice, Loop, Task, choose
+from lossatlas.compute.evaluators.vmap import Vmap
+from lossatlas.compute.metrics import metrics_named
+from lossatlas.errors import InputError
+
+PROBES = np.array([[-1.0, -0.5], [0.3, 0.7]])
+
+
+def task_of(name: str) -> Task:
+    objective = case(name)
+    return Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
+
+
+def test_a_short_job_is_the_loops() -> None:
+    assert choose(task_of("relu"), PROBES, cells=3).evaluator == "loop"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_long_job_gives_the_loops_values_whatever_was_chosen(name: str) -> None:
+    task = task_of(name)
+    choice = choose(task, PROBES, cells=10**6)
+    points = np.random.default_rng(2).uniform(-1, 1, (21, 2))
+    found = choice.build(task)(points).values["loss"]
+    np.testing.assert_allclose(found, Loop(task)(points).values["loss"], rtol=1e-10)
+
+
+def test_small_networks_are_taken_together() -> None:
+    assert choose(task_of("relu"), PROBES, cells=10**6).evaluator == "vmap"
+
+
+def test_control_flow_on_values_falls_back_with_a_reason(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="lossatlas"):
+        choice = choose(task_of("branching"), PROBES, cells=10**6)
+    assert choice.evaluator == "loop" and any("vmap" in reason for reason in choice.reasons)
+    assert "vmap" in caplog.text
+
+
+def test_an_evaluator_that_disagrees_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Vmap.__call__
+
+    def lying(self: Vmap, points: np.ndarray) -> object:
+        found = honest(self, points)
+        found.values["loss"][:] *= 1.001
+        return found
+
+    monkeypatch.setattr(Vmap, "__call__", lying)
+    choice = choose(task_of("relu"), PROBES, cells=10**6)
+    assert choice.evaluator == "loop" and "is not the loop's" in choice.reasons[0]
+
+
+def test_the_models_own_cell_is_the_loops_to_the_last_bit() -> None:
+    objective = case("tutorial")
+    plane = la.weight_plane(objective, ("c.weight", (1, 2)), ("c.weight", (1, 3)))
+    assert plane.origin is not None
+    points = np.array([[0.0, 0.0], plane.origin, [1.0, 2.0]])
+    for name in ("vmap", "affine"):
+        found = Choice(name, 2).build(Task.make(objective, plane, metrics_named("loss")))(points).values["loss"]
+        assert found[1] == objective.loss()
+
+
+def test_a_named_evaluator_that_cannot_is_an_error_that_helps() -> None:
+    with pytest.raises(InputError, match="evaluator: got vmap, which cannot"):
+        choose(task_of("branching"), PROBES, cells=5, named="vmap")
+    with pytest.raises(InputError, match="auto, loop"):
+        choose(task_of("relu"), PROBES, cells=5, named="fast")
+    with pytest.raises(InputError, match="chunk"):
+        choose(task_of("relu"), PROBES, cells=5, named="vmap", chunk=0)
+
+
+def test_points_where_the_fast_one_refuses_are_done_by_the_loop() -> None:
+    task = task_of("branching")
+    np.testing.assert_array_equal(Choice("vmap", 2).build(task)(PROBES).values["loss"], Loop(task)(PROBES).values["loss"])
+
+
+def test_dropout_in_train_mode_is_not_batched() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 1))
+    objective = la.Objective(model, torch.nn.functional.mse_loss, (torch.randn(5, 3), torch.randn(5, 1)), mode="train")
+    choice = choose(Task.make(objective, la.random_plane(objective), metrics_named("loss")), PROBES, cells=10**6)
+    assert choice.evaluator == "loop"

@@ -1,0 +1,105 @@
+"""Executor, tile, chunk, workers and the moment of stopping change no value."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lossatlas as la
+from cases import CASES, case
+from lossatlas.errors import InputError
+
+SHAPE = (7, 5)
+PROBLEMS = {name: case(name) for name in ("tutorial", "conv-batchnorm", "tied", "branching")}
+PLANES = {name: la.random_plane(objective, seed=2) for name, objective in PROBLEMS.items()}
+WHOLE = {name: la.evaluate(o, PLANES[name], resolution=SHAPE, evaluator="loop", executor="serial") for name, o in PROBLEMS.items()}
+
+
+@given(
+    name=st.sampled_from(list(PROBLEMS)),
+    executor=st.sampled_from(["serial", "threads"]),
+    evaluator=st.sampled_from(["loop", "auto"]),
+    tile=st.sampled_from([None, 1, 4, 35, 100]),
+    workers=st.sampled_from([1, 2, 3]),
+)
+def test_any_way_gives_the_same_surface(name: str, executor: str, evaluator: str, tile: int | None, workers: int) -> None:
+    found = la.evaluate(PROBLEMS[name], PLANES[name], resolution=SHAPE, evaluator=evaluator, executor=executor, tile=tile, workers=workers)
+    if evaluator == "loop":
+        np.testing.assert_array_equal(found.loss, WHOLE[name].loss)
+        np.testing.assert_array_equal(found.loss_standard_error, WHOLE[name].loss_standard_error)
+    np.testing.assert_allclose(found.loss, WHOLE[name].loss, rtol=1e-10)
+    assert found.done.all()
+
+
+@given(chunk=st.integers(1, 40), evaluator=st.sampled_from(["vmap", "affine"]), tile=st.sampled_from([None, 3, 50]))
+def test_chunks_change_nothing_beyond_rounding(chunk: int, evaluator: str, tile: int | None) -> None:
+    found = la.evaluate(PROBLEMS["tutorial"], PLANES["tutorial"], resolution=SHAPE, evaluator=evaluator, chunk=chunk, tile=tile)
+    np.testing.assert_allclose(found.loss, WHOLE["tutorial"].loss, rtol=1e-12)
+    np.testing.assert_allclose(found.loss_standard_error, WHOLE["tutorial"].loss_standard_error, rtol=1e-10)
+    assert found.attrs["engine"]["evaluator"] == evaluator
+
+
+@given(stop=st.integers(1, 34), executor=st.sampled_from(["serial", "threads"]), evaluator=st.sampled_from(["loop", "vmap"]))
+def test_stop_anywhere_and_go_on(stop: int, executor: str, evaluator: str) -> None:
+    archive, seen = la.create_archive(None), 0
+
+    def interrupt(cells: np.ndarray, _: object) -> None:
+        nonlocal seen
+        seen += len(cells)
+        if seen >= stop:
+            raise KeyboardInterrupt
+
+    objective, plane = PROBLEMS["tutorial"], PLANES["tutorial"]
+    with pytest.raises(KeyboardInterrupt):
+        la.evaluate(
+            objective, plane, resolution=SHAPE, archive=archive, executor=executor, workers=2, evaluator=evaluator, tile=3, watch=interrupt
+        )
+    assert int(archive.surface().done.sum()) == seen
+    found = la.evaluate(objective, plane, resolution=SHAPE, archive=archive, executor="serial", evaluator=evaluator)
+    np.testing.assert_allclose(found.loss, WHOLE["tutorial"].loss, rtol=0 if evaluator == "loop" else 1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_threads_do_not_share_a_module(name: str) -> None:
+    objective = case(name)
+    plane = la.random_plane(objective, seed=4, biases=True)
+    one = la.evaluate(objective, plane, resolution=(9, 11), evaluator="loop", executor="serial")
+    many = la.evaluate(objective, plane, resolution=(9, 11), evaluator="loop", executor="threads", workers=4, tile=1)
+    np.testing.assert_array_equal(many.loss, one.loss)
+
+
+def test_threads_leave_the_thread_count_as_it_was() -> None:
+    before = torch.get_num_threads()
+    la.evaluate(PROBLEMS["tied"], PLANES["tied"], resolution=SHAPE, executor="threads", workers=2)
+    assert torch.get_num_threads() == before
+
+
+def test_a_failing_worker_loses_only_what_was_not_finished() -> None:
+    calls = 0
+
+    def fragile(p: dict[str, torch.Tensor], _: object) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls > 20:
+            raise InputError("model", "a failure", "none")
+        return p["w"].square().sum()
+
+    objective = la.Objective(fragile, params={"w": torch.zeros(2)})
+    archive = la.create_archive(None)
+    with pytest.raises(InputError, match="a failure"):
+        la.evaluate(
+            objective, la.weight_plane(objective, ("w", 0), ("w", 1)), resolution=SHAPE, archive=archive, executor="threads", tile=1
+        )
+    done = archive.surface().done.values
+    assert 0 < done.sum() < done.size
+    assert np.isfinite(archive.surface().loss.values[done]).all()
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(InputError, match="serial, threads"):
+        la.evaluate(PROBLEMS["tied"], PLANES["tied"], resolution=SHAPE, executor="slurm")
+    with pytest.raises(InputError, match="workers"):
+        la.evaluate(PROBLEMS["tied"], PLANES["tied"], resolution=SHAPE, workers=0)

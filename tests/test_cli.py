@@ -1,0 +1,138 @@
+"""The command line as a new user types it: exit codes, messages, and no torch where none is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import lossatlas as la
+
+ROOT = Path(__file__).parents[1]
+FIXTURE = ROOT / "tests" / "fixtures" / "small.zarr"
+MODEL = ROOT / "examples" / "my_model.py"
+
+
+def lossatlas(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    code = "from lossatlas.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+def test_help_names_every_verb() -> None:
+    words = lossatlas("--help").stdout
+    for verb in ("demo", "run", "evaluate", "info", "plot", "animate", "doctor"):
+        assert verb in words
+
+
+def test_run_lists_recipes_and_their_options() -> None:
+    words = lossatlas("run", "--list").stdout
+    assert "tutorial" in words
+    assert "--sample-size" in words
+
+
+def test_info_tells_what_an_archive_holds() -> None:
+    words = lossatlas("info", FIXTURE).stdout
+    for expected in ("plane", "5 of 6", "path", "filter", "cross_entropy"):
+        assert expected in words
+
+
+def test_plot_and_animate_write_files(tmp_path: Path) -> None:
+    assert lossatlas("plot", FIXTURE, "--out", tmp_path / "a.png").returncode == 0
+    assert lossatlas("plot", FIXTURE, "--kind", "contour", "--out", tmp_path / "a.pdf").returncode == 0
+    assert lossatlas("animate", FIXTURE, "--out", tmp_path / "a.gif").returncode == 0
+    for name in ("a.png", "a.pdf", "a.gif"):
+        assert (tmp_path / name).stat().st_size > 2000
+
+
+def test_reading_and_drawing_never_import_torch(tmp_path: Path) -> None:
+    drawing = ["plot", str(FIXTURE), "--out", str(tmp_path / "a.png")]
+    verbs = [["info", str(FIXTURE)], drawing, ["doctor"], ["run", "--list"]]
+    code = f"""
+import sys
+from lossatlas.cli import app
+for words in {verbs!r}:
+    app(words, standalone_mode=False)
+assert "torch" not in sys.modules, "torch was imported"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_users_own_model_is_evaluated_and_continued(tmp_path: Path) -> None:
+    arguments = (
+        "evaluate",
+        f"{MODEL}:objective",
+        "--out",
+        tmp_path / "a.zarr",
+        "--resolution",
+        "5x3",
+        "--metrics",
+        "loss,accuracy",
+        "--seed",
+        1,
+    )
+    first = lossatlas(*arguments)
+    assert first.returncode == 0, first.stderr
+    surface = la.open_archive(tmp_path / "a.zarr").surface()
+    assert surface.loss.shape == (5, 3)
+    assert surface.done.all()
+    assert "accuracy" in surface
+    assert "15 of 15" in lossatlas(*arguments).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("info", "nothing.zarr"), "No archive at nothing.zarr"),
+        (("plot", "nothing.zarr"), "No archive"),
+        (("plot", FIXTURE, "--surface", "other"), "plane"),
+        (("plot", FIXTURE, "--scale", "cubic"), "linear"),
+        (("plot", FIXTURE, "--quantity", "beauty"), "beauty"),
+        (("plot", FIXTURE, "--out", "a.bmp"), ".png"),
+        (("run", "nope"), "tutorial"),
+        (("run", "tutorial", "--nope", "3"), "--sample-size"),
+        (("run", "tutorial", "--seed", "x"), "--seed"),
+        (("run", "tutorial", "--data", "nowhere", "--gradient", "best"), "article"),
+        (("evaluate", "nothing"), "MODULE:OBJECTIVE"),
+        (("evaluate", "nothing.py:objective"), "a file that exists"),
+        (("evaluate", "no_such_module:objective"), "No module named"),
+        (("evaluate", f"{MODEL}:nothing"), "a name that"),
+        (("evaluate", f"{MODEL}:objective", "--bounds", "1,-1"), "bounds"),
+        (("evaluate", f"{MODEL}:objective", "--bounds", "a"), "--bounds"),
+        (("evaluate", f"{MODEL}:objective", "--resolution", "1"), "resolution"),
+        (("evaluate", f"{MODEL}:objective", "--resolution", "x"), "--resolution"),
+        (("evaluate", f"{MODEL}:objective", "--normalize", "batch"), "filter"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_mistakes_leave_with_code_2_and_one_clear_message(tmp_path: Path, arguments: tuple, words: str) -> None:
+    done = lossatlas(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert words in " ".join(done.stderr.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = lossatlas("info", tmp_path / "nothing.zarr", "--debug")
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.slow
+def test_demo_leaves_everything_it_promises(tmp_path: Path) -> None:
+    done = lossatlas("demo", "--quick", "--out", tmp_path / "demo")
+    assert done.returncode == 0, done.stderr
+    for name in ("surfaces.png", "descents.png", "descent.gif"):
+        assert (tmp_path / "demo" / name).stat().st_size > 10_000
+        assert name in done.stderr
+    summary = json.loads((tmp_path / "demo" / "summary.json").read_text())
+    assert summary["recipe"] == "demo"
+    assert summary["surfaces"]["n100"]["cells_done"] == 441
+    archive = la.open_archive(tmp_path / "demo" / "archive.zarr")
+    assert archive.surfaces == ("n100", "n1000")
+    assert len(archive.trajectories) == 3
+    ends = [path["end"] for path in summary["paths"].values()]
+    assert max(abs(a - b) for e, f in pairwise(ends) for a, b in zip(e, f, strict=True)) > 3
