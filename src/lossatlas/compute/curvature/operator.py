@@ -1,7 +1,8 @@
 """The Hessian and the Gauss-Newton matrix at a point, known by their products with vectors.
 
 Both belong to the *mean* loss over the data: batches are weighted by their samples and the sum is divided by their
-number, so neither the batch size nor the number of batches changes an eigenvalue.
+number, so neither the batch size nor the number of batches changes an eigenvalue. Where the objective re-estimates
+BatchNorm statistics, they are those of the point and are held still while it is differentiated.
 """
 
 from __future__ import annotations
@@ -152,22 +153,16 @@ def _point(objective: Objective, at: Params | None, params: str | Iterable[str] 
 
 def _shares(objective: Objective, point: Params, layout: Layout) -> list[Share]:
     """One function a batch; their sum is the mean loss over the data."""
-    return [_share(objective, point, batch, count) for batch, count in zip(objective.data.batches, objective.data.counts, strict=True)]
+    placed = objective.placed(point)
+    return [_share(objective, placed, batch, weight) for batch, weight in zip(objective.data.batches, objective.weights, strict=True)]
 
 
-def _share(objective: Objective, point: Params, batch: Any, count: int) -> Share:
+def _share(objective: Objective, placed: Params, batch: Any, weight: float) -> Share:
     def share(moving: Params) -> Tensor:
-        losses = objective.score({**point, **_own_buffers(objective), **moving}, batch).losses
-        return (losses.sum() if losses.dim() else losses * count) / objective.samples
+        losses = objective.score({**placed, **moving}, batch).losses
+        return (losses.sum() if losses.dim() else losses * weight) / objective.samples
 
     return share
-
-
-def _own_buffers(objective: Objective) -> Params:
-    """In train mode BatchNorm writes its statistics in place: give every pass a copy to write to."""
-    if objective.module is None or objective.mode == "eval":
-        return {}
-    return {n: b.clone() for n, b in objective.module.named_buffers()}
 
 
 def _working_method(share: Share, layout: Layout, method: Method) -> tuple[str, str | None]:
@@ -215,15 +210,16 @@ OutputHalves = tuple[Callable[[Params], Tensor], Callable[[Tensor], Tensor]]
 
 
 def _output_halves(objective: Objective, point: Params, layout: Layout) -> list[OutputHalves]:
-    batches = zip(objective.data.batches, objective.data.counts, strict=True)
-    return [_halves(objective, point, batch, count) for batch, count in batches]
+    placed = objective.placed(point)
+    batches = zip(objective.data.batches, objective.weights, strict=True)
+    return [_halves(objective, placed, batch, weight) for batch, weight in batches]
 
 
-def _halves(objective: Objective, point: Params, batch: Any, count: int) -> OutputHalves:
+def _halves(objective: Objective, placed: Params, batch: Any, weight: float) -> OutputHalves:
     targets: list[Any] = []
 
     def outputs(moving: Params) -> Tensor:
-        scores = objective.score({**point, **_own_buffers(objective), **moving}, batch)
+        scores = objective.score({**placed, **moving}, batch)
         targets[:] = [scores.targets]
         return getattr(scores.outputs, "logits", scores.outputs)
 
@@ -231,7 +227,9 @@ def _halves(objective: Objective, point: Params, batch: Any, count: int) -> Outp
         function = objective.function
         assert isinstance(function, ModuleLoss) and function.loss is not None
         losses = function.loss(output) if targets[0] is None else function.loss(output, targets[0])
-        return (losses.sum() / (losses.numel() / count) if losses.dim() else losses * count) / objective.samples
+        return (
+            losses.flatten(1).mean(1).sum() if losses.dim() > 1 else losses.sum() if losses.dim() else losses * weight
+        ) / objective.samples
 
     return outputs, share
 
