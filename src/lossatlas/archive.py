@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -66,7 +66,7 @@ class Archive:
         return self._dataset("surfaces", self._one("surface", name, self.surfaces))
 
     def trajectory(self, name: str | None = None) -> xr.Dataset:
-        """The trajectory `name` as a Dataset over ``(step,)``, in memory."""
+        """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
         return self._dataset("trajectories", self._one("trajectory", name, self.trajectories))
 
     def has_surface(self, name: str) -> bool:
@@ -136,6 +136,9 @@ class Archive:
         raise InputError(noun, name, allowed, f"List what {self.location} holds with: lossatlas info {self.location}")
 
     def _dataset(self, kind: str, name: str) -> xr.Dataset:
+        group = self._group(f"{kind}/{name}")
+        if "rows" in group.attrs:
+            return _recorded(group)
         dataset = xr.open_zarr(self.root.store, group=f"{kind}/{name}", consolidated=False, zarr_format=3, chunks=None)
         return dataset.load()
 
@@ -201,6 +204,15 @@ def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, 
         attributes=declared.attrs,
         overwrite=True,
     )
+
+
+def _recorded(group: zarr.Group) -> xr.Dataset:
+    """A trajectory that a recorder writes. A killed one may leave arrays of unequal length; `rows` counts the complete steps."""
+    rows, variables = int(cast(int, group.attrs["rows"])), {}
+    for name, array in group.arrays():
+        dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
+        variables[name] = (dims, np.asarray(array[:rows] if dims[:1] == ("step",) else array[...]), dict(array.attrs))
+    return xr.Dataset(variables, attrs=dict(group.attrs))
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
