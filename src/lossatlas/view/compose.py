@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from lossatlas.errors import InputError
-from lossatlas.view.colors import DEFAULT, colormap as known_colormap
+from lossatlas.view.colors import DEFAULT
+from lossatlas.view.colors import colormap as known_colormap
 from lossatlas.view.scene import Camera, ColorScale, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
 from lossatlas.view.sources import Source, Sources, dashed, read_sources
 
