@@ -143,6 +143,10 @@ PUBLISHED = [
 ]
 
 
+QUICK = ("resnet20_a", "resnet56_noshort")
+"""One of each origin in the fast tests; each takes some seconds on one thread."""
+
+
 def published(file: str, name: str) -> nn.Module:
     path = data_root() / file
     if not path.is_file():
