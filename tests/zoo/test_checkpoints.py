@@ -168,7 +168,10 @@ def score(model: nn.Module, split: str, count: int | None, constants: tuple[Any,
     return right, loss / len(data)
 
 
-@pytest.mark.parametrize(("file", "name", "constants", "right", "loss"), [row[:5] for row in PUBLISHED])
+@pytest.mark.parametrize(
+    ("file", "name", "constants", "right", "loss"),
+    [pytest.param(*row[:5], marks=() if row[1] in QUICK else pytest.mark.slow) for row in PUBLISHED],
+)
 def test_first_thousand_train_images(file: str, name: str, constants: Any, right: int, loss: float) -> None:
     assert score(published(file, name), "train", 1000, constants) == (right, pytest.approx(loss, abs=1e-6))
 
