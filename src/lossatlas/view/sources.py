@@ -43,9 +43,9 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     """
     things = _flat(source)
     found = [pair for thing in things for pair in _surfaces_of(thing, surfaces, things)]
+    _check_names(surfaces, [stored for stored, *_ in found], things)
     if not found:
         raise InputError("source", "nothing to draw", "an archive or Dataset that holds a surface", "Compute one with: lossatlas evaluate")
-    _check_names(surfaces, [stored for stored, *_ in found], things)
     _check_finished([surface for _, surface, _ in found])
     return Sources(tuple(surface for _, surface, _ in found), tuple(_distinct(list(_paths_of(found, paths, things)))))
 
@@ -90,7 +90,7 @@ def _holds(thing: Any, name: str) -> bool:
 def _check_names(wanted: Sequence[str] | None, found: list[str], things: list[Any]) -> None:
     known = [name for thing in things if isinstance(thing, Archive) for name in thing.surfaces] or found
     for name in wanted or ():
-        if name not in found:
+        if known and name not in found:
             raise InputError(
                 "surface", name, f"one of {', '.join(known) or 'none'}", "List what an archive holds with: lossatlas info ARCHIVE"
             )
