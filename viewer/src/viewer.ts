@@ -159,6 +159,7 @@ export class Viewer {
   }
 
   private thaw(): void {
+    this.session.stage?.clear();
     const fresh = h("canvas", { class: "gl" });
     this.canvas.replaceWith(fresh);
     this.canvas = fresh;
@@ -180,6 +181,7 @@ export class Viewer {
 
   private startStage(): void {
     try {
+      occupy(this);
       this.session.stage = new Stage(this.canvas);
       this.watchContext();
     } catch {
@@ -189,8 +191,19 @@ export class Viewer {
   }
 
   private watchContext(): void {
-    this.canvas.addEventListener("webglcontextlost", (event) => { event.preventDefault(); this.tell("The graphics context was lost; waiting for the browser to restore it."); });
-    this.canvas.addEventListener("webglcontextrestored", () => { this.tell(""); this.loadStage(); this.invalidate(); });
+    this.canvas.addEventListener("webglcontextlost", (event) => {
+      event.preventDefault();
+      if (!this.disposed && !this.frozen) this.tell("The graphics context was lost; waiting for the browser to restore it.");
+    });
+    const canvas = this.canvas;
+    canvas.addEventListener("webglcontextrestored", () => {
+      if (this.disposed || this.frozen || canvas !== this.canvas) return;
+      this.tell("");
+      this.session.stage?.clear();
+      this.session.stage = null;
+      this.frozen = true;
+      this.invalidate();
+    });
   }
 
   /** (Re)build for the scene that is open. */
