@@ -51,8 +51,14 @@ _DECLARED = (
     # metrics over a plane or a line
     Variable("loss", PLANE, "float64", "nats", "loss"),
     Variable("accuracy", PLANE, "float64", "fraction", "accuracy"),
-    Variable("hessian_min", PLANE, "float64", "nats", "smallest Hessian eigenvalue"),
-    Variable("hessian_max", PLANE, "float64", "nats", "largest Hessian eigenvalue"),
+    # curvature over a plane or a line (`compute/curvature/maps.py`); eigenvalues have the units of the loss
+    Variable("lambda_max", PLANE, "float64", "nats", "largest Hessian eigenvalue"),
+    Variable("lambda_min", PLANE, "float64", "nats", "smallest Hessian eigenvalue"),
+    Variable("lambda_max_residual", PLANE, "float64", "nats", "residual of the largest eigenpair"),
+    Variable("lambda_min_residual", PLANE, "float64", "nats", "residual of the smallest eigenpair"),
+    Variable("hessian_ratio", PLANE, "float64", "1", "|smallest / largest Hessian eigenvalue|"),
+    Variable("hessian_products", PLANE, "int64", "1", "Hessian-vector products spent"),
+    Variable("trace", PLANE, "float64", "nats", "Hessian trace"),
     # a recorded path
     Variable("step", ("step",), "int64", "steps", "step"),
     Variable("epoch", ("step",), "float64", "epochs", "epoch"),

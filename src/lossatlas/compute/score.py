@@ -29,10 +29,11 @@ def score(objective: Objective, tensors: Mapping[str, Tensor] | None = None, met
     totals = dict.fromkeys(metrics, 0.0)
     point = dict(objective.params) if tensors is None else dict(tensors)
     with objective.quiet():
-        for batch, count in zip(objective.data.batches, objective.data.counts, strict=True):
-            scores = objective.score(point, batch)
+        placed = objective.placed(point)
+        for batch, weight in zip(objective.data.batches, objective.weights, strict=True):
+            scores = objective.score(placed, batch)
             for metric in chosen:
-                totals[metric.name] += _sum(metric, scores, count)
+                totals[metric.name] += _sum(metric, scores, weight)
     return {name: total / objective.samples for name, total in totals.items()}
 
 
@@ -46,6 +47,6 @@ def has_accuracy(objective: Objective) -> bool:
     return True
 
 
-def _sum(metric: Metric, scores: object, count: int) -> float:
+def _sum(metric: Metric, scores: object, weight: float) -> float:
     values = metric.measure(scores).double()  # type: ignore[arg-type]
-    return float(values.sum()) if values.dim() else float(values) * count
+    return float(values.sum()) if values.dim() else float(values) * weight
