@@ -46,8 +46,19 @@ class Curve:
         return tuple(max(0.0, 1 - abs(n * t - i)) for i in range(n + 1))
 
     def describe(self) -> dict[str, Any]:
-        """Provenance."""
-        return {"kind": self.kind, "points": [fingerprint(p) for p in self.points]}
+        """Provenance, with the keys of a plane's."""
+        start, *others = (fingerprint(p) for p in self.points)
+        return {
+            "kind": "between" if len(self.points) == 2 else f"{self.kind} curve",
+            "bends": len(self.points) - 2,
+            "cosine": None,
+            "norms": [norm(difference(self.points[-1], self.points[0]))],
+            "axis_labels": ["t"],
+            "origin": None,
+            "center_hash": start,
+            "direction_hashes": others,
+            "parameters": list(self.points[0]),
+        }
 
 
 def polygon(*points: Any) -> Curve:

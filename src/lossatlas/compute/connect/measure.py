@@ -17,7 +17,7 @@ from lossatlas.compute.connect.curve import Curve, places_on
 from lossatlas.compute.grid import Grid
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.plane import Plane, between
+from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import provenance
 from lossatlas.compute.score import score
@@ -129,10 +129,8 @@ def _dataset(
     if "loss" in line:
         line.loss.attrs["units"] = str(objective.description["units"]) or "1"
     line["done"] = ("alpha", np.ones(len(axis), bool), schema.variable("done").attrs)
-    chord = between(curve.points[0], curve.points[-1])
-    line.attrs = provenance(objective, chord, Grid((axis,)), metrics, title)
-    line.attrs["plane"] |= {"kind": f"{curve.kind} curve" if len(curve.points) > 2 else "between", "curve": curve.describe()}
-    line.attrs["plane"]["axis_labels"] = ["t"]
+    where: Any = curve  # a curve describes itself as a plane does
+    line.attrs = provenance(objective, where, Grid((axis,)), metrics, title)
     if batchnorm is not None:
         line.attrs["objective"]["mode"] = batchnorm
     line.attrs["barrier"] = _barriers(line)
