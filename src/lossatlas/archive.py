@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -98,6 +98,14 @@ class Archive:
         for variable_name, value in values.items():
             _array(group, variable_name).vindex[where] = value
         _array(group, "done").vindex[where] = np.ones(len(cells), bool)
+
+    def write_surface(self, name: str, dataset: xr.Dataset) -> None:
+        """Store a whole surface, such as an imported one, replacing an earlier one of that name."""
+        metrics = [str(v) for v in dataset.data_vars if v != "done"]
+        declared = [replace(schema.variable(m), units=str(dataset[m].attrs.get("units", schema.variable(m).units))) for m in metrics]
+        self.create_surface(name, {str(d): dataset[d].values for d in dataset.done.dims}, declared, dataset.attrs)
+        cells = np.flatnonzero(dataset.done.values)
+        self.write_cells(name, cells, {m: dataset[m].values.ravel()[cells] for m in metrics})
 
     def write_variable(self, name: str, declared: schema.Variable, values: NDArray[Any]) -> None:
         """Store a whole variable beside the computed ones, replacing an earlier one of that name."""

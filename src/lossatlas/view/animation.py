@@ -41,6 +41,8 @@ def save(scene: Scene, path: str | os.PathLike[str], *, width: int = 900, on_fra
         MissingDependencyError: MP4 without imageio-ffmpeg.
     """
     target = check_suffix(path)
+    if not 64 <= width <= 8192:
+        raise InputError("width", width, "64 to 8192 pixels")
     count = _checked_count(scene)
     milliseconds = scene.timeline.milliseconds if scene.timeline is not None else 80
     images = _counted(frames(scene, width=width), count, on_frame)
@@ -135,7 +137,7 @@ def _encode_mp4(images: Iterator[Image], milliseconds: int) -> bytes:
         writer = imageio_ffmpeg.write_frames(
             str(path),
             (first.shape[1], first.shape[0]),
-            fps=1000 / milliseconds,
+            fps=1000 / milliseconds,  # pyright: ignore[reportArgumentType]
             codec="libx264",
             pix_fmt_out="yuv420p",
             macro_block_size=2,

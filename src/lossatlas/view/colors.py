@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Literal
 
 from matplotlib import colormaps
 from matplotlib.colors import Colormap, LogNorm, Normalize
@@ -31,7 +32,7 @@ SCIENTIFIC = (
 
 # Strong on batlow, viridis and terrain alike, and told apart by colour-blind readers (dark to light); dashes differ as well.
 PATH_COLORS = ("#d11141", "#1448c8", "#111111", "#a3119c", "#e06c00", "#00707a", "#6b4a1b", "#5b5b5b")
-DASHES = ("solid", "dashed", "dashdot", "dotted")
+DASHES: tuple[Literal["solid", "dashed", "dashdot", "dotted"], ...] = ("solid", "dashed", "dashdot", "dotted")
 
 CLASS_COLORS = ("#3b6fb6", "#e08a1e", "#2f9e77", "#b5446e", "#7a5cc2", "#8a8a2b", "#4aa3c7", "#a0522d", "#5f6a72", "#d16ba5")
 

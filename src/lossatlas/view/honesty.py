@@ -94,7 +94,8 @@ def _percent(share: float) -> str:
 
 def _minimum_line(surface: Surface, quantity: str) -> str:
     alpha, beta, value = surface.minimum(quantity)
-    if not np.isfinite(value) or quantity != "loss":
+    changes = surface.fields[quantity].values.ndim > (1 if surface.is_line else 2)
+    if not np.isfinite(value) or quantity != "loss" or changes:
         return ""
     shown = surface.frame_values(quantity)
     if np.ptp(shown[np.isfinite(shown)]) == 0:

@@ -24,7 +24,7 @@ from lossatlas.errors import InputError
 from lossatlas.view.cells import FIELD_PANES, levels_of, limits_of, panes_by_scale
 from lossatlas.view.draw import areas, contour, flat, layout, surface
 from lossatlas.view.draw.layout import GAP, MARGIN, Bar, Sheet, arrange, wrapped
-from lossatlas.view.draw.pane import Drawn
+from lossatlas.view.draw.pane import Drawn, changes
 from lossatlas.view.draw.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, TITLE, styled
 from lossatlas.view.draw.ticks import scale_ticks, tick_labels
 from lossatlas.view.honesty import foot_notes
@@ -53,6 +53,11 @@ FORMATS = {
 class Picture(Figure):
     """A figure that a notebook shows without pyplot."""
 
+    def draw(self, renderer: Any) -> None:
+        """Draw in our style, whoever asks."""
+        with styled():
+            super().draw(renderer)
+
     def _repr_png_(self) -> bytes:
         return encoded(self, ".png", 144)
 
@@ -75,7 +80,7 @@ class Drawing:
 
 
 def figure(scene: Scene, *, width: float | None = None, frame: int | None = None) -> Figure:
-    """Draw a scene. Paths are whole unless a `frame` of the scene's timeline is asked for.
+    """Draw a scene: at a `frame` of its timeline, or with all paths whole and changing fields as they are in the end.
 
     Args:
         width: of the figure in inches; by default what its panes need in print.
@@ -85,8 +90,19 @@ def figure(scene: Scene, *, width: float | None = None, frame: int | None = None
     """
     with styled():
         drawing = draw(scene, width=width)
-        drawing.show(frame)
+        drawing.show(_frame_or_last(scene, frame))
         return drawing.figure
+
+
+def _frame_or_last(scene: Scene, frame: int | None) -> int | None:
+    if scene.timeline is None:
+        return None
+    count = len(scene.timeline)
+    if frame is None:
+        return count - 1 if any(changes(scene, pane) for pane in scene.panes) else None
+    if not -count <= frame < count:
+        raise InputError("frame", frame, f"a frame of the timeline, 0 to {count - 1}")
+    return frame % count
 
 
 def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None) -> Drawing:
@@ -100,7 +116,7 @@ def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None)
         raise InputError("scene", "no panes", "at least one pane")
     columns = max(pane.column + pane.column_span for pane in scene.panes)
     wide = width or _default_width(scene, columns)
-    sheet_figure = Picture(figsize=(wide, wide), dpi=100 if pixels is None else 2 * (pixels // 2) / wide)
+    sheet_figure = Picture(figsize=(wide, wide), dpi=150 if pixels is None else 2 * (pixels // 2) / wide)
     FigureCanvasAgg(sheet_figure)
     panes = tuple(_draw_pane(sheet_figure, scene, pane) for pane in scene.panes)
     titles = {id(drawn.axes): _pane_title(sheet_figure, drawn) for drawn in panes if drawn.pane.title}
@@ -166,7 +182,7 @@ def frame_label(scene: Scene, frame: int | None) -> str:
     if timeline is None or frame is None:
         return ""
     text = timeline.label[frame]
-    return f"{text} · blend, for the eye only" if timeline.cosmetic is not None and timeline.cosmetic[frame] else text
+    return f"{text} · blend, no surface of its own" if timeline.cosmetic is not None and timeline.cosmetic[frame] else text
 
 
 def _default_width(scene: Scene, columns: int) -> float:
@@ -224,7 +240,7 @@ def _color_bar(drawn: Figure, scene: Scene, color: ColorScale, group: list[Pane]
     assert mappable is not None
     banded = any(pane.kind == "contour" for pane in group)
     bar = drawn.colorbar(mappable, cax=axes, extend=_extend(scene, group, limits), extendfrac=0.04)
-    bar.set_ticks(ticks := scale_ticks(color, limits), labels=tick_labels(ticks))
+    bar.set_ticks((ticks := scale_ticks(color, limits)).tolist(), labels=tick_labels(ticks))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.outline.set_linewidth(0.6)  # pyright: ignore[reportCallIssue]
     if banded:

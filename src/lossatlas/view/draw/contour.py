@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.patheffects import withStroke
 
 from lossatlas.errors import InputError
 from lossatlas.view.cells import Cells, cells_of, levels_of, limits_of
@@ -15,6 +16,7 @@ from lossatlas.view.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.view.draw import marks
 from lossatlas.view.draw.pane import Drawn, changes, step_at
 from lossatlas.view.draw.stems import Stems, add_stems, stem_handle
+from lossatlas.view.draw.style import TICK
 from lossatlas.view.draw.track import Track, add_track, color_of_path, kept_points, path_handle
 from lossatlas.view.honesty import is_off_plane, outside_window
 from lossatlas.view.scene import Arrow, FloatArray, Pane, Path, Scene, Surface
@@ -28,7 +30,7 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
     fixed = [] if changes(scene, pane) else _draw_marks(axes, pane, surface)
     added = [_add_path(axes, scene, surface, scene.path(name)) for name in pane.paths]
     tracks = [artist for pair in added for artist in pair if artist is not None]
-    arrows = [_add_arrow(axes, arrow) for arrow in scene.arrows] if pane.arrows else []
+    arrows = [add_arrow(axes, arrow, arrow.start, arrow.end) for arrow in scene.arrows] if pane.arrows else []
     volatile = changes(scene, pane)
 
     def show(frame: int | None) -> None:
@@ -177,15 +179,14 @@ def _add_path(axes: Axes, scene: Scene, surface: Surface, path: Path) -> tuple[T
     return track, stems
 
 
-def _add_arrow(axes: Axes, arrow: Arrow) -> Artist:
-    style = {
-        "arrowstyle": "-|>,head_width=0.28,head_length=0.5",
-        "color": arrow.color or "#111111",
-        "linewidth": 1.4,
-        "shrinkA": 0,
-        "shrinkB": 0,
-    }
-    return axes.annotate(arrow.label, arrow.end, arrow.start, arrowprops=style, fontsize=7, zorder=7.2)
+def add_arrow(axes: Axes, arrow: Arrow, start: tuple[float, float], end: tuple[float, float]) -> Artist:
+    """An arrow with a white halo between two places of the axes' flat coordinates."""
+    halo = [withStroke(linewidth=3.2, foreground="white")]
+    style = {"arrowstyle": "-|>,head_width=0.28,head_length=0.5", "shrinkA": 0, "shrinkB": 0, "linewidth": 1.5}
+    style |= {"color": arrow.color or "#111111", "path_effects": halo}
+    words = axes.annotate(arrow.label, end, start, arrowprops=style, fontsize=TICK, zorder=7.2, annotation_clip=True)
+    words.set_path_effects([withStroke(linewidth=2.4, foreground="white")])
+    return words
 
 
 def show_arrows(scene: Scene, artists: list[Artist], frame: int | None) -> None:

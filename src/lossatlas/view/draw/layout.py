@@ -176,7 +176,7 @@ def _relief_content(sheet: Sheet, axes: Any) -> Bbox:
 def _cube(axes: Any) -> Bbox:
     """The 3-D box as it appears on the sheet, in inches."""
     corners = np.array([[x, y, z] for x in axes.get_xlim() for y in axes.get_ylim() for z in axes.get_zlim()])
-    flat = proj3d.proj_transform(*corners.T, axes.get_proj())
+    flat = proj3d.proj_transform(corners[:, 0], corners[:, 1], corners[:, 2], axes.get_proj())
     pixels = axes.transData.transform(np.column_stack(flat[:2]))
     return _inches(axes, Bbox([pixels.min(axis=0), pixels.max(axis=0)]))
 

@@ -61,5 +61,5 @@ _LOCK = threading.RLock()
 def styled() -> Iterator[None]:
     """Our settings inside, the user's own again outside, also after an exception."""
     kept = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(("backend", "interactive", "toolbar"))}
-    with _LOCK, matplotlib.rc_context({**kept, **_STYLE}):
+    with _LOCK, matplotlib.rc_context({**kept, **_STYLE}):  # pyright: ignore[reportArgumentType]
         yield

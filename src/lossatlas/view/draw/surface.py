@@ -20,7 +20,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from lossatlas.view.cells import Cells, cells_of, heights_of, levels_of, limits_of
 from lossatlas.view.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.view.draw import marks
-from lossatlas.view.draw.contour import cell_rectangles, mapped_surface
+from lossatlas.view.draw.contour import add_arrow, cell_rectangles, mapped_surface, show_arrows
 from lossatlas.view.draw.mesh import COARSER, FINE, Relief, face_colors, refine, sample, shaded, triangles
 from lossatlas.view.draw.pane import Drawn, changes, step_at
 from lossatlas.view.draw.sight import Sight, sight_of
@@ -28,7 +28,10 @@ from lossatlas.view.draw.style import FAINT, GRID, INK, PANEL
 from lossatlas.view.draw.ticks import linear_ticks, scale_ticks, tick_labels
 from lossatlas.view.draw.track import Track, add_track, kept_points, path_handle
 from lossatlas.view.honesty import is_off_plane, outside_window
-from lossatlas.view.scene import BoolArray, ColorScale, FloatArray, Pane, Path, Scene, Surface
+from lossatlas.view.scene import Arrow, BoolArray, ColorScale, FloatArray, Pane, Path, Scene, Surface
+
+Drawings = tuple[list[Artist], list[Track], list[Artist]]
+"""All that is drawn on the box, and of it the paths and the arrows."""
 
 BOX_HEIGHT = 0.72
 """Height of the box in units of its longer side."""
@@ -42,19 +45,21 @@ def draw(axes: Any, scene: Scene, pane: Pane) -> Drawn:
     _furnish(axes, scene, pane, surface)
     drawn: list[Artist] = []
     tracks: list[Track] = []
+    arrows: list[Artist] = []
 
     def redraw(frame: int) -> None:
         for artist in drawn:
             artist.remove()
         if turning and scene.timeline is not None and scene.timeline.rotation is not None:
             axes.view_init(elev=pane.camera.elevation, azim=float(scene.timeline.rotation[frame]))
-        drawn[:], tracks[:] = _draw_all(axes, scene, pane, surface, frame, FINE if not volatile else COARSER)
+        drawn[:], tracks[:], arrows[:] = _draw_all(axes, scene, pane, surface, frame, COARSER if volatile else _mesh_lines(scene))
 
     def show(frame: int | None) -> None:
         if volatile and frame is not None:
             redraw(frame)
         for track in tracks:
             track.show(step_at(scene, frame))
+        show_arrows(scene, arrows, frame)
 
     redraw(0)
     color = scene.color_of(pane)
@@ -62,11 +67,17 @@ def draw(axes: Any, scene: Scene, pane: Pane) -> Drawn:
         pane,
         axes,
         show,
-        moving=[artist for track in tracks for artist in track.moving],
+        moving=[artist for track in tracks for artist in track.moving] + arrows,
         volatile=volatile,
         mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
         handles=_handles(scene, pane, surface),
     )
+
+
+def _mesh_lines(scene: Scene) -> int:
+    """A relief that fills the figure needs a finer mesh than one of a gallery."""
+    reliefs = sum(pane.kind == "surface" for pane in scene.panes)
+    return int(np.clip(FINE / np.sqrt(reliefs) * 1.4, FINE // 2, FINE))
 
 
 def _handles(scene: Scene, pane: Pane, surface: Surface) -> list[Artist]:
@@ -131,7 +142,7 @@ def _footprint(surface: Surface) -> tuple[float, float]:
     return width / max(width, depth), depth / max(width, depth)
 
 
-def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> tuple[list[Artist], list[Track]]:
+def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> Drawings:
     color, sight = scene.color_of(pane), sight_of(axes)
     cells = cells_of(surface, color, pane.quantity, frame)
     relief = refine(surface.alpha, _beta(surface), cells, color, fine)
@@ -142,7 +153,8 @@ def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int,
     ]
     artists += _star(axes, surface, pane, color, relief, sight, frame)
     tracks = [_add_path(axes, scene, surface, relief, sight, pane, scene.path(name)) for name in pane.paths]
-    return [*artists, *(artist for track in tracks for artist in (*track.moving, track.start))], tracks
+    arrows = [_add_arrow(axes, relief, sight, arrow) for arrow in scene.arrows] if pane.arrows else []
+    return [*artists, *(artist for track in tracks for artist in (*track.moving, track.start)), *arrows], tracks, arrows
 
 
 class _Faces(TriMesh):
@@ -260,6 +272,13 @@ def _add_path(axes: Any, scene: Scene, surface: Surface, relief: Relief, sight: 
     hidden = sight.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
     u, v = sight.project(x, y, z)
     return add_track(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, kept)
+
+
+def _add_arrow(axes: Any, relief: Relief, sight: Sight, arrow: Arrow) -> Artist:
+    """An arrow from one place on the surface to another."""
+    x, y = np.array([arrow.start, arrow.end]).T
+    u, v = sight.project(x, y, sample(relief, relief.height, x, y))
+    return add_arrow(axes, arrow, (u[0], v[0]), (u[1], v[1]))
 
 
 def path_heights(path: Path, relief: Relief, color: Any, quantity: str) -> FloatArray:

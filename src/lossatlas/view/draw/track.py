@@ -86,7 +86,9 @@ def kept_points(scene: Scene, path: Path) -> np.ndarray:
 
 
 def color_of_path(scene: Scene, path: Path) -> str:
-    return path.color or path_color(next(i for i, other in enumerate(scene.paths) if other.name == path.name))
+    """A path's own color, or one by its label, so that the same optimizer looks alike on every surface."""
+    labels = list(dict.fromkeys(other.label or other.name for other in scene.paths))
+    return path.color or path_color(labels.index(path.label or path.name))
 
 
 def path_handle(scene: Scene, path: Path) -> Line2D:

@@ -1,0 +1,99 @@
+// From computed cells to the sheet that is drawn: unknown cells filled for display, and a finer grid between the cells.
+// Between cells the sheet is a monotone cubic (Fritsch-Carlson slopes): it passes through every computed value and
+// never rises above or falls below its neighbors along a grid line, so it shows no minimum that was not computed.
+
+/** Where each refined column comes from: cell index and share within the cell. */
+export interface Axis { positions: Float64Array; cell: Int32Array; share: Float64Array }
+
+export function refineAxis(axis: ArrayLike<number>, factor: number): Axis {
+  const count = (axis.length - 1) * factor + 1;
+  const out: Axis = { positions: new Float64Array(count), cell: new Int32Array(count), share: new Float64Array(count) };
+  for (let k = 0; k < count; k++) {
+    const cell = Math.min(Math.floor(k / factor), axis.length - 2);
+    const share = (k - cell * factor) / factor;
+    out.cell[k] = cell;
+    out.share[k] = share;
+    out.positions[k] = axis[cell] + (axis[cell + 1] - axis[cell]) * share;
+  }
+  return out;
+}
+
+/** How much finer to draw a grid of `n` cells a side: small grids look like facets otherwise. */
+export function refineFactor(n: number, target = 130): number {
+  return n >= 100 ? 1 : Math.max(1, Math.min(8, Math.round(target / Math.max(n - 1, 1))));
+}
+
+/** Limited slope at the middle of three samples: zero at an extremum, never steeper than three times a neighbor's. */
+function slope(before: number, after: number): number {
+  if (!(before * after > 0)) return 0;
+  return (2 * before * after) / (before + after);
+}
+
+function hermite(v0: number, v1: number, m0: number, m1: number, t: number): number {
+  const t2 = t * t;
+  const t3 = t2 * t;
+  return v0 * (2 * t3 - 3 * t2 + 1) + m0 * (t3 - 2 * t2 + t) + v1 * (3 * t2 - 2 * t3) + m1 * (t3 - t2);
+}
+
+/** Refines `count` samples that lie `stride` apart from `offset`; NaN in a stencil leaves a linear cell. */
+export function refineLine(source: Float32Array, offset: number, stride: number, count: number, axis: Axis, out: Float32Array, to: number, step: number): void {
+  const at = (k: number) => source[offset + k * stride];
+  const secant = (k: number) => (k < 0 || k > count - 2 ? NaN : at(k + 1) - at(k));
+  const slopeAt = (k: number) => {
+    const [before, after] = [secant(k - 1), secant(k)];
+    if (Number.isNaN(before)) return Number.isNaN(after) ? 0 : after;
+    return Number.isNaN(after) ? before : slope(before, after);
+  };
+  let [cell, m0, m1] = [-1, 0, 0];
+  for (let k = 0; k < axis.cell.length; k++) {
+    if (axis.cell[k] !== cell) {
+      cell = axis.cell[k];
+      m0 = slopeAt(cell);
+      m1 = slopeAt(cell + 1);
+    }
+    const t = axis.share[k];
+    out[to + k * step] = t === 0 ? at(cell) : t === 1 ? at(cell + 1) : hermite(at(cell), at(cell + 1), m0, m1, t);
+  }
+}
+
+/** The refined grid, row by row and then column by column. `scratch` holds one pass: at least na x mb numbers. */
+export function refineGrid(source: Float32Array, na: number, nb: number, a: Axis, b: Axis, scratch: Float32Array, out: Float32Array): void {
+  const mb = b.cell.length;
+  for (let i = 0; i < na; i++) refineLine(source, i * nb, 1, nb, b, scratch, i * mb, 1);
+  for (let j = 0; j < mb; j++) refineLine(scratch, j, mb, na, a, out, j, mb);
+}
+
+/** Fills cells that are not known from a pyramid of averages, so that a half-computed surface reads as a whole. */
+export function fillUnknown(values: Float32Array, known: Uint8Array, na: number, nb: number): void {
+  if (na <= 1 && nb <= 1) return;
+  const [ha, hb] = [(na + 1) >> 1, (nb + 1) >> 1];
+  const sums = new Float32Array(ha * hb);
+  const counts = new Float32Array(ha * hb);
+  for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) {
+    if (!known[i * nb + j] || !Number.isFinite(values[i * nb + j])) continue;
+    const half = (i >> 1) * hb + (j >> 1);
+    sums[half] += values[i * nb + j];
+    counts[half]++;
+  }
+  const coarse = new Uint8Array(ha * hb);
+  for (let k = 0; k < sums.length; k++) if (counts[k]) { sums[k] /= counts[k]; coarse[k] = 1; }
+  if (coarse.includes(0) && coarse.includes(1)) fillUnknown(sums, coarse, ha, hb);
+  for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) {
+    if (!known[i * nb + j]) values[i * nb + j] = bilinear(sums, ha, hb, Math.max((i - 0.5) / 2, 0), Math.max((j - 0.5) / 2, 0));
+  }
+}
+
+export function bilinear(grid: ArrayLike<number>, na: number, nb: number, x: number, y: number): number {
+  const i = Math.max(0, Math.min(Math.floor(x), na - 2));
+  const j = Math.max(0, Math.min(Math.floor(y), nb - 2));
+  const s = Math.max(0, Math.min(x - i, 1));
+  const t = Math.max(0, Math.min(y - j, 1));
+  const [i1, j1] = [Math.min(i + 1, na - 1), Math.min(j + 1, nb - 1)];
+  const low = mixed(grid[i * nb + j], grid[i * nb + j1], t);
+  return s === 0 ? low : mixed(low, mixed(grid[i1 * nb + j], grid[i1 * nb + j1], t), s);
+}
+
+/** A weight of zero takes nothing from its end, not even a NaN. */
+function mixed(a: number, b: number, t: number): number {
+  return t === 0 ? a : t === 1 ? b : a + (b - a) * t;
+}

@@ -1,0 +1,111 @@
+// The header of a payload: the scene's dataclasses as JSON (src/lossatlas/view/scene.py is the contract).
+
+export interface BlockRef { block: number }
+export interface Block {
+  codec: "u16" | "f32" | "f64" | "i32" | "u8";
+  shape: number[];
+  offset: number;
+  length: number;
+  low?: number;
+  high?: number;
+  log?: boolean;
+}
+
+export interface NumArray { data: ArrayLike<number>; shape: number[] }
+
+export interface FieldData { values: NumArray; label: string; units: string; standard_error: NumArray | null }
+export interface SurfaceData {
+  name: string;
+  alpha: NumArray;
+  beta: NumArray | null;
+  fields: Record<string, FieldData>;
+  label: string;
+  done: NumArray | null;
+  alpha_label: string;
+  beta_label: string;
+  origin: number[] | null;
+  notes: string[];
+}
+export type Dash = "solid" | "dashed" | "dashdot" | "dotted";
+export interface PathData {
+  name: string;
+  alpha: NumArray;
+  beta: NumArray;
+  step: NumArray;
+  label: string;
+  epoch: NumArray | null;
+  loss: NumArray | null;
+  accuracy: NumArray | null;
+  plane_loss: NumArray | null;
+  residual: NumArray | null;
+  color: string | null;
+  dash: Dash;
+  marks: number[];
+  notes: string[];
+}
+export interface ArrowData { start: [number, number]; end: [number, number]; label: string; color: string | null; frames: number[] | null }
+export interface CurveData {
+  name: string;
+  x: NumArray;
+  y: NumArray;
+  label: string;
+  color: string | null;
+  dash: Dash;
+  axis: "left" | "right";
+  band: [NumArray, NumArray] | null;
+  reveal: boolean;
+}
+export interface AreasData { name: string; x: NumArray; y: NumArray; classes: NumArray; points: NumArray; labels: NumArray }
+export interface CameraData { elevation: number; azimuth: number; zoom: number }
+export interface ColorData {
+  quantity: string;
+  colormap: string;
+  scale: "linear" | "log";
+  low: number | null;
+  high: number | null;
+  clip: number | null;
+  levels: number;
+}
+export interface PaneData {
+  kind: "contour" | "surface" | "line" | "curves" | "areas" | "histogram" | "text";
+  surfaces: string[];
+  paths: string[];
+  curves: string[];
+  areas: string[];
+  arrows: boolean;
+  title: string;
+  quantity: string;
+  camera: CameraData;
+  color: ColorData | null;
+  x_label: string;
+  y_label: string;
+  y_label_right: string;
+  y_scale: "linear" | "log";
+  text: string;
+}
+export interface TimelineData { step: NumArray; label: string[]; cosmetic: NumArray | null; milliseconds: number; rotation: NumArray | null }
+export interface SceneData {
+  panes: PaneData[];
+  surfaces: SurfaceData[];
+  paths: PathData[];
+  arrows: ArrowData[];
+  curves: CurveData[];
+  areas: AreasData[];
+  colors: ColorData[];
+  timeline: TimelineData | null;
+  title: string;
+  subtitle: string;
+  notes: string[];
+  meta: Record<string, unknown>;
+}
+export interface Header {
+  format: string;
+  version: number;
+  scenes: unknown[];
+  blocks: Block[];
+  colormaps: Record<string, string>;
+  theme: "light" | "dark" | null;
+  view: Record<string, unknown>;
+  warnings: string[];
+}
+export interface Document { scenes: SceneData[]; colormaps: Record<string, Uint8Array>; theme: "light" | "dark" | null; view: Record<string, unknown>; warnings: string[] }

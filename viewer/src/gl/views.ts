@@ -1,0 +1,78 @@
+// Which drawings stand where in the picture: one or several 3-D views and the contour pane.
+import type { ViewState } from "../state";
+
+export interface Rect { x: number; y: number; width: number; height: number }
+export interface View {
+  kind: "surface" | "map";
+  rect: Rect;
+  /** Names of the surfaces it shows. */
+  surfaces: string[];
+  /** Part of the rectangle that is drawn (swipe). */
+  cut?: Rect;
+  title?: string;
+}
+
+const INSET_SHARE = 0.3;
+
+/** Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first. */
+export function layout(state: ViewState, names: string[], width: number, height: number, aspect: number): View[] {
+  const phone = width < 620;
+  const whole = { x: 0, y: 0, width, height };
+  if (state.map === "full") return [{ kind: "map", rect: mapRect(inside(whole, 56), aspect), surfaces: names.slice(0, 1) }];
+  const sideBySide = state.map === "side";
+  const several = state.mode === "side" && names.length > 1;
+  // Beside one another the views leave room for the color bar.
+  const room = several && !phone ? { ...whole, width: width - 96 } : whole;
+  const stage = !sideBySide ? room : phone ? { ...whole, height: height / 2 } : { ...whole, width: width * 0.58 };
+  const views = surfaceViews(state, names, stage);
+  if (sideBySide) {
+    const rest = phone ? { x: 0, y: height / 2, width, height: height / 2 } : { x: width * 0.58, y: 0, width: width * 0.42, height };
+    views.push({ kind: "map", rect: mapRect(inside(rest, phone ? 26 : 52, 60), aspect), surfaces: names.slice(0, 1) });
+  } else if (state.map === "inset" && !several && !(phone && height < 420)) {
+    const size = Math.max(96, Math.min(300, Math.min(width, height) * INSET_SHARE));
+    const rect = mapRect({ x: 20, y: 84, width: size, height: size }, aspect);
+    views.push({ kind: "map", rect: { ...rect, x: 20, y: 84 }, surfaces: names.slice(0, 1) });
+  }
+  return views;
+}
+
+function surfaceViews(state: ViewState, names: string[], stage: Rect): View[] {
+  if (state.mode === "side" && names.length > 1) {
+    return cells(stage, names.length).map((rect, k) => ({ kind: "surface" as const, rect, surfaces: [names[k]], title: names[k] }));
+  }
+  if (state.mode === "swipe" && names.length > 1) {
+    const at = stage.width * state.swipe;
+    return [
+      { kind: "surface", rect: stage, surfaces: [names[0]], cut: { ...stage, width: at } },
+      { kind: "surface", rect: stage, surfaces: [names[1]], cut: { ...stage, x: stage.x + at, width: stage.width - at } },
+    ];
+  }
+  return [{ kind: "surface", rect: stage, surfaces: names }];
+}
+
+/** Equal cells, as square as the stage allows. */
+export function cells(stage: Rect, count: number): Rect[] {
+  let best = { columns: 1, size: 0 };
+  for (let columns = 1; columns <= count; columns++) {
+    const size = Math.min(stage.width / columns, (stage.height / Math.ceil(count / columns)) * 1.25);
+    if (size > best.size) best = { columns, size };
+  }
+  const rows = Math.ceil(count / best.columns);
+  const [w, h] = [stage.width / best.columns, stage.height / rows];
+  return Array.from({ length: count }, (_, k) => ({ x: stage.x + (k % best.columns) * w, y: stage.y + Math.floor(k / best.columns) * h, width: w, height: h }));
+}
+
+/** The largest rectangle of the given width / height ratio in the middle of `room`. */
+function mapRect(room: Rect, aspect: number): Rect {
+  const width = Math.min(room.width, room.height * aspect);
+  const height = width / aspect;
+  return { x: room.x + (room.width - width) / 2, y: room.y + (room.height - height) / 2, width, height };
+}
+
+function inside(rect: Rect, margin: number, top = margin): Rect {
+  return { x: rect.x + margin, y: rect.y + top, width: rect.width - 2 * margin, height: rect.height - margin - top };
+}
+
+export function contains(rect: Rect, x: number, y: number): boolean {
+  return x >= rect.x && y >= rect.y && x < rect.x + rect.width && y < rect.y + rect.height;
+}

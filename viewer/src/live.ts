@@ -1,0 +1,127 @@
+// Live: a full state first, then patches of finished cells; after a lost connection it starts again with the full state.
+import { decode } from "./data/decode";
+import type { Header } from "./data/types";
+import type { ViewState } from "./state";
+import { Viewer, type Options } from "./viewer";
+
+interface Told { type: "scene" | "progress" | "patches"; header?: Header; words?: string; finished?: boolean }
+
+/** Takes messages from a socket or a notebook, whichever; keeps the reader's view over new states. */
+export class Follower {
+  viewer: Viewer | null = null;
+  private waiting: Header | null = null;
+  private work: Promise<void> = Promise.resolve();
+  private words = "Connecting…";
+
+  constructor(private readonly element: HTMLElement, private readonly options: Options) {}
+
+  /** A message and the binary parts that came with it; handled one after the other. */
+  take(told: Told, parts: ArrayBuffer[] = []): void {
+    this.work = this.work.then(() => this.handle(told, parts)).catch((error: unknown) => this.say(`The page could not read what was sent: ${String(error)}`, true));
+  }
+
+  /** A binary message: the data of the scene announced before it, or a patch. */
+  binary(data: ArrayBuffer): void {
+    const header = this.waiting;
+    this.waiting = null;
+    if (header) this.take({ type: "scene", header }, [data]);
+    else this.take({ type: "patches" }, [data]);
+  }
+
+  announce(header: Header): void { this.waiting = header; }
+
+  say(words: string, lost = false): void {
+    this.words = words;
+    if (this.viewer) this.viewer.say(words, lost);
+    else notice(this.element, words);
+  }
+
+  private async handle(told: Told, parts: ArrayBuffer[]): Promise<void> {
+    if (told.type === "scene" && told.header) await this.open(told.header, new Uint8Array(parts[0]));
+    else if (told.type === "patches") { for (const part of parts) this.patch(part); this.viewer?.refresh(); }
+    else if (told.type === "progress") {
+      const ended = told.finished && this.words && this.viewer;
+      this.say(told.finished ? "" : told.words ?? "");
+      if (ended) { this.viewer!.refresh(); }
+    }
+  }
+
+  private async open(header: Header, blob: Uint8Array): Promise<void> {
+    const document = await decode(header, blob);
+    const kept: Partial<ViewState> = this.viewer ? { ...this.viewer.state } : (this.options.state ?? {});
+    this.viewer?.dispose();
+    this.viewer = new Viewer(this.element, document, { ...this.options, state: kept, progress: this.words });
+    (this.element as unknown as { viewer: Viewer }).viewer = this.viewer;
+  }
+
+  /** Little-endian: surface u16, quantity u16, count u32, cells u32 x count, values f32 x count. */
+  private patch(data: ArrayBuffer): void {
+    const view = new DataView(data);
+    const [surfaceIndex, quantityIndex, count] = [view.getUint16(0, true), view.getUint16(2, true), view.getUint32(4, true)];
+    const landscape = this.viewer?.session.landscape;
+    const name = landscape?.scene.surfaces[surfaceIndex]?.name;
+    const surface = [...(landscape?.surfaces ?? []), ...(landscape?.lines ?? [])].find((s) => s.name === name);
+    if (!surface) return;
+    const values = surface.field(surface.quantities[quantityIndex])!.values.data as Float32Array;
+    surface.known ??= new Uint8Array(surface.na * surface.nb).fill(1);
+    for (let k = 0; k < count; k++) {
+      const cell = view.getUint32(8 + 4 * k, true);
+      values[cell] = view.getFloat32(8 + 4 * (count + k), true);
+      surface.known[cell] = 1;
+    }
+  }
+}
+
+/** The live page: token and place come from its own address. */
+export function live(element: HTMLElement, state: Partial<ViewState>): Follower {
+  const follower = new Follower(element, { address: true, wheel: true, state });
+  const token = new URLSearchParams(location.search).get("token") ?? "";
+  const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live?token=${encodeURIComponent(token)}`;
+  let pause = 400;
+  const connect = () => {
+    const socket = new WebSocket(address);
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => { pause = 400; };
+    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
+      if (typeof event.data !== "string") return follower.binary(event.data);
+      const told = JSON.parse(event.data) as Told;
+      if (told.type === "scene") follower.announce(told.header!);
+      else follower.take(told);
+    };
+    socket.onclose = (event) => {
+      if (event.code === 4403 || event.code === 1008) return follower.say("The server does not accept this page; open the address it printed.", true);
+      follower.say("Connection lost; trying again…", true);
+      setTimeout(connect, pause);
+      pause = Math.min(pause * 1.6, 5000);
+    };
+  };
+  follower.say("Connecting…");
+  connect();
+  return follower;
+}
+
+function notice(element: HTMLElement, words: string): void {
+  const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
+  const box = document.createElement("div");
+  box.setAttribute("role", "status");
+  box.style.cssText = "display:grid;place-items:center;height:100%;min-height:200px;font:15px/1.5 system-ui,sans-serif;color:#5a6377;text-align:center;padding:24px";
+  box.textContent = words;
+  root.replaceChildren(box);
+}
+
+/** anywidget's view: the scene comes with the model, later cells as messages. */
+export function render({ model, el }: { model: { get(name: string): unknown; on(name: string, handler: (...args: never[]) => void): void; off(name: string, handler: (...args: never[]) => void): void }; el: HTMLElement }): () => void {
+  const box = document.createElement("div");
+  box.style.cssText = `height:${Number(model.get("height"))}px;border-radius:8px;overflow:hidden`;
+  el.append(box);
+  const follower = new Follower(box, {});
+  const blob = model.get("blob") as DataView;
+  follower.take({ type: "scene", header: JSON.parse(String(model.get("header"))) as Header }, [copy(blob)]);
+  const onMessage = ((told: Told, buffers: DataView[] = []) => follower.take(told, buffers.map(copy))) as (...args: never[]) => void;
+  model.on("msg:custom", onMessage);
+  return () => { model.off("msg:custom", onMessage); follower.viewer?.dispose(); };
+}
+
+function copy(view: DataView | ArrayBuffer): ArrayBuffer {
+  return view instanceof ArrayBuffer ? view : view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer;
+}

@@ -1,0 +1,141 @@
+// What every part of the viewer shares: the data, the state, and what follows from the two.
+import type { Document } from "./data/types";
+import type { Surface } from "./data/surface";
+import type { Stage } from "./gl/stage";
+import { layout, type Rect, type View } from "./gl/views";
+import { Landscape, joint } from "./landscape";
+import { DEFAULTS, Store, accept, fromHash, type ViewState } from "./state";
+import { Timeline } from "./timeline";
+import { themeOf, type Theme } from "./ui/theme";
+import { share } from "./math/scale";
+import type { Bar } from "./ui/colorbar";
+import { HOME } from "./math/camera";
+
+export interface Hovered {
+  x: number;
+  y: number;
+  alpha: number;
+  beta: number;
+  value: number;
+  surface: Surface;
+  /** Where the pointer is, in pixels of the picture. */
+  px: number;
+  py: number;
+}
+
+export class Session {
+  landscape!: Landscape;
+  timeline!: Timeline;
+  theme: Theme;
+  readonly store: Store;
+  stage: Stage | null = null;
+  hovered: Hovered | null = null;
+  /** 0 linear, 1 logarithmic, between while it morphs. */
+  morph = 0;
+  width = 800;
+  height = 600;
+  /** Live: what has been computed so far, in words; empty otherwise. */
+  progress = "";
+
+  constructor(readonly document: Document, overrides: Partial<ViewState>) {
+    const base = { ...DEFAULTS, theme: document.theme ?? "", ...accept(document.view) } as ViewState;
+    const wanted = { ...base, ...overrides };
+    this.open(wanted.scene);
+    const state = this.fitted(wanted, { ...accept(document.view), ...overrides });
+    this.store = new Store(state, { ...this.fitted(base, accept(document.view)), scene: 0 });
+    this.theme = themeOf(state.theme);
+    this.morph = state.log ? 1 : 0;
+  }
+
+  get state(): ViewState { return this.store.state; }
+  get scene() { return this.landscape.scene; }
+  get drawn(): Surface[] { return this.landscape.drawn(this.state); }
+  get active(): Surface | undefined { return this.drawn[0]; }
+  get step(): number { return this.timeline.moves ? this.timeline.step(this.state.frame) : Infinity; }
+
+  open(index: number): void {
+    const scene = this.document.scenes[Math.max(0, Math.min(index, this.document.scenes.length - 1))];
+    this.landscape = new Landscape(scene);
+    this.timeline = new Timeline(scene);
+  }
+
+  /** A state that suits the open scene: quantities and surfaces that exist, and the scene's own wishes where nothing was asked. */
+  fitted(state: ViewState, asked: Partial<ViewState>): ViewState {
+    const { landscape, timeline } = this;
+    const pane = landscape.scene.panes.find((p) => p.kind === "surface") ?? landscape.scene.panes.find((p) => p.kind === "contour");
+    const quantities = landscape.quantities;
+    const wantedQuantity = asked.quantity ?? pane?.quantity ?? "loss";
+    const quantity = quantities.includes(wantedQuantity) ? wantedQuantity : (quantities[0] ?? "loss");
+    const color = landscape.colors[quantity];
+    const names = landscape.surfaces.map((s) => s.name);
+    const first = pane?.surfaces.find((name) => names.includes(name)) ?? names[0] ?? "";
+    const camera = pane && pane.kind === "surface" && !asked.camera
+      ? { ...HOME, elevation: pane.camera.elevation, azimuth: pane.camera.azimuth, zoom: HOME.zoom * (pane.camera.zoom || 1) } : state.camera;
+    const separate = landscape.scene.panes.filter((p) => p.kind === "surface" && p.surfaces.length === 1).length;
+    return {
+      ...state, quantity, camera,
+      colorBy: quantities.includes(state.colorBy) ? state.colorBy : "",
+      colormap: asked.colormap ?? (color && color.colormap !== "batlow" ? color.colormap : ""),
+      log: asked.log ?? (color?.scale === "log" || wideByItself(landscape, quantity, color?.clip ?? null)),
+      clip: asked.clip !== undefined ? asked.clip : (color?.clip ?? null),
+      active: names.includes(state.active) ? state.active : first,
+      mode: asked.mode ?? (separate > 1 && names.length > 1 ? "side" : "overlay"),
+      frame: Math.max(0, Math.min(asked.frame ?? (timeline.moves && landscape.scene.timeline ? 0 : timeline.length - 1), Math.max(timeline.length - 1, 0))),
+    };
+  }
+
+  views(): View[] {
+    const names = this.drawn.map((s) => s.name);
+    const world = this.stage?.world;
+    return layout(this.state, names, this.width, this.height, world ? world.halfX / world.halfY : 1);
+  }
+
+  /** The rectangle of the color bar; null where there is no room. */
+  barRect(): Rect | null {
+    if (this.width < 520 || this.height < 260) return null;
+    const height = Math.min(380, this.height * 0.5);
+    return { x: this.width - 78, y: Math.max(128, (this.height - height) / 2 - 20), width: 14, height };
+  }
+
+  /** Colors of the map in use; a difference has its own, with the middle at zero. */
+  get rgb(): Uint8Array {
+    const maps = this.document.colormaps;
+    const own = this.landscape.isDifference(this.state) ? "vik" : this.state.colormap || this.theme.colormap;
+    return maps[own] ?? maps.viridis ?? new Uint8Array(768).fill(128);
+  }
+
+  get quantityLabel(): string {
+    const shown = this.state.colorBy || this.state.quantity;
+    return this.active?.field(shown)?.label || shown;
+  }
+
+  bar(rect: Rect): Bar | null {
+    const { state, drawn, landscape, stage } = this;
+    if (!drawn.length || !stage) return null;
+    if (state.colorBy && state.colorBy !== state.quantity && !landscape.isDifference(state)) {
+      const scale = landscape.colorScale(drawn, state.colorBy);
+      const [low, high] = state.colorRange ?? [scale.low, scale.high];
+      return { rect, scale, morph: 0, range: [share(scale, low, 0), share(scale, high, 0)], rgb: this.rgb, label: this.quantityLabel, note: "linear scale" };
+    }
+    const scale = stage.world.scale;
+    const range: [number, number] = state.colorRange ? [share(scale, state.colorRange[0], this.morph), share(scale, state.colorRange[1], this.morph)] : [0, 1];
+    const note = this.morph < 0.5 ? "linear scale" : scale.curve === "log" ? "log scale" : "symmetric log scale";
+    return { rect, scale, morph: this.morph, range, rgb: this.rgb, label: this.quantityLabel, note };
+  }
+
+  hash(): Partial<ViewState> { return fromHash(location.hash); }
+}
+
+/** A range in which nearly everything lies in the lowest tenth reads only on a logarithmic scale. */
+function wideByItself(landscape: Landscape, quantity: string, clip: number | null): boolean {
+  if (clip !== null || landscape.colors[quantity]?.high != null) return false;
+  const { low, high } = joint(landscape.surfaces, quantity);
+  if (!(low > 0) || high / low < 100) return false;
+  const middle = landscape.surfaces.map((surface) => median(surface.raw(quantity, 0)));
+  return Math.min(...middle) < low + (high - low) / 8;
+}
+
+function median(values: ArrayLike<number>): number {
+  const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
+  return sorted[sorted.length >> 1] ?? Infinity;
+}

@@ -1,0 +1,52 @@
+// What "frame" means: the scene's timeline, or one made from the recorded paths so that they can be played all the same.
+import type { SceneData } from "./data/types";
+import { format } from "./math/ticks";
+
+export class Timeline {
+  readonly length: number;
+  readonly milliseconds: number;
+  private readonly steps: ArrayLike<number>;
+
+  constructor(private readonly scene: SceneData) {
+    this.steps = scene.timeline?.step.data ?? pathSteps(scene);
+    this.length = this.steps.length;
+    this.milliseconds = scene.timeline?.milliseconds ?? Math.max(30, Math.min(120, 8000 / Math.max(this.length, 1)));
+  }
+
+  get moves(): boolean { return this.length > 1; }
+
+  /** Training step at a fractional frame. */
+  step(frame: number): number {
+    if (!this.length) return Infinity;
+    const low = Math.max(0, Math.min(Math.floor(frame), this.length - 1));
+    const high = Math.min(low + 1, this.length - 1);
+    return this.steps[low] + (this.steps[high] - this.steps[low]) * (Math.max(0, Math.min(frame - low, 1)));
+  }
+
+  /** The frame at which training step `step` is reached. */
+  frameAt(step: number): number {
+    for (let k = 0; k < this.length - 1; k++) {
+      if (step < this.steps[k + 1]) return k + Math.max(0, (step - this.steps[k]) / (this.steps[k + 1] - this.steps[k]));
+    }
+    return this.length - 1;
+  }
+
+  label(frame: number): string {
+    const k = Math.max(0, Math.min(Math.round(frame), this.length - 1));
+    const said = this.scene.timeline?.label[k];
+    if (said) return said;
+    const epoch = this.scene.paths.find((path) => path.epoch && path.step.data.length === this.length)?.epoch?.data[k];
+    const step = `step ${format(this.step(k), 6)}`;
+    return epoch === undefined || Number.isNaN(epoch) ? step : `${step} · epoch ${format(epoch, 3)}`;
+  }
+
+  cosmetic(frame: number): boolean { return !!this.scene.timeline?.cosmetic?.data[Math.round(frame)]; }
+  azimuth(frame: number): number | null { return this.scene.timeline?.rotation?.data[Math.round(frame)] ?? null; }
+}
+
+/** Steps of the path with the most points. */
+function pathSteps(scene: SceneData): ArrayLike<number> {
+  let best: ArrayLike<number> = [];
+  for (const path of scene.paths) if (path.step.data.length > best.length) best = path.step.data;
+  return best;
+}

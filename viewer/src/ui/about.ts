@@ -1,0 +1,82 @@
+// What keeps the picture honest: the notes, in one line at the foot and in full in a panel; and the same as words for those who cannot see it.
+import { sameGrid } from "../data/difference";
+import { joint } from "../landscape";
+import { format } from "../math/ticks";
+import type { Session } from "../session";
+import { h } from "./dom";
+import { percent } from "./painter";
+import { contourSteps } from "../gl/stage";
+
+export function notes(session: Session): string[] {
+  const { scene } = session;
+  return [...new Set([...scene.notes, ...scene.surfaces.flatMap((s) => s.notes), ...scene.paths.flatMap((p) => p.notes)])];
+}
+
+export function footLine(session: Session): string {
+  const shared = [...session.scene.notes, ...(session.active?.data.notes ?? session.scene.surfaces[0]?.notes ?? [])];
+  return [...new Set(shared)].join(" · ") || "About this landscape";
+}
+
+/** Surfaces that lie on different planes or grids are compared in shape only; the picture says so. */
+export function differences(session: Session): string[] {
+  const shown = session.landscape.visible(session.state);
+  if (shown.length < 2) return [];
+  const planes = session.scene.meta.planes as Record<string, unknown> | undefined;
+  const keys = shown.map((s) => JSON.stringify(planes?.[s.name] ?? null));
+  const out: string[] = [];
+  if (new Set(keys).size > 1) out.push("These surfaces lie on different planes: their shapes can be compared, not their points.");
+  if (shown.some((s) => !sameGrid(shown[0], s))) out.push("Their grids differ; a difference is read between cells.");
+  return out;
+}
+
+export function aboutPanel(session: Session): HTMLElement {
+  const { scene, stage, state } = session;
+  const steps = stage && contourSteps(stage.world.scale, state.interval);
+  const drawing = [
+    steps && (state.log ? `Contour lines: ${steps.perDecade} per factor of ten, every fifth bold.` : `Contour lines every ${format(steps.linear)}, every fifth bold.`),
+    "Between computed cells the sheet is a monotone cubic: it passes through every computed value and adds no minimum of its own. The mesh shows the computed cells.",
+    "Holes are values that are not finite. Hatched places are not computed.",
+  ];
+  return h("div", { class: "panel wide", role: "dialog", "aria-label": "About this landscape" },
+    h("h2", {}, "About this landscape"),
+    list(notes(session)),
+    h("h2", {}, "The surfaces"),
+    table(session.landscape.surfaces.map((s) => {
+      const range = joint([s], state.quantity);
+      return [s.label, `${s.na} × ${s.nb} cells, ${percent(s.share)} computed; ${state.quantity} ${format(range.low)} to ${format(range.high)}`];
+    })),
+    ...(scene.paths.length ? [h("h2", {}, "The paths"), table(scene.paths.map((p) => [p.label || p.name, residual(p.residual?.data)]))] : []),
+    h("h2", {}, "The drawing"),
+    list([...drawing.filter((line): line is string => !!line), ...differences(session)]),
+    h("h2", {}, "In words"),
+    h("p", {}, inWords(session)),
+  );
+}
+
+/** The landscape in a sentence or two. */
+export function inWords(session: Session): string {
+  const { state, landscape } = session;
+  return landscape.visible(state).map((surface) => {
+    const low = surface.minimum(state.quantity, Math.round(state.frame));
+    if (!low) return `${surface.label}: no finite value has been computed.`;
+    const range = joint([surface], state.quantity);
+    const origin = surface.data.origin;
+    const own = origin ? ` The model itself stands at (${origin.map((v) => format(v)).join(", ")}).` : "";
+    return `${surface.label}: smallest ${state.quantity} ${format(low.value, 4)} at (${format(low.alpha)}, ${format(low.beta)}), largest ${format(range.high, 4)}.${own}`;
+  }).join(" ");
+}
+
+function residual(data: ArrayLike<number> | undefined): string {
+  if (!data || !data.length) return "distance from the plane not recorded";
+  let most = 0;
+  for (let k = 0; k < data.length; k++) if (data[k] > most) most = data[k];
+  return most > 1e-9 ? `projected onto the plane; up to ${format(most)} away from it` : "lies on the plane";
+}
+
+function list(lines: string[]): HTMLElement {
+  return lines.length ? h("ul", {}, ...lines.map((line) => h("li", {}, line))) : h("p", {}, "Nothing was noted about how this was computed.");
+}
+
+function table(rows: [string, string][] | string[][]): HTMLElement {
+  return h("table", {}, ...rows.map(([a, b]) => h("tr", {}, h("td", {}, a), h("td", {}, b))));
+}

@@ -1,0 +1,123 @@
+// The timeline: play, and loss and accuracy curves that are the scrubber themselves.
+import type { Session } from "../session";
+import type { ViewState } from "../state";
+import { PALETTE } from "../landscape";
+import { button, h, icon, select } from "./dom";
+import { drawPlot, fitCanvas, type Frame, type Series } from "./plot";
+
+export interface TimeActions { set(change: Partial<ViewState>): void; play(): void; stepBy(frames: number): void; goto(end: "first" | "last"): void }
+
+export class Timebar {
+  readonly element: HTMLElement;
+  private readonly canvas = h("canvas", {});
+  private readonly curves: HTMLElement;
+  private readonly time = h("div", { class: "time" });
+  private readonly playButton: HTMLButtonElement;
+  private readonly speed: HTMLSelectElement;
+  private frame: Frame | null = null;
+
+  constructor(private readonly session: Session, private readonly actions: TimeActions) {
+    this.playButton = button("play", "Play (Space)", () => actions.play(), { class: "play" });
+    this.speed = select("Speed", ["0.25", "0.5", "1", "2", "4", "8"].map((v) => [v, `${v}×`]), "1", (v) => actions.set({ speed: Number(v) }));
+    this.speed.className = "speed";
+    this.curves = h("div", { class: "curves", tabindex: "0", role: "slider", "aria-label": "Timeline" }, this.canvas);
+    this.listen();
+    this.element = h("div", { class: "bar" }, h("div", { class: "controls" }, this.playButton, this.speed), this.curves, this.time);
+  }
+
+  update(): void {
+    const { session } = this;
+    const { state, timeline } = session;
+    this.element.hidden = !timeline.moves;
+    if (!timeline.moves) return;
+    this.playButton.replaceChildren(icon(state.playing ? "pause" : "play"));
+    this.playButton.setAttribute("aria-label", state.playing ? "Pause (Space)" : "Play (Space)");
+    this.speed.value = String(state.speed);
+    this.time.textContent = timeline.label(state.frame) + (timeline.cosmetic(state.frame) ? " (blend)" : "");
+    this.curves.setAttribute("aria-valuemin", "0");
+    this.curves.setAttribute("aria-valuemax", String(timeline.length - 1));
+    this.curves.setAttribute("aria-valuenow", String(Math.round(state.frame)));
+    this.curves.setAttribute("aria-valuetext", timeline.label(state.frame));
+    this.draw();
+  }
+
+  private draw(): void {
+    const { session } = this;
+    const series = timeSeries(session);
+    this.curves.classList.toggle("plain", !series.length);
+    const { clientWidth: width, clientHeight: height } = this.curves;
+    if (!width) return;
+    const context = fitCanvas(this.canvas, width, height);
+    const { timeline, state, theme } = session;
+    const range: [number, number] = [timeline.step(0), timeline.step(timeline.length - 1)];
+    const hasRight = series.some((s) => s.axis === "right");
+    const left = series.filter((s) => s.axis !== "right");
+    const margin = { left: series.length ? 42 : 8, right: hasRight ? 38 : 10, top: 8, bottom: series.length ? 16 : 8 };
+    this.frame = drawPlot(context, width, height, { series, x: range, margin, ticks: 2, theme, logY: left.length > 0 && wide(left) });
+    const x = this.frame.toX(timeline.step(state.frame));
+    if (state.range) {
+      context.fillStyle = theme.name === "dark" ? "rgba(122,165,255,.14)" : "rgba(37,99,235,.1)";
+      const [a, b] = state.range.map((f) => this.frame!.toX(timeline.step(f)));
+      context.fillRect(a, 2, b - a, height - 4);
+    }
+    if (!series.length) {
+      context.fillStyle = theme.name === "dark" ? "rgba(255,255,255,.16)" : "rgba(23,28,43,.14)";
+      context.beginPath();
+      context.roundRect(margin.left, height / 2 - 2, width - margin.left - margin.right, 4, 2);
+      context.fill();
+    }
+    context.strokeStyle = theme.name === "dark" ? "#7aa5ff" : "#2563eb";
+    context.fillStyle = context.strokeStyle;
+    context.lineWidth = 1.5;
+    context.beginPath();
+    context.moveTo(x, 3);
+    context.lineTo(x, height - (series.length ? 14 : 3));
+    context.stroke();
+    context.beginPath();
+    context.arc(x, series.length ? 7 : height / 2, 5, 0, 7);
+    context.fill();
+  }
+
+  private listen(): void {
+    const { curves, actions, session } = this;
+    const scrub = (event: PointerEvent) => {
+      const { timeline } = session;
+      if (!this.frame) return;
+      const [a, b] = [this.frame.toX(timeline.step(0)), this.frame.toX(timeline.step(timeline.length - 1))];
+      const x = event.clientX - curves.getBoundingClientRect().left;
+      const share = Math.max(0, Math.min(1, (x - a) / (b - a || 1)));
+      const step = timeline.step(0) + share * (timeline.step(timeline.length - 1) - timeline.step(0));
+      actions.set({ frame: Math.round(timeline.frameAt(step)), playing: false, follow: false });
+    };
+    curves.addEventListener("pointerdown", (event) => { curves.setPointerCapture(event.pointerId); scrub(event); });
+    curves.addEventListener("pointermove", (event) => { if (curves.hasPointerCapture(event.pointerId)) scrub(event); });
+    curves.addEventListener("keydown", (event) => {
+      const by = event.shiftKey ? 10 : 1;
+      const keys: Record<string, () => void> = { ArrowLeft: () => actions.stepBy(-by), ArrowDown: () => actions.stepBy(-by), ArrowRight: () => actions.stepBy(by), ArrowUp: () => actions.stepBy(by), Home: () => actions.goto("first"), End: () => actions.goto("last") };
+      if (!keys[event.key]) return;
+      keys[event.key]();
+      event.preventDefault();
+      event.stopPropagation();
+    });
+  }
+}
+
+/** The scene's curves, else the losses recorded along its paths. */
+function timeSeries(session: Session): Series[] {
+  const { scene, step } = session;
+  const names = new Set(scene.panes.filter((p) => p.kind === "curves").flatMap((p) => p.curves));
+  const curves = scene.curves.filter((c) => !names.size || names.has(c.name));
+  if (curves.length) {
+    return curves.map((c, k) => ({ x: c.x.data, y: c.y.data, color: c.color ?? (c.axis === "right" ? "#3a9d6e" : PALETTE[k % PALETTE.length]), dash: c.dash, axis: c.axis, until: c.reveal ? step : Infinity, band: c.band ? { low: c.band[0].data, high: c.band[1].data } : undefined }));
+  }
+  return scene.paths.flatMap((p, k): Series[] => {
+    const y = p.loss ?? p.plane_loss;
+    return y ? [{ x: p.step.data, y: y.data, color: p.color ?? PALETTE[k % PALETTE.length], until: step }] : [];
+  });
+}
+
+function wide(series: Series[]): boolean {
+  let [low, high] = [Infinity, -Infinity];
+  for (const s of series) for (let k = 0; k < s.y.length; k++) { if (Number.isFinite(s.y[k])) { low = Math.min(low, s.y[k]); high = Math.max(high, s.y[k]); } }
+  return low > 0 && high / low > 20;
+}

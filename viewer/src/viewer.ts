@@ -1,0 +1,472 @@
+// One viewer in one element: makes the page's parts, listens, and draws when something has changed.
+import type { Document } from "./data/types";
+import { Stage } from "./gl/stage";
+import { Quality } from "./gl/quality";
+import { fit, mapPosition } from "./gl/projector";
+import { HOME, PRESETS, blend, pan, rotate, zoomAt, type Camera } from "./math/camera";
+import { Session } from "./session";
+import { toHash, type ViewState } from "./state";
+import style from "./ui/style.css";
+import { AreasPane } from "./ui/areas";
+import { aboutPanel, differences, footLine, inWords } from "./ui/about";
+import { button, h, icon } from "./ui/dom";
+import { Fallback } from "./ui/fallback";
+import { helpPanel, press, type Keys } from "./ui/help";
+import { Legend } from "./ui/legend";
+import { LinesPane } from "./ui/lines";
+import { paint, percent, wallHeights } from "./ui/painter";
+import { pick, viewAt } from "./ui/pick";
+import { listen, type Verbs } from "./ui/pointer";
+import { ProfilePane } from "./ui/profile";
+import { settingsPanel } from "./ui/settings";
+import { sharePanel } from "./ui/share";
+import { themeOf } from "./ui/theme";
+import { Timebar } from "./ui/timebar";
+import { Toolbar } from "./ui/toolbar";
+import { Tooltip } from "./ui/tooltip";
+import { fitCanvas } from "./ui/plot";
+import { Motion } from "./motion";
+
+export interface Options {
+  /** Keep the state in the page's address. */
+  address?: boolean;
+  /** The wheel zooms at once (the whole page is ours). */
+  wheel?: boolean;
+  state?: Partial<ViewState>;
+  /** Live: what is going on, in words. */
+  progress?: string;
+}
+
+export class Viewer {
+  readonly session: Session;
+  readonly root: ShadowRoot;
+  readonly frame = h("div", { class: "viewer" });
+  readonly stageElement = h("div", { class: "stage", tabindex: "0", role: "img" });
+  readonly motion: Motion;
+  private canvas = h("canvas", { class: "gl" });
+  private readonly overlay = h("canvas", { class: "overlay" });
+  private readonly heading = h("div", { class: "heading" });
+  private readonly words = h("div", { class: "unseen", "aria-live": "polite" });
+  private readonly foot = h("div", { class: "foot" });
+  private readonly banner = h("div", { class: "banner low", hidden: true, role: "alert" });
+  private readonly progress = h("div", { class: "progress", hidden: true, role: "status" });
+  private readonly message = h("div", { class: "message", hidden: true, role: "alert" });
+  private readonly tooltip = new Tooltip();
+  private readonly legend = new Legend();
+  private readonly quality = new Quality();
+  private readonly keys: Keys;
+  private toolbar: Toolbar;
+  private timebar: Timebar;
+  private readonly areas: AreasPane;
+  private readonly lines: LinesPane;
+  private readonly profile: ProfilePane;
+  private fallback: Fallback | null = null;
+  private panel: { name: string; element: HTMLElement } | null = null;
+  private pending = 0;
+  private resting = 0;
+  private hashTimer = 0;
+  private dirty = true;
+  private grabbed: "space" | "map" | "swipe" | null = null;
+  private engaged: boolean;
+  private dismissed = "";
+  private readonly ends: (() => void)[] = [];
+  disposed = false;
+  /** Frames drawn since the start; tests and benchmarks read it. */
+  drawnFrames = 0;
+
+  constructor(readonly element: HTMLElement, document: Document, readonly options: Options = {}) {
+    this.session = new Session(document, options.state ?? {});
+    this.engaged = !!options.wheel;
+    this.root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
+    this.motion = new Motion(this.session, () => this.invalidate());
+    this.keys = this.makeKeys();
+    this.toolbar = new Toolbar(this.session, this.keys);
+    this.timebar = new Timebar(this.session, this.keys);
+    this.areas = new AreasPane(this.session);
+    this.lines = new LinesPane(this.session);
+    this.profile = new ProfilePane(this.session, () => this.keys.set({ probes: [] }));
+    this.say(options.progress ?? "");
+    this.build();
+    this.startStage();
+    this.open();
+    this.listen();
+  }
+
+  get state(): ViewState { return this.session.state; }
+
+  /** Draw at the next occasion. */
+  invalidate(): void {
+    this.dirty = true;
+    if (!this.pending && !this.disposed) this.pending = requestAnimationFrame((now) => this.tick(now));
+  }
+
+  /** New data for the open scene (live): what is seen and set stays. */
+  refresh(): void {
+    for (const surface of this.session.landscape.surfaces) surface.touch();
+    this.session.landscape.forgetDifferences();
+    this.session.stage?.invalidate();
+    this.dirty = true;
+    this.updateMessage();
+    this.updateChrome();
+    this.invalidate();
+  }
+
+  say(progress: string, lost = false): void {
+    this.session.progress = progress;
+    this.progress.textContent = progress;
+    this.progress.hidden = !progress;
+    this.progress.classList.toggle("lost", lost);
+  }
+
+  toast(words: string): void {
+    const element = h("div", { class: "toast", role: "status" }, words);
+    this.frame.append(element);
+    setTimeout(() => element.remove(), 2200);
+  }
+
+  dispose(): void {
+    this.disposed = true;
+    cancelAnimationFrame(this.pending);
+    clearTimeout(this.resting);
+    clearTimeout(this.hashTimer);
+    this.motion.stop();
+    for (const end of this.ends) end();
+    this.session.stage?.dispose();
+    this.root.replaceChildren();
+  }
+
+  /** Draw this moment at full quality into the canvas; exports read it in the same task. */
+  drawNow(ratio = devicePixelRatio || 1): void {
+    this.draw(ratio, 1);
+  }
+
+  get glCanvas(): HTMLCanvasElement { return this.canvas; }
+  get usesFallback(): boolean { return !!this.fallback; }
+
+  // -- making ------------------------------------------------------------------------------------------------
+
+  private build(): void {
+    this.stageElement.append(this.canvas, this.overlay, this.heading, this.legend.element, this.areas.element, this.lines.element, this.profile.element, this.progress, this.message, this.toolbar.element, this.tooltip.element, this.banner);
+    this.frame.append(this.stageElement, this.timebar.element, this.foot, this.words);
+    this.root.replaceChildren(h("style", {}, style), this.frame);
+  }
+
+  private startStage(): void {
+    try {
+      this.session.stage = new Stage(this.canvas);
+      this.watchContext();
+    } catch {
+      this.fallback = new Fallback(this.session, () => this.invalidate());
+      this.canvas.replaceWith(this.fallback.canvas);
+    }
+  }
+
+  private watchContext(): void {
+    this.canvas.addEventListener("webglcontextlost", (event) => { event.preventDefault(); this.tell("The graphics context was lost; waiting for the browser to restore it."); });
+    this.canvas.addEventListener("webglcontextrestored", () => { this.tell(""); this.loadStage(); this.invalidate(); });
+  }
+
+  /** (Re)build for the scene that is open. */
+  private open(): void {
+    this.updateMessage();
+    this.loadStage();
+    this.applyTheme();
+    this.updateChrome();
+    this.invalidate();
+  }
+
+  /** What stands in the middle while there is nothing to draw. */
+  private updateMessage(): void {
+    const { landscape } = this.session;
+    const finished = landscape.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high));
+    const curve = !landscape.surfaces.length && landscape.lines.length > 0;
+    this.lines.element.hidden = !curve;
+    this.message.hidden = finished || curve;
+    if (!this.message.hidden) {
+      const [title, words] = landscape.surfaces.length
+        ? ["Nothing has been computed yet", "No cell of this surface holds a finite value. Continue the evaluation with the command that started it, or follow it with: lossatlas view ARCHIVE"]
+        : ["There is no surface to show", "This scene holds no surface over a plane or a line. Evaluate one with: lossatlas evaluate"];
+      this.message.replaceChildren(h("div", {}, h("h2", {}, title), h("p", {}, words)));
+    }
+  }
+
+  private loadStage(): void {
+    this.session.stage?.load(this.session.landscape, this.state);
+    this.session.stage?.colors(this.session.rgb);
+    this.session.stage?.theme(this.session.theme);
+  }
+
+  /** Show another of the document's scenes, or a new version of this one. */
+  openScene(index: number): void {
+    const { session } = this;
+    session.open(index);
+    session.store.set(session.fitted({ ...session.state, scene: index, hidden: [], hiddenPaths: [], probes: [], colorRange: null, active: "" }, {}));
+    session.morph = session.state.log ? 1 : 0;
+    this.open();
+  }
+
+  private applyTheme(): void {
+    const { session } = this;
+    session.theme = themeOf(session.state.theme);
+    this.frame.classList.toggle("dark", session.theme.name === "dark");
+    session.stage?.theme(session.theme);
+    session.stage?.colors(session.rgb);
+  }
+
+  // -- listening ---------------------------------------------------------------------------------------------
+
+  private listen(): void {
+    const observer = new ResizeObserver(() => this.invalidate());
+    observer.observe(this.stageElement);
+    const seen = new IntersectionObserver(() => this.invalidate());
+    seen.observe(this.element);
+    const onKey = (event: KeyboardEvent) => {
+      const target = event.composedPath()[0];
+      if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement) return;
+      if (target instanceof HTMLButtonElement && event.key === " ") return;
+      if (press(event, this.session, this.keys)) event.preventDefault();
+    };
+    const keyTarget: EventTarget = this.options.wheel ? window : this.frame;
+    keyTarget.addEventListener("keydown", onKey as EventListener);
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    const onScheme = () => { this.applyTheme(); this.invalidate(); };
+    scheme.addEventListener("change", onScheme);
+    this.ends.push(listen(this.stageElement, this.verbs()), () => observer.disconnect(), () => seen.disconnect(),
+      () => keyTarget.removeEventListener("keydown", onKey as EventListener), () => scheme.removeEventListener("change", onScheme),
+      this.session.store.listen((state, changed) => this.changed(state, changed)));
+    if (this.options.address) {
+      const onHash = () => { const wanted = this.session.hash(); if (Object.keys(wanted).length) this.keys.set(wanted); };
+      addEventListener("hashchange", onHash);
+      this.ends.push(() => removeEventListener("hashchange", onHash));
+    }
+  }
+
+  private changed(state: ViewState, changed: Set<keyof ViewState>): void {
+    if (changed.has("theme")) this.applyTheme();
+    if (changed.has("colormap") || changed.has("mode") || changed.has("hidden")) this.session.stage?.colors(this.session.rgb);
+    this.motion.follow(state, changed);
+    const quick = [...changed].every((key) => key === "camera" || key === "mapView");
+    if (!quick) this.updateChrome(changed.has("frame") && changed.size === 1);
+    this.invalidate();
+    if (this.options.address && !state.playing) {
+      clearTimeout(this.hashTimer);
+      this.hashTimer = window.setTimeout(() => this.writeHash(), 250);
+    }
+  }
+
+  private writeHash(): void {
+    const hash = toHash(this.state, this.session.store.initial);
+    if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
+  }
+
+  private verbs(): Verbs {
+    const { session } = this;
+    const set = (change: Partial<ViewState>) => session.store.set(change);
+    const spaceHeight = () => {
+      const view = session.views().find((v) => v.kind === "surface")!;
+      return { view, height: view.rect.height / fit(view.rect.width / view.rect.height) };
+    };
+    return {
+      grab: (x, y) => {
+        this.engaged = true;
+        this.motion.stopGlide();
+        const view = viewAt(session, x, y);
+        const divider = session.state.mode === "swipe" && session.views()[1]?.cut;
+        this.grabbed = divider && Math.abs(x - divider.x) < 14 ? "swipe" : (view?.kind === "map" ? "map" : "space");
+        this.tooltip.hide();
+        return true;
+      },
+      rotate: (dx, dy) => {
+        if (this.grabbed === "swipe") return set({ swipe: Math.max(0.02, Math.min(0.98, session.state.swipe + dx / session.width)) });
+        if (this.grabbed === "map") return this.slideMap(dx, dy);
+        set({ camera: rotate(session.state.camera, dx, dy), rotating: false });
+      },
+      pan: (dx, dy) => {
+        if (this.grabbed === "map") return this.slideMap(dx, dy);
+        set({ camera: pan(session.state.camera, dx, dy, spaceHeight().height) });
+      },
+      zoom: (factor, x, y) => {
+        const view = viewAt(session, x, y);
+        if (view?.kind === "map") return this.zoomMap(factor, x, y);
+        if (!view) return;
+        const { rect } = view;
+        set({ camera: zoomAt(session.state.camera, factor, x - rect.x - rect.width / 2, y - rect.y - rect.height / 2, rect.height / fit(rect.width / rect.height)) });
+      },
+      release: (glide) => {
+        if (glide && this.grabbed === "space") this.motion.glide(glide.dx, glide.dy);
+        this.grabbed = null;
+      },
+      hover: (x, y) => this.hoverAt(x, y),
+      leave: () => { session.hovered = null; this.tooltip.hide(); this.invalidate(); },
+      click: (x, y) => this.clickAt(x, y),
+      double: (x, y) => {
+        const view = viewAt(session, x, y);
+        if (view?.kind === "map") return set({ mapView: { zoom: 1, x: 0, y: 0 }, probes: [] });
+        const hit = pick(session, x, y);
+        if (!hit || Number.isNaN(hit.value) || !session.stage) return this.keys.preset("home");
+        this.motion.fly({ ...session.state.camera, x: hit.x, y: hit.y, z: session.stage.world.z(hit.value) });
+        set({ probes: [] });
+      },
+      wheelAllowed: (event) => this.engaged || event.ctrlKey,
+    };
+  }
+
+  private hoverAt(x: number, y: number): void {
+    const { session } = this;
+    if (!session.stage) return;
+    session.hovered = pick(session, x, y);
+    if (session.hovered) this.tooltip.show(session, session.hovered);
+    else this.tooltip.hide();
+    this.invalidate();
+  }
+
+  private clickAt(x: number, y: number): void {
+    this.stageElement.focus({ preventScroll: true });
+    if (this.panel) return this.keys.closeAll();
+    const hit = pick(this.session, x, y);
+    if (!hit || Number.isNaN(hit.value)) return;
+    const probes = this.state.probes.length >= 2 ? [] : this.state.probes;
+    this.keys.set({ probes: [...probes, [hit.alpha, hit.beta]] });
+  }
+
+  private slideMap(dx: number, dy: number): void {
+    const { stage, state } = this.session;
+    const view = this.session.views().find((v) => v.kind === "map");
+    if (!stage || !view) return;
+    const { zoom, x, y } = state.mapView;
+    const [w, hh] = [stage.world.halfX, stage.world.halfY];
+    const clamp = (v: number, half: number) => Math.max(-half * (1 - 1 / zoom), Math.min(half * (1 - 1 / zoom), v));
+    this.session.store.set({ mapView: { zoom, x: clamp(x - (dx / view.rect.width) * 2 * (w / zoom), w), y: clamp(y + (dy / view.rect.height) * 2 * (hh / zoom), hh) } });
+  }
+
+  private zoomMap(factor: number, px: number, py: number): void {
+    const { stage, state } = this.session;
+    const view = this.session.views().find((v) => v.kind === "map")!;
+    if (!stage) return;
+    const zoom = Math.max(1, Math.min(60, state.mapView.zoom * factor));
+    const at = mapPosition(view, state, stage.world, px, py);
+    const keep = state.mapView.zoom / zoom;
+    const clamp = (v: number, half: number) => Math.max(-half * (1 - 1 / zoom), Math.min(half * (1 - 1 / zoom), v));
+    this.session.store.set({ mapView: { zoom, x: clamp(at.x + (state.mapView.x - at.x) * keep, stage.world.halfX), y: clamp(at.y + (state.mapView.y - at.y) * keep, stage.world.halfY) } });
+  }
+
+  private makeKeys(): Keys {
+    const { session } = this;
+    const set = (change: Partial<ViewState>) => session.store.set(change);
+    const last = () => Math.max(session.timeline.length - 1, 0);
+    const goto = (frame: number) => set({ frame: Math.max(0, Math.min(last(), frame)), playing: false });
+    return {
+      set,
+      preset: (name) => {
+        this.motion.stopGlide();
+        if (name === "home") { this.motion.fly({ ...session.store.initial.camera }); set({ rotating: false, mapView: { zoom: 1, x: 0, y: 0 } }); }
+        else this.motion.fly({ ...HOME, ...PRESETS[name] } as Camera);
+      },
+      open: (name) => this.togglePanel(name),
+      toggleTheme: () => set({ theme: session.theme.name === "dark" ? "light" : "dark" }),
+      play: () => session.timeline.moves && set({ playing: !session.state.playing, frame: !session.state.playing && session.state.frame >= last() ? (session.state.range?.[0] ?? 0) : session.state.frame }),
+      stepBy: (frames) => goto(Math.round(session.state.frame) + frames),
+      goto: (end) => goto(end === "first" ? 0 : last()),
+      turn: (dx, dy) => set({ camera: rotate(session.state.camera, dx, dy) }),
+      zoom: (factor) => set({ camera: zoomAt(session.state.camera, factor, 0, 0, session.height) }),
+      closeAll: () => { if (this.panel) this.closePanel(); else set({ probes: [] }); },
+    };
+  }
+
+  // -- the page's parts --------------------------------------------------------------------------------------
+
+  private togglePanel(name: string): void {
+    const same = this.panel?.name === name;
+    this.closePanel();
+    if (same) return;
+    const element = name === "settings" ? settingsPanel(this.session, this.keys)
+      : name === "share" ? sharePanel(this) : name === "info" ? aboutPanel(this.session) : helpPanel();
+    for (const event of ["pointerdown", "wheel", "dblclick", "pointermove"]) element.addEventListener(event, (e) => e.stopPropagation());
+    this.stageElement.append(element);
+    this.panel = { name, element };
+    this.toolbar.update(this.state, name);
+    element.querySelector<HTMLElement>("select, button, input")?.focus({ preventScroll: true });
+  }
+
+  private closePanel(): void {
+    this.panel?.element.remove();
+    this.panel = null;
+    this.toolbar.update(this.state, null);
+  }
+
+  private updateChrome(onlyFrame = false): void {
+    const { session, state } = this;
+    this.timebar.update();
+    if (onlyFrame) return;
+    this.frame.classList.toggle("bare", state.ui === "0");
+    this.frame.classList.toggle("min", state.ui === "min");
+    this.toolbar.update(state, this.panel?.name ?? null);
+    this.legend.update(session, (change) => this.keys.set(change));
+    this.updateHeading();
+    const partial = session.drawn.filter((s) => s.share < 1).map((s) => `${percent(s.share)} computed`);
+    const line = [...(partial.length && !session.progress ? [partial.join(", ")] : []), footLine(session)].join(" · ");
+    this.foot.replaceChildren(h("button", { type: "button", onclick: () => this.togglePanel("info"), title: line }, icon("info"), h("span", {}, line)));
+    this.words.textContent = inWords(session);
+    this.stageElement.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${inWords(session)}`);
+    const missing = state.quantity && session.landscape.surfaces.filter((s) => !s.quantities.includes(state.quantity)).map((s) => s.label);
+    const lacking = missing && missing.length ? [`${missing.join(", ")} ${missing.length > 1 ? "have" : "has"} no ${state.quantity} and ${missing.length > 1 ? "are" : "is"} not shown.`] : [];
+    const noWebgl = this.fallback ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
+    this.tell([...noWebgl, ...session.document.warnings, ...differences(session), ...lacking].join(" "));
+  }
+
+  private updateHeading(): void {
+    const { scene, document } = this.session;
+    const scenes = document.scenes.length > 1 ? h("select", { class: "scenes", "aria-label": "Scene" }, ...document.scenes.map((s, k) => h("option", { value: k, selected: k === this.state.scene }, s.title || `Scene ${k + 1}`))) : null;
+    scenes?.addEventListener("change", () => this.openScene(Number(scenes.value)));
+    scenes?.addEventListener("pointerdown", (event) => event.stopPropagation());
+    this.heading.replaceChildren(h("h1", {}, scene.title), ...(scene.subtitle ? [h("p", {}, scene.subtitle)] : []), ...(scenes ? [scenes] : []));
+  }
+
+  private tell(words: string): void {
+    if (!words || words === this.dismissed) { this.banner.hidden = true; return; }
+    const close = button("close", "Close", () => { this.dismissed = words; this.banner.hidden = true; });
+    this.banner.replaceChildren(h("span", {}, words), close);
+    this.banner.hidden = false;
+  }
+
+  // -- drawing -----------------------------------------------------------------------------------------------
+
+  private tick(now: number): void {
+    this.pending = 0;
+    if (this.disposed) return;
+    const moving = this.motion.advance(now);
+    const { clientWidth: width, clientHeight: height } = this.stageElement;
+    if (!width || !height) return;
+    Object.assign(this.session, { width, height });
+    const level = this.quality.frame(now, moving || this.grabbed !== null || this.motion.changedRecently(now));
+    if (this.dirty || moving) this.draw((devicePixelRatio || 1) * level.ratio, level.stride);
+    this.dirty = moving;
+    if (moving) this.invalidate();
+    else if (level.ratio < 1 || level.stride > 1 || this.quality.settlesIn !== null) {
+      clearTimeout(this.resting);
+      this.resting = window.setTimeout(() => this.invalidate(), 240);
+    }
+  }
+
+  private draw(ratio: number, stride: number): void {
+    const { session, overlay } = this;
+    const { width, height, stage, state } = session;
+    this.drawnFrames++;
+    const drawn = session.drawn;
+    if (stage && drawn.length) {
+      stage.size(width, height, ratio);
+      stage.update(state, drawn, session.morph, session.step);
+      stage.setHover(session.hovered && session.hovered);
+      stage.draw(state, session.views(), stride, wallHeights(session).map((w) => w.z), height);
+    }
+    const context = fitCanvas(overlay, width, height);
+    if (this.fallback && drawn.length) this.fallback.draw(width, height);
+    else paint(session, context);
+    this.areas.update();
+    this.lines.update();
+    this.profile.update();
+  }
+
+  /** Between two cameras; kept here so that tests can reach it. */
+  static blend = blend;
+}
