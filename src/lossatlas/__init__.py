@@ -24,6 +24,15 @@ _PUBLIC = {
     "Grid": "lossatlas.compute.grid",
     "evaluate": "lossatlas.compute.evaluate",
     "compare_modes": "lossatlas.compute.modes",
+    # Samples and mini-batches
+    "sample_losses": "lossatlas.compute.metrics",
+    "SampleLosses": "lossatlas.compute.batches",
+    "shuffled_batches": "lossatlas.compute.sampling",
+    "random_subset": "lossatlas.compute.sampling",
+    "sample_slopes": "lossatlas.compute.slopes",
+    "gradient_noise": "lossatlas.compute.slopes",
+    "train_on_batches": "lossatlas.compute.minibatch",
+    "batch_path": "lossatlas.compute.minibatch",
     # Trajectory
     "descend": "lossatlas.compute.descend",
     # Archive
@@ -44,13 +53,18 @@ __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from lossatlas.archive import Archive, create_archive, open_archive
+    from lossatlas.compute.batches import SampleLosses
     from lossatlas.compute.descend import descend
     from lossatlas.compute.directions import Direction
     from lossatlas.compute.evaluate import evaluate
     from lossatlas.compute.grid import Grid
+    from lossatlas.compute.metrics import sample_losses
+    from lossatlas.compute.minibatch import batch_path, train_on_batches
     from lossatlas.compute.modes import compare_modes
     from lossatlas.compute.objective import Objective
     from lossatlas.compute.plane import Plane, between, plane, random_plane, weight_plane
+    from lossatlas.compute.sampling import random_subset, shuffled_batches
+    from lossatlas.compute.slopes import gradient_noise, sample_slopes
     from lossatlas.errors import ArchiveError, InputError, LossatlasError
     from lossatlas.view.plot import animate, plot
     from lossatlas.view.scene import Scene

@@ -64,6 +64,7 @@ _DECLARED = (
     # what samples say about a surface
     Variable("loss_sd", PLANE, "float64", "nats", "standard deviation of the loss over samples"),
     Variable("batch_sd", PLANE, "float64", "nats", "standard deviation of the loss over batches"),
+    Variable("batch_sd_theory", PLANE, "float64", "nats", "standard deviation over batches, by its law"),
     Variable("loss_difference", PLANE, "float64", "nats", "loss above the lowest cell"),
     Variable("gradient_alpha", PLANE, "float64", "1", "mean slope along alpha"),
     Variable("gradient_beta", PLANE, "float64", "1", "mean slope along beta"),

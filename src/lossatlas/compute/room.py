@@ -60,7 +60,7 @@ def narrowed(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
 def _free(location: str) -> tuple[str, int | None]:
     if location == IN_MEMORY:
         return "in memory", _free_memory()
-    if "://" in location or not location.startswith((os.sep, ".")) and not Path(location).parent.exists():
+    if "://" in location or (not location.startswith((os.sep, ".")) and not Path(location).parent.exists()):
         return "there", None
     path = Path(location).absolute()
     while not path.exists() and path != path.parent:
