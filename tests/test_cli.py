@@ -121,6 +121,28 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert "Traceback" in done.stderr
 
 
+@pytest.mark.parametrize("to", ["h5", "vtp", "csv", "npz"])
+def test_export_then_import_gives_the_surface_back(tmp_path: Path, to: str) -> None:
+    whole = tmp_path / "whole.zarr"
+    surface = la.open_archive(FIXTURE).surface()
+    la.create_archive(whole).write_surface("plane", (surface.fillna(1.5) + 3).assign(done=surface.done | True))
+    done = lossatlas("export", whole, "--to", to, "--out", tmp_path / f"plane.{to}")
+    assert done.returncode == 0, done.stderr
+    done = lossatlas("import", tmp_path / f"plane.{to}", "--out", tmp_path / "back.zarr")
+    assert done.returncode == 0, done.stderr
+    back = la.open_archive(tmp_path / "back.zarr").surface("plane")
+    assert back.loss.shape == (3, 2)
+    assert float(back.loss.sel(alpha=-1, beta=0.5)) == 3.0
+
+
+def test_view_exports_one_offline_page_and_meshes(tmp_path: Path) -> None:
+    assert lossatlas("view", FIXTURE, "--export", tmp_path / "page.html").returncode == 0
+    assert "<!doctype html>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    for to in ("glb", "stl"):
+        assert lossatlas("export", FIXTURE, "--to", to, "--out", tmp_path / f"plane.{to}").returncode == 0
+        assert (tmp_path / f"plane.{to}").stat().st_size > 300
+
+
 @pytest.mark.slow
 def test_demo_leaves_everything_it_promises(tmp_path: Path) -> None:
     done = lossatlas("demo", "--quick", "--out", tmp_path / "demo")

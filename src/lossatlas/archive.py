@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -69,7 +69,7 @@ class Archive:
         return self._dataset("surfaces", self._one("surface", name, self.surfaces))
 
     def trajectory(self, name: str | None = None) -> xr.Dataset:
-        """The trajectory `name` as a Dataset over ``(step,)``, in memory."""
+        """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
         return self._dataset("trajectories", self._one("trajectory", name, self.trajectories))
 
     def samples(self, name: str | None = None) -> dict[str, zarr.Array[Any]]:
@@ -110,6 +110,14 @@ class Archive:
             _write(_array(group, variable_name), where, value)
         _array(group, "done").vindex[where] = np.ones(len(cells), bool)
 
+    def write_surface(self, name: str, dataset: xr.Dataset) -> None:
+        """Store a whole surface, such as an imported one, replacing an earlier one of that name."""
+        metrics = [str(v) for v in dataset.data_vars if v != "done"]
+        declared = [replace(schema.variable(m), units=str(dataset[m].attrs.get("units", schema.variable(m).units))) for m in metrics]
+        self.create_surface(name, {str(d): dataset[d].values for d in dataset.done.dims}, declared, dataset.attrs)
+        cells = np.flatnonzero(dataset.done.values)
+        self.write_cells(name, cells, {m: dataset[m].values.ravel()[cells] for m in metrics})
+
     def write_variable(self, name: str, declared: schema.Variable, values: NDArray[Any]) -> None:
         """Store a whole variable beside the computed ones, replacing an earlier one of that name."""
         group = self._group(f"surfaces/{name}")
@@ -147,9 +155,17 @@ class Archive:
         raise InputError(noun, name, allowed, f"List what {self.location} holds with: lossatlas info {self.location}")
 
     def _dataset(self, kind: str, name: str) -> xr.Dataset:
+<<<<<<< HEAD
         deep = [v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH)] if kind == "surfaces" else None
         path = f"{kind}/{name}"
         return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
+=======
+        group = self._group(f"{kind}/{name}")
+        if "rows" in group.attrs:
+            return _recorded(group)
+        dataset = xr.open_zarr(self.root.store, group=f"{kind}/{name}", consolidated=False, zarr_format=3, chunks=None)
+        return dataset.load()
+>>>>>>> main
 
     def _group(self, path: str) -> zarr.Group:
         group = self.root[path]
@@ -217,6 +233,7 @@ def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, 
     )
 
 
+<<<<<<< HEAD
 def _is_deep(declared: schema.Variable) -> bool:
     """Over a plane and one axis more, such as samples."""
     return len(declared.dims) == 3 and declared.dims[:2] == schema.PLANE
@@ -241,6 +258,15 @@ def _write(array: zarr.Array[Any], where: tuple[NDArray[np.intp], ...], value: N
     for row in np.unique(where[0]):
         here = where[0] == row
         array.oindex[slice(int(row), int(row) + 1), where[1][here], slice(None)] = value[here][None]
+=======
+def _recorded(group: zarr.Group) -> xr.Dataset:
+    """A trajectory that a recorder writes. A killed one may leave arrays of unequal length; `rows` counts the complete steps."""
+    rows, variables = int(cast(int, group.attrs["rows"])), {}
+    for name, array in group.arrays():
+        dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
+        variables[name] = (dims, np.asarray(array[:rows] if dims[:1] == ("step",) else array[...]), dict(array.attrs))
+    return xr.Dataset(variables, attrs=dict(group.attrs))
+>>>>>>> main
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

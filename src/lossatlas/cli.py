@@ -162,6 +162,58 @@ def animate(
 
 
 @app.command()
+def view(
+    archives: Annotated[list[Path], typer.Argument(help="One or more archives, to look at or to compare.")],
+    export: Annotated[Path | None, typer.Option("--export", help="Write one offline HTML file instead of serving a page.")] = None,
+    theme: Annotated[str | None, typer.Option(help="light or dark; default: the reader's system.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Rotate, compare and play landscapes in the browser; follows an evaluation that is still running."""
+    from lossatlas.view.open import view as show
+
+    show([str(a) for a in archives], export=export, theme=theme, open_browser=browser)
+    if export is not None:
+        typer.echo(f"Wrote {export}")
+
+
+@app.command()
+def export(
+    archive: ArchivePath,
+    to: Annotated[str, typer.Option("--to", help="h5 (Li et al.), vtp (ParaView), csv, npz, glb (Blender) or stl (printing).")],
+    out: Annotated[Path | None, typer.Option("--out", help="The file; default: the surface's name.")] = None,
+    surface: Annotated[str | None, typer.Option("--surface", help="Which surface, where there are several.")] = None,
+    millimeters: Annotated[float, typer.Option(help="Longest side of a mesh (glb, stl).")] = 100.0,
+    scale: Annotated[str, typer.Option(help="linear or log heights of a mesh.")] = "linear",
+    clip: Annotated[float | None, typer.Option(help="Cut a mesh above this value.")] = None,
+) -> None:
+    """Write a surface for another program."""
+    from lossatlas.archive import open_archive
+    from lossatlas.formats import export_surface
+
+    opened = open_archive(archive)
+    name = surface or (opened.surfaces[0] if len(opened.surfaces) == 1 else None)
+    options = {"size_mm": millimeters, "scale": scale, "clip": clip} if to in ("glb", "stl") else {}
+    written = export_surface(opened.surface(name), out or Path(f"{name}.{to}"), **options)
+    typer.echo(f"Wrote {written}")
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Surfaces of other tools: .h5 (Li et al.), .vtp, .csv or .npz.")],
+    out: Annotated[Path, typer.Option("--out", help="The archive to add them to.")] = Path("imported.zarr"),
+) -> None:
+    """Read surfaces that other tools computed into an archive; nothing in a file is executed."""
+    from lossatlas.archive import create_archive
+    from lossatlas.formats import import_surface
+
+    surfaces = {path.stem: import_surface(path) for path in files}
+    archive = create_archive(out)
+    for name, surface in surfaces.items():
+        archive.write_surface(name, surface)
+    typer.echo(f"{', '.join(surfaces)} in {out}. Next: lossatlas plot {out}")
+
+
+@app.command()
 def doctor() -> None:
     """Say which versions and optional parts are installed, and where data are looked for."""
     from lossatlas.doctor import report

@@ -53,8 +53,14 @@ _DECLARED = (
     # metrics over a plane or a line
     Variable("loss", PLANE, "float64", "nats", "loss"),
     Variable("accuracy", PLANE, "float64", "fraction", "accuracy"),
-    Variable("hessian_min", PLANE, "float64", "nats", "smallest Hessian eigenvalue"),
-    Variable("hessian_max", PLANE, "float64", "nats", "largest Hessian eigenvalue"),
+    # curvature over a plane or a line (`compute/curvature/maps.py`); eigenvalues have the units of the loss
+    Variable("lambda_max", PLANE, "float64", "nats", "largest Hessian eigenvalue"),
+    Variable("lambda_min", PLANE, "float64", "nats", "smallest Hessian eigenvalue"),
+    Variable("lambda_max_residual", PLANE, "float64", "nats", "residual of the largest eigenpair"),
+    Variable("lambda_min_residual", PLANE, "float64", "nats", "residual of the smallest eigenpair"),
+    Variable("hessian_ratio", PLANE, "float64", "1", "|smallest / largest Hessian eigenvalue|"),
+    Variable("hessian_products", PLANE, "int64", "1", "Hessian-vector products spent"),
+    Variable("trace", PLANE, "float64", "nats", "Hessian trace"),
     # every sample's loss at every cell; per batch where the loss has no form per sample
     Variable("sample", ("sample",), "int64", "1", "sample"),
     Variable("sample_loss", (*PLANE, "sample"), "float64", "nats", "loss of a sample"),
@@ -81,6 +87,27 @@ _DECLARED = (
     Variable("path_loss", ("step",), "float64", "nats", "loss of the iterate itself"),
     Variable("path_accuracy", ("step",), "float64", "fraction", "accuracy of the iterate itself"),
     Variable("path_residual", ("step",), "float64", "1", "distance of the iterate from the plane"),
+    Variable("path_relative_residual", ("step",), "float64", "fraction", "share of the way that lies off the plane"),
+    Variable("path_plane_loss", ("step",), "float64", "nats", "loss of the plane below the iterate"),
+    # what a recorder measures at a recorded step
+    Variable("batch_loss", ("step",), "float64", "nats", "loss of the batch before the update"),
+    Variable("learning_rate", ("step",), "float64", "1", "learning rate"),
+    Variable("weight_norm", ("step",), "float64", "1", "norm of all weights"),
+    Variable("layer_norm", ("step", "layer"), "float64", "1", "norm of a layer's weights"),
+    Variable("gradient_norm", ("step",), "float64", "1", "norm of the gradient before the update"),
+    Variable("bin", ("bin",), "float64", "1", "weight"),
+    Variable("weight_histogram", ("step", "bin"), "int64", "weights", "number of weights"),
+    Variable("test_loss", ("step",), "float64", "nats", "loss on the test data"),
+    Variable("test_accuracy", ("step",), "float64", "fraction", "accuracy on the test data"),
+    Variable("sharpness", ("step",), "float64", "1", "largest eigenvalue of the Hessian"),
+    Variable("stability_limit", ("step",), "float64", "1", "largest stable eigenvalue at this learning rate"),
+    # decision areas of a classifier on 2-D data, one map a recorded step
+    Variable("area_x", ("area_x",), "float64", "1", "first feature"),
+    Variable("area_y", ("area_y",), "float64", "1", "second feature"),
+    Variable("area_class", ("step", "area_x", "area_y"), "int16", "1", "predicted class"),
+    Variable("data_x", ("sample",), "float64", "1", "first feature of the data"),
+    Variable("data_y", ("sample",), "float64", "1", "second feature of the data"),
+    Variable("data_class", ("sample",), "int16", "1", "class of the data"),
 )
 VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _DECLARED}
 

@@ -109,9 +109,9 @@ def test_hessian_extremes(tmp_path: Path) -> None:
     file = write(tmp_path / "s.h5", xcoordinates=X, ycoordinates=Y, train_loss=TABLE.T, min_eig=smallest, max_eig=largest)
     surface = read_surface(file)
     assert surface.done.all()
-    assert np.isnan(surface.hessian_min[2, 1])
-    assert np.isnan(surface.hessian_max[2, 1])
-    assert surface.hessian_min[0, 0] == -TABLE[0, 0] / 100
+    assert np.isnan(surface.lambda_min[2, 1])
+    assert np.isnan(surface.lambda_max[2, 1])
+    assert surface.lambda_min[0, 0] == -TABLE[0, 0] / 100
     assert same_file(file, write_surface(surface, tmp_path / "back.h5"))
 
 

@@ -31,7 +31,8 @@ FORMATS: dict[str, Format] = {
     ".vtp": Format("VTK mesh for ParaView", "vtp:read_vtp", "vtp:write_vtp"),
     ".csv": Format("table, one row a cell", "table:read_csv", "table:write_csv"),
     ".npz": Format("NumPy arrays", "table:read_npz", "table:write_npz"),
-    # meshes for 3-D programs and printers (".glb", ".stl") register here
+    ".glb": Format("mesh for Blender and other 3-D programs", writer="mesh:write_mesh"),
+    ".stl": Format("closed solid for 3-D printing", writer="mesh:write_mesh"),
 }
 
 
@@ -58,7 +59,7 @@ def export_surface(dataset: xr.Dataset, path: Location, **options: Any) -> Path:
 
     Args:
         dataset: a surface as `archive.surface` gives it.
-        path: .h5, .vtp, .csv or .npz.
+        path: .h5, .vtp, .csv, .npz, .glb or .stl.
         **options: of the format's writer, such as ``zmax=10, log=True`` for .vtp.
 
     Raises:

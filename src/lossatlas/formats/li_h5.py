@@ -31,7 +31,7 @@ Order = Literal["auto", "li", "transposed"]
 
 UNFINISHED = -1.0
 AXES = ("xcoordinates", "ycoordinates")
-EIGENVALUES = {"hessian_min": ("min_eig", 1.0), "hessian_max": ("max_eig", UNFINISHED)}
+EIGENVALUES = {"lambda_min": ("min_eig", 1.0), "lambda_max": ("max_eig", UNFINISHED)}
 """Our name: the file's name, and what marks a cell that was not computed."""
 LI_LAYOUT = "declared (nx, ny), filled row by row in y"
 
@@ -63,7 +63,7 @@ def read_surface(path: Location, split: str | None = None, order: Order = "auto"
         dir_file = hdf5.text(file, "dir_file")
     values, done = _decoded(raw)
     beta = axes[1] if len(axes) == 2 else None
-    details = {"dir_file": dir_file, "layout": layout, "eigenvalues": "hessian_min" in raw}
+    details = {"dir_file": dir_file, "layout": layout, "eigenvalues": "lambda_min" in raw}
     attrs = {"imported": imported("li-h5", file.path, **details), "plane": _plane(dir_file, len(axes)), "objective": _objective(split)}
     return make_surface(file.path, axes[0], beta, values, done, attrs, {"loss": {"units": units, "long_name": f"{split} loss"}})
 
@@ -147,7 +147,7 @@ def _warn_of_li_layout(path: Path, order: Order) -> None:
 
 def _decoded(raw: Mapping[str, Array]) -> tuple[dict[str, Array], NDArray[np.bool_]]:
     """Percent to fraction, marks of unfinished cells to NaN, and the mask of the leading quantity."""
-    leading = "loss" if "loss" in raw else next(name for name in ("hessian_max", "hessian_min") if name in raw)
+    leading = "loss" if "loss" in raw else next(name for name in ("lambda_max", "lambda_min") if name in raw)
     done = raw[leading] != _mark(leading)
     values = {name: np.where(array == _mark(name), np.nan, array) for name, array in raw.items() if name != leading}
     if "accuracy" in values:

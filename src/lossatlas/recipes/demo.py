@@ -70,6 +70,8 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: b
     say("descents.png   One start is stuck on the plateau, one in a hollow, one finds the way down.")
     figures.animate_contour(surfaces[f"n{SMALL}"], paths, epochs, out / "descent.gif", tuple(range(0, epochs + 1, epochs // 50)))
     say("descent.gif    The same three descents, epoch by epoch, with their cost below.")
+    figures.page(surfaces, paths, out / "index.html", "Gradient descent on the loss surface of a network for digits")
+    say("index.html     Both surfaces and the descents to rotate, overlay and play; one file, no network needed.")
     return write_summary(
         out,
         "demo",

@@ -10,7 +10,7 @@ import xarray as xr
 from lossatlas import schema
 from lossatlas.errors import InputError
 from lossatlas.view.provenance import surface_notes
-from lossatlas.view.scene import Field, FloatArray, Path, Surface
+from lossatlas.view.scene import Areas, Field, FloatArray, Path, Surface
 
 _ERROR = "_standard_error"
 
@@ -29,7 +29,9 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
     """
     dims = _plane_dims(dataset)
     dataset = dataset.sortby(list(dims))
-    fields = {str(key): _field(dataset, str(key), dims) for key in dataset.data_vars if _is_metric(dataset, str(key), dims)}
+    # Zarr lists arrays in no certain order; the loss comes first.
+    keys = sorted((str(key) for key in dataset.data_vars if _is_metric(dataset, str(key), dims)), key=lambda key: (key != "loss", key))
+    fields = {key: _field(dataset, key, dims) for key in keys}
     if not fields:
         raise InputError("surface", ", ".join(map(str, dataset.data_vars)) or "an empty Dataset", f"a metric over {dims}, such as loss")
     shown = name or str(dataset.attrs.get("title") or "surface")
@@ -70,8 +72,23 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
         accuracy=_optional(dataset, "path_accuracy"),
         plane_loss=None if surface is None or surface.is_line else value_below(surface, alpha, beta),
         residual=_optional(dataset, "path_residual"),
+        stem=_stem(dataset),
         notes=_path_notes(dataset),
     )
+
+
+def areas_from(dataset: xr.Dataset, *, name: str = "areas") -> Areas:
+    """Decision areas to draw from a Dataset that holds `area_class` over ``(step, area_x, area_y)``, one map a frame.
+
+    Raises:
+        InputError: no decision areas in it.
+    """
+    if "area_class" not in dataset:
+        raise InputError("areas", name, "a Dataset with area_class", "Compute it with la.decision_areas(model, trajectory)")
+    points = np.stack([_series(dataset, "data_x"), _series(dataset, "data_y")], axis=-1) if "data_x" in dataset else np.empty((0, 2))
+    labels = np.asarray(dataset["data_class"].values) if "data_class" in dataset else np.empty(0, np.int16)
+    classes = np.asarray(dataset["area_class"].transpose("step", "area_x", "area_y").values)
+    return Areas(name, _coordinate(dataset, "area_x"), _coordinate(dataset, "area_y"), classes, points, labels)
 
 
 def value_below(surface: Surface, alpha: FloatArray, beta: FloatArray, quantity: str = "loss") -> FloatArray:
@@ -150,6 +167,15 @@ def _series(dataset: xr.Dataset, key: str) -> FloatArray:
 
 def _optional(dataset: xr.Dataset, key: str) -> FloatArray | None:
     return _series(dataset, key) if key in dataset else None
+
+
+def _stem(dataset: xr.Dataset) -> FloatArray | None:
+    """Distances off the plane in units of its second axis, where both are known."""
+    plane = dataset.attrs.get("plane")
+    norms = plane.get("norms") if isinstance(plane, dict) else None
+    if "path_residual" not in dataset or "path_beta" not in dataset or not isinstance(norms, list | tuple) or len(norms) < 2:
+        return None
+    return _series(dataset, "path_residual") / float(norms[1])
 
 
 def _steps(dataset: xr.Dataset) -> np.ndarray:

@@ -84,7 +84,8 @@ class Path:
     """An optimizer's way over the plane; every array has shape ``(step,)``.
 
     `loss` is the true loss of each iterate; `plane_loss` the surface's value below it; `residual` its distance
-    from the plane. The three differ whenever the iterate is off the plane, and figures say so.
+    from the plane. The three differ whenever the iterate is off the plane, and figures say so. `stem` is that
+    distance in units of the beta axis, which maps draw as a bar above the point.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Path:
     accuracy: FloatArray | None = None
     plane_loss: FloatArray | None = None
     residual: FloatArray | None = None
+    stem: FloatArray | None = None
     color: str | None = None
     dash: Literal["solid", "dashed", "dashdot", "dotted"] = "solid"
     marks: tuple[int, ...] = ()

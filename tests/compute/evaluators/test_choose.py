@@ -74,7 +74,7 @@ def test_a_named_evaluator_that_cannot_is_an_error_that_helps() -> None:
     with pytest.raises(InputError, match="auto, loop"):
         choose(task_of("relu"), PROBES, cells=5, named="fast")
     with pytest.raises(InputError, match="chunk"):
-        choose(task_of("relu"), PROBES, cells=5, named="vmap", chunk=0)
+        la.evaluate(case("tutorial"), la.random_plane(case("tutorial")), resolution=3, evaluator="vmap", chunk=0)
 
 
 def test_points_where_the_fast_one_refuses_are_done_by_the_loop() -> None:
@@ -88,3 +88,44 @@ def test_dropout_in_train_mode_is_not_batched() -> None:
     objective = la.Objective(model, torch.nn.functional.mse_loss, (torch.randn(5, 3), torch.randn(5, 1)), mode="train")
     choice = choose(Task.make(objective, la.random_plane(objective), metrics_named("loss")), PROBES, cells=10**6)
     assert choice.evaluator == "loop"
+
+
+def test_out_of_memory_halves_the_chunk_and_goes_on(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    honest, sizes = Vmap.__call__, list[int]()
+
+    def greedy(self: Vmap, points: np.ndarray) -> object:
+        sizes.append(self.chunk)
+        if self.chunk > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return honest(self, points)
+
+    monkeypatch.setattr(Vmap, "__call__", greedy)
+    task = task_of("relu")
+    found = Choice("vmap", 16).build(task)(PROBES).values["loss"]
+    assert sizes == [16, 8, 4] and "4 points at a time" in caplog.text
+    np.testing.assert_allclose(found, Loop(task)(PROBES).values["loss"], rtol=1e-12)
+
+
+def test_channels_last_is_another_layout_of_the_same_values() -> None:
+    task = task_of("conv-batchnorm")
+    assert task.has_images() and not task_of("relu").has_images()
+    found = Choice(channels_last=True).build(task)(PROBES).values["loss"]
+    np.testing.assert_allclose(found, Loop(task)(PROBES).values["loss"], rtol=1e-12)
+
+
+def test_bf16_is_named_and_close_and_does_not_continue_a_full_surface() -> None:
+    objective = la.Objective(torch.nn.Linear(4, 3), torch.nn.functional.cross_entropy, (torch.randn(8, 4), torch.arange(8) % 3))
+    plane, archive = la.random_plane(objective), la.create_archive(None)
+    full = la.evaluate(objective, plane, resolution=4, archive=archive)
+    low = la.evaluate(objective, plane, resolution=4, precision="bf16")
+    assert low.attrs["objective"]["precision"] == "bf16" and "precision" not in full.attrs["objective"]
+    assert 0 < np.abs(low.loss - full.loss).max() < 0.03 * np.abs(full.loss).max()
+    with pytest.raises(la.ArchiveError, match="precision"):
+        la.evaluate(objective, plane, resolution=4, archive=archive, precision="bf16")
+
+
+@pytest.mark.slow
+def test_compiled_gives_the_same_values() -> None:
+    task = task_of("relu")
+    for choice in (Choice(compiled=True), Choice("vmap", 4, compiled=True)):
+        np.testing.assert_allclose(choice.build(task)(PROBES).values["loss"], Loop(task)(PROBES).values["loss"], rtol=1e-10)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lossatlas.compute.evaluators.choose import Choice, Evaluator, choose
+from lossatlas.compute.evaluators.choice import Choice, Evaluator
+from lossatlas.compute.evaluators.choose import choose
 from lossatlas.compute.evaluators.loop import Loop
 from lossatlas.compute.evaluators.sums import Measured, Values
 from lossatlas.compute.evaluators.task import Task, unlike_objective

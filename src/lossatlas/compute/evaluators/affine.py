@@ -83,7 +83,6 @@ class Affine:
 
     task: Task
     chunk: int | None = None
-    name: str = "affine"
     _plays: dict[int, Play] = field(default_factory=dict, repr=False)
 
     def __call__(self, points: NDArray[np.float64]) -> Measured:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas.compute.evaluators.memory import out_of_memory
 from lossatlas.compute.evaluators.sums import Measured, Sums, values_of
 from lossatlas.compute.evaluators.task import Task
 from lossatlas.compute.params import Params
@@ -27,7 +28,7 @@ class Loop:
     """Measures point by point. Its values do not depend on how points are grouped, to the last bit."""
 
     task: Task
-    name: str = "loop"
+    compiled: bool = False
     chunk: int = 1
 
     def __call__(self, points: NDArray[np.float64]) -> Measured:
@@ -53,7 +54,7 @@ class Loop:
     def _add(self, sums: dict[str, Sums], holes: dict[int, str], index: int, params: Params, batch: Any, weight: float) -> None:
         """A point where the model or a metric raises becomes a hole with a reason; the other points go on."""
         try:
-            scores = self.task.objective.score(params, batch)
+            scores = self.task.evaluated(params, batch, self.compiled)
         except Exception as error:
             self._spoil(sums, holes, index, error)
             return
@@ -68,7 +69,7 @@ class Loop:
 
     def _spoil(self, sums: dict[str, Sums], holes: dict[int, str], index: int, error: Exception) -> None:
         """No metric has a value there; what concerns the whole run, such as a wrong argument, is raised again."""
-        if isinstance(error, InputError) or _out_of_memory(error):
+        if isinstance(error, InputError) or out_of_memory(error):
             raise error
         for found in sums.values():
             found.spoil(index)
@@ -78,7 +79,3 @@ class Loop:
         center = self.task.plane.center
         size = sum(center[n].numel() * center[n].element_size() for n in self.task.plane.moving)
         return max(1, BLOCK_BYTES // max(size, 1))
-
-
-def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()

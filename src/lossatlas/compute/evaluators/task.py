@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from lossatlas.compute.evaluators.sums import Each, Sums
 from lossatlas.compute.metrics import Metric
-from lossatlas.compute.objective import Objective
+from lossatlas.compute.objective import Objective, Scores
 from lossatlas.compute.params import Params
 from lossatlas.compute.plane import Plane
 from lossatlas.errors import InputError
@@ -28,6 +30,7 @@ class Task:
     plane: Plane
     metrics: tuple[Metric, ...]
     still: Params
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def make(cls, objective: Objective, plane: Plane, metrics: tuple[Metric, ...]) -> Task:
@@ -56,6 +59,31 @@ class Task:
         """Only weights change from point to point; not so where statistics do, and only the loop can do that."""
         return self.objective.mode not in ("interpolated", "recalibrated")
 
+    def evaluated(self, params: Params, batch: Any, compiled: bool = False) -> Scores:
+        """The objective's scores, through `torch.compile` where asked."""
+        if not compiled:
+            return self.objective.score(params, batch)
+        return self.kept("loop", lambda: torch.compile(self.objective.score, dynamic=False))(params, batch)
+
+    def kept(self, key: str, make: Callable[[], Any]) -> Any:
+        """Made once for this task: compiled functions are dear."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def has_images(self) -> bool:
+        """Batches of images and filters to go with them, for which the layout in memory matters."""
+        filters = any(self.plane.center[n].dim() == 4 for n in self.plane.moving)
+        return filters and any(_is_image(leaf) for leaf in pytree.tree_leaves(self.objective.data.batches[0]))
+
+    def channels_last(self) -> Task:
+        """The same task with images and filters laid out channels last."""
+        directions = tuple(replace(d, params={n: _channels_last(v) for n, v in d.params.items()}) for d in self.plane.directions)
+        center = {n: _channels_last(v) for n, v in self.plane.center.items()}
+        plane = replace(self.plane, center=center, directions=directions)
+        objective = self.objective.with_data(self.objective.data.map(_channels_last))
+        return replace(self, plane=plane, objective=objective, _kept={})
+
     def sums(self, points: int) -> dict[str, Sums]:
         return {m.name: Each(points, self.device, self.width) if m.each else Sums(points, self.device) for m in self.metrics}
 
@@ -71,14 +99,22 @@ class Task:
 
     def head(self) -> Task:
         """The same task on the first batch alone, for probes."""
-        return replace(self, objective=self.objective.with_data(self.objective.data.head()))
+        return replace(self, objective=self.objective.with_data(self.objective.data.head()), _kept={})
 
     def replica(self) -> Task:
         """The same task on a module of its own; tensors are shared (`Objective.replica`)."""
-        return replace(self, objective=self.objective.replica())
+        return replace(self, objective=self.objective.replica(), _kept={})
 
 
 def unlike_objective(objective: Objective, plane: Plane) -> Params:
     """Parameters that do not move on the plane but differ from the objective's own: another model's plane brings its center."""
     own, moving = objective.params, set(plane.moving)
     return {n: p for n, p in plane.center.items() if n not in moving and n in own and p is not own[n] and not torch.equal(p, own[n])}
+
+
+def _is_image(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor) and leaf.dim() == 4 and leaf.is_floating_point()
+
+
+def _channels_last(value: Tensor) -> Tensor:
+    return value.contiguous(memory_format=torch.channels_last) if value.dim() == 4 else value

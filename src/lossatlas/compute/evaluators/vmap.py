@@ -7,7 +7,7 @@ does the work instead.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas.compute.evaluators.memory import out_of_memory
 from lossatlas.compute.evaluators.sums import Measured, Sums, values_of
 from lossatlas.compute.evaluators.task import Task
 from lossatlas.compute.params import Params
+from lossatlas.errors import InputError
 
 
 class Unsuitable(Exception):
@@ -32,18 +34,22 @@ class Vmap:
 
     task: Task
     chunk: int
-    name: str = "vmap"
+    compiled: bool = False
 
     def __call__(self, points: NDArray[np.float64]) -> Measured:
         task, count = self.task, len(points)
         coordinates = chunks(points, self.chunk).to(task.device)
         sums = task.sums(coordinates.shape[0] * self.chunk)
         with task.objective.quiet(), refusals():
+            score = self._scorer()
             for batch, weight in zip(task.objective.data.batches, task.objective.weights, strict=True):
-                score = torch.vmap(lambda place, batch=batch: task.scores(self._point(place), batch))
                 for index, block in enumerate(coordinates):
-                    add(sums, slice(index * self.chunk, (index + 1) * self.chunk), score(block), weight)
+                    add(sums, slice(index * self.chunk, (index + 1) * self.chunk), score(block, batch), weight)
         return Measured({n: v[:count] for n, v in values_of(sums, task.objective.samples).items()})
+
+    def _scorer(self) -> Callable[[Tensor, Any], dict[str, Tensor]]:
+        batched = torch.vmap(lambda place, batch: self.task.scores(self._point(place), batch), in_dims=(0, None))
+        return self.task.kept("vmap", lambda: torch.compile(batched, dynamic=False)) if self.compiled else batched
 
     def _point(self, place: Tensor) -> Params:
         return {**self.task.still, **moved_by_tensor(self.task, place)}
@@ -78,9 +84,9 @@ def refusals() -> Iterator[None]:
     """Turn what vmap refuses into `Unsuitable`; running out of memory stays what it is."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, UserWarning) as error:
+        if isinstance(error, InputError) or out_of_memory(error):
+            raise
         raise Unsuitable(_first_sentence(error)) from error
 
 

@@ -216,3 +216,5 @@ def _draw(
     say("animation1.gif  The three descents on the surface.")
     figures.animate_contour(surfaces[small], article, last, out / "animation2.gif", figures.CONTOUR_EPOCHS[::every])
     say("animation2.gif  The same from above, with their cost curves below.")
+    figures.page(surfaces, article, out / "index.html", "Gradient descent on the loss surface of an MNIST network")
+    say("index.html    The same to rotate, overlay and play, in one file that needs no network.")

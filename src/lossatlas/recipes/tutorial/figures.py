@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 import numpy as np
 import xarray as xr
 
+from lossatlas.view.open import view
 from lossatlas.view.plot import animate, plot
 from lossatlas.view.read import path_from, surface_from
 from lossatlas.view.scene import Camera, ColorScale, Curve, Pane, Path, Scene, Surface, Timeline
@@ -19,6 +20,7 @@ FRAME_EPOCHS = (*range(0, 200, 20), *range(200, 9000, 100))
 """98 frames, as in the article's first animation."""
 CONTOUR_EPOCHS = tuple(range(0, 9000, 100))
 """90 frames, as in its second."""
+PAGE_COLORS = ("#d62728", "#111111", "#7b3fe4")
 OPTIMIZER_COLORS = {"sgd": "#111111", "momentum": "#d55e00", "adagrad": "#0072b2", "rmsprop": "#cc79a7", "adam": "#e6b800"}
 
 
@@ -64,6 +66,21 @@ def gallery(surfaces: Mapping[str, xr.Dataset], title: str, samples: int, file: 
         for i, s in enumerate(drawn)
     )
     plot(Scene(panes, drawn, colors=(TERRAIN,), title=f"{title}, N = {samples:,}"), file)
+
+
+def page(surfaces: Mapping[str, xr.Dataset], paths: Mapping[str, xr.Dataset], file: FilePath, title: str) -> None:
+    """The interactive page: the descents on the small sample's surface; the large one is a click away, to overlay."""
+    drawn = tuple(replace(s, alpha_label=_plain(s.alpha_label), beta_label=_plain(s.beta_label)) for s in _surfaces(surfaces))
+    lines = tuple(
+        replace(path_from(path, name=name, surface=drawn[0]), color=color)
+        for (name, path), color in zip(paths.items(), PAGE_COLORS, strict=False)
+    )
+    last = max(int(line.step[-1]) for line in lines)
+    steps = np.unique(np.linspace(0, last, 151).astype(int))
+    timeline = Timeline(steps, tuple(f"epoch {step:,}" for step in steps), milliseconds=80)
+    panes = (Pane("surface", tuple(s.name for s in drawn), tuple(line.name for line in lines), camera=Camera(30, -20)),)
+    scene = Scene(panes, drawn, lines, colors=(TERRAIN,), timeline=timeline, title=title)
+    view(scene, export=file, view={"frame": len(steps) - 1, "hidden": [s.name for s in drawn[1:]]})
 
 
 def animate_surface(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: int, file: FilePath, epochs: Sequence[int]) -> None:
@@ -120,3 +137,8 @@ def _scale_of(surface: Surface) -> ColorScale:
 def _timeline(epochs: Sequence[int], last: int) -> Timeline:
     kept = [e for e in epochs if e <= last]
     return Timeline(np.array(kept), tuple(f"epoch {e:,}" for e in kept), milliseconds=80)
+
+
+def _plain(label: str) -> str:
+    """TeX is for matplotlib; a browser reads plain words."""
+    return label.replace("$", "")

@@ -15,9 +15,10 @@ from lossatlas.view.cells import Cells, cells_of, levels_of, limits_of
 from lossatlas.view.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.view.draw import marks
 from lossatlas.view.draw.pane import Drawn, changes, step_at
+from lossatlas.view.draw.stems import Stems, add_stems, stem_handle
 from lossatlas.view.draw.style import TICK
-from lossatlas.view.draw.track import add_track, kept_points, path_handle
-from lossatlas.view.honesty import outside_window
+from lossatlas.view.draw.track import Track, add_track, color_of_path, kept_points, path_handle
+from lossatlas.view.honesty import is_off_plane, outside_window
 from lossatlas.view.scene import Arrow, FloatArray, Pane, Path, Scene, Surface
 
 
@@ -27,7 +28,8 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
     map_artists: list[Artist] = _draw_map(axes, scene, pane, surface, 0)
     _frame_axes(axes, pane, surface)
     fixed = [] if changes(scene, pane) else _draw_marks(axes, pane, surface)
-    tracks = [_add_path(axes, scene, surface, scene.path(name)) for name in pane.paths]
+    added = [_add_path(axes, scene, surface, scene.path(name)) for name in pane.paths]
+    tracks = [artist for pair in added for artist in pair if artist is not None]
     arrows = [add_arrow(axes, arrow, arrow.start, arrow.end) for arrow in scene.arrows] if pane.arrows else []
     volatile = changes(scene, pane)
 
@@ -49,7 +51,7 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
         moving=[artist for track in tracks for artist in track.moving] + arrows,
         volatile=volatile,
         mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
-        handles=[*(path_handle(scene, scene.path(n)) for n in pane.paths), *fixed, *marks.hole_handles(cells)],
+        handles=[*(path_handle(scene, scene.path(n)) for n in pane.paths), *fixed, *marks.hole_handles(cells), *_stem_handles(added)],
     )
 
 
@@ -164,11 +166,17 @@ def _inside(surface: Surface, alpha: float, beta: float) -> bool:
     return bool(surface.alpha[0] <= alpha <= surface.alpha[-1] and y[0] <= beta <= y[-1])
 
 
-def _add_path(axes: Axes, scene: Scene, surface: Surface, path: Path) -> Any:
+def _stem_handles(added: list[tuple[Track, Stems | None]]) -> list[Any]:
+    return [stem_handle()] if any(stems is not None for _, stems in added) else []
+
+
+def _add_path(axes: Axes, scene: Scene, surface: Surface, path: Path) -> tuple[Track, Stems | None]:
     kept = kept_points(scene, path)
     away = outside_window(path, surface)[kept]
     x, y = np.where(away, np.nan, path.alpha[kept]), np.where(away, np.nan, path.beta[kept])
-    return add_track(axes, scene, path, x, y, np.zeros(len(kept), bool), kept)
+    track = add_track(axes, scene, path, x, y, np.zeros(len(kept), bool), kept)
+    stems = add_stems(axes, path, track, kept, color_of_path(scene, path)) if is_off_plane(path) else None
+    return track, stems
 
 
 def add_arrow(axes: Axes, arrow: Arrow, start: tuple[float, float], end: tuple[float, float]) -> Artist:

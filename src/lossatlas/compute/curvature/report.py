@@ -1,0 +1,171 @@
+"""The numbers that belong beside every slice: what curvature there is that a random plane cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossatlas.compute.curvature.eigen import extreme_eigenvalues
+from lossatlas.compute.curvature.operator import Curvature, Method, hessian
+from lossatlas.compute.curvature.trace import Estimate, trace
+from lossatlas.compute.objective import Objective
+from lossatlas.compute.plane import Plane
+from lossatlas.errors import InputError
+
+CAVEAT = (
+    "A plane that looks convex does not prove convexity: a random slice sees average curvature (the trace), not the smallest eigenvalue."
+)
+
+
+@dataclass(frozen=True)
+class CurvatureReport:
+    """Curvature of the mean loss at one point; eigenvalues in the units of the loss.
+
+    Attributes:
+        lambda_max: the largest Hessian eigenvalue, with the residual of its eigenpair.
+        lambda_min: the smallest.
+        ratio: ``|lambda_min / lambda_max|``.
+        trace: with its standard error.
+        plane_curvature: eigenvalues of the 2x2 (or 1x1) Hessian along the plane's own directions made orthonormal,
+            ascending; None without a plane.
+        parameters: how many are differentiated.
+        samples: the loss is a mean over so many.
+        products: Hessian-vector products spent.
+        method: how they were made.
+        converged: whether the residuals are within the tolerance.
+        units: of the loss.
+    """
+
+    lambda_max: float
+    lambda_max_residual: float
+    lambda_min: float
+    lambda_min_residual: float
+    ratio: float
+    trace: float
+    trace_standard_error: float
+    plane_curvature: tuple[float, ...] | None
+    parameters: int
+    samples: int
+    products: int
+    method: str
+    converged: bool
+    units: str
+
+    @property
+    def sentence(self) -> str:
+        """What the numbers say, and what a picture may not be taken to say."""
+        return f"{_finding(self)} {CAVEAT}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a summary or for `attrs`."""
+        return {**asdict(self), "sentence": self.sentence}
+
+    def __str__(self) -> str:
+        unit = f" {self.units}" if self.units else ""
+        lines = [
+            f"largest eigenvalue   {self.lambda_max:.4g} ± {self.lambda_max_residual:.1g}{unit}",
+            f"smallest eigenvalue  {self.lambda_min:.4g} ± {self.lambda_min_residual:.1g}{unit}   |min/max| {self.ratio:.3g}",
+            f"trace                {self.trace:.4g} ± {self.trace_standard_error:.2g}{unit}",
+        ]
+        if self.plane_curvature is not None:
+            lines.append("along the plane      " + ", ".join(f"{value:.4g}" for value in self.plane_curvature) + unit)
+        lines.append(f"{self.parameters:,} parameters, {self.samples:,} samples, {self.products} products by {self.method}")
+        return "\n".join([*lines, self.sentence])
+
+
+def curvature_report(
+    objective: Objective,
+    plane: Plane | None = None,
+    at: Sequence[float] | None = None,
+    *,
+    params: str | Iterable[str] | None = None,
+    biases: bool = True,
+    tolerance: float = 1e-2,
+    probes: int = 30,
+    method: Method = "auto",
+    seed: int = 0,
+    workers: int = 1,
+) -> CurvatureReport:
+    """Largest and smallest Hessian eigenvalue and trace at the model, or at a point of a plane.
+
+    Args:
+        objective: model, loss and data.
+        plane: to also give the curvature along its own directions, and to look at another point than the center.
+        at: coordinates on the plane; None is the model itself.
+        params: names, modules or globs to differentiate; None takes all.
+        biases: False leaves one-dimensional tensors out.
+        tolerance: of the eigenvalues, as in `extreme_eigenvalues`.
+        probes: products for the trace (Hutch++).
+        method: of the products.
+        seed: of the random starts.
+        workers: threads over batches.
+
+    Raises:
+        InputError: coordinates without a plane, or of the wrong number.
+
+    Example:
+        >>> import torch
+        >>> objective = Objective(lambda p, _: (p["u"] * p["v"] - 1) ** 2, params={"u": torch.tensor(2.0), "v": torch.tensor(0.5)})
+        >>> report = curvature_report(objective)
+        >>> round(report.lambda_max, 4), round(abs(report.lambda_min), 4), round(report.trace, 4)
+        (8.5, 0.0, 8.5)
+    """
+    point = _point(plane, at)
+    matrix = hessian(objective, point, params=params, biases=biases, method=method, workers=workers)
+    ends = extreme_eigenvalues(matrix, tolerance=tolerance, seed=seed, solver="ritz")
+    total = trace(matrix, probes, seed=seed)
+    along = None if plane is None else tuple(float(v) for v in np.linalg.eigvalsh(plane_hessian(matrix, plane)))
+    return CurvatureReport(
+        lambda_max=ends.lambda_max,
+        lambda_max_residual=float(ends.largest_residuals[0]),
+        lambda_min=ends.lambda_min,
+        lambda_min_residual=float(ends.smallest_residuals[0]),
+        ratio=ends.ratio,
+        **_trace_fields(total),
+        plane_curvature=along,
+        parameters=matrix.size,
+        samples=objective.samples,
+        products=matrix.products,
+        method=matrix.method,
+        converged=ends.converged,
+        units=matrix.units,
+    )
+
+
+def plane_hessian(matrix: Curvature, plane: Plane) -> NDArray[np.float64]:
+    """The Hessian within the plane, in an orthonormal basis of it: ``(ndim, ndim)``, one product a direction.
+
+    Raises:
+        InputError: the plane moves parameters that the matrix does not differentiate.
+    """
+    if left_out := sorted(set(plane.moving) - set(matrix.layout.names)):
+        raise InputError("params", f"without {', '.join(left_out[:4])}", "every parameter that the plane moves", "Pass params=None")
+    basis = np.linalg.qr(np.stack([matrix.layout.flatten(d.params) for d in plane.directions], axis=1))[0]
+    inner = basis.T @ np.stack([matrix @ column for column in basis.T], axis=1)
+    return (inner + inner.T) / 2
+
+
+def _point(plane: Plane | None, at: Sequence[float] | None) -> dict[str, Any] | None:
+    if plane is None:
+        if at is not None:
+            raise InputError("at", tuple(at), "no coordinates without a plane", "Pass plane= too")
+        return None
+    place = at if at is not None else plane.origin
+    if place is None or len(place) != plane.ndim:
+        raise InputError("at", place, f"{plane.ndim} coordinates on the plane")
+    return plane.point(*(float(c) for c in place))
+
+
+def _trace_fields(total: Estimate) -> dict[str, float]:
+    return {"trace": total.value, "trace_standard_error": total.standard_error}
+
+
+def _finding(report: CurvatureReport) -> str:
+    noise = max(report.lambda_min_residual, 1e-6 * abs(report.lambda_max))
+    if report.lambda_min < -noise:
+        return f"There is negative curvature here (smallest eigenvalue {report.lambda_min:.3g}, {report.ratio:.1%} of the largest in size)."
+    return "No negative curvature was found here beyond the residual of the smallest eigenpair."

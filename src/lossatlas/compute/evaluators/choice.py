@@ -1,0 +1,122 @@
+"""What was chosen, as plain data, and the wrapper that lets a fast evaluator be trusted."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lossatlas.compute.evaluators.affine import Affine
+from lossatlas.compute.evaluators.loop import Loop
+from lossatlas.compute.evaluators.memory import out_of_memory
+from lossatlas.compute.evaluators.sums import Measured
+from lossatlas.compute.evaluators.task import Task
+from lossatlas.compute.evaluators.vmap import Unsuitable, Vmap
+
+log = logging.getLogger("lossatlas")
+
+
+class Evaluator(Protocol):
+    """Points ``(n, ndim)`` to their values."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def chunk(self) -> int | None: ...
+    def __call__(self, points: NDArray[np.float64]) -> Measured: ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which evaluator: it travels to workers and into the archive.
+
+    Attributes:
+        evaluator: "loop", "vmap" or "affine".
+        chunk: points at a time; None lets the evaluator decide by size.
+        channels_last: images and filters are laid out with channels last, which convolutions like.
+        compiled: through `torch.compile`.
+        seconds: expected time of one point over all of the data, or None where nothing was timed.
+        loop_seconds: the same for the loop.
+        reasons: why other evaluators were not taken.
+    """
+
+    evaluator: str = "loop"
+    chunk: int | None = 1
+    channels_last: bool = False
+    compiled: bool = False
+    seconds: float | None = None
+    loop_seconds: float | None = None
+    reasons: tuple[str, ...] = ()
+
+    def fast(self, task: Task) -> Loop | Vmap | Affine:
+        """The evaluator alone."""
+        task = task.channels_last() if self.channels_last else task
+        if self.evaluator == "affine":
+            return Affine(task, self.chunk)
+        return Vmap(task, self.chunk or 1, self.compiled) if self.evaluator == "vmap" else Loop(task, self.compiled)
+
+    def build(self, task: Task) -> Evaluator:
+        """The evaluator, wrapped so that it can be trusted; the plain loop needs no wrapper."""
+        plain = self.evaluator == "loop" and not self.channels_last and not self.compiled
+        return Loop(task) if plain else Trusted(self.fast(task), Loop(task))
+
+    def describe(self) -> dict[str, Any]:
+        return {"evaluator": self.evaluator, "chunk": self.chunk, "channels_last": self.channels_last, "compiled": self.compiled}
+
+
+@dataclass(eq=False)
+class Trusted:
+    """A fast evaluator with the loop behind it: for the model's own cell, and for whatever the fast one refuses.
+
+    Out of memory halves the chunk, for good, and goes on.
+    """
+
+    evaluator: Loop | Vmap | Affine
+    loop: Loop
+
+    @property
+    def task(self) -> Task:
+        return self.loop.task
+
+    @property
+    def chunk(self) -> int | None:
+        return self.evaluator.chunk
+
+    def __call__(self, points: NDArray[np.float64]) -> Measured:
+        found = self._fast(points)
+        own = self._own(points)
+        if found is None or len(own) == len(points):
+            return self.loop(points)
+        if len(own):
+            for name, values in self.loop(points[own]).values.items():
+                found.values[name][own] = values
+        return found
+
+    def _fast(self, points: NDArray[np.float64]) -> Measured | None:
+        while True:
+            try:
+                return self.evaluator(points)
+            except Unsuitable as error:
+                log.info("these points fall back to the loop: %s", error)
+                return None
+            except Exception as error:
+                if not out_of_memory(error) or isinstance(self.evaluator, Loop) or self.evaluator.chunk == 1:
+                    raise
+                self._halve()
+
+    def _halve(self) -> None:
+        assert not isinstance(self.evaluator, Loop)
+        chunk = max(1, (self.evaluator.chunk or 256) // 2)
+        log.warning("out of memory: %d points at a time from now on", chunk)
+        self.evaluator = replace(self.evaluator, chunk=chunk)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _own(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Where the model itself stands; its value is the model's own loss to the last bit."""
+        origin = self.task.plane.origin
+        return np.flatnonzero((points == np.asarray(origin)).all(1)) if origin is not None else np.empty(0, np.int64)

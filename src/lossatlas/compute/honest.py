@@ -1,0 +1,175 @@
+"""Honest paths: a projection says how far each iterate is off the plane, and what its own loss is (METHODS.md F.11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from lossatlas import schema
+from lossatlas.compute.objective import Objective
+from lossatlas.compute.params import check_alike, fingerprint
+from lossatlas.compute.plane import Plane
+from lossatlas.compute.record.trajectory import MEMORY, Trajectory
+from lossatlas.compute.score import has_accuracy, score
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shadow:
+    """A path's projection on a plane.
+
+    Attributes:
+        coordinates: least-squares coordinates, ``(points, ndim)``.
+        residual: distance of each point from the plane, ``(points,)``.
+        relative_residual: that distance over the distance from the plane's center; 0 at the center itself.
+        captured: share of the squared motion, from the center, that the plane shows; NaN for a path that stands still.
+    """
+
+    coordinates: Array
+    residual: Array
+    relative_residual: Array
+    captured: float
+
+
+def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow:
+    """Project every recorded point on a plane, exact also for axes that are neither unit nor orthogonal.
+
+    Streamed over blocks of weights. Rows with NaN keep NaN coordinates.
+
+    Raises:
+        InputError: the plane belongs to another model.
+
+    Example:
+        >>> import torch
+        >>> from lossatlas.compute.plane import plane
+        >>> from lossatlas.compute.record.trajectory import trajectory_of
+        >>> path = trajectory_of([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
+        >>> oblique = plane({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
+        >>> found = shadow(path, oblique)
+        >>> found.coordinates.tolist(), found.residual.tolist()
+        ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
+    """
+    check_alike(plane.center, trajectory.params(0), "trajectory and plane")
+    center, axes = _flat(trajectory, plane)
+    gram = axes @ axes.T
+    coordinates = np.zeros((len(trajectory), plane.ndim))
+    # The second pass corrects the first: its residual is small where the first one's was the whole offset.
+    for _ in range(2):
+        products, squares, far = _pass(trajectory, center, axes, coordinates, memory)
+        coordinates = coordinates + np.linalg.solve(gram, products.T).T
+    residual, distance = np.sqrt(squares), np.sqrt(far)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = np.where(distance > 0, residual / distance, np.where(np.isfinite(distance), 0.0, np.nan))
+        total, off = np.nansum(far), np.nansum(squares)
+        captured = float(1 - off / total) if total > 0 else float("nan")
+    return Shadow(coordinates, residual, relative, captured)
+
+
+def project_path(
+    trajectory: Trajectory,
+    plane: Plane,
+    objective: Objective | None = None,
+    *,
+    label: str | None = None,
+    surface: str | None = None,
+    keep: bool = False,
+    memory: int = MEMORY,
+) -> xr.Dataset:
+    """The path of a recorded run over a plane, with what keeps it honest beside it.
+
+    Args:
+        trajectory: recorded weights.
+        plane: where to draw it.
+        objective: measures the true loss (and accuracy) of every iterate, with its own BatchNorm statistics, and the
+            loss of the plane below it. Without it, `path_loss` is what the recorder measured, if it did.
+        label: words for legends; the recording's own where None.
+        surface: name of the stored surface that the path belongs to.
+        keep: store the path beside the recorded curves, in the same trajectory.
+        memory: bytes that a block of weights may take.
+
+    Returns:
+        The recorded curves and, over ``(step,)``: `path_alpha`, `path_beta`, `path_residual` (distance from the
+        plane), `path_relative_residual`, `path_loss`, `path_accuracy`, `path_plane_loss`. `attrs` hold
+        `captured_share`, `residual_norm` (mean and largest relative residual), and of a principal plane its
+        `explained_variance_ratio`, `random_walk_null` and `walk_correlation`.
+
+    Raises:
+        InputError: the plane belongs to another model.
+    """
+    cast = shadow(trajectory, plane, memory)
+    path = trajectory.dataset.copy()
+    columns = {**_columns(cast), **({} if objective is None else _scores(trajectory, plane, objective, cast))}
+    for name, values in columns.items():
+        path[name] = ("step", values, dict(schema.variable(name).attrs))
+    if objective is not None:
+        for name in ("path_loss", "path_plane_loss"):
+            path[name].attrs["units"] = str(objective.description["units"]) or "1"
+    added = _attrs(cast, plane, objective, surface)
+    path.attrs = {**path.attrs, **added, "label": label or trajectory.label}
+    if keep:
+        trajectory.store.add(path, added)
+    return path
+
+
+def expected_captured_share(plane: Plane, trajectory: Trajectory) -> float:
+    """Share of the squared motion that random directions would show: one over the parameters, for each of them."""
+    return plane.ndim / trajectory.layout.size
+
+
+def _columns(cast: Shadow) -> dict[str, Array]:
+    places = dict(zip(("path_alpha", "path_beta"), cast.coordinates.T, strict=False))
+    return {**places, "path_residual": cast.residual, "path_relative_residual": cast.relative_residual}
+
+
+def _scores(trajectory: Trajectory, plane: Plane, objective: Objective, cast: Shadow) -> dict[str, Array]:
+    metrics = ("loss", "accuracy") if has_accuracy(objective) else ("loss",)
+    own = [score(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
+    below = [score(objective, plane.point(*place))["loss"] if np.isfinite(place).all() else np.nan for place in cast.coordinates.tolist()]
+    columns = {f"path_{metric}": np.array([scores[metric] for scores in own]) for metric in metrics}
+    return {**columns, "path_plane_loss": np.array(below)}
+
+
+def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str | None) -> dict[str, Any]:
+    seen = cast.relative_residual[np.isfinite(cast.relative_residual)]
+    bad = np.flatnonzero(~np.isfinite(cast.residual))
+    copied = ("explained_variance_ratio", "random_walk_null", "walk_correlation")
+    return {
+        "kind": "trajectory",
+        "surface": surface,
+        "plane": plane.describe(),
+        "start": [_plain(c) for c in cast.coordinates[0]],
+        "captured_share": _plain(cast.captured),
+        "residual_norm": {"mean": _plain(seen.mean() if len(seen) else np.nan), "largest": _plain(seen.max() if len(seen) else np.nan)},
+        "not_finite": [int(row) for row in bad],
+        **({} if objective is None else {"objective": dict(objective.description), "center_hash": fingerprint(plane.center)}),
+        **{key: plane.recipe.get(key) for key in copied},
+    }
+
+
+def _flat(trajectory: Trajectory, plane: Plane) -> tuple[Array, Array]:
+    layout = trajectory.layout
+    zero = {n: p.new_zeros(()).expand(p.shape) for n, p in plane.center.items()}
+    axes = np.stack([layout.flatten({**zero, **d.params}, "float64") for d in plane.directions])
+    return layout.flatten(plane.center, "float64"), axes
+
+
+def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array, memory: int) -> tuple[Array, Array, Array]:
+    """Products of what is left with the axes ``(points, ndim)``, its squared norm, and that of the whole offset ``(points,)``."""
+    products, squares, far = np.zeros_like(coordinates), np.zeros(len(trajectory)), np.zeros(len(trajectory))
+    for columns, block in trajectory.blocks(memory):
+        offset = block - center[columns]
+        left = offset - coordinates @ axes[:, columns]
+        products += left @ axes[:, columns].T
+        squares += np.einsum("ij,ij->i", left, left)
+        far += np.einsum("ij,ij->i", offset, offset)
+    return products, squares, far
+
+
+def _plain(value: Any) -> float | None:
+    """JSON has no NaN."""
+    return float(value) if np.isfinite(value) else None

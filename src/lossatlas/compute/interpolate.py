@@ -1,0 +1,185 @@
+"""Straight lines between models: linear interpolation and barriers (METHODS.md F.1, F.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossatlas import schema
+from lossatlas.compute.grid import Grid
+from lossatlas.compute.metrics import metrics_named
+from lossatlas.compute.objective import Objective
+from lossatlas.compute.params import params_of
+from lossatlas.compute.plane import between
+from lossatlas.compute.progress import progress_bar
+from lossatlas.compute.provenance import provenance
+from lossatlas.compute.score import score
+from lossatlas.errors import InputError
+
+Array = NDArray[np.float64]
+Buffers = Literal["interpolate", "stored"]
+Model = torch.nn.Module | Mapping[str, Tensor] | Objective
+ROUNDING = 1e-6
+"""Rises and dents below this share of the curve's range count as rounding."""
+
+
+def interpolate(
+    objective: Objective,
+    a: Model,
+    b: Model,
+    bounds: tuple[float, float] = (-0.5, 1.5),
+    resolution: int = 51,
+    metrics: str | Iterable[str] = ("loss",),
+    *,
+    buffers: Buffers = "interpolate",
+    title: str = "",
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Metrics on the straight line from `a` at 0 to `b` at 1 (Goodfellow et al. 2015, arXiv 1412.6544).
+
+    Args:
+        objective: what to measure; `a` and `b` have its parameters.
+        a: start, such as ``trajectory.state(0)``.
+        b: end, such as ``trajectory.state(-1)``.
+        bounds: of alpha; 0 and 1 are always among the points.
+        resolution: points at equal distances over the bounds.
+        metrics: any of "loss", "accuracy".
+        buffers: "interpolate" mixes BatchNorm statistics like weights; "stored" keeps the objective's own everywhere,
+            which is wrong at the other end (METHODS.md F.17).
+        title: a line for figures.
+        progress: show a bar; None shows it on a terminal.
+
+    Returns:
+        A line surface over ``("alpha",)``. ``attrs["interpolation"]`` says of the way from 0 to 1: `monotone`
+        (non-increasing), `largest_rise` (the largest f(y) - f(x) with x < y) with `rise_from` and `rise_to`, and
+        `convexity_defects` (points above the chord of their neighbors), each beyond rounding.
+
+    Raises:
+        InputError: models that differ in names or shapes or are the same, other bounds or resolution than a grid takes.
+
+    Example:
+        >>> bowl = Objective(lambda p, batch: (p["w"] ** 2).sum(), params={"w": torch.tensor([2.0])})
+        >>> line = interpolate(bowl, {"w": torch.tensor([2.0])}, {"w": torch.tensor([-1.0])}, bounds=(0, 1), resolution=7)
+        >>> line.attrs["interpolation"]["monotone"], line.attrs["interpolation"]["largest_rise"]
+        (False, 1.0)
+    """
+    line = _line(objective, a, b, bounds, resolution, metrics, buffers, title, progress)
+    line.attrs["interpolation"] = shape_of(line.alpha.values, line.loss.values)
+    return line
+
+
+def barrier(
+    objective: Objective,
+    a: Model,
+    b: Model,
+    resolution: int = 25,
+    metrics: str | Iterable[str] = ("loss",),
+    *,
+    buffers: Buffers = "interpolate",
+    title: str = "",
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """The line between two solutions, and how far it rises above the chord (Frankle et al. 2020, arXiv 1912.05671).
+
+    ``B = max over alpha of L((1 - alpha) a + alpha b) - ((1 - alpha) L(a) + alpha L(b))``. The loss barrier depends on
+    the scale of the loss; the error barrier, from ``metrics=("loss", "accuracy")``, does not. Call it once with the
+    training data and once with the test data.
+
+    Returns:
+        A line surface over alpha in [0, 1] with ``attrs["barrier"]``: `loss` and `loss_at` (its alpha), and `error`
+        and `error_at` where accuracy was measured.
+
+    Example:
+        >>> ring = Objective(lambda p, batch: ((p["w"] ** 2).sum() - 1) ** 2, params={"w": torch.zeros(2)})
+        >>> line = barrier(ring, {"w": torch.tensor([-1.0, 0.0])}, {"w": torch.tensor([1.0, 0.0])})
+        >>> line.attrs["barrier"]
+        {'loss': 1.0, 'loss_at': 0.5}
+    """
+    line = _line(objective, a, b, (0.0, 1.0), resolution, metrics, buffers, title, progress)
+    found: dict[str, float] = {}
+    for word, values in (("loss", line.get("loss")), ("error", 1 - line.accuracy if "accuracy" in line else None)):
+        if values is not None:
+            found[word], found[f"{word}_at"] = _above_chord(line.alpha.values, values.values)
+    line.attrs["barrier"] = found
+    return line
+
+
+def shape_of(alpha: Array, values: Array) -> dict[str, Any]:
+    """What `interpolate` says about the curve between 0 and 1; None where a value there is not finite."""
+    inside = (alpha >= 0) & (alpha <= 1)
+    x, f = alpha[inside], values[inside]
+    if not np.isfinite(f).all():
+        return {"monotone": None, "largest_rise": None, "rise_from": None, "rise_to": None, "convexity_defects": None}
+    small = ROUNDING * float(np.ptp(f))
+    lowest = np.minimum.accumulate(f)
+    top = int(np.argmax(f - lowest))
+    bottom = int(np.argmin(f[: top + 1]))
+    rise = float(f[top] - f[bottom])
+    chord = f[:-2] + (f[2:] - f[:-2]) * (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
+    return {
+        "monotone": rise <= small,
+        "largest_rise": rise,
+        "rise_from": float(x[bottom]),
+        "rise_to": float(x[top]),
+        "convexity_defects": int((f[1:-1] - chord > small).sum()),
+    }
+
+
+def _above_chord(alpha: Array, values: Array) -> tuple[float, float]:
+    above = values - ((1 - alpha) * values[0] + alpha * values[-1])
+    if not np.isfinite(above).all():
+        return float("nan"), float("nan")
+    top = int(np.argmax(above))
+    return float(above[top]), float(alpha[top])
+
+
+def _line(
+    objective: Objective,
+    a: Model,
+    b: Model,
+    bounds: tuple[float, float],
+    resolution: int,
+    metrics: str | Iterable[str],
+    buffers: Buffers,
+    title: str,
+    progress: bool | None,
+) -> xr.Dataset:
+    if buffers not in ("interpolate", "stored"):
+        raise InputError("buffers", buffers, '"interpolate" or "stored"')
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    chosen = metrics_named(names)
+    (axis,) = Grid.make(bounds, resolution, 1).axes
+    alphas = np.union1d(axis[(np.abs(axis) > 1e-12) & (np.abs(axis - 1) > 1e-12)], [0.0, 1.0])
+    start, end = ({n: t for n, t in _tensors(model).items() if buffers == "interpolate" or n in objective.params} for model in (a, b))
+    line = between(*({n: tensors[n] for n in objective.params if n in tensors} for tensors in (start, end)))
+    scores = []
+    with progress_bar(title or "line", len(alphas), 0, progress) as advance:
+        for alpha in alphas.tolist():
+            scores.append(score(objective, _mix(start, end, alpha), names))
+            advance(1)
+    dataset = xr.Dataset(coords={"alpha": ("alpha", alphas, schema.variable("alpha").attrs)})
+    for metric in chosen:
+        dataset[metric.name] = ("alpha", np.array([s[metric.name] for s in scores]), dict(metric.variable.attrs))
+    dataset["loss"].attrs["units"] = str(objective.description["units"]) or "1"
+    dataset["done"] = ("alpha", np.ones(len(alphas), bool), schema.variable("done").attrs)
+    dataset.attrs = provenance(objective, line, Grid((alphas,)), chosen, title)
+    dataset.attrs["objective"]["buffers"] = buffers
+    return dataset
+
+
+def _tensors(model: Model) -> dict[str, Tensor]:
+    """Parameters, and buffers where the model has them."""
+    module = model.module if isinstance(model, Objective) else model
+    held = dict(module.named_buffers()) if isinstance(module, torch.nn.Module) else {}
+    return {**params_of(model), **{n: t.detach() for n, t in held.items()}}
+
+
+def _mix(a: Mapping[str, Tensor], b: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
+    """``(1 - alpha) a + alpha b``, bit for bit a at 0 and b at 1; counters stay those of a."""
+    return {n: (1 - alpha) * t + alpha * b[n] if t.is_floating_point() and n in b else t for n, t in a.items()}

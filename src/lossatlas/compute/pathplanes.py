@@ -1,0 +1,185 @@
+"""Planes made from the way that an optimizer took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lossatlas.compute.directions import Direction
+from lossatlas.compute.plane import Plane
+from lossatlas.compute.record.trajectory import MEMORY, Trajectory
+from lossatlas.compute.rows import Array, Rows
+from lossatlas.compute.walk import random_walk_null
+from lossatlas.errors import InputError
+
+
+def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = MEMORY) -> Plane:
+    """The two principal directions of a path, through its last point (Li et al. 2018, section 7.2; METHODS.md A.7).
+
+    The matrix holds theta_i - theta_n. `centered` subtracts its mean too, which is what Li et al.'s code does by way
+    of scikit-learn; the plane passes through the last point either way, and axes are unit vectors. The path starts
+    at negative coordinates. The eigenvectors come from the Gram matrix of the points, which is summed over blocks
+    of weights, so memory does not grow with the model beyond a few vectors.
+
+    Args:
+        trajectory: recorded weights.
+        centered: principal components about the mean instead of the last point.
+        memory: bytes that a block of weights may take.
+
+    Returns:
+        A plane of kind "pca" whose `recipe` holds `explained_variance_ratio`, the `random_walk_null` to hold against
+        it, and the `walk_correlation` of each component's scores with those of a random walk.
+
+    Raises:
+        InputError: fewer than two points, points that are all the same or lie on one line, NaN weights.
+
+    Example:
+        >>> import torch
+        >>> from lossatlas.compute.record.trajectory import trajectory_of
+        >>> path = trajectory_of({"w": torch.tensor([x, x * x, 5.0])} for x in (-3.0, -2.0, -1.0, 0.0))
+        >>> plane = pca_plane(path)
+        >>> round(sum(plane.recipe["explained_variance_ratio"]), 6), plane.labels[0]
+        (1.0, 'PC1 (99.4 % of variance)')
+    """
+    rows = Rows.of(trajectory, -1, memory)
+    gram, rounding = rows.gram()
+    if centered:
+        gram = _center(gram)
+    values, scores = _principal(gram, rounding)
+    coefficients = scores.T / np.sqrt(values)[:, None]
+    if centered:
+        coefficients = coefficients - coefficients.mean(1, keepdims=True)
+    ratio = values / np.trace(gram)
+    null = random_walk_null(trajectory.steps, centered)
+    recipe = {
+        "centered": centered,
+        "points": len(rows),
+        "explained_variance_ratio": [float(r) for r in ratio],
+        "random_walk_null": list(null.ratio),
+        "walk_correlation": list(null.correlation((scores * np.sqrt(values)).T)),
+    }
+    words = "of variance" if not centered else "of centered variance"
+    labels = tuple(f"PC{i + 1} ({_percent(r)} {words})" for i, r in enumerate(ratio))
+    axes = _toward_end(rows.combine(coefficients), scores)
+    return _plane(trajectory, -1, _orthonormal(axes), "pca", labels, recipe, (0.0, 0.0))
+
+
+def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
+    """From the first point, at 0, to the last, at 1; across it, the direction of the largest motion off that line.
+
+    Both axes have the length of the way from first to last point, so that shapes are true. A second axis drawn at
+    random would show nothing (METHODS.md A.1, figure 8).
+
+    Returns:
+        A plane of kind "start-end" whose `recipe` holds `explained_variance_ratio`: the shares of the squared motion
+        from the first point.
+
+    Raises:
+        InputError: the path ends where it began, or is a straight line; see `pca_plane` for the rest.
+    """
+    rows = Rows.of(trajectory, 0, memory)
+    gram, rounding = rows.gram()
+    length = float(np.sqrt(gram[-1, -1]))
+    _refuse_still(gram, rounding)
+    if gram[-1, -1] <= 2 * rounding:
+        raise InputError("trajectory", "a path that ends where it began", "different first and last points", "Use la.pca_plane")
+    along = gram[-1] / length
+    values, vectors = np.linalg.eigh(gram - np.outer(along, along))
+    value, vector = float(values[-1]), vectors[:, -1]
+    if value <= max(2 * rounding, 1e-14 * np.trace(gram)):
+        raise _straight()
+    across = vector / np.sqrt(value)
+    across[-1] -= vector @ along / np.sqrt(value) / length
+    unit = np.zeros(len(rows))
+    unit[-1] = 1 / length
+    axes = _orthonormal(rows.combine(np.stack([unit, across])))
+    shares = np.array([along @ along, value]) / np.trace(gram)
+    labels = (f"start → end ({_percent(shares[0])} of motion)", f"off that line ({_percent(shares[1])} of motion)")
+    recipe = {"points": len(rows), "explained_variance_ratio": [float(s) for s in shares]}
+    return _plane(trajectory, 0, axes * length, "start-end", labels, recipe, (1.0, 0.0))
+
+
+def shared_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY) -> Plane:
+    """One fixed plane for several runs, such as optimizers from the same start, so that their paths can be compared.
+
+    The axes are the principal directions of all runs together, about the first point of the first run, where the
+    plane's center stands. Each run's own principal plane would be another slice of the landscape (source 001).
+
+    Returns:
+        A plane of kind "shared" whose `recipe` holds the joint `explained_variance_ratio`.
+
+    Raises:
+        InputError: runs of different models; see `pca_plane` for the rest.
+    """
+    rows = Rows.of(trajectories, 0, memory)
+    gram, rounding = rows.gram()
+    values, scores = _principal(gram, rounding)
+    ratio = values / np.trace(gram)
+    axes = _toward_end(rows.combine(scores.T / np.sqrt(values)[:, None]), scores)
+    labels = tuple(f"joint PC{i + 1} ({_percent(r)} of motion)" for i, r in enumerate(ratio))
+    recipe = {"points": len(rows), "runs": [run.label for run in rows.runs], "explained_variance_ratio": [float(r) for r in ratio]}
+    return _plane(rows.runs[0], 0, _orthonormal(axes), "shared", labels, recipe, (0.0, 0.0))
+
+
+def _principal(gram: Array, rounding: float) -> tuple[Array, Array]:
+    """The two largest eigenvalues, largest first, and unit eigenvectors ``(points, 2)``."""
+    _refuse_still(gram, rounding)
+    values, vectors = np.linalg.eigh(gram)
+    values, vectors = values[::-1][:2], vectors[:, ::-1][:, :2]
+    if len(values) < 2 or values[1] <= max(2 * rounding, 1e-14 * np.trace(gram)):
+        raise _straight()
+    return values, vectors
+
+
+def _refuse_still(gram: Array, rounding: float) -> None:
+    if np.trace(gram) <= 2 * rounding:
+        raise InputError("trajectory", "points that are all the same", "a path that moves", "Check that the optimizer has these parameters")
+
+
+def _straight() -> InputError:
+    return InputError(
+        "trajectory", "points on one straight line", "a path that spans a plane", "Draw the line with la.between(first, last) instead"
+    )
+
+
+def _center(gram: Array) -> Array:
+    gram = gram - gram.mean(0, keepdims=True)
+    return gram - gram.mean(1, keepdims=True)
+
+
+def _toward_end(axes: Array, scores: Array) -> Array:
+    """Fix the signs: the path runs toward larger coordinates; where it comes back, its largest score is positive."""
+    signs = np.ones(len(axes))
+    for k, score in enumerate(scores.T):
+        way = score[-1] - score[0]
+        decisive = way if abs(way) > 1e-6 * np.abs(score).max() else score[np.argmax(np.abs(score))]
+        signs[k] = 1.0 if decisive >= 0 else -1.0
+    return axes * signs[:, None]
+
+
+def _orthonormal(axes: Array) -> Array:
+    """Gram-Schmidt twice, so that rounding leaves the cosine at 1e-16."""
+    first = axes[0] / np.linalg.norm(axes[0])
+    second = axes[1]
+    for _ in range(2):
+        second = second - (second @ first) * first
+        second = second / np.linalg.norm(second)
+    return np.stack([first, second])
+
+
+def _plane(
+    run: Trajectory, center: int, axes: Array, kind: str, labels: tuple[str, ...], recipe: dict[str, Any], origin: tuple[float, float]
+) -> Plane:
+    layout = run.layout
+    steps = [int(step) for step in (run.steps[0], run.steps[-1])]
+    directions = tuple(
+        Direction(layout.unflatten(axis, at_least_single=True), {"kind": kind, "index": index}) for index, axis in enumerate(axes)
+    )
+    point = layout.unflatten(run.vector(center), at_least_single=True)
+    return Plane(point, directions, kind, labels, {"trajectory": run.name, "steps": steps, **recipe}, origin)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,1 @@
+"""Recording a training run: its weights, its curves, and what reads them back."""

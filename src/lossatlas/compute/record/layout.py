@@ -1,0 +1,94 @@
+"""How named tensors lie in one flat vector, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossatlas.compute.params import Params
+from lossatlas.errors import InputError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names, shapes and dtypes, in the order in which they follow one another in a flat vector.
+
+    Example:
+        >>> layout = Layout.of({"w": torch.ones(2, 2), "b": torch.zeros(1)})
+        >>> layout.size, layout.flatten({"b": torch.zeros(1), "w": torch.ones(2, 2)}, "float32").tolist()
+        (5, [1.0, 1.0, 1.0, 1.0, 0.0])
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Layout:
+        shapes = tuple(tuple(t.shape) for t in tensors.values())
+        return cls(tuple(tensors), shapes, tuple(str(t.dtype).removeprefix("torch.") for t in tensors.values()))
+
+    @classmethod
+    def from_attrs(cls, attrs: Any) -> Layout:
+        return cls(tuple(attrs["names"]), tuple(tuple(s) for s in attrs["shapes"]), tuple(attrs["dtypes"]))
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        return {"names": list(self.names), "shapes": [list(s) for s in self.shapes], "dtypes": list(self.dtypes)}
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(math.prod(shape) for shape in self.shapes)
+
+    @property
+    def size(self) -> int:
+        return sum(self.sizes)
+
+    @property
+    def widest(self) -> str:
+        """The dtype that holds every tensor without loss: float64 where any needs it (integers up to 2**53), float32 otherwise."""
+        return "float32" if all(d in ("float32", "float16", "bfloat16") for d in self.dtypes) else "float64"
+
+    def check(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """Raise where `tensors` are not of this layout.
+
+        Raises:
+            InputError: other names, or other shapes.
+        """
+        if other := sorted(set(tensors) ^ set(self.names)):
+            found = f"{where} has other parameters: {', '.join(other[:4])}"
+            raise InputError("trajectory", found, "the same parameter names at every step")
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            if tuple(tensors[name].shape) != shape:
+                found = f"{where} has {name} of shape {tuple(tensors[name].shape)}"
+                advice = "Record a model that changes shape as a new run"
+                raise InputError("trajectory", found, f"shape {shape}, as at the first step", advice)
+
+    def flatten(self, tensors: Mapping[str, Tensor], dtype: str) -> NDArray[Any]:
+        """One vector ``(size,)``; the layout must fit (`check`)."""
+        flat = np.empty(self.size, dtype)
+        start = 0
+        for name, size in zip(self.names, self.sizes, strict=True):
+            value = tensors[name].detach()
+            value = value.float() if value.dtype == torch.bfloat16 else value
+            flat[start : start + size] = value.cpu().reshape(-1).numpy()
+            start += size
+        return flat
+
+    def unflatten(self, flat: NDArray[Any], *, at_least_single: bool = False) -> Params:
+        """The tensors of a vector, in their own shapes and dtypes; half precision becomes float32 where asked for."""
+        tensors: Params = {}
+        start = 0
+        for name, shape, dtype, size in zip(self.names, self.shapes, self.dtypes, self.sizes, strict=True):
+            values = torch.from_numpy(np.array(flat[start : start + size]).reshape(shape))
+            wanted = "float32" if at_least_single and dtype in ("float16", "bfloat16") else dtype
+            tensors[name] = values.to(getattr(torch, wanted))
+            start += size
+        return tensors

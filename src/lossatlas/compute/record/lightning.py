@@ -1,0 +1,84 @@
+"""A callback that records a Lightning training; Lightning is imported here and nowhere else."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from lossatlas.archive import Archive, Location
+from lossatlas.compute.record.recorder import Recorder
+from lossatlas.compute.record.trajectory import Trajectory
+from lossatlas.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    Callback: Any = object
+else:
+    Callback = object
+    for _name in ("lightning.pytorch", "pytorch_lightning"):
+        try:
+            Callback = importlib.import_module(_name).Callback
+            break
+        except ImportError:
+            continue
+
+
+class LightningRecorder(Callback):
+    """``Trainer(callbacks=[LightningRecorder("run.zarr")])``: record once an epoch, or as `every` says.
+
+    Step k is the model after k optimizer steps, also with gradient accumulation. In a distributed run the first
+    process records.
+
+    Args:
+        archive: as for `Recorder`.
+        submodule: record this part of the module only, such as "model"; names then match an Objective made of it.
+        resume: continue an existing recording where the trainer continues from a checkpoint.
+        **options: further options of `Recorder`.
+    """
+
+    def __init__(self, archive: Location | Archive | None, *, submodule: str = "", resume: bool = False, **options: Any) -> None:
+        if Callback is object:
+            raise MissingDependencyError("LightningRecorder", "lightning")
+        super().__init__()
+        self.archive, self.submodule, self.resume, self.options = archive, submodule, resume, options
+        self.recorder: Recorder | None = None
+        self._seen = 0
+
+    @property
+    def trajectory(self) -> Trajectory:
+        if self.recorder is None:
+            raise InputError("trajectory", "a training that has not begun", "a recorder whose training has started")
+        return self.recorder.trajectory
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        self._seen = int(trainer.global_step)
+        options = dict(self.options)
+        batches = trainer.num_training_batches
+        if "steps_per_epoch" not in options and batches != float("inf"):
+            options["steps_per_epoch"] = max(1, -(-int(batches) // trainer.accumulate_grad_batches))
+        optimizer = trainer.optimizers[0] if trainer.optimizers else None
+        model = pl_module.get_submodule(self.submodule)
+        self.recorder = Recorder(self.archive, model, optimizer, resume=self.resume, step=self._seen, **options)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        if self.recorder is not None:
+            self.recorder.before_update()
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.recorder is None or trainer.global_step == self._seen:
+            return
+        self._seen = int(trainer.global_step)
+        self.recorder.step(loss=_loss(outputs))
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        if self.recorder is not None:
+            self.recorder.close()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        if self.recorder is not None:
+            self.recorder.flush()
+
+
+def _loss(outputs: Any) -> Any:
+    return outputs.get("loss") if isinstance(outputs, dict) else outputs

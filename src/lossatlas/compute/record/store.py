@@ -1,0 +1,265 @@
+"""Where a recording lies in an archive, and how a row is added so that a kill at any moment leaves it readable.
+
+`trajectories/<name>` holds one array a quantity over `step`; its attribute `rows` counts complete steps and is
+written last. The subgroup `weights` holds `theta`, one flat vector a step, in chunks that can be read by columns
+(a principal component analysis never needs all of it at once), `buffers` likewise, and how tensors lie in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from lossatlas import schema
+from lossatlas.archive import Archive
+from lossatlas.compute.record.layout import Layout
+from lossatlas.errors import ArchiveError, InputError
+
+COLUMNS = 65_536
+"""Weights a chunk: 256 KB in float32. 1,000 steps of one chunk fit in memory whatever the model's size."""
+GROWTH = 64
+DTYPES = ("float16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recorded step.
+
+    Attributes:
+        step: updates made before it.
+        values: by variable of `schema`.
+        theta: flat weights, ``(parameters,)``.
+        buffers: flat buffers, ``(entries,)``; empty where the model has none.
+    """
+
+    step: int
+    values: Mapping[str, Any]
+    theta: NDArray[Any]
+    buffers: NDArray[Any] = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def nbytes(self) -> int:
+        return self.theta.nbytes + self.buffers.nbytes
+
+
+@dataclass(frozen=True)
+class WeightStore:
+    """The stored rows of one recording; `create` and `open` make one."""
+
+    archive: Archive
+    name: str
+    group: zarr.Group
+    layout: Layout
+    buffer_layout: Layout
+
+    @classmethod
+    def create(
+        cls,
+        archive: Archive,
+        name: str,
+        layout: Layout,
+        buffer_layout: Layout,
+        variables: Iterable[schema.Variable],
+        lengths: Mapping[str, int],
+        attrs: Mapping[str, Any],
+        *,
+        dtype: str | None = None,
+        delta: bool = False,
+    ) -> WeightStore:
+        """Lay out an empty recording.
+
+        Args:
+            archive: where.
+            name: of the trajectory.
+            layout: of the weights.
+            buffer_layout: of the buffers.
+            variables: curves to keep, over ``step`` and possibly one more dim.
+            lengths: of those further dims.
+            attrs: provenance.
+            dtype: of stored weights; None keeps float32 or float64 as the model has it.
+            delta: store the difference to the first row, which float16 holds far more exactly than the weights.
+        """
+        if dtype is not None and dtype not in DTYPES:
+            raise InputError("dtype", dtype, "one of " + ", ".join(DTYPES) + " or None")
+        stored = dtype or layout.widest
+        with _writing(archive):
+            group = archive._replace_group("trajectories", name, {**attrs, "kind": "trajectory", "rows": 0})
+            for variable in variables:
+                _create(group, variable, {"step": 0, **lengths})
+            weights = group.create_group("weights", attributes={**layout.attrs, "buffers": buffer_layout.attrs, "delta": delta})
+            _matrix(weights, "theta", layout.size, stored)
+            _matrix(weights, "buffers", buffer_layout.size, buffer_layout.widest)
+            weights.create_array("start", shape=(layout.size if delta else 0,), chunks=(COLUMNS,), dtype=layout.widest)
+        return cls(archive, name, group, layout, buffer_layout)
+
+    @classmethod
+    def open(cls, archive: Archive, name: str) -> WeightStore:
+        """Raises InputError where the trajectory is not there or holds no weights."""
+        if name not in archive.trajectories:
+            archive.trajectory(name)
+        group = archive.root[f"trajectories/{name}"]
+        assert isinstance(group, zarr.Group)
+        if "weights" not in group:
+            raise InputError("trajectory", name, "a trajectory that holds weights", "Record one with la.Recorder")
+        attrs = group["weights"].attrs
+        return cls(archive, name, group, Layout.from_attrs(attrs), Layout.from_attrs(attrs["buffers"]))
+
+    @property
+    def rows(self) -> int:
+        return int(self.group.attrs["rows"])  # type: ignore[arg-type]
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Steps of the complete rows, ``(rows,)``."""
+        return np.asarray(self._array("step")[: self.rows], dtype=np.int64)
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        return dict(self.group.attrs)
+
+    @property
+    def delta(self) -> bool:
+        return bool(self.group["weights"].attrs["delta"])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the stored weights."""
+        return self._array("weights/theta").dtype
+
+    @property
+    def exact(self) -> bool:
+        """True where what is read back is bit for bit what was recorded."""
+        return not self.delta and self.dtype == np.dtype(self.layout.widest)
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add complete rows; `rows` of the group changes last, so a kill before it loses these rows and nothing else.
+
+        Raises:
+            ArchiveError: the disk is full or not writable; what was stored before is kept.
+        """
+        if not rows:
+            return
+        first = self.rows
+        with _writing(self.archive):
+            for name, array in self.group.arrays():
+                if array.shape and array.metadata.dimension_names[0] == "step":  # type: ignore[union-attr, index]
+                    array.resize((first + len(rows), *array.shape[1:]))
+                    array[first:] = np.stack([np.asarray(row.step if name == "step" else row.values[name]) for row in rows])
+            self._append_matrix("theta", first, self._encode([row.theta for row in rows], first))
+            self._append_matrix("buffers", first, np.stack([row.buffers for row in rows]))
+            self.group.attrs["rows"] = first + len(rows)
+
+    def truncate(self, rows: int) -> None:
+        """Forget every row from `rows` on; they are overwritten by the next `append`."""
+        self.group.attrs["rows"] = rows
+
+    def write(self, name: str, values: NDArray[Any]) -> None:
+        """Store a whole array that does not depend on the step."""
+        with _writing(self.archive):
+            self._array(name)[...] = values
+
+    def add(self, dataset: Any, attrs: Mapping[str, Any]) -> None:
+        """Keep further curves over ``(step,)`` beside the recorded ones, such as a projection; all rows are needed.
+
+        Args:
+            dataset: an xarray Dataset of `rows` steps; what was recorded is left as it is, unless it is such a projection itself.
+            attrs: provenance to add.
+        """
+        if dataset.sizes["step"] != self.rows:
+            advice = "Keep a part of a run under another name with archive.write_trajectory"
+            raise InputError("path", f"{dataset.sizes['step']} steps", f"all {self.rows} recorded steps", advice)
+        with _writing(self.archive):
+            for name, values in dataset.variables.items():
+                if name not in self.group or str(name).startswith(("path_", "area_", "data_")):
+                    _create(self.group, _like(str(name), values), dict(values.sizes))[...] = values.values
+            self.group.attrs.update(dict(attrs))
+
+    def update_attrs(self, attrs: Mapping[str, Any]) -> None:
+        with _writing(self.archive):
+            self.group.attrs.update(dict(attrs))
+
+    def _append_matrix(self, name: str, first: int, values: NDArray[Any]) -> None:
+        array = self._array(f"weights/{name}")
+        needed = first + len(values)
+        if array.shape[0] < needed:
+            # Longer than needed: growing by one row a time would list every chunk each time.
+            array.resize((max(needed, 2 * array.shape[0], GROWTH), array.shape[1]))
+        array[first:needed] = values
+
+    def _encode(self, thetas: list[NDArray[Any]], first: int) -> NDArray[Any]:
+        values = np.stack(thetas)
+        if self.delta:
+            start = self._array("weights/start")
+            if first == 0:
+                start[:] = values[0]
+            values = values - start[:]
+        stored = values.astype(self._array("weights/theta").dtype)
+        if (np.isinf(stored) & np.isfinite(values)).any():
+            raise InputError("dtype", "weights beyond the range of float16", "weights below 65,504", "Record with dtype='float32'")
+        return stored
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def theta(self, rows: slice, columns: slice = slice(None)) -> NDArray[Any]:
+        """Stored weights ``(rows, columns)`` in the layout's own precision."""
+        values = self._array("weights/theta")[rows, columns]
+        if self.delta:
+            return self._array("weights/start")[columns] + values
+        return np.asarray(values)
+
+    def buffers(self, row: int) -> NDArray[Any]:
+        return np.asarray(self._array("weights/buffers")[row])
+
+    def blocks(self, columns: int) -> Iterator[slice]:
+        """Slices that cover all columns, at most `columns` wide, aligned with chunks where they can be."""
+        width = columns if columns < COLUMNS else columns // COLUMNS * COLUMNS
+        for start in range(0, self.layout.size, width):
+            yield slice(start, min(start + width, self.layout.size))
+
+    def _array(self, path: str) -> Any:
+        return self.group[path]
+
+
+def _like(name: str, values: Any) -> schema.Variable:
+    declared = schema.variable(name)
+    return schema.Variable(declared.name, declared.dims, declared.dtype, values.attrs.get("units", declared.units), declared.long_name)
+
+
+def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, int]) -> Any:
+    shape = tuple(lengths[dim] for dim in declared.dims)
+    chunks = tuple(1024 if dim == "step" and len(shape) == 1 else 64 if dim == "step" else max(lengths[dim], 1) for dim in declared.dims)
+    return group.create_array(
+        declared.name,
+        shape=shape,
+        chunks=chunks,
+        dtype=declared.dtype,
+        fill_value=declared.fill_value,
+        dimension_names=declared.dims,
+        attributes=dict[str, Any](declared.attrs),
+        overwrite=True,
+    )
+
+
+def _matrix(group: zarr.Group, name: str, width: int, dtype: str) -> None:
+    columns = max(min(width, COLUMNS), 1)
+    # Trained weights do not compress; small models share a chunk among many steps.
+    chunks = (max(1, COLUMNS // columns // 16), columns)
+    group.create_array(name, shape=(0, width), chunks=chunks, dtype=dtype, compressors=None, dimension_names=("step", "entry"))
+
+
+@contextmanager
+def _writing(archive: Archive) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArchiveError(
+            f"Cannot write {archive.location}: {error}. The steps stored before are kept; free space, then record again with resume=True."
+        ) from error

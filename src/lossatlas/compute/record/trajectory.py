@@ -1,0 +1,174 @@
+"""`Trajectory`: a recorded run read back, one step or one block of weights at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossatlas import schema
+from lossatlas.archive import Archive, Location, create_archive, open_archive
+from lossatlas.compute.params import Params, params_of
+from lossatlas.compute.record.layout import Layout
+from lossatlas.compute.record.store import Row, WeightStore
+from lossatlas.errors import InputError
+
+MEMORY = 512 * 2**20
+"""Bytes that a block of weights of all steps may take in float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A recorded run: what it measured, and its weights at every recorded step.
+
+    Attributes:
+        store: where it lies.
+        rows: the recorded rows that belong to it, ``(n,)``.
+    """
+
+    store: WeightStore
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of_store(cls, store: WeightStore) -> Trajectory:
+        return cls(store, np.arange(store.rows))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def name(self) -> str:
+        return self.store.name
+
+    @property
+    def label(self) -> str:
+        return str(self.store.attrs.get("label", self.name))
+
+    @property
+    def layout(self) -> Layout:
+        return self.store.layout
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """The measured curves over ``(step,)``, without the weights."""
+        return self.store.archive.trajectory(self.name).isel(step=self.rows)
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Updates made before each recorded row, ``(n,)``."""
+        return self.store.steps[self.rows]
+
+    def vector(self, index: int) -> NDArray[Any]:
+        """Flat weights of one row, ``(parameters,)``."""
+        row = int(self.rows[index])
+        return self.store.theta(slice(row, row + 1))[0]
+
+    def params(self, index: int) -> Params:
+        """Weights of one row by name; -1 is the last."""
+        return self.layout.unflatten(self.vector(index))
+
+    def state(self, index: int) -> Params:
+        """Weights and buffers (BatchNorm statistics) of one row, what `functional_call` needs."""
+        buffers = self.store.buffer_layout.unflatten(self.store.buffers(int(self.rows[index])))
+        return {**self.params(index), **buffers}
+
+    def until(self, step: int) -> Trajectory:
+        """Only the rows up to `step`, as before a run diverged."""
+        return replace(self, rows=self.rows[self.steps <= step])
+
+    def every(self, rows: int) -> Trajectory:
+        """Every so many rows, and the last."""
+        return replace(self, rows=np.unique([*self.rows[::rows], *self.rows[-1:]]))
+
+    def blocks(self, memory: int = MEMORY, rows: int | None = None) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """Column slices and the weights of every row in them, ``(n, columns)`` float64, never all columns at once.
+
+        Args:
+            memory: bytes a block may take.
+            rows: count of rows to plan for, where several runs are read side by side.
+        """
+        width = max(1, memory // (16 * max(rows or len(self), 1)))
+        for columns in self.store.blocks(width):
+            yield columns, self.columns(columns)
+
+    def columns(self, columns: slice) -> NDArray[np.float64]:
+        """Weights of every row in some columns, ``(n, columns)``."""
+        if not len(self):
+            return np.empty((0, columns.stop - columns.start))
+        first, last = int(self.rows[0]), int(self.rows[-1]) + 1
+        return self.store.theta(slice(first, last), columns)[self.rows - first].astype(np.float64)
+
+
+def open_trajectory(archive: Location | Archive, name: str | None = None) -> Trajectory:
+    """A stored recording with its weights; `archive.trajectory(name)` reads its curves without torch.
+
+    Raises:
+        InputError: no such trajectory, or one without weights.
+    """
+    store = archive if isinstance(archive, Archive) else open_archive(archive)
+    known = store.trajectories
+    return Trajectory.of_store(WeightStore.open(store, known[0] if name is None and len(known) == 1 else str(name)))
+
+
+def trajectory_of(
+    checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
+    steps: Sequence[int] | None = None,
+    *,
+    archive: Location | Archive | None = None,
+    name: str = "run",
+    label: str = "",
+) -> Trajectory:
+    """A trajectory made of checkpoints: modules or dicts of tensors, read one at a time, in the order of training.
+
+    Args:
+        checkpoints: an iterable, so that files can be loaded one by one.
+        steps: updates made before each; 0, 1, 2, … where None.
+        archive: where to keep it; None keeps it in memory.
+        name: of the trajectory.
+        label: words for legends.
+
+    Raises:
+        InputError: no checkpoint, other names or shapes in one of them, or steps that do not increase.
+
+    Example:
+        >>> trajectory = trajectory_of({"w": torch.full((3,), float(k))} for k in range(4))
+        >>> len(trajectory), trajectory.params(-1)["w"].tolist()
+        (4, [3.0, 3.0, 3.0])
+    """
+    store: WeightStore | None = None
+    times = _steps(steps)
+    for index, checkpoint in enumerate(checkpoints):
+        params = {n: p for n, p in params_of(checkpoint).items() if p.is_floating_point()}
+        if store is None:
+            kept = archive if isinstance(archive, Archive) else create_archive(archive)
+            layout = Layout.of(params)
+            declared = [schema.variable("step")]
+            store = WeightStore.create(kept, name, layout, Layout.of({}), declared, {}, {"label": label or name, "parameters": layout.size})
+        store.layout.check(params, f"checkpoint {index}")
+        store.append([Row(_time(times, index), {}, store.layout.flatten(params, store.layout.widest))])
+    if store is None:
+        raise InputError("checkpoints", "none", "at least one checkpoint")
+    return Trajectory.of_store(store)
+
+
+def _steps(steps: Sequence[int] | None) -> NDArray[np.int64] | None:
+    if steps is None:
+        return None
+    times = np.asarray(steps, dtype=np.int64)
+    if times.ndim != 1 or (np.diff(times) <= 0).any():
+        raise InputError("steps", list(steps), "increasing integers, one a checkpoint")
+    return times
+
+
+def _time(times: NDArray[np.int64] | None, index: int) -> int:
+    if times is None:
+        return index
+    if index >= len(times):
+        raise InputError("steps", f"{len(times)} steps", "one step a checkpoint")
+    return int(times[index])

@@ -1,0 +1,66 @@
+"""A callback that records a Hugging Face Trainer's training; transformers is imported here and nowhere else."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import TYPE_CHECKING, Any
+
+from lossatlas.archive import Archive, Location
+from lossatlas.compute.record.recorder import Recorder
+from lossatlas.compute.record.trajectory import Trajectory
+from lossatlas.errors import InputError, MissingDependencyError
+
+if TYPE_CHECKING:
+    TrainerCallback: Any = object
+else:
+    try:
+        TrainerCallback = importlib.import_module("transformers.trainer_callback").TrainerCallback
+    except ImportError:
+        TrainerCallback = object
+
+
+class TransformersRecorder(TrainerCallback):
+    """``Trainer(..., callbacks=[TransformersRecorder("run.zarr")])``: record once an epoch, or as `every` says.
+
+    Step k is the model after k optimizer steps, also with gradient accumulation. In a distributed run the first
+    process records.
+
+    Args:
+        archive: as for `Recorder`.
+        resume: continue an existing recording where the trainer continues from a checkpoint.
+        **options: further options of `Recorder`.
+    """
+
+    def __init__(self, archive: Location | Archive | None, *, resume: bool = False, **options: Any) -> None:
+        if TrainerCallback is object:
+            raise MissingDependencyError("TransformersRecorder", "transformers")
+        self.archive, self.resume, self.options = archive, resume, options
+        self.recorder: Recorder | None = None
+
+    @property
+    def trajectory(self) -> Trajectory:
+        if self.recorder is None:
+            raise InputError("trajectory", "a training that has not begun", "a recorder whose training has started")
+        return self.recorder.trajectory
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        options = dict(self.options)
+        if "steps_per_epoch" not in options and state.num_train_epochs:
+            options["steps_per_epoch"] = max(1, math.ceil(state.max_steps / state.num_train_epochs))
+        inner = getattr(optimizer, "optimizer", optimizer)
+        self.recorder = Recorder(self.archive, model, inner, resume=self.resume, step=int(state.global_step), **options)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.recorder is not None:
+            self.recorder.before_update()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.recorder is not None:
+            self.recorder.step(epoch=state.epoch)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.recorder is not None:
+            self.recorder.close()

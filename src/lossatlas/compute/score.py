@@ -1,0 +1,52 @@
+"""Metrics of an objective at single points of weight space, outside any plane."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from lossatlas.compute.metrics import METRICS, Metric, metrics_named
+from lossatlas.compute.objective import Objective
+from lossatlas.errors import InputError
+
+
+def score(objective: Objective, tensors: Mapping[str, Tensor] | None = None, metrics: tuple[str, ...] = ("loss",)) -> dict[str, float]:
+    """Means over the objective's data at one point, summed in float64.
+
+    Args:
+        objective: what to measure.
+        tensors: parameters, and buffers such as BatchNorm statistics, that replace the objective's own.
+        metrics: names, as for `evaluate`.
+
+    Example:
+        >>> import torch
+        >>> square = Objective(lambda p, batch: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0])})
+        >>> score(square, {"w": torch.tensor([2.0])})
+        {'loss': 4.0}
+    """
+    chosen = metrics_named(metrics)
+    totals = dict.fromkeys(metrics, 0.0)
+    point = dict(objective.params) if tensors is None else dict(tensors)
+    with objective.quiet():
+        placed = objective.placed(point)
+        for batch, weight in zip(objective.data.batches, objective.weights, strict=True):
+            scores = objective.score(placed, batch)
+            for metric in chosen:
+                totals[metric.name] += _sum(metric, scores, weight)
+    return {name: total / objective.samples for name, total in totals.items()}
+
+
+def has_accuracy(objective: Objective) -> bool:
+    """Whether the model classifies, told from its first batch."""
+    with objective.quiet():
+        try:
+            METRICS["accuracy"].measure(objective.score(objective.params, objective.data.batches[0]))
+        except (InputError, RuntimeError, ValueError, IndexError):
+            return False
+    return True
+
+
+def _sum(metric: Metric, scores: object, weight: float) -> float:
+    values = metric.measure(scores).double()  # type: ignore[arg-type]
+    return float(values.sum()) if values.dim() else float(values) * weight

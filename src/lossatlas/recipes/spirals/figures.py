@@ -1,0 +1,242 @@
+"""The recipe's figures as scenes: which panes, which scale, which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from lossatlas.view.animation import save as save_animation
+from lossatlas.view.plot import plot
+from lossatlas.view.read import areas_from, path_from, surface_from
+from lossatlas.view.scene import Areas, ColorScale, Curve, Pane, Path, Scene, Surface, Timeline
+
+RED, BLUE, GREEN, GREY = "#c1121f", "#1d5fa8", "#2f7d4f", "#777777"
+LOG = ColorScale(scale="log", levels=25)
+SHARED = ColorScale(scale="log", levels=49, low=1e-3, high=10.0)
+"""One scale for networks that are compared: cross-entropy from a thousandth of a nat to ten, guessing is 1.1."""
+FRAME_MILLISECONDS = 120
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What one network's figures are drawn from."""
+
+    name: str
+    label: str
+    surface: xr.Dataset
+    path: xr.Dataset
+    areas: xr.Dataset
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The same, ready for scenes."""
+
+    surface: Surface
+    path: Path
+    areas: Areas
+
+    @classmethod
+    def of(cls, picture: Picture) -> Drawn:
+        surface = surface_from(picture.surface, name=picture.name, label=picture.label)
+        return cls(surface, honest_path(picture.path, picture.name, surface), areas_from(picture.areas, name=f"areas {picture.name}"))
+
+    def last_areas(self) -> Areas:
+        return replace(self.areas, classes=self.areas.classes[-1])
+
+
+def honest_path(dataset: xr.Dataset, name: str, surface: Surface, color: str = RED) -> Path:
+    """A path with the plane's exact loss below it, and the lines that keep it honest."""
+    path = path_from(dataset, name=name, surface=surface)
+    return replace(path, plane_loss=dataset.path_plane_loss.values, color=color, notes=(*path.notes, *_notes(dataset)))
+
+
+def overview(pictures: Sequence[Picture], file: FilePath) -> None:
+    """Every network: map with path above, decision areas after the last step below."""
+    drawn = [Drawn.of(picture) for picture in pictures]
+    columns = min(len(drawn), 4)
+    panes = []
+    for i, (picture, one) in enumerate(zip(pictures, drawn, strict=True)):
+        row, column = 2 * (i // columns), i % columns
+        off = f"path {_percent(picture.path.attrs['residual_norm']['mean'])} off the plane on average"
+        title = f"{picture.label}\nloss {_final(picture.path, 'path_loss')}, accuracy {_final(picture.path, 'path_accuracy')}\n{off}"
+        panes.append(Pane("contour", (one.surface.name,), (one.path.name,), title=title, row=row, column=column))
+        panes.append(Pane("areas", areas=(one.areas.name,), row=row + 1, column=column))
+    notes = (
+        "each map is the principal plane of its own path, so directions differ from map to map; color scale shared, clipped at its ends",
+        "path: recorded steps of Adam, learning rate 0.005, 1,083 points, full batch; areas: decisions after the last step",
+    )
+    scene = Scene(
+        tuple(panes),
+        tuple(bare(one.surface) for one in drawn),
+        tuple(replace(one.path, notes=(), residual=None, label="path of Adam") for one in drawn),
+        areas=tuple(one.last_areas() for one in drawn),
+        colors=(SHARED,),
+        title="The way of Adam on the spiral, network by network",
+        notes=notes,
+    )
+    plot(scene, file, dpi=130)
+
+
+def animate(picture: Picture, file: FilePath) -> None:
+    """Map and path left, decision areas right, losses and accuracies under them, frame by frame."""
+    save_animation(animated(picture), file)
+
+
+def animated(picture: Picture) -> Scene:
+    """The scene of one network's animation: one frame a recorded step."""
+    one = Drawn.of(picture)
+    losses, accuracies = _loss_curves(picture.path), _accuracy_curves(picture.path)
+    panes = (
+        Pane("contour", (one.surface.name,), (one.path.name,)),
+        Pane("areas", areas=(one.areas.name,), column=1, title="decision areas", x_label="first feature", y_label="second feature"),
+        Pane(
+            "curves", curves=_names(losses), row=1, x_label="step", y_label="loss [nats]", y_scale="log", y_label_right="off the plane [%]"
+        ),
+        Pane("curves", curves=_names(accuracies), row=1, column=1, x_label="step", y_label="accuracy"),
+    )
+    return Scene(
+        panes,
+        (one.surface,),
+        (one.path,),
+        curves=(*losses, *accuracies),
+        areas=(one.areas,),
+        colors=(LOG,),
+        timeline=timeline(picture.path),
+        title=f"Spiral, {picture.label}",
+    )
+
+
+def planes(drawn: Sequence[tuple[str, xr.Dataset, xr.Dataset]], label: str, expected: float, file: FilePath) -> None:
+    """One path on three planes."""
+    words = {"random": "two random directions", "start_end": "start to end, and across", "pca": "principal directions"}
+    surfaces, paths, panes = [], [], []
+    for column, (name, surface, path) in enumerate(drawn):
+        shown = surface_from(surface, name=name, label=words[name])
+        surfaces.append(shown)
+        paths.append(honest_path(path, name, shown))
+        share = f"{100 * path.attrs['captured_share']:.2g} % of the motion shown"
+        said = f"chance: {100 * expected:.2g} %" if name == "random" else f"off the plane {_percent(path.attrs['residual_norm']['mean'])}"
+        panes.append(Pane("contour", (name,), (name,), title=f"{words[name]}\n{share}\n{said}", column=column))
+    scene = Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(LOG,), title=f"The same path on three planes: {label}")
+    plot(scene, file)
+
+
+def lines(found: Mapping[str, xr.Dataset], file: FilePath) -> None:
+    """The straight lines of all networks, a gallery of small panes with loss and accuracy."""
+    columns = min(len(found), 4)
+    surfaces, panes = [], []
+    for i, (name, line) in enumerate(found.items()):
+        surfaces.append(replace(bare(surface_from(line, name=name, label=line.attrs["title"])), origin=None))
+        panes.append(
+            Pane(
+                "line",
+                (name,),
+                title=f"{line.attrs['title']}\n{_shape(line)}",
+                row=i // columns,
+                column=i % columns,
+                x_label="first → last weights",
+                y_label="loss [nats]",
+                y_label_right="accuracy",
+            )
+        )
+    title = "The straight line from first (0) to last weights (1)"
+    plot(Scene(tuple(panes), tuple(surfaces), title=title, notes=("monotone: the loss never rises from 0 to 1",)), file, dpi=150)
+
+
+def optimizers(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: Sequence[str], label: str, file: FilePath) -> None:
+    """All optimizers on one map, with their own losses under it."""
+    plot(_optimizer_scene(surface, paths, colors, label), file)
+
+
+def animate_optimizers(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: Sequence[str], label: str, file: FilePath) -> None:
+    save_animation(_optimizer_scene(surface, paths, colors, label).replace(timeline=timeline(paths[0])), file)
+
+
+def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: Sequence[str], label: str) -> Scene:
+    # The plane's center is the common start, which the paths mark; no model of interest stands there.
+    shown = replace(surface_from(surface, name="optimizers", label=label), origin=None)
+    dashes: tuple[Any, ...] = ("solid", "dashed", "dashdot", "dotted", "solid")
+    ways, curves = [], []
+    for dataset, color, dash in zip(paths, colors, dashes, strict=True):
+        words = str(dataset.attrs["label"])
+        share = f"{100 * dataset.attrs['captured_share']:.0f} % of its motion shown"
+        path = replace(honest_path(dataset, words, shown, color), dash=dash, stem=None, label=f"{words}: {share}", notes=())
+        ways.append(path)
+        curves.append(Curve(f"loss {words}", path.step.astype(float), dataset.path_loss.values, path.label, color, dash))
+    panes = (
+        Pane("contour", ("optimizers",), tuple(path.name for path in ways)),
+        Pane("curves", curves=_names(curves), column=1, x_label="step", y_label="loss of the iterate [nats]", y_scale="log"),
+    )
+    title = f"Five optimizers, one start, one plane: {label}"
+    return Scene(panes, (shown,), tuple(ways), curves=tuple(curves), colors=(LOG,), title=title)
+
+
+def timeline(path: xr.Dataset) -> Timeline:
+    """One frame a recorded step, labelled with the true step and epoch."""
+    steps, epochs = path.step.values, path.epoch.values
+    labels = tuple(f"step {step:,} · epoch {epoch:g}" for step, epoch in zip(steps.tolist(), epochs.tolist(), strict=True))
+    return Timeline(steps, labels, milliseconds=FRAME_MILLISECONDS)
+
+
+def bare(surface: Surface) -> Surface:
+    """The surface without its own notes, for galleries that say once what holds for all."""
+    return replace(surface, notes=())
+
+
+def _loss_curves(path: xr.Dataset) -> tuple[Curve, ...]:
+    step = path.step.values.astype(float)
+    return (
+        Curve("loss", step, path.path_loss.values, "training loss of the iterate", RED),
+        Curve("plane", step, path.path_plane_loss.values, "the plane below it", RED, "dotted"),
+        Curve("test loss", step, path.test_loss.values, "held-out loss", BLUE, "dashed"),
+        Curve("off", step, 100 * path.path_relative_residual.values, "off the plane", GREY, "dashdot", axis="right"),
+    )
+
+
+def _accuracy_curves(path: xr.Dataset) -> tuple[Curve, ...]:
+    step = path.step.values.astype(float)
+    return (
+        Curve("accuracy", step, path.path_accuracy.values, "training accuracy", RED),
+        Curve("test accuracy", step, path.test_accuracy.values, "held-out accuracy", BLUE, "dashed"),
+    )
+
+
+def _notes(path: xr.Dataset) -> tuple[str, ...]:
+    attrs = path.attrs
+    lines = []
+    if attrs.get("random_walk_null"):
+        found, null = attrs["explained_variance_ratio"], attrs["random_walk_null"]
+        like = " and ".join(f"{c:.2f}" for c in attrs["walk_correlation"])
+        lines.append(
+            f"two components: {_percent(found[0])} + {_percent(found[1])}; a random walk would give {_percent(null[0])} + {_percent(null[1])}"
+            f" (correlation with its components {like})"
+        )
+    mean, largest = attrs["residual_norm"]["mean"], attrs["residual_norm"]["largest"]
+    lines.append(f"off the plane: {_percent(mean)} of the way on average, {_percent(largest)} at most")
+    return tuple(lines)
+
+
+def _shape(line: xr.Dataset) -> str:
+    shape = line.attrs["interpolation"]
+    if shape["monotone"] is None:
+        return "not finite"
+    return "monotone" if shape["monotone"] else f"rises by {shape['largest_rise']:.2g} nats"
+
+
+def _final(path: xr.Dataset, name: str) -> str:
+    value = float(path[name][-1])
+    return f"{100 * value:.1f} %" if name == "path_accuracy" else f"{value:.2g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _names(curves: Sequence[Curve]) -> tuple[str, ...]:
+    return tuple(curve.name for curve in curves)

@@ -1,0 +1,218 @@
+"""The recipe's computations: train, record, lay planes through the paths, fill them, say what they hide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from lossatlas.archive import Archive, create_archive
+from lossatlas.compute.areas import decision_areas
+from lossatlas.compute.evaluate import evaluate
+from lossatlas.compute.honest import expected_captured_share, project_path, shadow
+from lossatlas.compute.interpolate import interpolate
+from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
+from lossatlas.compute.plane import Plane, random_plane
+from lossatlas.compute.progress import progress_bar
+from lossatlas.compute.walk import expected_cosine
+from lossatlas.recipes.common import prepare, say, write_summary
+from lossatlas.recipes.spirals import figures
+from lossatlas.recipes.spirals.data import Spiral, make_spiral
+from lossatlas.recipes.spirals.train import NETWORKS, OPTIMIZERS, QUICK_NETWORKS, Network, Run, adam, frame_steps, record
+
+COMPARED = Network(1, 20)
+"""The network that all optimizers train."""
+FAILING = Network(5, 20)
+"""The network whose path is laid on a random, a start-end and a principal plane."""
+AREA = 2.6
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is computed."""
+
+    networks: tuple[Network, ...]
+    epochs: int
+    frames: int
+    resolution: int
+    areas: int
+
+
+FULL = Size(NETWORKS, 300, 50, 51, 100)
+QUICK = Size(QUICK_NETWORKS, 300, 20, 25, 60)
+
+
+def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int = 0, progress: bool | None = None) -> dict[str, Any]:
+    """Every network's path with its decision areas, the optimizers side by side, the planes that fail, the straight lines.
+
+    Args:
+        out: folder for archive, figures, animations and summary.
+        data: not needed; the spiral is generated.
+        quick: four networks, 20 frames, coarser maps; under a minute.
+        seed: of the networks' first weights.
+        progress: show bars; None shows them on a terminal.
+    """
+    del data
+    torch.set_num_threads(1)
+    size, spiral = QUICK if quick else FULL, make_spiral()
+    archive = create_archive(prepare(out) / "archive.zarr")
+    summary: dict[str, Any] = {"quick": quick, "samples": len(spiral.x), "test_samples": len(spiral.test_x), "epochs": size.epochs}
+    runs = _networks(archive, spiral, size, seed, progress)
+    pictures = [_picture(archive, run, size, spiral, progress) for run in runs.values()]
+    paths = {name: path_summary(p.path) for name, p in zip(runs, pictures, strict=True)}
+    _draw_networks(out, pictures, progress)
+    summary["planes"] = _planes(out, archive, runs[FAILING.name], size, progress)
+    summary["interpolation"] = _lines(out, archive, runs, progress)
+    paths |= _optimizers(out, archive, spiral, size, seed, progress)
+    return write_summary(out, "spirals", {**summary, "paths": paths})
+
+
+def _networks(archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None) -> dict[str, Run]:
+    steps, runs = frame_steps(size.epochs, size.frames), {}
+    with progress_bar("training", len(size.networks), 0, progress) as advance:
+        for network in size.networks:
+            model = network.build(seed)
+            runs[network.name] = record(archive, network.name, network.label, model, adam, spiral, size.epochs, steps)
+            advance(1)
+    return runs
+
+
+def _picture(archive: Archive, run: Run, size: Size, spiral: Spiral, progress: bool | None) -> figures.Picture:
+    """Principal plane, honest path, map and decision areas of one run, all kept in the archive."""
+    plane = pca_plane(run.trajectory)
+    path = project_path(run.trajectory, plane, run.objective, surface=run.name, keep=True)
+    bounds = window(path)
+    surface = _surface(archive, run, plane, bounds, size, run.name, progress)
+    areas = decision_areas(run.objective, run.trajectory, (-AREA, AREA), size.areas, data=spiral.shown, keep=True)
+    return figures.Picture(run.name, run.label, surface, path, areas)
+
+
+def _surface(
+    archive: Archive, run: Run, plane: Plane, bounds: list[list[float]], size: Size, name: str, progress: bool | None
+) -> xr.Dataset:
+    return evaluate(
+        run.objective,
+        plane,
+        bounds,
+        size.resolution,
+        archive=archive,
+        name=name,
+        title=run.label,
+        overwrite=True,
+        progress=progress,
+    )
+
+
+def window(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.35) -> list[list[float]]:
+    """Bounds that hold the paths with a margin on every side; the narrower side is at least `flattest` of the wider one."""
+    spans = []
+    for name in ("path_alpha", "path_beta"):
+        values = np.concatenate([path[name].values for path in paths])
+        spans.append((float(np.nanmin(values)), float(np.nanmax(values))))
+    widest = max(high - low for low, high in spans) or 1.0
+    bounds = []
+    for low, high in spans:
+        half = max((high - low) * (0.5 + margin), 0.5 * flattest * widest)
+        bounds.append([(low + high) / 2 - half, (low + high) / 2 + half])
+    return bounds
+
+
+def path_summary(path: xr.Dataset) -> dict[str, Any]:
+    """What the issue of honesty asks of every path, as plain numbers."""
+    attrs = path.attrs
+    copied = ("explained_variance_ratio", "random_walk_null", "walk_correlation", "captured_share", "residual_norm")
+    return {
+        **{key: attrs[key] for key in copied},
+        "first_loss": float(path.path_loss[0]),
+        "last_loss": float(path.path_loss[-1]),
+        "last_plane_loss": float(path.path_plane_loss[-1]),
+        "largest_plane_error": float(np.nanmax(np.abs(path.path_plane_loss - path.path_loss))),
+        "final_accuracy": float(path.path_accuracy[-1]),
+        "test_loss": float(path.test_loss[-1]),
+        "test_accuracy": float(path.test_accuracy[-1]),
+        "weight_norm": [float(path.weight_norm[0]), float(path.weight_norm[-1])],
+        "parameters": int(attrs["parameters"]),
+        "optimizer": attrs["optimizer"],
+        "learning_rate": attrs["learning_rate"],
+        "steps": int(path.step[-1]),
+        "points": path.sizes["step"],
+    }
+
+
+def _draw_networks(out: Path, pictures: list[figures.Picture], progress: bool | None) -> None:
+    figures.overview(pictures, out / "overview.png")
+    say("overview.png      Every network: its path on the principal plane, and what it decided in the end.")
+    with progress_bar("animations", len(pictures), 0, progress) as advance:
+        for picture in pictures:
+            figures.animate(picture, out / f"path_{picture.name}.gif")
+            advance(1)
+    say(f"path_*.gif        {len(pictures)} trainings, frame by frame, path and decision areas side by side.")
+
+
+def _planes(out: Path, archive: Archive, run: Run, size: Size, progress: bool | None) -> dict[str, Any]:
+    """The same path on three planes, and how much of its motion each shows."""
+    center = run.trajectory.params(-1)
+    choices = {
+        "random": random_plane(center, seed=0, normalize="none", biases=True),
+        "start_end": start_end_plane(run.trajectory),
+        "pca": pca_plane(run.trajectory),
+    }
+    summary: dict[str, Any] = {"expected_cosine": expected_cosine(run.trajectory.layout.size)}
+    drawn = []
+    for name, plane in choices.items():
+        path = project_path(run.trajectory, plane, run.objective, surface=f"plane:{name}")
+        bounds = _as_far_as(run, plane) if name == "random" else window(path)
+        surface = _surface(archive, run, plane, bounds, size, f"plane:{name}", progress)
+        archive.write_trajectory(f"plane:{name}", _without_areas(path))
+        summary[name] = {"captured_share": path.attrs["captured_share"], "residual_norm": path.attrs["residual_norm"]}
+        drawn.append((name, surface, path))
+    summary["random"]["expected_share"] = expected_captured_share(choices["random"], run.trajectory)
+    figures.planes(drawn, run.label, summary["random"]["expected_share"], out / "planes.png")
+    say("planes.png        One path on a random, a start-end and a principal plane, with the share each shows.")
+    return summary
+
+
+def _as_far_as(run: Run, plane: Plane) -> list[list[float]]:
+    """A window that reaches as far from the last weights as the path comes from; zoomed in, a speck would look like a way."""
+    first, last = (run.trajectory.vector(row).astype(np.float64) for row in (0, -1))
+    return [[-reach, reach] for reach in (float(np.linalg.norm(last - first)) / d.norm for d in plane.directions)]
+
+
+def _lines(out: Path, archive: Archive, runs: dict[str, Run], progress: bool | None) -> dict[str, Any]:
+    """The straight line from first to last weights of every network."""
+    lines = {}
+    for name, run in runs.items():
+        ends = (run.trajectory.state(row) for row in (0, -1))
+        lines[name] = interpolate(run.objective, *ends, resolution=81, metrics=("loss", "accuracy"), title=run.label, progress=progress)
+    figures.lines(lines, out / "interpolation.png")
+    say("interpolation.png The loss on the straight line from first to last weights.")
+    return {name: line.attrs["interpolation"] for name, line in lines.items()}
+
+
+def _optimizers(out: Path, archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None) -> dict[str, Any]:
+    """Five optimizers from one start, on one fixed plane."""
+    steps, runs = frame_steps(size.epochs, size.frames), []
+    for one in OPTIMIZERS:
+        runs.append(record(archive, f"optimizer:{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps))
+    plane = shared_plane([run.trajectory for run in runs])
+    paths = [project_path(run.trajectory, plane, run.objective, surface="optimizers", keep=True) for run in runs]
+    surface = _surface(archive, runs[0], plane, window(*paths), size, "optimizers", progress)
+    summary = {}
+    for run, path in zip(runs, paths, strict=True):
+        own = pca_plane(run.trajectory).recipe
+        shares = shadow(run.trajectory, plane).captured
+        summary[run.name] = {**path_summary(path), "captured_share": shares, **{key: own[key] for key in ("random_walk_null",)}}
+        summary[run.name] |= {"own_explained_variance_ratio": own["explained_variance_ratio"], "walk_correlation": own["walk_correlation"]}
+    colors = [one.color for one in OPTIMIZERS]
+    figures.optimizers(surface, paths, colors, COMPARED.label, out / "optimizers.png")
+    figures.animate_optimizers(surface, paths, colors, COMPARED.label, out / "optimizers.gif")
+    say("optimizers.png    Five optimizers from one start on the same two fixed directions; optimizers.gif plays them.")
+    return summary
+
+
+def _without_areas(path: xr.Dataset) -> xr.Dataset:
+    return path.drop_vars([name for name in path.variables if str(name).startswith(("area_", "data_"))])

@@ -1,0 +1,152 @@
+"""Products with the Hessian and the Gauss-Newton matrix against dense ones and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import lossatlas as la
+from compute.curvature.cases import CASES, OnceOnly, Recurrent, convolutional, dense_hessian, mlp
+from lossatlas.compute.curvature import ggn, hessian
+from oracles import bytes_of, linear_regression
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_products_equal_the_dense_hessian(name: str) -> None:
+    objective = CASES[name]()
+    found = hessian(objective)
+    assert found.method == "double backward"
+    np.testing.assert_allclose(found.dense(), dense_hessian(objective), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("method", ["forward over reverse", "finite differences"])
+def test_other_methods_agree(name: str, method: str) -> None:
+    objective = CASES[name]()
+    vector = np.random.default_rng(0).standard_normal(hessian(objective).size)
+    tolerance = 1e-10 if method == "forward over reverse" else 1e-5
+    np.testing.assert_allclose(hessian(objective, method=method) @ vector, hessian(objective) @ vector, atol=tolerance)
+
+
+def test_a_single_precision_lstm_has_no_forward_derivative_and_still_works() -> None:
+    torch.manual_seed(2)
+    data = (torch.randn(20, 5, 3), torch.arange(20) % 3)
+    objective = la.Objective(Recurrent(), F.cross_entropy, data)
+    with pytest.raises(la.InputError, match="forward over reverse failed"):
+        hessian(objective, method="forward over reverse")
+    double = la.Objective(objective.module, F.cross_entropy, data, dtype=torch.float64)
+    vector = np.random.default_rng(0).standard_normal(hessian(objective).size)
+    np.testing.assert_allclose(hessian(objective) @ vector, hessian(double) @ vector, atol=1e-5)
+
+
+def test_linear_regression_has_its_closed_form() -> None:
+    objective, x, _ = linear_regression(samples=40, features=3, outputs=2)
+    expected = np.kron(np.eye(2), 2 / (40 * 2) * x.T @ x)
+    np.testing.assert_allclose(hessian(objective).dense(), expected, atol=1e-14)
+    np.testing.assert_allclose(ggn(objective).dense(), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("memory", [0, 2**40])
+@pytest.mark.parametrize("batch_size", [1, 7, 20])
+def test_neither_batch_size_nor_memory_changes_a_product(batch_size: int, memory: int) -> None:
+    whole = mlp()
+    x, y = (torch.cat(parts) for parts in zip(*whole.data.batches, strict=True))
+    cut = la.Objective(whole.module, F.cross_entropy, (x, y), batch_size=batch_size)
+    vector = np.arange(hessian(whole).size) / 10
+    np.testing.assert_allclose(hessian(cut, memory=memory) @ vector, hessian(whole) @ vector, atol=1e-12)
+
+
+def test_threads_give_the_same_product() -> None:
+    objective = convolutional()
+    vector = np.ones(hessian(objective).size)
+    assert (hessian(objective, workers=3) @ vector == hessian(objective) @ vector).all()
+
+
+def test_an_operation_that_is_differentiable_once_falls_back_and_says_so() -> None:
+    torch.manual_seed(0)
+    objective = la.Objective(OnceOnly().double(), F.mse_loss, (torch.randn(9, 3).double(), torch.randn(9, 2).double()))
+    found = hessian(objective)
+    assert found.method == "finite differences"
+    assert found.note is not None
+    assert "double backward failed" in found.note
+    plain = la.Objective(nn.Linear(3, 2).double(), lambda out, y: ((9 * out**2 - y) ** 2).mean(), objective.data.batches[0])
+    reference = hessian(plain, dict(zip(plain.params, objective.params.values(), strict=True)))
+    np.testing.assert_allclose(found.dense(), reference.dense(), rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_the_model_is_untouched(mode: str) -> None:
+    objective = convolutional(mode)
+    assert objective.module is not None
+    before = bytes_of(objective.module)
+    found = hessian(objective)
+    np.testing.assert_allclose(found.dense(), found.dense().T, atol=1e-12)
+    assert bytes_of(objective.module) == before
+
+
+def test_a_chosen_block_is_the_block_of_the_whole() -> None:
+    objective = mlp()
+    block = hessian(objective, biases=False)
+    assert block.layout.names == ("0.weight", "2.weight")
+    np.testing.assert_allclose(block.dense(), dense_hessian(objective, ["0.weight", "2.weight"]), atol=1e-12)
+    assert hessian(objective, params="2").layout.names == ("2.weight", "2.bias")
+
+
+def test_another_point() -> None:
+    objective = mlp()
+    plane = la.random_plane(objective, seed=3)
+    there = la.Objective(objective.module, F.cross_entropy, objective.data.batches[0], params=plane.point(0.3, -0.2))
+    here = la.Objective(objective.module, F.cross_entropy, objective.data.batches[0])
+    np.testing.assert_allclose(hessian(here, plane.point(0.3, -0.2)).dense(), hessian(there).dense(), atol=1e-13)
+
+
+def test_softmax_regression_is_convex_with_one_zero_eigenvalue_a_feature() -> None:
+    torch.manual_seed(5)
+    layer, data = nn.Linear(6, 4, bias=False).double(), (torch.randn(50, 6).double(), torch.randint(0, 4, (50,)))
+    values = np.linalg.eigvalsh(hessian(la.Objective(layer, F.cross_entropy, data)).dense())
+    assert (np.abs(values) < 1e-12).sum() == 6
+    assert values.min() > -1e-12
+
+
+def test_gauss_newton_is_semi_definite_and_equals_the_hessian_for_linear_outputs() -> None:
+    objective = mlp()
+    matrix = ggn(objective).dense()
+    assert np.linalg.eigvalsh(matrix).min() > -1e-12
+    last = ["2.weight", "2.bias"]
+    np.testing.assert_allclose(ggn(objective, params="2").dense(), dense_hessian(objective, last), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["mlp", "recurrent", "attention"])
+def test_gauss_newton_is_the_jacobian_form(name: str) -> None:
+    objective = CASES[name]()
+    x, _ = (torch.cat(parts) for parts in zip(*objective.data.batches, strict=True))
+    assert objective.module is not None
+    leaves = {n: p.clone().requires_grad_() for n, p in objective.params.items()}
+    logits = torch.func.functional_call(objective.module, leaves, (x,))
+    rows = [torch.autograd.grad(o, list(leaves.values()), retain_graph=True, materialize_grads=True) for o in logits.reshape(-1)]
+    jacobian = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows]).reshape(*logits.shape, -1)
+    p = logits.detach().softmax(1)
+    inner = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    expected = torch.einsum("nci,ncd,ndj->ij", jacobian, inner, jacobian) / len(x)
+    np.testing.assert_allclose(ggn(objective).dense(), expected.numpy(), atol=1e-12)
+
+
+def test_a_callable_has_no_gauss_newton() -> None:
+    objective = la.Objective(lambda p, _: (p["w"] ** 2).sum(), params={"w": torch.ones(2)})
+    with pytest.raises(la.InputError, match="Use hessian"):
+        ggn(objective)
+
+
+def test_bad_requests_are_named() -> None:
+    with pytest.raises(la.InputError, match="method"):
+        hessian(mlp(), method="magic")
+    with pytest.raises(la.InputError, match="at: got nothing"):
+        hessian(mlp(), {"nothing": torch.ones(1)})
+
+
+def test_a_linear_loss_has_no_curvature() -> None:
+    objective = la.Objective(lambda p, _: p["w"].sum(), params={"w": torch.ones(3)})
+    assert not hessian(objective).dense().any()

@@ -1,0 +1,170 @@
+"""Principal planes against scikit-learn and a dense SVD, the random-walk null, and paths no plane can be laid through."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from lossatlas.compute.honest import shadow
+from lossatlas.compute.params import dot
+from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
+from lossatlas.compute.record.trajectory import Trajectory, trajectory_of
+from lossatlas.compute.walk import expected_cosine, random_walk_null
+from lossatlas.errors import InputError
+
+
+def path_of(points: np.ndarray, dtype: torch.dtype = torch.float64) -> Trajectory:
+    """A trajectory of two tensors whose entries, in order, are the rows of `points`."""
+    half = points.shape[1] // 2
+    rows = (torch.tensor(row, dtype=dtype) for row in points)
+    return trajectory_of({"a": row[:half], "b": row[half:].reshape(-1, 1)} for row in rows)
+
+
+def flat(params: dict[str, torch.Tensor]) -> np.ndarray:
+    return torch.cat([p.reshape(-1) for p in params.values()]).double().numpy()
+
+
+def curved(points: int, parameters: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((points, parameters)).cumsum(0) * np.geomspace(5, 0.1, parameters)
+
+
+@pytest.mark.parametrize("memory", [2**9, 2**29])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_centered_components_are_those_of_scikit_learn(memory: int, dtype: torch.dtype) -> None:
+    points = torch.tensor(curved(17, 40), dtype=dtype).double().numpy()
+    theirs = PCA(2, svd_solver="full").fit(points)
+    ours = pca_plane(path_of(points, dtype), centered=True, memory=memory)
+    for direction, component in zip(ours.directions, theirs.components_, strict=True):
+        assert abs(flat(direction.params) @ component) >= 1 - 1e-6
+    assert ours.recipe["explained_variance_ratio"] == pytest.approx(theirs.explained_variance_ratio_, abs=1e-7)
+
+
+def test_components_about_the_last_point_are_those_of_a_dense_svd() -> None:
+    points = curved(23, 60)
+    _, singular, right = np.linalg.svd(points - points[-1], full_matrices=False)
+    ours = pca_plane(path_of(points))
+    for direction, component in zip(ours.directions, right, strict=False):
+        assert abs(flat(direction.params) @ component) == pytest.approx(1, abs=1e-12)
+    assert ours.recipe["explained_variance_ratio"] == pytest.approx(singular[:2] ** 2 / (singular**2).sum(), abs=1e-12)
+    assert ours.cosine == pytest.approx(0, abs=1e-14)
+    np.testing.assert_array_equal(flat(ours.center), points[-1])
+
+
+def test_signs_are_fixed_the_path_comes_from_the_negative_side() -> None:
+    points = curved(12, 30)
+    first, mirrored = (shadow(path_of(p), pca_plane(path_of(p))).coordinates for p in (points, 2 * points[-1] - points))
+    assert (first[0] < 0).all()
+    np.testing.assert_allclose(first, mirrored, atol=1e-9)
+
+
+@pytest.mark.parametrize(("centered", "expected"), [(True, (0.6079, 0.1520)), (False, (0.8106, 0.0901))])
+def test_a_pure_random_walk_gives_the_shares_of_theory(centered: bool, expected: tuple[float, float]) -> None:
+    points = np.random.default_rng(0).standard_normal((400, 20_000)).cumsum(0)
+    recipe = pca_plane(path_of(points), centered=centered, memory=2**25).recipe
+    assert recipe["explained_variance_ratio"] == pytest.approx(expected, abs=4e-3)
+    assert recipe["random_walk_null"] == pytest.approx(expected, abs=2e-3)
+    assert min(recipe["walk_correlation"]) > 0.998
+
+
+def test_the_null_has_a_closed_form_for_equal_distances() -> None:
+    n, k = 30, np.arange(1, 30)
+    centered = 1 / np.sin(k * math.pi / (2 * n)) ** 2
+    assert random_walk_null(n, centered=True).ratio == pytest.approx(centered[:2] / centered.sum(), rel=1e-10)
+    about_end = 1 / np.sin((2 * k - 1) * math.pi / (2 * (2 * (n - 1) + 1))) ** 2
+    assert random_walk_null(n).ratio == pytest.approx(about_end[:2] / about_end.sum(), rel=1e-10)
+    cosine = np.cos(math.pi * (np.arange(n) + 0.5) / n)
+    assert random_walk_null(n, centered=True).correlation(cosine[None]) == pytest.approx((1.0,))
+
+
+def test_the_null_knows_unequal_distances_between_recorded_steps() -> None:
+    steps = np.array([0, 1, 2, 4, 8, 16, 32, 64, 100])
+    walk = np.random.default_rng(1).standard_normal((101, 40_000)).cumsum(0)[steps]
+    found = np.linalg.eigvalsh((walk - walk[-1]) @ (walk - walk[-1]).T)[::-1][:2]
+    shares = found / ((walk - walk[-1]) ** 2).sum()
+    assert random_walk_null(steps).ratio == pytest.approx(shares, abs=0.01)
+    assert random_walk_null(9).ratio != pytest.approx(shares, abs=0.01)
+
+
+@pytest.mark.parametrize(("n", "value"), [(10, 0.2592), (100, 0.0802), (1000, 0.0247), (10_000, 0.0078)])
+def test_expected_cosine_between_random_directions(n: int, value: float) -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((2, 2000, n)) if n <= 1000 else rng.standard_normal((2, 200, n))
+    cosines = np.abs((a * b).sum(1)) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert expected_cosine(n) == pytest.approx(cosines.mean(), abs=4 * cosines.std() / math.sqrt(len(cosines)))
+    assert expected_cosine(n) == pytest.approx(value, rel=0.03)
+
+
+def test_start_end_plane_puts_the_ends_at_zero_and_one_and_splits_the_motion() -> None:
+    points = curved(9, 14)
+    path = path_of(points)
+    plane = start_end_plane(path)
+    found = shadow(path, plane)
+    np.testing.assert_allclose(found.coordinates[[0, -1]], [[0, 0], [1, 0]], atol=1e-12)
+    assert plane.cosine == pytest.approx(0, abs=1e-14)
+    lengths = [direction.norm for direction in plane.directions]
+    assert lengths == pytest.approx([np.linalg.norm(points[-1] - points[0])] * 2)
+    unit = (points[-1] - points[0]) / lengths[0]
+    off = points - points[0] - np.outer((points - points[0]) @ unit, unit)
+    _, singular, right = np.linalg.svd(off, full_matrices=False)
+    assert abs(flat(plane.directions[1].params) @ right[0]) == pytest.approx(lengths[0])
+    shares = plane.recipe["explained_variance_ratio"]
+    assert shares[1] == pytest.approx(singular[0] ** 2 / ((points - points[0]) ** 2).sum())
+    assert found.captured == pytest.approx(sum(shares))
+
+
+def test_shared_plane_is_the_principal_plane_of_all_runs_about_their_start() -> None:
+    first, second = curved(8, 20, 1), curved(11, 20, 2)
+    second = second - second[0] + first[0]
+    joint = np.concatenate([first, second]) - first[0]
+    _, singular, right = np.linalg.svd(joint, full_matrices=False)
+    plane = shared_plane([path_of(first), path_of(second)])
+    assert [abs(flat(d.params) @ r) for d, r in zip(plane.directions, right, strict=False)] == pytest.approx([1, 1])
+    shares = [shadow(path_of(p), plane).captured for p in (first, second)]
+    weights = [((p - first[0]) ** 2).sum() for p in (first, second)]
+    assert np.dot(shares, weights) / sum(weights) == pytest.approx((singular[:2] ** 2).sum() / (singular**2).sum())
+
+
+def test_half_precision_models_get_axes_in_single_precision() -> None:
+    plane = pca_plane(path_of(curved(6, 10), torch.bfloat16))
+    assert {p.dtype for p in [*plane.center.values(), *plane.directions[0].params.values()]} == {torch.float32}
+    assert dot(plane.directions[0].params, plane.directions[1].params) == pytest.approx(0, abs=1e-7)
+
+
+STILL = np.ones((5, 8))
+LINE = np.outer(np.arange(6.0) ** 2, np.arange(8.0)) + 7
+LOOP = np.stack([np.cos(t) * np.eye(8)[0] + np.sin(t) * np.eye(8)[1] for t in np.linspace(0, 2 * np.pi, 13)])
+LOOP[-1] = LOOP[0]
+
+
+@pytest.mark.parametrize("make", [pca_plane, start_end_plane, lambda t: shared_plane([t])])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("points", "words"), [(STILL[:1], "1 recorded point"), (STILL, "all the same"), (LINE, "straight line"), (LINE[:2], "straight line")]
+)
+def test_paths_without_a_plane_are_refused_in_words(make, dtype: torch.dtype, points: np.ndarray, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make(path_of(points / 3, dtype))
+
+
+def test_a_closed_loop_has_principal_axes_but_no_start_end_line() -> None:
+    assert sum(pca_plane(path_of(LOOP)).recipe["explained_variance_ratio"]) == pytest.approx(1)
+    with pytest.raises(InputError, match="ends where it began"):
+        start_end_plane(path_of(LOOP))
+
+
+def test_nan_weights_are_named_by_their_step_and_can_be_left_out() -> None:
+    points = curved(7, 10)
+    points[4:, 3] = np.nan
+    with pytest.raises(InputError, match=r"step 4.*until\(3\)"):
+        pca_plane(path_of(points))
+    assert pca_plane(path_of(points).until(3)).recipe["points"] == 4
+
+
+def test_runs_of_different_models_share_no_plane() -> None:
+    with pytest.raises(InputError, match="runs of one model"):
+        shared_plane([path_of(curved(5, 10)), path_of(curved(5, 12))])

@@ -1,0 +1,92 @@
+"""Sharpness against the dense Hessian, and the edge of stability where theory puts it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.autograd.functional import hessian
+from torch.func import functional_call
+
+from lossatlas.compute.objective import Objective
+from lossatlas.compute.record.recorder import Recorder
+from lossatlas.compute.sharpness import largest_eigenvalue, stability_limit
+
+
+def small_net() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    x = torch.randn(20, 3, dtype=torch.float64)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).double()
+    return model, x, (x[:, 0] * x[:, 1] > 0).long()
+
+
+def test_sharpness_is_the_largest_eigenvalue_of_the_dense_hessian() -> None:
+    model, x, y = small_net()
+    names = [n for n, _ in model.named_parameters()]
+
+    def loss(flat: torch.Tensor) -> torch.Tensor:
+        parts = torch.split(flat, [p.numel() for p in model.parameters()])
+        params = {n: part.reshape(p.shape) for n, part, p in zip(names, parts, model.parameters(), strict=True)}
+        return F.cross_entropy(functional_call(model, params, (x,)), y)
+
+    flat = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
+    values, vectors = torch.linalg.eigh(hessian(loss, flat))
+    objective = Objective(model, F.cross_entropy, (x, y), batch_size=7)
+    found = largest_eigenvalue(objective, tolerance=1e-8)
+    assert found.value == pytest.approx(float(values[-1]), rel=1e-7)
+    assert abs(found.vector @ vectors[:, -1].numpy()) == pytest.approx(1, abs=1e-6)
+    warm = largest_eigenvalue(objective, start=found.vector, tolerance=1e-8)
+    assert warm.value == pytest.approx(found.value, rel=1e-7)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize(("factor", "stable"), [(0.99, True), (1.01, False)])
+def test_descent_on_a_quadratic_crosses_where_theory_says(momentum: float, factor: float, stable: bool) -> None:
+    w = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    scales = torch.tensor([4.0, 1.0, 0.2], dtype=torch.float64)
+    optimizer = torch.optim.SGD([w], lr=factor * (2 + 2 * momentum) / 4.0, momentum=momentum)
+    sharpness = largest_eigenvalue(Objective(lambda p, batch: 0.5 * (scales * p["w"] ** 2).sum(), params={"w": w})).value
+    assert sharpness == pytest.approx(4.0)
+    assert (sharpness < stability_limit(optimizer)) == stable
+    for _ in range(2000):
+        optimizer.zero_grad()
+        (0.5 * (scales * w**2).sum()).backward()
+        optimizer.step()
+    assert (float(w.detach().norm()) < 1.0) == stable
+
+
+def test_stability_limits_by_optimizer() -> None:
+    w = [torch.zeros(2)]
+    assert stability_limit(torch.optim.SGD(w, lr=0.5)) == 4.0
+    assert stability_limit(torch.optim.SGD(w, lr=0.1, momentum=0.9, nesterov=True)) == pytest.approx(3.8 / 0.28)
+    assert np.isnan(stability_limit(torch.optim.Adam(w, lr=0.1)))
+
+
+def test_the_recorder_follows_sharpness_up_to_the_limit() -> None:
+    """Full-batch descent sharpens past 2 / lr and is thrown back below it (Cohen et al. 2021)."""
+    torch.manual_seed(0)
+    x = torch.linspace(-1, 1, 12, dtype=torch.float64)[:, None]
+    y = torch.sign(torch.sin(5 * x))
+    model = torch.nn.Sequential(torch.nn.Linear(1, 12), torch.nn.Tanh(), torch.nn.Linear(12, 1)).double()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.2)
+    objective = Objective(model, F.mse_loss, (x, y))
+    with Recorder(None, model, optimizer, every=50, objective=objective, sharpness=True) as recorder:
+        for _ in range(1200):
+            optimizer.zero_grad()
+            F.mse_loss(model(x), y).backward()
+            optimizer.step()
+            recorder.step()
+    sharpness, limit = (recorder.trajectory.dataset[name].values for name in ("sharpness", "stability_limit"))
+    np.testing.assert_allclose(limit, 10)
+    crossed = int(np.argmax(sharpness > 10))
+    assert sharpness[0] < 10 and (np.diff(sharpness[2:crossed]) > 0).all()
+    assert 10 < sharpness.max() < 12 and sharpness[crossed:].min() < 10
+
+
+def test_a_loss_without_curvature_and_one_that_is_not_finite() -> None:
+    flat = Objective(lambda p, batch: p["w"].sum(), params={"w": torch.ones(5)})
+    assert largest_eigenvalue(flat).value == pytest.approx(0, abs=1e-12)
+    hole = Objective(lambda p, batch: (p["w"] ** 3).sum() / 0.0, params={"w": torch.ones(5)})
+    assert np.isnan(largest_eigenvalue(hole).value)
+    assert np.isnan(largest_eigenvalue(flat, {"w": torch.full((5,), float("nan"))}).value)
