@@ -68,36 +68,27 @@ __all__ = ["__version__", *_PUBLIC]
 
 if TYPE_CHECKING:
     from lossatlas.archive import Archive, create_archive, open_archive
-<<<<<<< HEAD
-    from lossatlas.compute.batches import SampleLosses
-=======
     from lossatlas.compute.areas import decision_areas
->>>>>>> main
+    from lossatlas.compute.batches import SampleLosses
     from lossatlas.compute.descend import descend
     from lossatlas.compute.directions import Direction
     from lossatlas.compute.evaluate import evaluate
     from lossatlas.compute.grid import Grid
-<<<<<<< HEAD
-    from lossatlas.compute.metrics import sample_losses
-    from lossatlas.compute.minibatch import batch_path, train_on_batches
-=======
     from lossatlas.compute.honest import project_path
     from lossatlas.compute.interpolate import barrier, interpolate
->>>>>>> main
+    from lossatlas.compute.metrics import sample_losses
+    from lossatlas.compute.minibatch import batch_path, train_on_batches
     from lossatlas.compute.modes import compare_modes
     from lossatlas.compute.objective import Objective
     from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
     from lossatlas.compute.plane import Plane, between, plane, random_plane, weight_plane
-<<<<<<< HEAD
-    from lossatlas.compute.sampling import random_subset, shuffled_batches
-    from lossatlas.compute.slopes import gradient_noise, sample_slopes
-=======
     from lossatlas.compute.record.lightning import LightningRecorder
     from lossatlas.compute.record.recorder import Recorder
     from lossatlas.compute.record.trajectory import Trajectory, open_trajectory, trajectory_of
     from lossatlas.compute.record.transformers import TransformersRecorder
+    from lossatlas.compute.sampling import random_subset, shuffled_batches
+    from lossatlas.compute.slopes import gradient_noise, sample_slopes
     from lossatlas.compute.walk import random_walk_null
->>>>>>> main
     from lossatlas.errors import ArchiveError, InputError, LossatlasError
     from lossatlas.view.plot import animate, plot
     from lossatlas.view.scene import Scene

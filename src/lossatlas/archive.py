@@ -155,17 +155,12 @@ class Archive:
         raise InputError(noun, name, allowed, f"List what {self.location} holds with: lossatlas info {self.location}")
 
     def _dataset(self, kind: str, name: str) -> xr.Dataset:
-<<<<<<< HEAD
-        deep = [v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH)] if kind == "surfaces" else None
-        path = f"{kind}/{name}"
-        return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
-=======
         group = self._group(f"{kind}/{name}")
         if "rows" in group.attrs:
             return _recorded(group)
-        dataset = xr.open_zarr(self.root.store, group=f"{kind}/{name}", consolidated=False, zarr_format=3, chunks=None)
-        return dataset.load()
->>>>>>> main
+        deep = [v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH)] if kind == "surfaces" else None
+        path = f"{kind}/{name}"
+        return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
 
     def _group(self, path: str) -> zarr.Group:
         group = self.root[path]
@@ -233,7 +228,6 @@ def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, 
     )
 
 
-<<<<<<< HEAD
 def _is_deep(declared: schema.Variable) -> bool:
     """Over a plane and one axis more, such as samples."""
     return len(declared.dims) == 3 and declared.dims[:2] == schema.PLANE
@@ -258,7 +252,8 @@ def _write(array: zarr.Array[Any], where: tuple[NDArray[np.intp], ...], value: N
     for row in np.unique(where[0]):
         here = where[0] == row
         array.oindex[slice(int(row), int(row) + 1), where[1][here], slice(None)] = value[here][None]
-=======
+
+
 def _recorded(group: zarr.Group) -> xr.Dataset:
     """A trajectory that a recorder writes. A killed one may leave arrays of unequal length; `rows` counts the complete steps."""
     rows, variables = int(cast(int, group.attrs["rows"])), {}
@@ -266,7 +261,6 @@ def _recorded(group: zarr.Group) -> xr.Dataset:
         dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
         variables[name] = (dims, np.asarray(array[:rows] if dims[:1] == ("step",) else array[...]), dict(array.attrs))
     return xr.Dataset(variables, attrs=dict(group.attrs))
->>>>>>> main
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -14,13 +14,8 @@ from lossatlas.compute.evaluators import Task, Values, choose
 from lossatlas.compute.executors import Executor, Job, executor_named
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.keeper import Keeper
-<<<<<<< HEAD
 from lossatlas.compute.metrics import Metric, metrics_named, suited
-from lossatlas.compute.objective import Objective
-=======
-from lossatlas.compute.metrics import Metric, metrics_named
 from lossatlas.compute.objective import Objective, Precision
->>>>>>> main
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import provenance
