@@ -24,6 +24,25 @@ _PUBLIC = {
     "Grid": "lossatlas.compute.grid",
     "evaluate": "lossatlas.compute.evaluate",
     "compare_modes": "lossatlas.compute.modes",
+    # Curvature
+    "hessian_plane": "lossatlas.compute.curvature",
+    "hessian_map": "lossatlas.compute.curvature",
+    "curvature_report": "lossatlas.compute.curvature",
+    "hessian": "lossatlas.compute.curvature",
+    "ggn": "lossatlas.compute.curvature",
+    "extreme_eigenvalues": "lossatlas.compute.curvature",
+    "trace": "lossatlas.compute.curvature",
+    "spectral_density": "lossatlas.compute.curvature",
+    # Symmetry and connected minima
+    "symmetry_audit": "lossatlas.compute.symmetry",
+    "balanced": "lossatlas.compute.symmetry",
+    "align": "lossatlas.compute.connect",
+    "polygon": "lossatlas.compute.connect",
+    "bezier": "lossatlas.compute.connect",
+    "fit_curve": "lossatlas.compute.connect",
+    "along": "lossatlas.compute.connect",
+    "curve_plane": "lossatlas.compute.connect",
+    "curve_trajectory": "lossatlas.compute.connect",
     # Trajectory
     "Recorder": "lossatlas.compute.record.recorder",
     "LightningRecorder": "lossatlas.compute.record.lightning",
@@ -60,6 +79,17 @@ __all__ = ["__version__", *_PUBLIC]
 if TYPE_CHECKING:
     from lossatlas.archive import Archive, create_archive, open_archive
     from lossatlas.compute.areas import decision_areas
+    from lossatlas.compute.connect import align, along, bezier, curve_plane, curve_trajectory, fit_curve, polygon
+    from lossatlas.compute.curvature import (
+        curvature_report,
+        extreme_eigenvalues,
+        ggn,
+        hessian,
+        hessian_map,
+        hessian_plane,
+        spectral_density,
+        trace,
+    )
     from lossatlas.compute.descend import descend
     from lossatlas.compute.directions import Direction
     from lossatlas.compute.evaluate import evaluate
@@ -74,6 +104,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.record.recorder import Recorder
     from lossatlas.compute.record.trajectory import Trajectory, open_trajectory, trajectory_of
     from lossatlas.compute.record.transformers import TransformersRecorder
+    from lossatlas.compute.symmetry import balanced, symmetry_audit
     from lossatlas.compute.walk import random_walk_null
     from lossatlas.errors import ArchiveError, InputError, LossatlasError
     from lossatlas.view.plot import animate, plot

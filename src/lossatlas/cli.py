@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 import typer.core
@@ -121,28 +121,43 @@ def evaluate(
     params: Annotated[list[str] | None, typer.Option(help="Move only these parameters (names, modules or globs).")] = None,
     line: Annotated[bool, typer.Option("--line", help="One direction instead of two.")] = False,
     metrics: Annotated[str, typer.Option(help="Comma-separated: loss, accuracy.")] = "loss",
-    executor: Annotated[str, typer.Option(help="Who measures the tiles.")] = "serial",
+    mode: Annotated[str | None, typer.Option(help="BatchNorm and dropout: eval, recalibrated, batch or train.")] = None,
+    compare_modes: Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")] = False,
+    tol: Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")] = None,
+    scale: Annotated[str, typer.Option(help="linear or log: the scale in which --tol counts.")] = "linear",
+    executor: Annotated[str, typer.Option(help="Who measures the tiles: auto, serial, threads, …")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Threads or processes.")] = None,
+    precision: Annotated[str, typer.Option(help="full, or bf16 (quicker, errs by up to 1 %, named on figures).")] = "full",
+    compiled: Annotated[bool, typer.Option("--compile", help="Try torch.compile.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a different surface of that name.")] = False,
 ) -> None:
     """Evaluate your own model on a random, filter-normalized plane around it. The same command continues a stopped run."""
     from lossatlas.compute.evaluate import evaluate as evaluate_surface
     from lossatlas.compute.load import load_objective
+    from lossatlas.compute.modes import compare_modes as evaluate_modes
     from lossatlas.compute.plane import random_plane
 
     target = load_objective(objective)
-    plane = random_plane(target, seed, normalize, params=params, ndim=1 if line else 2)  # type: ignore[arg-type]
-    surface = evaluate_surface(
-        target,
-        plane,
-        _numbers("bounds", bounds),
-        _counts("resolution", resolution),
-        metrics.split(","),
-        out,
-        name=name,
-        executor=executor,
-        overwrite=overwrite,
-    )
-    typer.echo(f"{int(surface.done.sum()):,} of {surface.done.size:,} cells in {out}. Next: lossatlas plot {out}")
+    target = target if mode is None else target.with_mode(cast(Any, mode))
+    plane = random_plane(target, seed, cast(Any, normalize), params=params, ndim=1 if line else 2)
+    options: dict[str, Any] = {
+        "bounds": _numbers("bounds", bounds),
+        "resolution": _counts("resolution", resolution),
+        "metrics": metrics.split(","),
+        "tol": tol,
+        "scale": scale,
+        "executor": executor,
+        "workers": workers,
+        "precision": precision,
+        "compile": compiled,
+        "overwrite": overwrite,
+        "archive": out,
+    }
+    surfaces = evaluate_modes(target, plane, **options) if compare_modes else {name: evaluate_surface(target, plane, name=name, **options)}
+    for key, surface in surfaces.items():
+        center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
+        typer.echo(f"{key}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, loss {center:.6g} at the center")
+    typer.echo(f"In {out}. Next: lossatlas plot {out}, or lossatlas view {out}")
 
 
 @app.command()
