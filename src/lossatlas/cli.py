@@ -79,6 +79,34 @@ def run(
 
 
 @app.command()
+def train(
+    network: Annotated[str, typer.Argument(help="resnet20, resnet56_noshort, vgg9, densenet121, lenet (on MNIST), …")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the results; default out/train/NETWORK.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with the data sets; default LOSSATLAS_DATA.")] = None,
+    epochs: Annotated[int, typer.Option(help="The rate falls to a tenth after 1/2, 3/4 and 11/12 of them.")] = 300,
+    samples: Annotated[int | None, typer.Option(help="Only the first so many training pictures.")] = None,
+    test_samples: Annotated[int | None, typer.Option(help="Only the first so many test pictures.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures an update.")] = 128,
+    learning_rate: Annotated[float | None, typer.Option(help="Default: the paper's, 0.1 for sgd and 0.001 for adam.")] = None,
+    weight_decay: Annotated[float, typer.Option(help="L2.")] = 5e-4,
+    optimizer: Annotated[str, typer.Option(help="sgd (Nesterov momentum 0.9) or adam.")] = "sgd",
+    seed: Annotated[int, typer.Option(help="Of first weights, order and augmentation.")] = 0,
+    record_every: Annotated[int, typer.Option(help="Epochs between recorded rows; 0 makes about 50.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: a GPU where there is one.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew.")] = False,
+) -> None:
+    """Train a network as Li et al. 2018 did, recorded. The same command continues a stopped or killed training."""
+    from lossatlas.zoo.training import Training
+    from lossatlas.zoo.training import train as train_network
+
+    words: Any = (network, epochs, samples, test_samples, batch_size, learning_rate, weight_decay, optimizer, seed, record_every)
+    folder = out or Path("out") / "train" / network
+    found = train_network(Training(*words), folder, data, device=device, overwrite=overwrite)
+    typer.echo(f"test error {found['test_error']:.2%} (loss {found['test_loss']:.4f} nats) on {found['test_samples']:,} pictures")
+    typer.echo(f"Results in {folder}: weights.safetensors, archive.zarr (trajectory {network}), training.png, summary.json")
+
+
+@app.command()
 def evaluate(
     objective: Annotated[
         str,
