@@ -77,13 +77,14 @@ _PUBLIC = {
     "Scene": "lossatlas.view.scene",
     "plot": "lossatlas.view.plot",
     "animate": "lossatlas.view.plot",
+    "view": "lossatlas.view",
     # Errors
     "LossatlasError": "lossatlas.errors",
     "InputError": "lossatlas.errors",
     "ArchiveError": "lossatlas.errors",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from lossatlas.archive import Archive, create_archive, open_archive
@@ -121,6 +122,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.symmetry import balanced, symmetry_audit
     from lossatlas.compute.walk import random_walk_null
     from lossatlas.errors import ArchiveError, InputError, LossatlasError
+    from lossatlas.view.open import view
     from lossatlas.view.plot import animate, plot
     from lossatlas.view.scene import Scene
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from lossatlas.view.animation import save as save_animation
