@@ -38,8 +38,11 @@ for k in range(40, values.size, 50):
     shown.update()
     time.sleep(0.05)
 """
-FIND = """() => { const seek = (root) => { for (const e of root.querySelectorAll('*')) { if (e.viewer) return e.viewer; if (e.shadowRoot) { const f = seek(e.shadowRoot); if (f) return f; } } };
-const v = seek(document); const s = v && v.session.landscape.surfaces[0]; return s ? (s.known ? s.known.reduce((x, y) => x + y, 0) : s.na * s.nb) : -1; }"""
+FIND = """() => { const seek = (root) => { for (const e of root.querySelectorAll('*')) {
+  if (e.viewer) return e.viewer;
+  if (e.shadowRoot) { const f = seek(e.shadowRoot); if (f) return f; } } };
+const v = seek(document); const s = v && v.session.landscape.surfaces[0];
+return s ? (s.known ? s.known.reduce((x, y) => x + y, 0) : s.na * s.nb) : -1; }"""
 
 
 @pytest.fixture
@@ -57,8 +60,22 @@ def lab(tmp_path: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(8)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"]
-    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "c"), "JUPYTER_RUNTIME_DIR": str(tmp_path / "r"), "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "s")}
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        f"--IdentityProvider.token={token}",
+        f"--ServerApp.root_dir={tmp_path}",
+    ]
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(tmp_path / "c"),
+        "JUPYTER_RUNTIME_DIR": str(tmp_path / "r"),
+        "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "s"),
+    }
     log = (tmp_path / "lab.log").open("w")
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
