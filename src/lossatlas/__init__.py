@@ -24,6 +24,7 @@ _PUBLIC = {
     "Grid": "lossatlas.compute.grid",
     "evaluate": "lossatlas.compute.evaluate",
     "compare_modes": "lossatlas.compute.modes",
+    "plan": "lossatlas.compute.advise",
     # Trajectory
     "Recorder": "lossatlas.compute.record.recorder",
     "LightningRecorder": "lossatlas.compute.record.lightning",
@@ -60,6 +61,7 @@ __all__ = ["__version__", *_PUBLIC]
 if TYPE_CHECKING:
     from lossatlas.archive import Archive, create_archive, open_archive
     from lossatlas.compute.areas import decision_areas
+    from lossatlas.compute.advise import plan
     from lossatlas.compute.descend import descend
     from lossatlas.compute.directions import Direction
     from lossatlas.compute.evaluate import evaluate
