@@ -63,7 +63,7 @@ EXECUTORS = ["processes", pytest.param("ray", marks=pytest.mark.ray)]
 def test_trouble_costs_only_its_tiles(
     executor: str, trouble: str, tmp_path: Path, local_ray: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lossatlas.compute.executors.cluster.START_SECONDS", 20.0)
+    monkeypatch.setattr("lossatlas.compute.executors.ray_cluster.START_SECONDS", 20.0)
     found = run(executor, trouble, tmp_path / "flag")
     np.testing.assert_allclose(found.loss, truth(), atol=1e-15)
     assert found.done.all() and (trouble == "none" or (tmp_path / "flag").exists())
