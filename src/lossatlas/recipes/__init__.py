@@ -72,6 +72,12 @@ RECIPES: dict[str, Recipe] = {
                 Option("gradient", str, "article (without the factor 2), or true to run the true gradient beside it"),
             ),
         ),
+        Recipe(
+            "spirals",
+            "Yang 2021, From Animation to Intuition: Visualizing Optimization Trajectory in Neural Nets",
+            "11 networks on the three-class spiral: path on its principal plane beside the decision areas; five optimizers on one plane",
+            (Option("seed", int, "of the networks' first weights (0)"),),
+        ),
     )
 }
 
