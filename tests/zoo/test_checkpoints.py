@@ -143,6 +143,10 @@ PUBLISHED = [
 ]
 
 
+QUICK = ("resnet20_a", "resnet56_noshort")
+"""One of each origin in the fast tests; each takes some seconds on one thread."""
+
+
 def published(file: str, name: str) -> nn.Module:
     path = data_root() / file
     if not path.is_file():
@@ -164,7 +168,10 @@ def score(model: nn.Module, split: str, count: int | None, constants: tuple[Any,
     return right, loss / len(data)
 
 
-@pytest.mark.parametrize(("file", "name", "constants", "right", "loss"), [row[:5] for row in PUBLISHED])
+@pytest.mark.parametrize(
+    ("file", "name", "constants", "right", "loss"),
+    [pytest.param(*row[:5], marks=() if row[1] in QUICK else pytest.mark.slow) for row in PUBLISHED],
+)
 def test_first_thousand_train_images(file: str, name: str, constants: Any, right: int, loss: float) -> None:
     assert score(published(file, name), "train", 1000, constants) == (right, pytest.approx(loss, abs=1e-6))
 

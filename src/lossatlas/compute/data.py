@@ -73,6 +73,8 @@ def fix(data: Any, batch_size: int | None = None, samples: int | None = None) ->
         raise InputError("batch_size", batch_size, "a positive integer or None")
     if samples is not None and samples < 1:
         raise InputError("samples", samples, "a positive integer or None for all of the data")
+    if isinstance(data, FixedData):
+        return data if batch_size is None else data.split(batch_size)
     if data is None:
         return FixedData((None,), (1,), "none")
     if isinstance(data, DataLoader):

@@ -14,7 +14,7 @@ from lossatlas.compute.evaluators import Task, Values, choose
 from lossatlas.compute.executors import Executor, Job, executor_named
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.keeper import Keeper
-from lossatlas.compute.metrics import Metric, metrics_named
+from lossatlas.compute.metrics import Metric, metrics_named, suited
 from lossatlas.compute.objective import Objective, Precision
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
@@ -65,7 +65,8 @@ def evaluate(
         plane: where; a plane of one direction gives a line.
         bounds: ``(low, high)`` for every axis or ``((a0, a1), (b0, b1))``; endpoints are included.
         resolution: points along every axis, or ``(na, nb)``.
-        metrics: any of "loss", "accuracy".
+        metrics: any of "loss", "accuracy", "sample_loss". The last keeps every sample's loss at every cell
+            (`sample_losses(dtype)` to store it smaller); read it with `la.SampleLosses.open`.
         archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
         tol: stop when interpolated cells are expected to be this close, as a fraction of the surface's range (0.01);
             None computes every cell. The same call with None later goes on to the full grid.
@@ -101,7 +102,7 @@ def evaluate(
         >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
         (('alpha', 'beta'), 1.25)
     """
-    grid, chosen = Grid.make(bounds, resolution, plane.ndim), metrics_named(metrics)
+    grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
     _check_numbers(tile=tile, workers=workers, chunk=chunk)
     check_refinement(tol, scale)
     run = None if executor == "auto" else executor_named(executor)

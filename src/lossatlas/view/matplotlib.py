@@ -269,7 +269,7 @@ def _turns(scene: Scene) -> tuple[float, ...]:
     if scene.timeline is None or scene.timeline.rotation is None:
         return ()
     low, high = float(np.min(scene.timeline.rotation)), float(np.max(scene.timeline.rotation))
-    return tuple(np.linspace(low, high, 13))
+    return tuple(np.linspace(low, high, 9))
 
 
 def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:

@@ -19,6 +19,8 @@ Work = Callable[[Cells], Measured]
 TILE_SECONDS = 1.0
 """Aim of an automatic tile: a killed run loses about this much work."""
 TILE_CELLS = 4096
+TILE_BYTES = 32 * 2**20
+"""Where every sample's value is kept, a tile holds at most so many bytes of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +51,13 @@ class Job:
         if self.tile is not None:
             return self.tile
         seconds, chunk = self.choice.seconds, self.choice.chunk or 1
-        fit = int(np.clip(TILE_SECONDS / seconds, 1, TILE_CELLS)) if seconds else 1
+        fit = int(np.clip(TILE_SECONDS / seconds, 1, self.most_cells)) if seconds else 1
         return max(chunk, fit // chunk * chunk)
+
+    @property
+    def most_cells(self) -> int:
+        """Of an automatic tile."""
+        return max(1, min(TILE_CELLS, TILE_BYTES // max(self.task.cell_bytes, 1)))
 
     def tiles(self, cells: Cells, workers: int) -> list[Cells]:
         """Tiles for several workers: no larger than an equal share."""
