@@ -116,7 +116,7 @@ def window(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.7) -> li
     widest = max(high - low for low, high in spans) or 1.0
     bounds = []
     for low, high in spans:
-        half = max((high - low) * (0.5 + margin), 0.5 * flattest * widest)
+        half = (0.5 + margin) * max(high - low, flattest * widest)
         bounds.append([(low + high) / 2 - half, (low + high) / 2 + half])
     return bounds
 
@@ -164,10 +164,10 @@ def _planes(out: Path, archive: Archive, run: Run, size: Size, progress: bool | 
     summary: dict[str, Any] = {"expected_cosine": expected_cosine(run.trajectory.layout.size)}
     drawn = []
     for name, plane in choices.items():
-        path = project_path(run.trajectory, plane, run.objective, surface=f"plane:{name}")
+        path = project_path(run.trajectory, plane, run.objective, surface=f"plane-{name}")
         bounds = _as_far_as(run, plane) if name == "random" else window(path)
-        surface = _surface(archive, run, plane, bounds, size, f"plane:{name}", progress)
-        archive.write_trajectory(f"plane:{name}", _without_areas(path))
+        surface = _surface(archive, run, plane, bounds, size, f"plane-{name}", progress)
+        archive.write_trajectory(f"plane-{name}", _without_areas(path))
         summary[name] = {"captured_share": path.attrs["captured_share"], "residual_norm": path.attrs["residual_norm"]}
         drawn.append((name, surface, path))
     summary["random"]["expected_share"] = expected_captured_share(choices["random"], run.trajectory)
@@ -198,7 +198,7 @@ def _optimizers(out: Path, archive: Archive, spiral: Spiral, size: Size, seed: i
     """Five optimizers from one start, on one fixed plane."""
     steps = frame_steps(size.epochs, size.frames)
     runs = [
-        record(archive, f"optimizer:{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps)
+        record(archive, f"optimizer-{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps)
         for one in OPTIMIZERS
     ]
     plane = shared_plane([run.trajectory for run in runs])
