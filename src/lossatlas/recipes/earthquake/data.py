@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params
 from lossatlas.compute.plane import Plane, weight_plane
 from lossatlas.errors import InputError
 from lossatlas.zoo.datasets import load_digits, load_mnist
@@ -55,17 +54,25 @@ def softplus_part(z: Tensor) -> Tensor:
     return torch.logaddexp(torch.zeros_like(z), -z)
 
 
-def logistic_loss(params: Params, batch: Any) -> Tensor:
-    """``e(x, y) = (1 - y) z + ln(1 + exp(-z))`` with ``z = x'w``, one a sample: cross-entropy of logistic regression."""
-    x, y = batch
-    z = x @ params["w"]
+class LogisticRegression(nn.Module):
+    """``z = x'w``, without a bias."""
+
+    def __init__(self, weights: NDArray[np.float64]) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.from_numpy(np.array(weights, np.float64)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.w
+
+
+def logistic_loss(z: Tensor, y: Tensor) -> Tensor:
+    """``e(x, y) = (1 - y) z + ln(1 + exp(-z))``, one a sample: cross-entropy of logistic regression."""
     return linear_part(z, y) + softplus_part(z)
 
 
-def clipped_logistic_loss(params: Params, batch: Any) -> Tensor:
+def clipped_logistic_loss(z: Tensor, y: Tensor) -> Tensor:
     """The same loss as the article's library computes it, with probabilities kept from `CLIP` to 1 - `CLIP`."""
-    x, y = batch
-    p = torch.sigmoid(x @ params["w"]).clamp(CLIP, 1 - CLIP)
+    p = torch.sigmoid(z).clamp(CLIP, 1 - CLIP)
     return -(y * torch.log(p) + (1 - y) * torch.log1p(-p))
 
 
@@ -80,8 +87,8 @@ def logistic(x: NDArray[np.float64], y: NDArray[np.float64], form: str, weights:
         raise InputError("loss", form, '"exact" or "clipped"')
     if len(np.unique(y)) < 2:
         raise InputError("data", f"only class {y.ravel()[0]:g}", "samples of both classes", "One class alone has its minimum at infinity")
-    start = torch.from_numpy(np.zeros(x.shape[1]) if weights is None else weights)
-    return Objective(forms[form], data=(torch.from_numpy(x), torch.from_numpy(y)), params={"w": start}, split="train", units="nats")
+    model = LogisticRegression(np.zeros(x.shape[1]) if weights is None else weights)
+    return Objective(model, forms[form], (torch.from_numpy(x), torch.from_numpy(y)), split="train", units="nats")
 
 
 def blobs(per_blob: int = PER_BLOB, seed: int = DATA_SEED) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
