@@ -58,7 +58,6 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
             *fixed,
             *marks.hole_handles(cells),
             *_stem_handles(added),
-            *noted,
         ],
     )
 
