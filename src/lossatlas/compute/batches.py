@@ -24,8 +24,6 @@ from lossatlas.errors import InputError
 Array = NDArray[np.float64]
 BLOCK_BYTES = 32 * 2**20
 """Losses held at a time, in float64."""
-CAREFUL_SAMPLES = 200
-"""Below this many samples a band of standard errors is too narrow (PERFORMANCE measurements: 79-90 % instead of 95 %)."""
 
 
 @dataclass(frozen=True, eq=False)

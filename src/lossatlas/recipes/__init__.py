@@ -78,6 +78,16 @@ RECIPES: dict[str, Recipe] = {
             "11 networks on the three-class spiral: path on its principal plane beside the decision areas; five optimizers on one plane",
             (Option("seed", int, "of the networks' first weights (0)"),),
         ),
+        Recipe(
+            "earthquake",
+            "Shevchuk 2019, Earthquakes in the Landscape of Neural Network",
+            "the landscape that each mini-batch sees: shaking surfaces, update arrows, batches of 10 against 100, samples and their mean",
+            (
+                Option("loss", str, "exact, or clipped as in the article, whose loss ends at 16.118 (exact)"),
+                Option("resolution", int, "points along each axis of the clouds' surface (51)"),
+                Option("samples", int, "images of the MNIST network (2000)"),
+            ),
+        ),
     )
 }
 

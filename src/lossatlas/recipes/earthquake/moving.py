@@ -16,7 +16,7 @@ from lossatlas.view.read import path_from, surface_from
 from lossatlas.view.scene import Camera, ColorScale, Curve, FloatArray, Pane, Path, Scene, Surface
 from lossatlas.view.shake import Shake, growing_steps, shake, update_arrows
 
-CAMERA = Camera(28, -55)
+CAMERA = Camera(30, 62)
 SCALE = ColorScale(levels=16)
 
 
@@ -87,7 +87,7 @@ def training_scene(landscape: Landscape, frames: Frames, others: Sequence[xr.Dat
         curves=tuple(_curve(path) for path in paths),
         colors=(SCALE,),
         timeline=moved.timeline(lambda still, turn: _words(still, turn), growing_steps(moved).tolist(), milliseconds=90),
-        title="Every step sees another landscape",
+        title="Mini-batch training",
         subtitle=f"{landscape.scenery.title}, batches of {size}; arrow: the update that this batch makes",
     )
 
