@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.compare.scales import FACTOR, WORDS, Key, Scales
+from lossatlas.recipes.compare.scales import FACTOR, REACH, WORDS, Key, Scales
 from lossatlas.view.open import view
 from lossatlas.view.plot import plot
 from lossatlas.view.read import surface_from
@@ -40,7 +41,7 @@ def reliefs(surfaces: Mapping[str, xr.Dataset], file: Path) -> None:
 
 def page(surfaces: Mapping[str, xr.Dataset], file: Path) -> None:
     """Everything in one interactive page: ResNet-56 with and without shortcuts overlaid, the others a click away."""
-    drawn = _surfaces(surfaces)
+    drawn = tuple(replace(s, label=_short(s.label), notes=(s.label, *s.notes)) for s in _surfaces(surfaces))
     names = [s.name for s in drawn]
     shown = [name for name in FIRST_SHOWN if name in names] or names[:2]
     scene = Scene((Pane("surface", tuple(names), camera=Camera(30, -55)),), drawn, colors=(LOG,), title=TITLE)
@@ -67,10 +68,12 @@ def scales(found: Scales, label: str, file: Path) -> None:
         )
         for column, normalize in enumerate(WORDS)
     )
+    found_notes = surface_from(found.lines["filter", 1]).notes
     notes = (
         f"both networks compute the same outputs (largest difference {found.numbers['output_difference']:.2g}): each convolution before a "
         f"batch norm is {FACTOR} times as large, the batch norm undoes it",
-        *surface_from(found.lines["filter", 1]).notes,
+        "left: a random direction as drawn, right: " + found_notes[0],
+        *found_notes[1:],
     )
     title = f"{label}: the same function at two weight scales"
     plot(Scene(panes, curves=tuple(curves.values()), title=title, notes=notes), file)
@@ -79,15 +82,15 @@ def scales(found: Scales, label: str, file: Path) -> None:
 def _curve(key: Key, line: xr.Dataset, found: Scales) -> Curve:
     normalize, factor = key
     alpha = np.asarray(line.alpha.values, np.float64)
-    label = "weights as trained" if factor == 1 else f"weights x {factor}"
-    shown = alpha / alpha[-1] if normalize == "none" else alpha
+    label = "weights as trained" if factor == 1 else f"weights × {factor}"
+    shown = REACH * alpha / alpha[-1] if normalize == "none" else alpha
     loss = np.asarray(line.loss.values, np.float64)
     return Curve(f"{normalize}:{factor}", shown, loss, label, SCALE_COLORS[factor], "solid" if factor == 1 else "dashed")
 
 
 def _times(widths: Mapping[str, float | None]) -> str:
     narrow, wide = widths["1"], widths[str(FACTOR)]
-    return f"looks {wide / narrow:.1f} times wider" if narrow and wide else "looks wider"
+    return f"looks {wide / narrow:.2f} times as wide" if narrow and wide else "looks wider"
 
 
 def _surfaces(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
@@ -98,3 +101,12 @@ def _two_lines(label: str) -> str:
     """The network above, what it is below."""
     name, _, rest = label.partition(" · ")
     return f"{name}\n{rest}"
+
+
+def _short(label: str) -> str:
+    """For the page's narrow legend: network and origin; the whole line stands first among its notes.
+
+    >>> _short("VGG-16 · short training · test error 70.1%")
+    'VGG-16 · short training'
+    """
+    return " · ".join(label.split(" · ")[:2]).replace(" weights", "").replace(" surface", "")

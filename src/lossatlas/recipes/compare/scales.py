@@ -1,8 +1,8 @@
 """The same function at two weight scales: what filter normalization is for (Li et al. 2018, section 3).
 
-Batch norm undoes any factor on the convolution before it, so a network with weights four times as large computes the
-same outputs. Along a random direction of fixed length it nevertheless looks four times wider; along a
-filter-normalized one it looks the same.
+Batch norm undoes any factor on the convolution before it, so a network with weights twice as large computes the same
+outputs. Along a random direction of fixed length it nevertheless looks twice as wide; along a filter-normalized one
+it looks the same.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from lossatlas.compute.params import norm
 from lossatlas.compute.plane import random_plane
 from lossatlas.errors import InputError
 
-FACTOR = 4
+FACTOR = 2
 """A power of two, so that scaled and original weights give the same bits."""
+REACH = 1.5
+"""Ends of the line of fixed steps, in norms of the original weights: far enough to see both networks' walls."""
 
 WORDS: dict[Normalize, str] = {"none": "steps of one length", "filter": "filter-normalized"}
 Key = tuple[Normalize, int]
@@ -81,13 +83,13 @@ def compare_scales(
 ) -> Scales:
     """Four lines along one random direction of the scaled convolutions: two scales, without and with filter normalization.
 
-    Without normalization alpha counts steps of one fixed length, that of the original weights, for both networks.
+    Without normalization both networks take the very same steps, up to `REACH` times as long as the original weights.
 
     Args:
         model: the network as it is.
         objective_of: what to measure of it and of its twin.
         archive: gets the lines, named ``scale:NORMALIZATION:FACTOR``.
-        resolution: points of a line, ``8 k + 1``, so that points at alpha and alpha / 4 are both on it.
+        resolution: points of a line, ``4 k + 1``, so that points at alpha and alpha / 2 are both on it.
     """
     if resolution < 9 or resolution % (2 * FACTOR) != 1:
         raise InputError("resolution", resolution, f"a multiple of {2 * FACTOR}, and one more")
@@ -106,7 +108,7 @@ def compare_scales(
                 resolution,
                 archive=archive,
                 name=f"scale:{normalize}:{factor}",
-                title=f"weights x {factor}, {WORDS[normalize]}",
+                title=f"weights × {factor}, {WORDS[normalize]}",
                 overwrite=True,
                 progress=progress,
             )
@@ -114,7 +116,7 @@ def compare_scales(
 
 
 def _numbers(lines: Mapping[Key, xr.Dataset], resolution: int) -> dict[str, Any]:
-    """How far the curves are from what they must be: the same when normalized, four times wider when not."""
+    """How far the curves are from what they must be: the same when normalized, twice as wide when not."""
     half = (resolution - 1) // 2
     small = np.arange(-(half // FACTOR), half // FACTOR + 1)
     fixed, wide = (lines["none", factor].loss.values for factor in (1, FACTOR))
@@ -158,9 +160,9 @@ def _crossing(alpha: np.ndarray, loss: np.ndarray, limit: float) -> float | None
 
 
 def _reach(model: nn.Module, moving: list[str], seed: int) -> float:
-    """How many raw Gaussian directions are as long as the weights that they move."""
+    """How many raw Gaussian directions are `REACH` times as long as the weights that they move."""
     line = random_plane(model, seed, "none", params=moving, ndim=1)
-    return norm({name: line.center[name] for name in moving}) / line.directions[0].norm
+    return REACH * norm({name: line.center[name] for name in moving}) / line.directions[0].norm
 
 
 def _output_difference(objective: Objective, twin: nn.Module) -> float:
