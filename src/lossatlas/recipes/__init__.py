@@ -88,6 +88,22 @@ RECIPES: dict[str, Recipe] = {
                 Option("samples", int, "images of the MNIST network (2000)"),
             ),
         ),
+        Recipe(
+            "compare",
+            "Mohan 2019, a viewer of loss landscapes",
+            "ResNet-20/56 with and without shortcuts, VGG-16 and DenseNet-121 in one page; one function at two weight scales",
+            (
+                Option(
+                    "networks", str, "names with commas between (all): resnet20, resnet20_noshort, vgg16, resnet56, resnet56_noshort, …"
+                ),
+                Option("images", int, "training images under each surface (1000; quick 48)"),
+                Option("resolution", int, "cells along each axis (51; quick 25)"),
+                Option("samples", int, "training images of a short training (10000; quick 500)"),
+                Option("epochs", int, "of a short training (30; quick 6)"),
+                Option("seed", int, "of directions and short trainings (0)"),
+                Option("device", str, "cpu or cuda (a GPU where there is one)"),
+            ),
+        ),
     )
 }
 
