@@ -17,6 +17,8 @@ import { Legend } from "./ui/legend";
 import { LinesPane } from "./ui/lines";
 import { paint, percent, wallHeights } from "./ui/painter";
 import { pick, viewAt } from "./ui/pick";
+import { barValue } from "./ui/colorbar";
+import { contains } from "./gl/views";
 import { listen, type Verbs } from "./ui/pointer";
 import { ProfilePane } from "./ui/profile";
 import { settingsPanel } from "./ui/settings";
@@ -67,7 +69,8 @@ export class Viewer {
   private resting = 0;
   private hashTimer = 0;
   private dirty = true;
-  private grabbed: "space" | "map" | "swipe" | null = null;
+  private grabbed: "space" | "map" | "swipe" | "high" | "low" | null = null;
+  private barY = 0;
   private engaged: boolean;
   private dismissed = "";
   private frozen = false;
@@ -310,13 +313,18 @@ export class Viewer {
         this.motion.stopGlide();
         const view = viewAt(session, x, y);
         const divider = session.state.mode === "swipe" && session.views()[1]?.cut;
-        this.grabbed = divider && Math.abs(x - divider.x) < 14 ? "swipe" : (view?.kind === "map" ? "map" : "space");
+        const bar = session.barRect();
+        if (bar && contains({ x: bar.x - 8, y: bar.y - 6, width: bar.width + 16, height: bar.height + 12 }, x, y)) {
+          this.grabbed = y < bar.y + bar.height / 2 ? "high" : "low";
+          this.barY = y;
+        } else this.grabbed = divider && Math.abs(x - divider.x) < 14 ? "swipe" : (view?.kind === "map" ? "map" : "space");
         this.tooltip.hide();
         return true;
       },
       rotate: (dx, dy) => {
         if (this.grabbed === "swipe") return set({ swipe: Math.max(0.02, Math.min(0.98, session.state.swipe + dx / session.width)) });
         if (this.grabbed === "map") return this.slideMap(dx, dy);
+        if (this.grabbed === "high" || this.grabbed === "low") return this.dragBar(this.grabbed, dy);
         set({ camera: rotate(session.state.camera, dx, dy), rotating: false });
       },
       pan: (dx, dy) => {
@@ -339,6 +347,8 @@ export class Viewer {
       click: (x, y) => this.clickAt(x, y),
       double: (x, y) => {
         const view = viewAt(session, x, y);
+        const bar = session.barRect();
+        if (bar && contains({ ...bar, x: bar.x - 8, width: bar.width + 16 }, x, y)) return set({ colorRange: null });
         if (view?.kind === "map") return set({ mapView: { zoom: 1, x: 0, y: 0 }, probes: [] });
         const hit = pick(session, x, y);
         if (!hit || Number.isNaN(hit.value) || !session.stage) return this.keys.preset("home");
@@ -365,6 +375,19 @@ export class Viewer {
     if (!hit || Number.isNaN(hit.value)) return;
     const probes = this.state.probes.length >= 2 ? [] : this.state.probes;
     this.keys.set({ probes: [...probes, [hit.alpha, hit.beta]] });
+  }
+
+  /** The ends of the color bar set the range of colors; a double-click sets it free. */
+  private dragBar(end: "high" | "low", dy: number): void {
+    const rect = this.session.barRect();
+    const bar = rect && this.session.bar(rect);
+    if (!bar) return;
+    this.barY += dy;
+    const whole = { ...bar, range: [0, 1] as [number, number] };
+    const value = barValue(whole, this.barY);
+    const [low, high] = this.state.colorRange ?? [barValue(whole, rect.y + rect.height), barValue(whole, rect.y)];
+    const range: [number, number] = end === "high" ? [low, value] : [value, high];
+    if (range[1] > range[0]) this.session.store.set({ colorRange: range });
   }
 
   private slideMap(dx: number, dy: number): void {
