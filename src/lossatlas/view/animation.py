@@ -20,8 +20,9 @@ from lossatlas.errors import InputError, MissingDependencyError
 from lossatlas.view.colors import STAR
 from lossatlas.view.draw.style import INK, styled
 from lossatlas.view.draw.track import color_of_path
+from lossatlas.view.files import write_atomically
 from lossatlas.view.gif import encode_gif
-from lossatlas.view.matplotlib import Drawing, draw, write_atomically
+from lossatlas.view.matplotlib import Drawing, draw
 from lossatlas.view.scene import Scene
 
 SUFFIXES = (".gif", ".mp4")
@@ -41,6 +42,8 @@ def save(scene: Scene, path: str | os.PathLike[str], *, width: int = 900, on_fra
         MissingDependencyError: MP4 without imageio-ffmpeg.
     """
     target = check_suffix(path)
+    if not 64 <= width <= 8192:
+        raise InputError("width", width, "64 to 8192 pixels")
     count = _checked_count(scene)
     milliseconds = scene.timeline.milliseconds if scene.timeline is not None else 80
     images = _counted(frames(scene, width=width), count, on_frame)
@@ -135,7 +138,7 @@ def _encode_mp4(images: Iterator[Image], milliseconds: int) -> bytes:
         writer = imageio_ffmpeg.write_frames(
             str(path),
             (first.shape[1], first.shape[0]),
-            fps=1000 / milliseconds,
+            fps=1000 / milliseconds,  # pyright: ignore[reportArgumentType]
             codec="libx264",
             pix_fmt_out="yuv420p",
             macro_block_size=2,
@@ -151,5 +154,3 @@ def _encode_mp4(images: Iterator[Image], milliseconds: int) -> bytes:
 def _chained(first: Image, rest: Iterator[Image]) -> Iterator[Image]:
     yield first
     yield from rest
-
-

@@ -68,8 +68,9 @@ def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int 
     """The scene in time: its paths grow from first step to last; without paths the view turns once around."""
     if scene.timeline is not None:
         return scene
+    _check_positive(frames=frames, milliseconds=milliseconds)
     if not scene.paths:
-        return scene.replace(timeline=turning(min(frames, 72), milliseconds))
+        return scene.replace(timeline=turning(min(frames, 60), milliseconds, _first_azimuth(scene)))
     steps = np.unique(np.concatenate([path.step for path in scene.paths]))
     chosen = steps[np.unique(np.linspace(0, len(steps) - 1, min(frames, len(steps))).astype(int))]
     return scene.replace(
@@ -77,7 +78,7 @@ def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int 
     )
 
 
-def turning(frames: int = 72, milliseconds: int = 80, start: float = -60.0) -> Timeline:
+def turning(frames: int = 60, milliseconds: int = 80, start: float = -60.0) -> Timeline:
     """A full turn of the camera; the data stand still.
 
     >>> turning(4).rotation
@@ -85,6 +86,19 @@ def turning(frames: int = 72, milliseconds: int = 80, start: float = -60.0) -> T
     """
     rotation = start + 360.0 * np.arange(frames) / frames
     return Timeline(np.zeros(frames, np.int64), ("",) * frames, milliseconds=milliseconds, rotation=rotation)
+
+
+def _first_azimuth(scene: Scene) -> float:
+    for pane in scene.panes:
+        if pane.kind == "surface":
+            return pane.camera.azimuth
+    raise InputError("scene", "no path and no relief", "something that moves", "Record a trajectory on the surface, or use kind='surface'")
+
+
+def _check_positive(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise InputError(name, number, "a whole number above zero")
 
 
 def _label(paths: Sequence[Path], step: int) -> str:

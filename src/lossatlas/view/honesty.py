@@ -94,11 +94,15 @@ def _percent(share: float) -> str:
 
 def _minimum_line(surface: Surface, quantity: str) -> str:
     alpha, beta, value = surface.minimum(quantity)
-    if not np.isfinite(value) or quantity != "loss":
+    changes = surface.fields[quantity].values.ndim > (1 if surface.is_line else 2)
+    if not np.isfinite(value) or quantity != "loss" or changes:
         return ""
+    shown = surface.frame_values(quantity)
+    if np.ptp(shown[np.isfinite(shown)]) == 0:
+        return f"every computed cell is {_number(value)}"
     place = f"{_number(alpha)}" if surface.is_line else f"({_number(alpha)},\u00a0{_number(beta)})"
     edge = ", on the edge of the window" if _on_edge(surface, alpha, beta) else ""
-    return f"lowest computed cell {value:.6g} at {place}{edge}"
+    return f"lowest computed cell {_number(value, 6)} at {place}{edge}"
 
 
 def _on_edge(surface: Surface, alpha: float, beta: float) -> bool:
@@ -147,5 +151,5 @@ def outside_window(path: Path, surface: Surface) -> np.ndarray:
     return ~(inside & (path.beta >= surface.beta[0]) & (path.beta <= surface.beta[-1]))
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}".replace("-", "−")
+def _number(value: float, digits: int = 4) -> str:
+    return f"{value:.{digits}g}".replace("-", "−")

@@ -105,7 +105,7 @@ def _error_line(dataset: xr.Dataset) -> str:
     if not errors.size:
         return ""
     units = dataset["loss"].attrs.get("units", "") if "loss" in dataset else ""
-    return f"standard error of a cell up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
+    return f"standard error of a cell's loss up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
 
 
 def _value(source: Mapping[str, Any], key: str, form: str) -> str:

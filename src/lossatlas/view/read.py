@@ -29,7 +29,9 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
     """
     dims = _plane_dims(dataset)
     dataset = dataset.sortby(list(dims))
-    fields = {str(key): _field(dataset, str(key), dims) for key in dataset.data_vars if _is_metric(dataset, str(key), dims)}
+    # Zarr lists arrays in no certain order; the loss comes first.
+    keys = sorted((str(key) for key in dataset.data_vars if _is_metric(dataset, str(key), dims)), key=lambda key: (key != "loss", key))
+    fields = {key: _field(dataset, key, dims) for key in keys}
     if not fields:
         raise InputError("surface", ", ".join(map(str, dataset.data_vars)) or "an empty Dataset", f"a metric over {dims}, such as loss")
     shown = name or str(dataset.attrs.get("title") or "surface")

@@ -67,7 +67,7 @@ class Surface:
         values = self.frame_values(quantity, frame)
         usable = np.isfinite(values) if self.done is None else np.isfinite(values) & self.done
         if not usable.any():
-            return (float("nan"),) * 3
+            return float("nan"), float("nan"), float("nan")
         index = np.unravel_index(np.argmin(np.where(usable, values, np.inf)), values.shape)
         beta = float("nan") if self.beta is None else float(self.beta[index[1]])
         return float(self.alpha[index[0]]), beta, float(values[index])

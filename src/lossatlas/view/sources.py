@@ -12,6 +12,7 @@ import xarray as xr
 from lossatlas.archive import Archive, open_archive
 from lossatlas.errors import InputError
 from lossatlas.view.cells import cells_of
+from lossatlas.view.colors import DASHES
 from lossatlas.view.read import path_from, surface_from
 from lossatlas.view.scene import ColorScale, Path, Surface
 
@@ -42,11 +43,11 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     """
     things = _flat(source)
     found = [pair for thing in things for pair in _surfaces_of(thing, surfaces, things)]
+    _check_names(surfaces, [stored for stored, *_ in found], things)
     if not found:
         raise InputError("source", "nothing to draw", "an archive or Dataset that holds a surface", "Compute one with: lossatlas evaluate")
-    _check_names(surfaces, [stored for stored, *_ in found], things)
     _check_finished([surface for _, surface, _ in found])
-    return Sources(tuple(surface for _, surface, _ in found), tuple(_paths_of(found, paths, things)))
+    return Sources(tuple(surface for _, surface, _ in found), tuple(_distinct(list(_paths_of(found, paths, things)))))
 
 
 Found = tuple[str, Surface, Any]
@@ -89,7 +90,7 @@ def _holds(thing: Any, name: str) -> bool:
 def _check_names(wanted: Sequence[str] | None, found: list[str], things: list[Any]) -> None:
     known = [name for thing in things if isinstance(thing, Archive) for name in thing.surfaces] or found
     for name in wanted or ():
-        if name not in found:
+        if known and name not in found:
             raise InputError(
                 "surface", name, f"one of {', '.join(known) or 'none'}", "List what an archive holds with: lossatlas info ARCHIVE"
             )
@@ -114,6 +115,14 @@ def _paths_of(found: list[Found], wanted: Sequence[Any] | None, things: list[Any
         return
     for path in wanted:
         yield from _asked(path, known, found)
+
+
+def _distinct(paths: list[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
+    """Paths with names of their own: one trajectory over two surfaces has two heights, and so is two paths."""
+    taken: dict[str, Path] = {}
+    for owner, path in paths:
+        name = path.name if taken.setdefault(path.name, path) is path else f"{path.name} on {owner}"
+        yield owner, path if name == path.name else replace(path, name=name)
 
 
 def _known_paths(found: list[Found]) -> list[tuple[str, Path]]:
@@ -147,9 +156,7 @@ def _asked(path: Any, known: list[tuple[str, Path]], found: list[Found]) -> list
 
 
 def dashed(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Each path once, told apart by dashes as well as color where there are several."""
+    """Each path once, told apart by dashes as well as color where there are several labels."""
     once = list({path.name: path for path in paths}.values())
-    dashes = ("solid", "dashed", "dashdot", "dotted")
-    if len(once) < 2:
-        return tuple(once)
-    return tuple(replace(path, dash=dashes[i % 4]) if path.dash == "solid" else path for i, path in enumerate(once))
+    labels = list(dict.fromkeys(path.label or path.name for path in once))
+    return tuple(replace(path, dash=DASHES[labels.index(path.label or path.name) % 4]) if path.dash == "solid" else path for path in once)

@@ -8,12 +8,14 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.patheffects import withStroke
 
 from lossatlas.errors import InputError
 from lossatlas.view.cells import Cells, cells_of, levels_of, limits_of
 from lossatlas.view.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.view.draw import marks
 from lossatlas.view.draw.pane import Drawn, changes, step_at
+from lossatlas.view.draw.style import TICK
 from lossatlas.view.draw.track import add_track, kept_points, path_handle
 from lossatlas.view.honesty import outside_window
 from lossatlas.view.scene import Arrow, FloatArray, Pane, Path, Scene, Surface
@@ -26,7 +28,7 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
     _frame_axes(axes, pane, surface)
     fixed = [] if changes(scene, pane) else _draw_marks(axes, pane, surface)
     tracks = [_add_path(axes, scene, surface, scene.path(name)) for name in pane.paths]
-    arrows = [_add_arrow(axes, arrow) for arrow in scene.arrows] if pane.arrows else []
+    arrows = [add_arrow(axes, arrow, arrow.start, arrow.end) for arrow in scene.arrows] if pane.arrows else []
     volatile = changes(scene, pane)
 
     def show(frame: int | None) -> None:
@@ -147,12 +149,12 @@ def _frame_axes(axes: Axes, pane: Pane, surface: Surface) -> None:
 
 def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
     handles: list[Any] = []
-    alpha, beta, value = surface.minimum(pane.quantity)
+    lowest = marks.lowest(surface, pane.quantity)
     if surface.origin is not None and _inside(surface, surface.origin[0], surface.origin[1]):
         axes.add_artist(marks.origin(surface.origin[0], surface.origin[1], clip_on=False))
         handles.append(marks.origin_handle())
-    if np.isfinite(value) and pane.quantity != "accuracy":
-        axes.add_artist(marks.star(alpha, beta, clip_on=False))
+    if lowest is not None:
+        axes.add_artist(marks.star(lowest[0], lowest[1], clip_on=False))
         handles.append(marks.star_handle())
     return handles
 
@@ -169,15 +171,14 @@ def _add_path(axes: Axes, scene: Scene, surface: Surface, path: Path) -> Any:
     return add_track(axes, scene, path, x, y, np.zeros(len(kept), bool), kept)
 
 
-def _add_arrow(axes: Axes, arrow: Arrow) -> Artist:
-    style = {
-        "arrowstyle": "-|>,head_width=0.28,head_length=0.5",
-        "color": arrow.color or "#111111",
-        "linewidth": 1.4,
-        "shrinkA": 0,
-        "shrinkB": 0,
-    }
-    return axes.annotate(arrow.label, arrow.end, arrow.start, arrowprops=style, fontsize=7, zorder=7.2)
+def add_arrow(axes: Axes, arrow: Arrow, start: tuple[float, float], end: tuple[float, float]) -> Artist:
+    """An arrow with a white halo between two places of the axes' flat coordinates."""
+    halo = [withStroke(linewidth=3.2, foreground="white")]
+    style = {"arrowstyle": "-|>,head_width=0.28,head_length=0.5", "shrinkA": 0, "shrinkB": 0, "linewidth": 1.5}
+    style |= {"color": arrow.color or "#111111", "path_effects": halo}
+    words = axes.annotate(arrow.label, end, start, arrowprops=style, fontsize=TICK, zorder=7.2, annotation_clip=True)
+    words.set_path_effects([withStroke(linewidth=2.4, foreground="white")])
+    return words
 
 
 def show_arrows(scene: Scene, artists: list[Artist], frame: int | None) -> None:

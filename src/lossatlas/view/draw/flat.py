@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 from lossatlas.errors import InputError
 from lossatlas.view.cells import cells_of
@@ -15,6 +16,7 @@ from lossatlas.view.colors import path_color
 from lossatlas.view.draw import marks
 from lossatlas.view.draw.pane import Drawn, changes, step_at
 from lossatlas.view.draw.style import FAINT
+from lossatlas.view.draw.ticks import log_ticks, tick_labels
 from lossatlas.view.draw.track import pattern
 from lossatlas.view.scene import Curve, FloatArray, Pane, Scene, Surface
 
@@ -86,10 +88,8 @@ def _holes_on_axis(axes: Axes, surface: Surface, cells: Any) -> list[Any]:
 
 
 def _line_star(axes: Axes, pane: Pane, surface: Surface, frame: int) -> list[Artist]:
-    alpha, _, value = surface.minimum(pane.quantity, frame)
-    if not np.isfinite(value) or pane.quantity == "accuracy":
-        return []
-    return [axes.add_artist(marks.star(alpha, value, clip_on=False))]
+    lowest = marks.lowest(surface, pane.quantity, frame)
+    return [] if lowest is None else [axes.add_artist(marks.star(lowest[0], lowest[2], clip_on=False))]
 
 
 def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> None:
@@ -105,6 +105,7 @@ def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> No
         axes.set_ylim(top=color.clip)
     if color.low is not None or color.high is not None:
         axes.set_ylim(color.low, color.high)
+    _plain_log_ticks(axes)
     if first.origin is not None and first.alpha[0] <= first.origin[0] <= first.alpha[-1]:
         axes.axvline(first.origin[0], color=FAINT, linewidth=0.8, linestyle=":", zorder=1)
 
@@ -121,7 +122,7 @@ def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], twin: Any) 
         handles.append(marks.band_handle("± 1 standard error"))
     if surfaces[0].origin is not None:
         handles.append(Line2D([], [], color=FAINT, linewidth=0.8, linestyle=":", label="the model itself"))
-    if pane.quantity != "accuracy":
+    if any(marks.lowest(surface, pane.quantity) for surface in surfaces):
         handles.append(marks.star_handle())
     return [*handles, *(h for s in surfaces for h in marks.hole_handles(cells_of(s, scene.color_of(pane), pane.quantity)))]
 
@@ -173,10 +174,20 @@ def _frame_curves(axes: Axes, twin: Axes | None, pane: Pane, curves: list[Curve]
         axes.set_xlim(min(low for low, _ in spans), max(high for _, high in spans))
     if pane.y_scale == "log" and all(np.nanmin(c.y, initial=np.inf) > 0 for c in curves if c.axis == "left"):
         axes.set_yscale("log")
+    _plain_log_ticks(axes)
     # The data limits are fixed now: an animation must not rescale while its curves grow.
     for one in (axes, twin):
         if one is not None:
             one.autoscale(False)
+
+
+def _plain_log_ticks(axes: Axes) -> None:
+    """Round numbers with plain labels in place of powers of ten, where the axis is logarithmic."""
+    if axes.get_yscale() == "log":
+        low, high = axes.get_ylim()
+        axes.set_yticks((ticks := log_ticks((low, high))).tolist(), labels=tick_labels(ticks))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(low, high)
 
 
 def _twin(axes: Axes, label: str) -> Axes:

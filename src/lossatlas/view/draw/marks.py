@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lossatlas.view.cells import Cells
 from lossatlas.view.colors import HOLE, HOLE_EDGE, STAR
+from lossatlas.view.scene import Surface
 
 HATCHES = {"missing": "////", "broken": "xxxx", "unlogged": "...."}
 WORDS = {"missing": "not computed", "broken": "NaN or infinite", "unlogged": "≤ 0 (no logarithm)"}
@@ -29,6 +31,16 @@ _ORIGIN: dict[str, Any] = {
     "markeredgewidth": 0.8,
     "linestyle": "none",
 }
+
+
+def lowest(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float, float] | None:
+    """Where the star stands, (alpha, beta, value); None where no one cell is lowest, or low is not what is sought."""
+    values = surface.frame_values(quantity, frame)
+    finite = values[np.isfinite(values)]
+    if quantity == "accuracy" or not finite.size or np.ptp(finite) == 0:
+        return None
+    place = surface.minimum(quantity, frame)
+    return place if np.isfinite(place[2]) else None
 
 
 def star(x: float, y: float, **style: Any) -> Line2D:

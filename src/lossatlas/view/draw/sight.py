@@ -54,7 +54,7 @@ class Sight:
         reach = (np.linspace(0, 1, _SAMPLES + 1)[1:, None]) ** 1.5
         ray = start[:, None, :] + (reach * self._exit(relief, start, toward))[..., None].swapaxes(0, 1) * toward[:, None, :]
         ground = _surface(relief, ray[..., 0].ravel(), ray[..., 1].ravel()).reshape(ray.shape[:2])
-        return (ray[..., 2] < ground).any(axis=1)
+        return np.asarray((ray[..., 2] < ground).any(axis=1))
 
     def _toward(self, start: FloatArray) -> FloatArray:
         """Direction from each point to the camera; one direction for all where the projection is orthographic."""
@@ -65,7 +65,7 @@ class Sight:
         return np.broadcast_to(ahead, start.shape)
 
     def _depth(self, point: FloatArray) -> float:
-        return float(proj3d.proj_transform(*point, self.matrix)[2])
+        return float(proj3d.proj_transform(point[0], point[1], point[2], self.matrix)[2])
 
     def _exit(self, relief: Relief, start: FloatArray, toward: FloatArray) -> FloatArray:
         """How far along its ray each point leaves the box, (n,), at most the camera itself."""

@@ -14,21 +14,24 @@ from matplotlib.artist import Artist
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import TriMesh
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 from matplotlib.tri import Triangulation
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from lossatlas.view.cells import Cells, cells_of, heights_of, levels_of, limits_of
 from lossatlas.view.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.view.draw import marks
-from lossatlas.view.draw.contour import cell_rectangles, mapped_surface
-from lossatlas.view.draw.mesh import FINE, Relief, face_colors, refine, sample, shaded, triangles
+from lossatlas.view.draw.contour import add_arrow, cell_rectangles, mapped_surface, show_arrows
+from lossatlas.view.draw.mesh import COARSER, FINE, Relief, face_colors, refine, sample, shaded, triangles
 from lossatlas.view.draw.pane import Drawn, changes, step_at
 from lossatlas.view.draw.sight import Sight, sight_of
 from lossatlas.view.draw.style import FAINT, GRID, INK, PANEL
+from lossatlas.view.draw.ticks import linear_ticks, scale_ticks, tick_labels
 from lossatlas.view.draw.track import Track, add_track, kept_points, path_handle
 from lossatlas.view.honesty import is_off_plane, outside_window
-from lossatlas.view.scene import FloatArray, Pane, Path, Scene, Surface
+from lossatlas.view.scene import Arrow, BoolArray, ColorScale, FloatArray, Pane, Path, Scene, Surface
+
+Drawings = tuple[list[Artist], list[Track], list[Artist]]
+"""All that is drawn on the box, and of it the paths and the arrows."""
 
 BOX_HEIGHT = 0.72
 """Height of the box in units of its longer side."""
@@ -42,19 +45,21 @@ def draw(axes: Any, scene: Scene, pane: Pane) -> Drawn:
     _furnish(axes, scene, pane, surface)
     drawn: list[Artist] = []
     tracks: list[Track] = []
+    arrows: list[Artist] = []
 
     def redraw(frame: int) -> None:
         for artist in drawn:
             artist.remove()
         if turning and scene.timeline is not None and scene.timeline.rotation is not None:
             axes.view_init(elev=pane.camera.elevation, azim=float(scene.timeline.rotation[frame]))
-        drawn[:], tracks[:] = _draw_all(axes, scene, pane, surface, frame, FINE if not volatile else FINE // 2)
+        drawn[:], tracks[:], arrows[:] = _draw_all(axes, scene, pane, surface, frame, COARSER if volatile else _mesh_lines(scene))
 
     def show(frame: int | None) -> None:
         if volatile and frame is not None:
             redraw(frame)
         for track in tracks:
             track.show(step_at(scene, frame))
+        show_arrows(scene, arrows, frame)
 
     redraw(0)
     color = scene.color_of(pane)
@@ -62,16 +67,22 @@ def draw(axes: Any, scene: Scene, pane: Pane) -> Drawn:
         pane,
         axes,
         show,
-        moving=[artist for track in tracks for artist in track.moving],
+        moving=[artist for track in tracks for artist in track.moving] + arrows,
         volatile=volatile,
         mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
         handles=_handles(scene, pane, surface),
     )
 
 
+def _mesh_lines(scene: Scene) -> int:
+    """A relief that fills the figure needs a finer mesh than one of a gallery."""
+    reliefs = sum(pane.kind == "surface" for pane in scene.panes)
+    return int(np.clip(FINE / np.sqrt(reliefs) * 1.4, FINE // 2, FINE))
+
+
 def _handles(scene: Scene, pane: Pane, surface: Surface) -> list[Artist]:
     handles: list[Artist] = [path_handle(scene, scene.path(name)) for name in pane.paths]
-    if np.isfinite(surface.minimum(pane.quantity)[2]) and pane.quantity != "accuracy" and not changes(scene, pane):
+    if marks.lowest(surface, pane.quantity) and not changes(scene, pane):
         handles.append(marks.star_handle())
     return [*handles, *marks.hole_handles(cells_of(surface, scene.color_of(pane), pane.quantity))]
 
@@ -96,54 +107,25 @@ def _furnish_axis(axes: Any, pane: Pane, surface: Surface, scene: Scene) -> None
     label = surface.fields[pane.quantity].label if pane.quantity in surface.fields else pane.quantity
     axes.set_xlabel(pane.x_label or surface.alpha_label, labelpad=1)
     axes.set_ylabel(pane.y_label or surface.beta_label, labelpad=1)
-    axes.set_zlabel(f"{label}, log scale" if color.scale == "log" else label, labelpad=2)
+    for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        axis.set_ticks(ticks := linear_ticks(*ends, clear=0.04), labels=tick_labels(ticks))
+    _height_ticks(axes, color, limits_of(scene, pane), f"{label}, log scale" if color.scale == "log" else label)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-        axis.set_ticks(inner_ticks(*axis.get_view_interval()))
         axis.set_pane_color(PANEL)
         axis.line.set(color=FAINT, linewidth=0.6)
         axis._axinfo["grid"].update(color=GRID, linewidth=0.5)
         axis._axinfo["tick"].update(color=INK, inward_factor=0.0, outward_factor=0.25)
     axes.tick_params(pad=0)
     axes.zaxis.set_tick_params(pad=2)
-    if color.scale == "log":
-        _log_ticks(axes, limits_of(scene, pane))
 
 
-def inner_ticks(low: float, high: float) -> FloatArray:
-    """Round values that keep clear of the ends, where the labels of two axes would meet.
-
-    >>> inner_ticks(-1.0, 1.0)
-    array([-0.5,  0. ,  0.5])
-    """
-    ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    inside = ticks[(ticks >= low) & (ticks <= high)]
-    clear = inside[(inside - low > 0.04 * (high - low)) & (high - inside > 0.04 * (high - low))]
-    return clear if len(clear) >= 2 else inside
-
-
-def _log_ticks(axes: Any, limits: tuple[float, float]) -> None:
-    """Ticks at round losses, although the axis counts in decades."""
-    ticks = log_ticks(limits)
-    axes.zaxis.set_ticks(np.log10(ticks))
-    axes.zaxis.set_major_formatter(FuncFormatter(lambda height, _: f"{10**height:.4g}"))
-
-
-def log_ticks(limits: tuple[float, float], most: int = 8) -> FloatArray:
-    """Round numbers from low to high, about evenly spaced in their logarithm.
-
-    >>> log_ticks((0.1, 10.0))
-    array([ 0.1,  0.2,  0.5,  1. ,  2. ,  5. , 10. ])
-    """
-    low, high = limits
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    for digits in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-        ticks = np.unique([float(f"{d * k:.6g}") for d in decades for k in digits])
-        ticks = ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]
-        if 2 <= len(ticks) <= most:
-            return ticks
-    if len(ticks) > most:
-        return ticks[:: int(np.ceil(len(ticks) / most))]
-    return np.geomspace(low, high, 4)
+def _height_ticks(axes: Any, color: ColorScale, limits: tuple[float, float], label: str) -> None:
+    """Ticks at round values of the quantity, although a log axis counts in decades; the label keeps clear of them."""
+    ticks = scale_ticks(color, limits, most=5)
+    labels = tick_labels(ticks)
+    axes.set_zticks(heights_of(ticks, color), labels=labels)
+    longest = max((len(text.replace("\\!\\times\\!", "x").strip("$").replace("{", "").replace("}", "")) for text in labels), default=0)
+    axes.set_zlabel(label, labelpad=-1.0 + 3.5 * max(0, longest - 3))
 
 
 def _box(scene: Scene, pane: Pane) -> tuple[float, float]:
@@ -160,7 +142,7 @@ def _footprint(surface: Surface) -> tuple[float, float]:
     return width / max(width, depth), depth / max(width, depth)
 
 
-def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> tuple[list[Artist], list[Track]]:
+def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> Drawings:
     color, sight = scene.color_of(pane), sight_of(axes)
     cells = cells_of(surface, color, pane.quantity, frame)
     relief = refine(surface.alpha, _beta(surface), cells, color, fine)
@@ -171,7 +153,8 @@ def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int,
     ]
     artists += _star(axes, surface, pane, color, relief, sight, frame)
     tracks = [_add_path(axes, scene, surface, relief, sight, pane, scene.path(name)) for name in pane.paths]
-    return [*artists, *(artist for track in tracks for artist in (*track.moving, track.start))], tracks
+    arrows = [_add_arrow(axes, relief, sight, arrow) for arrow in scene.arrows] if pane.arrows else []
+    return [*artists, *(artist for track in tracks for artist in (*track.moving, track.start)), *arrows], tracks, arrows
 
 
 class _Faces(TriMesh):
@@ -189,12 +172,21 @@ def _faces(axes: Any, scene: Scene, pane: Pane, relief: Relief, sight: Sight) ->
     if not len(faces):
         return []
     x, y, depth = sight.place(*corners.T)
+    faces = faces[_has_area(x[faces], y[faces])]
     far_to_near = np.argsort(-depth[faces].mean(axis=1), kind="stable")
     mesh = _Faces(Triangulation(x, y, faces[far_to_near]), facecolors=_colors(scene, pane, relief, corners, axes.azim), zorder=2)
     mesh.set_transform(axes.transData)
     mesh.set_rasterized(True)
     axes.add_artist(mesh)
     return [mesh]
+
+
+def _has_area(x: FloatArray, y: FloatArray) -> BoolArray:
+    """Whether each triangle (t, 3) is more than a sliver on the sheet: matplotlib draws slivers as long spikes."""
+    dx, dy = x - np.roll(x, 1, axis=1), y - np.roll(y, 1, axis=1)
+    longest = np.hypot(dx, dy).max(axis=1)
+    thickness = np.abs(dx[:, 0] * dy[:, 1] - dx[:, 1] * dy[:, 0]) / np.maximum(longest, 1e-300)
+    return thickness > 0.05 * np.median(longest)
 
 
 def _colors(scene: Scene, pane: Pane, relief: Relief, corners: FloatArray, azimuth: float) -> FloatArray:
@@ -228,7 +220,9 @@ def _isolines(axes: Any, scene: Scene, pane: Pane, relief: Relief, sight: Sight)
     heights = np.ma.masked_array(relief.height, ~relief.solid)
     lines = contour_generator(relief.x, relief.y, heights.T)
     points: list[FloatArray] = []
-    for level in heights_of(levels_of(color, limits), color)[1:-1]:
+    levels = heights_of(levels_of(color, limits), color)[1:-1]
+    noise = 1e-9 * (1 + np.abs(relief.height).max())
+    for level in levels[(levels > relief.height.min() + noise) & (levels < relief.height.max() - noise)]:
         for line in lines.lines(float(level)):
             assert isinstance(line, np.ndarray)
             points += [np.column_stack([line, np.full(len(line), level)]), np.full((1, 3), np.nan)]
@@ -257,11 +251,11 @@ def _seen_line(axes: Any, relief: Relief, sight: Sight, points: list[FloatArray]
     return [line]
 
 
-def _star(axes: Any, surface: Surface, pane: Pane, color: Any, relief: Relief, sight: Sight, frame: int) -> list[Artist]:
-    alpha, beta, value = surface.minimum(pane.quantity, frame)
-    if not np.isfinite(value) or pane.quantity == "accuracy" or surface.fields[pane.quantity].values.ndim == 3:
+def _star(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: Relief, sight: Sight, frame: int) -> list[Artist]:
+    lowest = marks.lowest(surface, pane.quantity, frame)
+    if lowest is None or surface.fields[pane.quantity].values.ndim == 3:
         return []
-    x, y, z = (np.array([part]) for part in (alpha, beta, float(heights_of(np.array(value), color))))
+    x, y, z = (np.array([part]) for part in (*lowest[:2], float(heights_of(np.array(lowest[2]), color))))
     if not np.isfinite(z).all():
         return []
     (u,), (v,) = sight.project(x, y, z)
@@ -278,6 +272,13 @@ def _add_path(axes: Any, scene: Scene, surface: Surface, relief: Relief, sight: 
     hidden = sight.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
     u, v = sight.project(x, y, z)
     return add_track(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, kept)
+
+
+def _add_arrow(axes: Any, relief: Relief, sight: Sight, arrow: Arrow) -> Artist:
+    """An arrow from one place on the surface to another."""
+    x, y = np.array([arrow.start, arrow.end]).T
+    u, v = sight.project(x, y, sample(relief, relief.height, x, y))
+    return add_arrow(axes, arrow, (u[0], v[0]), (u[1], v[1]))
 
 
 def path_heights(path: Path, relief: Relief, color: Any, quantity: str) -> FloatArray:

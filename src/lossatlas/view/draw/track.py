@@ -54,15 +54,25 @@ class Track:
 def add_track(axes: Axes, scene: Scene, path: Path, x: FloatArray, y: FloatArray, hidden: BoolArray, kept: np.ndarray) -> Track:
     """Put a path on `axes`; `x`, `y` are its drawing coordinates at the indices `kept`."""
     color, pattern = color_of_path(scene, path), _PATTERN[path.dash]
-    halo = _line(axes, color="white", linewidth=3.2, alpha=0.9, zorder=6.0, solid_capstyle="round")
-    dim = _line(axes, color=color, linewidth=1.1, alpha=0.38, linestyle=pattern, zorder=6.1)
-    bright = _line(axes, color=color, linewidth=1.7, linestyle=pattern, zorder=6.2, solid_capstyle="round")
+    wide = 0.55 if _is_jagged(x, y) else 1.0
+    halo = _line(axes, color="white", linewidth=3.2 * wide, alpha=0.9, zorder=6.0, solid_capstyle="round")
+    dim = _line(axes, color=color, linewidth=1.1 * wide, alpha=0.38, linestyle=pattern, zorder=6.1)
+    bright = _line(axes, color=color, linewidth=1.7 * wide, linestyle=pattern, zorder=6.2, solid_capstyle="round")
     ball = _line(axes, color=color, marker="o", markersize=6.5, markeredgecolor="white", markeredgewidth=1.0, zorder=8)
     start = _line(axes, color="white", marker="o", markersize=4.6, markeredgecolor=color, markeredgewidth=1.5, zorder=7)
     if len(x) and np.isfinite(x[0]) and np.isfinite(y[0]):
         start.set_data([x[0]], [y[0]])
         start.set_alpha(0.5 if hidden[0] else 1.0)
     return Track(x, y, path.step[kept], hidden, (halo, dim, bright), ball, start)
+
+
+def _is_jagged(x: FloatArray, y: FloatArray) -> bool:
+    """Whether the way is so much longer than its extent that a broad line would be a blot."""
+    seen = np.isfinite(x) & np.isfinite(y)
+    if seen.sum() < 3:
+        return False
+    extent = max(np.ptp(x[seen]), np.ptp(y[seen]), 1e-300)
+    return float(np.hypot(np.diff(x[seen]), np.diff(y[seen])).sum()) > 4 * extent
 
 
 def kept_points(scene: Scene, path: Path) -> np.ndarray:
@@ -76,7 +86,9 @@ def kept_points(scene: Scene, path: Path) -> np.ndarray:
 
 
 def color_of_path(scene: Scene, path: Path) -> str:
-    return path.color or path_color(next(i for i, other in enumerate(scene.paths) if other.name == path.name))
+    """A path's own color, or one by its label, so that the same optimizer looks alike on every surface."""
+    labels = list(dict.fromkeys(other.label or other.name for other in scene.paths))
+    return path.color or path_color(labels.index(path.label or path.name))
 
 
 def path_handle(scene: Scene, path: Path) -> Line2D:
