@@ -72,8 +72,7 @@ export class Viewer {
   private frozen = false;
   private readonly ends: (() => void)[] = [];
   disposed = false;
-  /** Frames drawn since the start; tests and benchmarks read it. */
-  drawnFrames = 0;
+  drawnFrames = 0; // since the start; tests and benchmarks read it
 
   constructor(readonly element: HTMLElement, document: Document, readonly options: Options = {}) {
     this.session = new Session(document, options.state ?? {});
