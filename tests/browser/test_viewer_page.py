@@ -308,7 +308,24 @@ def test_a_picture_hidden_from_the_blind_is_told_in_words(visit: Visits, tmp_pat
     assert unnamed == 0
 
 
+def test_dragging_an_end_of_the_color_bar_sets_the_range(visit: Visits, tmp_path: Path) -> None:
+    page = visit().open(export_html(scene(bowl()), tmp_path / "a.html"))
+    bar = page.evaluate("return v.session.barRect()")
+    camera, x = page.state("camera"), bar["x"] + bar["width"] / 2
+    page.page.mouse.move(x, bar["y"] + 3)
+    page.page.mouse.down()
+    page.page.mouse.move(x, bar["y"] + bar["height"] * 0.4, steps=5)
+    page.page.mouse.up()
+    low, high = page.state("colorRange")
+    span = np.ptp(bowl())
+    assert high == pytest.approx(bowl().min() + 0.6 * span, abs=0.02 * span)
+    assert low == pytest.approx(bowl().min(), abs=0.01 * span)
+    assert page.state("camera") == camera
+    page.page.mouse.dblclick(x, bar["y"] + 30)
+    assert page.state("colorRange") is None
+
+
 PROJECT = """const w = v.session.stage.world, s = v.session.drawn[0], view = v.session.views()[0], r = view.rect;
 const c = v.state.camera, half = Math.tan(Math.PI / 12) * 5.1 / c.zoom * Math.max(1, 1.32 / (r.width / r.height));
-const k = r.height / 2 / half;
+const k = r.height / 2 / half; // the orthographic camera of the top view, worked out by hand
 return [r.x + r.width / 2 + (w.x(s.alpha[x.i]) - c.x) * k, r.y + r.height / 2 - (w.y(s.beta[x.j]) - c.y) * k];"""
