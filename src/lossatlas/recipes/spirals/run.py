@@ -67,7 +67,9 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     _draw_networks(out, pictures, progress)
     summary["planes"] = _planes(out, archive, runs[FAILING.name], size, progress)
     summary["interpolation"] = _lines(out, archive, runs, progress)
-    paths |= _optimizers(out, archive, spiral, size, seed, progress)
+    optimizers, together = _optimizers(archive, spiral, size, seed, progress)
+    _draw_optimizers(out, pictures, *together)
+    paths |= optimizers
     return write_summary(out, "spirals", {**summary, "paths": paths})
 
 
@@ -194,8 +196,10 @@ def _lines(out: Path, archive: Archive, runs: dict[str, Run], progress: bool | N
     return {name: line.attrs["interpolation"] for name, line in lines.items()}
 
 
-def _optimizers(out: Path, archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None) -> dict[str, Any]:
-    """Five optimizers from one start, on one fixed plane."""
+def _optimizers(
+    archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None
+) -> tuple[dict[str, Any], tuple[xr.Dataset, list[xr.Dataset]]]:
+    """Five optimizers from one start, on one fixed plane: their numbers, and surface and paths to draw."""
     steps = frame_steps(size.epochs, size.frames)
     runs = [
         record(archive, f"optimizer-{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps)
@@ -210,11 +214,16 @@ def _optimizers(out: Path, archive: Archive, spiral: Spiral, size: Size, seed: i
         shares = shadow(run.trajectory, plane).captured
         summary[run.name] = {**path_summary(path), "captured_share": shares, **{key: own[key] for key in ("random_walk_null",)}}
         summary[run.name] |= {"own_explained_variance_ratio": own["explained_variance_ratio"], "walk_correlation": own["walk_correlation"]}
+    return summary, (surface, paths)
+
+
+def _draw_optimizers(out: Path, pictures: list[figures.Picture], surface: xr.Dataset, paths: list[xr.Dataset]) -> None:
     colors = [one.color for one in OPTIMIZERS]
     figures.optimizers(surface, paths, colors, COMPARED.label, out / "optimizers.png")
     figures.animate_optimizers(surface, paths, colors, COMPARED.label, out / "optimizers.gif")
     say("optimizers.png    Five optimizers from one start on the same two fixed directions; optimizers.gif plays them.")
-    return summary
+    figures.page(pictures, surface, paths, colors, COMPARED.label, out / "index.html")
+    say("index.html        Every network and the optimizers to turn and play, decision areas linked to the step; one offline file.")
 
 
 def _without_areas(path: xr.Dataset) -> xr.Dataset:
