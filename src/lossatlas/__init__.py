@@ -24,6 +24,7 @@ _PUBLIC = {
     "Grid": "lossatlas.compute.grid",
     "evaluate": "lossatlas.compute.evaluate",
     "compare_modes": "lossatlas.compute.modes",
+    "plan": "lossatlas.compute.advise",
     # Curvature
     "hessian_plane": "lossatlas.compute.curvature",
     "hessian_map": "lossatlas.compute.curvature",
@@ -43,6 +44,15 @@ _PUBLIC = {
     "along": "lossatlas.compute.connect",
     "curve_plane": "lossatlas.compute.connect",
     "curve_trajectory": "lossatlas.compute.connect",
+    # Samples and mini-batches
+    "sample_losses": "lossatlas.compute.metrics",
+    "SampleLosses": "lossatlas.compute.batches",
+    "shuffled_batches": "lossatlas.compute.sampling",
+    "random_subset": "lossatlas.compute.sampling",
+    "sample_slopes": "lossatlas.compute.slopes",
+    "gradient_noise": "lossatlas.compute.slopes",
+    "train_on_batches": "lossatlas.compute.minibatch",
+    "batch_path": "lossatlas.compute.minibatch",
     # Trajectory
     "Recorder": "lossatlas.compute.record.recorder",
     "LightningRecorder": "lossatlas.compute.record.lightning",
@@ -68,17 +78,20 @@ _PUBLIC = {
     "Scene": "lossatlas.view.scene",
     "plot": "lossatlas.view.plot",
     "animate": "lossatlas.view.plot",
+    "view": "lossatlas.view",
     # Errors
     "LossatlasError": "lossatlas.errors",
     "InputError": "lossatlas.errors",
     "ArchiveError": "lossatlas.errors",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from lossatlas.archive import Archive, create_archive, open_archive
+    from lossatlas.compute.advise import plan
     from lossatlas.compute.areas import decision_areas
+    from lossatlas.compute.batches import SampleLosses
     from lossatlas.compute.connect import align, along, bezier, curve_plane, curve_trajectory, fit_curve, polygon
     from lossatlas.compute.curvature import (
         curvature_report,
@@ -96,6 +109,8 @@ if TYPE_CHECKING:
     from lossatlas.compute.grid import Grid
     from lossatlas.compute.honest import project_path
     from lossatlas.compute.interpolate import barrier, interpolate
+    from lossatlas.compute.metrics import sample_losses
+    from lossatlas.compute.minibatch import batch_path, train_on_batches
     from lossatlas.compute.modes import compare_modes
     from lossatlas.compute.objective import Objective
     from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
@@ -104,9 +119,12 @@ if TYPE_CHECKING:
     from lossatlas.compute.record.recorder import Recorder
     from lossatlas.compute.record.trajectory import Trajectory, open_trajectory, trajectory_of
     from lossatlas.compute.record.transformers import TransformersRecorder
+    from lossatlas.compute.sampling import random_subset, shuffled_batches
+    from lossatlas.compute.slopes import gradient_noise, sample_slopes
     from lossatlas.compute.symmetry import balanced, symmetry_audit
     from lossatlas.compute.walk import random_walk_null
     from lossatlas.errors import ArchiveError, InputError, LossatlasError
+    from lossatlas.view.open import view
     from lossatlas.view.plot import animate, plot
     from lossatlas.view.scene import Scene
 

@@ -26,6 +26,9 @@ from lossatlas.errors import ArchiveError, InputError
 CHUNK = 64
 """Cells along each side of a chunk: one small file for usual grids, a bounded write for very large ones."""
 
+DEEP_CHUNK = 4 * 2**20
+"""Bytes of a chunk of an array with an axis beyond the plane."""
+
 Location = str | os.PathLike[str] | Store
 
 
@@ -69,6 +72,14 @@ class Archive:
         """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
         return self._dataset("trajectories", self._one("trajectory", name, self.trajectories))
 
+    def samples(self, name: str | None = None) -> dict[str, zarr.Array[Any]]:
+        """Arrays of a surface with an axis of samples or batches, read only where indexed; empty where none were kept.
+
+        A tensor over ``(alpha, beta, sample)`` may be larger than memory, so `surface` leaves it out.
+        """
+        group = self._group(f"surfaces/{self._one('surface', name, self.surfaces)}")
+        return {v.name: _array(group, v.name) for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH) and v.name in group}
+
     def has_surface(self, name: str) -> bool:
         return f"surfaces/{name}" in self.root
 
@@ -96,7 +107,7 @@ class Archive:
         shape = _array(group, "done").shape
         where = np.unravel_index(cells, shape)
         for variable_name, value in values.items():
-            _array(group, variable_name).vindex[where] = value
+            _write(_array(group, variable_name), where, value)
         _array(group, "done").vindex[where] = np.ones(len(cells), bool)
 
     def write_surface(self, name: str, dataset: xr.Dataset) -> None:
@@ -147,8 +158,9 @@ class Archive:
         group = self._group(f"{kind}/{name}")
         if "rows" in group.attrs:
             return _recorded(group)
-        dataset = xr.open_zarr(self.root.store, group=f"{kind}/{name}", consolidated=False, zarr_format=3, chunks=None)
-        return dataset.load()
+        deep = [v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH)] if kind == "surfaces" else None
+        path = f"{kind}/{name}"
+        return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
 
     def _group(self, path: str) -> zarr.Group:
         group = self.root[path]
@@ -202,6 +214,8 @@ def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, 
     shape = tuple(lengths[dim] for dim in dims)
     # A coordinate or a trajectory is read whole; only plane variables are cut into chunks.
     chunks = tuple(min(n, CHUNK) for n in shape) if dims and dims[0] == "alpha" and len(dims) > 1 else tuple(max(n, 1) for n in shape)
+    if _is_deep(declared):
+        chunks = _deep_chunks(shape, np.dtype(declared.dtype).itemsize)
     return group.create_array(
         declared.name,
         shape=shape,
@@ -212,6 +226,32 @@ def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, 
         attributes=declared.attrs,
         overwrite=True,
     )
+
+
+def _is_deep(declared: schema.Variable) -> bool:
+    """Over a plane and one axis more, such as samples."""
+    return len(declared.dims) == 3 and declared.dims[:2] == schema.PLANE
+
+
+def _deep_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Whole cells, as many of a row as fit `DEEP_CHUNK`: a tile writes its own cells, and readers stream cell by cell."""
+    depth = min(shape[-1], max(1, DEEP_CHUNK // itemsize))
+    along = max(1, min(shape[-2], DEEP_CHUNK // (depth * itemsize)))
+    return (1,) * (len(shape) - 2) + (along, depth)
+
+
+def _write(array: zarr.Array[Any], where: tuple[NDArray[np.intp], ...], value: NDArray[Any]) -> None:
+    if array.ndim == len(where):
+        array.vindex[where] = value
+        return
+    order = np.lexsort(where[::-1])
+    where, value = tuple(index[order] for index in where), value[order]
+    if len(where) == 1:
+        array.oindex[where[0], slice(None)] = value
+        return
+    for row in np.unique(where[0]):
+        here = where[0] == row
+        array.oindex[slice(int(row), int(row) + 1), where[1][here], slice(None)] = value[here][None]
 
 
 def _recorded(group: zarr.Group) -> xr.Dataset:

@@ -13,6 +13,8 @@ FORMAT_VERSION = 1
 
 PLANE = ("alpha", "beta")
 LINE = ("alpha",)
+DEPTH = ("sample", "batch")
+"""Axes that a surface may have beyond the plane."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,24 @@ _DECLARED = (
     Variable("hessian_ratio", PLANE, "float64", "1", "|smallest / largest Hessian eigenvalue|"),
     Variable("hessian_products", PLANE, "int64", "1", "Hessian-vector products spent"),
     Variable("trace", PLANE, "float64", "nats", "Hessian trace"),
+    # every sample's loss at every cell; per batch where the loss has no form per sample
+    Variable("sample", ("sample",), "int64", "1", "sample"),
+    Variable("sample_loss", (*PLANE, "sample"), "float64", "nats", "loss of a sample"),
+    Variable("batch", ("batch",), "int64", "1", "batch"),
+    Variable("batch_weight", ("batch",), "float64", "samples", "samples that a batch counts for"),
+    Variable("batch_mean_loss", (*PLANE, "batch"), "float64", "nats", "mean loss of a batch"),
+    # what samples say about a surface
+    Variable("loss_sd", PLANE, "float64", "nats", "standard deviation of the loss over samples"),
+    Variable("batch_sd", PLANE, "float64", "nats", "standard deviation of the loss over batches"),
+    Variable("batch_sd_theory", PLANE, "float64", "nats", "standard deviation over batches, by its law"),
+    Variable("loss_difference", PLANE, "float64", "nats", "loss above the lowest cell"),
+    Variable("gradient_alpha", PLANE, "float64", "1", "mean slope along alpha"),
+    Variable("gradient_beta", PLANE, "float64", "1", "mean slope along beta"),
+    Variable("gradient_variance_alpha", PLANE, "float64", "1", "variance over samples of the slope along alpha"),
+    Variable("gradient_variance_beta", PLANE, "float64", "1", "variance over samples of the slope along beta"),
+    Variable("gradient_covariance", PLANE, "float64", "1", "covariance over samples of the slopes along alpha and beta"),
+    Variable("gradient_snr", PLANE, "float64", "1", "length of the mean gradient over its standard deviation in a batch"),
+    Variable("uphill_share", PLANE, "float64", "fraction", "share of batches whose descent points uphill"),
     # a recorded path
     Variable("step", ("step",), "int64", "steps", "step"),
     Variable("epoch", ("step",), "float64", "epochs", "epoch"),

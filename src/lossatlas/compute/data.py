@@ -44,6 +44,11 @@ class FixedData:
     def samples(self) -> int:
         return sum(self.counts)
 
+    @property
+    def bytes(self) -> int:
+        leaves = [leaf for batch in self.batches for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor)]
+        return sum(leaf.numel() * leaf.element_size() for leaf in leaves)
+
     def head(self) -> FixedData:
         """The first batch alone, for probes."""
         return FixedData(self.batches[:1], self.counts[:1], self.hash, self.note)
@@ -73,6 +78,8 @@ def fix(data: Any, batch_size: int | None = None, samples: int | None = None) ->
         raise InputError("batch_size", batch_size, "a positive integer or None")
     if samples is not None and samples < 1:
         raise InputError("samples", samples, "a positive integer or None for all of the data")
+    if isinstance(data, FixedData):
+        return data if batch_size is None else data.split(batch_size)
     if data is None:
         return FixedData((None,), (1,), "none")
     if isinstance(data, DataLoader):

@@ -87,7 +87,7 @@ def descend(
         raise InputError("steps", steps, "at least one step")
     (place,) = coordinates_of([start], plane.ndim)
     coordinates = torch.tensor(place, dtype=torch.float64, requires_grad=True)
-    make, defaults = _optimizer(optimizer)
+    make, defaults = optimizer_named(optimizer)
     mover = make([coordinates], lr=learning_rate, **{**defaults, **options})
     places, losses = _follow(objective, plane, coordinates, mover, steps, gradient, label or name, progress)
     described = _name_of(optimizer)
@@ -178,7 +178,12 @@ def _dataset(places: NDArray[np.float64], losses: NDArray[np.float64], plane: Pl
     return path
 
 
-def _optimizer(optimizer: str | MakeOptimizer) -> tuple[MakeOptimizer, dict[str, Any]]:
+def optimizer_named(optimizer: str | MakeOptimizer) -> tuple[MakeOptimizer, dict[str, Any]]:
+    """A `torch.optim` class and its defaults, from a word or the class itself.
+
+    Raises:
+        InputError: an unknown word.
+    """
     if callable(optimizer):
         return optimizer, {}
     if optimizer not in OPTIMIZERS:

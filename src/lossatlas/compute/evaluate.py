@@ -14,7 +14,7 @@ from lossatlas.compute.evaluators import Task, Values, choose
 from lossatlas.compute.executors import Executor, Job, executor_named
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.keeper import Keeper
-from lossatlas.compute.metrics import Metric, metrics_named
+from lossatlas.compute.metrics import Metric, metrics_named, suited
 from lossatlas.compute.objective import Objective, Precision
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
@@ -49,6 +49,8 @@ def evaluate(
     executor: str = "auto",
     workers: int | None = None,
     tile: int | None = None,
+    retries: int = 2,
+    timeout: float | None = None,
     overwrite: bool = False,
     progress: bool | None = None,
     watch: Watcher | None = None,
@@ -65,7 +67,8 @@ def evaluate(
         plane: where; a plane of one direction gives a line.
         bounds: ``(low, high)`` for every axis or ``((a0, a1), (b0, b1))``; endpoints are included.
         resolution: points along every axis, or ``(na, nb)``.
-        metrics: any of "loss", "accuracy".
+        metrics: any of "loss", "accuracy", "sample_loss". The last keeps every sample's loss at every cell
+            (`sample_losses(dtype)` to store it smaller); read it with `la.SampleLosses.open`.
         archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
         tol: stop when interpolated cells are expected to be this close, as a fraction of the surface's range (0.01);
             None computes every cell. The same call with None later goes on to the full grid.
@@ -77,9 +80,12 @@ def evaluate(
         chunk: points that "vmap" or "affine" do together; None chooses.
         precision: "bf16" computes under bfloat16 autocast, errs by up to 1 % of the loss, and is named on figures.
         compile: also try `torch.compile`; worth it from about 500 points of 20 ms each.
-        executor: who measures the tiles: "serial", "threads"; "auto" uses threads where points take long enough.
+        executor: who measures the tiles: "serial", "threads", "processes", "ray" or "ray://host:port"; "auto" uses threads
+            where points take long enough.
         workers: threads or processes; None takes as many as PyTorch would use inside an operation.
         tile: cells stored at a time; None aims at one second. It changes no value.
+        retries: how often a tile may fail on "processes" or "ray" before the run ends.
+        timeout: seconds after which a tile there counts as lost and is tried again; None waits.
         overwrite: replace a different surface of that name instead of refusing.
         progress: show a bar; None shows it on a terminal.
         watch: called with every finished tile.
@@ -101,7 +107,7 @@ def evaluate(
         >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
         (('alpha', 'beta'), 1.25)
     """
-    grid, chosen = Grid.make(bounds, resolution, plane.ndim), metrics_named(metrics)
+    grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
     _check_numbers(tile=tile, workers=workers, chunk=chunk)
     check_refinement(tol, scale)
     run = None if executor == "auto" else executor_named(executor)
@@ -114,7 +120,7 @@ def evaluate(
         left = keeper.unfinished()
         if len(left):
             choice = choose(task, _probes(grid), len(left), evaluator, chunk, compile)
-            job = Job(task, grid, choice, tile, workers)
+            job = Job(task, grid, choice, tile, workers, retries, timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
                 for cells in _rounds(keeper, left, tol, scale):
                     for finished, measured in (run or _automatic(job))(job, cells):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.provenance import another_surface, differences
 from lossatlas.compute.refine import Scale, fill
+from lossatlas.compute.room import check_room, narrowed
 
 MAX_REASONS = 100
 """Holes whose reason is written down, by flat cell index."""
@@ -69,8 +70,10 @@ class Keeper:
                 return cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
             if not overwrite:
                 raise another_surface(name, store.location, different)
-        coordinates: dict[str, NDArray[np.float64]] = dict(zip(schema.PLANE, grid.axes, strict=False))
-        store.create_surface(name, coordinates, [v for declared in variables for v in (declared, declared.with_error())], attrs)
+        coordinates: dict[str, NDArray[Any]] = {**dict(zip(schema.PLANE, grid.axes, strict=False)), **_depth(metrics, objective)}
+        stored = [v for m, d in zip(metrics, variables, strict=True) for v in ((d,) if m.each else (d, d.with_error()))]
+        check_room(store.location, stored, {axis: len(values) for axis, values in coordinates.items()})
+        store.create_surface(name, coordinates, stored, attrs)
         return cls(store, name, grid, variables)
 
     def known(self) -> xr.Dataset:
@@ -84,17 +87,21 @@ class Keeper:
 
     def write(self, cells: NDArray[np.int64], measured: Measured) -> None:
         """Store a finished tile, and why some of its cells are holes."""
-        self.store.write_cells(self.name, cells, measured.values)
+        self.store.write_cells(self.name, cells, {**measured.values, **self._narrowed(measured)})
         fresh = {str(int(cells[index])): reason for index, reason in measured.holes.items()}
         if fresh and len(self.holes) < MAX_REASONS:
             self.holes.update(fresh)
             self.store.update_attrs("surfaces", self.name, {"holes": self.holes})
 
+    def _narrowed(self, measured: Measured) -> dict[str, NDArray[Any]]:
+        """Every sample's values in the type they are stored in."""
+        return {v.name: narrowed(measured.values[v.name], v.dtype) for v in self.variables if len(v.dims) > len(schema.PLANE)}
+
     def write_filled(self, scale: Scale, estimated_error: float, tol: float) -> None:
         """Store the interpolated preview beside the computed cells, and what error is expected of it."""
         known = self.known()
         done = np.asarray(known.done.values, bool)
-        for declared in self.variables:
+        for declared in (v for v in self.variables if v.dims == schema.PLANE):
             filled = fill(self.grid, np.asarray(known[declared.name].values), done, scale if declared.name == "loss" else "linear")
             self.store.write_variable(self.name, declared.filled(), filled)
         note = {"estimated_error": estimated_error, "estimated_error_scale": scale, "tol": tol}
@@ -117,6 +124,15 @@ class Keeper:
 
 def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:
     """The loss is measured in its own units: nats for cross-entropy, none for a squared error."""
-    if declared.name != "loss":
+    if declared.name not in ("loss", "sample_loss", "batch_mean_loss"):
         return declared
-    return schema.Variable(declared.name, declared.dims, declared.dtype, str(objective.description["units"]) or "1", declared.long_name)
+    return replace(declared, units=str(objective.description["units"]) or "1")
+
+
+def _depth(metrics: tuple[Metric, ...], objective: Objective) -> dict[str, NDArray[Any]]:
+    """The axis beyond the plane, where every value is kept."""
+    if not any(metric.each for metric in metrics):
+        return {}
+    if objective.per_sample:
+        return {"sample": np.arange(objective.samples)}
+    return {"batch": np.arange(len(objective.weights)), "batch_weight": np.array(objective.weights)}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from matplotlib import colormaps
-from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize
 
 from lossatlas.errors import InputError
 from lossatlas.view.scene import ColorScale
@@ -61,13 +64,17 @@ def colormap(name: str) -> Colormap:
     raise InputError("colormap", name, known, step)
 
 
+@lru_cache
 def _scientific(name: str) -> Colormap | None:
-    if importlib.util.find_spec("cmcrameri") is None:
-        return None
-    from cmcrameri import cm
-
-    found = getattr(cm, name, None)
-    return found if isinstance(found, Colormap) else None
+    """One of cmcrameri's maps, read from its table: importing the package would start pyplot."""
+    spec = importlib.util.find_spec("cmcrameri")
+    folders = (spec.submodule_search_locations or []) if spec is not None else []
+    tables = [Path(folder) / "cmaps" / f"{name.removesuffix('_r')}.txt" for folder in folders]
+    for table in tables:
+        if table.is_file():
+            found = ListedColormap(np.loadtxt(table), name=name)
+            return found.reversed(name) if name.endswith("_r") else found
+    return None
 
 
 def norm_of(color: ColorScale, limits: tuple[float, float]) -> Normalize:

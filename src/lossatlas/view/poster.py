@@ -32,11 +32,13 @@ def _shaded(surface: Surface) -> NDArray[np.uint8]:
     slope_y, slope_x = np.gradient(np.nan_to_num(grid))
     light = np.clip(1 + 9 * (slope_x + slope_y), 0.7, 1.25)
     colors = np.asarray(matplotlib.colormaps["viridis"](np.nan_to_num(grid)))[..., :3]
-    lit = np.where(np.isfinite(grid)[..., None], colors * light[..., None], 1.0)
+    shown = np.asarray(np.isfinite(grid))[..., None]
+    lit = np.where(shown, colors * light[..., None], 1.0)
     return (np.clip(lit, 0, 1) * 255).astype(np.uint8)
 
 
 def _share(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = np.where(np.isfinite(values), values, np.nan)
     finite = values[np.isfinite(values)]
     if not finite.size:
         return np.full(values.shape, np.nan)

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+CAREFUL_SAMPLES = 200
+"""Below this many samples a band of 2 standard errors covers 79-90 % instead of 95 % (LeNet; heavy tails near a minimum)."""
+
 
 def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """How a surface was made and how much of it stands, one short line each: axes, loss and data, seed, share computed."""
@@ -116,7 +119,10 @@ def _error_line(dataset: xr.Dataset) -> str:
     if not errors.size:
         return ""
     units = dataset["loss"].attrs.get("units", "") if "loss" in dataset else ""
-    return f"standard error of a cell up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
+    said = f"standard error of a cell up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
+    samples = _mapping(dataset.attrs.get("objective")).get("samples")
+    few = isinstance(samples, int) and samples < CAREFUL_SAMPLES
+    return f"{said}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else said
 
 
 def _value(source: Mapping[str, Any], key: str, form: str) -> str:

@@ -30,19 +30,22 @@ class Field:
             ``(alpha,)`` or ``(frame, alpha)``. NaN and infinity are kept and drawn as holes.
         label: words for axis and color bar, units included.
         standard_error: same shape as `values` without the frame axis, or None.
+        doubtful: cells that are not told apart from the lowest one by their samples, hatched; same shape, or None.
     """
 
     values: FloatArray
     label: str
     units: str = ""
     standard_error: FloatArray | None = None
+    doubtful: BoolArray | None = None
 
 
 @dataclass(frozen=True)
 class Surface:
     """A landscape over `alpha` (na,) and `beta` (nb,), or a line where `beta` is None.
 
-    `done` marks computed cells (None: all of them). `notes` are the lines that keep a figure honest:
+    `done` marks cells that have a value to draw (None: all of them); `sampled` those that were computed where the
+    others are interpolated between them (None: nothing is interpolated). `notes` are the lines that keep a figure honest:
     normalization, cosine between axes, data and sample count, BatchNorm mode, seed, share of cells computed.
     `origin` is where the model itself stands on the plane.
     """
@@ -57,6 +60,7 @@ class Surface:
     beta_label: str = "β"
     origin: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
+    sampled: BoolArray | None = None
 
     @property
     def is_line(self) -> bool:
@@ -65,7 +69,8 @@ class Surface:
     def minimum(self, quantity: str = "loss", frame: int = 0) -> tuple[float, float, float]:
         """``(alpha, beta, value)`` of the smallest finite computed cell; NaNs where there is none (beta is NaN on a line)."""
         values = self.frame_values(quantity, frame)
-        usable = np.isfinite(values) if self.done is None else np.isfinite(values) & self.done
+        computed = self.done if self.sampled is None else self.sampled
+        usable = np.isfinite(values) if computed is None else np.isfinite(values) & computed
         if not usable.any():
             return float("nan"), float("nan"), float("nan")
         index = np.unravel_index(np.argmin(np.where(usable, values, np.inf)), values.shape)
@@ -114,6 +119,16 @@ class Arrow:
     label: str = ""
     color: str | None = None
     frames: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A closed line on maps, such as an ellipse of gradient noise; `alpha` and `beta` have shape ``(point,)``."""
+
+    alpha: FloatArray
+    beta: FloatArray
+    label: str = ""
+    color: str | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +211,7 @@ class Pane:
     y_label: str = ""
     y_label_right: str = ""
     y_scale: Scale = "linear"
+    x_scale: Scale = "linear"
     text: str = ""
 
 
@@ -226,6 +242,7 @@ class Scene:
     surfaces: tuple[Surface, ...] = ()
     paths: tuple[Path, ...] = ()
     arrows: tuple[Arrow, ...] = ()
+    outlines: tuple[Outline, ...] = ()
     curves: tuple[Curve, ...] = ()
     areas: tuple[Areas, ...] = ()
     colors: tuple[ColorScale, ...] = (ColorScale(),)

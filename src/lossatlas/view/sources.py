@@ -90,7 +90,7 @@ def _holds(thing: Any, name: str) -> bool:
 def _check_names(wanted: Sequence[str] | None, found: list[str], things: list[Any]) -> None:
     known = [name for thing in things if isinstance(thing, Archive) for name in thing.surfaces] or found
     for name in wanted or ():
-        if name not in found:
+        if known and name not in found:
             raise InputError(
                 "surface", name, f"one of {', '.join(known) or 'none'}", "List what an archive holds with: lossatlas info ARCHIVE"
             )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Values = dict[str, NDArray[np.float64]]
-"""By variable name (`loss`, `loss_standard_error`, …), each ``(points,)``."""
+"""By variable name (`loss`, `loss_standard_error`, …), each ``(points,)``; ``(points, samples)`` where every value is kept."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Sums:
 
     def add(self, where: int | slice, values: Tensor, weight: float) -> None:
         """Add a batch: ``(samples,)``, or its mean ``()`` that counts for `weight` samples; one axis more at a slice of points."""
-        each = values.double()
+        each = values.detach().double()
         if each.dim() == (0 if isinstance(where, int) else 1):
             self.per_sample = False
             self.total[where] += each * weight
@@ -64,11 +64,40 @@ class Sums:
         variance = (self.squares - self.total * self.total / samples) / (samples - 1)
         return (variance.clamp(min=0).sqrt() / math.sqrt(samples)).cpu().numpy()
 
+    def values(self, name: str, samples: int) -> Values:
+        """The variables that are stored."""
+        return {name: self.mean(samples), f"{name}_standard_error": self.standard_error(samples)}
+
+
+class Each(Sums):
+    """Every value of one metric, ``(points, width)`` in the order of the data, instead of sums."""
+
+    def __init__(self, points: int, device: torch.device, width: int) -> None:
+        super().__init__(points, device)
+        self.kept = torch.full((points, width), torch.nan, dtype=torch.float64, device=device)
+        self.filled = np.zeros(points, np.int64)
+        self.spoiled: set[int] = set()
+
+    def add(self, where: int | slice, values: Tensor, weight: float) -> None:
+        """Put a batch behind those before it; batches come in order, though points may come in other groups each time."""
+        rows = where if isinstance(where, slice) else slice(where, where + 1)
+        each = values.double().reshape(rows.stop - rows.start, -1)
+        start = int(self.filled[rows.start])
+        self.kept[rows, start : start + each.shape[1]] = each
+        self.filled[rows] = start + each.shape[1]
+
+    def spoil(self, where: int) -> None:
+        self.spoiled.add(where)
+
+    def values(self, name: str, samples: int) -> Values:
+        kept = self.kept.cpu().numpy()
+        kept[np.array(sorted(self.spoiled), np.int64)] = np.nan
+        return {name: kept}
+
 
 def values_of(sums: Mapping[str, Sums], samples: int) -> Values:
-    """Means and standard errors of every metric."""
+    """Means and standard errors of every metric, or every value where they are kept."""
     values: Values = {}
     for name, found in sums.items():
-        values[name] = found.mean(samples)
-        values[f"{name}_standard_error"] = found.standard_error(samples)
+        values |= found.values(name, samples)
     return values

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.evaluators.sums import Sums
+from lossatlas.compute.evaluators.sums import Each, Sums
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective import Objective, Scores
 from lossatlas.compute.params import Params
@@ -71,6 +71,15 @@ class Task:
             self._kept[key] = make()
         return self._kept[key]
 
+    def to(self, device: str) -> Task:
+        """The same task on another device, without compiled functions, which cannot travel."""
+        if self.device == torch.device(device):
+            return replace(self, _kept={})
+        plane = self.plane.to(device)
+        return replace(
+            self, objective=self.objective.to(device), plane=plane, still={n: p.to(device) for n, p in self.still.items()}, _kept={}
+        )
+
     def has_images(self) -> bool:
         """Batches of images and filters to go with them, for which the layout in memory matters."""
         filters = any(self.plane.center[n].dim() == 4 for n in self.plane.moving)
@@ -85,7 +94,17 @@ class Task:
         return replace(self, plane=plane, objective=objective, _kept={})
 
     def sums(self, points: int) -> dict[str, Sums]:
-        return {metric.name: Sums(points, self.device) for metric in self.metrics}
+        return {m.name: Each(points, self.device, self.width) if m.each else Sums(points, self.device) for m in self.metrics}
+
+    @property
+    def width(self) -> int:
+        """Values that a metric has at a point: one a sample, or one a batch where the loss has only a mean."""
+        return self.objective.samples if self.objective.per_sample else len(self.objective.data.counts)
+
+    @property
+    def cell_bytes(self) -> int:
+        """What is kept of one point besides sums."""
+        return 8 * self.width * sum(metric.each for metric in self.metrics)
 
     def head(self) -> Task:
         """The same task on the first batch alone, for probes."""

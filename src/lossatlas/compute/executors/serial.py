@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lossatlas.compute.executors.base import TILE_CELLS, TILE_SECONDS, Cells, Job, Tile
+from lossatlas.compute.executors.base import TILE_SECONDS, Cells, Job, Tile
 
 
 def serial(job: Job, cells: Cells) -> Iterator[Tile]:
@@ -22,5 +22,5 @@ def serial(job: Job, cells: Cells) -> Iterator[Tile]:
         start += len(chosen)
         if job.tile is None:
             chunk = job.choice.chunk or 1
-            fit = int(np.clip(len(chosen) * TILE_SECONDS / seconds, 1, min(2 * size, TILE_CELLS)))
+            fit = int(np.clip(len(chosen) * TILE_SECONDS / seconds, 1, min(2 * size, job.most_cells)))
             size = max(chunk, fit // chunk * chunk)

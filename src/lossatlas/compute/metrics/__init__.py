@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from lossatlas.compute.metrics.accuracy import ACCURACY
 from lossatlas.compute.metrics.base import Metric
 from lossatlas.compute.metrics.loss import LOSS
+from lossatlas.compute.metrics.samples import SAMPLES, sample_losses, suited
 from lossatlas.errors import InputError
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (LOSS, ACCURACY)}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (LOSS, ACCURACY, SAMPLES)}
 
-__all__ = ["METRICS", "Metric", "metrics_named"]
+__all__ = ["METRICS", "Metric", "metrics_named", "sample_losses", "suited"]
 
 
 def metrics_named(names: str | Iterable[str | Metric]) -> tuple[Metric, ...]:

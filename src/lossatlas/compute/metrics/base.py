@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -18,11 +18,16 @@ class Metric:
     Attributes:
         name: a variable of `schema`.
         measure: scores of a batch to one value a sample, ``(samples,)``; ``()`` where only the batch's mean is known.
+        each: every value is kept instead of their mean; the variable then has an axis beyond the plane.
+        dtype: of the stored values; None is the schema's.
     """
 
     name: str
     measure: Callable[[Scores], Tensor]
+    each: bool = False
+    dtype: str | None = None
 
     @property
     def variable(self) -> schema.Variable:
-        return schema.variable(self.name)
+        declared = schema.variable(self.name)
+        return declared if self.dtype is None else replace(declared, dtype=self.dtype)

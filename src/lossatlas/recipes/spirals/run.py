@@ -43,7 +43,7 @@ class Size:
 
 
 FULL = Size(NETWORKS, 300, 50, 51, 100)
-QUICK = Size(QUICK_NETWORKS, 300, 20, 25, 60)
+QUICK = Size(QUICK_NETWORKS, 300, 15, 21, 60)
 
 
 def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int = 0, progress: bool | None = None) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     Args:
         out: folder for archive, figures, animations and summary.
         data: not needed; the spiral is generated.
-        quick: four networks, 20 frames, coarser maps; under a minute.
+        quick: four networks, 15 frames, coarser maps; under a minute.
         seed: of the networks' first weights.
         progress: show bars; None shows them on a terminal.
     """
@@ -107,7 +107,7 @@ def _surface(
     )
 
 
-def window(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.35) -> list[list[float]]:
+def window(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.7) -> list[list[float]]:
     """Bounds that hold the paths with a margin on every side; the narrower side is at least `flattest` of the wider one."""
     spans = []
     for name in ("path_alpha", "path_beta"):
@@ -116,7 +116,7 @@ def window(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.35) -> l
     widest = max(high - low for low, high in spans) or 1.0
     bounds = []
     for low, high in spans:
-        half = max((high - low) * (0.5 + margin), 0.5 * flattest * widest)
+        half = (0.5 + margin) * max(high - low, flattest * widest)
         bounds.append([(low + high) / 2 - half, (low + high) / 2 + half])
     return bounds
 
@@ -164,10 +164,10 @@ def _planes(out: Path, archive: Archive, run: Run, size: Size, progress: bool | 
     summary: dict[str, Any] = {"expected_cosine": expected_cosine(run.trajectory.layout.size)}
     drawn = []
     for name, plane in choices.items():
-        path = project_path(run.trajectory, plane, run.objective, surface=f"plane:{name}")
+        path = project_path(run.trajectory, plane, run.objective, surface=f"plane-{name}")
         bounds = _as_far_as(run, plane) if name == "random" else window(path)
-        surface = _surface(archive, run, plane, bounds, size, f"plane:{name}", progress)
-        archive.write_trajectory(f"plane:{name}", _without_areas(path))
+        surface = _surface(archive, run, plane, bounds, size, f"plane-{name}", progress)
+        archive.write_trajectory(f"plane-{name}", _without_areas(path))
         summary[name] = {"captured_share": path.attrs["captured_share"], "residual_norm": path.attrs["residual_norm"]}
         drawn.append((name, surface, path))
     summary["random"]["expected_share"] = expected_captured_share(choices["random"], run.trajectory)
@@ -186,8 +186,9 @@ def _lines(out: Path, archive: Archive, runs: dict[str, Run], progress: bool | N
     """The straight line from first to last weights of every network."""
     lines = {}
     for name, run in runs.items():
-        ends = (run.trajectory.state(row) for row in (0, -1))
-        lines[name] = interpolate(run.objective, *ends, resolution=81, metrics=("loss", "accuracy"), title=run.label, progress=progress)
+        first, last = (run.trajectory.state(row) for row in (0, -1))
+        options = {"resolution": 81, "metrics": ("loss", "accuracy"), "title": run.label, "progress": progress}
+        lines[name] = interpolate(run.objective, first, last, **options)
     figures.lines(lines, out / "interpolation.png")
     say("interpolation.png The loss on the straight line from first to last weights.")
     return {name: line.attrs["interpolation"] for name, line in lines.items()}
@@ -195,9 +196,11 @@ def _lines(out: Path, archive: Archive, runs: dict[str, Run], progress: bool | N
 
 def _optimizers(out: Path, archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None) -> dict[str, Any]:
     """Five optimizers from one start, on one fixed plane."""
-    steps, runs = frame_steps(size.epochs, size.frames), []
-    for one in OPTIMIZERS:
-        runs.append(record(archive, f"optimizer:{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps))
+    steps = frame_steps(size.epochs, size.frames)
+    runs = [
+        record(archive, f"optimizer-{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps)
+        for one in OPTIMIZERS
+    ]
     plane = shared_plane([run.trajectory for run in runs])
     paths = [project_path(run.trajectory, plane, run.objective, surface="optimizers", keep=True) for run in runs]
     surface = _surface(archive, runs[0], plane, window(*paths), size, "optimizers", progress)

@@ -6,8 +6,7 @@ inches from the lower left corner of the figure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,16 +56,18 @@ class Sheet:
 
 
 def arrange(sheet: Sheet, frame: Frame) -> None:
-    """Place every pane in its cell of the grid, then the color bars beside what they explain; measured and corrected three times."""
-    for _ in range(3):
-        with _bare(sheet.figure):
-            sheet.figure.draw_without_rendering()
+    """Place every pane in its cell of the grid, then the color bars beside what they explain; measured and corrected a few times."""
+    reliefs = [drawn.axes for drawn in sheet.panes if drawn.is_relief]
+    # Room for text depends a little on where the axes stand; a relief's labels stand where its box is projected.
+    for _ in range(3 if reliefs else 2):
+        _draw_bare(sheet.figure, reliefs)
         inner = Frame(frame.left, frame.bottom, frame.right - _strips(sheet), frame.top)
         cells = [_cell(sheet, inner, drawn.pane) for drawn in sheet.panes]
         insets = [_insets(sheet, drawn) for drawn in sheet.panes]
         _align(sheet.panes, insets)
         for drawn, cell, inset in zip(sheet.panes, cells, insets, strict=True):
             _place(sheet, drawn, cell, inset)
+        _draw_bare(sheet.figure, reliefs)
         _place_bars(sheet, frame)
 
 
@@ -163,8 +164,7 @@ def _relief_content(sheet: Sheet, axes: Any) -> Bbox:
     for azimuth in sheet.turns or (kept,):
         if sheet.turns:
             axes.view_init(elev=axes.elev, azim=azimuth)
-            with _bare(sheet.figure):
-                axes.draw(sheet.figure.canvas.get_renderer())  # pyright: ignore[reportAttributeAccessIssue]
+            _draw_bare(sheet.figure, [axes])
         found += [
             _cube(axes),
             *(_inches(axes, box) for axis in (axes.xaxis, axes.yaxis, axes.zaxis) if (box := axis.get_tightbbox()) is not None),
@@ -236,15 +236,14 @@ def _fraction(figure: Figure, x: float, y: float) -> tuple[float, float]:
     return x / width, y / height
 
 
-@contextmanager
-def _bare(figure: Figure) -> Iterator[None]:
-    """Without the heavy artists, so that a measuring pass costs milliseconds."""
-    heavy = [artist for axes in figure.axes for artist in (*axes.collections, *axes.lines) if artist.get_visible()]
-    for artist in heavy:
-        artist.set_visible(False)
-    try:
-        yield
-    finally:
+def _draw_bare(figure: Figure, reliefs: Sequence[Any]) -> None:
+    """Let 3-D axes find the places of their labels, without the heavy artists: a measuring pass costs milliseconds."""
+    renderer: Any = figure.canvas.get_renderer()  # pyright: ignore[reportAttributeAccessIssue]
+    for axes in reliefs:
+        heavy = [artist for artist in (*axes.collections, *axes.lines, *axes.texts) if artist.get_visible()]
+        for artist in heavy:
+            artist.set_visible(False)
+        axes.draw(renderer)
         for artist in heavy:
             artist.set_visible(True)
 

@@ -25,6 +25,7 @@ class Relief:
 
     Attributes:
         x: (n,). y: (m,). height: (n, m), finite everywhere. solid: (n, m), False inside holes.
+        faces: (n - 1, m - 1), whether a mesh square lies in the square of a cell that can be drawn.
         slope: d height / dx and d height / dy, (2, n, m), interpolated between cells for smooth shading.
     """
 
@@ -32,6 +33,7 @@ class Relief:
     y: FloatArray
     height: FloatArray
     solid: BoolArray
+    faces: BoolArray
     slope: FloatArray
 
 
@@ -43,7 +45,8 @@ def refine(x: FloatArray, y: FloatArray, cells: Cells, color: ColorScale, fine: 
     xs, ys = _finer(x, fine), _finer(y, fine)
     to_x, to_y = _weights(x, xs), _weights(y, ys)
     solid = ~holes[np.ix_(_nearest(x, xs), _nearest(y, ys))]
-    return Relief(xs, ys, to_x @ heights @ to_y.T, solid, to_x @ slope @ to_y.T)
+    faces = ~holes[np.ix_(_nearest(x, (xs[1:] + xs[:-1]) / 2), _nearest(y, (ys[1:] + ys[:-1]) / 2))]
+    return Relief(xs, ys, to_x @ heights @ to_y.T, solid, faces, to_x @ slope @ to_y.T)
 
 
 def fill_holes(values: FloatArray, holes: BoolArray) -> FloatArray:
@@ -65,8 +68,7 @@ def triangles(relief: Relief, top: float, bottom: float) -> tuple[FloatArray, ND
     Returns:
         corners ``(k, 3)`` and the indices of three of them for each triangle, ``(t, 3)``.
     """
-    whole = relief.solid[:-1, :-1] & relief.solid[1:, :-1] & relief.solid[1:, 1:] & relief.solid[:-1, 1:]
-    i, j = np.nonzero(whole)
+    i, j = np.nonzero(relief.faces)
     width = len(relief.y)
     a, b, c, d = i * width + j, (i + 1) * width + j, (i + 1) * width + j + 1, i * width + j + 1
     faces = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
@@ -133,7 +135,7 @@ def _finer(nodes: FloatArray, fine: int) -> FloatArray:
     if len(nodes) > FINEST:
         return np.interp(np.linspace(0, len(nodes) - 1, FINEST), np.arange(len(nodes)), nodes)
     # An even number of parts puts a mesh line on the edge of every cell's own square, where holes end.
-    parts = max(2, 2 * round(fine / (len(nodes) - 1) / 2)) if len(nodes) <= fine else 1
+    parts = max(2, 2 * round(fine / (len(nodes) - 1) / 2)) if len(nodes) <= FINEST // 2 else 1
     return np.interp(np.linspace(0, len(nodes) - 1, parts * (len(nodes) - 1) + 1), np.arange(len(nodes)), nodes)
 
 

@@ -53,13 +53,24 @@ _STYLE: dict[str, Any] = {
     "path.simplify": True,
 }
 
-# matplotlib's settings are one per process, so a figure built or saved in one thread waits for the other.
+# Matplotlib's settings are one per process, so a figure built or saved in one thread waits for the other.
 _LOCK = threading.RLock()
+_inside: list[bool] = []
 
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Our settings inside, the user's own again outside, also after an exception."""
-    kept = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(("backend", "interactive", "toolbar"))}
-    with _LOCK, matplotlib.rc_context({**kept, **_STYLE}):  # pyright: ignore[reportArgumentType]
-        yield
+    """Our settings inside, the user's own again outside, also after an exception; nested calls cost nothing."""
+    with _LOCK:
+        if _inside:
+            yield
+            return
+        kept = {
+            key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(("backend", "interactive", "toolbar"))
+        }
+        with matplotlib.rc_context({**kept, **_STYLE}):  # pyright: ignore[reportArgumentType]
+            _inside.append(True)
+            try:
+                yield
+            finally:
+                _inside.clear()

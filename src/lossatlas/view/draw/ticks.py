@@ -51,7 +51,7 @@ def log_ticks(limits: tuple[float, float], most: int = 8) -> FloatArray:
 
 
 def tick_labels(ticks: Iterable[float]) -> list[str]:
-    """Plain numbers; equally spaced ones show equally many decimals, very large and small ones powers of ten.
+    r"""Plain numbers; equally spaced ones show equally many decimals, very large and small ones powers of ten.
 
     >>> tick_labels([4.8, 4.81]), tick_labels([0.1, 1.0, 10.0]), tick_labels([-1.0, 0.0])
     (['4.80', '4.81'], ['0.1', '1', '10'], ['−1', '0'])

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from lossatlas.errors import InputError
+from lossatlas.view.read import path_from, surface_from, value_below
+
+
+def test_a_dataset_becomes_a_surface(dataset: xr.Dataset) -> None:
+    surface = surface_from(dataset, name="r20")
+    assert (surface.name, surface.label, surface.alpha_label, surface.origin) == ("r20", "ResNet-20", "α", (0.0, 0.0))
+    assert list(surface.fields) == ["loss", "accuracy"]
+    assert surface.fields["loss"].label == "loss [nats]"
+    np.testing.assert_array_equal(surface.fields["loss"].values, dataset["loss"].values)
+    error = surface.fields["loss"].standard_error
+    assert error is not None
+    np.testing.assert_array_equal(error, np.full((9, 7), 0.02))
+    assert surface.fields["accuracy"].standard_error is None
+
+
+def test_notes_tell_how_the_surface_was_made(dataset: xr.Dataset) -> None:
+    dataset["done"][7:, 5:] = False
+    assert surface_from(dataset).notes == (
+        "axes: random directions, filter-normalized, direction seed 3, cosine between axes 0.0123, biases and BatchNorm fixed",
+        "loss: cross_entropy of ResNet20, eval mode (BatchNorm by running statistics, no dropout), 50,000 train samples, float32",
+        "59 of 63 cells computed (93.7 %)",
+        "standard error of a cell up to 0.02 nats",
+    )
+
+
+def test_a_foreign_dataset_without_any_attributes_is_read() -> None:
+    values = xr.DataArray(np.arange(6.0).reshape(2, 3), dims=("alpha", "beta"), coords={"alpha": [0, 1], "beta": [0, 1, 2]})
+    surface = surface_from(xr.Dataset({"train_error": values}))
+    assert (surface.name, surface.notes, surface.origin, surface.done) == ("surface", (), None, None)
+    assert surface.fields["train_error"].label == "train error"
+
+
+@pytest.mark.parametrize(
+    "plane", [None, "random", {}, {"kind": "magic"}, {"axis_labels": None, "origin": None, "cosine": None, "normalize": None}]
+)
+def test_odd_attributes_are_coped_with(dataset: xr.Dataset, plane: object) -> None:
+    surface = surface_from(dataset.assign_attrs(plane=plane, objective=None))
+    assert (surface.alpha_label, surface.beta_label, surface.origin) == ("α", "β", None)
+
+
+def test_axes_are_named_not_positional(dataset: xr.Dataset) -> None:
+    turned = surface_from(dataset.transpose("beta", "alpha"))
+    np.testing.assert_array_equal(turned.fields["loss"].values, dataset["loss"].values)
+
+
+def test_falling_axes_are_turned_round(dataset: xr.Dataset) -> None:
+    falling = surface_from(dataset.isel(alpha=slice(None, None, -1)))
+    np.testing.assert_array_equal(falling.alpha, dataset["alpha"].values)
+    np.testing.assert_array_equal(falling.fields["loss"].values, dataset["loss"].values)
+
+
+def test_variables_with_further_dims_are_left_out(dataset: xr.Dataset) -> None:
+    dataset["loss_per_sample"] = (("alpha", "beta", "sample"), np.zeros((9, 7, 4)))
+    assert list(surface_from(dataset).fields) == ["loss", "accuracy"]
+
+
+@pytest.mark.parametrize("broken", [xr.Dataset(), xr.Dataset({"x": ("time", [1.0])}), xr.Dataset(coords={"alpha": [0, 1], "beta": [0, 1]})])
+def test_what_is_no_surface_is_refused(broken: xr.Dataset) -> None:
+    with pytest.raises(InputError, match="surface"):
+        surface_from(broken)
+
+
+def test_a_line_has_no_beta(dataset: xr.Dataset) -> None:
+    line = surface_from(dataset.isel(beta=3, drop=True))
+    assert line.is_line
+    assert line.fields["loss"].values.shape == (9,)
+
+
+def test_a_trajectory_becomes_a_path(trajectory: xr.Dataset, dataset: xr.Dataset) -> None:
+    path = path_from(trajectory, name="sgd", surface=surface_from(dataset))
+    assert (path.label, path.notes, path.step[-1]) == ("SGD", ("SGD",), 19)
+    assert path.epoch is not None
+    assert path.epoch[-1] == pytest.approx(1.9)
+    assert path.plane_loss is not None
+
+
+def test_a_run_that_was_never_projected_is_refused() -> None:
+    with pytest.raises(InputError, match="path_alpha"):
+        path_from(xr.Dataset({"loss": ("step", [1.0])}))
+
+
+def test_the_value_below_is_bilinear_and_stops_at_the_window(make_surface: object) -> None:
+    alpha, beta = np.linspace(-1, 1, 5), np.linspace(-2, 2, 4)
+    surface = make_surface(3 * alpha[:, None] - beta[None, :])  # pyright: ignore[reportCallIssue]
+    below = value_below(surface, np.array([0.3, -0.7, 1.5]), np.array([0.2, 1.9, 0.0]))
+    np.testing.assert_allclose(below, [0.7, -4.0, np.nan])
