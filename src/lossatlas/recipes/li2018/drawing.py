@@ -29,8 +29,7 @@ def reliefs(panels: Sequence[Panel], file: FilePath, title: str, setting: Settin
     """Surfaces side by side in relief, heights and colors on one log scale."""
     drawn = [shown(panel) for panel in panels]
     panes = tuple(
-        Pane("surface", (s.name,), title=p.title, row=i // columns, column=i % columns, camera=RELIEF)
-        for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
+        Pane("surface", (s.name,), title=p.title, column=i, camera=RELIEF) for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
     )
     plot(Scene(panes, tuple(drawn), colors=(LOSS,), title=title, notes=notes(setting, panels)), file)
 

@@ -145,10 +145,10 @@ def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve],
 
 
 def _notes(setting: Setting, found: Found, more: str) -> tuple[str, ...]:
-    plan = next(iter(found.values())).plan
+    training = next(iter(found.values())).training
     errors = ", ".join(f"{one.label}: {100 * (1 - one.net.test_accuracy):.1f} %" for one in found.values())
     return (
-        f"{setting.words}: {plan.samples:,} training images, {plan.epochs} epochs; "
+        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs; "
         f"loss on the first {setting.size.samples:,} of them, eval mode",
         f"test error on {setting.size.test_samples:,} test images: {errors}",
         more,

@@ -57,16 +57,16 @@ def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Da
 def marked(path: xr.Dataset, one: Solution, name: str) -> Path:
     """The path with its learning-rate drops marked."""
     made = path_from(path, name=name)
-    drops = tuple(int(np.searchsorted(made.step, drop)) for drop in one.plan.drops if 0 < drop <= int(made.step[-1]))
+    drops = tuple(int(np.searchsorted(path.epoch.values, drop)) for drop in one.training.drops)
     return replace(
         made, color=RED, marks=drops, label="training path; dots: the learning rate drops tenfold", notes=(), residual=None, stem=None
     )
 
 
 def _notes(setting: Setting, one: Solution) -> tuple[str, ...]:
-    plan = one.plan
+    training = one.training
     return (
-        f"{setting.words}: {plan.samples:,} training images, {plan.epochs} epochs, weights recorded once an epoch or so",
+        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so",
         f"map: loss on the first {setting.size.samples:,} training images, eval mode with the last iterate's BatchNorm statistics",
         "iterates lie off the plane: the map's height below a path is not the loss of the iterate",
     )

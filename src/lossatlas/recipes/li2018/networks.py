@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,12 +14,13 @@ from lossatlas.compute.objective import Objective
 from lossatlas.compute.score import score
 from lossatlas.errors import InputError
 from lossatlas.recipes.li2018.setting import Setting
-from lossatlas.recipes.li2018.training import Plan, train
 from lossatlas.zoo.checkpoints import load_checkpoint
 from lossatlas.zoo.fetch import data_root
-from lossatlas.zoo.networks import ResNet, network
+from lossatlas.zoo.networks import network
+from lossatlas.zoo.training import Training, train
 
 BATCH = 64
+KINDS = {"wrn": "ResNet-", "resnet": "ResNet-", "vgg": "VGG-", "densenet": "DenseNet-"}
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ class Net:
     module: torch.nn.Module
     normalization: str
     source: str
-    test_accuracy: float
-    test_loss: float
     test_samples: int
+    test_accuracy: float = float("nan")
+    test_loss: float = float("nan")
 
     def objective(self, setting: Setting, samples: int, split: str = "train", batch: int = BATCH) -> Objective:
         """Cross-entropy on the first pictures of a split, without augmentation, in eval mode (METHODS.md A.3)."""
@@ -83,40 +86,50 @@ def net(setting: Setting, name: str) -> Net:
 
     Args:
         setting: of the run.
-        name: of `PUBLISHED`, of the zoo's networks, or ``resnet8_w2`` and ``resnet8_w2_noshort``.
+        name: of `PUBLISHED` or of the zoo's networks.
     """
     if (known := PUBLISHED.get(name)) is not None and (path := data_root(setting.data) / known.file).is_file():
         module = load_checkpoint(path, network(known.network, seed=0)).eval()
-        return scored(setting, name, known.label, module, known.normalization, "trained weights")
+        return scored(setting, Net(name, known.label, module, known.normalization, "trained weights", setting.size.test_samples))
     return trained(setting, name)
 
 
 def trained(setting: Setting, name: str) -> Net:
     """A network trained here: the paper's schedule in a full run, a few epochs on a few pictures in a quick one."""
-    module, label = built(name)
-    module = train(setting, name, module, Plan.of(setting))
-    return scored(setting, name, label, module, "li", "short training" if setting.quick else "full training")
+    size = setting.size
+    training = Training(name, size.epochs, size.train_samples, size.test_samples, seed=setting.seed)
+    module = train_once(setting, name, training)
+    return scored(setting, Net(name, words_of(name), module, "li", source_words(setting), size.test_samples))
 
 
-def built(name: str) -> tuple[torch.nn.Module, str]:
-    """A fresh network and its words; ``resnet8_w2_noshort`` is of depth 8 and twice the width."""
-    parts = name.split("_")
-    if parts[0].startswith("resnet") and len(parts) > 1 and parts[1].startswith("w"):
-        depth, width = int(parts[0].removeprefix("resnet")), int(parts[1][1:])
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            module = ResNet(depth, "none" if parts[-1] == "noshort" else "B", width=width)
-        return module, f"ResNet-{depth}, width x{width}" + (", no shortcuts" if parts[-1] == "noshort" else "")
-    label = name.removesuffix("_noshort").replace("resnet", "ResNet-").replace("vgg", "VGG-").replace("densenet", "DenseNet-")
-    return network(name, seed=0), label + (" without shortcuts" if name.endswith("_noshort") else "")
+def train_once(setting: Setting, key: str, training: Training) -> torch.nn.Module:
+    """Train into ``trainings/KEY``, or go on with what an earlier run left there."""
+    out = folder(setting, key)
+    train(training, out, setting.data, device=setting.device, progress=setting.progress)
+    return load_checkpoint(out / "weights.safetensors", network(training.network, 0)).eval()
 
 
-def scored(setting: Setting, name: str, label: str, module: torch.nn.Module, normalization: str, source: str) -> Net:
+def folder(setting: Setting, key: str) -> Path:
+    """Where a training of this run is kept."""
+    return setting.out / "trainings" / key
+
+
+def source_words(setting: Setting) -> str:
+    return "short training" if setting.quick else "full training"
+
+
+def words_of(name: str) -> str:
+    """Such as "ResNet-8 x2 without shortcuts" for ``wrn8_2_noshort``."""
+    parts = name.removesuffix("_noshort").split("_")
+    kind = re.sub(r"^(wrn|resnet|vgg|densenet)", lambda m: KINDS[m.group()], parts[0])
+    width = f" x{parts[1]}" if parts[0].startswith("wrn") else ""
+    return kind + width + (" without shortcuts" if name.endswith("_noshort") else "")
+
+
+def scored(setting: Setting, net: Net) -> Net:
     """The network with its test accuracy and loss."""
-    count = setting.size.test_samples
-    unscored = Net(name, label, module, normalization, source, float("nan"), float("nan"), count)
-    found = score(unscored.objective(setting, count, "test", 250), None, ("loss", "accuracy"))
-    return Net(name, label, module, normalization, source, found["accuracy"], found["loss"], count)
+    found = score(net.objective(setting, net.test_samples, "test", 250), None, ("loss", "accuracy"))
+    return replace(net, test_accuracy=found["accuracy"], test_loss=found["loss"])
 
 
 def require_pictures(setting: Setting) -> None:

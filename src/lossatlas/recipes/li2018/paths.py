@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -38,9 +38,7 @@ def figure_8(setting: Setting) -> dict[str, Any]:
 
 def figure_9(setting: Setting) -> dict[str, Any]:
     """Paths of SGD and Adam, small and large batch, on their principal planes, learning-rate drops marked."""
-    size = setting.size
     runs = [solution(setting, batch, decay, optimizer) for optimizer, decay, batch in _runs(setting)]
-    del size
     drawn = [(one, *_surface_and_path(setting, one, pca_plane(one.trajectory), f"figure9_{one.name}")) for one in runs]
     drawing.figure_9(setting, drawn, setting.out / "figure9.png")
     say("figure9.png    Principal planes hold most of each path; red dots are drops of the learning rate.")
@@ -55,10 +53,10 @@ def figure_9(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _runs(setting: Setting) -> list[tuple[str, float, int]]:
+def _runs(setting: Setting) -> list[tuple[Literal["sgd", "adam"], float, int]]:
     """A quick run shows SGD with both decays; a full one adds Adam."""
     batches = (setting.size.small_batch, setting.size.large_batch)
-    optimizers = ("sgd",) if setting.quick else ("sgd", "adam")
+    optimizers: tuple[Literal["sgd", "adam"], ...] = ("sgd",) if setting.quick else ("sgd", "adam")
     return [(optimizer, decay, batch) for optimizer in optimizers for decay in DECAYS for batch in batches]
 
 

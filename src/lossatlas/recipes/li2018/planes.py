@@ -15,7 +15,7 @@ from lossatlas.compute.roughness import roughness
 from lossatlas.formats import import_surface
 from lossatlas.recipes.common import say
 from lossatlas.recipes.li2018 import drawing
-from lossatlas.recipes.li2018.networks import Net, net
+from lossatlas.recipes.li2018.networks import Net, net, words_of
 from lossatlas.recipes.li2018.setting import Setting
 from lossatlas.zoo.fetch import data_root
 
@@ -73,8 +73,8 @@ def figure_5(setting: Setting) -> dict[str, Any]:
 
 def figure_6(setting: Setting) -> dict[str, Any]:
     """Contours by width, with shortcuts above and without below."""
-    depth, widths = setting.size.width_depth, setting.size.widths
-    names = [f"resnet{depth}_w{width}{tail}" for tail in ("", "_noshort") for width in widths]
+    widths = setting.size.widths
+    names = [width + tail for tail in ("", "_noshort") for width in widths]
     panels = [own_panel(setting, net(setting, name)) for name in names]
     drawing.maps(panels, len(widths), setting.out / "figure6.png", "Width: with shortcuts (top) and without (bottom)", setting)
     say("figure6.png    Wider networks have flatter, rounder minima.")
@@ -113,8 +113,7 @@ def plane_surface(setting: Setting, one: Net, seed: int, resolution: int, name: 
 def imported_panel(name: str, file: Any) -> Panel:
     """Somebody else's surface, said to be one; its weights are not at hand."""
     surface = import_surface(file)
-    label = name.removesuffix("_noshort").replace("resnet", "ResNet-").replace("densenet", "DenseNet-")
-    label += " without shortcuts" if name.endswith("_noshort") else ""
+    label = words_of(name)
     surface.attrs["title"] = label
     summary = {"source": "imported surface", "test_accuracy": None, "test_loss": None, "center_loss": float(surface.loss.min())}
     return Panel(name, f"{label}\nimported surface, weights not at hand", surface, summary)

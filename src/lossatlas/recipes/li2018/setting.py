@@ -13,10 +13,8 @@ from torch import Tensor
 from lossatlas.archive import Archive
 from lossatlas.zoo.cifar import IMAGENET_MEAN, IMAGENET_STD, LI_MEAN, LI_STD, load_cifar10
 from lossatlas.zoo.images import normalize
-from lossatlas.zoo.networks.vgg import POOL, VGG9_PLAN
 
 NORMALIZATIONS = {"li": (LI_MEAN, LI_STD), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
-THIN_PLAN = (16, 16, POOL, 32, 32, POOL, 64, 64, 64, POOL)
 
 
 @dataclass(frozen=True)
@@ -27,9 +25,9 @@ class Size:
         samples: training images under planes; `test_samples`: test images behind error rates and dashed lines.
         resolution: points along each axis of a plane; `line`: of a line.
         train_samples: images that short trainings see; `epochs`: passes over them.
-        plan: of the VGG network of figures 2, 3, 8 and 9; `vgg_epochs`, `small_batch`, `large_batch`: its training.
+        vgg: network of figures 2, 3, 8 and 9; `vgg_epochs`, `small_batch`, `large_batch`: its training.
         ratio_samples, ratio_resolution: of the Hessian-ratio maps.
-        widths: of figure 6; `width_depth`: of its networks.
+        widths: networks of figure 6, which also come without shortcuts.
         seeds: random planes behind the numbers of figure 1; `directions`: random lines of the repeatability figure.
     """
 
@@ -39,21 +37,54 @@ class Size:
     line: int
     train_samples: int
     epochs: int
-    plan: tuple[int, ...]
+    vgg: str
     vgg_epochs: int
     small_batch: int
     large_batch: int
     ratio_samples: int
     ratio_resolution: int
-    widths: tuple[int, ...]
-    width_depth: int
+    widths: tuple[str, ...]
     seeds: int
     seed_resolution: int
     directions: int
 
 
-FULL = Size(1000, 10_000, 51, 101, 50_000, 300, VGG9_PLAN, 300, 128, 8192, 1000, 21, (1, 2, 4, 8), 56, 3, 25, 10)
-QUICK = Size(100, 1000, 21, 41, 2000, 4, THIN_PLAN, 12, 32, 1000, 16, 9, (1, 2), 8, 3, 9, 10)
+FULL = Size(
+    samples=1000,
+    test_samples=10_000,
+    resolution=51,
+    line=101,
+    train_samples=50_000,
+    epochs=300,
+    vgg="vgg9",
+    vgg_epochs=300,
+    small_batch=128,
+    large_batch=8192,
+    ratio_samples=1000,
+    ratio_resolution=21,
+    widths=("resnet56", "wrn56_2", "wrn56_4", "wrn56_8"),
+    seeds=3,
+    seed_resolution=25,
+    directions=10,
+)
+QUICK = Size(
+    samples=100,
+    test_samples=1000,
+    resolution=21,
+    line=41,
+    train_samples=1000,
+    epochs=6,
+    vgg="vgg9_quarter",
+    vgg_epochs=12,
+    small_batch=25,
+    large_batch=500,
+    ratio_samples=16,
+    ratio_resolution=9,
+    widths=("wrn8_1", "wrn8_2"),
+    seeds=3,
+    seed_resolution=9,
+    directions=10,
+)
 
 
 @dataclass

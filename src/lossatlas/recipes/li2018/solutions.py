@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import torch
 import xarray as xr
 
+from lossatlas.archive import create_archive
 from lossatlas.compute.evaluate import evaluate
 from lossatlas.compute.interpolate import interpolate
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import random_plane
-from lossatlas.compute.record.recorder import Recorder
 from lossatlas.compute.record.trajectory import Trajectory, open_trajectory
 from lossatlas.recipes.common import say
 from lossatlas.recipes.li2018 import drawing_lines as drawing
-from lossatlas.recipes.li2018.networks import Net, scored
+from lossatlas.recipes.li2018.networks import Net, folder, scored, source_words, train_once
 from lossatlas.recipes.li2018.setting import Setting
-from lossatlas.recipes.li2018.training import Plan, run_epochs
-from lossatlas.zoo.networks import VGG, initialize_as_li
+from lossatlas.zoo.training import Training
 
 DECAYS = (0.0, 5e-4)
 
@@ -31,47 +28,24 @@ class Solution:
     """A recorded training of VGG-9 and the network it ended with."""
 
     name: str
-    plan: Plan
+    training: Training
     net: Net
     trajectory: Trajectory
 
     @property
     def label(self) -> str:
-        return self.plan.words()
+        return self.net.label
 
 
-def solution(setting: Setting, batch: int, decay: float, optimizer: str = "sgd") -> Solution:
-    """Train VGG-9 and record it once an epoch, or read what an earlier run recorded."""
+def solution(setting: Setting, batch: int, decay: float, optimizer: Literal["sgd", "adam"] = "sgd") -> Solution:
+    """Train VGG-9, recorded, or read what an earlier run left."""
     size = setting.size
-    rate = 1e-3 if optimizer == "adam" else 0.1
-    plan = Plan(size.train_samples, size.vgg_epochs, batch, rate, decay, optimizer)
-    name = f"vgg9_{optimizer}_batch{batch}_decay{decay:g}".replace("0.0005", "5e-4")
-    module = fresh(setting)
-    steps = plan.epochs * plan.steps_per_epoch
-    if name in setting.archive.trajectories and int(setting.archive.trajectory(name).step[-1]) == steps:
-        trajectory = open_trajectory(setting.archive, name)
-    else:
-        record = partial(_recorder, setting, name, plan)
-        run_epochs(setting, module, plan, name, record)
-        trajectory = open_trajectory(setting.archive, name)
-    module.load_state_dict(trajectory.state(-1), strict=False)
-    words = "short training" if setting.quick else "full training"
-    return Solution(name, plan, scored(setting, name, plan.words(), module.eval(), "li", words), trajectory)
-
-
-def fresh(setting: Setting) -> torch.nn.Module:
-    """VGG-9 with the same first weights for every run; a quarter as wide in a quick run."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(setting.seed)
-        return initialize_as_li(VGG(setting.size.plan))
-
-
-def _recorder(setting: Setting, name: str, plan: Plan, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Recorder:
-    epochs = np.unique(np.linspace(0, plan.epochs, min(plan.epochs, 60) + 1).round().astype(int))
-    at = [int(epoch) * plan.steps_per_epoch for epoch in epochs]
-    return Recorder(
-        setting.archive, module, optimizer, name=name, label=plan.words(), at=at, steps_per_epoch=plan.steps_per_epoch, overwrite=True
-    )
+    training = Training(size.vgg, size.vgg_epochs, size.train_samples, size.test_samples, batch, None, decay, optimizer, setting.seed)
+    name = f"{size.vgg}_{optimizer}_batch{batch}_decay{decay:g}".replace("0.0005", "5e-4")
+    module = train_once(setting, name, training)
+    words = f"{'SGD' if optimizer == 'sgd' else 'Adam'}, batch {batch:,}, decay {decay:g}"
+    net = scored(setting, Net(name, words, module, "li", source_words(setting), size.test_samples))
+    return Solution(name, training, net, open_trajectory(create_archive(folder(setting, name) / "archive.zarr"), size.vgg))
 
 
 def four(setting: Setting) -> dict[tuple[float, int], Solution]:
