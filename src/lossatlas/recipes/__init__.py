@@ -89,6 +89,17 @@ RECIPES: dict[str, Recipe] = {
             ),
         ),
         Recipe(
+            "li2018",
+            "Li, Xu, Taylor, Studer, Goldstein 2018, Visualizing the Loss Landscape of Neural Nets",
+            "planes of ResNets by shortcut, depth and width, small against large batch, Hessian-ratio maps, paths that fail and PCA paths",
+            (
+                Option("figure", str, "1 to 9 or repeat, several with commas (all)"),
+                Option("seed", int, "of trainings (0)"),
+                Option("device", str, "cpu or cuda (cpu)"),
+                Option("workers", int, "threads (as many as PyTorch would use)"),
+            ),
+        ),
+        Recipe(
             "compare",
             "Mohan 2019, a viewer of loss landscapes",
             "ResNet-20/56 with and without shortcuts, VGG-16 and DenseNet-121 in one page; one function at two weight scales",
