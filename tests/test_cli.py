@@ -80,7 +80,7 @@ def test_a_users_own_model_is_evaluated_and_continued(tmp_path: Path) -> None:
     assert surface.loss.shape == (5, 3)
     assert surface.done.all()
     assert "accuracy" in surface
-    assert "15 of 15" in lossatlas(*arguments).stdout
+    assert "15 of 15 cells" in lossatlas(*arguments).stdout
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,8 @@ def test_a_users_own_model_is_evaluated_and_continued(tmp_path: Path) -> None:
         (("evaluate", f"{MODEL}:objective", "--resolution", "1"), "resolution"),
         (("evaluate", f"{MODEL}:objective", "--resolution", "x"), "--resolution"),
         (("evaluate", f"{MODEL}:objective", "--normalize", "batch"), "filter"),
+        (("evaluate", f"{MODEL}:objective", "--mode", "sleep"), "eval"),
+        (("evaluate", f"{MODEL}:objective", "--tol", "7", "--resolution", "3"), "tol"),
         (("nonsense",), "No such command"),
     ],
 )

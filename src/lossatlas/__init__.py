@@ -24,6 +24,25 @@ _PUBLIC = {
     "Grid": "lossatlas.compute.grid",
     "evaluate": "lossatlas.compute.evaluate",
     "compare_modes": "lossatlas.compute.modes",
+    # Curvature
+    "hessian_plane": "lossatlas.compute.curvature",
+    "hessian_map": "lossatlas.compute.curvature",
+    "curvature_report": "lossatlas.compute.curvature",
+    "hessian": "lossatlas.compute.curvature",
+    "ggn": "lossatlas.compute.curvature",
+    "extreme_eigenvalues": "lossatlas.compute.curvature",
+    "trace": "lossatlas.compute.curvature",
+    "spectral_density": "lossatlas.compute.curvature",
+    # Symmetry and connected minima
+    "symmetry_audit": "lossatlas.compute.symmetry",
+    "balanced": "lossatlas.compute.symmetry",
+    "align": "lossatlas.compute.connect",
+    "polygon": "lossatlas.compute.connect",
+    "bezier": "lossatlas.compute.connect",
+    "fit_curve": "lossatlas.compute.connect",
+    "along": "lossatlas.compute.connect",
+    "curve_plane": "lossatlas.compute.connect",
+    "curve_trajectory": "lossatlas.compute.connect",
     # Samples and mini-batches
     "sample_losses": "lossatlas.compute.metrics",
     "SampleLosses": "lossatlas.compute.batches",
@@ -58,18 +77,30 @@ _PUBLIC = {
     "Scene": "lossatlas.view.scene",
     "plot": "lossatlas.view.plot",
     "animate": "lossatlas.view.plot",
+    "view": "lossatlas.view",
     # Errors
     "LossatlasError": "lossatlas.errors",
     "InputError": "lossatlas.errors",
     "ArchiveError": "lossatlas.errors",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from lossatlas.archive import Archive, create_archive, open_archive
     from lossatlas.compute.areas import decision_areas
     from lossatlas.compute.batches import SampleLosses
+    from lossatlas.compute.connect import align, along, bezier, curve_plane, curve_trajectory, fit_curve, polygon
+    from lossatlas.compute.curvature import (
+        curvature_report,
+        extreme_eigenvalues,
+        ggn,
+        hessian,
+        hessian_map,
+        hessian_plane,
+        spectral_density,
+        trace,
+    )
     from lossatlas.compute.descend import descend
     from lossatlas.compute.directions import Direction
     from lossatlas.compute.evaluate import evaluate
@@ -88,8 +119,10 @@ if TYPE_CHECKING:
     from lossatlas.compute.record.transformers import TransformersRecorder
     from lossatlas.compute.sampling import random_subset, shuffled_batches
     from lossatlas.compute.slopes import gradient_noise, sample_slopes
+    from lossatlas.compute.symmetry import balanced, symmetry_audit
     from lossatlas.compute.walk import random_walk_null
     from lossatlas.errors import ArchiveError, InputError, LossatlasError
+    from lossatlas.view.open import view
     from lossatlas.view.plot import animate, plot
     from lossatlas.view.scene import Scene
 

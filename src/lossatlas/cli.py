@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 import typer.core
@@ -79,6 +79,34 @@ def run(
 
 
 @app.command()
+def train(
+    network: Annotated[str, typer.Argument(help="resnet20, resnet56_noshort, vgg9, densenet121, lenet (on MNIST), …")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of the results; default out/train/NETWORK.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with the data sets; default LOSSATLAS_DATA.")] = None,
+    epochs: Annotated[int, typer.Option(help="The rate falls to a tenth after 1/2, 3/4 and 11/12 of them.")] = 300,
+    samples: Annotated[int | None, typer.Option(help="Only the first so many training pictures.")] = None,
+    test_samples: Annotated[int | None, typer.Option(help="Only the first so many test pictures.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures an update.")] = 128,
+    learning_rate: Annotated[float | None, typer.Option(help="Default: the paper's, 0.1 for sgd and 0.001 for adam.")] = None,
+    weight_decay: Annotated[float, typer.Option(help="L2.")] = 5e-4,
+    optimizer: Annotated[str, typer.Option(help="sgd (Nesterov momentum 0.9) or adam.")] = "sgd",
+    seed: Annotated[int, typer.Option(help="Of first weights, order and augmentation.")] = 0,
+    record_every: Annotated[int, typer.Option(help="Epochs between recorded rows; 0 makes about 50.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: a GPU where there is one.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew.")] = False,
+) -> None:
+    """Train a network as Li et al. 2018 did, recorded. The same command continues a stopped or killed training."""
+    from lossatlas.zoo.training import Training
+    from lossatlas.zoo.training import train as train_network
+
+    words: Any = (network, epochs, samples, test_samples, batch_size, learning_rate, weight_decay, optimizer, seed, record_every)
+    folder = out or Path("out") / "train" / network
+    found = train_network(Training(*words), folder, data, device=device, overwrite=overwrite)
+    typer.echo(f"test error {found['test_error']:.2%} (loss {found['test_loss']:.4f} nats) on {found['test_samples']:,} pictures")
+    typer.echo(f"Results in {folder}: weights.safetensors, archive.zarr (trajectory {network}), training.png, summary.json")
+
+
+@app.command()
 def evaluate(
     objective: Annotated[
         str,
@@ -93,28 +121,43 @@ def evaluate(
     params: Annotated[list[str] | None, typer.Option(help="Move only these parameters (names, modules or globs).")] = None,
     line: Annotated[bool, typer.Option("--line", help="One direction instead of two.")] = False,
     metrics: Annotated[str, typer.Option(help="Comma-separated: loss, accuracy.")] = "loss",
-    executor: Annotated[str, typer.Option(help="Who measures the tiles.")] = "serial",
+    mode: Annotated[str | None, typer.Option(help="BatchNorm and dropout: eval, recalibrated, batch or train.")] = None,
+    compare_modes: Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")] = False,
+    tol: Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")] = None,
+    scale: Annotated[str, typer.Option(help="linear or log: the scale in which --tol counts.")] = "linear",
+    executor: Annotated[str, typer.Option(help="Who measures the tiles: auto, serial, threads, …")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Threads or processes.")] = None,
+    precision: Annotated[str, typer.Option(help="full, or bf16 (quicker, errs by up to 1 %, named on figures).")] = "full",
+    compiled: Annotated[bool, typer.Option("--compile", help="Try torch.compile.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a different surface of that name.")] = False,
 ) -> None:
     """Evaluate your own model on a random, filter-normalized plane around it. The same command continues a stopped run."""
     from lossatlas.compute.evaluate import evaluate as evaluate_surface
     from lossatlas.compute.load import load_objective
+    from lossatlas.compute.modes import compare_modes as evaluate_modes
     from lossatlas.compute.plane import random_plane
 
     target = load_objective(objective)
-    plane = random_plane(target, seed, normalize, params=params, ndim=1 if line else 2)  # type: ignore[arg-type]
-    surface = evaluate_surface(
-        target,
-        plane,
-        _numbers("bounds", bounds),
-        _counts("resolution", resolution),
-        metrics.split(","),
-        out,
-        name=name,
-        executor=executor,
-        overwrite=overwrite,
-    )
-    typer.echo(f"{int(surface.done.sum()):,} of {surface.done.size:,} cells in {out}. Next: lossatlas plot {out}")
+    target = target if mode is None else target.with_mode(cast(Any, mode))
+    plane = random_plane(target, seed, cast(Any, normalize), params=params, ndim=1 if line else 2)
+    options: dict[str, Any] = {
+        "bounds": _numbers("bounds", bounds),
+        "resolution": _counts("resolution", resolution),
+        "metrics": metrics.split(","),
+        "tol": tol,
+        "scale": scale,
+        "executor": executor,
+        "workers": workers,
+        "precision": precision,
+        "compile": compiled,
+        "overwrite": overwrite,
+        "archive": out,
+    }
+    surfaces = evaluate_modes(target, plane, **options) if compare_modes else {name: evaluate_surface(target, plane, name=name, **options)}
+    for key, surface in surfaces.items():
+        center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
+        typer.echo(f"{key}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, loss {center:.6g} at the center")
+    typer.echo(f"In {out}. Next: lossatlas plot {out}, or lossatlas view {out}")
 
 
 @app.command()

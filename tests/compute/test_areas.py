@@ -24,7 +24,9 @@ def test_every_cell_is_what_the_model_says_there_at_that_step(training) -> None:
     stored = recorder.trajectory.dataset
     np.testing.assert_array_equal(stored.area_class, found.area_class)
     np.testing.assert_array_equal(stored.data_class, training.y)
-    assert decision_areas(model, bounds=((-2, 1), (0, 3)), resolution=(4, 7)).area_class.equals(found.area_class[-1:].assign_coords(step=[0]))
+    assert decision_areas(model, bounds=((-2, 1), (0, 3)), resolution=(4, 7)).area_class.equals(
+        found.area_class[-1:].assign_coords(step=[0])
+    )
 
 
 def test_the_model_is_left_as_it_was(training) -> None:

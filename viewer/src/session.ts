@@ -80,7 +80,7 @@ export class Session {
       clip: asked.clip !== undefined ? asked.clip : (color?.clip ?? null),
       active: names.includes(state.active) ? state.active : first,
       mode: asked.mode ?? (separate > 1 && names.length > 1 ? "side" : "overlay"),
-      frame: Math.max(0, Math.min(asked.frame ?? (timeline.moves && landscape.scene.timeline ? 0 : timeline.length - 1), Math.max(timeline.length - 1, 0))),
+      frame: Math.max(0, Math.min(asked.frame ?? timeline.length - 1, Math.max(timeline.length - 1, 0))),
     };
   }
 

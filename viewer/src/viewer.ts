@@ -1,5 +1,6 @@
 // One viewer in one element: makes the page's parts, listens, and draws when something has changed.
 import type { Document } from "./data/types";
+import { occupy, release } from "./gl/contexts";
 import { Stage } from "./gl/stage";
 import { Quality } from "./gl/quality";
 import { fit, mapPosition } from "./gl/projector";
@@ -69,6 +70,7 @@ export class Viewer {
   private grabbed: "space" | "map" | "swipe" | null = null;
   private engaged: boolean;
   private dismissed = "";
+  private frozen = false;
   private readonly ends: (() => void)[] = [];
   disposed = false;
   /** Frames drawn since the start; tests and benchmarks read it. */
@@ -130,6 +132,7 @@ export class Viewer {
     clearTimeout(this.resting);
     clearTimeout(this.hashTimer);
     this.motion.stop();
+    release(this);
     for (const end of this.ends) end();
     this.session.stage?.dispose();
     this.root.replaceChildren();
@@ -138,6 +141,31 @@ export class Viewer {
   /** Draw this moment at full quality into the canvas; exports read it in the same task. */
   drawNow(ratio = devicePixelRatio || 1): void {
     this.draw(ratio, 1);
+  }
+
+  /** Keep the last picture as an image and give the graphics context back. */
+  freeze(): void {
+    const { stage } = this.session;
+    if (!stage || this.disposed) return;
+    this.drawNow();
+    const still = document.createElement("canvas");
+    Object.assign(still, { width: this.canvas.width, height: this.canvas.height });
+    still.getContext("2d")!.drawImage(this.canvas, 0, 0);
+    stage.dispose();
+    this.session.stage = null;
+    this.canvas.replaceWith(still);
+    this.canvas = still;
+    this.frozen = true;
+  }
+
+  private thaw(): void {
+    this.session.stage?.clear();
+    const fresh = h("canvas", { class: "gl" });
+    this.canvas.replaceWith(fresh);
+    this.canvas = fresh;
+    this.frozen = false;
+    this.startStage();
+    this.loadStage();
   }
 
   get glCanvas(): HTMLCanvasElement { return this.canvas; }
@@ -153,6 +181,7 @@ export class Viewer {
 
   private startStage(): void {
     try {
+      occupy(this);
       this.session.stage = new Stage(this.canvas);
       this.watchContext();
     } catch {
@@ -162,8 +191,19 @@ export class Viewer {
   }
 
   private watchContext(): void {
-    this.canvas.addEventListener("webglcontextlost", (event) => { event.preventDefault(); this.tell("The graphics context was lost; waiting for the browser to restore it."); });
-    this.canvas.addEventListener("webglcontextrestored", () => { this.tell(""); this.loadStage(); this.invalidate(); });
+    this.canvas.addEventListener("webglcontextlost", (event) => {
+      event.preventDefault();
+      if (!this.disposed && !this.frozen) this.tell("The graphics context was lost; waiting for the browser to restore it.");
+    });
+    const canvas = this.canvas;
+    canvas.addEventListener("webglcontextrestored", () => {
+      if (this.disposed || this.frozen || canvas !== this.canvas) return;
+      this.tell("");
+      this.session.stage?.clear();
+      this.session.stage = null;
+      this.frozen = true;
+      this.invalidate();
+    });
   }
 
   /** (Re)build for the scene that is open. */
@@ -218,8 +258,6 @@ export class Viewer {
   private listen(): void {
     const observer = new ResizeObserver(() => this.invalidate());
     observer.observe(this.stageElement);
-    const seen = new IntersectionObserver(() => this.invalidate());
-    seen.observe(this.element);
     const onKey = (event: KeyboardEvent) => {
       const target = event.composedPath()[0];
       if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement) return;
@@ -231,7 +269,7 @@ export class Viewer {
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     const onScheme = () => { this.applyTheme(); this.invalidate(); };
     scheme.addEventListener("change", onScheme);
-    this.ends.push(listen(this.stageElement, this.verbs()), () => observer.disconnect(), () => seen.disconnect(),
+    this.ends.push(listen(this.stageElement, this.verbs()), () => observer.disconnect(),
       () => keyTarget.removeEventListener("keydown", onKey as EventListener), () => scheme.removeEventListener("change", onScheme),
       this.session.store.listen((state, changed) => this.changed(state, changed)));
     if (this.options.address) {
@@ -449,11 +487,13 @@ export class Viewer {
   }
 
   private draw(ratio: number, stride: number): void {
+    if (this.frozen) this.thaw();
     const { session, overlay } = this;
     const { width, height, stage, state } = session;
     this.drawnFrames++;
     const drawn = session.drawn;
     if (stage && drawn.length) {
+      occupy(this);
       stage.size(width, height, ratio);
       stage.update(state, drawn, session.morph, session.step);
       stage.setHover(session.hovered && session.hovered);

@@ -57,11 +57,11 @@ def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow
     check_alike(plane.center, trajectory.params(0), "trajectory and plane")
     center, axes = _flat(trajectory, plane)
     gram = axes @ axes.T
-    coordinates = np.zeros((len(trajectory), plane.ndim))
-    # The second pass corrects the first: its residual is small where the first one's was the whole offset.
-    for _ in range(2):
-        products, squares, far = _pass(trajectory, center, axes, coordinates, memory)
-        coordinates = coordinates + np.linalg.solve(gram, products.T).T
+    products, _, far = _pass(trajectory, center, axes, np.zeros((len(trajectory), plane.ndim)), memory)
+    coordinates = np.linalg.solve(gram, products.T).T
+    # The second pass corrects the first: what is left is small where the first one's was the whole offset.
+    products, squares, _ = _pass(trajectory, center, axes, coordinates, memory)
+    coordinates = coordinates + np.linalg.solve(gram, products.T).T
     residual, distance = np.sqrt(squares), np.sqrt(far)
     with np.errstate(invalid="ignore", divide="ignore"):
         relative = np.where(distance > 0, residual / distance, np.where(np.isfinite(distance), 0.0, np.nan))

@@ -45,7 +45,7 @@ def _size(objective: Objective) -> int:
     """The largest power of two whose largest activation fits."""
     batch, count = objective.data.batches[0], objective.data.counts[0]
     watch = _Largest(count)
-    with objective.quiet(), torch.inference_mode(False), torch.no_grad(), watch:
+    with objective.watched(), watch:
         objective.score(objective.params, batch)
     fit = ACTIVATION_BYTES * count // max(watch.bytes, 1)
     return max(SMALLEST, 2 ** (fit.bit_length() - 1) if fit else SMALLEST)

@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, set_mode
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.microbatch import micro_batches
-from lossatlas.compute.params import Params, fingerprint, params_of
+from lossatlas.compute.params import Params, fingerprint, params_of, unwrapped
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, run_module, split_batch, weights
 from lossatlas.errors import InputError
 
@@ -69,6 +69,7 @@ class Objective:
     calibration: Calibration | None = field(repr=False)
     weights: tuple[float, ...] = field(repr=False)
     precision: Precision
+    differentiates: bool
     description: Mapping[str, Any] = field(repr=False)
 
     def __init__(
@@ -97,7 +98,7 @@ class Objective:
         function = (
             CallableLoss(model) if module is None else _module_loss(module, loss, mode).careful(center, fixed).resolved(center, fixed)
         )
-        self._set(function=function, params=center, data=fixed, module=module, mode=mode, precision="full")
+        self._set(function=function, params=center, data=fixed, module=module, mode=mode, precision="full", differentiates=False)
         self._set(calibration=_calibration(module, mode))
         probe = self._probe()
         self._set(per_sample=probe.losses.dim() == 1)
@@ -176,7 +177,7 @@ class Objective:
     def loss(self, params: Params | None = None) -> float:
         """Mean loss over all of the data, summed in float64; at the center where `params` is None."""
         with self.quiet():
-            return float(self._mean(self.params if params is None else params))
+            return float(self._mean(self.params if params is None else params).detach())
 
     def differentiable_loss(self, params: Params) -> Tensor:
         """The same mean as `loss`, as a 0-d float64 tensor that autograd follows back to `params`."""
@@ -184,8 +185,14 @@ class Objective:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Without autograd."""
-        with torch.inference_mode():
+        """Without autograd, unless the loss itself differentiates, as a physics-informed one does."""
+        with torch.enable_grad() if self.differentiates else torch.inference_mode():
+            yield
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """As `quiet`, but so that every simple operation can be watched: inference mode would hide them in larger ones."""
+        with torch.inference_mode(False), torch.enable_grad() if self.differentiates else torch.no_grad():
             yield
 
     def _mean(self, params: Params) -> Tensor:
@@ -209,12 +216,15 @@ class Objective:
 
     def _probe(self) -> Scores:
         """Run the first batch once, so that a model or loss that cannot work says so before the long run."""
-        with self.quiet():
+        try:
+            scores = self._first_batch()
+        except InputError:
+            raise
+        except Exception as error:
+            self._set(differentiates=True)
             try:
-                scores = self.function(self.placed(self.params), self.data.batches[0])
-            except InputError:
-                raise
-            except Exception as error:
+                scores = self._first_batch()
+            except Exception:
                 shapes = _shapes(self.data.batches[0])
                 raise InputError("model", f"{type(error).__name__}: {error}", f"a model that runs on a batch of shapes {shapes}") from error
         count = self.data.counts[0]
@@ -227,6 +237,10 @@ class Objective:
                 "Average the other axes in the loss",
             )
         return scores
+
+    def _first_batch(self) -> Scores:
+        with self.quiet():
+            return self.function(self.placed(self.params), self.data.batches[0])
 
     def _describe(self, model: Any, loss: Any, split: str | None, units: str | None) -> dict[str, Any]:
         first = next(iter(self.params.values()))
@@ -251,14 +265,19 @@ class Objective:
 
 
 def _own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) -> torch.nn.Module:
-    own = copy.deepcopy(model)
-    own.requires_grad_(False)
+    with torch.no_grad():  # TorchScript copies its parameters with operations
+        own = copy.deepcopy(unwrapped(model))
+    for parameter in own.parameters():
+        parameter.requires_grad_(False)
     own.eval()
     return own.to(device=device, dtype=dtype)
 
 
 def _twin(module: torch.nn.Module) -> torch.nn.Module:
-    """Another module with the very same weights; buffers are copied."""
+    """Another module with the very same weights; buffers are copied. TorchScript gets weights of its own to write into."""
+    if isinstance(module, torch.jit.ScriptModule):
+        with torch.no_grad():
+            return copy.deepcopy(module)
     return copy.deepcopy(module, {id(p): p for p in module.parameters()})
 
 

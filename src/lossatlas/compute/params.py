@@ -22,7 +22,7 @@ def params_of(source: torch.nn.Module | Mapping[str, Tensor] | Any) -> Params:
         InputError: none of these, or no parameters in it.
     """
     if isinstance(source, torch.nn.Module):
-        found: Params = {name: p.detach() for name, p in source.named_parameters()}
+        found: Params = {name: p.detach() for name, p in unwrapped(source).named_parameters()}
     elif isinstance(source, Mapping):
         found = {str(name): _tensor(str(name), value) for name, value in source.items()}
     elif isinstance(getattr(source, "params", None), Mapping):
@@ -32,6 +32,13 @@ def params_of(source: torch.nn.Module | Mapping[str, Tensor] | Any) -> Params:
     if not found:
         raise InputError("model", type(source).__name__, "a model with at least one parameter")
     return found
+
+
+def unwrapped(module: torch.nn.Module) -> torch.nn.Module:
+    """The module inside `torch.compile`, `DataParallel` or `DistributedDataParallel`, whose names have no prefix."""
+    wrappers = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
+    inner = module.module if isinstance(module, wrappers) else getattr(module, "_orig_mod", None)
+    return unwrapped(inner) if isinstance(inner, torch.nn.Module) else module
 
 
 def select(params: Params, patterns: str | Iterable[str] | None) -> tuple[str, ...]:

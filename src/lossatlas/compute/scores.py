@@ -124,7 +124,24 @@ def split_batch(batch: Any, has_loss: bool = True) -> tuple[Any, Any]:
 def run_module(module: torch.nn.Module, params: Params, inputs: Any) -> Any:
     """The module's outputs with `params` (and buffers) in place of its own."""
     args, kwargs = _arguments(inputs)
+    if isinstance(module, torch.jit.ScriptModule):
+        return _run_script(module, params, args, kwargs)
     return functional_call(module, params, args, kwargs)
+
+
+def _run_script(module: torch.nn.Module, params: Params, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`functional_call` cannot swap the parameters of TorchScript: write them in, run, write the old ones back."""
+    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    before = {name: own[name].detach().clone() for name in params}
+    try:
+        with torch.no_grad():
+            for name, value in params.items():
+                own[name].copy_(value)
+        return module(*args, **kwargs)
+    finally:
+        with torch.no_grad():
+            for name, value in before.items():
+                own[name].copy_(value)
 
 
 def weights(function: ScoreFunction, data: FixedData, per_sample: bool) -> tuple[float, ...]:
@@ -136,7 +153,7 @@ def weights(function: ScoreFunction, data: FixedData, per_sample: bool) -> tuple
     counts = tuple(float(n) for n in data.counts)
     if per_sample or not isinstance(function, ModuleLoss):
         return counts
-    shift = type(function.module).__name__.endswith(("ForCausalLM", "LMHeadModel")) or "Causal" in type(function.module).__name__
+    shift = any(type(m).__name__.endswith(("ForCausalLM", "LMHeadModel")) for m in function.module.modules())
     valid = [_valid_targets(split_batch(batch, function.loss is not None)[1], function.loss, shift) for batch in data.batches]
     if any(v is None for v in valid) or not sum(v or 0 for v in valid):
         return counts

@@ -82,6 +82,12 @@ RECIPES: dict[str, Recipe] = {
                 Option("samples", int, "images of the MNIST network (2000)"),
             ),
         ),
+        Recipe(
+            "spirals",
+            "Yang 2021, From Animation to Intuition: Visualizing Optimization Trajectory in Neural Nets",
+            "11 networks on the three-class spiral: path on its principal plane beside the decision areas; five optimizers on one plane",
+            (Option("seed", int, "of the networks' first weights (0)"),),
+        ),
     )
 }
 

@@ -23,6 +23,7 @@ from matplotlib.ticker import NullLocator
 from lossatlas.errors import InputError
 from lossatlas.view.cells import FIELD_PANES, levels_of, limits_of, panes_by_scale
 from lossatlas.view.draw import areas, contour, flat, layout, surface
+from lossatlas.view.draw.corner import clear_corner
 from lossatlas.view.draw.layout import GAP, MARGIN, Bar, Sheet, arrange, wrapped
 from lossatlas.view.draw.pane import Drawn, changes
 from lossatlas.view.draw.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, TITLE, styled
@@ -329,7 +330,8 @@ def _shared_handles(sheet: Sheet) -> list[Any]:
     for drawn in sheet.panes:
         if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:
             if len(drawn.handles) > 1:
-                (drawn.twin or drawn.axes).legend(handles=drawn.handles, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
+                place = clear_corner(drawn.axes, drawn.twin) if drawn.pane.kind == "curves" else "best"
+                (drawn.twin or drawn.axes).legend(handles=drawn.handles, loc=place, frameon=True, framealpha=0.85, edgecolor="none")
         else:
             shared |= {(h.get_label(), str(getattr(h, "get_color", h.get_label)())): h for h in drawn.handles}
     return list(shared.values())

@@ -37,6 +37,7 @@ def _shaded(surface: Surface) -> NDArray[np.uint8]:
 
 
 def _share(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = np.where(np.isfinite(values), values, np.nan)
     finite = values[np.isfinite(values)]
     if not finite.size:
         return np.full(values.shape, np.nan)

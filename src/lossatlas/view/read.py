@@ -13,6 +13,8 @@ from lossatlas.view.provenance import surface_notes
 from lossatlas.view.scene import Areas, Field, FloatArray, Path, Surface
 
 _ERROR = "_standard_error"
+_FILLED = "_filled"
+"""What coarse-to-fine evaluation interpolates between the cells it computed; drawn, and marked as what it is."""
 
 
 def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None = None) -> Surface:
@@ -36,13 +38,16 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
         raise InputError("surface", ", ".join(map(str, dataset.data_vars)) or "an empty Dataset", f"a metric over {dims}, such as loss")
     shown = name or str(dataset.attrs.get("title") or "surface")
     labels = _axis_labels(dataset)
+    done = _ordered(dataset, "done", dims).astype(bool) if "done" in dataset else None
+    filled = done is not None and not done.all() and any(key + _FILLED in dataset for key in keys)
     return Surface(
         name=shown,
         alpha=_coordinate(dataset, "alpha"),
         beta=_coordinate(dataset, "beta") if "beta" in dims else None,
         fields=fields,
         label=label if label is not None else str(dataset.attrs.get("title") or shown),
-        done=_ordered(dataset, "done", dims).astype(bool) if "done" in dataset else None,
+        done=None if filled else done,
+        sampled=done if filled else None,
         alpha_label=labels[0],
         beta_label=labels[1],
         origin=_origin(dataset, dims),
@@ -116,14 +121,17 @@ def _plane_dims(dataset: xr.Dataset) -> tuple[str, ...]:
 
 
 def _is_metric(dataset: xr.Dataset, key: str, dims: Sequence[str]) -> bool:
-    return key != "done" and not key.endswith(_ERROR) and set(dataset[key].dims) == set(dims) and dataset[key].dtype.kind in "fiub"
+    return (
+        key != "done" and not key.endswith((_ERROR, _FILLED)) and set(dataset[key].dims) == set(dims) and dataset[key].dtype.kind in "fiub"
+    )
 
 
 def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     units = _units(dataset, key)
     error = _ordered(dataset, key + _ERROR, dims).astype(float) if key + _ERROR in dataset else None
+    shown = key + _FILLED if key + _FILLED in dataset else key
     words = _with_units(_long_name(dataset, key), units)
-    return Field(_ordered(dataset, key, dims).astype(float), words, units, error, _doubtful(dataset, key, dims))
+    return Field(_ordered(dataset, shown, dims).astype(float), words, units, error, _doubtful(dataset, key, dims))
 
 
 def _doubtful(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> np.ndarray | None:

@@ -44,7 +44,8 @@ class Field:
 class Surface:
     """A landscape over `alpha` (na,) and `beta` (nb,), or a line where `beta` is None.
 
-    `done` marks computed cells (None: all of them). `notes` are the lines that keep a figure honest:
+    `done` marks cells that have a value to draw (None: all of them); `sampled` those that were computed where the
+    others are interpolated between them (None: nothing is interpolated). `notes` are the lines that keep a figure honest:
     normalization, cosine between axes, data and sample count, BatchNorm mode, seed, share of cells computed.
     `origin` is where the model itself stands on the plane.
     """
@@ -59,6 +60,7 @@ class Surface:
     beta_label: str = "β"
     origin: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
+    sampled: BoolArray | None = None
 
     @property
     def is_line(self) -> bool:
@@ -67,7 +69,8 @@ class Surface:
     def minimum(self, quantity: str = "loss", frame: int = 0) -> tuple[float, float, float]:
         """``(alpha, beta, value)`` of the smallest finite computed cell; NaNs where there is none (beta is NaN on a line)."""
         values = self.frame_values(quantity, frame)
-        usable = np.isfinite(values) if self.done is None else np.isfinite(values) & self.done
+        computed = self.done if self.sampled is None else self.sampled
+        usable = np.isfinite(values) if computed is None else np.isfinite(values) & computed
         if not usable.any():
             return float("nan"), float("nan"), float("nan")
         index = np.unravel_index(np.argmin(np.where(usable, values, np.inf)), values.shape)

@@ -210,6 +210,7 @@ def _bind(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen(64)  # a page that comes before the server has started waits instead of being refused
     except (OSError, OverflowError) as error:
         listening.close()
         raise InputError("port", port, "a free port, or 0 to choose one") from error

@@ -125,6 +125,7 @@ def test_bf16_is_named_and_close_and_does_not_continue_a_full_surface() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch.compile warns of its own deprecations
 def test_compiled_gives_the_same_values() -> None:
     task = task_of("relu")
     for choice in (Choice(compiled=True), Choice("vmap", 4, compiled=True)):

@@ -211,7 +211,7 @@ def test_a_full_disk_is_an_error_in_words_and_keeps_what_was_stored(training) ->
     recorder = Recorder(archive, model, optimizer, every=1, flush_seconds=0)
     training.steps(model, optimizer, 3, recorder.step)
     store.room = 1500
-    with pytest.raises(ArchiveError, match="No space left.*resume=True"):
+    with pytest.raises(ArchiveError, match=r"No space left.*resume=True"):
         training.steps(model, optimizer, 50, recorder.step)
     steps = archive.trajectory("run").step.values
     assert len(steps) >= 4 and (steps == np.arange(len(steps))).all()

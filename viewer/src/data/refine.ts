@@ -1,4 +1,4 @@
-// From computed cells to the sheet that is drawn: unknown cells filled for display, and a finer grid between the cells.
+// From computed cells to the sheet that is drawn: a finer grid between the cells.
 // Between cells the sheet is a monotone cubic (Fritsch-Carlson slopes): it passes through every computed value and
 // never rises above or falls below its neighbors along a grid line, so it shows no minimum that was not computed.
 
@@ -61,26 +61,6 @@ export function refineGrid(source: Float32Array, na: number, nb: number, a: Axis
   const mb = b.cell.length;
   for (let i = 0; i < na; i++) refineLine(source, i * nb, 1, nb, b, scratch, i * mb, 1);
   for (let j = 0; j < mb; j++) refineLine(scratch, j, mb, na, a, out, j, mb);
-}
-
-/** Fills cells that are not known from a pyramid of averages, so that a half-computed surface reads as a whole. */
-export function fillUnknown(values: Float32Array, known: Uint8Array, na: number, nb: number): void {
-  if (na <= 1 && nb <= 1) return;
-  const [ha, hb] = [(na + 1) >> 1, (nb + 1) >> 1];
-  const sums = new Float32Array(ha * hb);
-  const counts = new Float32Array(ha * hb);
-  for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) {
-    if (!known[i * nb + j] || !Number.isFinite(values[i * nb + j])) continue;
-    const half = (i >> 1) * hb + (j >> 1);
-    sums[half] += values[i * nb + j];
-    counts[half]++;
-  }
-  const coarse = new Uint8Array(ha * hb);
-  for (let k = 0; k < sums.length; k++) if (counts[k]) { sums[k] /= counts[k]; coarse[k] = 1; }
-  if (coarse.includes(0) && coarse.includes(1)) fillUnknown(sums, coarse, ha, hb);
-  for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) {
-    if (!known[i * nb + j]) values[i * nb + j] = bilinear(sums, ha, hb, Math.max((i - 0.5) / 2, 0), Math.max((j - 0.5) / 2, 0));
-  }
 }
 
 export function bilinear(grid: ArrayLike<number>, na: number, nb: number, x: number, y: number): number {

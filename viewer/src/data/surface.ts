@@ -1,5 +1,6 @@
 // A surface as the viewer works with it: raw values by quantity and frame, and the sheet that is drawn.
-import { fillUnknown, refineAxis, refineFactor, refineGrid, type Axis } from "./refine";
+import { fillUnknown } from "./fill";
+import { refineAxis, refineFactor, refineGrid, type Axis } from "./refine";
 import type { FieldData, SurfaceData } from "./types";
 
 export const HOLE = -1000;
@@ -39,6 +40,14 @@ export class Surface {
   frames(quantity: string): number {
     const shape = this.field(quantity)?.values.shape ?? [];
     return shape.length > (this.isLine ? 1 : 2) ? shape[0] : 1;
+  }
+
+  /** Values of one frame with unknown cells filled in for display. */
+  filled(quantity: string, frame: number): ArrayLike<number> {
+    if (!this.known) return this.raw(quantity, frame);
+    const values = Float32Array.from(this.raw(quantity, frame));
+    fillUnknown(values, this.known, this.na, this.nb);
+    return values;
   }
 
   /** Values of one frame, a view into the stored array where possible. */

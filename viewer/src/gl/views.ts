@@ -18,20 +18,22 @@ const INSET_SHARE = 0.3;
 export function layout(state: ViewState, names: string[], width: number, height: number, aspect: number): View[] {
   const phone = width < 620;
   const whole = { x: 0, y: 0, width, height };
-  if (state.map === "full") return [{ kind: "map", rect: mapRect(inside(whole, 56), aspect), surfaces: names.slice(0, 1) }];
   const sideBySide = state.map === "side";
   const several = state.mode === "side" && names.length > 1;
   // Beside one another the views leave room for the color bar.
   const room = several && !phone ? { ...whole, width: width - 96 } : whole;
-  const stage = !sideBySide ? room : phone ? { ...whole, height: height / 2 } : { ...whole, width: width * 0.58 };
+  const inner = phone || height < 260 ? width : width - 96;
+  if (state.map === "full") return [{ kind: "map", rect: mapRect(inside({ ...whole, width: inner }, 56, 76), aspect), surfaces: names.slice(0, 1) }];
+  const stage = !sideBySide ? room : phone ? { ...whole, height: height / 2 } : { ...whole, width: inner * 0.58 };
   const views = surfaceViews(state, names, stage);
   if (sideBySide) {
-    const rest = phone ? { x: 0, y: height / 2, width, height: height / 2 } : { x: width * 0.58, y: 0, width: width * 0.42, height };
+    const rest = phone ? { x: 0, y: height / 2, width, height: height / 2 } : { x: inner * 0.58, y: 0, width: inner * 0.42, height };
     views.push({ kind: "map", rect: mapRect(inside(rest, phone ? 26 : 52, 60), aspect), surfaces: names.slice(0, 1) });
   } else if (state.map === "inset" && !several && !(phone && height < 420)) {
     const size = Math.max(96, Math.min(300, Math.min(width, height) * INSET_SHARE));
-    const rect = mapRect({ x: 20, y: 84, width: size, height: size }, aspect);
-    views.push({ kind: "map", rect: { ...rect, x: 20, y: 84 }, surfaces: names.slice(0, 1) });
+    const top = phone ? 122 : 84;
+    const rect = mapRect({ x: 20, y: top, width: size, height: size }, aspect);
+    views.push({ kind: "map", rect: { ...rect, x: 20, y: top }, surfaces: names.slice(0, 1) });
   }
   return views;
 }

@@ -23,17 +23,18 @@ export class Fallback {
     this.canvas.height = height * ratio;
     const context = this.canvas.getContext("2d")!;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const size = Math.min(width - 190, height - 130);
+    const size = Math.min(width - 190, height - 178);
     const [left, top] = [(width - size) / 2, 78];
     const surface = session.drawn[0];
     const scale = session.landscape.scale(session.drawn, session.state);
     const morph = session.state.log ? 1 : 0;
-    const values = surface.raw(session.state.quantity, Math.round(session.state.frame));
+    const values = surface.filled(session.state.quantity, Math.round(session.state.frame));
     const image = shaded(values, surface.na, surface.nb, (v) => share(scale, v, morph), session.rgb);
     const small = new OffscreenCanvas(surface.na, surface.nb);
     small.getContext("2d")!.putImageData(image, 0, 0);
     context.imageSmoothingQuality = "high";
     context.drawImage(small, left, top, size, size);
+    this.veil(context, left, top, size);
     this.lines(context, values, left, top, size);
     this.paths(context, left, top, size);
     context.font = "12px system-ui, sans-serif";
@@ -43,6 +44,15 @@ export class Fallback {
     context.fillText(`${surface.data.alpha_label}: ${format(alpha[0])} to ${format(alpha[alpha.length - 1])}`, left + size / 2, top + size + 20);
     context.fillText(`${surface.data.beta_label}: ${format(beta[0])} to ${format(beta[beta.length - 1])}`, left + size / 2, top + size + 36);
     if (this.at) this.readout(context, values, left, top, size);
+  }
+
+  /** Cells that are not computed, paled. */
+  private veil(context: CanvasRenderingContext2D, left: number, top: number, size: number): void {
+    const { na, nb, known } = this.session.drawn[0];
+    if (!known) return;
+    context.fillStyle = "rgba(255,255,255,.45)";
+    const [w, h] = [size / na, size / nb];
+    for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) if (!known[i * nb + j]) context.fillRect(left + i * w, top + (nb - 1 - j) * h, w, h);
   }
 
   private lines(context: CanvasRenderingContext2D, values: ArrayLike<number>, left: number, top: number, size: number): void {

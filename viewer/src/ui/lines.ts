@@ -46,7 +46,7 @@ export class LinesPane {
     context.fillStyle = theme.text;
     context.textAlign = px > width / 2 ? "right" : "left";
     const lines = [`α ${format(axis[k], 4)}`, ...series.map((s) => `${s.label} ${format(s.y[k], 4)}`)];
-    lines.forEach((words, n) => context.fillText(words, px + (px > width / 2 ? -8 : 8), margin.top + 12 + 15 * n));
+    lines.forEach((words, n) => context.fillText(words, px + (px > width / 2 ? -8 : 8), margin.top + height / 3 + 15 * n));
   }
 }
 

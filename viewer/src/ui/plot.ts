@@ -29,7 +29,7 @@ export function fitCanvas(canvas: HTMLCanvasElement, width: number, height: numb
 }
 
 export function drawPlot(context: CanvasRenderingContext2D, width: number, height: number, plot: Plot): Frame {
-  const { margin, theme } = plot;
+  const { margin } = plot;
   const left = range(plot.series.filter((s) => s.axis !== "right"), !!plot.logY);
   const right = range(plot.series.filter((s) => s.axis === "right"), false);
   const toX = (v: number) => margin.left + ((v - plot.x[0]) / (plot.x[1] - plot.x[0] || 1)) * (width - margin.left - margin.right);
@@ -39,10 +39,16 @@ export function drawPlot(context: CanvasRenderingContext2D, width: number, heigh
   };
   const frame: Frame = { toX, toY: vertical(left, !!plot.logY), toYRight: vertical(right, false), y: left };
   grid(context, width, height, plot, frame, left, right);
-  for (const series of plot.series) line(context, series, toX, series.axis === "right" ? frame.toYRight : frame.toY);
+  for (const series of plot.series) line(context, { ...series, color: readable(series.color, plot.theme) }, toX, series.axis === "right" ? frame.toYRight : frame.toY);
   context.setLineDash([]);
-  void theme;
   return frame;
+}
+
+/** Near-black lines would vanish on a dark page. */
+export function readable(color: string, theme: Theme): string {
+  if (theme.name === "light" || !/^#[0-9a-f]{6}$/i.test(color)) return color;
+  const [r, g, b] = [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
+  return 0.3 * r + 0.59 * g + 0.11 * b < 60 ? "#c9d1e3" : color;
 }
 
 function grid(context: CanvasRenderingContext2D, width: number, height: number, plot: Plot, frame: Frame, left: [number, number], right: [number, number]): void {
@@ -52,8 +58,11 @@ function grid(context: CanvasRenderingContext2D, width: number, height: number, 
   context.lineWidth = 1;
   const leftTicks = plot.logY ? logTicks(left[0], left[1], ticks) : linearTicks(left[0], left[1], ticks);
   const step = niceStep(left[1] - left[0], ticks);
+  let last = Infinity;
   for (const tick of leftTicks) {
     const y = frame.toY(tick);
+    if (last - y < 13) continue;
+    last = y;
     context.strokeStyle = theme.name === "dark" ? "rgba(255,255,255,.09)" : "rgba(23,28,43,.08)";
     context.beginPath();
     context.moveTo(margin.left, y);

@@ -113,7 +113,8 @@ class Affine:
 def prepare(task: Task, batch: Any) -> Play:
     """Record one batch and carry the affine forms as far as they go."""
     names = task.plane.moving
-    tape = record(lambda moving: task.scores({**task.still, **dict(zip(names, moving, strict=True))}, batch), _center(task))
+    with task.objective.watched():
+        tape = record(lambda moving: task.scores({**task.still, **dict(zip(names, moving, strict=True))}, batch), _center(task))
     return only_touched(_carry(task.plane.center, tape, [_form(task, n) for n in names]))
 
 

@@ -43,7 +43,7 @@ class Sums:
 
     def add(self, where: int | slice, values: Tensor, weight: float) -> None:
         """Add a batch: ``(samples,)``, or its mean ``()`` that counts for `weight` samples; one axis more at a slice of points."""
-        each = values.double()
+        each = values.detach().double()
         if each.dim() == (0 if isinstance(where, int) else 1):
             self.per_sample = False
             self.total[where] += each * weight

@@ -65,8 +65,7 @@ def record(function: Callable[[Sequence[Tensor]], dict[str, Tensor]], moving: Se
         Unsuitable: a value is read into Python (`.item()`, a branch), or randomness is drawn.
     """
     recorder = _Recorder(moving)
-    # Outside inference mode composite operations arrive as the simple ones that the rules know.
-    with torch.inference_mode(False), torch.no_grad(), recorder:
+    with recorder:
         found = function(recorder.moving)
     outputs = {name: recorder.slot_of(value) or value for name, value in found.items()}
     return Tape(tuple(Slot(i) for i in range(len(moving))), tuple(recorder.steps), outputs)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from lossatlas.view.animation import save as save_animation
 from lossatlas.view.plot import plot
 from lossatlas.view.read import areas_from, path_from, surface_from
-from lossatlas.view.scene import Areas, ColorScale, Curve, Pane, Path, Scene, Surface, Timeline
+from lossatlas.view.scene import Areas, ColorScale, Curve, Pane, Path, Scale, Scene, Surface, Timeline
 
 RED, BLUE, GREEN, GREY = "#c1121f", "#1d5fa8", "#2f7d4f", "#777777"
 LOG = ColorScale(scale="log", levels=25)
@@ -94,10 +95,8 @@ def animated(picture: Picture) -> Scene:
     panes = (
         Pane("contour", (one.surface.name,), (one.path.name,)),
         Pane("areas", areas=(one.areas.name,), column=1, title="decision areas", x_label="first feature", y_label="second feature"),
-        Pane(
-            "curves", curves=_names(losses), row=1, x_label="step", y_label="loss [nats]", y_scale="log", y_label_right="off the plane [%]"
-        ),
-        Pane("curves", curves=_names(accuracies), row=1, column=1, x_label="step", y_label="accuracy"),
+        Pane("curves", curves=_names(losses), row=1, x_label="step", y_label="loss [nats]", y_scale=_scale(picture.path.path_loss.values)),
+        Pane("curves", curves=_names(accuracies), row=1, column=1, x_label="step", y_label="fraction"),
     )
     return Scene(
         panes,
@@ -194,7 +193,6 @@ def _loss_curves(path: xr.Dataset) -> tuple[Curve, ...]:
         Curve("loss", step, path.path_loss.values, "training loss of the iterate", RED),
         Curve("plane", step, path.path_plane_loss.values, "the plane below it", RED, "dotted"),
         Curve("test loss", step, path.test_loss.values, "held-out loss", BLUE, "dashed"),
-        Curve("off", step, 100 * path.path_relative_residual.values, "off the plane", GREY, "dashdot", axis="right"),
     )
 
 
@@ -203,7 +201,13 @@ def _accuracy_curves(path: xr.Dataset) -> tuple[Curve, ...]:
     return (
         Curve("accuracy", step, path.path_accuracy.values, "training accuracy", RED),
         Curve("test accuracy", step, path.test_accuracy.values, "held-out accuracy", BLUE, "dashed"),
+        Curve("off", step, path.path_relative_residual.values, "share of the way off the plane", GREY, "dashdot"),
     )
+
+
+def _scale(values: np.ndarray) -> Scale:
+    """Logarithmic where the loss falls at all."""
+    return "log" if values.min() > 0 and values.max() > 3 * values.min() else "linear"
 
 
 def _notes(path: xr.Dataset) -> tuple[str, ...]:
@@ -213,8 +217,8 @@ def _notes(path: xr.Dataset) -> tuple[str, ...]:
         found, null = attrs["explained_variance_ratio"], attrs["random_walk_null"]
         like = " and ".join(f"{c:.2f}" for c in attrs["walk_correlation"])
         lines.append(
-            f"two components: {_percent(found[0])} + {_percent(found[1])}; a random walk would give {_percent(null[0])} + {_percent(null[1])}"
-            f" (correlation with its components {like})"
+            f"two components: {_percent(found[0])} + {_percent(found[1])}; "
+            f"a random walk would give {_percent(null[0])} + {_percent(null[1])} (correlation with its components {like})"
         )
     mean, largest = attrs["residual_norm"]["mean"], attrs["residual_norm"]["largest"]
     lines.append(f"off the plane: {_percent(mean)} of the way on average, {_percent(largest)} at most")

@@ -43,7 +43,7 @@ class Size:
 
 
 FULL = Size(NETWORKS, 300, 50, 51, 100)
-QUICK = Size(QUICK_NETWORKS, 300, 20, 25, 60)
+QUICK = Size(QUICK_NETWORKS, 300, 15, 21, 60)
 
 
 def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int = 0, progress: bool | None = None) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     Args:
         out: folder for archive, figures, animations and summary.
         data: not needed; the spiral is generated.
-        quick: four networks, 20 frames, coarser maps; under a minute.
+        quick: four networks, 15 frames, coarser maps; under a minute.
         seed: of the networks' first weights.
         progress: show bars; None shows them on a terminal.
     """
@@ -107,7 +107,7 @@ def _surface(
     )
 
 
-def window(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.35) -> list[list[float]]:
+def window(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.7) -> list[list[float]]:
     """Bounds that hold the paths with a margin on every side; the narrower side is at least `flattest` of the wider one."""
     spans = []
     for name in ("path_alpha", "path_beta"):
@@ -186,8 +186,9 @@ def _lines(out: Path, archive: Archive, runs: dict[str, Run], progress: bool | N
     """The straight line from first to last weights of every network."""
     lines = {}
     for name, run in runs.items():
-        ends = (run.trajectory.state(row) for row in (0, -1))
-        lines[name] = interpolate(run.objective, *ends, resolution=81, metrics=("loss", "accuracy"), title=run.label, progress=progress)
+        first, last = (run.trajectory.state(row) for row in (0, -1))
+        options = {"resolution": 81, "metrics": ("loss", "accuracy"), "title": run.label, "progress": progress}
+        lines[name] = interpolate(run.objective, first, last, **options)
     figures.lines(lines, out / "interpolation.png")
     say("interpolation.png The loss on the straight line from first to last weights.")
     return {name: line.attrs["interpolation"] for name, line in lines.items()}
@@ -195,9 +196,11 @@ def _lines(out: Path, archive: Archive, runs: dict[str, Run], progress: bool | N
 
 def _optimizers(out: Path, archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None) -> dict[str, Any]:
     """Five optimizers from one start, on one fixed plane."""
-    steps, runs = frame_steps(size.epochs, size.frames), []
-    for one in OPTIMIZERS:
-        runs.append(record(archive, f"optimizer:{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps))
+    steps = frame_steps(size.epochs, size.frames)
+    runs = [
+        record(archive, f"optimizer:{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps)
+        for one in OPTIMIZERS
+    ]
     plane = shared_plane([run.trajectory for run in runs])
     paths = [project_path(run.trajectory, plane, run.objective, surface="optimizers", keep=True) for run in runs]
     surface = _surface(archive, runs[0], plane, window(*paths), size, "optimizers", progress)

@@ -162,6 +162,10 @@ def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
     if surface.origin is not None and _inside(surface, surface.origin[0], surface.origin[1]):
         axes.add_artist(marks.origin(surface.origin[0], surface.origin[1], clip_on=False))
         handles.append(marks.origin_handle())
+    if surface.sampled is not None:
+        i, j = np.nonzero(surface.sampled)
+        axes.plot(surface.alpha[i], _beta(surface)[j], zorder=2.0, clip_on=False, scalex=False, scaley=False, **marks.SAMPLES)
+        handles.append(marks.sample_handle())
     if lowest is not None:
         axes.add_artist(marks.star(lowest[0], lowest[1], clip_on=False))
         handles.append(marks.star_handle())

@@ -32,12 +32,22 @@ _ORIGIN: dict[str, Any] = {
     "linestyle": "none",
 }
 
+SAMPLES: dict[str, Any] = {
+    "marker": "o",
+    "markersize": 1.6,
+    "color": "white",
+    "markeredgecolor": "#111111",
+    "markeredgewidth": 0.35,
+    "linestyle": "none",
+}
+"""Cells that were computed, where the rest is interpolated between them."""
+
 
 def lowest(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float, float] | None:
-    """Where the star stands, (alpha, beta, value); None where no one cell is lowest, or low is not what is sought."""
+    """Where the star stands, (alpha, beta, value); None where no one cell is lowest, or where low is not what is sought."""
     values = surface.frame_values(quantity, frame)
     finite = values[np.isfinite(values)]
-    if quantity == "accuracy" or not finite.size or np.ptp(finite) == 0:
+    if quantity != "loss" or not finite.size or np.ptp(finite) == 0:
         return None
     place = surface.minimum(quantity, frame)
     return place if np.isfinite(place[2]) else None
@@ -59,6 +69,10 @@ def star_handle() -> Line2D:
 
 def origin_handle() -> Line2D:
     return Line2D([], [], label="the model itself", **_ORIGIN)
+
+
+def sample_handle() -> Line2D:
+    return Line2D([], [], label="computed; interpolated between", **SAMPLES)
 
 
 def hole_patch(kind: str, **style: Any) -> Patch:

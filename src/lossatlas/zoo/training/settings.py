@@ -1,0 +1,110 @@
+"""What a training is: the paper's schedule unless told otherwise, checked once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from lossatlas.errors import InputError
+from lossatlas.zoo.checks import check_choice
+from lossatlas.zoo.networks import NETWORKS
+
+Optimizer = Literal["sgd", "adam"]
+
+EPOCHS = 300
+DROPS = (150, 225, 275)
+"""Epochs, of 300, after which the learning rate falls to a tenth (Li et al. 2018, ``cifar10/main.py``)."""
+LEARNING_RATES = {"sgd": 0.1, "adam": 1e-3}
+HARD_TO_START = {"resnet110_noshort": 0.01}
+"""Networks that the paper trains at a lower rate."""
+MOST_ROWS = 50
+"""Recorded epochs of a long training, about."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything that decides a training's outcome; two equal ones give equal weights.
+
+    The defaults are the paper's: SGD with Nesterov momentum 0.9 at rate 0.1, a tenth of it after 150, 225 and 275 of
+    300 epochs (in proportion for other lengths), weight decay 5e-4, batches of 128, seed 0; Adam at 1e-3. Colored
+    pictures are augmented by shifts and flips. LeNet learns MNIST, the others CIFAR-10.
+
+    Attributes:
+        network: a name in `zoo.networks.NETWORKS`.
+        epochs: passes over the training pictures.
+        samples: only the first so many training pictures; None takes all.
+        test_samples: the same of the test pictures.
+        batch_size: pictures an update; at least 2, since batch norm needs two.
+        learning_rate: the first one; None takes the paper's for this optimizer and network.
+        weight_decay: L2, added to the gradient.
+        optimizer: "sgd" or "adam".
+        seed: of initial weights, order and augmentation.
+        record_every: epochs between recorded rows; 0 chooses about 50 rows.
+
+    Raises:
+        InputError: a value outside what is allowed.
+
+    >>> [Training("resnet56").rate(epoch) for epoch in (0, 149, 150, 299)]
+    [0.1, 0.1, 0.01, 0.0001]
+    """
+
+    network: str
+    epochs: int = EPOCHS
+    samples: int | None = None
+    test_samples: int | None = None
+    batch_size: int = 128
+    learning_rate: float | None = None
+    weight_decay: float = 5e-4
+    optimizer: Optimizer = "sgd"
+    seed: int = 0
+    record_every: int = 0
+    augment: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_choice("network", self.network, NETWORKS)
+        check_choice("optimizer", self.optimizer, get_args(Optimizer))
+        _check_least(epochs=(self.epochs, 1), batch_size=(self.batch_size, 2), seed=(self.seed, 0), record_every=(self.record_every, 0))
+        _check_least(samples=(self.samples, 2), test_samples=(self.test_samples, 1))
+        rate = LEARNING_RATES[self.optimizer] if self.learning_rate is None else self.learning_rate
+        if self.learning_rate is None and self.optimizer == "sgd":
+            rate = HARD_TO_START.get(self.network, rate)
+        if not (math.isfinite(rate) and rate > 0):
+            raise InputError("learning_rate", rate, "a positive number", "The paper's is 0.1 for sgd and 0.001 for adam")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise InputError("weight_decay", self.weight_decay, "zero or a positive number, such as 5e-4")
+        object.__setattr__(self, "learning_rate", float(rate))
+        object.__setattr__(self, "augment", self.dataset == "cifar10")
+
+    @property
+    def dataset(self) -> str:
+        return "mnist" if self.network == "lenet" else "cifar10"
+
+    @property
+    def drops(self) -> tuple[int, ...]:
+        """Epochs after which the rate falls to a tenth.
+
+        >>> Training("vgg9", epochs=10).drops
+        (5, 8, 9)
+        """
+        return tuple(sorted({round(drop * self.epochs / EPOCHS) for drop in DROPS} - {0, self.epochs}))
+
+    @property
+    def recorded_every(self) -> int:
+        """Epochs between recorded rows."""
+        return self.record_every or max(1, round(self.epochs / MOST_ROWS))
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate during an epoch, the first being 0."""
+        assert self.learning_rate is not None
+        return self.learning_rate / 10 ** sum(epoch >= drop for drop in self.drops)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as checkpoints and archives keep it."""
+        return asdict(self)
+
+
+def _check_least(**numbers: tuple[int | None, int]) -> None:
+    for name, (number, least) in numbers.items():
+        if number is not None and (isinstance(number, bool) or number < least):
+            raise InputError(name, number, f"a whole number of at least {least}")

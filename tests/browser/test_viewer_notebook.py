@@ -1,0 +1,96 @@
+"""The widget in a real JupyterLab: run all cells, and the landscape stands under the cell and fills while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+CELL = """
+import time, warnings
+import numpy as np
+from lossatlas import schema
+from lossatlas.archive import create_archive
+from lossatlas.view import view
+from IPython.display import display
+archive = create_archive(None)
+a, b = np.linspace(-1, 1, 17), np.linspace(-1, 1, 23)
+values = (0.3 + a[:, None] ** 2 + b[None] ** 2).reshape(-1)
+archive.create_surface("s", {"alpha": a, "beta": b}, [schema.variable("loss")], {"kind": "surface", "title": "Notebook"})
+archive.write_cells("s", np.arange(40), {"loss": values[:40]})
+shown = view(archive)
+display(shown)
+for k in range(40, values.size, 50):
+    cells = np.arange(k, min(k + 50, values.size))
+    archive.write_cells("s", cells, {"loss": values[cells]})
+    shown.update()
+    time.sleep(0.05)
+"""
+FIND = """() => { const seek = (root) => { for (const e of root.querySelectorAll('*')) { if (e.viewer) return e.viewer; if (e.shadowRoot) { const f = seek(e.shadowRoot); if (f) return f; } } };
+const v = seek(document); const s = v && v.session.landscape.surfaces[0]; return s ? (s.known ? s.known.reduce((x, y) => x + y, 0) : s.na * s.nb) : -1; }"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[str]:
+    pytest.importorskip("jupyterlab")
+    pytest.importorskip("anywidget")
+    notebook = {
+        "cells": [{"cell_type": "code", "id": "one", "execution_count": None, "metadata": {}, "outputs": [], "source": CELL}],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    (tmp_path / "n.ipynb").write_text(json.dumps(notebook))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(8)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={tmp_path}"]
+    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / "c"), "JUPYTER_RUNTIME_DIR": str(tmp_path / "r"), "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "s")}
+    log = (tmp_path / "lab.log").open("w")
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/api?token={token}")
+        yield f"http://127.0.0.1:{port}/lab/tree/n.ipynb?token={token}"
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+
+
+def _wait_for(address: str, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(address).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+        else:
+            return
+
+
+def test_the_widget_fills_in_jupyterlab(visit: Callable[..., Any], lab: str) -> None:
+    page = visit(1200, 900).page
+    page.goto(lab)
+    page.wait_for_selector(".jp-Notebook", timeout=90_000)
+    page.wait_for_function("document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'", timeout=90_000)
+    page.locator(".jp-Cell").first.click()
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_function(f"({FIND})() === {17 * 23}", timeout=90_000)
+    page.wait_for_timeout(1500)
+    page.screenshot(path=os.environ.get("LOSSATLAS_SHOT") or None)
+    assert page.locator(".jp-OutputArea-output").first.bounding_box()["height"] > 500
