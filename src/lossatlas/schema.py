@@ -78,7 +78,7 @@ _DECLARED = (
     Variable("gradient_variance_beta", PLANE, "float64", "1", "variance over samples of the slope along beta"),
     Variable("gradient_covariance", PLANE, "float64", "1", "covariance over samples of the slopes along alpha and beta"),
     Variable("gradient_snr", PLANE, "float64", "1", "|mean gradient| / its sd in a batch"),
-    Variable("uphill_share", PLANE, "float64", "fraction", "share of batches that point uphill"),
+    Variable("uphill_share", PLANE, "float64", "fraction", "batches pointing uphill"),
     # a recorded path
     Variable("step", ("step",), "int64", "steps", "step"),
     Variable("epoch", ("step",), "float64", "epochs", "epoch"),

@@ -89,8 +89,15 @@ def training_scene(landscape: Landscape, frames: Frames, others: Sequence[xr.Dat
         colors=(replace(SCALE, clip=clip),),
         timeline=moved.timeline(lambda still, turn: _words(still, turn), growing_steps(moved).tolist(), milliseconds=90),
         title="SGD and momentum" if others else "Mini-batch training",
-        subtitle=f"{landscape.scenery.title}, batches of {size}; arrow: {_arrow_words(landscape)}",
+        subtitle=f"{landscape.scenery.title}, batches of {size}; arrow: {_arrow_words(landscape, others)}",
     )
+
+
+def relief_scene(landscape: Landscape, frames: Frames) -> Scene:
+    """Training as a relief, for the interactive page."""
+    scene = training_scene(landscape, frames)
+    path = scene.paths[0].name
+    return scene.replace(panes=(Pane("surface", ("batch",), (path,), camera=CAMERA),), curves=())
 
 
 def play(scene: Scene, file: FilePath, width: int) -> int:
@@ -112,10 +119,10 @@ def _batches(landscape: Landscape, size: int, count: int) -> list[Indices]:
     return shuffled_batches(samples, size, epochs=-(-count // (samples // size)), seed=3)[:count]
 
 
-def _arrow_words(landscape: Landscape) -> str:
+def _arrow_words(landscape: Landscape, others: Sequence[xr.Dataset]) -> str:
     """On the plane of a path, updates are seen as their shadows."""
-    whole = landscape.scenery.plane.kind == "weights"
-    return "the update that this batch makes" if whole else "the update that this batch makes, projected on the plane"
+    shadow = "" if landscape.scenery.plane.kind == "weights" else ", projected on the plane"
+    return f"the update that {'SGD makes on' if others else ''} this batch{'' if others else ' makes'}{shadow}".replace("  ", " ")
 
 
 def _styled(path: Path) -> Path:

@@ -23,6 +23,8 @@ from lossatlas.recipes.earthquake import data as sceneries
 from lossatlas.recipes.earthquake import moving, stills
 from lossatlas.recipes.earthquake.landscape import Landscape, Training, path_of, pca_window, prepared, trained
 from lossatlas.recipes.earthquake.moving import Frames
+from lossatlas.view.bundle import MissingBundleError
+from lossatlas.view.html import export_html
 
 SIZES = (10, 100)
 """The article's two batch sizes."""
@@ -31,6 +33,8 @@ SUBSET = 250
 START = (-14.0, -13.0)
 CLIP = 20.0
 """Nats above which maps of training are cut, so that the basin shows."""
+NETWORK_CLIP = 4.0
+DIGITS_TITLE = "Logistic regression, handwritten threes against eights"
 NEAR = ((-3.0, 3.0), (-1.5, 4.5))
 """Around the minimum, where error bars decide."""
 
@@ -48,8 +52,8 @@ class Size:
     training: Frames
 
 
-FULL = Size(51, 31, 41, 2000, 40, Frames(12, hold=4, blend=10, width=600), Frames(14, hold=4, blend=7, width=600))
-QUICK = Size(31, 15, 21, 500, 20, Frames(5, hold=3, blend=5, width=520), Frames(8, hold=2, blend=3, width=520))
+FULL = Size(51, 31, 41, 2000, 40, Frames(12, hold=3, blend=6, width=520), Frames(14, hold=4, blend=5, width=560))
+QUICK = Size(31, 15, 21, 500, 20, Frames(5, hold=3, blend=5, width=520), Frames(8, hold=2, blend=3, width=560))
 
 BLOBS = Training(steps=60, batch_size=10, learning_rate=4.0, start={"w": torch.tensor(START, dtype=torch.float64)})
 MOMENTUM = replace(BLOBS, optimizer="momentum", learning_rate=BLOBS.learning_rate * 0.4, momentum=0.6)
@@ -88,9 +92,7 @@ def run(
     archive = create_archive(prepare(out) / "archive.zarr")
     scenery = sceneries.blob_scenery(loss)
     clouds = prepared("clouds", scenery, BLOBS, trained(scenery.objective, BLOBS), size.resolution, archive, progress=progress)
-    digits = _along_path(
-        "digits", sceneries.logistic(*sceneries.digit_data(), loss), DIGITS, "threes against eights", size, archive, progress
-    )
+    digits = _along_path("digits", sceneries.logistic(*sceneries.digit_data(), loss), DIGITS, DIGITS_TITLE, size, archive, progress)
     images = _along_path("mnist", network, NETWORK, f"784-32-10 network, {size.samples:,} MNIST images", size, archive, progress)
     spreads = {b: clouds.losses.batch_spread(b, epochs=size.epochs, seed=7) for b in LAW_SIZES}
     _store_spread(archive, "clouds", spreads[SIZES[0]])
@@ -98,6 +100,7 @@ def run(
     archive.write_trajectory("clouds-momentum", faster)
     _stills(out, clouds, faster, spreads, size, loss, archive, progress)
     frames = _animations(out, (clouds, digits, images), faster, size)
+    _page(out, (clouds, digits, images), size)
     return write_summary(out, "earthquake", _numbers((clouds, digits, images), spreads, frames, size, loss, quick))
 
 
@@ -169,7 +172,7 @@ def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, 
         "momentum.gif": (moving.training_scene(clouds, steps, (faster,), clip=CLIP), "Plain SGD and momentum on the same batches."),
         "sizes.gif": (moving.sizes_scene(clouds, SIZES, frames), "Batches of 10 shake, batches of 100 tremble."),
         "digits.gif": (moving.training_scene(digits, steps), "The same on real digits, on the plane of the path."),
-        "mnist.gif": (moving.training_scene(images, steps), "And for a network on MNIST."),
+        "mnist.gif": (moving.training_scene(images, steps, clip=NETWORK_CLIP), "And for a network on MNIST."),
         "mnist_sizes.gif": (moving.sizes_scene(images, SIZES, frames), "Its landscape for batches of 10 and 100."),
     }
     counts = {}
@@ -178,6 +181,17 @@ def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, 
         counts[name] = moving.play(scene, out / name, wide)
         say(f"{name:<18} {words}")
     return counts
+
+
+def _page(out: Path, landscapes: Sequence[Landscape], size: Size) -> None:
+    """The interactive page: both batch sizes, and training on every landscape, in one file."""
+    scenes = [moving.sizes_scene(landscapes[0], SIZES, size.frames), *(moving.relief_scene(one, size.training) for one in landscapes)]
+    try:
+        export_html(scenes, out / "index.html", title="Earthquakes: the landscape that each mini-batch sees")
+    except MissingBundleError as error:
+        say(f"No interactive page: {error}")
+        return
+    say("index.html         The same to rotate and play, in one file that needs no network.")
 
 
 def _store_spread(archive: Archive, name: str, spread: xr.Dataset) -> None:

@@ -147,8 +147,9 @@ def error_bars(plane: xr.Dataset, lines: Sequence[tuple[str, xr.Dataset]], subse
         Pane("contour", ("subset",), title=surface.label),
         Pane("line", tuple(c.name for c in cuts), title="a cut, with bands of one standard error", column=1),
     )
-    title = "What a random subset of the data can tell"
-    plot(Scene(panes, (surface, *cuts), colors=(SCALE,), title=title, subtitle="The same samples stand at every point."), file)
+    colors = (replace(SCALE, scale="log"),)
+    title, words = "What a random subset of the data can tell", "The same samples stand at every point."
+    plot(Scene(panes, (surface, *cuts), colors=colors, title=title, subtitle=words), file)
 
 
 def _ellipses(landscape: Landscape, batch_size: int) -> tuple[tuple[Arrow, ...], tuple[Outline, ...]]:
