@@ -154,7 +154,7 @@ def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Ar
     for name in ("loss_difference", "loss_difference_standard_error"):
         archive.write_variable("subset", schema.variable(name), found[name].values)
     surface = archive.surface("subset")
-    line = weight_plane(objective, ("w", 1), labels=("$W_2$ at $W_1$ = 0",))
+    line = weight_plane(objective, ("w", 1), labels=("W₂ at W₁ = 0",))
     lines = [
         (label, evaluate(of, line, (-6.0, 10.0), 33, name=f"cut-{of.samples}", **settings))
         for label, of in ((f"{SUBSET} samples", part), (f"all {population:,}", objective))
@@ -187,7 +187,7 @@ def _page(out: Path, landscapes: Sequence[Landscape], size: Size) -> None:
     """The interactive page: both batch sizes, and training on every landscape, in one file."""
     scenes = [moving.sizes_scene(landscapes[0], SIZES, size.frames), *(moving.relief_scene(one, size.training) for one in landscapes)]
     try:
-        export_html(scenes, out / "index.html", title="Earthquakes: the landscape that each mini-batch sees")
+        export_html(scenes, out / "index.html", title="Earthquakes in the landscape", view={"log": False})
     except MissingBundleError as error:
         say(f"No interactive page: {error}")
         return

@@ -41,7 +41,7 @@ def decomposition(landscape: Landscape, x: FloatArray, y: float, file: FilePath)
     parts = {"linear": "(1 − y) z", "softplus": "ln(1 + e⁻ᶻ)", "sum": "their sum, the loss"}
     on_plane = _parts(alpha[:, None] * x[0] + beta[None, :] * x[1], y)
     surfaces = [
-        Surface(name, alpha, beta, {"part": Field(on_plane[name], "loss [nats]", "nats")}, words, alpha_label="$W_1$", beta_label="$W_2$")
+        Surface(name, alpha, beta, {"part": Field(on_plane[name], "loss [nats]", "nats")}, words, alpha_label="W₁", beta_label="W₂")
         for name, words in parts.items()
     ]
     z = np.linspace(-8, 8, 201)
