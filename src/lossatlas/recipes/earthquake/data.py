@@ -103,7 +103,7 @@ def blobs(per_blob: int = PER_BLOB, seed: int = DATA_SEED) -> tuple[NDArray[np.f
 def blob_scenery(form: str) -> Scenery:
     """The article's landscape: both weights from -20 to 20."""
     objective = logistic(*blobs(), form)
-    plane = weight_plane(objective, ("w", 0), ("w", 1), labels=("$W_1$", "$W_2$"))
+    plane = weight_plane(objective, ("w", 0), ("w", 1), labels=("W₁", "W₂"))
     return Scenery(objective, plane, (BOUNDS, BOUNDS), "Logistic regression, two clouds of points")
 
 

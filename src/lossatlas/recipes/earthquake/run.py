@@ -23,12 +23,20 @@ from lossatlas.recipes.earthquake import data as sceneries
 from lossatlas.recipes.earthquake import moving, stills
 from lossatlas.recipes.earthquake.landscape import Landscape, Training, path_of, pca_window, prepared, trained
 from lossatlas.recipes.earthquake.moving import Frames
+from lossatlas.view.bundle import MissingBundleError
+from lossatlas.view.html import export_html
 
 SIZES = (10, 100)
 """The article's two batch sizes."""
 LAW_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 SUBSET = 250
 START = (-14.0, -13.0)
+CLIP = 20.0
+"""Nats above which maps of training are cut, so that the basin shows."""
+NETWORK_CLIP = 4.0
+DIGITS_TITLE = "Logistic regression, handwritten threes against eights"
+NEAR = ((-3.0, 3.0), (-1.5, 4.5))
+"""Around the minimum, where error bars decide."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,17 @@ class Size:
     samples: int
     epochs: int
     frames: Frames
+    training: Frames
 
 
-FULL = Size(51, 31, 25, 2000, 40, Frames(batches=12, hold=4, blend=10, width=600))
-QUICK = Size(31, 15, 13, 500, 20, Frames(batches=5, hold=3, blend=5, width=520))
+FULL = Size(51, 31, 41, 2000, 40, Frames(12, hold=3, blend=6, width=520), Frames(14, hold=4, blend=5, width=560))
+QUICK = Size(31, 15, 21, 500, 20, Frames(5, hold=3, blend=5, width=520), Frames(8, hold=2, blend=3, width=560))
 
-BLOBS = Training(steps=30, batch_size=10, learning_rate=6.0, start={"w": torch.tensor(START, dtype=torch.float64)})
-MOMENTUM = replace(BLOBS, optimizer="momentum", learning_rate=0.6)
-DIGITS = Training(steps=40, batch_size=10, learning_rate=0.3)
-NETWORK = Training(steps=40, batch_size=32, learning_rate=0.2)
+BLOBS = Training(steps=60, batch_size=10, learning_rate=4.0, start={"w": torch.tensor(START, dtype=torch.float64)})
+MOMENTUM = replace(BLOBS, optimizer="momentum", learning_rate=BLOBS.learning_rate * 0.4, momentum=0.6)
+"""The same length of step in the long run: the rate is divided by 1 / (1 - momentum)."""
+DIGITS = Training(steps=14, batch_size=10, learning_rate=0.3)
+NETWORK = Training(steps=14, batch_size=32, learning_rate=0.3)
 
 
 def run(
@@ -82,14 +92,15 @@ def run(
     archive = create_archive(prepare(out) / "archive.zarr")
     scenery = sceneries.blob_scenery(loss)
     clouds = prepared("clouds", scenery, BLOBS, trained(scenery.objective, BLOBS), size.resolution, archive, progress=progress)
-    digits = _along_path(
-        "digits", sceneries.logistic(*sceneries.digit_data(), loss), DIGITS, "threes against eights", size, archive, progress
-    )
+    digits = _along_path("digits", sceneries.logistic(*sceneries.digit_data(), loss), DIGITS, DIGITS_TITLE, size, archive, progress)
     images = _along_path("mnist", network, NETWORK, f"784-32-10 network, {size.samples:,} MNIST images", size, archive, progress)
     spreads = {b: clouds.losses.batch_spread(b, epochs=size.epochs, seed=7) for b in LAW_SIZES}
     _store_spread(archive, "clouds", spreads[SIZES[0]])
-    _stills(out, clouds, spreads, size, loss, archive, progress)
-    frames = _animations(out, (clouds, digits, images), size)
+    faster = path_of(scenery, MOMENTUM, trained(scenery.objective, MOMENTUM)[1], "clouds")
+    archive.write_trajectory("clouds-momentum", faster)
+    _stills(out, clouds, faster, spreads, size, loss, archive, progress)
+    frames = _animations(out, (clouds, digits, images), faster, size)
+    _page(out, (clouds, digits, images), size)
     return write_summary(out, "earthquake", _numbers((clouds, digits, images), spreads, frames, size, loss, quick))
 
 
@@ -103,7 +114,14 @@ def _along_path(
 
 
 def _stills(
-    out: Path, clouds: Landscape, spreads: dict[int, xr.Dataset], size: Size, loss: str, archive: Archive, progress: bool | None
+    out: Path,
+    clouds: Landscape,
+    faster: xr.Dataset,
+    spreads: dict[int, xr.Dataset],
+    size: Size,
+    loss: str,
+    archive: Archive,
+    progress: bool | None,
 ) -> None:
     """Every figure, each with a line of what to see."""
     stills.nine_samples(clouds, out / "nine_samples.png")
@@ -112,11 +130,9 @@ def _stills(
     chosen = int(next(i for i in range(len(y)) if y[i] == 0 and abs(x[i]).min() > 0.4))
     stills.decomposition(clouds, x[chosen], float(y[chosen]), out / "decomposition.png")
     say("decomposition.png  Why: a plane plus a softplus, nearly piecewise linear.")
-    scenery = clouds.scenery
-    faster = path_of(scenery, MOMENTUM, trained(scenery.objective, MOMENTUM)[1], "clouds")
-    archive.write_trajectory("clouds-momentum", faster)
     stills.momentum(clouds, {"sgd": clouds.path, "momentum": faster}, out / "momentum.png")
     say("momentum.png       Momentum on the same batches: a calmer way down.")
+    scenery = clouds.scenery
     slopes = gradient_noise(
         scenery.objective, scenery.plane, scenery.bounds, size.noise_resolution, batch_size=SIZES[0], epochs=size.epochs, progress=progress
     )
@@ -133,13 +149,12 @@ def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Ar
     objective, population = clouds.scenery.objective, clouds.losses.samples
     part = sceneries.logistic(*sceneries.blobs(), loss, SUBSET)
     settings: dict[str, Any] = {"archive": archive, "overwrite": True, "progress": progress}
-    plane, bounds = clouds.scenery.plane, clouds.scenery.bounds
-    surface = evaluate(part, plane, bounds, size.noise_resolution, ("loss", "sample_loss"), name="subset", **settings)
+    surface = evaluate(part, clouds.scenery.plane, NEAR, size.noise_resolution, ("loss", "sample_loss"), name="subset", **settings)
     found = SampleLosses.open(archive, "subset").statistics(population)
     for name in ("loss_difference", "loss_difference_standard_error"):
         archive.write_variable("subset", schema.variable(name), found[name].values)
     surface = archive.surface("subset")
-    line = weight_plane(objective, ("w", 1), labels=("$W_2$ at $W_1$ = 0",))
+    line = weight_plane(objective, ("w", 1), labels=("W₂ at W₁ = 0",))
     lines = [
         (label, evaluate(of, line, (-6.0, 10.0), 33, name=f"cut-{of.samples}", **settings))
         for label, of in ((f"{SUBSET} samples", part), (f"all {population:,}", objective))
@@ -147,23 +162,36 @@ def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Ar
     stills.error_bars(surface, lines, SUBSET, population, out / "error_bars.png")
 
 
-def _animations(out: Path, landscapes: Sequence[Landscape], size: Size) -> dict[str, int]:
+def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, size: Size) -> dict[str, int]:
     clouds, digits, images = landscapes
-    frames = size.frames
+    frames, steps = size.frames, size.training
     scenes = {
         "quake.gif": (moving.shaking_scene(clouds, SIZES[0], frames, "surface"), "The landscape shakes from batch to batch."),
         "quake_contour.gif": (moving.shaking_scene(clouds, SIZES[0], frames, "contour"), "The same from above."),
-        "training.gif": (moving.training_scene(clouds, frames), "Step, change of batch, step: every arrow is a real update."),
+        "training.gif": (moving.training_scene(clouds, steps, clip=CLIP), "Step, change of batch, step: every arrow is a real update."),
+        "momentum.gif": (moving.training_scene(clouds, steps, (faster,), clip=CLIP), "Plain SGD and momentum on the same batches."),
         "sizes.gif": (moving.sizes_scene(clouds, SIZES, frames), "Batches of 10 shake, batches of 100 tremble."),
-        "digits.gif": (moving.training_scene(digits, frames), "The same on real digits, on the plane of the path."),
-        "mnist.gif": (moving.training_scene(images, frames), "And for a network on MNIST."),
+        "digits.gif": (moving.training_scene(digits, steps), "The same on real digits, on the plane of the path."),
+        "mnist.gif": (moving.training_scene(images, steps, clip=NETWORK_CLIP), "And for a network on MNIST."),
         "mnist_sizes.gif": (moving.sizes_scene(images, SIZES, frames), "Its landscape for batches of 10 and 100."),
     }
     counts = {}
     for name, (scene, words) in scenes.items():
-        counts[name] = moving.play(scene, out / name, frames)
+        wide = frames.width * 3 // 2 if len(scene.panes) > 1 and scene.panes[1].column else frames.width
+        counts[name] = moving.play(scene, out / name, wide)
         say(f"{name:<18} {words}")
     return counts
+
+
+def _page(out: Path, landscapes: Sequence[Landscape], size: Size) -> None:
+    """The interactive page: both batch sizes, and training on every landscape, in one file."""
+    scenes = [moving.sizes_scene(landscapes[0], SIZES, size.frames), *(moving.relief_scene(one, size.training) for one in landscapes)]
+    try:
+        export_html(scenes, out / "index.html", title="Earthquakes in the landscape", view={"log": False})
+    except MissingBundleError as error:
+        say(f"No interactive page: {error}")
+        return
+    say("index.html         The same to rotate and play, in one file that needs no network.")
 
 
 def _store_spread(archive: Archive, name: str, spread: xr.Dataset) -> None:
