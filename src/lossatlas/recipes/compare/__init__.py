@@ -64,6 +64,7 @@ def run(
     *,
     networks: str | None = None,
     images: int | None = None,
+    test_images: int | None = None,
     resolution: int | None = None,
     samples: int | None = None,
     epochs: int | None = None,
@@ -79,6 +80,7 @@ def run(
         quick: few images, a coarse grid and a short training; a few minutes on two idle cores.
         networks: names with commas between; None takes all six.
         images: training images under each surface.
+        test_images: under each test error.
         resolution: cells along each axis.
         samples: training images of a short training.
         epochs: of a short training.
@@ -89,7 +91,7 @@ def run(
     Raises:
         InputError: an unknown network, or numbers that are not positive.
     """
-    size = _size(quick, images=images, resolution=resolution, samples=samples, epochs=epochs)
+    size = _size(quick, images=images, test_images=test_images, resolution=resolution, samples=samples, epochs=epochs)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     entries = chosen_entries(networks)
     archive = create_archive(prepare(out) / "archive.zarr")

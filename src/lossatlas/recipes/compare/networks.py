@@ -24,7 +24,8 @@ from lossatlas.zoo.training import Training, train
 Origin = Literal["trained weights", "imported surface", "short training"]
 
 LI, AKAMASTER, SURFACES = "nets_cifar10_li2018", "nets_cifar10_akamaster", "surfaces_cifar10_viewer"
-BATCH = 125
+BATCH = 50
+"""Small, for an objective tries its first batch several times before it measures."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ CHECKPOINT, WEIGHTS, SUMMARY = "checkpoint.pt", "weights.safetensors", "summary.
 ARCHIVE, FIGURE = "archive.zarr", "training.png"
 WATCHED = 1000
 """Pictures of each split on which recorded rows are measured; the last row's test error is over the whole test set."""
-MEASURED_AT_A_TIME = 250
+MEASURED_AT_A_TIME = 50
+"""Small, for an objective tries its first batch several times before it measures."""
 
 
 def train(
