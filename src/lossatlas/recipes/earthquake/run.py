@@ -149,11 +149,8 @@ def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Ar
     objective, population = clouds.scenery.objective, clouds.losses.samples
     part = sceneries.logistic(*sceneries.blobs(), loss, SUBSET)
     settings: dict[str, Any] = {"archive": archive, "overwrite": True, "progress": progress}
-    surface = evaluate(part, clouds.scenery.plane, NEAR, size.noise_resolution, ("loss", "sample_loss"), name="subset", **settings)
-    found = SampleLosses.open(archive, "subset").statistics(population)
-    for name in ("loss_difference", "loss_difference_standard_error"):
-        archive.write_variable("subset", schema.variable(name), found[name].values)
-    surface = archive.surface("subset")
+    evaluate(part, clouds.scenery.plane, NEAR, size.noise_resolution, ("loss", "sample_loss"), name="subset", **settings)
+    surface = SampleLosses.open(archive, "subset").store_differences(archive, "subset", population)
     line = weight_plane(objective, ("w", 1), labels=("W₂ at W₁ = 0",))
     lines = [
         (label, evaluate(of, line, (-6.0, 10.0), 33, name=f"cut-{of.samples}", **settings))
