@@ -134,6 +134,16 @@ class Objective:
             return self
         return self._like(precision=precision, description={**self.description, "precision": precision})
 
+    def to(self, device: str) -> Objective:
+        """The same objective on another device."""
+        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": self.data.map(lambda t: t.to(device))}
+        if self.module is None:
+            return self._like(**moved)
+        module = copy.deepcopy(self.module).to(device)
+        assert isinstance(self.function, ModuleLoss)
+        function = replace(self.function, module=_moded(module, self.mode))
+        return self._like(**moved, module=module, function=function, calibration=_calibration(module, self.mode))
+
     def with_data(self, data: FixedData) -> Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
         return self._like(data=data, weights=weights(self.function, data, self.per_sample))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +119,15 @@ class Plane:
             residual = _subtract(residual, self.directions, step)
         distance, far = norm(residual), norm(offset)
         return Projection(tuple(float(c) for c in coordinates), distance, distance / far if far else 0.0)
+
+    def to(self, device: str) -> Plane:
+        """The same plane with its tensors on another device."""
+
+        def moved(params: Mapping[str, Tensor]) -> Params:
+            return {n: p.to(device) for n, p in params.items()}
+
+        directions = tuple(replace(d, params=moved(d.params)) for d in self.directions)
+        return replace(self, center=moved(self.center), directions=directions, buffers=tuple(moved(b) for b in self.buffers))
 
     def describe(self) -> dict[str, Any]:
         """Provenance: how the plane was made and hashes of what it is made of."""

@@ -72,7 +72,7 @@ def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int 
         return scene
     _check_positive(frames=frames, milliseconds=milliseconds)
     if not scene.paths:
-        return scene.replace(timeline=turning(min(frames, 72), milliseconds, _first_azimuth(scene)))
+        return scene.replace(timeline=turning(min(frames, 60), milliseconds, _first_azimuth(scene)))
     steps = np.unique(np.concatenate([path.step for path in scene.paths]))
     chosen = steps[np.unique(np.linspace(0, len(steps) - 1, min(frames, len(steps))).astype(int))]
     return scene.replace(
@@ -80,7 +80,7 @@ def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int 
     )
 
 
-def turning(frames: int = 72, milliseconds: int = 80, start: float = -60.0) -> Timeline:
+def turning(frames: int = 60, milliseconds: int = 80, start: float = -60.0) -> Timeline:
     """A full turn of the camera; the data stand still.
 
     >>> turning(4).rotation

@@ -119,7 +119,7 @@ def _error_line(dataset: xr.Dataset) -> str:
     if not errors.size:
         return ""
     units = dataset["loss"].attrs.get("units", "") if "loss" in dataset else ""
-    said = f"standard error of a cell up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
+    said = f"standard error of a cell's loss up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
     samples = _mapping(dataset.attrs.get("objective")).get("samples")
     few = isinstance(samples, int) and samples < CAREFUL_SAMPLES
     return f"{said}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else said

@@ -71,6 +71,15 @@ class Task:
             self._kept[key] = make()
         return self._kept[key]
 
+    def to(self, device: str) -> Task:
+        """The same task on another device, without compiled functions, which cannot travel."""
+        if self.device == torch.device(device):
+            return replace(self, _kept={})
+        plane = self.plane.to(device)
+        return replace(
+            self, objective=self.objective.to(device), plane=plane, still={n: p.to(device) for n, p in self.still.items()}, _kept={}
+        )
+
     def has_images(self) -> bool:
         """Batches of images and filters to go with them, for which the layout in memory matters."""
         filters = any(self.plane.center[n].dim() == 4 for n in self.plane.moving)

@@ -210,10 +210,15 @@ class WeightStore:
 
     def theta(self, rows: slice, columns: slice = slice(None)) -> NDArray[Any]:
         """Stored weights ``(rows, columns)`` in the layout's own precision."""
-        values = self._array("weights/theta")[rows, columns]
-        if self.delta:
-            return self._array("weights/start")[columns] + values
-        return np.asarray(values)
+        return self.decode(self.stored(rows, columns), columns)
+
+    def stored(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """The same as it lies on disk."""
+        return np.asarray(self._array("weights/theta")[rows, columns])
+
+    def decode(self, values: NDArray[Any], columns: slice) -> NDArray[Any]:
+        """Stored values to weights."""
+        return self._array("weights/start")[columns] + values if self.delta else values
 
     def buffers(self, row: int) -> NDArray[Any]:
         return np.asarray(self._array("weights/buffers")[row])
