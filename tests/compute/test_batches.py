@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 import lossatlas as la
 from lossatlas.compute import batches as batches_module
 from lossatlas.compute.sampling import finite_population, take
+from lossatlas.view.compose import compose
 from lossatlas.view.provenance import surface_notes
+from lossatlas.view.read import surface_from
 
 METRICS = ("loss", "sample_loss")
 
@@ -103,6 +105,28 @@ def test_statistics_share_their_samples() -> None:
     np.testing.assert_allclose(some.loss_standard_error, found.loss_standard_error * np.sqrt(0.5), rtol=1e-12)
     with pytest.raises(la.InputError, match="population"):
         losses.statistics(population=20)
+
+
+def test_stored_differences_become_hatching() -> None:
+    """On a figure, a cell is doubtful where its difference from the lowest is within two standard errors of that difference."""
+    objective = made()[2]
+    archive = la.create_archive(None)
+    la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), (-1, 1), (9, 8), METRICS, archive)
+    surface = surface_from(la.SampleLosses.open(archive).store_differences(archive))
+    tensor = np.asarray(archive.samples()["sample_loss"][...])
+    paired = tensor - tensor[np.unravel_index(np.argmin(tensor.mean(-1)), (9, 8))]
+    expected = paired.mean(-1) <= 2 * paired.std(-1, ddof=1) / np.sqrt(30)
+    found = surface.fields["loss"].doubtful
+    assert found is not None and 0 < expected.sum() < expected.size
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_any_surface_can_show_its_standard_error() -> None:
+    surface = made()[0].surface
+    scene = compose(surface, quantity="loss_standard_error")
+    drawn = scene.surfaces[0].fields["loss_standard_error"]
+    np.testing.assert_array_equal(drawn.values, surface.loss_standard_error)
+    assert drawn.label.startswith("standard error of")
 
 
 def test_bands_of_a_subset_cover_the_full_data_at_the_nominal_rate() -> None:

@@ -137,6 +137,14 @@ def test_a_tensor_that_does_not_fit_is_refused_before_the_run(
     assert la.open_archive(tmp_path / "a.zarr").surfaces == ()
 
 
+def test_samples_that_see_each_other_are_refused() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 3)).double()
+    _, x, y = classifier()
+    objective = la.Objective(model, torch.nn.functional.cross_entropy, (x, y), mode="batch")
+    with pytest.raises(la.InputError, match="mode batch"):
+        la.evaluate(objective, la.random_plane(objective), **GRID, metrics=METRICS)
+
+
 def test_surfaces_without_samples_say_what_to_do(objective: la.Objective) -> None:
     archive = la.create_archive(None)
     la.evaluate(objective, la.random_plane(objective), **GRID, archive=archive)

@@ -29,6 +29,7 @@ from lossatlas.view.html import export_html
 SIZES = (10, 100)
 """The article's two batch sizes."""
 LAW_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+FEWEST_BATCHES = 400
 SUBSET = 250
 START = (-14.0, -13.0)
 CLIP = 20.0
@@ -94,7 +95,7 @@ def run(
     clouds = prepared("clouds", scenery, BLOBS, trained(scenery.objective, BLOBS), size.resolution, archive, progress=progress)
     digits = _along_path("digits", sceneries.logistic(*sceneries.digit_data(), loss), DIGITS, DIGITS_TITLE, size, archive, progress)
     images = _along_path("mnist", network, NETWORK, f"784-32-10 network, {size.samples:,} MNIST images", size, archive, progress)
-    spreads = {b: clouds.losses.batch_spread(b, epochs=size.epochs, seed=7) for b in LAW_SIZES}
+    spreads = {b: _spread(clouds, b, size) for b in LAW_SIZES}
     _store_spread(archive, "clouds", spreads[SIZES[0]])
     faster = path_of(scenery, MOMENTUM, trained(scenery.objective, MOMENTUM)[1], "clouds")
     archive.write_trajectory("clouds-momentum", faster)
@@ -149,11 +150,8 @@ def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Ar
     objective, population = clouds.scenery.objective, clouds.losses.samples
     part = sceneries.logistic(*sceneries.blobs(), loss, SUBSET)
     settings: dict[str, Any] = {"archive": archive, "overwrite": True, "progress": progress}
-    surface = evaluate(part, clouds.scenery.plane, NEAR, size.noise_resolution, ("loss", "sample_loss"), name="subset", **settings)
-    found = SampleLosses.open(archive, "subset").statistics(population)
-    for name in ("loss_difference", "loss_difference_standard_error"):
-        archive.write_variable("subset", schema.variable(name), found[name].values)
-    surface = archive.surface("subset")
+    evaluate(part, clouds.scenery.plane, NEAR, size.noise_resolution, ("loss", "sample_loss"), name="subset", **settings)
+    surface = SampleLosses.open(archive, "subset").store_differences(archive, "subset", population)
     line = weight_plane(objective, ("w", 1), labels=("W₂ at W₁ = 0",))
     lines = [
         (label, evaluate(of, line, (-6.0, 10.0), 33, name=f"cut-{of.samples}", **settings))
@@ -183,6 +181,12 @@ def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, 
     return counts
 
 
+def _spread(landscape: Landscape, batch_size: int, size: Size) -> xr.Dataset:
+    """Over enough epochs for the measured spread to be known to a few percent."""
+    epochs = max(size.epochs, -(-FEWEST_BATCHES * batch_size // landscape.losses.samples))
+    return landscape.losses.batch_spread(batch_size, epochs=epochs, seed=7)
+
+
 def _page(out: Path, landscapes: Sequence[Landscape], size: Size) -> None:
     """The interactive page: both batch sizes, and training on every landscape, in one file."""
     scenes = [moving.sizes_scene(landscapes[0], SIZES, size.frames), *(moving.relief_scene(one, size.training) for one in landscapes)]
@@ -202,10 +206,7 @@ def _store_spread(archive: Archive, name: str, spread: xr.Dataset) -> None:
 def _numbers(
     landscapes: Sequence[Landscape], spreads: dict[int, xr.Dataset], frames: dict[str, int], size: Size, loss: str, quick: bool
 ) -> dict[str, Any]:
-    others = {
-        one.name: {str(b): one.losses.batch_spread(b, epochs=size.epochs, seed=7).attrs["batch_sd_ratio"] for b in SIZES}
-        for one in landscapes[1:]
-    }
+    others = {one.name: {str(b): _spread(one, b, size).attrs["batch_sd_ratio"] for b in SIZES} for one in landscapes[1:]}
     return {
         "batch_sd_ratio": {str(b): spread.attrs["batch_sd_ratio"] for b, spread in spreads.items()},
         "batch_sd_ratio_others": others,
