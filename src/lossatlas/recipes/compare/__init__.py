@@ -102,7 +102,7 @@ def run(
         member = gather(entry, out / "trained" / entry.name, data, training, size.test_images, where, progress)
         members[entry.name], surfaces[entry.name] = member, _surface(archive, member, data, size, seed, where, progress)
         say(member.title)
-    _draw(surfaces, out)
+    _draw(surfaces, tuple(m.note for m in members.values() if m.note), out)
     summary: dict[str, Any] = {
         "quick": quick,
         "seed": seed,
@@ -161,12 +161,12 @@ def _scales(archive: Archive, member: Member, data: Path | None, size: Size, see
     return compare_scales(member.model, objective_of, archive, size.line, seed, progress)
 
 
-def _draw(surfaces: dict[str, xr.Dataset], out: Path) -> None:
-    figures.panels(surfaces, out / "panels.png")
+def _draw(surfaces: dict[str, xr.Dataset], notes: tuple[str, ...], out: Path) -> None:
+    figures.panels(surfaces, notes, out / "panels.png")
     say("panels.png     All landscapes from above on one logarithmic scale.")
-    figures.reliefs(surfaces, out / "reliefs.png")
+    figures.reliefs(surfaces, notes, out / "reliefs.png")
     say("reliefs.png    The same as reliefs.")
-    figures.page(surfaces, out / "index.html")
+    figures.page(surfaces, notes, out / "index.html")
     say("index.html     All of them to rotate, overlay and compare; one file, no network needed.")
 
 

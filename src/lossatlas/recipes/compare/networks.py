@@ -94,6 +94,18 @@ class Member:
         return f"{self.entry.label} · {self.origin} · {self._error}"
 
     @property
+    def note(self) -> str:
+        """What a reader must know of it beside the title; "" for trained weights."""
+        if self.file is not None:
+            return f"{self.entry.label}: a surface that others computed, read from {self.file.name}"
+        if self.training is None:
+            return ""
+        return (
+            f"{self.entry.label}: trained here, for {self.training['epochs']} epochs on {self.training['samples']:,} images only, "
+            f"not to the end (guessing errs in 90 %)"
+        )
+
+    @property
     def _error(self) -> str:
         return "test error unknown" if self.test is None else f"test error {1 - self.test['accuracy']:.1%}"
 
