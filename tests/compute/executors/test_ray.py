@@ -9,12 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
 
 import lossatlas as la
 from cases import F64
+from lossatlas.errors import InputError
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -42,8 +44,6 @@ def test_a_lost_node_costs_only_its_tiles() -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     doomed = cluster.add_node(num_cpus=2)
     cluster.wait_for_nodes()
-    import cloudpickle
-
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     try:
         ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
@@ -64,6 +64,13 @@ def test_a_lost_node_costs_only_its_tiles() -> None:
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def test_an_unreachable_cluster_is_a_clear_error() -> None:
+    pytest.importorskip("ray")
+    objective, plane = problem()
+    with pytest.raises(InputError, match="ray start"):
+        la.evaluate(objective, plane, resolution=3, executor="ray://127.0.0.1:1")
 
 
 SCRIPT = """
