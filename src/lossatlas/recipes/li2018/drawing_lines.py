@@ -33,7 +33,17 @@ def figure_2(setting: Setting, found: Found, lines: Mapping[tuple[float, str], x
             curves += made
             panes.append(replace(pane, curves=tuple(c.name for c in made), row=row, column=column))
     title = f"From the small-batch (0) to the large-batch solution (1) of {network_words(setting)}"
-    plot(Scene(tuple(panes), curves=tuple(curves), title=title, notes=_notes(setting, found, "BatchNorm statistics interpolated")), file)
+    plot(
+        Scene(
+            tuple(panes),
+            curves=tuple(curves),
+            title=title,
+            notes=_notes(
+                setting, found, "left: BatchNorm statistics re-estimated at every point from training images", setting.size.line_samples
+            ),
+        ),
+        file,
+    )
 
 
 def figure_3(
@@ -69,7 +79,7 @@ def figure_3(
             tuple(surfaces),
             colors=(LOSS,),
             title=f"Filter-normalized lines and planes of {network_words(setting)}",
-            notes=_notes(setting, found, "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed"),
+            notes=_notes(setting, found, "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed", setting.size.samples),
         ),
         file,
     )
@@ -95,7 +105,7 @@ def repeatability(setting: Setting, found: Mapping[int, Solution], lines: Mappin
             tuple(panes),
             curves=tuple(curves),
             title=title,
-            notes=_notes(setting, {(0.0, b): s for b, s in found.items()}, "band: lowest to highest"),
+            notes=_notes(setting, {(0.0, b): s for b, s in found.items()}, "band: lowest to highest", setting.size.samples),
         ),
         file,
     )
@@ -144,12 +154,12 @@ def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve],
     return curves, Pane("histogram", title="weights after training", x_label="weight", y_label="share of weights")
 
 
-def _notes(setting: Setting, found: Found, more: str) -> tuple[str, ...]:
+def _notes(setting: Setting, found: Found, more: str, samples: int) -> tuple[str, ...]:
     training = next(iter(found.values())).training
     errors = ", ".join(f"{one.label}: {100 * (1 - one.net.test_accuracy):.1f} %" for one in found.values())
     return (
         f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs; "
-        f"loss on the first {setting.size.samples:,} of them, eval mode",
+        f"loss on the first {samples:,} of them, eval mode",
         f"test error on {setting.size.test_samples:,} test images: {errors}",
         more,
     )

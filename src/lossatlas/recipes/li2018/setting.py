@@ -24,6 +24,7 @@ class Size:
     Attributes:
         samples: training images under planes; `test_samples`: test images behind error rates and dashed lines.
         resolution: points along each axis of a plane; `line`: of a line.
+        line_samples: images of either split under the lines between solutions.
         train_samples: images that short trainings see; `epochs`: passes over them.
         vgg: network of figures 2, 3, 8 and 9; `vgg_epochs`, `small_batch`, `large_batch`: its training.
         ratio_samples, ratio_resolution: of the Hessian-ratio maps.
@@ -35,6 +36,7 @@ class Size:
     test_samples: int
     resolution: int
     line: int
+    line_samples: int
     train_samples: int
     epochs: int
     vgg: str
@@ -54,6 +56,7 @@ FULL = Size(
     test_samples=10_000,
     resolution=51,
     line=101,
+    line_samples=10_000,
     train_samples=50_000,
     epochs=300,
     vgg="vgg9",
@@ -72,12 +75,13 @@ QUICK = Size(
     test_samples=1000,
     resolution=21,
     line=41,
+    line_samples=300,
     train_samples=1000,
     epochs=6,
     vgg="vgg9_quarter",
     vgg_epochs=12,
     small_batch=25,
-    large_batch=500,
+    large_batch=250,
     ratio_samples=16,
     ratio_resolution=9,
     widths=("wrn8_1", "wrn8_2"),

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from lossatlas.archive import create_archive
+from lossatlas.compute.connect import along, polygon
 from lossatlas.compute.evaluate import evaluate
-from lossatlas.compute.interpolate import interpolate
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import random_plane
 from lossatlas.compute.record.trajectory import Trajectory, open_trajectory
@@ -59,23 +59,26 @@ def figure_2(setting: Setting) -> dict[str, Any]:
     found, lines, size = four(setting), {}, setting.size
     for decay in DECAYS:
         small, large = (found[decay, batch] for batch in (size.small_batch, size.large_batch))
-        for split, count in (("train", size.samples), ("test", size.test_samples)):
-            lines[decay, split] = interpolate(
-                small.net.objective(setting, count, split),
-                small.net.module,
-                large.net.module,
-                (-0.5, 1.5),
+        train = small.net.objective(setting, size.line_samples)
+        for split in ("train", "test"):
+            lines[decay, split] = along(
+                train if split == "train" else small.net.objective(setting, size.line_samples, split),
+                polygon(small.net.module, large.net.module),
                 size.line,
                 ("loss", "accuracy"),
+                bounds=(-0.5, 1.5),
+                calibration=train,
+                archive=setting.archive,
+                name=f"between_decay{decay:g}_{split}",
                 title=f"{split}, weight decay {decay:g}",
                 progress=setting.progress,
             )
     drawing.figure_2(setting, found, lines, setting.out / "figure2.png")
-    say("figure2.png    A line between two solutions: which looks sharper is decided by weight decay, not by test error.")
-    return {
-        "solutions": _summaries(found),
-        "sharper_looking": {f"{decay:g}": _sharper(lines[decay, "train"]) for decay in DECAYS},
-    }
+    sharper = {f"{decay:g}": _sharper(lines[decay, "train"]) for decay in DECAYS}
+    looks = ", ".join(f"{which} at weight decay {decay}" for decay, which in sharper.items())
+    say(f"figure2.png    The line between a small-batch and a large-batch solution. Looking sharper: {looks}.")
+    barriers = {f"{decay:g} {split}": line.attrs["barrier"] for (decay, split), line in lines.items()}
+    return {"solutions": _summaries(found), "sharper_looking": sharper, "barriers": barriers}
 
 
 def figure_3(setting: Setting) -> dict[str, Any]:
