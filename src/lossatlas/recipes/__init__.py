@@ -108,6 +108,7 @@ RECIPES: dict[str, Recipe] = {
                     "networks", str, "names with commas between (all): resnet20, resnet20_noshort, vgg16, resnet56, resnet56_noshort, …"
                 ),
                 Option("images", int, "training images under each surface (1000; quick 48)"),
+                Option("test-images", int, "under each test error (10000; quick 500)"),
                 Option("resolution", int, "cells along each axis (51; quick 25)"),
                 Option("samples", int, "training images of a short training (10000; quick 500)"),
                 Option("epochs", int, "of a short training (30; quick 6)"),

@@ -16,7 +16,13 @@ def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """How a surface was made and how much of it stands, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
     lines = (_plane_line(plane), _objective_line(objective), _free_note(objective), computed_line(dataset), _error_line(dataset))
-    return tuple(line for line in lines if line)
+    return (*(line for line in lines if line), *_curvature_lines(dataset))
+
+
+def _curvature_lines(dataset: xr.Dataset) -> tuple[str, ...]:
+    """What curvature was found at the model, and what a slice may not be taken to say of it."""
+    report = _mapping(dataset.attrs.get("curvature_report"))
+    return tuple(str(report[key]) for key in ("line", "caveat") if report.get(key))
 
 
 def computed_line(dataset: xr.Dataset) -> str:

@@ -129,8 +129,8 @@ def _is_metric(dataset: xr.Dataset, key: str, dims: Sequence[str]) -> bool:
 def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     units = _units(dataset, key)
     error = _ordered(dataset, key + _ERROR, dims).astype(float) if key + _ERROR in dataset else None
-    shown = key + _FILLED if key + _FILLED in dataset else key
     words = _with_units(_long_name(dataset, key), units)
+    shown = key + _FILLED if key + _FILLED in dataset else key
     return Field(_ordered(dataset, shown, dims).astype(float), words, units, error, _doubtful(dataset, key, dims))
 
 

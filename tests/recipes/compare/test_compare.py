@@ -18,11 +18,13 @@ from lossatlas.zoo.checkpoints import load_checkpoint
 from lossatlas.zoo.datasets import IMAGENET_MEAN, IMAGENET_STD, load_cifar10, normalize
 from lossatlas.zoo.networks import network
 
+TINY = {"images": 4, "test_images": 60, "resolution": 5, "samples": 8, "epochs": 1}
+
 
 @pytest.fixture(scope="module")
 def out(data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compare")
-    run(folder, data_root, quick=True, networks="resnet20,resnet20_noshort,vgg16,densenet121", images=4, resolution=5, samples=8, epochs=1)
+    run(folder, data_root, quick=True, networks="resnet20,resnet20_noshort,vgg16,densenet121", **TINY)  # type: ignore[arg-type]
     return folder
 
 
@@ -53,9 +55,9 @@ class TestRun:
         assert all(networks[name]["source"] in title for name, title in titles.items())
 
     def test_numbers_are_measured_or_told_to_be_unknown(self, out: Path, data_root: Path) -> None:
-        """The first 500 test images, counted here with torch alone."""
+        """The first 60 test images, counted here with torch alone."""
         networks = json.loads((out / "summary.json").read_text())["networks"]
-        images = load_cifar10(data_root, "test", 500)
+        images = load_cifar10(data_root, "test", 60)
         model = load_checkpoint(data_root / ENTRIES["resnet20"].weights, network("resnet20_a")).eval()
         with torch.no_grad():
             logits = model(torch.from_numpy(normalize(images.images, IMAGENET_MEAN, IMAGENET_STD)))
@@ -69,8 +71,7 @@ class TestRun:
     def test_the_same_call_continues_and_changes_nothing(self, out: Path, data_root: Path, tmp_path: Path) -> None:
         again = shutil.copytree(out, tmp_path / "again")
         before = la.open_archive(out / "archive.zarr").surface("vgg16").loss.values
-        words = {"networks": "vgg16", "images": 4, "resolution": 5, "samples": 8, "epochs": 1}
-        run(again, data_root, quick=True, **words)  # type: ignore[arg-type]
+        run(again, data_root, quick=True, networks="vgg16", **TINY)  # type: ignore[arg-type]
         np.testing.assert_array_equal(before, la.open_archive(again / "archive.zarr").surface("vgg16").loss.values)
 
     def test_figures_and_one_page(self, out: Path) -> None:

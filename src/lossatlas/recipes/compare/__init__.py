@@ -64,6 +64,7 @@ def run(
     *,
     networks: str | None = None,
     images: int | None = None,
+    test_images: int | None = None,
     resolution: int | None = None,
     samples: int | None = None,
     epochs: int | None = None,
@@ -79,6 +80,7 @@ def run(
         quick: few images, a coarse grid and a short training; a few minutes on two idle cores.
         networks: names with commas between; None takes all six.
         images: training images under each surface.
+        test_images: under each test error.
         resolution: cells along each axis.
         samples: training images of a short training.
         epochs: of a short training.
@@ -89,7 +91,7 @@ def run(
     Raises:
         InputError: an unknown network, or numbers that are not positive.
     """
-    size = _size(quick, images=images, resolution=resolution, samples=samples, epochs=epochs)
+    size = _size(quick, images=images, test_images=test_images, resolution=resolution, samples=samples, epochs=epochs)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     entries = chosen_entries(networks)
     archive = create_archive(prepare(out) / "archive.zarr")
@@ -100,7 +102,7 @@ def run(
         member = gather(entry, out / "trained" / entry.name, data, training, size.test_images, where, progress)
         members[entry.name], surfaces[entry.name] = member, _surface(archive, member, data, size, seed, where, progress)
         say(member.title)
-    _draw(surfaces, out)
+    _draw(surfaces, tuple(m.note for m in members.values() if m.note), out)
     summary: dict[str, Any] = {
         "quick": quick,
         "seed": seed,
@@ -159,12 +161,12 @@ def _scales(archive: Archive, member: Member, data: Path | None, size: Size, see
     return compare_scales(member.model, objective_of, archive, size.line, seed, progress)
 
 
-def _draw(surfaces: dict[str, xr.Dataset], out: Path) -> None:
-    figures.panels(surfaces, out / "panels.png")
+def _draw(surfaces: dict[str, xr.Dataset], notes: tuple[str, ...], out: Path) -> None:
+    figures.panels(surfaces, notes, out / "panels.png")
     say("panels.png     All landscapes from above on one logarithmic scale.")
-    figures.reliefs(surfaces, out / "reliefs.png")
+    figures.reliefs(surfaces, notes, out / "reliefs.png")
     say("reliefs.png    The same as reliefs.")
-    figures.page(surfaces, out / "index.html")
+    figures.page(surfaces, notes, out / "index.html")
     say("index.html     All of them to rotate, overlay and compare; one file, no network needed.")
 
 

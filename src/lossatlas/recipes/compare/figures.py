@@ -22,29 +22,29 @@ FIRST_SHOWN = ("resnet56", "resnet56_noshort")
 SCALE_COLORS = {1: "#0072b2", FACTOR: "#d55e00"}
 
 
-def panels(surfaces: Mapping[str, xr.Dataset], file: Path) -> None:
+def panels(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path) -> None:
     """All surfaces from above on one logarithmic scale."""
     drawn = _surfaces(surfaces)
     panes = tuple(Pane("contour", (s.name,), title=_two_lines(s.label), row=i // COLUMNS, column=i % COLUMNS) for i, s in enumerate(drawn))
-    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale"), file)
+    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=notes), file)
 
 
-def reliefs(surfaces: Mapping[str, xr.Dataset], file: Path) -> None:
+def reliefs(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path) -> None:
     """The same as reliefs."""
     drawn = _surfaces(surfaces)
     panes = tuple(
         Pane("surface", (s.name,), title=_two_lines(s.label), row=i // COLUMNS, column=i % COLUMNS, camera=Camera(32, -55))
         for i, s in enumerate(drawn)
     )
-    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale"), file)
+    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=notes), file)
 
 
-def page(surfaces: Mapping[str, xr.Dataset], file: Path) -> None:
+def page(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path) -> None:
     """Everything in one interactive page: ResNet-56 with and without shortcuts overlaid, the others a click away."""
     drawn = tuple(replace(s, label=_short(s.label), notes=(s.label, *s.notes)) for s in _surfaces(surfaces))
     names = [s.name for s in drawn]
     shown = [name for name in FIRST_SHOWN if name in names] or names[:2]
-    scene = Scene((Pane("surface", tuple(names), camera=Camera(30, -55)),), drawn, colors=(LOG,), title=TITLE)
+    scene = Scene((Pane("surface", tuple(names), camera=Camera(30, -55)),), drawn, colors=(LOG,), title=TITLE, notes=notes)
     view(scene, export=file, view={"log": True, "hidden": [name for name in names if name not in shown], "active": shown[0]})
 
 

@@ -24,7 +24,8 @@ from lossatlas.zoo.training import Training, train
 Origin = Literal["trained weights", "imported surface", "short training"]
 
 LI, AKAMASTER, SURFACES = "nets_cifar10_li2018", "nets_cifar10_akamaster", "surfaces_cifar10_viewer"
-BATCH = 125
+BATCH = 50
+"""Small, for an objective tries its first batch several times before it measures."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,23 @@ class Member:
         return f"{self.entry.label} · {self.origin} · {self._error}"
 
     @property
+    def note(self) -> str:
+        """What a reader must know of it beside the title; "" for trained weights."""
+        if self.file is not None:
+            return f"{self.entry.label}: a surface that others computed, read from {self.file.name}"
+        if self.training is None:
+            return ""
+        return (
+            f"{self.entry.label}: trained here, for {self.training['epochs']} epochs on {self.training['samples']:,} images only, "
+            f"not to the end (guessing errs in 90 %)"
+        )
+
+    @property
     def _error(self) -> str:
         return "test error unknown" if self.test is None else f"test error {1 - self.test['accuracy']:.1%}"
 
     def objective(self, data: Path | None, count: int, device: str) -> Objective:
-        """Cross-entropy over the first `count` training images, not augmented (METHODS.md A.3)."""
+        """Cross-entropy over the first `count` training images, not augmented."""
         return _objective(self.entry, _a_model(self.model), data, "train", count, device)
 
     def summary(self) -> dict[str, Any]:

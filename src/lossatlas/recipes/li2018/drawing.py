@@ -25,13 +25,13 @@ COLORS = ("#1d5fa8", "#c1121f", "#2f7d4f", "#7b2d8b")
 RELIEF = Camera(35, -55)
 
 
-def reliefs(panels: Sequence[Panel], file: FilePath, title: str, setting: Setting) -> None:
+def reliefs(panels: Sequence[Panel], file: FilePath, title: str, setting: Setting, more: tuple[str, ...] = ()) -> None:
     """Surfaces side by side in relief, heights and colors on one log scale."""
     drawn = [shown(panel) for panel in panels]
     panes = tuple(
         Pane("surface", (s.name,), title=p.title, column=i, camera=RELIEF) for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
     )
-    plot(Scene(panes, tuple(drawn), colors=(LOSS,), title=title, notes=notes(setting, panels)), file)
+    plot(Scene(panes, tuple(drawn), colors=(LOSS,), title=title, notes=(*notes(setting, panels), *more)), file)
 
 
 def maps(panels: Sequence[Panel], columns: int, file: FilePath, title: str, setting: Setting) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lossatlas.compute.curvature.report import CAVEAT, CurvatureReport, curvature_report
 from lossatlas.compute.evaluate import evaluate
 from lossatlas.compute.plane import random_plane
 from lossatlas.compute.roughness import roughness
@@ -21,6 +22,7 @@ from lossatlas.zoo.fetch import data_root
 
 PLANE_SEED = 1
 BASIN_FLOOR = 0.1
+PROBES = 12
 IMPORTED = "surfaces_cifar10_viewer"
 DEPTHS = {
     "resnet20": "",
@@ -47,11 +49,14 @@ def figure_1(setting: Setting) -> dict[str, Any]:
     """ResNet-56 without and with shortcuts in relief, and how rough each is over several random planes."""
     nets = [net(setting, name) for name in ("resnet56_noshort", "resnet56")]
     panels = [own_panel(setting, one) for one in nets]
-    drawing.reliefs(panels, setting.out / "figure1.png", "The loss surfaces of ResNet-56 without and with shortcuts", setting)
+    reports = {one.name: _report(setting, one) for one in nets}
+    said = tuple(f"{one.label}: {reports[one.name].line}" for one in nets)
+    title = "The loss surfaces of ResNet-56 without and with shortcuts"
+    drawing.reliefs(panels, setting.out / "figure1.png", title, setting, (*said, CAVEAT))
     numbers = {one.name: rough_over_seeds(setting, one) for one in nets}
     drawing.roughness_bars(numbers, {one.name: one.label for one in nets}, setting.out / "figure1_numbers.png", setting)
     say("figure1.png    ResNet-56 without shortcuts is chaotic, with them nearly convex around the minimum.")
-    return {"networks": _summaries(panels), "roughness": numbers}
+    return {"networks": _summaries(panels), "roughness": numbers, "curvature": {n: r.as_dict() for n, r in reports.items()}}
 
 
 def figure_4(setting: Setting) -> dict[str, Any]:
@@ -108,6 +113,14 @@ def plane_surface(setting: Setting, one: Net, seed: int, resolution: int, name: 
         overwrite=True,
         progress=setting.progress,
     )
+
+
+def _report(setting: Setting, one: Net) -> CurvatureReport:
+    """Curvature at the model, of the parameters that the plane moves; kept with the stored surface."""
+    objective = one.objective(setting, setting.size.ratio_samples, batch=32)
+    report = curvature_report(objective, biases=False, tolerance=0.1, probes=PROBES, workers=setting.workers or 1)
+    report.attach(setting.archive, one.name)
+    return report
 
 
 def imported_panel(name: str, file: Any) -> Panel:
