@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from lossatlas.view.html import export_html
 from lossatlas.view.scene import Field, Pane, Scene, Surface, Timeline
 
@@ -74,7 +75,11 @@ def measure(browser: Any, file: Path, ours: bool, seconds: float, animate: bool)
     page.goto(file.as_uri(), timeout=180_000)
     page.wait_for_function("window.__frames > 0", timeout=180_000)
     page.wait_for_timeout(2500)
-    result = {"megabytes": file.stat().st_size / 1e6, "first frame s": page.evaluate("window.__first") / 1e3, "rotate fps": drag(page, ours, seconds)}
+    result = {
+        "megabytes": file.stat().st_size / 1e6,
+        "first frame s": page.evaluate("window.__first") / 1e3,
+        "rotate fps": drag(page, ours, seconds),
+    }
     if animate:
         result["animate fps"] = play(page, ours, seconds)
     result["heap MB"] = heap(page)

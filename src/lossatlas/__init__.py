@@ -24,6 +24,7 @@ _PUBLIC = {
     "Grid": "lossatlas.compute.grid",
     "evaluate": "lossatlas.compute.evaluate",
     "compare_modes": "lossatlas.compute.modes",
+    "plan": "lossatlas.compute.advise",
     # Curvature
     "hessian_plane": "lossatlas.compute.curvature",
     "hessian_map": "lossatlas.compute.curvature",
@@ -88,6 +89,7 @@ __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAl
 
 if TYPE_CHECKING:
     from lossatlas.archive import Archive, create_archive, open_archive
+    from lossatlas.compute.advise import plan
     from lossatlas.compute.areas import decision_areas
     from lossatlas.compute.batches import SampleLosses
     from lossatlas.compute.connect import align, along, bezier, curve_plane, curve_trajectory, fit_curve, polygon

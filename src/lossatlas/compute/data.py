@@ -44,6 +44,11 @@ class FixedData:
     def samples(self) -> int:
         return sum(self.counts)
 
+    @property
+    def bytes(self) -> int:
+        leaves = [leaf for batch in self.batches for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor)]
+        return sum(leaf.numel() * leaf.element_size() for leaf in leaves)
+
     def head(self) -> FixedData:
         """The first batch alone, for probes."""
         return FixedData(self.batches[:1], self.counts[:1], self.hash, self.note)

@@ -49,6 +49,8 @@ def evaluate(
     executor: str = "auto",
     workers: int | None = None,
     tile: int | None = None,
+    retries: int = 2,
+    timeout: float | None = None,
     overwrite: bool = False,
     progress: bool | None = None,
     watch: Watcher | None = None,
@@ -78,9 +80,12 @@ def evaluate(
         chunk: points that "vmap" or "affine" do together; None chooses.
         precision: "bf16" computes under bfloat16 autocast, errs by up to 1 % of the loss, and is named on figures.
         compile: also try `torch.compile`; worth it from about 500 points of 20 ms each.
-        executor: who measures the tiles: "serial", "threads"; "auto" uses threads where points take long enough.
+        executor: who measures the tiles: "serial", "threads", "processes", "ray" or "ray://host:port"; "auto" uses threads
+            where points take long enough.
         workers: threads or processes; None takes as many as PyTorch would use inside an operation.
         tile: cells stored at a time; None aims at one second. It changes no value.
+        retries: how often a tile may fail on "processes" or "ray" before the run ends.
+        timeout: seconds after which a tile there counts as lost and is tried again; None waits.
         overwrite: replace a different surface of that name instead of refusing.
         progress: show a bar; None shows it on a terminal.
         watch: called with every finished tile.
@@ -114,8 +119,10 @@ def evaluate(
         keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite)
         left = keeper.unfinished()
         if len(left):
-            choice = choose(task, _probes(grid), len(left), evaluator, chunk, compile)
-            job = Job(task, grid, choice, tile, workers)
+            named, size = keeper.begun_with() if evaluator == "auto" and chunk is None else (evaluator, chunk)
+            choice = choose(task, _probes(grid), len(left), named, size, compile)
+            keeper.begin(choice.describe())
+            job = Job(task, grid, choice, tile, workers, retries, timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
                 for cells in _rounds(keeper, left, tol, scale):
                     for finished, measured in (run or _automatic(job))(job, cells):
@@ -123,7 +130,7 @@ def evaluate(
                         advance(len(finished))
                         if watch is not None:
                             watch(finished, measured.values)
-            keeper.close(choice.describe())
+            keeper.close()
     except OSError as error:
         raise ArchiveError(
             f"Cannot write {store.location}: {error}. What was stored is kept; free space or fix access, then run the same call."

@@ -17,7 +17,7 @@ from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, set_mode
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.microbatch import micro_batches
 from lossatlas.compute.params import Params, fingerprint, params_of, unwrapped
-from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, run_module, split_batch, weights
+from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch, weights
 from lossatlas.errors import InputError
 
 Precision = Literal["full", "bf16"]
@@ -133,6 +133,16 @@ class Objective:
         if precision == self.precision:
             return self
         return self._like(precision=precision, description={**self.description, "precision": precision})
+
+    def to(self, device: str) -> Objective:
+        """The same objective on another device."""
+        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": self.data.map(lambda t: t.to(device))}
+        if self.module is None:
+            return self._like(**moved)
+        module = copy.deepcopy(self.module).to(device)
+        assert isinstance(self.function, ModuleLoss)
+        function = replace(self.function, module=_moded(module, self.mode))
+        return self._like(**moved, module=module, function=function, calibration=_calibration(module, self.mode))
 
     def with_data(self, data: FixedData) -> Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
@@ -286,7 +296,7 @@ def _moded(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
 
 
 def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode) -> ModuleLoss:
-    return ModuleLoss(_moded(module, mode), loss, mode)
+    return ModuleLoss(_moded(module, mode), loss, mode, tied=has_ties(module))
 
 
 def _calibration(module: torch.nn.Module | None, mode: Mode) -> Calibration | None:

@@ -71,8 +71,19 @@ class Task:
             self._kept[key] = make()
         return self._kept[key]
 
+    def to(self, device: str) -> Task:
+        """The same task on another device, without compiled functions, which cannot travel."""
+        if self.device == torch.device(device):
+            return replace(self, _kept={})
+        plane = self.plane.to(device)
+        return replace(
+            self, objective=self.objective.to(device), plane=plane, still={n: p.to(device) for n, p in self.still.items()}, _kept={}
+        )
+
     def has_images(self) -> bool:
         """Batches of images and filters to go with them, for which the layout in memory matters."""
+        if not all(isinstance(d.params, dict) for d in self.plane.directions):
+            return False
         filters = any(self.plane.center[n].dim() == 4 for n in self.plane.moving)
         return filters and any(_is_image(leaf) for leaf in pytree.tree_leaves(self.objective.data.batches[0]))
 

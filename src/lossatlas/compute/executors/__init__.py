@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from lossatlas.compute.executors.base import Cells, Executor, Job, Tile
+from lossatlas.compute.executors.processes import processes
+from lossatlas.compute.executors.ray_cluster import cluster
 from lossatlas.compute.executors.serial import serial
 from lossatlas.compute.executors.threads import threads
 from lossatlas.errors import InputError
 
-EXECUTORS: dict[str, Executor] = {"serial": serial, "threads": threads}
+EXECUTORS: dict[str, Executor] = {"serial": serial, "threads": threads, "processes": processes, "ray": cluster()}
 
 __all__ = ["EXECUTORS", "Cells", "Executor", "Job", "Tile", "executor_named"]
 
@@ -18,6 +20,8 @@ def executor_named(name: str) -> Executor:
     Raises:
         InputError: an unknown name.
     """
+    if name.startswith("ray://"):
+        return cluster(name)
     if name not in EXECUTORS:
-        raise InputError("executor", name, "one of auto, " + ", ".join(EXECUTORS))
+        raise InputError("executor", name, "one of auto, " + ", ".join(EXECUTORS) + ", ray://host:port")
     return EXECUTORS[name]

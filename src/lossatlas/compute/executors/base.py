@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -33,6 +33,9 @@ class Job:
         choice: which evaluator.
         tile: cells a tile; None aims at a second.
         workers: how many; None leaves it to the executor.
+        retries: how often a tile may fail in another process before the run ends.
+        timeout: seconds after which a tile in another process counts as lost.
+        device: where a detached job computes.
     """
 
     task: Task
@@ -40,10 +43,18 @@ class Job:
     choice: Choice
     tile: int | None = None
     workers: int | None = None
+    retries: int = 2
+    timeout: float | None = None
+    device: str | None = None
+
+    def detached(self) -> Job:
+        """The same job on the CPU, to be sent elsewhere; `work` moves it to its device again."""
+        return replace(self, task=self.task.to("cpu"), device=str(self.task.device))
 
     def work(self, own_module: bool = True) -> Work:
         """Cells to values, on a module of the worker's own."""
-        evaluator = self.choice.build(self.task.replica() if own_module else self.task)
+        task = self.task.to(self.device) if self.device is not None else self.task
+        evaluator = self.choice.build(task.replica() if own_module else task)
         return lambda cells: evaluator(self.grid.points(cells))
 
     def tile_cells(self, workers: int = 1) -> int:

@@ -1,0 +1,73 @@
+"""Processes on this machine, for models that hold the interpreter's lock. Each has its own copy of model and data.
+
+The pool is loky's, as in scikit-learn: it pickles lambdas, notices dead workers, and needs no `__main__` guard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from time import monotonic, sleep
+from typing import Any
+
+import torch
+from cloudpickle import dumps, loads
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
+from lossatlas.compute.evaluators import Measured
+from lossatlas.compute.executors.attempts import Attempt, Waiting
+from lossatlas.compute.executors.base import Cells, Job, Tile
+
+_WORK: dict[str, Any] = {}
+READY_SECONDS = 0.05
+START_SECONDS = 300.0
+
+
+def processes(job: Job, cells: Cells) -> Iterator[Tile]:
+    """Tiles by `job.workers` processes; a dead or hanging one costs only its tiles."""
+    workers = job.workers or torch.get_num_threads()
+    waiting, packed = Waiting(job.tiles(cells, workers), job.retries), dumps(job.detached())
+    pool, running = _pool(workers, packed), dict[Future[Measured], Attempt]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                attempt = waiting.take()
+                running[pool.submit(_run, attempt.cells)] = attempt
+            done, _ = wait(running, timeout=_patience(job, running), return_when=FIRST_COMPLETED)
+            broken = not done
+            for future in done:
+                attempt, error = running.pop(future), future.exception()
+                if error is None:
+                    yield attempt.cells, future.result()
+                    continue
+                broken = broken or isinstance(error, BrokenExecutor)
+                waiting.again(attempt, error)
+            if broken:
+                pool.shutdown(wait=False, kill_workers=True)
+                for attempt in running.values():
+                    waiting.again(attempt, f"no answer within {job.timeout} s" if not done else "its worker died")
+                pool, running = _pool(workers, packed), {}
+    finally:
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def _patience(job: Job, running: dict[Future[Measured], Attempt]) -> float | None:
+    if job.timeout is None:
+        return None
+    return max(0.0, min(a.began for a in running.values()) + job.timeout - monotonic())
+
+
+def _pool(workers: int, packed: bytes) -> ProcessPoolExecutor:
+    """A pool whose workers stand ready: the time they take to start counts for no tile."""
+    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(packed,))
+    wait([pool.submit(sleep, READY_SECONDS) for _ in range(workers)], timeout=START_SECONDS)
+    return pool
+
+
+def _start(packed: bytes) -> None:
+    torch.set_num_threads(1)
+    _WORK["here"] = loads(packed).work(own_module=False)
+
+
+def _run(cells: Cells) -> Measured:
+    return _WORK["here"](cells)
