@@ -26,7 +26,8 @@ class Regrown(Mapping[str, Tensor]):
     """
 
     def __init__(self, center: Params, states: Mapping[str, Tensor], how: Normalize, axes: Mapping[str, int]) -> None:
-        self.center, self.states, self.how, self.axes = center, dict(states), how, dict(axes)
+        self.center, self.states, self.axes = center, dict(states), dict(axes)
+        self.how: Normalize = how
 
     def __getitem__(self, name: str) -> Tensor:
         weight, generator = self.center[name], torch.Generator()

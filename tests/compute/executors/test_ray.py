@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cloudpickle
@@ -24,7 +25,7 @@ SHAPE = (9, 7)
 
 
 def slow_bowl(p: dict[str, torch.Tensor], _: object) -> torch.Tensor:
-    time.sleep(0.15)
+    time.sleep(0.25)
     return p["w"].square().sum()
 
 
@@ -35,6 +36,15 @@ def problem() -> tuple[la.Objective, la.Plane]:
 
 def truth() -> np.ndarray:
     return np.linspace(-1, 1, SHAPE[0])[:, None] ** 2 + np.linspace(-1, 1, SHAPE[1])[None] ** 2
+
+
+def _soon(true: Callable[[], bool], seconds: float = 90.0) -> bool:
+    """Whether it becomes true; Ray notices a silent node only after a while."""
+    for _ in range(int(seconds)):
+        if true():
+            return True
+        time.sleep(1.0)
+    return False
 
 
 def test_a_lost_node_costs_only_its_tiles() -> None:
@@ -58,9 +68,10 @@ def test_a_lost_node_costs_only_its_tiles() -> None:
                 cluster.remove_node(doomed, allow_graceful=False)
 
         found = la.evaluate(objective, plane, resolution=SHAPE, executor="ray", tile=2, evaluator="loop", watch=lose)
-        assert state["lost"] and ray.cluster_resources().get("CPU") == 1
+        assert state["lost"]
         np.testing.assert_allclose(found.loss, truth(), atol=1e-15)
         assert found.done.all()
+        assert _soon(lambda: sum(node["Alive"] for node in ray.nodes()) == 1), "the node was really lost"
     finally:
         ray.shutdown()
         cluster.shutdown()
