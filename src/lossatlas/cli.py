@@ -135,7 +135,6 @@ def evaluate(
     live: Annotated[bool, typer.Option("--live", help="Open a page that fills in while cells are computed.")] = False,
 ) -> None:
     """Evaluate your own model on a random, filter-normalized plane around it. The same command continues a stopped run."""
-    from lossatlas.archive import create_archive
     from lossatlas.compute.evaluate import evaluate as evaluate_surface
     from lossatlas.compute.load import load_objective
     from lossatlas.compute.modes import compare_modes as evaluate_modes
@@ -157,7 +156,7 @@ def evaluate(
         "overwrite": overwrite,
     }
     with _watched(out, live) as watch:
-        options |= {"archive": create_archive(out), "watch": watch}
+        options |= {"archive": out, "watch": watch}
         surfaces = (
             evaluate_modes(target, plane, **options) if compare_modes else {name: evaluate_surface(target, plane, name=name, **options)}
         )
