@@ -29,9 +29,8 @@ Timed = Callable[[], float]
 """Runs once and returns CPU seconds of a point."""
 
 STUBS = (
-    "tqdm", "pytorch_lightning", "torchvision", "torchmetrics", "torchvision.datasets", "torchvision.transforms", "pytorch_lightning.callbacks",
-    "topopy", "nglpy", "gudhi", "drawsvg", "coloraide",
-    "importlib_resources", "networkx",
+    "tqdm", "pytorch_lightning", "pytorch_lightning.callbacks", "torchvision", "torchvision.datasets", "torchvision.transforms",
+    "torchmetrics", "topopy", "nglpy", "gudhi", "drawsvg", "coloraide", "importlib_resources", "networkx",
 )  # fmt: skip
 
 
@@ -48,7 +47,7 @@ def plain(work: Workload) -> Timed:
     objective = work.objective()
     plane = work.plane(objective)
     named = dict(model.named_parameters())
-    moves = [(p, plane.center[n], [d.params[n] if n in d.params else None for d in plane.directions]) for n, p in named.items()]
+    moves = [(p, plane.center[n], [d.params.get(n) for d in plane.directions]) for n, p in named.items()]
     points = work.grid(work.points)
 
     def run() -> int:

@@ -23,7 +23,7 @@ from lossatlas.compute.evaluators.vmap import Unsuitable, without_slow_paths
 from lossatlas.errors import InputError
 
 Named = Literal["auto", "loop", "vmap", "affine"]
-CHUNKS = (16, 64)
+CHUNKS = (16, 64, 256)
 COMPILED_CHUNK = 8
 WORTH_SECONDS = 0.3
 """Shorter jobs are done by the loop: a probe would cost as much as it saves."""
