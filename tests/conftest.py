@@ -11,6 +11,10 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+# Tensor shapes in the signatures of this module are checked in every test.
+install_import_hook(["lossatlas.compute.scores"], "beartype.beartype")
 
 torch.set_num_threads(1)
 settings.register_profile("lossatlas", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)

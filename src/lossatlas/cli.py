@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -130,6 +132,7 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="full, or bf16 (quicker, errs by up to 1 %, named on figures).")] = "full",
     compiled: Annotated[bool, typer.Option("--compile", help="Try torch.compile.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a different surface of that name.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Open a page that fills in while cells are computed.")] = False,
 ) -> None:
     """Evaluate your own model on a random, filter-normalized plane around it. The same command continues a stopped run."""
     from lossatlas.compute.evaluate import evaluate as evaluate_surface
@@ -151,9 +154,12 @@ def evaluate(
         "precision": precision,
         "compile": compiled,
         "overwrite": overwrite,
-        "archive": out,
     }
-    surfaces = evaluate_modes(target, plane, **options) if compare_modes else {name: evaluate_surface(target, plane, name=name, **options)}
+    with _watched(out, live) as watch:
+        options |= {"archive": out, "watch": watch}
+        surfaces = (
+            evaluate_modes(target, plane, **options) if compare_modes else {name: evaluate_surface(target, plane, name=name, **options)}
+        )
     for key, surface in surfaces.items():
         center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
         typer.echo(f"{key}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, loss {center:.6g} at the center")
@@ -274,6 +280,23 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point; `--debug` may stand anywhere."""
     given = sys.argv[1:] if arguments is None else arguments
     app([a for a in given if a != "--debug"], obj="--debug" in given, prog_name="lossatlas")
+
+
+@contextmanager
+def _watched(archive: Path, live: bool) -> Iterator[Any]:
+    """Serve a page that follows the archive while the block runs; yield what to call after each tile."""
+    if not live:
+        yield None
+        return
+    import webbrowser
+
+    from lossatlas.archive import create_archive
+    from lossatlas.view.server import LiveServer
+
+    with LiveServer(create_archive(archive)) as server:
+        typer.echo(f"Live at {server.url} until the evaluation ends", err=True)
+        webbrowser.open(server.url)
+        yield lambda *_: server.notify()
 
 
 def _done(out: Path) -> None:

@@ -92,7 +92,9 @@ class Visit:
         return self.page.evaluate(f"(x) => {{ const v = document.getElementById('lossatlas').viewer; {body} }}", argument)
 
     def text(self, selector: str) -> str:
-        return self.page.evaluate("(s) => [...document.getElementById('lossatlas').shadowRoot.querySelectorAll(s)].map(e => e.textContent).join(' ')", selector)
+        return self.page.evaluate(
+            "(s) => [...document.getElementById('lossatlas').shadowRoot.querySelectorAll(s)].map(e => e.textContent).join(' ')", selector
+        )
 
     def picture(self) -> Any:
         import io

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from lossatlas.view.scene import Field, Pane, Path, Scene, Surface, Timeline
 
 
@@ -26,7 +27,15 @@ def animated(frames: int = 8, side: int = 17) -> Scene:
     """A bowl that moves, with a path, over `frames` frames."""
     values = np.stack([bowl(side, side, 0.5 * k / frames) for k in range(frames)])
     steps = np.arange(frames) * 10
-    path = Path("descent", np.linspace(-0.8, 0, frames), np.linspace(0.7, 0.1, frames), steps, label="SGD", loss=np.linspace(2, 0.4, frames), residual=np.full(frames, 0.25))
+    path = Path(
+        "descent",
+        np.linspace(-0.8, 0, frames),
+        np.linspace(0.7, 0.1, frames),
+        steps,
+        label="SGD",
+        loss=np.linspace(2, 0.4, frames),
+        residual=np.full(frames, 0.25),
+    )
     made = scene(values, paths=(path,), timeline=Timeline(steps, tuple(f"step {s}" for s in steps)))
     return made.replace(panes=(Pane("surface", ("s",), ("descent",)),))
 

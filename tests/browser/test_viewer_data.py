@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lossatlas.view.html import export_html
 from lossatlas.view.payload import decode_block, encode
 from lossatlas.view.scene import Field, Pane, Scene, Surface
@@ -64,7 +65,9 @@ def test_the_page_decodes_what_python_decodes(visit: Visits, tmp_path: Path, pre
     page = visit().open(export_html(made, tmp_path / "a.html", precision=precision))  # pyright: ignore[reportArgumentType]
     text = page.evaluate("return Array.from(v.session.landscape.surfaces[0].field('loss').values.data, String)")
     ours = decode_block(payload, payload.header["scenes"][0]["surfaces"][0]["fields"]["loss"]["values"]["block"]).astype(np.float32)
-    np.testing.assert_allclose(np.array([float(word.replace("Infinity", "inf")) for word in text]).reshape(ours.shape), ours, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(
+        np.array([float(word.replace("Infinity", "inf")) for word in text]).reshape(ours.shape), ours, rtol=1e-6, atol=1e-7
+    )
 
 
 def test_a_hole_is_called_a_hole(visit: Visits, tmp_path: Path) -> None:
@@ -101,7 +104,9 @@ def test_a_line_becomes_a_curve(visit: Visits, tmp_path: Path) -> None:
     alpha = np.linspace(-1, 1, 41)
     fields = {"loss": Field(1 + alpha**2, "loss [nats]", "nats"), "accuracy": Field(1 - alpha**2 / 2, "accuracy [fraction]", "fraction")}
     page = visit()
-    page.page.goto(export_html(Scene((Pane("line", ("l",)),), (Surface("l", alpha, None, fields),), title="A line"), tmp_path / "a.html").as_uri())
+    page.page.goto(
+        export_html(Scene((Pane("line", ("l",)),), (Surface("l", alpha, None, fields),), title="A line"), tmp_path / "a.html").as_uri()
+    )
     page.page.wait_for_timeout(800)
     assert page.problems == []
     assert page.picture()[120:520, 100:800].std() > 5

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
 from lossatlas.view.server import LiveServer
@@ -40,7 +41,9 @@ def write(archive: Archive, cells: np.ndarray) -> None:
 
 
 def known(page: Visit) -> int:
-    return page.evaluate("const s = v && v.session.landscape.surfaces[0]; return s ? (s.known ? s.known.reduce((a, b) => a + b, 0) : s.na * s.nb) : -1")
+    return page.evaluate(
+        "const s = v && v.session.landscape.surfaces[0]; return s ? (s.known ? s.known.reduce((a, b) => a + b, 0) : s.na * s.nb) : -1"
+    )
 
 
 def until(page: Visit, condition: Callable[[], bool], seconds: float = 15) -> None:
@@ -54,7 +57,9 @@ def until(page: Visit, condition: Callable[[], bool], seconds: float = 15) -> No
 
 def opened(visit: Visits, server: LiveServer) -> Visit:
     page = visit(bypass_csp=True)  # the driver itself evaluates strings
-    page.page.add_init_script("window.sockets = []; const W = WebSocket; window.WebSocket = function (a) { const s = new W(a); sockets.push(s); return s; };")
+    page.page.add_init_script(
+        "window.sockets = []; const W = WebSocket; window.WebSocket = function (a) { const s = new W(a); sockets.push(s); return s; };"
+    )
     page.page.goto(server.url)
     page.page.wait_for_function("document.getElementById('lossatlas').viewer")
     return page

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from lossatlas.view.html import export_html
 
 from .conftest import Visit
@@ -104,7 +105,14 @@ def test_a_flung_camera_glides_and_still_resets_exactly(visit: Visits, tmp_path:
 def test_keys(visit: Visits, tmp_path: Path) -> None:
     page = visit().open(export_html(animated(), tmp_path / "a.html"))
     press = page.page.keyboard.press
-    for key, name, value in (("l", "log", True), ("w", "style", "mesh"), ("w", "style", "wire"), ("c", "contours", False), ("f", "floor", False), ("m", "map", "side")):
+    for key, name, value in (
+        ("l", "log", True),
+        ("w", "style", "mesh"),
+        ("w", "style", "wire"),
+        ("c", "contours", False),
+        ("f", "floor", False),
+        ("m", "map", "side"),
+    ):
         press(key)
         assert page.state(name) == value, key
     for key, elevation in (("1", 90), ("2", 35.264), ("3", 4), ("4", 4)):
@@ -152,7 +160,9 @@ def test_the_address_restores_the_view(visit: Visits, tmp_path: Path) -> None:
 
 
 def test_python_chooses_the_view(visit: Visits, tmp_path: Path) -> None:
-    page = visit().open(export_html(scene(bowl()), tmp_path / "a.html", view={"log": True, "camera": {"azimuth": 10}, "style": "mesh", "nonsense": 1}))
+    page = visit().open(
+        export_html(scene(bowl()), tmp_path / "a.html", view={"log": True, "camera": {"azimuth": 10}, "style": "mesh", "nonsense": 1})
+    )
     assert (page.state("log"), page.state("style"), page.state("camera")["azimuth"]) == (True, "mesh", 10)
 
 
@@ -230,7 +240,9 @@ def test_touch_turns_and_pinches(visit: Visits, tmp_path: Path) -> None:
     touch = page.page.context.new_cdp_session(page.page)
 
     def fingers(kind: str, *places: tuple[float, float]) -> None:
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(places)]})
+        touch.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y, "id": k} for k, (x, y) in enumerate(places)]}
+        )
 
     fingers("touchStart", (400, 400))
     fingers("touchMove", (460, 420))
@@ -257,7 +269,9 @@ def test_without_webgl_a_flat_map_appears(launch: Callable[..., Any], tmp_path: 
 def test_a_lost_context_comes_back(visit: Visits, tmp_path: Path) -> None:
     page = visit().open(export_html(scene(bowl()), tmp_path / "a.html"))
     before = middle(page)
-    page.evaluate("const gl = v.glCanvas.getContext('webgl2'); window.__lose = gl.getExtension('WEBGL_lose_context'); window.__lose.loseContext();")
+    page.evaluate(
+        "const gl = v.glCanvas.getContext('webgl2'); window.__lose = gl.getExtension('WEBGL_lose_context'); window.__lose.loseContext();"
+    )
     page.page.wait_for_timeout(300)
     assert "lost" in page.text(".banner")
     page.page.evaluate("window.__lose.restoreContext()")
@@ -270,7 +284,8 @@ def test_twenty_viewers_on_one_page_all_show_something(visit: Visits, tmp_path: 
     page = visit(1200, 900).open(file)
     page.page.evaluate("""async () => {
       document.getElementById('lossatlas').viewer.dispose();
-      document.body.innerHTML += '<div style="position:fixed;inset:0;display:grid;grid-template-columns:repeat(5,1fr);background:#fff;z-index:9">' + '<div class="many"></div>'.repeat(20) + '</div>';
+      const style = 'position:fixed;inset:0;display:grid;grid-template-columns:repeat(5,1fr);background:#fff;z-index:9';
+      document.body.innerHTML += `<div style="${style}">` + '<div class="many"></div>'.repeat(20) + '</div>';
       const header = JSON.parse(document.getElementById('lossatlas-header').textContent);
       const blob = Uint8Array.from(atob(document.getElementById('lossatlas-data').textContent), c => c.charCodeAt(0));
       for (const box of document.querySelectorAll('.many')) await lossatlas.default.mount(box, header, blob, { state: { ui: '0' } });
@@ -286,11 +301,31 @@ def test_a_picture_hidden_from_the_blind_is_told_in_words(visit: Visits, tmp_pat
     page = visit().open(export_html(scene(bowl()), tmp_path / "a.html"))
     label = page.page.evaluate("document.getElementById('lossatlas').shadowRoot.querySelector('.stage').getAttribute('aria-label')")
     assert "smallest loss" in label
-    unnamed = page.page.evaluate("[...document.getElementById('lossatlas').shadowRoot.querySelectorAll('button, select, input')].filter(e => !e.getAttribute('aria-label') && !e.textContent.trim()).length")
+    unnamed = page.evaluate(
+        """const controls = [...v.root.querySelectorAll('button, select, input')];
+        return controls.filter(e => !e.getAttribute('aria-label') && !e.textContent.trim()).length"""
+    )
     assert unnamed == 0
+
+
+def test_dragging_an_end_of_the_color_bar_sets_the_range(visit: Visits, tmp_path: Path) -> None:
+    page = visit().open(export_html(scene(bowl()), tmp_path / "a.html"))
+    bar = page.evaluate("return v.session.barRect()")
+    camera, x = page.state("camera"), bar["x"] + bar["width"] / 2
+    page.page.mouse.move(x, bar["y"] + 3)
+    page.page.mouse.down()
+    page.page.mouse.move(x, bar["y"] + bar["height"] * 0.4, steps=5)
+    page.page.mouse.up()
+    low, high = page.state("colorRange")
+    span = np.ptp(bowl())
+    assert high == pytest.approx(bowl().min() + 0.6 * span, abs=0.02 * span)
+    assert low == pytest.approx(bowl().min(), abs=0.01 * span)
+    assert page.state("camera") == camera
+    page.page.mouse.dblclick(x, bar["y"] + 30)
+    assert page.state("colorRange") is None
 
 
 PROJECT = """const w = v.session.stage.world, s = v.session.drawn[0], view = v.session.views()[0], r = view.rect;
 const c = v.state.camera, half = Math.tan(Math.PI / 12) * 5.1 / c.zoom * Math.max(1, 1.32 / (r.width / r.height));
-const k = r.height / 2 / half;
+const k = r.height / 2 / half; // the orthographic camera of the top view, worked out by hand
 return [r.x + r.width / 2 + (w.x(s.alpha[x.i]) - c.x) * k, r.y + r.height / 2 - (w.y(s.beta[x.j]) - c.y) * k];"""

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path as File
 
+import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
@@ -17,7 +18,7 @@ from lossatlas.view.plot import animate, plot
 def test_plot_draws_and_writes(archive: Archive, tmp_path: File) -> None:
     figure = plot(archive, tmp_path / "both.png", surfaces="n100", scale="log", clip=5.0, colormap="terrain", dpi=50)
     with Image.open(tmp_path / "both.png") as image:
-        assert image.size == tuple(round(50 * side) for side in figure.get_size_inches())
+        assert np.abs(np.array(image.size) - 50 * figure.get_size_inches()).max() <= 1
 
 
 def test_plot_takes_a_dataset_a_path_and_a_scene(archive: Archive, dataset: xr.Dataset, tmp_path: File) -> None:

@@ -28,7 +28,7 @@ timeline: 5 frames (0 cosmetic), steps 0 to 19 (5), 80 ms each
 note: axes: random directions, filter-normalized, direction seed 3, cosine between axes 0.0123, biases and BatchNorm fixed
 note: loss: cross_entropy of ResNet20, eval mode (BatchNorm by running statistics, no dropout), 50,000 train samples, float32
 note: all 63 cells computed
-note: standard error of a cell up to 0.02 nats
+note: standard error of a cell's loss up to 0.02 nats
 note: lowest computed cell 0.5 at (0, 0)
 note: SGD"""
 

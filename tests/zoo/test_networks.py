@@ -45,6 +45,9 @@ COUNTS = {
     **{f"wrn56_{k}_noshort": resnet_count(56, k, False) for k in (2, 4, 8)},
     **{f"resnet{depth}_noshort": resnet_count(depth, 1, False) for depth in (20, 110)},
     "resnet110_a": resnet_count(110, 1, False),
+    **{f"wrn8_{k}": resnet_count(8, k, True) for k in (1, 2, 4)},
+    **{f"wrn8_{k}_noshort": resnet_count(8, k, False) for k in (1, 2, 4)},
+    "vgg9_quarter": vgg_count([16, 16, 32, 32, 64, 64, 64], 3),
     "vgg9": vgg_count([64, 64, 128, 128, 256, 256, 256], 3),
     "vgg16": vgg_count([64] * 2 + [128] * 2 + [256] * 3 + [512] * 6, 5),
 }

@@ -3,8 +3,7 @@ import type { Document } from "./data/types";
 import { occupy, release } from "./gl/contexts";
 import { Stage } from "./gl/stage";
 import { Quality } from "./gl/quality";
-import { fit, mapPosition } from "./gl/projector";
-import { HOME, PRESETS, blend, pan, rotate, zoomAt, type Camera } from "./math/camera";
+import { HOME, PRESETS, rotate, zoomAt, type Camera } from "./math/camera";
 import { Session } from "./session";
 import { toHash, type ViewState } from "./state";
 import style from "./ui/style.css";
@@ -14,10 +13,11 @@ import { button, h, icon } from "./ui/dom";
 import { Fallback } from "./ui/fallback";
 import { helpPanel, press, type Keys } from "./ui/help";
 import { Legend } from "./ui/legend";
+import { emptyMessage, headingOf, lacking } from "./ui/furniture";
 import { LinesPane } from "./ui/lines";
 import { paint, percent, wallHeights } from "./ui/painter";
-import { pick, viewAt } from "./ui/pick";
-import { listen, type Verbs } from "./ui/pointer";
+import { Hands } from "./ui/hands";
+import { listen } from "./ui/pointer";
 import { ProfilePane } from "./ui/profile";
 import { settingsPanel } from "./ui/settings";
 import { sharePanel } from "./ui/share";
@@ -67,21 +67,20 @@ export class Viewer {
   private resting = 0;
   private hashTimer = 0;
   private dirty = true;
-  private grabbed: "space" | "map" | "swipe" | null = null;
-  private engaged: boolean;
+  private readonly hands: Hands;
   private dismissed = "";
   private frozen = false;
   private readonly ends: (() => void)[] = [];
   disposed = false;
-  /** Frames drawn since the start; tests and benchmarks read it. */
-  drawnFrames = 0;
+  drawnFrames = 0; // since the start; tests and benchmarks read it
 
   constructor(readonly element: HTMLElement, document: Document, readonly options: Options = {}) {
     this.session = new Session(document, options.state ?? {});
-    this.engaged = !!options.wheel;
     this.root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
     this.motion = new Motion(this.session, () => this.invalidate());
     this.keys = this.makeKeys();
+    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => !!this.panel, focus: () => this.stageElement.focus({ preventScroll: true }) };
+    this.hands = new Hands(this.session, this.motion, this.tooltip, host, !!options.wheel);
     this.toolbar = new Toolbar(this.session, this.keys);
     this.timebar = new Timebar(this.session, this.keys);
     this.areas = new AreasPane(this.session);
@@ -169,7 +168,6 @@ export class Viewer {
   }
 
   get glCanvas(): HTMLCanvasElement { return this.canvas; }
-  get usesFallback(): boolean { return !!this.fallback; }
 
   // -- making ------------------------------------------------------------------------------------------------
 
@@ -218,16 +216,10 @@ export class Viewer {
   /** What stands in the middle while there is nothing to draw. */
   private updateMessage(): void {
     const { landscape } = this.session;
-    const finished = landscape.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high));
-    const curve = !landscape.surfaces.length && landscape.lines.length > 0;
-    this.lines.element.hidden = !curve;
-    this.message.hidden = finished || curve;
-    if (!this.message.hidden) {
-      const [title, words] = landscape.surfaces.length
-        ? ["Nothing has been computed yet", "No cell of this surface holds a finite value. Continue the evaluation with the command that started it, or follow it with: lossatlas view ARCHIVE"]
-        : ["There is no surface to show", "This scene holds no surface over a plane or a line. Evaluate one with: lossatlas evaluate"];
-      this.message.replaceChildren(h("div", {}, h("h2", {}, title), h("p", {}, words)));
-    }
+    const words = emptyMessage(landscape);
+    this.lines.element.hidden = landscape.surfaces.length > 0 || !landscape.lines.length;
+    this.message.hidden = !words;
+    this.message.replaceChildren(...(words ? [words] : []));
   }
 
   private loadStage(): void {
@@ -269,7 +261,7 @@ export class Viewer {
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     const onScheme = () => { this.applyTheme(); this.invalidate(); };
     scheme.addEventListener("change", onScheme);
-    this.ends.push(listen(this.stageElement, this.verbs()), () => observer.disconnect(),
+    this.ends.push(listen(this.stageElement, this.hands.verbs()), () => observer.disconnect(),
       () => keyTarget.removeEventListener("keydown", onKey as EventListener), () => scheme.removeEventListener("change", onScheme),
       this.session.store.listen((state, changed) => this.changed(state, changed)));
     if (this.options.address) {
@@ -295,97 +287,6 @@ export class Viewer {
   private writeHash(): void {
     const hash = toHash(this.state, this.session.store.initial);
     if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
-  }
-
-  private verbs(): Verbs {
-    const { session } = this;
-    const set = (change: Partial<ViewState>) => session.store.set(change);
-    const spaceHeight = () => {
-      const view = session.views().find((v) => v.kind === "surface")!;
-      return { view, height: view.rect.height / fit(view.rect.width / view.rect.height) };
-    };
-    return {
-      grab: (x, y) => {
-        this.engaged = true;
-        this.motion.stopGlide();
-        const view = viewAt(session, x, y);
-        const divider = session.state.mode === "swipe" && session.views()[1]?.cut;
-        this.grabbed = divider && Math.abs(x - divider.x) < 14 ? "swipe" : (view?.kind === "map" ? "map" : "space");
-        this.tooltip.hide();
-        return true;
-      },
-      rotate: (dx, dy) => {
-        if (this.grabbed === "swipe") return set({ swipe: Math.max(0.02, Math.min(0.98, session.state.swipe + dx / session.width)) });
-        if (this.grabbed === "map") return this.slideMap(dx, dy);
-        set({ camera: rotate(session.state.camera, dx, dy), rotating: false });
-      },
-      pan: (dx, dy) => {
-        if (this.grabbed === "map") return this.slideMap(dx, dy);
-        set({ camera: pan(session.state.camera, dx, dy, spaceHeight().height) });
-      },
-      zoom: (factor, x, y) => {
-        const view = viewAt(session, x, y);
-        if (view?.kind === "map") return this.zoomMap(factor, x, y);
-        if (!view) return;
-        const { rect } = view;
-        set({ camera: zoomAt(session.state.camera, factor, x - rect.x - rect.width / 2, y - rect.y - rect.height / 2, rect.height / fit(rect.width / rect.height)) });
-      },
-      release: (glide) => {
-        if (glide && this.grabbed === "space") this.motion.glide(glide.dx, glide.dy);
-        this.grabbed = null;
-      },
-      hover: (x, y) => this.hoverAt(x, y),
-      leave: () => { session.hovered = null; this.tooltip.hide(); this.invalidate(); },
-      click: (x, y) => this.clickAt(x, y),
-      double: (x, y) => {
-        const view = viewAt(session, x, y);
-        if (view?.kind === "map") return set({ mapView: { zoom: 1, x: 0, y: 0 }, probes: [] });
-        const hit = pick(session, x, y);
-        if (!hit || Number.isNaN(hit.value) || !session.stage) return this.keys.preset("home");
-        this.motion.fly({ ...session.state.camera, x: hit.x, y: hit.y, z: session.stage.world.z(hit.value) });
-        set({ probes: [] });
-      },
-      wheelAllowed: (event) => this.engaged || event.ctrlKey,
-    };
-  }
-
-  private hoverAt(x: number, y: number): void {
-    const { session } = this;
-    if (!session.stage) return;
-    session.hovered = pick(session, x, y);
-    if (session.hovered) this.tooltip.show(session, session.hovered);
-    else this.tooltip.hide();
-    this.invalidate();
-  }
-
-  private clickAt(x: number, y: number): void {
-    this.stageElement.focus({ preventScroll: true });
-    if (this.panel) return this.keys.closeAll();
-    const hit = pick(this.session, x, y);
-    if (!hit || Number.isNaN(hit.value)) return;
-    const probes = this.state.probes.length >= 2 ? [] : this.state.probes;
-    this.keys.set({ probes: [...probes, [hit.alpha, hit.beta]] });
-  }
-
-  private slideMap(dx: number, dy: number): void {
-    const { stage, state } = this.session;
-    const view = this.session.views().find((v) => v.kind === "map");
-    if (!stage || !view) return;
-    const { zoom, x, y } = state.mapView;
-    const [w, hh] = [stage.world.halfX, stage.world.halfY];
-    const clamp = (v: number, half: number) => Math.max(-half * (1 - 1 / zoom), Math.min(half * (1 - 1 / zoom), v));
-    this.session.store.set({ mapView: { zoom, x: clamp(x - (dx / view.rect.width) * 2 * (w / zoom), w), y: clamp(y + (dy / view.rect.height) * 2 * (hh / zoom), hh) } });
-  }
-
-  private zoomMap(factor: number, px: number, py: number): void {
-    const { stage, state } = this.session;
-    const view = this.session.views().find((v) => v.kind === "map")!;
-    if (!stage) return;
-    const zoom = Math.max(1, Math.min(60, state.mapView.zoom * factor));
-    const at = mapPosition(view, state, stage.world, px, py);
-    const keep = state.mapView.zoom / zoom;
-    const clamp = (v: number, half: number) => Math.max(-half * (1 - 1 / zoom), Math.min(half * (1 - 1 / zoom), v));
-    this.session.store.set({ mapView: { zoom, x: clamp(at.x + (state.mapView.x - at.x) * keep, stage.world.halfX), y: clamp(at.y + (state.mapView.y - at.y) * keep, stage.world.halfY) } });
   }
 
   private makeKeys(): Keys {
@@ -440,24 +341,14 @@ export class Viewer {
     this.frame.classList.toggle("min", state.ui === "min");
     this.toolbar.update(state, this.panel?.name ?? null);
     this.legend.update(session, (change) => this.keys.set(change));
-    this.updateHeading();
+    this.heading.replaceChildren(...headingOf(session, (index) => this.openScene(index)));
     const partial = session.drawn.filter((s) => s.share < 1).map((s) => `${percent(s.share)} computed`);
     const line = [...(partial.length && !session.progress ? [partial.join(", ")] : []), footLine(session)].join(" · ");
     this.foot.replaceChildren(h("button", { type: "button", onclick: () => this.togglePanel("info"), title: line }, icon("info"), h("span", {}, line)));
     this.words.textContent = inWords(session);
     this.stageElement.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${inWords(session)}`);
-    const missing = state.quantity && session.landscape.surfaces.filter((s) => !s.quantities.includes(state.quantity)).map((s) => s.label);
-    const lacking = missing && missing.length ? [`${missing.join(", ")} ${missing.length > 1 ? "have" : "has"} no ${state.quantity} and ${missing.length > 1 ? "are" : "is"} not shown.`] : [];
     const noWebgl = this.fallback ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
-    this.tell([...noWebgl, ...session.document.warnings, ...differences(session), ...lacking].join(" "));
-  }
-
-  private updateHeading(): void {
-    const { scene, document } = this.session;
-    const scenes = document.scenes.length > 1 ? h("select", { class: "scenes", "aria-label": "Scene" }, ...document.scenes.map((s, k) => h("option", { value: k, selected: k === this.state.scene }, s.title || `Scene ${k + 1}`))) : null;
-    scenes?.addEventListener("change", () => this.openScene(Number(scenes.value)));
-    scenes?.addEventListener("pointerdown", (event) => event.stopPropagation());
-    this.heading.replaceChildren(h("h1", {}, scene.title), ...(scene.subtitle ? [h("p", {}, scene.subtitle)] : []), ...(scenes ? [scenes] : []));
+    this.tell([...noWebgl, ...session.document.warnings, ...differences(session), ...lacking(session)].join(" "));
   }
 
   private tell(words: string): void {
@@ -476,7 +367,7 @@ export class Viewer {
     const { clientWidth: width, clientHeight: height } = this.stageElement;
     if (!width || !height) return;
     Object.assign(this.session, { width, height });
-    const level = this.quality.frame(now, moving || this.grabbed !== null || this.motion.changedRecently(now));
+    const level = this.quality.frame(now, moving || this.hands.grabbed !== null || this.motion.changedRecently(now));
     if (this.dirty || moving) this.draw((devicePixelRatio || 1) * level.ratio, level.stride);
     this.dirty = moving;
     if (moving) this.invalidate();
@@ -506,7 +397,4 @@ export class Viewer {
     this.lines.update();
     this.profile.update();
   }
-
-  /** Between two cameras; kept here so that tests can reach it. */
-  static blend = blend;
 }

@@ -8,7 +8,7 @@ with an infinite loss spoils its own batches and no others.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,6 @@ from lossatlas.errors import InputError
 Array = NDArray[np.float64]
 BLOCK_BYTES = 32 * 2**20
 """Losses held at a time, in float64."""
-CAREFUL_SAMPLES = 200
-"""Below this many samples a band of standard errors is too narrow (PERFORMANCE measurements: 79-90 % instead of 95 %)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +106,7 @@ class SampleLosses:
     def statistics(self, population: int | None = None) -> xr.Dataset:
         """Mean, spread over samples, standard errors and the difference from the lowest cell with *its* standard error.
 
-        All cells share their samples, so that the error of a difference is far smaller than that of either value
-        (METHODS.md F.18).
+        All cells share their samples, so that the error of a difference is far smaller than that of either value.
 
         Args:
             population: samples of the whole data where these are a random subset of them; None counts the whole data
@@ -164,6 +161,22 @@ class SampleLosses:
         return found.assign_attrs(
             batch_size=batch_size, batches=len(batches), batch_sd_ratio=float(np.median(known)) if known.size else None
         )
+
+    def store_differences(self, archive: Archive, name: str | None = None, population: int | None = None) -> xr.Dataset:
+        """Store beside the surface how far each cell is from the lowest one, and how sure that is; figures then hatch what is open.
+
+        Args:
+            archive: that holds the surface, open for writing.
+            name: of the surface.
+            population: as for `statistics`.
+
+        Returns:
+            The surface with `loss_difference` and `loss_difference_standard_error`.
+        """
+        found, known = self.statistics(population), name or archive.surfaces[0]
+        for variable in ("loss_difference", "loss_difference_standard_error"):
+            archive.write_variable(known, replace(schema.variable(variable), units=self.units), found[variable].values)
+        return archive.surface(known)
 
     def batch_surface(self, batch: Indices | Sequence[int], title: str = "") -> xr.Dataset:
         """A batch's surface as a Dataset that can be drawn, with the provenance of the stored one."""

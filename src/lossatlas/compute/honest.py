@@ -1,4 +1,4 @@
-"""Honest paths: a projection says how far each iterate is off the plane, and what its own loss is (METHODS.md F.11)."""
+"""Honest paths: a projection says how far each iterate is off the plane, and what its own loss is."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow
     center, axes = _flat(trajectory, plane)
     gram = axes @ axes.T
     products, _, far = _pass(trajectory, center, axes, np.zeros((len(trajectory), plane.ndim)), memory)
-    coordinates = np.linalg.solve(gram, products.T).T
+    coordinates: Array = np.asarray(np.linalg.solve(gram, products.T).T, dtype=np.float64)
     # The second pass corrects the first: what is left is small where the first one's was the whole offset.
     products, squares, _ = _pass(trajectory, center, axes, coordinates, memory)
     coordinates = coordinates + np.linalg.solve(gram, products.T).T

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lossatlas.compute.record.trajectory import MEMORY, Trajectory
+from lossatlas.compute.record.trajectory import MEMORY, Trajectory, blocks
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
@@ -49,9 +49,8 @@ class Rows:
 
     def blocks(self) -> Iterator[tuple[slice, Array]]:
         """Columns and the offsets in them, ``(points, columns)`` float64."""
-        width = max(1, self.memory // (16 * len(self)))
-        for columns in self.runs[0].store.blocks(width):
-            yield columns, self.offsets(np.concatenate([run.columns(columns) for run in self.runs]))
+        for columns, values in blocks(self.runs, self.memory):
+            yield columns, self.offsets(values)
 
     def offsets(self, values: Array) -> Array:
         if not np.isfinite(values).all():

@@ -78,6 +78,44 @@ RECIPES: dict[str, Recipe] = {
             "11 networks on the three-class spiral: path on its principal plane beside the decision areas; five optimizers on one plane",
             (Option("seed", int, "of the networks' first weights (0)"),),
         ),
+        Recipe(
+            "earthquake",
+            "Shevchuk 2019, Earthquakes in the Landscape of Neural Network",
+            "the landscape that each mini-batch sees: shaking surfaces, update arrows, batches of 10 against 100, samples and their mean",
+            (
+                Option("loss", str, "exact, or clipped as in the article, whose loss ends at 16.118 (exact)"),
+                Option("resolution", int, "points along each axis of the clouds' surface (51)"),
+                Option("samples", int, "images of the MNIST network (2000)"),
+            ),
+        ),
+        Recipe(
+            "li2018",
+            "Li, Xu, Taylor, Studer, Goldstein 2018, Visualizing the Loss Landscape of Neural Nets",
+            "planes of ResNets by shortcut, depth and width, small against large batch, Hessian-ratio maps, paths that fail and PCA paths",
+            (
+                Option("figure", str, "1 to 9 or repeat, several with commas (all)"),
+                Option("seed", int, "of trainings (0)"),
+                Option("device", str, "cpu or cuda (cpu)"),
+                Option("workers", int, "threads (as many as PyTorch would use)"),
+            ),
+        ),
+        Recipe(
+            "compare",
+            "Mohan 2019, a viewer of loss landscapes",
+            "ResNet-20/56 with and without shortcuts, VGG-16 and DenseNet-121 in one page; one function at two weight scales",
+            (
+                Option(
+                    "networks", str, "names with commas between (all): resnet20, resnet20_noshort, vgg16, resnet56, resnet56_noshort, …"
+                ),
+                Option("images", int, "training images under each surface (1000; quick 48)"),
+                Option("test-images", int, "under each test error (10000; quick 500)"),
+                Option("resolution", int, "cells along each axis (51; quick 21)"),
+                Option("samples", int, "training images of a short training (10000; quick 500)"),
+                Option("epochs", int, "of a short training (30; quick 6)"),
+                Option("seed", int, "of directions and short trainings (0)"),
+                Option("device", str, "cpu or cuda (a GPU where there is one)"),
+            ),
+        ),
     )
 }
 

@@ -20,8 +20,9 @@ from lossatlas.errors import InputError, MissingDependencyError
 from lossatlas.view.colors import STAR
 from lossatlas.view.draw.style import INK, styled
 from lossatlas.view.draw.track import color_of_path
+from lossatlas.view.files import write_atomically
 from lossatlas.view.gif import encode_gif
-from lossatlas.view.matplotlib import Drawing, draw, write_atomically
+from lossatlas.view.matplotlib import Drawing, draw
 from lossatlas.view.scene import Scene
 
 SUFFIXES = (".gif", ".mp4")

@@ -30,6 +30,7 @@ def _read(name: str) -> str:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise MissingBundleError(
-            f"The viewer's {name} is not in this installation. From a checkout, build it with: cd viewer && npm ci --ignore-scripts && node build.mjs; "
+            f"The viewer's {name} is not in this installation. From a checkout, build it with: "
+            "cd viewer && npm ci --ignore-scripts && node build.mjs; "
             "or install again with: pip install --force-reinstall lossatlas"
         ) from error

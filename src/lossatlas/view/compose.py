@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from lossatlas.errors import InputError
 from lossatlas.view.colors import DEFAULT
 from lossatlas.view.colors import colormap as known_colormap
-from lossatlas.view.scene import Camera, ColorScale, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
+from lossatlas.view.scene import Camera, ColorScale, Field, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
 from lossatlas.view.sources import Source, Sources, dashed, read_sources
 
 Kind = Literal["auto", "contour", "surface", "both", "line"]
@@ -38,7 +39,7 @@ def compose(
         surfaces: which surfaces of the archives; all by default.
         paths: names of trajectories, `Path` objects or Datasets; by default all that were recorded on the surfaces.
         kind: "auto" draws map and relief of one surface, maps of several, and curves of lines.
-        quantity: the metric to draw, such as "loss" or "accuracy".
+        quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
         scale: "linear" or "log" for color and height alike.
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
@@ -49,6 +50,7 @@ def compose(
     _check(kind, scale, levels, colormap)
     names = [surfaces] if isinstance(surfaces, str) else surfaces
     found = read_sources(source, names, paths)
+    found = replace(found, surfaces=tuple(_with_error_field(surface, quantity) for surface in found.surfaces))
     _check_quantity(found.surfaces, quantity)
     color = ColorScale(
         quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(found.surfaces, quantity, clip), levels=levels
@@ -70,7 +72,7 @@ def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int 
         return scene
     _check_positive(frames=frames, milliseconds=milliseconds)
     if not scene.paths:
-        return scene.replace(timeline=turning(min(frames, 72), milliseconds, _first_azimuth(scene)))
+        return scene.replace(timeline=turning(min(frames, 60), milliseconds, _first_azimuth(scene)))
     steps = np.unique(np.concatenate([path.step for path in scene.paths]))
     chosen = steps[np.unique(np.linspace(0, len(steps) - 1, min(frames, len(steps))).astype(int))]
     return scene.replace(
@@ -78,7 +80,7 @@ def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int 
     )
 
 
-def turning(frames: int = 72, milliseconds: int = 80, start: float = -60.0) -> Timeline:
+def turning(frames: int = 60, milliseconds: int = 80, start: float = -60.0) -> Timeline:
     """A full turn of the camera; the data stand still.
 
     >>> turning(4).rotation
@@ -118,6 +120,15 @@ def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
         raise InputError("levels", levels, "a number of contour levels from 2 to 200")
     if colormap is not None:
         known_colormap(colormap)
+
+
+def _with_error_field(surface: Surface, quantity: str) -> Surface:
+    """A metric's standard error as a field of its own, where that is what is asked for."""
+    base = surface.fields.get(quantity.removesuffix("_standard_error"))
+    if base is None or base.standard_error is None or quantity in surface.fields:
+        return surface
+    error = Field(base.standard_error, f"standard error of {base.label}", base.units)
+    return replace(surface, fields={**surface.fields, quantity: error})
 
 
 def _check_quantity(surfaces: Sequence[Surface], quantity: str) -> None:

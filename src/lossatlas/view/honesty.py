@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lossatlas.view.cells import FIELD_PANES, Cells, cells_of, limits_of
-from lossatlas.view.scene import ColorScale, Pane, Path, Scene, Surface
+from lossatlas.view.scene import ColorScale, FloatArray, Pane, Path, Scene, Surface
 
 
 def foot_notes(scene: Scene) -> tuple[str, ...]:
@@ -48,10 +48,9 @@ def _surface_lines(scene: Scene, surface: Surface) -> list[str]:
     lines = list(surface.notes)
     for quantity, color, limits in sorted(views, key=lambda view: view[0]):
         if quantity in surface.fields:
-            cells = cells_of(surface, color, quantity)
-            lines += [
-                line for line in (*_hole_lines(surface, cells), _cut_line(cells, color, limits), _minimum_line(surface, quantity)) if line
-            ]
+            cells, drawn = cells_of(surface, color, quantity), _every_frame(surface, color, quantity)
+            lines += [*_hole_lines(surface, cells), _cut_line(drawn, limits), _minimum_line(surface, quantity)]
+    lines = [line for line in lines if line]
     return list(dict.fromkeys(lines))
 
 
@@ -74,9 +73,15 @@ def _count(mask: np.ndarray) -> str:
     return f"{count} of {mask.size} cell{'s' if mask.size != 1 else ''}"
 
 
-def _cut_line(cells: Cells, color: ColorScale, limits: tuple[float, float]) -> str:
+def _every_frame(surface: Surface, color: ColorScale, quantity: str) -> FloatArray:
+    """What is drawn of a quantity, flat, in all of its frames where it changes."""
+    values = surface.fields[quantity].values
+    frames = len(values) if values.ndim > (1 if surface.is_line else 2) else 1
+    return np.concatenate([cells_of(surface, color, quantity, frame).drawable for frame in range(frames)])
+
+
+def _cut_line(values: FloatArray, limits: tuple[float, float]) -> str:
     """The share of drawable cells beyond the limits that the scene's author set."""
-    values = cells.drawable
     if not values.size:
         return ""
     above, below = float(np.mean(values > limits[1])), float(np.mean(values < limits[0]))

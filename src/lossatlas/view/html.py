@@ -70,7 +70,8 @@ def page(payload: Payload, scenes: Sequence[Scene]) -> str:
 def fragment(payload: Payload, scenes: Sequence[Scene], height: int = 620) -> str:
     """The page inside an `<iframe>`, for notebooks that were turned into HTML and hold no widgets."""
     inner = html.escape(page(payload, scenes), quote=True)
-    return f'<iframe srcdoc="{inner}" style="width:100%;height:{height}px;border:0;border-radius:8px" title="Loss landscape" allowfullscreen></iframe>'
+    style = f'style="width:100%;height:{height}px;border:0;border-radius:8px" title="Loss landscape"'
+    return f'<iframe srcdoc="{inner}" {style} allowfullscreen></iframe>'
 
 
 _PAGE = """<!doctype html>

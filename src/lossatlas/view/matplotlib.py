@@ -5,12 +5,8 @@ Figures stand alone: no pyplot, no display, no change to the user's settings.
 
 from __future__ import annotations
 
-import io
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,18 +14,17 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import NullLocator
 
 from lossatlas.errors import InputError
-from lossatlas.view.cells import FIELD_PANES, levels_of, limits_of, panes_by_scale
+from lossatlas.view.cells import FIELD_PANES, panes_by_scale
 from lossatlas.view.draw import areas, contour, flat, layout, surface
-from lossatlas.view.draw.corner import clear_corner
-from lossatlas.view.draw.layout import GAP, MARGIN, Bar, Sheet, arrange, wrapped
+from lossatlas.view.draw.layout import GAP, MARGIN, Sheet, arrange, wrapped
+from lossatlas.view.draw.page import add_color_bar, add_header, add_legend, height_of, shared_handles, stack_header
 from lossatlas.view.draw.pane import Drawn, changes
-from lossatlas.view.draw.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, TITLE, styled
-from lossatlas.view.draw.ticks import scale_ticks, tick_labels
+from lossatlas.view.draw.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, styled
+from lossatlas.view.files import check_suffix, encoded, save
 from lossatlas.view.honesty import foot_notes
-from lossatlas.view.scene import ColorScale, Pane, Scene
+from lossatlas.view.scene import Pane, Scene
 
 PANES: dict[str, Callable[[Any, Scene, Pane], Drawn]] = {
     "contour": contour.draw,
@@ -41,14 +36,6 @@ PANES: dict[str, Callable[[Any, Scene, Pane], Drawn]] = {
     "text": flat.draw_text,
 }
 """One entry a kind of pane; a new kind is one file and one line here."""
-
-OWN_LEGEND = ("curves", "histogram")
-
-FORMATS = {
-    ".png": {"Software": "lossatlas"},
-    ".pdf": {"CreationDate": None, "Creator": "lossatlas"},
-    ".svg": {"Date": None, "Creator": "lossatlas"},
-}
 
 
 class Picture(Figure):
@@ -121,60 +108,11 @@ def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None)
     FigureCanvasAgg(sheet_figure)
     panes = tuple(_draw_pane(sheet_figure, scene, pane) for pane in scene.panes)
     titles = {id(drawn.axes): _pane_title(sheet_figure, drawn) for drawn in panes if drawn.pane.title}
-    bars = tuple(_color_bar(sheet_figure, scene, color, group, panes) for color, group in panes_by_scale(scene).items())
+    bars = tuple(add_color_bar(sheet_figure, scene, color, group, panes) for color, group in panes_by_scale(scene).items())
     rows = _row_heights(scene, (wide - 2 * MARGIN - GAP * (columns - 1)) / columns)
     sheet = Sheet(sheet_figure, panes, bars, titles, rows, columns, _turns(scene))
     label = _arrange_all(sheet, scene, wide)
     return Drawing(sheet_figure, scene, panes, label)
-
-
-def save(drawn: Figure, path: str | os.PathLike[str], *, dpi: float = 200) -> Path:
-    """Write a figure; the suffix chooses PNG, SVG or PDF. The file appears whole or not at all.
-
-    Raises:
-        InputError: another suffix.
-    """
-    target = check_suffix(path)
-    vector = target.suffix.lower() != ".png"
-    write_atomically(target, encoded(drawn, target.suffix.lower(), 300 if vector else dpi))
-    return target
-
-
-def check_suffix(path: str | os.PathLike[str]) -> Path:
-    """The path, if its suffix is one that `save` can write."""
-    target = Path(path)
-    if target.suffix.lower() not in FORMATS:
-        raise InputError("path", str(path), "a file name ending in .png, .svg or .pdf")
-    return target
-
-
-def encoded(drawn: Figure, suffix: str, dpi: float) -> bytes:
-    """The file's bytes; equal figures give equal bytes."""
-    buffer = io.BytesIO()
-    with styled():
-        drawn.savefig(buffer, format=suffix[1:], dpi=dpi, metadata=FORMATS[suffix])
-    return buffer.getvalue()
-
-
-def write_atomically(target: Path, data: bytes) -> None:
-    """Replace a file in one step, making its folder where needed.
-
-    Raises:
-        InputError: the place cannot be written.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError("path", str(target), "a place that can be written", f"The system says: {error.strerror or error}") from error
 
 
 def frame_label(scene: Scene, frame: int | None) -> str:
@@ -232,39 +170,6 @@ def _pane_title(drawn: Figure, pane: Drawn) -> Text:
     return drawn.text(0, 0, pane.pane.title, fontsize=PANE_TITLE, ha="center" if pane.is_relief else "left", va="top")
 
 
-def _color_bar(drawn: Figure, scene: Scene, color: ColorScale, group: list[Pane], panes: tuple[Drawn, ...]) -> Bar:
-    """One bar for all the panes that share a scale: bands and lines where one of them is a map, smooth for reliefs alone."""
-    members = tuple(one for one in panes if one.pane in group)
-    limits = limits_of(scene, group[0])
-    axes = drawn.add_axes((0.9, 0.3, 0.02, 0.4), label="color bar")
-    mappable = members[0].mappable
-    assert mappable is not None
-    banded = any(pane.kind == "contour" for pane in group)
-    bar = drawn.colorbar(mappable, cax=axes, extend=_extend(scene, group, limits), extendfrac=0.04)
-    bar.set_ticks((ticks := scale_ticks(color, limits)).tolist(), labels=tick_labels(ticks))
-    bar.ax.yaxis.set_minor_locator(NullLocator())
-    bar.outline.set_linewidth(0.6)  # pyright: ignore[reportCallIssue]
-    if banded:
-        bar.ax.hlines(levels_of(color, limits)[1:-1], 0, 1, color="black", alpha=0.5, linewidth=0.4)
-    bar.set_label(f"{_bar_label(scene, group[0])} ({color.scale} scale)")
-    return Bar(axes, members, shared=len(members) > 1)
-
-
-def _bar_label(scene: Scene, pane: Pane) -> str:
-    found = next((s.fields[pane.quantity] for s in map(scene.surface, pane.surfaces) if pane.quantity in s.fields), None)
-    return pane.quantity if found is None else found.label
-
-
-def _extend(scene: Scene, group: list[Pane], limits: tuple[float, float]) -> str:
-    """An arrow at the end of the bar where cells lie beyond it."""
-    from lossatlas.view.cells import cells_of
-
-    shown = [cells_of(scene.surface(name), scene.color_of(pane), pane.quantity).drawable for pane in group for name in pane.surfaces]
-    values = np.concatenate([v.ravel() for v in shown]) if shown else np.zeros(0)
-    above, below = bool((values > limits[1]).any()), bool((values < limits[0]).any())
-    return {(True, True): "both", (True, False): "max", (False, True): "min"}.get((above, below), "neither")
-
-
 def _turns(scene: Scene) -> tuple[float, ...]:
     if scene.timeline is None or scene.timeline.rotation is None:
         return ()
@@ -275,18 +180,18 @@ def _turns(scene: Scene) -> tuple[float, ...]:
 def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
     """Header, panes, legend and foot from top to bottom; the figure grows as tall as they need."""
     inner = wide - 2 * MARGIN
-    header = _header(sheet.figure, scene, inner)
-    legend = _legend(sheet.figure, _shared_handles(sheet), inner)
+    header = add_header(sheet.figure, scene, inner)
+    legend = add_legend(sheet.figure, shared_handles(sheet), inner)
     foot = wrapped(sheet.figure, foot_notes(scene), inner, NOTE)
     note = sheet.figure.text(0, 0, foot, fontsize=NOTE, color=FAINT, va="bottom", ha="left", linespacing=1.3) if foot else None
     label = sheet.figure.text(0, 0, "", fontsize=SUBTITLE, ha="right", va="top", fontweight="bold") if scene.timeline is not None else None
-    above = max(sum(_tall(text) + 0.05 for text in header), 0.2 if label is not None else 0.0)
-    below_note = _tall(note) + 0.08 if note is not None else 0.0
-    below = below_note + (_tall(legend) + 0.06 if legend is not None else 0.0)
+    above = max(sum(height_of(text) + 0.05 for text in header), 0.2 if label is not None else 0.0)
+    below_note = height_of(note) + 0.08 if note is not None else 0.0
+    below = below_note + (height_of(legend) + 0.12 if legend is not None else 0.0)
     tall = sum(sheet.row_heights) + GAP * (len(sheet.row_heights) - 1) + above + below + 2 * MARGIN
     tall = 2 * np.ceil(tall * sheet.figure.dpi / 2) / sheet.figure.dpi
     sheet.figure.set_size_inches(wide, tall)
-    _stack_header(header, wide, tall)
+    stack_header(header, wide, tall)
     if label is not None:
         label.set_position(((wide - MARGIN) / wide, (tall - MARGIN) / tall))
     if note is not None:
@@ -297,56 +202,4 @@ def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
     return label
 
 
-def _header(drawn: Figure, scene: Scene, width: float) -> list[Text]:
-    """Title and subtitle, broken where the figure ends; an animation keeps the right third for the frame's label."""
-    room = width * (0.66 if scene.timeline is not None else 1.0)
-    lines = [(scene.title, TITLE, "bold"), (scene.subtitle, SUBTITLE, "normal")]
-    return [
-        drawn.text(
-            0,
-            0,
-            wrapped(drawn, [text], room, size * (1.12 if weight == "bold" else 1)),
-            fontsize=size,
-            fontweight=weight,
-            va="top",
-            ha="left",
-        )
-        for text, size, weight in lines
-        if text
-    ]
-
-
-def _stack_header(header: list[Text], wide: float, tall: float) -> None:
-    y = tall - MARGIN
-    for text in header:
-        text.set_position((MARGIN / wide, y / tall))
-        y -= _tall(text) + 0.05
-
-
-def _shared_handles(sheet: Sheet) -> list[Any]:
-    """Entries for the figure's legend, each once; curves that no map explains get a legend in their own pane."""
-    maps = {h.get_label() for drawn in sheet.panes if drawn.pane.kind not in OWN_LEGEND for h in drawn.handles}
-    shared = {}
-    for drawn in sheet.panes:
-        if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:
-            if len(drawn.handles) > 1:
-                place = clear_corner(drawn.axes, drawn.twin) if drawn.pane.kind == "curves" else "best"
-                (drawn.twin or drawn.axes).legend(handles=drawn.handles, loc=place, frameon=True, framealpha=0.85, edgecolor="none")
-        else:
-            shared |= {(h.get_label(), str(getattr(h, "get_color", h.get_label)())): h for h in drawn.handles}
-    return list(shared.values())
-
-
-def _legend(drawn: Figure, handles: list[Any], width: float) -> Any:
-    """One legend below the panes, in as many columns as fit."""
-    for columns in range(len(handles), 0, -1):
-        spacing = {"borderpad": 0.1, "borderaxespad": 0.0, "columnspacing": 1.6, "handlelength": 2.4}
-        legend = drawn.legend(handles=handles, loc="lower left", ncol=columns, **spacing)
-        if columns == 1 or legend.get_window_extent().width / drawn.dpi <= width:
-            return legend
-        legend.remove()
-    return None
-
-
-def _tall(artist: Any) -> float:
-    return artist.get_window_extent().height / artist.get_figure(root=True).dpi
+__all__ = ["Drawing", "Picture", "check_suffix", "draw", "encoded", "figure", "frame_label", "save"]

@@ -30,10 +30,11 @@ def _shaded(surface: Surface) -> NDArray[np.uint8]:
     share = _share(np.asarray(surface.frame_values(quantity), float))
     grid = _resize(share, SIDE).T[::-1]
     slope_y, slope_x = np.gradient(np.nan_to_num(grid))
-    light = np.clip(1 + 9 * (slope_x + slope_y), 0.7, 1.25)
+    light: NDArray[np.float64] = np.asarray(np.clip(1 + 9 * (slope_x + slope_y), 0.7, 1.25))
     colors = np.asarray(matplotlib.colormaps["viridis"](np.nan_to_num(grid)))[..., :3]
-    lit = np.where(np.isfinite(grid)[..., None], colors * light[..., None], 1.0)
-    return (np.clip(lit, 0, 1) * 255).astype(np.uint8)
+    lit: NDArray[np.float64] = np.clip(colors * light.reshape(*light.shape, 1), 0, 1)
+    lit[~np.isfinite(grid)] = 1.0
+    return (lit * 255).astype(np.uint8)
 
 
 def _share(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,12 +8,21 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+CAREFUL_SAMPLES = 200
+"""Below this many samples a band of 2 standard errors covers 79-90 % instead of 95 % (LeNet; heavy tails near a minimum)."""
+
 
 def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """How a surface was made and how much of it stands, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
     lines = (_plane_line(plane), _objective_line(objective), _free_note(objective), computed_line(dataset), _error_line(dataset))
-    return tuple(line for line in lines if line)
+    return (*(line for line in lines if line), *_curvature_lines(dataset))
+
+
+def _curvature_lines(dataset: xr.Dataset) -> tuple[str, ...]:
+    """What curvature was found at the model, and what a slice may not be taken to say of it."""
+    report = _mapping(dataset.attrs.get("curvature_report"))
+    return tuple(str(report[key]) for key in ("line", "caveat") if report.get(key))
 
 
 def computed_line(dataset: xr.Dataset) -> str:
@@ -116,7 +125,10 @@ def _error_line(dataset: xr.Dataset) -> str:
     if not errors.size:
         return ""
     units = dataset["loss"].attrs.get("units", "") if "loss" in dataset else ""
-    return f"standard error of a cell up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
+    said = f"standard error of a cell's loss up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
+    samples = _mapping(dataset.attrs.get("objective")).get("samples")
+    few = isinstance(samples, int) and samples < CAREFUL_SAMPLES
+    return f"{said}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else said
 
 
 def _value(source: Mapping[str, Any], key: str, form: str) -> str:

@@ -129,8 +129,18 @@ def _is_metric(dataset: xr.Dataset, key: str, dims: Sequence[str]) -> bool:
 def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     units = _units(dataset, key)
     error = _ordered(dataset, key + _ERROR, dims).astype(float) if key + _ERROR in dataset else None
+    words = _with_units(_long_name(dataset, key), units)
     shown = key + _FILLED if key + _FILLED in dataset else key
-    return Field(_ordered(dataset, shown, dims).astype(float), _with_units(_long_name(dataset, key), units), units, error)
+    return Field(_ordered(dataset, shown, dims).astype(float), words, units, error, _doubtful(dataset, key, dims))
+
+
+def _doubtful(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> np.ndarray | None:
+    """Cells within two standard errors of the lowest one, by the error of that very difference, where it is stored."""
+    difference = f"{key}_difference"
+    if difference not in dataset or difference + _ERROR not in dataset:
+        return None
+    with np.errstate(invalid="ignore"):
+        return _ordered(dataset, difference, dims) <= 2 * _ordered(dataset, difference + _ERROR, dims)
 
 
 def _ordered(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> np.ndarray:

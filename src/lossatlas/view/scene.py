@@ -30,12 +30,14 @@ class Field:
             ``(alpha,)`` or ``(frame, alpha)``. NaN and infinity are kept and drawn as holes.
         label: words for axis and color bar, units included.
         standard_error: same shape as `values` without the frame axis, or None.
+        doubtful: cells that are not told apart from the lowest one by their samples, hatched; same shape, or None.
     """
 
     values: FloatArray
     label: str
     units: str = ""
     standard_error: FloatArray | None = None
+    doubtful: BoolArray | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,16 @@ class Arrow:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """A closed line on maps, such as an ellipse of gradient noise; `alpha` and `beta` have shape ``(point,)``."""
+
+    alpha: FloatArray
+    beta: FloatArray
+    label: str = ""
+    color: str | None = None
+
+
+@dataclass(frozen=True)
 class Curve:
     """A series in a `curves` pane. `reveal` grows it with the timeline up to the current step."""
 
@@ -199,6 +211,7 @@ class Pane:
     y_label: str = ""
     y_label_right: str = ""
     y_scale: Scale = "linear"
+    x_scale: Scale = "linear"
     text: str = ""
 
 
@@ -229,6 +242,7 @@ class Scene:
     surfaces: tuple[Surface, ...] = ()
     paths: tuple[Path, ...] = ()
     arrows: tuple[Arrow, ...] = ()
+    outlines: tuple[Outline, ...] = ()
     curves: tuple[Curve, ...] = ()
     areas: tuple[Areas, ...] = ()
     colors: tuple[ColorScale, ...] = (ColorScale(),)

@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from lossatlas.archive import Archive, open_archive
@@ -120,7 +120,7 @@ class LiveServer:
         return Starlette(routes=[Route("/", self._page), WebSocketRoute("/live", self._live)], lifespan=self._lifespan)
 
     @contextlib.asynccontextmanager
-    async def _lifespan(self, _app: Any) -> Any:
+    async def _lifespan(self, _app: Any) -> AsyncIterator[None]:
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
         watching = asyncio.create_task(self._watch())
         self._ready.set()
@@ -132,10 +132,7 @@ class LiveServer:
 
         if not secrets.compare_digest(request.query_params.get("token", ""), self.token):
             return PlainTextResponse("This page needs the token that `lossatlas view` printed with its address.", status_code=403)
-        policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; media-src blob:; connect-src 'self'"
-        return HTMLResponse(
-            _PAGE % script(), headers={"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
-        )
+        return HTMLResponse(_PAGE % script(), headers=_HEADERS)
 
     async def _live(self, page: Any) -> None:
         from starlette.websockets import WebSocketDisconnect
@@ -226,9 +223,17 @@ def _need_app_extra() -> None:
         raise MissingDependencyError("The live page", "app") from error
 
 
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; media-src blob:; connect-src 'self'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>Lossatlas, live</title>
 <style>html, body { margin: 0; height: 100%%; background: Canvas; } #lossatlas { position: fixed; inset: 0; }</style></head>
-<body><div id="lossatlas"></div><script>%s</script><script>lossatlas.default.live(document.getElementById("lossatlas"));</script></body></html>
+<body><div id="lossatlas"></div><script>%s</script>
+<script>lossatlas.default.live(document.getElementById("lossatlas"));</script></body></html>
 """

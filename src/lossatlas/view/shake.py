@@ -46,7 +46,7 @@ class Shake:
     def timeline(self, label: Callable[[int, int], str], steps: Sequence[int] | None = None, milliseconds: int = 60) -> Timeline:
         """A timeline whose words come from ``label(still, turn)``; `steps` (frame,) says where paths are cut."""
         words = tuple(
-            "changing the batch" if blend else label(int(still), int(turn))
+            "next batch" if blend else label(int(still), int(turn))
             for still, turn, blend in zip(self.still, self.turn, self.cosmetic, strict=True)
         )
         cut = self.still if steps is None else np.asarray(steps, np.int64)
@@ -90,7 +90,7 @@ def update_arrows(alpha: FloatArray, beta: FloatArray, shaken: Shake, color: str
 
 
 def growing_steps(shaken: Shake) -> NDArray[np.int64]:
-    """Where the path is cut on every frame, (frame,): at iterate k until the arrow has been shown, then at k + 1."""
-    last = np.array([shaken.turn[(shaken.still == k) & (shaken.turn >= 0)].max() for k in range(int(shaken.still.max()) + 1)])
-    moved = shaken.cosmetic | (shaken.turn == last[shaken.still]) & (last[shaken.still] > 0)
-    return shaken.still + moved
+    """Where the path is cut on every frame, (frame,): at iterate k while batch k stands still, at k + 1 once it has gone."""
+    steps = shaken.still + shaken.cosmetic
+    steps[-1] = shaken.still[-1] + 1
+    return steps

@@ -88,7 +88,7 @@ def _widget_class() -> Any:
 
             def static(self) -> Any:
                 """The page as HTML, for `nbconvert` and other places without widgets."""
-                from IPython.display import HTML
+                from IPython.core.display import HTML
 
                 return HTML(self.page())
 

@@ -29,6 +29,13 @@ def test_the_straight_line_through_a_ring_has_barrier_one() -> None:
     assert line.attrs["barrier"] == {"loss": 1.0, "loss_at": 0.5}
 
 
+def test_a_line_goes_straight_on_beyond_its_ends() -> None:
+    line = along(ring(), polygon(LEFT, RIGHT), 9, bounds=(-0.5, 1.5))
+    np.testing.assert_allclose(line.loss, ((2 * line.alpha - 1) ** 2 - 1) ** 2, atol=1e-12)
+    assert line.attrs["barrier"] == {"loss": 1.0, "loss_at": 0.5}
+    assert along(ring(), polygon(LEFT, RIGHT), 4, bounds=(0.1, 1.5)).attrs["barrier"] == {}
+
+
 def test_bezier_and_chain_around_the_ring_have_their_closed_forms() -> None:
     curve = along(ring(), bezier(LEFT, at(0, 2), RIGHT), 201)
     u = curve.alpha * (1 - curve.alpha)

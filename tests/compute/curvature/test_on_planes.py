@@ -9,6 +9,7 @@ import torch
 import lossatlas as la
 from compute.curvature.cases import convolutional, dense_hessian, mlp
 from lossatlas.compute.curvature import curvature_report, hessian_map, hessian_plane, maps
+from lossatlas.view.read import surface_from
 from oracles import quadratic
 
 
@@ -133,3 +134,15 @@ def test_a_report_elsewhere_and_bad_places() -> None:
         curvature_report(objective, at=(0.0, 0.0))
     with pytest.raises(la.InputError, match="every parameter"):
         curvature_report(mlp(), la.random_plane(mlp(), biases=True), biases=False)
+
+
+def test_an_attached_report_is_printed_on_every_figure_of_the_surface(tmp_path) -> None:
+    objective = mlp()
+    plane = la.random_plane(objective)
+    store = la.create_archive(tmp_path / "a.zarr")
+    la.evaluate(objective, plane, resolution=3, archive=store, progress=False)
+    report = curvature_report(objective, plane, probes=6)
+    report.attach(store, "surface")
+    notes = surface_from(la.open_archive(tmp_path / "a.zarr").surface()).notes
+    assert report.line in notes
+    assert any("does not prove convexity" in line for line in notes)

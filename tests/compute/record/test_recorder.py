@@ -303,6 +303,6 @@ def test_weights_wider_than_a_chunk_come_back_bit_for_bit() -> None:
     trajectory = trajectory_of(points, steps=[3, 5, 9])
     for index, point in enumerate(points):
         assert all(torch.equal(trajectory.params(index)[name], value) for name, value in point.items())
-    whole = np.concatenate([block for _, block in trajectory.blocks(memory=2**20)], axis=1)
+    whole = np.concatenate([block for _, block in trajectory.blocks(memory=2**12)], axis=1)
     np.testing.assert_array_equal(whole[1], trajectory.vector(1))
     assert trajectory.until(5).steps.tolist() == [3, 5]

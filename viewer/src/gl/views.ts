@@ -33,6 +33,8 @@ export function layout(state: ViewState, names: string[], width: number, height:
     const size = Math.max(96, Math.min(300, Math.min(width, height) * INSET_SHARE));
     const top = phone ? 122 : 84;
     const rect = mapRect({ x: 20, y: top, width: size, height: size }, aspect);
+    // The landscape steps aside a little, so that the inset does not cover its corner.
+    if (!phone) for (const view of views) if (!view.cut) view.rect = { ...view.rect, x: view.rect.x + size * 0.22, width: view.rect.width - size * 0.22 };
     views.push({ kind: "map", rect: { ...rect, x: 20, y: top }, surfaces: names.slice(0, 1) });
   }
   return views;

@@ -21,12 +21,21 @@ export function footLine(session: Session): string {
 export function differences(session: Session): string[] {
   const shown = session.landscape.visible(session.state);
   if (shown.length < 2) return [];
-  const planes = session.scene.meta.planes as Record<string, unknown> | undefined;
-  const keys = shown.map((s) => JSON.stringify(planes?.[s.name] ?? null));
+  const planes = (session.scene.meta.planes ?? {}) as Record<string, Record<string, unknown>>;
+  const apart = unlike(shown.map((s) => planes[s.name] ?? {}));
   const out: string[] = [];
-  if (new Set(keys).size > 1) out.push("These surfaces lie on different planes: their shapes can be compared, not their points.");
+  if (apart.length) out.push(`These surfaces lie on different planes (${apart.join(", ")}): their shapes can be compared, not their points.`);
   if (shown.some((s) => !sameGrid(shown[0], s))) out.push("Their grids differ; a difference is read between cells.");
   return out;
+}
+
+const PLANE_WORDS: Record<string, string> = { center_hash: "another model at the center", direction_hashes: "other directions", parameters: "other parameters moved", axis_labels: "other axes" };
+
+/** What tells planes apart, in words; hashes only where nothing more telling differs. */
+function unlike(planes: Record<string, unknown>[]): string[] {
+  const keys = [...new Set(planes.flatMap(Object.keys))].filter((key) => new Set(planes.map((p) => JSON.stringify(p[key] ?? null))).size > 1);
+  const short = (value: unknown) => (value === undefined ? "not told" : String(value));
+  return keys.map((key) => PLANE_WORDS[key] ?? `${key} ${planes.map((p) => short(p[key])).join(" and ")}`);
 }
 
 export function aboutPanel(session: Session): HTMLElement {

@@ -39,11 +39,13 @@ class Curve:
         return {n: sum((w * p[n] for w, p in found[1:]), start=found[0][0] * found[0][1][n]) for n in self.points[0]}
 
     def weights(self, t: float) -> tuple[float, ...]:
-        """How much of each point the curve holds at t; they sum to 1."""
+        """How much of each point the curve holds at t; they sum to 1. Outside (0, 1) the outer pieces go straight on."""
         n = len(self.points) - 1
         if self.kind == "bezier":
             return tuple(math.comb(n, i) * (1 - t) ** (n - i) * t**i for i in range(n + 1))
-        return tuple(max(0.0, 1 - abs(n * t - i)) for i in range(n + 1))
+        piece = min(max(math.floor(n * t), 0), n - 1)
+        share = n * t - piece
+        return tuple({piece: 1 - share, piece + 1: share}.get(i, 0.0) for i in range(n + 1))
 
     def describe(self) -> dict[str, Any]:
         """Provenance, with the keys of a plane's."""

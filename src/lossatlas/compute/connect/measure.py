@@ -32,6 +32,7 @@ def along(
     resolution: int = 25,
     metrics: str | Iterable[str] = ("loss",),
     *,
+    bounds: tuple[float, float] = (0.0, 1.0),
     batchnorm: BatchNorm = "recalibrated",
     calibration: Objective | None = None,
     archive: Location | Archive | None = None,
@@ -49,6 +50,7 @@ def along(
         curve: `polygon(a, b)` for the straight line, or a fitted curve.
         resolution: points, ends included.
         metrics: any of "loss", "accuracy".
+        bounds: of t; the barrier is that of the points between 0 and 1, which must be among them.
         batchnorm: "recalibrated" re-estimates BatchNorm statistics at every point; "stored" uses the model's own, which
             belong to one point only. Without BatchNorm both are the same.
         calibration: the objective whose data the statistics come from: the training data when `objective` has test data.
@@ -71,7 +73,7 @@ def along(
     if batchnorm not in ("recalibrated", "stored"):
         raise InputError("batchnorm", batchnorm, '"recalibrated" or "stored"')
     chosen = metrics_named(metrics)
-    (axis,) = Grid.make((0.0, 1.0), resolution, 1).axes
+    (axis,) = Grid.make(bounds, resolution, 1).axes
     source = _calibrated(calibration or objective) if batchnorm == "recalibrated" else None
     rows = []
     with progress_bar(title or name, len(axis), 0, progress) as advance:
@@ -138,14 +140,19 @@ def _dataset(
 
 
 def _barriers(line: xr.Dataset) -> dict[str, float]:
+    """Of the points from 0 to 1; none is told where the ends are not among them."""
+    inside = line.sel(alpha=slice(-1e-12, 1 + 1e-12))
+    t = inside.alpha.values
+    if len(t) < 2 or abs(t[0]) > 1e-9 or abs(t[-1] - 1) > 1e-9:
+        return {}
     found: dict[str, float] = {}
-    for word, values in (("loss", line.get("loss")), ("error", 1 - line.accuracy if "accuracy" in line else None)):
+    for word, values in (("loss", inside.get("loss")), ("error", 1 - inside.accuracy if "accuracy" in inside else None)):
         if values is None:
             continue
-        above = values.values - ((1 - line.alpha.values) * values.values[0] + line.alpha.values * values.values[-1])
+        above = values.values - ((1 - t) * values.values[0] + t * values.values[-1])
         top = int(np.argmax(above)) if np.isfinite(above).all() else None
         found[word] = float("nan") if top is None else float(above[top])
-        found[f"{word}_at"] = float("nan") if top is None else float(line.alpha.values[top])
+        found[f"{word}_at"] = float("nan") if top is None else float(t[top])
     return found
 
 

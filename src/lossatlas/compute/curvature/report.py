@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas.archive import Archive
 from lossatlas.compute.curvature.eigen import extreme_eigenvalues
 from lossatlas.compute.curvature.operator import Curvature, Method, hessian
 from lossatlas.compute.curvature.trace import Estimate, trace
@@ -60,9 +61,22 @@ class CurvatureReport:
         """What the numbers say, and what a picture may not be taken to say."""
         return f"{_finding(self)} {CAVEAT}"
 
+    @property
+    def line(self) -> str:
+        """The numbers in one line, for a figure's notes."""
+        unit = f" {self.units}" if self.units else ""
+        return (
+            f"Hessian at the model ({self.samples:,} samples): largest eigenvalue {self.lambda_max:.3g}, smallest {self.lambda_min:.3g}"
+            f" (|ratio| {self.ratio:.2g}), trace {self.trace:.3g} ± {self.trace_standard_error:.1g}{unit}"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a summary or for `attrs`."""
-        return {**asdict(self), "sentence": self.sentence}
+        return {**asdict(self), "line": self.line, "sentence": self.sentence}
+
+    def attach(self, archive: Archive, surface: str) -> None:
+        """Keep the report with a stored surface, so that every figure of it prints the numbers and the caveat."""
+        archive.update_attrs("surfaces", surface, {"curvature_report": {**self.as_dict(), "caveat": CAVEAT}})
 
     def __str__(self) -> str:
         unit = f" {self.units}" if self.units else ""

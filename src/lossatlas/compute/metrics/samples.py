@@ -8,6 +8,7 @@ from lossatlas.compute.metrics.base import Metric
 from lossatlas.compute.objective import Objective
 from lossatlas.errors import InputError
 
+TIED = ("batch", "train")
 StoredType = Literal["float64", "float32", "float16"]
 
 
@@ -26,7 +27,14 @@ def sample_losses(dtype: StoredType = "float64") -> Metric:
 
 
 def suited(metrics: tuple[Metric, ...], objective: Objective) -> tuple[Metric, ...]:
-    """The metrics as this objective can give them: per batch where its loss has no form per sample."""
+    """The metrics as this objective can give them: per batch where its loss has no form per sample.
+
+    Raises:
+        InputError: per-sample losses where BatchNorm ties the samples of a batch together, so that no other batch's
+            surface is a mean of them.
+    """
+    if objective.mode in TIED and any(m.name == "sample_loss" for m in metrics):
+        raise InputError("metrics", f"sample_loss in mode {objective.mode}", "a mode where samples do not see each other, such as eval")
     return tuple(_per_batch(m) if m.name == "sample_loss" and not objective.per_sample else m for m in metrics)
 
 

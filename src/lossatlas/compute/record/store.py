@@ -21,8 +21,8 @@ from lossatlas.archive import Archive
 from lossatlas.compute.record.layout import Layout
 from lossatlas.errors import ArchiveError, InputError
 
-COLUMNS = 65_536
-"""Weights a chunk: 256 KB in float32. 1,000 steps of one chunk fit in memory whatever the model's size."""
+COLUMNS = 131_072
+"""Weights a chunk: 512 KB in float32, few files a step; 1,000 steps of one chunk fit in memory whatever the model's size."""
 GROWTH = 64
 DTYPES = ("float16", "float32", "float64")
 
@@ -210,17 +210,23 @@ class WeightStore:
 
     def theta(self, rows: slice, columns: slice = slice(None)) -> NDArray[Any]:
         """Stored weights ``(rows, columns)`` in the layout's own precision."""
-        values = self._array("weights/theta")[rows, columns]
-        if self.delta:
-            return self._array("weights/start")[columns] + values
-        return np.asarray(values)
+        return self.decode(self.stored(rows, columns), columns)
+
+    def stored(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """The same as it lies on disk."""
+        return np.asarray(self._array("weights/theta")[rows, columns])
+
+    def decode(self, values: NDArray[Any], columns: slice) -> NDArray[Any]:
+        """Stored values to weights."""
+        return self._array("weights/start")[columns] + values if self.delta else values
 
     def buffers(self, row: int) -> NDArray[Any]:
         return np.asarray(self._array("weights/buffers")[row])
 
     def blocks(self, columns: int) -> Iterator[slice]:
         """Slices that cover all columns, at most `columns` wide, aligned with chunks where they can be."""
-        width = columns if columns < COLUMNS else columns // COLUMNS * COLUMNS
+        chunk = self._array("weights/theta").chunks[1]
+        width = columns if columns < chunk else columns // chunk * chunk
         for start in range(0, self.layout.size, width):
             yield slice(start, min(start + width, self.layout.size))
 

@@ -19,8 +19,8 @@ from lossatlas.compute.record.layout import Layout
 from lossatlas.compute.record.store import Row, WeightStore
 from lossatlas.errors import InputError
 
-MEMORY = 512 * 2**20
-"""Bytes that a block of weights of all steps may take in float64."""
+MEMORY = 256 * 2**20
+"""Bytes that the weights of all steps may take while they are streamed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,23 +86,40 @@ class Trajectory:
         """Every so many rows, and the last."""
         return replace(self, rows=np.unique([*self.rows[::rows], *self.rows[-1:]]))
 
-    def blocks(self, memory: int = MEMORY, rows: int | None = None) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-        """Column slices and the weights of every row in them, ``(n, columns)`` float64, never all columns at once.
-
-        Args:
-            memory: bytes a block may take.
-            rows: count of rows to plan for, where several runs are read side by side.
-        """
-        width = max(1, memory // (16 * max(rows or len(self), 1)))
-        for columns in self.store.blocks(width):
-            yield columns, self.columns(columns)
-
-    def columns(self, columns: slice) -> NDArray[np.float64]:
-        """Weights of every row in some columns, ``(n, columns)``."""
+    def stored(self, columns: slice) -> NDArray[Any]:
+        """Every row of some columns as it is stored, ``(n, columns)``; `decode` makes weights of it."""
         if not len(self):
             return np.empty((0, columns.stop - columns.start))
         first, last = int(self.rows[0]), int(self.rows[-1]) + 1
-        return self.store.theta(slice(first, last), columns)[self.rows - first].astype(np.float64)
+        values = self.store.stored(slice(first, last), columns)
+        return values if len(values) == len(self) else values[self.rows - first]
+
+    def decode(self, values: NDArray[Any], columns: slice) -> NDArray[np.float64]:
+        return self.store.decode(values, columns).astype(np.float64, copy=False)
+
+    def blocks(self, memory: int = MEMORY) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """Column slices and the weights of every row in them, ``(n, columns)`` float64, never all columns at once."""
+        return blocks((self,), memory)
+
+
+def blocks(runs: Sequence[Trajectory], memory: int = MEMORY) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Column slices and the weights of every row of all runs in them, ``(points, columns)`` float64.
+
+    Chunks are read whole, as they are stored, and turned into float64 a quarter of `memory` at a time.
+
+    Args:
+        runs: of equal layout.
+        memory: bytes to keep within, roughly; for very many points a chunk is read more than once.
+    """
+    points = max(sum(len(run) for run in runs), 1)
+    narrow = max(1, memory // (32 * points))
+    for wide in runs[0].store.blocks(max(1, memory // (4 * points))):
+        stored = [run.stored(wide) for run in runs]
+        for start in range(wide.start, wide.stop, narrow):
+            columns = slice(start, min(start + narrow, wide.stop))
+            inside = slice(columns.start - wide.start, columns.stop - wide.start)
+            parts = [run.decode(values[:, inside], columns) for run, values in zip(runs, stored, strict=True)]
+            yield columns, parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def open_trajectory(archive: Location | Archive, name: str | None = None) -> Trajectory:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params
 from lossatlas.compute.plane import Plane, weight_plane
+from lossatlas.compute.sampling import random_subset
 from lossatlas.errors import InputError
 from lossatlas.zoo.datasets import load_digits, load_mnist
 
@@ -23,7 +23,7 @@ CLIP = 1e-7
 """Where the article's library cuts probabilities; its losses end at -ln(1e-7) = 16.118, which makes flat tops."""
 CEILING = -math.log(CLIP)
 BOUNDS = (-20.0, 20.0)
-PER_BLOB, DATA_SEED = 500, 0
+PER_BLOB, DATA_SEED, SUBSET_SEED = 500, 0, 4
 DIGITS = (3, 8)
 """Two digits that are not easy to tell apart; 0 and 1 leave no noise to look at."""
 
@@ -55,22 +55,30 @@ def softplus_part(z: Tensor) -> Tensor:
     return torch.logaddexp(torch.zeros_like(z), -z)
 
 
-def logistic_loss(params: Params, batch: Any) -> Tensor:
-    """``e(x, y) = (1 - y) z + ln(1 + exp(-z))`` with ``z = x'w``, one a sample: cross-entropy of logistic regression."""
-    x, y = batch
-    z = x @ params["w"]
+class LogisticRegression(nn.Module):
+    """``z = x'w``, without a bias."""
+
+    def __init__(self, weights: NDArray[np.float64]) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.from_numpy(np.array(weights, np.float64)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.w
+
+
+def logistic_loss(z: Tensor, y: Tensor) -> Tensor:
+    """``e(x, y) = (1 - y) z + ln(1 + exp(-z))``, one a sample: cross-entropy of logistic regression."""
     return linear_part(z, y) + softplus_part(z)
 
 
-def clipped_logistic_loss(params: Params, batch: Any) -> Tensor:
+def clipped_logistic_loss(z: Tensor, y: Tensor) -> Tensor:
     """The same loss as the article's library computes it, with probabilities kept from `CLIP` to 1 - `CLIP`."""
-    x, y = batch
-    p = torch.sigmoid(x @ params["w"]).clamp(CLIP, 1 - CLIP)
+    p = torch.sigmoid(z).clamp(CLIP, 1 - CLIP)
     return -(y * torch.log(p) + (1 - y) * torch.log1p(-p))
 
 
-def logistic(x: NDArray[np.float64], y: NDArray[np.float64], form: str, weights: NDArray[np.float64] | None = None) -> Objective:
-    """Logistic regression without a bias on classes 0 and 1.
+def logistic(x: NDArray[np.float64], y: NDArray[np.float64], form: str, subset: int | None = None) -> Objective:
+    """Logistic regression without a bias on classes 0 and 1, from zero weights; on a random `subset` where that is a number.
 
     Raises:
         InputError: an unknown form of the loss, or one class only.
@@ -80,8 +88,9 @@ def logistic(x: NDArray[np.float64], y: NDArray[np.float64], form: str, weights:
         raise InputError("loss", form, '"exact" or "clipped"')
     if len(np.unique(y)) < 2:
         raise InputError("data", f"only class {y.ravel()[0]:g}", "samples of both classes", "One class alone has its minimum at infinity")
-    start = torch.from_numpy(np.zeros(x.shape[1]) if weights is None else weights)
-    return Objective(forms[form], data=(torch.from_numpy(x), torch.from_numpy(y)), params={"w": start}, split="train", units="nats")
+    everything = torch.from_numpy(x), torch.from_numpy(y)
+    chosen = everything if subset is None else random_subset(everything, subset, seed=SUBSET_SEED)
+    return Objective(LogisticRegression(np.zeros(x.shape[1])), forms[form], chosen, split="train", units="nats")
 
 
 def blobs(per_blob: int = PER_BLOB, seed: int = DATA_SEED) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -94,7 +103,7 @@ def blobs(per_blob: int = PER_BLOB, seed: int = DATA_SEED) -> tuple[NDArray[np.f
 def blob_scenery(form: str) -> Scenery:
     """The article's landscape: both weights from -20 to 20."""
     objective = logistic(*blobs(), form)
-    plane = weight_plane(objective, ("w", 0), ("w", 1), labels=("$W_1$", "$W_2$"))
+    plane = weight_plane(objective, ("w", 0), ("w", 1), labels=("W₁", "W₂"))
     return Scenery(objective, plane, (BOUNDS, BOUNDS), "Logistic regression, two clouds of points")
 
 
@@ -109,8 +118,8 @@ def digit_data() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def mnist_objective(root: Path | None, samples: int, hidden: int = 32, seed: int = 0) -> Objective:
     """A ReLU network 784-`hidden`-10 on the first `samples` training images, its weights by PyTorch's own rule."""
     images = load_mnist(root, "train", samples)
-    x = (torch.from_numpy(images.images.reshape(len(images.images), -1)).float() / 255.0 - 0.1307) / 0.3081
+    x = torch.from_numpy((images.images.reshape(len(images.images), -1).astype(np.float32) / 255.0 - 0.1307) / 0.3081)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = nn.Sequential(nn.Linear(x.shape[1], hidden), nn.ReLU(), nn.Linear(hidden, 10))
-    return Objective(network, nn.functional.cross_entropy, (x, torch.from_numpy(images.labels)), split="train")
+    return Objective(network, nn.functional.cross_entropy, (x, torch.from_numpy(images.labels.copy())), split="train")

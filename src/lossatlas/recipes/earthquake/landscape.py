@@ -59,6 +59,7 @@ class Training:
     batch_size: int
     learning_rate: float
     optimizer: str = "sgd"
+    momentum: float = 0.0
     start: Params | None = None
     seed: int = 1
 
@@ -74,7 +75,8 @@ def trained(objective: Objective, training: Training) -> tuple[list[Indices], li
     """Batches and the iterates of training on them."""
     batches = batches_for(training, objective.samples)
     settings = {"optimizer": training.optimizer, "learning_rate": training.learning_rate, "start": training.start}
-    return batches, train_on_batches(objective, batches, **settings)  # type: ignore[arg-type]
+    options = {"momentum": training.momentum} if training.momentum else {}
+    return batches, train_on_batches(objective, batches, **settings, **options)  # type: ignore[arg-type]
 
 
 def prepared(
@@ -116,7 +118,7 @@ def path_of(scenery: Scenery, training: Training, iterates: Sequence[Params], su
         batch_size=training.batch_size,
         optimizer=training.optimizer,
         learning_rate=training.learning_rate,
-        label=training.optimizer,
+        label=training.optimizer + (f" {training.momentum:g}" if training.momentum else ""),
         surface=surface,
     )
 

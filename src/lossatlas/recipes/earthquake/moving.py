@@ -16,8 +16,9 @@ from lossatlas.view.read import path_from, surface_from
 from lossatlas.view.scene import Camera, ColorScale, Curve, FloatArray, Pane, Path, Scene, Surface
 from lossatlas.view.shake import Shake, growing_steps, shake, update_arrows
 
-CAMERA = Camera(28, -55)
+CAMERA = Camera(30, 62)
 SCALE = ColorScale(levels=16)
+STYLES = {"sgd": ("#d11141", "solid"), "momentum": ("#1448c8", "dashed")}
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Frames:
     width: int
 
 
-def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: str) -> Scene:
+def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: str, clip: float | None = None) -> Scene:
     """The landscape of one batch after another; `kind` is "surface" or "contour"."""
     batches = _batches(landscape, batch_size, frames.batches)
     moved = shake(len(batches), frames.hold, frames.blend)
@@ -44,7 +45,7 @@ def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: s
     return Scene(
         (pane,),
         (surface,),
-        colors=(SCALE,),
+        colors=(replace(SCALE, clip=clip),),
         timeline=moved.timeline(lambda still, _: f"batch {still + 1}"),
         title="The landscape shakes",
         subtitle=f"{landscape.scenery.title}, one mini-batch of {batch_size} after another",
@@ -68,13 +69,13 @@ def sizes_scene(landscape: Landscape, sizes: tuple[int, int], frames: Frames) ->
     )
 
 
-def training_scene(landscape: Landscape, frames: Frames, others: Sequence[xr.Dataset] = ()) -> Scene:
+def training_scene(landscape: Landscape, frames: Frames, others: Sequence[xr.Dataset] = (), clip: float | None = None) -> Scene:
     """Step, change of batch, step: the arrow is the optimizer's own update on the landscape of that batch."""
     count = min(frames.batches, len(landscape.batches))
     batches, size = landscape.batches[:count], len(landscape.batches[0])
     moved = shake(count, max(frames.hold, 2), frames.blend)
     surface = moving(landscape, batches, moved, "batch", f"batches of {size}")
-    paths = tuple(_cut(path_from(p, surface=surface), count) for p in (landscape.path, *others))
+    paths = tuple(_styled(_cut(path_from(p), count)) for p in (landscape.path, *others))
     first = paths[0]
     return Scene(
         (
@@ -85,16 +86,23 @@ def training_scene(landscape: Landscape, frames: Frames, others: Sequence[xr.Dat
         paths,
         update_arrows(first.alpha, first.beta, moved),
         curves=tuple(_curve(path) for path in paths),
-        colors=(SCALE,),
+        colors=(replace(SCALE, clip=clip),),
         timeline=moved.timeline(lambda still, turn: _words(still, turn), growing_steps(moved).tolist(), milliseconds=90),
-        title="Every step sees another landscape",
-        subtitle=f"{landscape.scenery.title}, batches of {size}; arrow: the update that this batch makes",
+        title="SGD and momentum" if others else "Mini-batch training",
+        subtitle=f"{landscape.scenery.title}, batches of {size}; arrow: {_arrow_words(landscape, others)}",
     )
 
 
-def play(scene: Scene, file: FilePath, frames: Frames) -> int:
+def relief_scene(landscape: Landscape, frames: Frames) -> Scene:
+    """Training as a relief, for the interactive page."""
+    scene = training_scene(landscape, frames)
+    path = scene.paths[0].name
+    return scene.replace(panes=(Pane("surface", ("batch",), (path,), camera=CAMERA),), curves=())
+
+
+def play(scene: Scene, file: FilePath, width: int) -> int:
     """Write an animation; returns its number of frames."""
-    animate(scene, file, width=frames.width)
+    animate(scene, file, width=width)
     return scene.with_frame_count()
 
 
@@ -109,6 +117,17 @@ def _batches(landscape: Landscape, size: int, count: int) -> list[Indices]:
     """Batches of as many shuffled epochs as are needed, for instance ten batches of a hundred out of a thousand."""
     samples = landscape.losses.samples
     return shuffled_batches(samples, size, epochs=-(-count // (samples // size)), seed=3)[:count]
+
+
+def _arrow_words(landscape: Landscape, others: Sequence[xr.Dataset]) -> str:
+    """On the plane of a path, updates are seen as their shadows."""
+    shadow = "" if landscape.scenery.plane.kind == "weights" else ", projected on the plane"
+    return f"the update that {'SGD makes on' if others else ''} this batch{'' if others else ' makes'}{shadow}".replace("  ", " ")
+
+
+def _styled(path: Path) -> Path:
+    color, dash = STYLES[path.label.split()[0]]
+    return replace(path, color=color, dash=dash)  # type: ignore[arg-type]
 
 
 def _words(still: int, turn: int) -> str:

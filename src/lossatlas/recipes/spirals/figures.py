@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas.view.animation import save as save_animation
+from lossatlas.view.open import view
 from lossatlas.view.plot import plot
 from lossatlas.view.read import areas_from, path_from, surface_from
 from lossatlas.view.scene import Areas, ColorScale, Curve, Pane, Path, Scale, Scene, Surface, Timeline
@@ -91,10 +92,11 @@ def animate(picture: Picture, file: FilePath) -> None:
 def animated(picture: Picture) -> Scene:
     """The scene of one network's animation: one frame a recorded step."""
     one = Drawn.of(picture)
+    areas = replace(one.areas, name="decision areas")
     losses, accuracies = _loss_curves(picture.path), _accuracy_curves(picture.path)
     panes = (
         Pane("contour", (one.surface.name,), (one.path.name,)),
-        Pane("areas", areas=(one.areas.name,), column=1, title="decision areas", x_label="first feature", y_label="second feature"),
+        Pane("areas", areas=(areas.name,), column=1, title="decision areas", x_label="first feature", y_label="second feature"),
         Pane("curves", curves=_names(losses), row=1, x_label="step", y_label="loss [nats]", y_scale=_scale(picture.path.path_loss.values)),
         Pane("curves", curves=_names(accuracies), row=1, column=1, x_label="step", y_label="fraction"),
     )
@@ -103,11 +105,28 @@ def animated(picture: Picture) -> Scene:
         (one.surface,),
         (one.path,),
         curves=(*losses, *accuracies),
-        areas=(one.areas,),
+        areas=(areas,),
         colors=(LOG,),
         timeline=timeline(picture.path),
         title=f"Spiral, {picture.label}",
     )
+
+
+def page(
+    pictures: Sequence[Picture], surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: Sequence[str], label: str, file: FilePath
+) -> None:
+    """The interactive page: a scene a network, its path and decision areas on one timeline, then the optimizers together."""
+    networks = [_in_relief(animated(picture)) for picture in pictures]
+    together = _in_relief(_optimizer_scene(surface, paths, colors, label).replace(timeline=timeline(paths[0])))
+    view([*networks, together], export=file, view={"frame": pictures[0].path.sizes["step"] - 1})
+
+
+def _in_relief(scene: Scene) -> Scene:
+    """The map's pane becomes a relief that can be turned; the timeline carries the losses alone."""
+    losses = next(pane for pane in scene.panes if pane.kind == "curves")
+    panes = tuple(replace(pane, kind="surface") if pane.kind == "contour" else pane for pane in scene.panes)
+    kept = tuple(pane for pane in panes if pane.kind != "curves" or pane is losses)
+    return scene.replace(panes=kept, curves=tuple(curve for curve in scene.curves if curve.name in losses.curves))
 
 
 def planes(drawn: Sequence[tuple[str, xr.Dataset, xr.Dataset]], label: str, expected: float, file: FilePath) -> None:

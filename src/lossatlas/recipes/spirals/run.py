@@ -67,7 +67,9 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     _draw_networks(out, pictures, progress)
     summary["planes"] = _planes(out, archive, runs[FAILING.name], size, progress)
     summary["interpolation"] = _lines(out, archive, runs, progress)
-    paths |= _optimizers(out, archive, spiral, size, seed, progress)
+    optimizers, together = _optimizers(archive, spiral, size, seed, progress)
+    _draw_optimizers(out, pictures, *together)
+    paths |= optimizers
     return write_summary(out, "spirals", {**summary, "paths": paths})
 
 
@@ -116,7 +118,7 @@ def window(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.7) -> li
     widest = max(high - low for low, high in spans) or 1.0
     bounds = []
     for low, high in spans:
-        half = max((high - low) * (0.5 + margin), 0.5 * flattest * widest)
+        half = (0.5 + margin) * max(high - low, flattest * widest)
         bounds.append([(low + high) / 2 - half, (low + high) / 2 + half])
     return bounds
 
@@ -164,10 +166,10 @@ def _planes(out: Path, archive: Archive, run: Run, size: Size, progress: bool | 
     summary: dict[str, Any] = {"expected_cosine": expected_cosine(run.trajectory.layout.size)}
     drawn = []
     for name, plane in choices.items():
-        path = project_path(run.trajectory, plane, run.objective, surface=f"plane:{name}")
+        path = project_path(run.trajectory, plane, run.objective, surface=f"plane-{name}")
         bounds = _as_far_as(run, plane) if name == "random" else window(path)
-        surface = _surface(archive, run, plane, bounds, size, f"plane:{name}", progress)
-        archive.write_trajectory(f"plane:{name}", _without_areas(path))
+        surface = _surface(archive, run, plane, bounds, size, f"plane-{name}", progress)
+        archive.write_trajectory(f"plane-{name}", _without_areas(path))
         summary[name] = {"captured_share": path.attrs["captured_share"], "residual_norm": path.attrs["residual_norm"]}
         drawn.append((name, surface, path))
     summary["random"]["expected_share"] = expected_captured_share(choices["random"], run.trajectory)
@@ -194,11 +196,13 @@ def _lines(out: Path, archive: Archive, runs: dict[str, Run], progress: bool | N
     return {name: line.attrs["interpolation"] for name, line in lines.items()}
 
 
-def _optimizers(out: Path, archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None) -> dict[str, Any]:
-    """Five optimizers from one start, on one fixed plane."""
+def _optimizers(
+    archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None
+) -> tuple[dict[str, Any], tuple[xr.Dataset, list[xr.Dataset]]]:
+    """Five optimizers from one start, on one fixed plane: their numbers, and surface and paths to draw."""
     steps = frame_steps(size.epochs, size.frames)
     runs = [
-        record(archive, f"optimizer:{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps)
+        record(archive, f"optimizer-{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps)
         for one in OPTIMIZERS
     ]
     plane = shared_plane([run.trajectory for run in runs])
@@ -210,11 +214,16 @@ def _optimizers(out: Path, archive: Archive, spiral: Spiral, size: Size, seed: i
         shares = shadow(run.trajectory, plane).captured
         summary[run.name] = {**path_summary(path), "captured_share": shares, **{key: own[key] for key in ("random_walk_null",)}}
         summary[run.name] |= {"own_explained_variance_ratio": own["explained_variance_ratio"], "walk_correlation": own["walk_correlation"]}
+    return summary, (surface, paths)
+
+
+def _draw_optimizers(out: Path, pictures: list[figures.Picture], surface: xr.Dataset, paths: list[xr.Dataset]) -> None:
     colors = [one.color for one in OPTIMIZERS]
     figures.optimizers(surface, paths, colors, COMPARED.label, out / "optimizers.png")
     figures.animate_optimizers(surface, paths, colors, COMPARED.label, out / "optimizers.gif")
     say("optimizers.png    Five optimizers from one start on the same two fixed directions; optimizers.gif plays them.")
-    return summary
+    figures.page(pictures, surface, paths, colors, COMPARED.label, out / "index.html")
+    say("index.html        Every network and the optimizers to turn and play, decision areas linked to the step; one offline file.")
 
 
 def _without_areas(path: xr.Dataset) -> xr.Dataset:

@@ -14,6 +14,7 @@ from lossatlas.errors import InputError
 from lossatlas.view.cells import Cells, cells_of, levels_of, limits_of
 from lossatlas.view.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.view.draw import marks
+from lossatlas.view.draw.doubt import add_outlines, hatch_map
 from lossatlas.view.draw.pane import Drawn, changes, step_at
 from lossatlas.view.draw.stems import Stems, add_stems, stem_handle
 from lossatlas.view.draw.style import TICK
@@ -27,11 +28,12 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
     surface = mapped_surface(scene, pane)
     map_artists: list[Artist] = _draw_map(axes, scene, pane, surface, 0)
     _frame_axes(axes, pane, surface)
-    fixed = [] if changes(scene, pane) else _draw_marks(axes, pane, surface)
+    fixed: list[Any] = [] if changes(scene, pane) else _draw_marks(axes, pane, surface)
     added = [_add_path(axes, scene, surface, scene.path(name)) for name in pane.paths]
     tracks = [artist for pair in added for artist in pair if artist is not None]
     arrows = [add_arrow(axes, arrow, arrow.start, arrow.end) for arrow in scene.arrows] if pane.arrows else []
     volatile = changes(scene, pane)
+    fixed += [*([] if volatile else hatch_map(axes, surface, pane)), *(add_outlines(axes, scene) if pane.arrows else [])]
 
     def show(frame: int | None) -> None:
         if volatile and frame is not None:
@@ -51,7 +53,12 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
         moving=[artist for track in tracks for artist in track.moving] + arrows,
         volatile=volatile,
         mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
-        handles=[*(path_handle(scene, scene.path(n)) for n in pane.paths), *fixed, *marks.hole_handles(cells), *_stem_handles(added)],
+        handles=[
+            *(path_handle(scene, scene.path(n)) for n in pane.paths),
+            *fixed,
+            *marks.hole_handles(cells),
+            *_stem_handles(added),
+        ],
     )
 
 

@@ -14,6 +14,7 @@ from lossatlas.errors import InputError
 from lossatlas.view.cells import cells_of
 from lossatlas.view.colors import path_color
 from lossatlas.view.draw import marks
+from lossatlas.view.draw.doubt import hatch_line
 from lossatlas.view.draw.pane import Drawn, changes, step_at
 from lossatlas.view.draw.style import FAINT
 from lossatlas.view.draw.ticks import log_ticks, tick_labels
@@ -38,7 +39,7 @@ def draw_line(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
     first = surfaces[0]
     _label_line_axes(axes, scene, pane, first)
     volatile = changes(scene, pane)
-    handles = _line_handles(scene, pane, surfaces, twin)
+    handles = [*_line_handles(scene, pane, surfaces, twin), *(hatch_line(axes, first, pane) if len(surfaces) == 1 and not volatile else [])]
     return Drawn(pane, axes, lambda frame: redraw(frame or 0) if volatile else None, volatile=volatile, twin=twin, handles=handles)
 
 
@@ -174,6 +175,8 @@ def _frame_curves(axes: Axes, twin: Axes | None, pane: Pane, curves: list[Curve]
         axes.set_xlim(min(low for low, _ in spans), max(high for _, high in spans))
     if pane.y_scale == "log" and all(np.nanmin(c.y, initial=np.inf) > 0 for c in curves if c.axis == "left"):
         axes.set_yscale("log")
+    if pane.x_scale == "log" and min((low for low, _ in spans), default=0) > 0:
+        axes.set_xscale("log")
     _plain_log_ticks(axes)
     # The data limits are fixed now: an animation must not rescale while its curves grow.
     for one in (axes, twin):
@@ -182,12 +185,12 @@ def _frame_curves(axes: Axes, twin: Axes | None, pane: Pane, curves: list[Curve]
 
 
 def _plain_log_ticks(axes: Axes) -> None:
-    """Round numbers with plain labels in place of powers of ten, where the axis is logarithmic."""
-    if axes.get_yscale() == "log":
-        low, high = axes.get_ylim()
-        axes.set_yticks((ticks := log_ticks((low, high))).tolist(), labels=tick_labels(ticks))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_ylim(low, high)
+    """Round numbers with plain labels in place of powers of ten, where an axis is logarithmic."""
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        if axis.get_scale() == "log":
+            axis.set_ticks((ticks := log_ticks((low, high))).tolist(), labels=tick_labels(ticks))
+            axis.set_minor_locator(NullLocator())
+            axis.set_view_interval(low, high, ignore=True)
 
 
 def _twin(axes: Axes, label: str) -> Axes:

@@ -44,10 +44,10 @@ SAMPLES: dict[str, Any] = {
 
 
 def lowest(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float, float] | None:
-    """Where the star stands, (alpha, beta, value); None where no one cell is lowest, or low is not what is sought."""
+    """Where the star stands, (alpha, beta, value); None where no one cell is lowest, or where low is not what is sought."""
     values = surface.frame_values(quantity, frame)
     finite = values[np.isfinite(values)]
-    if quantity == "accuracy" or not finite.size or np.ptp(finite) == 0:
+    if quantity != "loss" or not finite.size or np.ptp(finite) == 0:
         return None
     place = surface.minimum(quantity, frame)
     return place if np.isfinite(place[2]) else None

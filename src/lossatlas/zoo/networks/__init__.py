@@ -1,6 +1,6 @@
 """The networks of the sources by name. A new one is a builder and a line here.
 
-Weights start as in Li et al. 2018 (METHODS.md A.2) but for LeNet, which keeps torch's defaults.
+Weights start as in Li et al. 2018 but for LeNet, which keeps torch's defaults.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lossatlas.zoo.networks.densenet import DenseNet
 from lossatlas.zoo.networks.initialize import initialize_as_li
 from lossatlas.zoo.networks.lenet import LeNet
 from lossatlas.zoo.networks.resnet import ResNet
-from lossatlas.zoo.networks.vgg import VGG, VGG9_PLAN, VGG16_PLAN
+from lossatlas.zoo.networks.vgg import VGG, VGG9_PLAN, VGG9_QUARTER_PLAN, VGG16_PLAN
 
 __all__ = ["NETWORKS", "VGG", "DenseNet", "LeNet", "ResNet", "initialize_as_li", "network"]
 
@@ -26,7 +26,10 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     **{f"resnet{depth}_noshort": partial(ResNet, depth, shortcut="none") for depth in (20, 56, 110)},
     **{f"wrn56_{width}": partial(ResNet, 56, shortcut="B", width=width) for width in (2, 4, 8)},
     **{f"wrn56_{width}_noshort": partial(ResNet, 56, shortcut="none", width=width) for width in (2, 4, 8)},
+    **{f"wrn8_{width}": partial(ResNet, 8, shortcut="B", width=width) for width in (1, 2, 4)},
+    **{f"wrn8_{width}_noshort": partial(ResNet, 8, shortcut="none", width=width) for width in (1, 2, 4)},
     "vgg9": partial(VGG, VGG9_PLAN),
+    "vgg9_quarter": partial(VGG, VGG9_QUARTER_PLAN),
     "vgg16": partial(VGG, VGG16_PLAN),
     "densenet121": partial(DenseNet, blocks=(6, 12, 24, 16), growth=32),
     "lenet": LeNet,
@@ -38,6 +41,7 @@ def network(name: str, seed: int | None = None) -> nn.Module:
 
     Args:
         name: one of `NETWORKS`; ``_a`` has option-A shortcuts, ``_noshort`` none, the rest the paper's option B.
+            ``wrn8_k`` and ``vgg9_quarter`` are small stand-ins for quick runs.
         seed: of the initial weights; None draws from torch's global generator. A seed leaves that generator untouched.
 
     >>> sum(p.numel() for p in network("lenet", seed=0).parameters())

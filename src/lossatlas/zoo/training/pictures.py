@@ -55,7 +55,7 @@ def load_pictures(training: Training, data: Path | None = None) -> tuple[Picture
 
 
 def batch_bounds(count: int, size: int) -> list[tuple[int, int]]:
-    """First and last-but-one place of every batch; a single left-over picture joins the batch before, as batch norm needs two.
+    """Where every batch starts, and where the next one does; a single left-over picture joins the batch before, as batch norm needs two.
 
     >>> batch_bounds(10, 4), batch_bounds(9, 4)
     ([(0, 4), (4, 8), (8, 10)], [(0, 4), (4, 9)])

@@ -1,0 +1,177 @@
+"""Recipe `compare`: ResNet-20 and ResNet-56 with and without shortcuts, VGG-16 and DenseNet-121 in one page (Mohan's viewer).
+
+Trained weights are used where the data folder has them, published surfaces or short trainings elsewhere, and each
+surface says which it is. Beside them the reason for filter normalization: one function at two weight scales.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import nn
+
+from lossatlas.archive import Archive, create_archive
+from lossatlas.compute.evaluate import evaluate
+from lossatlas.compute.plane import random_plane
+from lossatlas.errors import InputError
+from lossatlas.formats import import_surface
+from lossatlas.recipes.common import prepare, say, surface_summary, write_summary
+from lossatlas.recipes.compare import figures
+from lossatlas.recipes.compare.networks import Member, chosen_entries, gather
+from lossatlas.recipes.compare.scales import Scales, compare_scales
+from lossatlas.zoo.training import Training
+
+__all__ = ["run"]
+
+SCALED = "resnet20"
+"""The network that is shown at two weight scales."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is computed.
+
+    Attributes:
+        images: training images under each surface; `test_images` those of the test error, None is all.
+        resolution: cells along each axis; `tol` the error of interpolated cells, of the range of log loss.
+        samples, epochs, batch_size: of a short training.
+        line: points of the lines at two weight scales.
+    """
+
+    images: int
+    test_images: int | None
+    resolution: int
+    tol: float
+    samples: int
+    epochs: int
+    batch_size: int
+    line: int
+
+
+FULL = Size(images=1000, test_images=None, resolution=51, tol=0.01, samples=10_000, epochs=30, batch_size=128, line=41)
+QUICK = Size(images=48, test_images=500, resolution=21, tol=0.02, samples=500, epochs=6, batch_size=50, line=41)
+
+
+def run(
+    out: Path,
+    data: Path | None = None,
+    quick: bool = False,
+    *,
+    networks: str | None = None,
+    images: int | None = None,
+    test_images: int | None = None,
+    resolution: int | None = None,
+    samples: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    progress: bool | None = None,
+) -> dict[str, Any]:
+    """Gather the networks, fill a filter-normalized plane around each, draw them on one scale and in one page.
+
+    Args:
+        out: folder for archive, figures, page, short trainings and summary; the same call continues a stopped run.
+        data: folder with CIFAR-10, the published weights and surfaces.
+        quick: few images, a coarse grid and a short training; a few minutes on two idle cores.
+        networks: names with commas between; None takes all six.
+        images: training images under each surface.
+        test_images: under each test error.
+        resolution: cells along each axis.
+        samples: training images of a short training.
+        epochs: of a short training.
+        seed: of directions and short trainings.
+        device: None takes a GPU where there is one.
+        progress: show bars; None shows them on a terminal.
+
+    Raises:
+        InputError: an unknown network, or numbers that are not positive.
+    """
+    size = _size(quick, images=images, test_images=test_images, resolution=resolution, samples=samples, epochs=epochs)
+    where = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    entries = chosen_entries(networks)
+    archive = create_archive(prepare(out) / "archive.zarr")
+    members: dict[str, Member] = {}
+    surfaces: dict[str, xr.Dataset] = {}
+    for entry in entries:
+        training = _training(entry.network, size, seed)
+        member = gather(entry, out / "trained" / entry.name, data, training, size.test_images, where, progress)
+        members[entry.name], surfaces[entry.name] = member, _surface(archive, member, data, size, seed, where, progress)
+        say(member.title)
+    _draw(surfaces, tuple(m.note for m in members.values() if m.note), out)
+    summary: dict[str, Any] = {
+        "quick": quick,
+        "seed": seed,
+        "device": where,
+        "networks": {name: {**m.summary(), "center_loss": _center(surfaces[name])} for name, m in members.items()},
+        "surfaces": {name: surface_summary(s) for name, s in surfaces.items()},
+    }
+    if (member := members.get(SCALED)) is not None and member.model is not None:
+        scales = _scales(archive, member, data, size, seed, where, progress)
+        figures.scales(scales, member.entry.label, out / "scales.png")
+        say("scales.png     The same function at two weight scales, without and with filter normalization.")
+        summary["scales"] = scales.numbers
+    return write_summary(out, "compare", summary)
+
+
+def _size(quick: bool, **given: int | None) -> Size:
+    for name, number in given.items():
+        if number is not None and number < 1:
+            raise InputError(name, number, "a positive number")
+    return replace(QUICK if quick else FULL, **{name: number for name, number in given.items() if number is not None})
+
+
+def _training(network: str, size: Size, seed: int) -> Training:
+    """Adam, which gets somewhere within few epochs where the paper's schedule has hardly begun."""
+    words: dict[str, Any] = {"samples": size.samples, "test_samples": size.test_images, "batch_size": size.batch_size}
+    return Training(network, epochs=size.epochs, optimizer="adam", seed=seed, record_every=size.epochs, **words)
+
+
+def _surface(archive: Archive, member: Member, data: Path | None, size: Size, seed: int, device: str, progress: bool | None) -> xr.Dataset:
+    name = member.entry.name
+    if member.file is not None:
+        archive.write_surface(name, import_surface(member.file).assign_attrs(title=member.title))
+        return archive.surface(name)
+    objective = member.objective(data, size.images, device)
+    return evaluate(
+        objective,
+        random_plane(objective, seed),
+        (-1.0, 1.0),
+        size.resolution,
+        archive=archive,
+        tol=size.tol,
+        scale="log",
+        name=name,
+        title=member.title,
+        overwrite=True,
+        progress=progress,
+    )
+
+
+def _scales(archive: Archive, member: Member, data: Path | None, size: Size, seed: int, device: str, progress: bool | None) -> Scales:
+    assert member.model is not None
+
+    def objective_of(model: nn.Module) -> Any:
+        return replace(member, model=model).objective(data, size.images, device)
+
+    return compare_scales(member.model, objective_of, archive, size.line, seed, progress)
+
+
+def _draw(surfaces: dict[str, xr.Dataset], notes: tuple[str, ...], out: Path) -> None:
+    figures.panels(surfaces, notes, out / "panels.png")
+    say("panels.png     All landscapes from above on one logarithmic scale.")
+    figures.reliefs(surfaces, notes, out / "reliefs.png")
+    say("reliefs.png    The same as reliefs.")
+    figures.page(surfaces, notes, out / "index.html")
+    say("index.html     All of them to rotate, overlay and compare; one file, no network needed.")
+
+
+def _center(surface: xr.Dataset) -> float | None:
+    """The loss where the network itself stands, if a cell is there."""
+    loss = surface.loss.sel(alpha=0.0, beta=0.0, method="nearest")
+    near = abs(float(loss.alpha)) + abs(float(loss.beta)) < 1e-9
+    return float(loss) if near and np.isfinite(loss) else None

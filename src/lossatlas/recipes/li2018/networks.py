@@ -1,0 +1,144 @@
+"""The networks under the figures: trained weights where the data folder has them, short trainings for the others."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from lossatlas.compute.objective import Objective
+from lossatlas.compute.score import score
+from lossatlas.errors import InputError
+from lossatlas.recipes.li2018.setting import Setting
+from lossatlas.zoo.checkpoints import load_checkpoint
+from lossatlas.zoo.fetch import data_root
+from lossatlas.zoo.networks import network
+from lossatlas.zoo.training import Training, train
+
+BATCH = 64
+KINDS = {"wrn": "ResNet-", "resnet": "ResNet-", "vgg": "VGG-", "densenet": "DenseNet-"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of trained weights, the zoo's name of its network and the normalization it was trained under."""
+
+    file: str
+    network: str
+    normalization: str
+    label: str
+
+
+PUBLISHED = {
+    "resnet56": Published("nets_cifar10_li2018/resnet56_model_300.t7", "resnet56", "li", "ResNet-56"),
+    "resnet56_noshort": Published(
+        "nets_cifar10_li2018/resnet56_noshort_model_300.t7", "resnet56_noshort", "li", "ResNet-56 without shortcuts"
+    ),
+    "resnet56_a": Published("nets_cifar10_akamaster/resnet56-4bfd9763.th", "resnet56_a", "imagenet", "ResNet-56, shortcuts A"),
+    "resnet20": Published("nets_cifar10_akamaster/resnet20-12fca82f.th", "resnet20_a", "imagenet", "ResNet-20"),
+}
+
+
+@dataclass(frozen=True)
+class Net:
+    """A trained network and how well it does on test pictures it has not seen.
+
+    Attributes:
+        source: "trained weights" or "short training" (or "full training", after the paper's schedule).
+        test_accuracy, test_loss: on the first `test_samples` test pictures.
+    """
+
+    name: str
+    label: str
+    module: torch.nn.Module
+    normalization: str
+    source: str
+    test_samples: int
+    test_accuracy: float = float("nan")
+    test_loss: float = float("nan")
+
+    def objective(self, setting: Setting, samples: int, split: str = "train", batch: int = BATCH) -> Objective:
+        """Cross-entropy on the first pictures of a split, without augmentation, in eval mode."""
+        pictures = setting.pictures(split, samples, self.normalization)
+        return Objective(self.module, F.cross_entropy, pictures, batch_size=batch, split=split, device=setting.device)
+
+    @property
+    def title(self) -> str:
+        """Such as "ResNet-56\\ntrained weights, test error 6.3 %"."""
+        return f"{self.label}\n{self.source}, test error {100 * (1 - self.test_accuracy):.1f} %"
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "test_accuracy": self.test_accuracy,
+            "test_loss": self.test_loss,
+            "test_samples": self.test_samples,
+            "parameters": sum(p.numel() for p in self.module.parameters()),
+        }
+
+
+def net(setting: Setting, name: str) -> Net:
+    """The published weights of `name`, else a training of it.
+
+    Args:
+        setting: of the run.
+        name: of `PUBLISHED` or of the zoo's networks.
+    """
+    if (known := PUBLISHED.get(name)) is not None and (path := data_root(setting.data) / known.file).is_file():
+        module = load_checkpoint(path, network(known.network, seed=0)).eval()
+        return scored(setting, Net(name, known.label, module, known.normalization, "trained weights", setting.size.test_samples))
+    return trained(setting, name)
+
+
+def trained(setting: Setting, name: str) -> Net:
+    """A network trained here: the paper's schedule in a full run, a few epochs on a few pictures in a quick one."""
+    size = setting.size
+    training = Training(name, size.epochs, size.train_samples, size.test_samples, seed=setting.seed)
+    module = train_once(setting, name, training)
+    return scored(setting, Net(name, words_of(name), module, "li", source_words(setting), size.test_samples))
+
+
+def train_once(setting: Setting, key: str, training: Training) -> torch.nn.Module:
+    """Train into ``trainings/KEY``, or go on with what an earlier run left there."""
+    out = folder(setting, key)
+    train(training, out, setting.data, device=setting.device, progress=setting.progress)
+    return load_checkpoint(out / "weights.safetensors", network(training.network, 0)).eval()
+
+
+def folder(setting: Setting, key: str) -> Path:
+    """Where a training of this run is kept."""
+    return setting.out / "trainings" / key
+
+
+def source_words(setting: Setting) -> str:
+    return "short training" if setting.quick else "full training"
+
+
+def words_of(name: str) -> str:
+    """Such as "ResNet-8 x2 without shortcuts" for ``wrn8_2_noshort``."""
+    parts = name.removesuffix("_noshort").split("_")
+    kind = re.sub(r"^(wrn|resnet|vgg|densenet)", lambda m: KINDS[m.group()], parts[0])
+    width = f" x{parts[1]}" if parts[0].startswith("wrn") else ""
+    return kind + width + (" without shortcuts" if name.endswith("_noshort") else "")
+
+
+def scored(setting: Setting, net: Net) -> Net:
+    """The network with its test accuracy and loss."""
+    found = score(net.objective(setting, net.test_samples, "test", 250), None, ("loss", "accuracy"))
+    return replace(net, test_accuracy=found["accuracy"], test_loss=found["loss"])
+
+
+def require_pictures(setting: Setting) -> None:
+    """Say at once, not after minutes, that CIFAR-10 is missing.
+
+    Raises:
+        InputError: no CIFAR-10 under the data folder and no network to fetch it.
+    """
+    try:
+        setting.raw("test", 10)
+    except InputError as error:
+        raise InputError("--data", str(setting.data), "a folder with CIFAR-10", str(error)) from error

@@ -1,0 +1,79 @@
+"""The recipe's entry: which figures, in which order, and one summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lossatlas.archive import create_archive
+from lossatlas.errors import InputError
+from lossatlas.recipes.common import prepare, say, write_summary
+from lossatlas.recipes.li2018 import paths, planes, ratios, solutions
+from lossatlas.recipes.li2018.networks import require_pictures
+from lossatlas.recipes.li2018.setting import FULL, QUICK, Setting
+
+FIGURES: dict[str, Callable[[Setting], dict[str, Any]]] = {
+    "1": planes.figure_1,
+    "2": solutions.figure_2,
+    "3": solutions.figure_3,
+    "4": planes.figure_4,
+    "5": planes.figure_5,
+    "6": planes.figure_6,
+    "7": ratios.figure_7,
+    "8": paths.figure_8,
+    "9": paths.figure_9,
+    "repeat": solutions.repeatability,
+}
+
+
+def run(
+    out: Path,
+    data: Path | None = None,
+    quick: bool = False,
+    *,
+    figure: str | int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int | None = None,
+    progress: bool | None = None,
+) -> dict[str, Any]:
+    """The paper's figures, all of them or those asked for, into `out`.
+
+    Args:
+        out: folder for the archive, the figures, trained networks and ``summary.json``; a second run continues there.
+        data: folder with CIFAR-10, and with the published weights and surfaces where they are at hand.
+        quick: smaller planes on fewer pictures, and short trainings, in minutes; each figure says so.
+        figure: "1" to "9" or "repeat", several with commas; None draws all.
+        seed: of trainings.
+        device: for trainings and planes, such as "cuda".
+        workers: threads.
+        progress: show bars; None shows them on a terminal.
+
+    Raises:
+        InputError: an unknown figure, or no CIFAR-10.
+    """
+    wanted = _wanted(figure)
+    if workers is not None or quick:
+        torch.set_num_threads(1)
+    setting = Setting(
+        prepare(out), create_archive(out / "archive.zarr"), data, quick, QUICK if quick else FULL, seed, progress, device, workers
+    )
+    require_pictures(setting)
+    summary: dict[str, Any] = {"quick": quick, "seed": seed, "figures": {}}
+    for name in wanted:
+        say(f"figure {name} …")
+        summary["figures"][name] = FIGURES[name](setting)
+        write_summary(out, "li2018", summary)
+    return write_summary(out, "li2018", summary)
+
+
+def _wanted(figure: str | int | None) -> tuple[str, ...]:
+    if figure is None:
+        return tuple(FIGURES)
+    names = tuple(part.strip() for part in str(figure).split(","))
+    if unknown := [name for name in names if name not in FIGURES]:
+        raise InputError("--figure", ", ".join(unknown), "any of " + ", ".join(FIGURES) + ", with commas between")
+    return names

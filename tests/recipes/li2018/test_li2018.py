@@ -1,0 +1,107 @@
+"""The recipe on a toy scale: every figure is drawn from real pictures and published weights, and says what it is."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import lossatlas as la
+from lossatlas.recipes import recipe_named
+from lossatlas.recipes.li2018 import setting as settings
+from lossatlas.recipes.li2018.networks import words_of
+from lossatlas.recipes.li2018.paths import _window
+
+recipe = importlib.import_module("lossatlas.recipes.li2018.run")  # the package's own name is the function
+
+TINY = replace(
+    settings.QUICK,
+    samples=8,
+    test_samples=40,
+    resolution=4,
+    line=9,
+    train_samples=40,
+    epochs=1,
+    vgg_epochs=3,
+    small_batch=10,
+    large_batch=20,
+    ratio_samples=2,
+    ratio_resolution=2,
+    widths=("wrn8_1",),
+    seeds=2,
+    seed_resolution=3,
+    directions=2,
+)
+
+
+def test_the_recipe_is_registered_with_its_options() -> None:
+    found = recipe_named("li2018")
+    assert found.parse(["--figure", "1,5"]) == {"figure": "1,5"}
+    assert "figure" in found.text()
+
+
+def test_figures_are_chosen_by_number() -> None:
+    assert recipe._wanted(None) == ("1", "2", "3", "4", "5", "6", "7", "8", "9", "repeat")
+    assert recipe._wanted(7) == ("7",)
+    assert recipe._wanted("2, repeat") == ("2", "repeat")
+    with pytest.raises(la.InputError, match="--figure: got 12"):
+        recipe._wanted("12")
+
+
+def test_networks_are_named_in_words() -> None:
+    assert words_of("resnet110_noshort") == "ResNet-110 without shortcuts"
+    assert words_of("wrn56_4") == "ResNet-56 x4"
+    assert words_of("densenet121") == "DenseNet-121"
+
+
+def test_the_window_of_a_path_holds_it_and_the_model() -> None:
+    path = xr.Dataset({"path_alpha": ("step", [2.0, 4.0]), "path_beta": ("step", [-1.0, -1.0])})
+    assert _window(path) == [[-1.0, 5.0], [-1.25, 0.25]]
+
+
+def test_missing_pictures_are_told_before_any_work(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("LOSSATLAS_DATA", str(tmp_path / "nothing"))
+    monkeypatch.setattr("lossatlas.zoo.fetch.fetch", lambda *_: None)
+    monkeypatch.setattr("lossatlas.zoo.fetch.cache_root", lambda: tmp_path / "cache")
+    with pytest.raises(la.InputError, match="CIFAR-10"):
+        recipe.run(tmp_path / "out", tmp_path / "nothing", quick=True, figure=2, progress=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figure", ["2", "3", "5", "6", "7", "8", "9", "repeat"])
+def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch) -> None:
+    monkeypatch.setattr(recipe, "QUICK", TINY)
+    summary = recipe.run(tmp_path, data_root, quick=True, figure=figure, progress=False)
+    assert json.loads((tmp_path / "summary.json").read_text()) == summary
+    file = tmp_path / ("repeatability.png" if figure == "repeat" else f"figure{figure}.png")
+    assert file.stat().st_size > 10_000
+    told = summary["figures"][figure]
+    for numbers in told.get("networks", {}).values():
+        assert numbers["source"] in ("trained weights", "short training", "imported surface")
+    if figure == "5":
+        assert told["networks"]["resnet56"]["source"] == "trained weights"
+        assert told["networks"]["resnet56"]["test_accuracy"] > 0.8
+        assert told["networks"]["resnet110"]["test_accuracy"] is None
+    if figure == "7":
+        center = told["networks"]["resnet20"]["center"]
+        assert center["hessian_ratio"] == pytest.approx(abs(center["lambda_min"] / center["lambda_max"]), rel=1e-6)
+    if figure == "8":
+        shares = told["captured_share"]
+        assert shares["random"] < 0.01 < shares["principal"]
+    if figure == "9":
+        assert all(np.isfinite(run["explained_variance_ratio"]).all() for run in told.values())
+
+
+@pytest.mark.slow
+def test_a_second_run_trains_nothing_anew_and_draws_the_same(tmp_path, data_root, monkeypatch) -> None:
+    monkeypatch.setattr(recipe, "QUICK", TINY)
+    first = recipe.run(tmp_path, data_root, quick=True, figure="2", progress=False)
+    weights = {p: p.stat().st_mtime_ns for p in tmp_path.glob("trainings/*/checkpoint.pt")}
+    again = recipe.run(tmp_path, data_root, quick=True, figure="2", progress=False)
+    assert weights
+    assert weights == {p: p.stat().st_mtime_ns for p in tmp_path.glob("trainings/*/checkpoint.pt")}
+    assert first == again

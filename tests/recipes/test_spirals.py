@@ -1,0 +1,91 @@
+"""The recipe `spirals`: its data, its numbers, and one whole quick run."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lossatlas.archive import open_archive
+from lossatlas.recipes import recipe_named
+from lossatlas.recipes.spirals.data import make_spiral
+from lossatlas.recipes.spirals.run import window
+from lossatlas.recipes.spirals.train import NETWORKS, frame_steps
+
+
+def test_the_spiral_is_that_of_cs231n_standardized() -> None:
+    spiral = make_spiral()
+    np.testing.assert_allclose(spiral.x.mean(0), 0, atol=1e-6)
+    np.testing.assert_allclose(spiral.x.std(0, correction=0), 1, rtol=1e-6)
+    assert torch.bincount(spiral.y).tolist() == [361] * 3 and torch.bincount(spiral.test_y).tolist() == [139] * 3
+    everything = torch.cat([spiral.x, spiral.test_x])
+    assert len(torch.unique(everything, dim=0)) >= 1498  # all three arms begin at the origin
+    # The packaged sample reaches out to 2.49 standard deviations.
+    assert 2.3 < float(everything.norm(dim=1).max()) < 2.7
+
+
+def test_the_eleven_networks_of_the_article() -> None:
+    assert [n.name for n in NETWORKS] == ["logistic", "1x5", "1x20", "1x100", "5x5", "5x20", "5x100", "10x5", "10x20", "10x100", "20x5"]
+    for network in NETWORKS:
+        model = network.build(0)
+        linear = [m for m in model if isinstance(m, torch.nn.Linear)]
+        assert len(linear) == network.depth + 1 and {m.out_features for m in linear[:-1]} <= {network.width}
+        assert model(torch.zeros(4, 2)).shape == (4, 3)
+
+
+def test_frames_hold_the_first_and_the_very_last_step() -> None:
+    steps = frame_steps(300, 50)
+    assert len(steps) == len(set(steps)) == 50 and (steps[0], steps[-1]) == (0, 300)
+
+
+def test_the_window_holds_every_path_with_a_margin() -> None:
+    import xarray as xr
+
+    path = xr.Dataset({"path_alpha": ("step", [-4.0, 0.0]), "path_beta": ("step", [0.0, 0.1])})
+    (a0, a1), (b0, b1) = window(path)
+    assert a0 < -4 and a1 > 0 and b0 < 0 and b1 > 0.1
+    assert (b1 - b0) == pytest.approx(0.7 * (a1 - a0))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_quick_run_leaves_numbers_figures_and_an_archive(tmp_path: Path) -> None:
+    recipe_named("spirals").load()(tmp_path, quick=True, progress=False)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    paths = summary["paths"]
+    networks = ["logistic", "1x5", "5x20", "20x5"]
+    assert list(paths) == [*networks, *(f"optimizer-{name}" for name in ("sgd", "momentum", "adagrad", "rmsprop", "adam"))]
+    for numbers in paths.values():
+        assert 0 < sum(numbers["explained_variance_ratio"]) <= 1 + 1e-9
+        assert 0 <= numbers["residual_norm"]["mean"] <= numbers["residual_norm"]["largest"] <= 1
+        assert numbers["random_walk_null"] == pytest.approx([0.81, 0.09], abs=0.01)
+        assert numbers["last_loss"] < numbers["first_loss"]
+    for name in networks:
+        # The last point is on its own plane, so there the plane tells the truth.
+        assert paths[name]["last_plane_loss"] == pytest.approx(paths[name]["last_loss"], rel=1e-5)
+        assert paths[name]["captured_share"] == pytest.approx(sum(paths[name]["explained_variance_ratio"]), abs=1e-4)
+    # The article: logistic regression cannot, five layers of 20 can, twenty layers of 5 are stuck at chance.
+    assert paths["logistic"]["final_accuracy"] < 0.6 and paths["5x20"]["final_accuracy"] > 0.95
+    assert paths["20x5"]["last_loss"] == pytest.approx(math.log(3), abs=1e-3)
+    assert summary["planes"]["random"]["captured_share"] < 0.02 < 0.9 < summary["planes"]["pca"]["captured_share"]
+    assert summary["interpolation"]["logistic"]["monotone"] is True
+    _check_files(tmp_path, networks, frames=15)
+
+
+def _check_files(out: Path, networks: list[str], frames: int) -> None:
+    for name in ("overview", "planes", "interpolation", "optimizers"):
+        with Image.open(out / f"{name}.png") as image:
+            assert min(image.size) > 300
+    for name in (*(f"path_{n}" for n in networks), "optimizers"):
+        with Image.open(out / f"{name}.gif") as image:
+            assert image.n_frames == frames
+    archive = open_archive(out / "archive.zarr")
+    assert {*networks, "optimizers", "plane-random", "plane-start_end", "plane-pca"} == set(archive.surfaces)
+    path = archive.trajectory("5x20")
+    assert path.attrs["surface"] == "5x20" and path.area_class.sizes["step"] == path.sizes["step"] == frames
+    assert path.step.values[[0, -1]].tolist() == [0, 300]

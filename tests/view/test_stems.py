@@ -1,0 +1,69 @@
+"""Stems show how far a projected path lies off the plane, and legends keep clear of curves that have yet to grow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from lossatlas.errors import InputError
+from lossatlas.view import matplotlib as drawing
+from lossatlas.view.draw.corner import clear_corner
+from lossatlas.view.draw.stems import LABEL
+from lossatlas.view.read import areas_from, path_from
+from lossatlas.view.scene import Field, Pane, Path, Scene, Surface, Timeline
+
+
+def scene(stem: np.ndarray | None) -> Scene:
+    axis = np.linspace(-1, 1, 5)
+    surface = Surface("s", axis, axis, {"loss": Field(np.add.outer(axis**2, axis**2), "loss")})
+    way = np.array([-0.8, -0.3, 0.0])
+    path = Path("p", way, 0.5 * way, np.array([0, 5, 9]), residual=np.array([0.4, 0.2, 0.0]), stem=stem)
+    return Scene((Pane("contour", ("s",), ("p",)),), (surface,), (path,), timeline=Timeline(np.array([0, 9]), ("a", "b")))
+
+
+def lines(figure: Figure) -> list[np.ndarray]:
+    return [line.get_xydata() for line in figure.axes[0].lines if line.get_marker() == "o" and line.get_markersize() == 2.0]
+
+
+def test_stems_rise_from_each_point_by_its_distance() -> None:
+    drawn = drawing.figure(scene(np.array([0.4, 0.2, 0.0])))
+    (heads,) = lines(drawn)
+    np.testing.assert_allclose(heads, [[-0.8, 0.0], [-0.3, 0.05], [0.0, 0.0]], atol=1e-12)
+    assert LABEL in [text.get_text() for text in drawn.legends[0].get_texts()]
+
+
+def test_stems_grow_with_the_timeline() -> None:
+    (heads,) = lines(drawing.figure(scene(np.array([0.4, 0.2, 0.0])), frame=0))
+    assert len(heads) == 1
+
+
+def test_without_lengths_no_stems() -> None:
+    assert not lines(drawing.figure(scene(None)))
+
+
+def test_stems_are_in_units_of_the_second_axis() -> None:
+    columns = {"path_alpha": [0.0, 1.0], "path_beta": [0.0, 1.0], "path_residual": [3.0, 0.0]}
+    dataset = xr.Dataset({n: ("step", v) for n, v in columns.items()}, {"step": [0, 1]}, {"plane": {"norms": [1.0, 2.0]}})
+    stem = path_from(dataset).stem
+    assert stem is not None and stem.tolist() == [1.5, 0.0]
+    del dataset.attrs["plane"]
+    assert path_from(dataset).stem is None
+
+
+def test_a_legend_avoids_the_lines_of_both_axes() -> None:
+    axes = Figure().add_subplot()
+    twin = axes.twinx()
+    axes.plot([0, 10], [0.9, 0.9])
+    axes.set_ylim(0, 1)
+    twin.plot([0, 4], [0.1, 0.1])
+    twin.set_ylim(0, 1)
+    assert clear_corner(axes, twin) in ("lower right", "center right", "center left")
+    axes.plot([6, 10], [0.1, 0.1])
+    assert clear_corner(axes, twin).startswith("center")
+
+
+def test_areas_of_an_archive_become_areas_of_a_scene() -> None:
+    with pytest.raises(InputError, match="decision_areas"):
+        areas_from(xr.Dataset())

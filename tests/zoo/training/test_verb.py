@@ -1,0 +1,71 @@
+"""`lossatlas train` on real MNIST, as a new user types it, and as the system kills it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import lossatlas as la
+from lossatlas.cli import main
+from lossatlas.zoo.checkpoints import read_checkpoint
+from lossatlas.zoo.training import Training, train
+
+SMALL = Training("lenet", epochs=6, samples=256, test_samples=64, batch_size=16, optimizer="adam")
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from lossatlas.zoo.training import Training, train
+torch.set_num_threads(1)
+training = Training("lenet", epochs=6, samples=256, test_samples=64, batch_size=16, optimizer="adam")
+train(training, Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_seconds=0)
+"""
+
+
+def words(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    return int(stop.value.code or 0)
+
+
+def test_it_trains_and_says_the_test_error(data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--epochs", 2, "--samples", 64, "--test-samples", 50, "--batch-size", 16, "--optimizer", "adam", "--seed", 3)
+    assert words("train", "lenet", "--data", data_root, "--out", tmp_path, *options) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert f"test error {summary['test_error']:.2%}" in capsys.readouterr().out
+    assert (summary["epochs"], summary["samples"], summary["seed"], summary["steps"]) == (2, 64, 3, 8)
+    assert la.open_trajectory(tmp_path / "archive.zarr", "lenet").steps.tolist() == [0, 4, 8]
+    assert (tmp_path / "training.png").stat().st_size > 10_000
+
+
+def test_an_unknown_network_leaves_with_a_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words("train", "resnet21", "--out", tmp_path) == 2
+    assert "resnet20" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_process_killed_at_once_continues_bit_for_bit(data_root: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path / "killed"), str(data_root)], env=os.environ)
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "killed" / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    done = torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["step"]
+    assert 0 < done < 96
+    torch.set_num_threads(1)
+    for name in ("killed", "whole"):
+        train(SMALL, tmp_path / name, data_root)
+    killed, whole = (read_checkpoint(tmp_path / name / "weights.safetensors") for name in ("killed", "whole"))
+    assert all(torch.equal(killed[name], whole[name]) for name in whole)
+    rows = [la.open_trajectory(tmp_path / name / "archive.zarr", "lenet") for name in ("killed", "whole")]
+    assert rows[0].steps.tolist() == rows[1].steps.tolist()
+    assert rows[0].dataset.batch_loss.equals(rows[1].dataset.batch_loss)

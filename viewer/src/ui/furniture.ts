@@ -1,0 +1,36 @@
+// The page's words round the picture: heading, what is missing, and what to say while there is nothing to draw.
+import type { Landscape } from "../landscape";
+import type { Session } from "../session";
+import { h } from "./dom";
+
+/** Title, subtitle and, where the document holds several scenes, their menu. */
+export function headingOf(session: Session, open: (index: number) => void): HTMLElement[] {
+  const { scene, document, state } = session;
+  const out: HTMLElement[] = [h("h1", {}, scene.title)];
+  if (scene.subtitle) out.push(h("p", {}, scene.subtitle));
+  if (document.scenes.length > 1) {
+    const menu = h("select", { class: "scenes", "aria-label": "Scene" }, ...document.scenes.map((s, k) => h("option", { value: k, selected: k === state.scene }, s.title || `Scene ${k + 1}`)));
+    menu.addEventListener("change", () => open(Number(menu.value)));
+    menu.addEventListener("pointerdown", (event) => event.stopPropagation());
+    out.push(menu);
+  }
+  return out;
+}
+
+/** Surfaces that do not hold the quantity shown are named. */
+export function lacking(session: Session): string[] {
+  const { quantity } = session.state;
+  const names = session.landscape.surfaces.filter((s) => !s.quantities.includes(quantity)).map((s) => s.label);
+  if (!names.length || !quantity) return [];
+  return [`${names.join(", ")} ${names.length > 1 ? "have" : "has"} no ${quantity} and ${names.length > 1 ? "are" : "is"} not shown.`];
+}
+
+/** What to say instead of a picture; null when there is one. */
+export function emptyMessage(landscape: Landscape): HTMLElement | null {
+  if (landscape.lines.length && !landscape.surfaces.length) return null;
+  if (landscape.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high))) return null;
+  const [title, words] = landscape.surfaces.length
+    ? ["Nothing has been computed yet", "No cell of this surface holds a finite value. Continue the evaluation with the command that started it, or follow it with: lossatlas view ARCHIVE"]
+    : ["There is no surface to show", "This scene holds no surface over a plane or a line. Evaluate one with: lossatlas evaluate"];
+  return h("div", {}, h("h2", {}, title), h("p", {}, words));
+}
