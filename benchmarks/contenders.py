@@ -30,9 +30,7 @@ Timed = Callable[[], float]
 
 STUBS = (
     "tqdm", "pytorch_lightning", "pytorch_lightning.callbacks", "torchvision", "torchvision.datasets", "torchvision.transforms",
-    "torchmetrics",
-    "topopy", "nglpy", "gudhi", "drawsvg", "coloraide",
-    "importlib_resources", "networkx",
+    "torchmetrics", "topopy", "nglpy", "gudhi", "drawsvg", "coloraide", "importlib_resources", "networkx",
 )  # fmt: skip
 
 

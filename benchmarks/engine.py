@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks import report
 from benchmarks.contenders import PEERS, Timed, article, ours, plain
 from benchmarks.workloads import WORKLOADS, Workload, lenet, resnet, spirals
 
@@ -43,6 +44,8 @@ def main() -> None:
         print(name, json.dumps(found[name], indent=1), flush=True)
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(found, indent=1) + "\n")
+    if options.out == RESULTS:
+        report.main()
 
 
 def race(work: Workload, rounds: int) -> dict[str, Any]:

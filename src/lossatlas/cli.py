@@ -127,12 +127,17 @@ def evaluate(
     compare_modes: Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")] = False,
     tol: Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")] = None,
     scale: Annotated[str, typer.Option(help="linear or log: the scale in which --tol counts.")] = "linear",
-    executor: Annotated[str, typer.Option(help="Who measures the tiles: auto, serial, threads, …")] = "auto",
+    executor: Annotated[
+        str, typer.Option(help="Who measures the tiles: auto, serial, threads, processes, ray or ray://HOST:PORT.")
+    ] = "auto",
     workers: Annotated[int | None, typer.Option(help="Threads or processes.")] = None,
     precision: Annotated[str, typer.Option(help="full, or bf16 (quicker, errs by up to 1 %, named on figures).")] = "full",
     compiled: Annotated[bool, typer.Option("--compile", help="Try torch.compile.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a different surface of that name.")] = False,
     live: Annotated[bool, typer.Option("--live", help="Open a page that fills in while cells are computed.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Probe a few points and say what the run would cost and show; write nothing.")
+    ] = False,
 ) -> None:
     """Evaluate your own model on a random, filter-normalized plane around it. The same command continues a stopped run."""
     from lossatlas.compute.evaluate import evaluate as evaluate_surface
@@ -155,6 +160,11 @@ def evaluate(
         "compile": compiled,
         "overwrite": overwrite,
     }
+    if plan:
+        from lossatlas.compute.advise import plan as advise
+
+        typer.echo(advise(target, plane, options["bounds"], options["resolution"], options["metrics"]))
+        return
     with _watched(out, live) as watch:
         options |= {"archive": out, "watch": watch}
         surfaces = (
