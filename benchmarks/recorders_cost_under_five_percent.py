@@ -2,7 +2,7 @@
 
 One training loop, with and without `Recorder`, epochs interleaved in one process, one thread, for as long as the plain
 loop takes ``--seconds`` of processor time. Extra is the processor time of all recorded epochs, of periodic storing and of
-closing, over that of the plain ones. Defaults: every 100 steps in a loop of unknown length, once an epoch where it is known.
+closing, over that of the plain ones. Defaults: every 250 steps in a loop of unknown length, once an epoch where it is known.
 
     python benchmarks/recorders_cost_under_five_percent.py
 """
@@ -80,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, case in CASES.items():
             results[name] = {
-                "every 100 steps": measure(*case, Path(folder), seconds),
+                "every 250 steps": measure(*case, Path(folder), seconds),
                 "once an epoch": measure(*case, Path(folder), seconds, steps_per_epoch=STEPS),
             }
     machine = f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}"

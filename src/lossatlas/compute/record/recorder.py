@@ -43,7 +43,7 @@ class Recorder:
         name: of the trajectory in the archive.
         label: words for legends.
         every: record every so many steps. Without `every`, `every_epochs` and `at`: once an epoch where
-            `steps_per_epoch` is known, else every 100 steps.
+            `steps_per_epoch` is known, else every 250 steps.
         every_epochs: record every so many epochs; needs `steps_per_epoch`.
         at: record at these steps.
         steps_per_epoch: turns steps into epochs.
