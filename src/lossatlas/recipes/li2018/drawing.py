@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LOSS = ColorScale(scale="log", levels=25, low=1e-3, high=100.0)
 """One scale for all networks: from a thousandth of a nat to a hundred; guessing among ten classes is 2.3."""
+SOLUTIONS = ColorScale(scale="log", levels=31, high=100.0)
+"""One scale for solutions of one network, from the lowest of them."""
 RATIO = ColorScale(quantity="hessian_ratio", colormap="viridis", low=0.0, high=0.5, levels=21)
 COLORS = ("#1d5fa8", "#c1121f", "#2f7d4f", "#7b2d8b")
 RELIEF = Camera(35, -55)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.li2018.drawing import COLORS, LOSS, line_surface
+from lossatlas.recipes.li2018.drawing import COLORS, SOLUTIONS, line_surface
 from lossatlas.recipes.li2018.setting import Setting
 from lossatlas.view.plot import plot
 from lossatlas.view.read import surface_from
@@ -77,7 +77,7 @@ def figure_3(
         Scene(
             tuple(panes),
             tuple(surfaces),
-            colors=(LOSS,),
+            colors=(SOLUTIONS,),
             title=f"Filter-normalized lines and planes of {network_words(setting)}",
             notes=_notes(setting, found, "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed", setting.size.samples),
         ),
@@ -136,7 +136,8 @@ def _norms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve], Pane
     for index, (batch, one) in enumerate(own.items()):
         run = one.trajectory.dataset
         x = run.epoch.values
-        curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, f"batch {batch:,}", COLORS[index], reveal=False))
+        label = f"batch {batch:,}, test error {100 * (1 - one.net.test_accuracy):.1f} %"
+        curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, label, COLORS[index], reveal=False))
     return curves, Pane("curves", title="norm of all weights", x_label="epoch", y_label="norm")
 
 
@@ -156,10 +157,9 @@ def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve],
 
 def _notes(setting: Setting, found: Found, more: str, samples: int) -> tuple[str, ...]:
     training = next(iter(found.values())).training
-    errors = ", ".join(f"{one.label}: {100 * (1 - one.net.test_accuracy):.1f} %" for one in found.values())
     return (
         f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs; "
         f"loss on the first {samples:,} of them, eval mode",
-        f"test error on {setting.size.test_samples:,} test images: {errors}",
+        f"test errors on {setting.size.test_samples:,} test images",
         more,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.li2018.drawing import LOSS
+from lossatlas.recipes.li2018.drawing import SOLUTIONS
 from lossatlas.recipes.li2018.drawing_lines import network_words
 from lossatlas.recipes.li2018.setting import Setting
 from lossatlas.view.plot import plot
@@ -37,7 +37,7 @@ def figure_8(setting: Setting, one: Solution, drawn: Mapping[str, tuple[xr.Datas
         title = words[name].format(_share(path.attrs["captured_share"]))
         panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column))
     title = f"The same training path on three planes: {network_words(setting)}, {one.label}"
-    plot(Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(LOSS,), title=title, notes=_notes(setting, one)), file)
+    plot(Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(SOLUTIONS,), title=title, notes=_notes(setting, one)), file)
 
 
 def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Dataset]], file: FilePath) -> None:
@@ -51,7 +51,7 @@ def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Da
         title = f"{one.label}\ntest error {error:.1f} %; two components of a random walk: {_share(null)}"
         panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2))
     title = f"Training paths of {network_words(setting)} on their principal planes"
-    plot(Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(LOSS,), title=title, notes=_notes(setting, drawn[0][0])), file)
+    plot(Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(SOLUTIONS,), title=title, notes=_notes(setting, drawn[0][0])), file)
 
 
 def marked(path: xr.Dataset, one: Solution, name: str) -> Path:

@@ -71,7 +71,7 @@ FULL = Size(
     directions=10,
 )
 QUICK = Size(
-    samples=100,
+    samples=64,
     test_samples=1000,
     resolution=21,
     line=41,
@@ -83,7 +83,7 @@ QUICK = Size(
     small_batch=25,
     large_batch=250,
     ratio_samples=16,
-    ratio_resolution=9,
+    ratio_resolution=7,
     widths=("wrn8_1", "wrn8_2"),
     seeds=3,
     seed_resolution=9,
