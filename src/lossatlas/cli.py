@@ -329,3 +329,7 @@ def _counts(argument: str, text: str) -> Any:
     except ValueError as error:
         raise InputError(f"--{argument}", text, "a number such as 51, or two such as 51x31") from error
     return counts[0] if len(counts) == 1 else tuple(counts)
+
+
+if __name__ == "__main__":
+    main()
