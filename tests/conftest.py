@@ -23,6 +23,13 @@ settings.load_profile("lossatlas")
 NEIGHBOR = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browsers and clusters are processes of their own, with time limits of their own: on a busy machine they get another try."""
+    for item in items:
+        if any(item.get_closest_marker(tier) for tier in ("browser", "ray")):
+            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data: `LOSSATLAS_DATA`, else the shared one. Absent, tests are skipped; in CI they fail."""

@@ -83,6 +83,13 @@ def test_a_users_own_model_is_evaluated_and_continued(tmp_path: Path) -> None:
     assert "15 of 15 cells" in lossatlas(*arguments).stdout
 
 
+def test_a_plan_is_told_and_nothing_written(tmp_path: Path) -> None:
+    done = lossatlas("evaluate", f"{MODEL}:objective", "--out", tmp_path / "a.zarr", "--plan")
+    assert done.returncode == 0, done.stderr
+    assert "2,601 cells" in done.stdout and "tol=0.01" in done.stdout
+    assert not (tmp_path / "a.zarr").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

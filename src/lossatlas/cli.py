@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -125,11 +127,17 @@ def evaluate(
     compare_modes: Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")] = False,
     tol: Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")] = None,
     scale: Annotated[str, typer.Option(help="linear or log: the scale in which --tol counts.")] = "linear",
-    executor: Annotated[str, typer.Option(help="Who measures the tiles: auto, serial, threads, …")] = "auto",
+    executor: Annotated[
+        str, typer.Option(help="Who measures the tiles: auto, serial, threads, processes, ray or ray://HOST:PORT.")
+    ] = "auto",
     workers: Annotated[int | None, typer.Option(help="Threads or processes.")] = None,
     precision: Annotated[str, typer.Option(help="full, or bf16 (quicker, errs by up to 1 %, named on figures).")] = "full",
     compiled: Annotated[bool, typer.Option("--compile", help="Try torch.compile.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a different surface of that name.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Open a page that fills in while cells are computed.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Probe a few points and say what the run would cost and show; write nothing.")
+    ] = False,
 ) -> None:
     """Evaluate your own model on a random, filter-normalized plane around it. The same command continues a stopped run."""
     from lossatlas.compute.evaluate import evaluate as evaluate_surface
@@ -151,9 +159,17 @@ def evaluate(
         "precision": precision,
         "compile": compiled,
         "overwrite": overwrite,
-        "archive": out,
     }
-    surfaces = evaluate_modes(target, plane, **options) if compare_modes else {name: evaluate_surface(target, plane, name=name, **options)}
+    if plan:
+        from lossatlas.compute.advise import plan as advise
+
+        typer.echo(advise(target, plane, options["bounds"], options["resolution"], options["metrics"]))
+        return
+    with _watched(out, live) as watch:
+        options |= {"archive": out, "watch": watch}
+        surfaces = (
+            evaluate_modes(target, plane, **options) if compare_modes else {name: evaluate_surface(target, plane, name=name, **options)}
+        )
     for key, surface in surfaces.items():
         center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
         typer.echo(f"{key}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, loss {center:.6g} at the center")
@@ -276,6 +292,23 @@ def main(arguments: list[str] | None = None) -> None:
     app([a for a in given if a != "--debug"], obj="--debug" in given, prog_name="lossatlas")
 
 
+@contextmanager
+def _watched(archive: Path, live: bool) -> Iterator[Any]:
+    """Serve a page that follows the archive while the block runs; yield what to call after each tile."""
+    if not live:
+        yield None
+        return
+    import webbrowser
+
+    from lossatlas.archive import create_archive
+    from lossatlas.view.server import LiveServer
+
+    with LiveServer(create_archive(archive)) as server:
+        typer.echo(f"Live at {server.url} until the evaluation ends", err=True)
+        webbrowser.open(server.url)
+        yield lambda *_: server.notify()
+
+
 def _done(out: Path) -> None:
     typer.echo(f"Results in {out}: see summary.json, the figures and archive.zarr")
 
@@ -296,3 +329,7 @@ def _counts(argument: str, text: str) -> Any:
     except ValueError as error:
         raise InputError(f"--{argument}", text, "a number such as 51, or two such as 51x31") from error
     return counts[0] if len(counts) == 1 else tuple(counts)
+
+
+if __name__ == "__main__":
+    main()

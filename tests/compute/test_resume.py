@@ -92,6 +92,24 @@ def test_killed_without_grace_at_random_moments_then_equal(tmp_path: Path) -> No
     np.testing.assert_array_equal(whole.loss_standard_error, rest.loss_standard_error)
 
 
+@pytest.mark.parametrize("evaluator", ["loop", "vmap", "affine"])
+def test_a_continued_run_measures_as_the_interrupted_one_did(tmp_path: Path, evaluator: str) -> None:
+    """Evaluators differ in rounding; a run that began with one goes on with it, and so repeats bit for bit."""
+    model, x, y = classifier(samples=40)
+    objective = la.Objective(model, F.cross_entropy, (x, y), batch_size=16)
+    plane = la.random_plane(objective, seed=3, params="4")
+    whole = la.evaluate(objective, plane, resolution=(9, 7), evaluator=evaluator)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        la.evaluate(objective, plane, resolution=(9, 7), archive=tmp_path / "a.zarr", tile=20, evaluator=evaluator, watch=stop)
+    rest = la.evaluate(objective, plane, resolution=(9, 7), archive=tmp_path / "a.zarr", tile=7)
+    assert rest.attrs["engine"]["evaluator"] == evaluator
+    np.testing.assert_array_equal(whole.loss, rest.loss)
+
+
 @pytest.mark.parametrize("change", ["seed", "data", "resolution", "bounds", "metrics"])
 def test_another_surface_is_not_overwritten_unasked(tmp_path: Path, change: str) -> None:
     objective, plane = problem()

@@ -25,7 +25,7 @@ def test_the_spiral_is_that_of_cs231n_standardized() -> None:
     assert torch.bincount(spiral.y).tolist() == [361] * 3 and torch.bincount(spiral.test_y).tolist() == [139] * 3
     everything = torch.cat([spiral.x, spiral.test_x])
     assert len(torch.unique(everything, dim=0)) >= 1498  # all three arms begin at the origin
-    # METHODS.md C: the packaged sample reaches out to 2.49 standard deviations.
+    # The packaged sample reaches out to 2.49 standard deviations.
     assert 2.3 < float(everything.norm(dim=1).max()) < 2.7
 
 

@@ -106,8 +106,7 @@ class SampleLosses:
     def statistics(self, population: int | None = None) -> xr.Dataset:
         """Mean, spread over samples, standard errors and the difference from the lowest cell with *its* standard error.
 
-        All cells share their samples, so that the error of a difference is far smaller than that of either value
-        (METHODS.md F.18).
+        All cells share their samples, so that the error of a difference is far smaller than that of either value.
 
         Args:
             population: samples of the whole data where these are a random subset of them; None counts the whole data

@@ -28,11 +28,11 @@ class Direction:
     """A step in weight space; names missing from `params` do not move.
 
     Attributes:
-        params: `dict[str, Tensor]`.
+        params: `dict[str, Tensor]`, or a mapping that draws tensors when asked (`regrown`).
         recipe: how to make it again: kind, seed, index, normalization.
     """
 
-    params: Params
+    params: Mapping[str, Tensor]
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property

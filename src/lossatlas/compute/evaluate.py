@@ -119,7 +119,9 @@ def evaluate(
         keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite)
         left = keeper.unfinished()
         if len(left):
-            choice = choose(task, _probes(grid), len(left), evaluator, chunk, compile)
+            named, size = keeper.begun_with() if evaluator == "auto" and chunk is None else (evaluator, chunk)
+            choice = choose(task, _probes(grid), len(left), named, size, compile)
+            keeper.begin(choice.describe())
             job = Job(task, grid, choice, tile, workers, retries, timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
                 for cells in _rounds(keeper, left, tol, scale):
@@ -128,7 +130,7 @@ def evaluate(
                         advance(len(finished))
                         if watch is not None:
                             watch(finished, measured.values)
-            keeper.close(choice.describe())
+            keeper.close()
     except OSError as error:
         raise ArchiveError(
             f"Cannot write {store.location}: {error}. What was stored is kept; free space or fix access, then run the same call."

@@ -1,4 +1,4 @@
-"""Honest paths: a projection says how far each iterate is off the plane, and what its own loss is (METHODS.md F.11)."""
+"""Honest paths: a projection says how far each iterate is off the plane, and what its own loss is."""
 
 from __future__ import annotations
 

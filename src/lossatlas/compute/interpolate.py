@@ -1,4 +1,4 @@
-"""Straight lines between models: linear interpolation and barriers (METHODS.md F.1, F.2)."""
+"""Straight lines between models: linear interpolation and barriers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def interpolate(
         resolution: points at equal distances over the bounds.
         metrics: any of "loss", "accuracy".
         buffers: "interpolate" mixes BatchNorm statistics like weights; "stored" keeps the objective's own everywhere,
-            which is wrong at the other end (METHODS.md F.17).
+            which is wrong at the other end.
         title: a line for figures.
         progress: show a bar; None shows it on a terminal.
 

@@ -85,6 +85,16 @@ class Keeper:
         order = self.grid.order()
         return order[~self.known().done.values.ravel()[order]]
 
+    def begun_with(self) -> tuple[str, int | None]:
+        """The evaluator and chunk of the run that is continued, so that its cells are the same to the last bit; else "auto"."""
+        engine = self.known().attrs.get("engine", {})
+        unlike_plain = engine.get("channels_last") or engine.get("compiled")
+        return ("auto", None) if not engine or unlike_plain else (engine["evaluator"], engine["chunk"])
+
+    def begin(self, engine: Mapping[str, Any]) -> None:
+        """Say what measures, before the first cell is stored."""
+        self.store.update_attrs("surfaces", self.name, {"engine": dict(engine)})
+
     def write(self, cells: NDArray[np.int64], measured: Measured) -> None:
         """Store a finished tile, and why some of its cells are holes."""
         self.store.write_cells(self.name, cells, {**measured.values, **self._narrowed(measured)})
@@ -107,14 +117,10 @@ class Keeper:
         note = {"estimated_error": estimated_error, "estimated_error_scale": scale, "tol": tol}
         self.store.update_attrs("surfaces", self.name, {"cells_done": int(done.sum()), **note})
 
-    def close(self, engine: Mapping[str, Any]) -> None:
-        """Record the time and the engine; a complete surface needs no preview any more."""
+    def close(self) -> None:
+        """Record the time; a complete surface needs no preview any more."""
         done = np.asarray(self.known().done.values, bool)
-        attrs: dict[str, Any] = {
-            "seconds": self.before + time.perf_counter() - self.began,
-            "engine": dict(engine),
-            "cells_done": int(done.sum()),
-        }
+        attrs: dict[str, Any] = {"seconds": self.before + time.perf_counter() - self.began, "cells_done": int(done.sum())}
         if done.all():
             for declared in self.variables:
                 self.store.drop_variable(self.name, declared.filled().name)

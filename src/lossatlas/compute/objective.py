@@ -17,7 +17,7 @@ from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, set_mode
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.microbatch import micro_batches
 from lossatlas.compute.params import Params, fingerprint, params_of, unwrapped
-from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, run_module, split_batch, weights
+from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch, weights
 from lossatlas.errors import InputError
 
 Precision = Literal["full", "bf16"]
@@ -296,7 +296,7 @@ def _moded(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
 
 
 def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode) -> ModuleLoss:
-    return ModuleLoss(_moded(module, mode), loss, mode)
+    return ModuleLoss(_moded(module, mode), loss, mode, tied=has_ties(module))
 
 
 def _calibration(module: torch.nn.Module | None, mode: Mode) -> Calibration | None:

@@ -16,7 +16,7 @@ from lossatlas.errors import InputError
 
 
 def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = MEMORY) -> Plane:
-    """The two principal directions of a path, through its last point (Li et al. 2018, section 7.2; METHODS.md A.7).
+    """The two principal directions of a path, through its last point (Li et al. 2018, section 7.2).
 
     The matrix holds theta_i - theta_n. `centered` subtracts its mean too, which is what Li et al.'s code does by way
     of scikit-learn; the plane passes through the last point either way, and axes are unit vectors. The path starts
@@ -70,7 +70,7 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     """From the first point, at 0, to the last, at 1; across it, the direction of the largest motion off that line.
 
     Both axes have the length of the way from first to last point, so that shapes are true. A second axis drawn at
-    random would show nothing (METHODS.md A.1, figure 8).
+    random would show nothing.
 
     Returns:
         A plane of kind "start-end" whose `recipe` holds `explained_variance_ratio`: the shares of the squared motion

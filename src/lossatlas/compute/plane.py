@@ -14,7 +14,11 @@ from torch import Tensor
 from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params, check_alike, difference, dot, fingerprint, norm, params_of, select
+from lossatlas.compute.regrown import regrown_directions
 from lossatlas.errors import InputError
+
+REGROW_BYTES = 2 * 2**30
+"""Larger models get random directions that are drawn again instead of kept."""
 
 WeightIndex = tuple[str, int | Sequence[int]]
 
@@ -167,6 +171,7 @@ def random_plane(
     biases: bool = False,
     params: str | Iterable[str] | None = None,
     ndim: int = 2,
+    regrow: bool | None = None,
 ) -> Plane:
     """Random Gaussian directions around the model, filter-normalized as in Li et al. 2018, section 4.
 
@@ -177,15 +182,20 @@ def random_plane(
         biases: also move one-dimensional parameters (biases, BatchNorm scale and shift); the paper does not.
         params: names, modules or globs to move, such as ``"layer3.*"``; None moves all.
         ndim: 2 for a plane, 1 for a line.
+        regrow: keep the directions as a seed and draw their tensors again whenever they are needed, the same to the last
+            bit; None does so for models above 2 GiB.
     """
     center = params_of(objective)
     axes = filter_axes(objective if isinstance(objective, torch.nn.Module) else getattr(objective, "module", None))
-    drawn = random_directions(center, _seed(seed), ndim, select(center, params))
+    names, large = select(center, params), sum(p.numel() * p.element_size() for p in center.values()) > REGROW_BYTES
+    steps_params: Sequence[Mapping[str, Tensor]]
+    if regrow if regrow is not None else large:
+        steps_params = regrown_directions(center, _seed(seed), ndim, names, normalize, axes, biases)
+    else:
+        drawn = random_directions(center, _seed(seed), ndim, names)
+        steps_params = [normalize_direction(d, center, normalize, axes, biases) for d in drawn]
     recipe = {"seed": seed, "normalize": normalize, "biases": biases}
-    steps = [
-        Direction(normalize_direction(d, center, normalize, axes, biases), {"kind": "random", "index": i, **recipe})
-        for i, d in enumerate(drawn)
-    ]
+    steps = [Direction(d, {"kind": "random", "index": i, **recipe}) for i, d in enumerate(steps_params)]
     chosen = None if params is None else [params] if isinstance(params, str) else list(params)
     return Plane(center, tuple(steps), "random", ("α", "β")[:ndim], {**recipe, "params": chosen}, (0.0,) * ndim)
 

@@ -2,7 +2,7 @@
 
 Lattices have strides 8, 4, 2, 1 and are nested, so every computed value is exact and the full grid is the last level.
 A cell is computed when a cell within one stride, one level up, differed from its bicubic prediction by more than
-twice the tolerance. On trained networks that saves 13-14x at 1 % of the range (PERFORMANCE measurements on spirals,
+twice the tolerance. On trained networks that saves 13-14x at 1 % of the range (measured on spirals,
 LeNet and ResNet-20), while the same test on a log scale saves 5-8x.
 
 The estimate of the error halves a surprise from one level to the next: right for kinks, careful for smooth surfaces,

@@ -57,7 +57,7 @@ def check_batch_size(batch_size: int, samples: int) -> None:
 
 
 def finite_population(batch_size: int, samples: int) -> float:
-    """``sqrt((N - B) / (N - 1))``: how much less the mean of B spreads when drawn without replacement (METHODS.md D).
+    """``sqrt((N - B) / (N - 1))``: how much less the mean of B spreads when drawn without replacement.
 
     >>> finite_population(1, 100), finite_population(100, 100)
     (1.0, 0.0)

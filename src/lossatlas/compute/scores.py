@@ -47,6 +47,7 @@ class ModuleLoss:
         module: in the mode to be measured.
         loss: ``loss(output, target)``, or None where the model returns its own.
         mode: see `batchnorm`.
+        tied: some weight has two names; looking for them at every call costs as much as a small network.
         guarded: the model writes into its buffers or inputs, so each call gets copies of them.
     """
 
@@ -54,6 +55,7 @@ class ModuleLoss:
     loss: Callable[..., Tensor] | None
     mode: Mode = "eval"
     guarded: bool = False
+    tied: bool = True
 
     def __call__(self, params: Params, batch: Any) -> Scores:
         if self.guarded:
@@ -61,7 +63,7 @@ class ModuleLoss:
             params = {**{name: buffer.clone() for name, buffer in self.module.named_buffers()}, **params}
         inputs, targets = split_batch(batch, has_loss=self.loss is not None)
         with same_noise(self.mode):
-            outputs = run_module(self.module, params, inputs)
+            outputs = run_module(self.module, params, inputs, self.tied)
         if self.loss is None:
             return Scores(_own_loss(outputs), outputs, targets)
         losses = self.loss(outputs) if targets is None else self.loss(outputs, targets)
@@ -121,12 +123,18 @@ def split_batch(batch: Any, has_loss: bool = True) -> tuple[Any, Any]:
     return batch, None
 
 
-def run_module(module: torch.nn.Module, params: Params, inputs: Any) -> Any:
+def has_ties(module: torch.nn.Module) -> bool:
+    """Whether some parameter or buffer goes by several names."""
+    named = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    return len({id(tensor) for _, tensor in named}) < len(named)
+
+
+def run_module(module: torch.nn.Module, params: Params, inputs: Any, tied: bool = True) -> Any:
     """The module's outputs with `params` (and buffers) in place of its own."""
     args, kwargs = _arguments(inputs)
     if isinstance(module, torch.jit.ScriptModule):
         return _run_script(module, params, args, kwargs)
-    return functional_call(module, params, args, kwargs)
+    return functional_call(module, params, args, kwargs, tie_weights=tied)
 
 
 def _run_script(module: torch.nn.Module, params: Params, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Sharpness, the largest Hessian eigenvalue, cheap enough to follow along a training (METHODS.md F.10)."""
+"""Sharpness, the largest Hessian eigenvalue, cheap enough to follow along a training."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class _NotFiniteError(ArithmeticError):
 
 def _hessian_product(objective: Objective, point: Params, span: tuple[str, ...]):
     def multiply(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        # The flash kernel has no second derivative (METHODS.md H).
+        # The flash kernel has no second derivative.
         with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             leaves = [point[n].detach().clone().requires_grad_() for n in span]
             loss = objective.differentiable_loss({**point, **dict(zip(span, leaves, strict=True))})

@@ -1,4 +1,4 @@
-"""The null of every "two components explain x %": what a walk without any direction gives (METHODS.md F.11).
+"""The null of every "two components explain x %": what a walk without any direction gives.
 
 The principal components of a high-dimensional random walk are sinusoids and its projections Lissajous curves
 (Antognini and Sohl-Dickstein 2018, arXiv 1806.08805): two components always seem to explain most of it.
@@ -57,7 +57,7 @@ def random_walk_null(steps: NDArray[np.int64] | int, centered: bool = False, com
 
 
 def expected_cosine(dimensions: int) -> float:
-    """Expected absolute cosine between two random directions, ``Gamma(n/2) / (sqrt(pi) Gamma((n+1)/2))`` (METHODS.md A.9).
+    """Expected absolute cosine between two random directions, ``Gamma(n/2) / (sqrt(pi) Gamma((n+1)/2))``.
 
     Example:
         >>> round(expected_cosine(10), 4), round(expected_cosine(10_000), 4)

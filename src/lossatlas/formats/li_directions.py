@@ -77,7 +77,7 @@ def read_projection(path: Location) -> xr.Dataset:
     """A projected path as a trajectory over ``(step,)``; the file numbers its points but names neither epoch nor loss.
 
     A file whose name ends in ``_proj_cos.h5`` holds <v, d> / norm(d): coordinates on the plane only where the axes
-    are orthonormal (METHODS.md A.10). The trajectory's ``note`` then says so.
+    are orthonormal. The trajectory's ``note`` then says so.
 
     Raises:
         InputError: damaged, or no projection file.

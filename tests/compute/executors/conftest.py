@@ -1,4 +1,4 @@
-"""A local Ray cluster for the tests that ask for one."""
+"""A local Ray cluster for the tests that ask for one; started once a module, since a node takes seconds to come up."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture
-def local_ray(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Two workers on this machine, for tests marked `ray`; nothing otherwise."""
-    if request.node.get_closest_marker("ray") is None:
-        yield
-        return
+@pytest.fixture(scope="module")
+def two_ray_workers() -> Iterator[None]:
+    """Ray on this machine with two processors."""
     ray = pytest.importorskip("ray")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def local_ray(request: pytest.FixtureRequest) -> None:
+    """The local cluster for tests marked `ray`; nothing otherwise."""
+    if request.node.get_closest_marker("ray") is not None:
+        request.getfixturevalue("two_ray_workers")

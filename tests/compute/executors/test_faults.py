@@ -7,13 +7,15 @@ import signal
 import time
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 import torch
 
+import cases
 import lossatlas as la
 from cases import F64, case
-from lossatlas.errors import InputError, LossatlasError
+from lossatlas.errors import LossatlasError
 
 SHAPE = (5, 4)
 
@@ -85,6 +87,7 @@ def test_lasting_trouble_ends_the_run_and_keeps_what_is_done(executor: str, tmp_
 @pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.filterwarnings("ignore")
 def test_models_travel_to_other_processes(executor: str, local_ray: None) -> None:
+    cloudpickle.register_pickle_by_value(cases)  # Ray's workers do not know the folder of the tests
     for name in ("conv-batchnorm", "attention"):
         objective = case(name)
         plane = la.random_plane(objective, seed=2)
@@ -125,12 +128,3 @@ def test_a_metric_that_raises_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
     np.testing.assert_allclose(found.loss, truth(), atol=1e-15)
     np.testing.assert_array_equal(np.isnan(found.fickle), truth() > 1.5)
     assert set(found.attrs["holes"].values()) == {"fickle: ValueError: too high"}
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_an_unreachable_cluster_is_a_clear_error() -> None:
-    objective = case("tutorial")
-    with pytest.raises(InputError, match="ray start"):
-        la.evaluate(objective, la.random_plane(objective), resolution=3, executor="ray://127.0.0.1:1")

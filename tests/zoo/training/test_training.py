@@ -46,7 +46,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 
 class TestSchedule:
     def test_the_paper(self) -> None:
-        """METHODS.md A.2: lr 0.1, a tenth after epochs 150, 225, 275 of 300, weight decay 5e-4, batch 128, seed 0."""
+        """The schedule of Li et al. 2018: lr 0.1, a tenth after epochs 150, 225, 275 of 300, weight decay 5e-4, batch 128, seed 0."""
         paper = Training("resnet56")
         assert (paper.epochs, paper.drops, paper.batch_size, paper.weight_decay, paper.seed) == (300, (150, 225, 275), 128, 5e-4, 0)
         rates = [paper.rate(epoch) for epoch in range(300)]

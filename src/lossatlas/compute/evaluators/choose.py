@@ -23,13 +23,19 @@ from lossatlas.compute.evaluators.vmap import Unsuitable, without_slow_paths
 from lossatlas.errors import InputError
 
 Named = Literal["auto", "loop", "vmap", "affine"]
-CHUNKS = (16, 64)
+CHUNKS = (16, 64, 256)
 COMPILED_CHUNK = 8
 WORTH_SECONDS = 0.3
 """Shorter jobs are done by the loop: a probe would cost as much as it saves."""
 VMAP_SECONDS = 1.5e-3
 """vmap never won where a batch takes longer (it wins below about a millisecond)."""
 GAIN = 1.05
+HOPELESS = 1.25
+"""A chunk this much slower than the best so far: larger ones will not help."""
+PROBE_SHARE = 0.05
+"""Of the whole job's points, on the first batch, that trying one chunk may cost."""
+PATIENCE_SECONDS = 0.01
+"""For timing one candidate again and again."""
 CLEAR = 4.0
 """An affine shortcut this much faster is taken without trying others."""
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
@@ -43,6 +49,7 @@ class Probe:
     Attributes:
         seconds: the loop's time of a point on this batch.
         cells: how many points the job has; a candidate is timed on no more.
+        share: how much larger the whole data is than this batch.
     """
 
     task: Task
@@ -50,12 +57,13 @@ class Probe:
     expected: Measured
     seconds: float
     cells: int
+    share: float
 
     @classmethod
     def of(cls, task: Task, points: NDArray[np.float64], cells: int) -> Probe:
         head = task.head()
         expected, seconds = _timed(Loop(head), points)
-        return cls(head, points, expected, seconds, cells)
+        return cls(head, points, expected, seconds, cells, task.objective.samples / head.objective.samples)
 
     def time(self, candidate: Choice) -> float:
         """Seconds of a point on this batch.
@@ -67,10 +75,10 @@ class Probe:
         count = max(min(self.cells, evaluator.chunk or 256), len(self.points))
         points = np.resize(self.points, (count, self.points.shape[1]))
         with without_slow_paths():
-            began = time.perf_counter()
+            began = _clock()
             self._check(evaluator(points))
-            first = (time.perf_counter() - began) / count
-            return first if first * 10 < self.seconds else min(first, _best_of(lambda: evaluator(points), 2) / count)
+            first = (_clock() - began) / count
+            return first if first * 10 < self.seconds else min(first, _best_of(lambda: evaluator(points)) / count)
 
     def _check(self, found: Measured) -> None:
         if found.holes:
@@ -106,15 +114,14 @@ def choose(
     if named not in ("auto", "loop") and not task.same_everywhere:
         raise InputError("evaluator", f"{named} in mode {task.objective.mode}", '"loop" or "auto"')
     probe = Probe.of(task, points, cells)
-    share = task.objective.samples / probe.task.objective.samples
     loop = Choice(seconds=probe.seconds, loop_seconds=probe.seconds)
     if named != "auto":
         best = _demanded(probe, replace(loop, evaluator=named, chunk=_size(named, chunk), compiled=compiled))
-    elif not task.same_everywhere or (probe.seconds * share * cells < WORTH_SECONDS and not compiled):
+    elif not task.same_everywhere or (probe.seconds * probe.share * cells < WORTH_SECONDS and not compiled):
         best = loop
     else:
         best = _fastest(probe, loop, chunk, compiled)
-    return replace(best, seconds=(best.seconds or 0.0) * share, loop_seconds=probe.seconds * share)
+    return replace(best, seconds=(best.seconds or 0.0) * probe.share, loop_seconds=probe.seconds * probe.share)
 
 
 def _size(named: str, chunk: int | None) -> int | None:
@@ -129,19 +136,22 @@ def _demanded(probe: Probe, choice: Choice) -> Choice:
 
 
 def _fastest(probe: Probe, loop: Choice, chunk: int | None, compiled: bool) -> Choice:
-    """Try groups of candidates; within a group each next one is tried only while the last one helped."""
+    """Try groups of candidates; within a group each next one is tried unless the last one was far off."""
     best, reasons = loop, list[str]()
     for group in _candidates(probe, loop, chunk, compiled):
         for candidate in group:
+            if not candidate.compiled and 3 * (candidate.chunk or 1) > PROBE_SHARE * probe.cells * probe.share:
+                break
             try:
                 seconds = probe.time(candidate)
             except Unsuitable as error:
                 reasons.append(f"{candidate.evaluator}: {error}")
                 log.info("evaluator %s", reasons[-1])
                 break
-            if seconds * GAIN >= (best.seconds or 0.0):
+            if seconds > HOPELESS * (best.seconds or 0.0):
                 break
-            best = replace(candidate, seconds=seconds)
+            if seconds * GAIN < (best.seconds or 0.0):
+                best = replace(candidate, seconds=seconds)
         if best.evaluator == "affine" and (best.seconds or 0.0) * CLEAR < probe.seconds:
             break
     return replace(best, reasons=tuple(reasons))
@@ -161,16 +171,23 @@ def _candidates(probe: Probe, loop: Choice, chunk: int | None, compiled: bool) -
 
 def _timed(loop: Loop, points: NDArray[np.float64]) -> tuple[Measured, float]:
     """Values at the points, and seconds a point; the first call warms up."""
-    began = time.perf_counter()
+    began = _clock()
     found = loop(points)
-    first = (time.perf_counter() - began) / len(points)
-    return found, first if first > 0.05 else _best_of(lambda: loop(points), 2) / len(points)
+    first = _clock() - began
+    return found, (first if first > 10 * PATIENCE_SECONDS else _best_of(lambda: loop(points))) / len(points)
 
 
-def _best_of(call: Callable[[], Any], times: int) -> float:
-    taken = []
-    for _ in range(times):
-        began = time.perf_counter()
+def _clock() -> float:
+    """CPU time where one thread computes, which a busy machine does not disturb; the wall clock otherwise."""
+    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return time.process_time() if alone else time.perf_counter()
+
+
+def _best_of(call: Callable[[], Any]) -> float:
+    """The quickest of two to twenty calls, as many as patience allows."""
+    taken: list[float] = []
+    while len(taken) < 2 or (len(taken) < 20 and sum(taken) < PATIENCE_SECONDS):
+        began = _clock()
         call()
-        taken.append(time.perf_counter() - began)
+        taken.append(_clock() - began)
     return min(taken)

@@ -82,6 +82,8 @@ class Task:
 
     def has_images(self) -> bool:
         """Batches of images and filters to go with them, for which the layout in memory matters."""
+        if not all(isinstance(d.params, dict) for d in self.plane.directions):
+            return False
         filters = any(self.plane.center[n].dim() == 4 for n in self.plane.moving)
         return filters and any(_is_image(leaf) for leaf in pytree.tree_leaves(self.objective.data.batches[0]))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lossatlas.compute.executors.base import Cells, Executor, Job, Tile
-from lossatlas.compute.executors.ray_cluster import cluster
 from lossatlas.compute.executors.processes import processes
+from lossatlas.compute.executors.ray_cluster import cluster
 from lossatlas.compute.executors.serial import serial
 from lossatlas.compute.executors.threads import threads
 from lossatlas.errors import InputError

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 import torch
+from cloudpickle import dumps, loads
 
 from lossatlas.compute.evaluators import Measured
 from lossatlas.compute.executors.attempts import Attempt, Waiting
@@ -31,7 +32,7 @@ def cluster(address: str | None = None) -> Any:
 
     def run(job: Job, cells: Cells) -> Iterator[Tile]:
         ray = _connected(address)
-        handle, token = ray.put(job.detached()), uuid.uuid4().hex
+        handle, token = ray.put(dumps(job.detached())), uuid.uuid4().hex
         remote = ray.remote(num_cpus=1, num_gpus=1 if job.task.device.type == "cuda" else 0, max_retries=SYSTEM_RETRIES)(_measure)
         waiting, running = Waiting(job.tiles(cells, _slots(ray, job)), job.retries), dict[Any, Attempt]()
         try:
@@ -96,6 +97,6 @@ def _measure(handle: list[Any], token: str, cells: Cells) -> Measured:
 
         torch.set_num_threads(1)
         _WORK.clear()
-        job: Any = ray.get(handle[0])
-        _WORK[token] = job.work(own_module=False)
+        packed: Any = ray.get(handle[0])
+        _WORK[token] = loads(packed).work(own_module=False)
     return _WORK[token](cells)

@@ -26,12 +26,14 @@ from lossatlas.compute.sharpness import largest_eigenvalue, stability_limit
 from lossatlas.errors import ArchiveError, InputError
 
 FLUSH_BYTES = 64 * 2**20
+PATIENCE = 100
+"""Storing waits for so many times what it took the last time, and so costs about a percent of a training's time."""
 
 
 class Recorder:
     """Record a training run: weights and curves at step 0, at chosen steps and at the very last one.
 
-    Step k is the model after k updates. Rows are kept in memory for at most `flush_seconds` (or 64 MB) and then
+    Step k is the model after k updates. Rows are kept in memory for about `flush_seconds` (at most 64 MB) and then
     stored, complete rows only: a killed training leaves a trajectory that reads and continues.
 
     Args:
@@ -41,7 +43,7 @@ class Recorder:
         name: of the trajectory in the archive.
         label: words for legends.
         every: record every so many steps. Without `every`, `every_epochs` and `at`: once an epoch where
-            `steps_per_epoch` is known, else every 50 steps.
+            `steps_per_epoch` is known, else every 250 steps.
         every_epochs: record every so many epochs; needs `steps_per_epoch`.
         at: record at these steps.
         steps_per_epoch: turns steps into epochs.
@@ -55,7 +57,7 @@ class Recorder:
         resume: continue the trajectory of that name; rows after `step` are recorded anew.
         step: updates made so far, when resuming; the last stored step where None.
         overwrite: replace a trajectory of that name.
-        flush_seconds: the longest time that a recorded row waits in memory.
+        flush_seconds: how long recorded rows wait in memory, longer where storing is slow; 0 stores each at once.
         attrs: further provenance.
 
     Raises:
@@ -95,7 +97,7 @@ class Recorder:
         resume: bool = False,
         step: int | None = None,
         overwrite: bool = False,
-        flush_seconds: float = 5.0,
+        flush_seconds: float = 10.0,
         attrs: Mapping[str, Any] | None = None,
     ) -> None:
         self._model, self._optimizer = _bare(model), optimizer
@@ -110,7 +112,7 @@ class Recorder:
         self._eigenvector: np.ndarray | None = None
         self._check_objectives()
         self._waiting: list[Row] = []
-        self._flushed, self._closed = time.monotonic(), False
+        self._flushed, self._storing, self._closed = time.monotonic(), 0.0, False
         self._gradient = float("nan")
         store = archive if isinstance(archive, Archive) else create_archive(archive)
         if resume and name in store.trajectories:
@@ -147,7 +149,7 @@ class Recorder:
             return
         self._waiting.append(self._row(loss, epoch))
         self._gradient = float("nan")
-        late = time.monotonic() - self._flushed > self._flush_seconds
+        late = time.monotonic() - self._flushed > max(self._flush_seconds, PATIENCE * self._storing if self._flush_seconds else 0.0)
         if late or sum(row.nbytes for row in self._waiting) >= FLUSH_BYTES:
             self.flush()
 
@@ -159,8 +161,10 @@ class Recorder:
     def flush(self) -> None:
         """Store what waits in memory."""
         waiting, self._waiting = self._waiting, []
-        self._flushed = time.monotonic()
+        began = time.monotonic()
         self._store.append(waiting)
+        self._flushed = time.monotonic()
+        self._storing = self._flushed - began
 
     def close(self) -> None:
         """Record the very last step and store everything. Leaving a `with` block does it."""

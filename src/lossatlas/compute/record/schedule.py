@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lossatlas.errors import InputError
 
-DEFAULT_EVERY = 50
+DEFAULT_EVERY = 250
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Schedule:
         at: Iterable[int] | None = None,
         steps_per_epoch: int | None = None,
     ) -> Schedule:
-        """Parse the user's words; without any of them, once an epoch where its length is known, else every 50 steps.
+        """Parse the user's words; without any of them, once an epoch where its length is known, else every 250 steps.
 
         Raises:
             InputError: a period below one step, epochs of unknown length, or both kinds of period.

@@ -53,7 +53,7 @@ def scales(found: Scales, label: str, file: Path) -> None:
     curves = {key: _curve(key, line, found) for key, line in found.lines.items()}
     wide, numbers = found.numbers["fixed_step"], found.numbers["filter_normalized"]
     titles = {
-        "none": f"steps of one length: {_times(wide['width'])}",
+        "none": f"steps of one length: {_times(wide['width'])}, 1 nat up",
         "filter": f"filter-normalized: largest difference {numbers['largest_difference']:.2g} nats",
     }
     x_labels = {"none": "length of the step / norm of the original weights", "filter": "α"}
@@ -65,6 +65,7 @@ def scales(found: Scales, label: str, file: Path) -> None:
             title=titles[normalize],
             x_label=x_labels[normalize],
             y_label="cross-entropy / nats",
+            y_scale="log",
         )
         for column, normalize in enumerate(WORDS)
     )

@@ -110,7 +110,7 @@ class Member:
         return "test error unknown" if self.test is None else f"test error {1 - self.test['accuracy']:.1%}"
 
     def objective(self, data: Path | None, count: int, device: str) -> Objective:
-        """Cross-entropy over the first `count` training images, not augmented (METHODS.md A.3)."""
+        """Cross-entropy over the first `count` training images, not augmented."""
         return _objective(self.entry, _a_model(self.model), data, "train", count, device)
 
     def summary(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Frames:
     width: int
 
 
-def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: str) -> Scene:
+def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: str, clip: float | None = None) -> Scene:
     """The landscape of one batch after another; `kind` is "surface" or "contour"."""
     batches = _batches(landscape, batch_size, frames.batches)
     moved = shake(len(batches), frames.hold, frames.blend)
@@ -45,7 +45,7 @@ def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: s
     return Scene(
         (pane,),
         (surface,),
-        colors=(SCALE,),
+        colors=(replace(SCALE, clip=clip),),
         timeline=moved.timeline(lambda still, _: f"batch {still + 1}"),
         title="The landscape shakes",
         subtitle=f"{landscape.scenery.title}, one mini-batch of {batch_size} after another",

@@ -165,7 +165,7 @@ def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, 
     frames, steps = size.frames, size.training
     scenes = {
         "quake.gif": (moving.shaking_scene(clouds, SIZES[0], frames, "surface"), "The landscape shakes from batch to batch."),
-        "quake_contour.gif": (moving.shaking_scene(clouds, SIZES[0], frames, "contour"), "The same from above."),
+        "quake_contour.gif": (moving.shaking_scene(clouds, SIZES[0], frames, "contour", CLIP), "The same from above."),
         "training.gif": (moving.training_scene(clouds, steps, clip=CLIP), "Step, change of batch, step: every arrow is a real update."),
         "momentum.gif": (moving.training_scene(clouds, steps, (faster,), clip=CLIP), "Plain SGD and momentum on the same batches."),
         "sizes.gif": (moving.sizes_scene(clouds, SIZES, frames), "Batches of 10 shake, batches of 100 tremble."),

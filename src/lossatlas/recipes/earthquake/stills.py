@@ -99,7 +99,7 @@ def noise(landscape: Landscape, spread: xr.Dataset, slopes: xr.Dataset, batch_si
         Pane("contour", (s.name,), title=t, quantity=q, row=k // 2, column=k % 2, arrows=k == 0)
         for k, (s, t, q) in enumerate(zip((full, *maps), titles, quantities, strict=True))
     )
-    colors = (SCALE, ColorScale("batch_sd"), ColorScale("gradient_snr", scale="log"), ColorScale("uphill_share"))
+    colors = (SCALE, ColorScale("batch_sd"), ColorScale("gradient_snr", scale="log", low=0.3), ColorScale("uphill_share"))
     scene = Scene(
         panes,
         (full, *maps),

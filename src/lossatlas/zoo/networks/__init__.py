@@ -1,6 +1,6 @@
 """The networks of the sources by name. A new one is a builder and a line here.
 
-Weights start as in Li et al. 2018 (METHODS.md A.2) but for LeNet, which keeps torch's defaults.
+Weights start as in Li et al. 2018 but for LeNet, which keeps torch's defaults.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class _Run:
             self._save(recorder)
 
     def _recorder(self) -> Recorder:
-        """Rows at the start, every few epochs, after the first epoch and at each drop of the learning rate, as in METHODS.md A.2."""
+        """Rows at the start, every few epochs, after the first epoch and at each drop of the learning rate, as in the paper."""
         at = [self.per_epoch * epoch for epoch in (1, *self.training.drops)]
         return Recorder(
             create_archive(self.out / ARCHIVE),

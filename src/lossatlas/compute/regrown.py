@@ -1,0 +1,63 @@
+"""Random directions that are kept as a seed: tensors are drawn again when they are asked for, one at a time.
+
+A plane through a model of 70 billion parameters then costs no copies of it, only five kilobytes a tensor: the state
+of the generator just before that tensor was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from lossatlas.compute.directions import Normalize, normalize_direction
+from lossatlas.compute.params import Params
+
+
+class Regrown(Mapping[str, Tensor]):
+    """Read as a `dict[str, Tensor]`; every access draws the tensor anew, bit for bit the same.
+
+    Args:
+        center: the weights that the direction is scaled to; held, not copied.
+        states: the generator's state before each tensor.
+        how: normalization.
+        axes: as for `normalize_direction`.
+    """
+
+    def __init__(self, center: Params, states: Mapping[str, Tensor], how: Normalize, axes: Mapping[str, int]) -> None:
+        self.center, self.states, self.axes = center, dict(states), dict(axes)
+        self.how: Normalize = how
+
+    def __getitem__(self, name: str) -> Tensor:
+        weight, generator = self.center[name], torch.Generator()
+        generator.set_state(self.states[name])
+        dtype = weight.dtype if weight.is_floating_point() else torch.float32
+        drawn = torch.randn(weight.shape, generator=generator).to(device=weight.device, dtype=dtype)
+        return normalize_direction({name: drawn}, {name: weight}, self.how, self.axes, biases=True)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.states)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.states
+
+
+def regrown_directions(
+    center: Params, seed: int, count: int, names: tuple[str, ...], how: Normalize, axes: Mapping[str, int], biases: bool
+) -> list[Regrown]:
+    """The directions of `random_directions`, normalized, as seeds: same order of drawing, no tensor kept."""
+    generator, kept = torch.Generator().manual_seed(seed), {n for n in names if biases or center[n].dim() > 1}
+    if not kept:
+        normalize_direction({n: center[n] for n in names}, center, how, axes, biases)
+    directions = []
+    for _ in range(count):
+        states: dict[str, Tensor] = {}
+        for name, weight in center.items():
+            states[name] = generator.get_state()
+            torch.randn(weight.shape, generator=generator)
+        directions.append(Regrown(center, {n: states[n] for n in names if n in kept}, how, axes))
+    return directions
