@@ -26,8 +26,8 @@ RED = "#c1121f"
 def figure_8(setting: Setting, one: Solution, drawn: Mapping[str, tuple[xr.Dataset, xr.Dataset]], chance: float, file: FilePath) -> None:
     """One path on three planes, each in the window that its own shadow needs."""
     words = {
-        "random": f"two random directions\n{{}} of the motion shown (chance: {_share(chance)})",
-        "random and start-end": "a random and the start-end direction\n{} of the motion shown",
+        "random": f"two random directions\n{{}} of the motion shown\n(by chance: {_share(chance)})",
+        "random and start-end": "a random and the start-end\ndirection: {} of the motion shown",
         "principal": "two principal directions\n{} of the motion shown",
     }
     surfaces, paths, panes = [], [], []
@@ -59,7 +59,7 @@ def marked(path: xr.Dataset, one: Solution, name: str) -> Path:
     made = path_from(path, name=name)
     drops = tuple(int(np.searchsorted(path.epoch.values, drop)) for drop in one.training.drops)
     return replace(
-        made, color=RED, marks=drops, label="training path; dots: the learning rate drops tenfold", notes=(), residual=None, stem=None
+        made, color=RED, marks=drops, label="training path; diamonds: the learning rate drops tenfold", notes=(), residual=None, stem=None
     )
 
 

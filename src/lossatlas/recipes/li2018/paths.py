@@ -19,6 +19,9 @@ from lossatlas.recipes.li2018.setting import Setting
 from lossatlas.recipes.li2018.solutions import DECAYS, Solution, solution
 
 MARGIN = 0.25
+UNIT = 1e-3
+"""Random axes count thousandths of the way from end to start: more of a path than that does not show on them."""
+RANDOM_LABEL = "random direction [way / 1000]"
 
 
 def figure_8(setting: Setting) -> dict[str, Any]:
@@ -61,23 +64,24 @@ def _runs(setting: Setting) -> list[tuple[Literal["sgd", "adam"], float, int]]:
 
 
 def _random(one: Solution) -> Plane:
-    """Two random directions through the end, not normalized, as long as the path."""
+    """Two random directions through the end, not normalized, a thousandth as long as the way from end to start."""
     center = one.trajectory.params(-1)
     plane = random_plane(center, seed=0, normalize="none", biases=True)
-    return _as_long_as(plane, norm(difference(one.trajectory.params(0), center)))
+    return _as_long_as(plane, UNIT * norm(difference(one.trajectory.params(0), center)))
 
 
 def _half_random(one: Solution) -> Plane:
-    """One random direction and the one from end to start, both as long as the path."""
+    """One random direction and the one from end to start."""
     center = one.trajectory.params(-1)
     back = difference(one.trajectory.params(0), center)
-    random = _as_long_as(random_plane(center, seed=0, normalize="none", biases=True, ndim=1), norm(back)).directions[0]
-    return Plane(center, (random, Direction(back, {"kind": "difference"})), "explicit", ("random direction", "end → start"), {}, (0.0, 0.0))
+    random = _as_long_as(random_plane(center, seed=0, normalize="none", biases=True, ndim=1), UNIT * norm(back)).directions[0]
+    steps = (random, Direction(back, {"kind": "difference"}))
+    return Plane(center, steps, "explicit", (RANDOM_LABEL, "end (0) → start (1)"), {}, (0.0, 0.0))
 
 
 def _as_long_as(plane: Plane, length: float) -> Plane:
     steps = tuple(Direction({n: v * (length / d.norm) for n, v in d.params.items()}, d.recipe) for d in plane.directions)
-    labels = ("random direction", "another random direction")[: len(steps)]
+    labels = (RANDOM_LABEL, f"another {RANDOM_LABEL}")[: len(steps)]
     return Plane(plane.center, steps, "random", labels, plane.recipe, plane.origin)
 
 

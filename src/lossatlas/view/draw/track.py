@@ -1,4 +1,4 @@
-"""A path on its axes: white halo, colored dashes, dimmed where a ridge hides it, a ball at the current step."""
+"""A path on its axes: white halo, colored dashes, dimmed where a ridge hides it, a ball at the current step, diamonds at its marks."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class Track:
     lines: tuple[Line2D, Line2D, Line2D]
     ball: Line2D
     start: Line2D
+    dots: Line2D
+    marked: BoolArray
 
     def show(self, step: int | None) -> None:
         """Draw the way up to `step`, all of it where None."""
@@ -39,6 +41,7 @@ class Track:
         halo.set_data(x, seen)
         bright.set_data(x, seen)
         dim.set_data(x, y if hidden.any() else np.full_like(y, np.nan))
+        self.dots.set_data(x[self.marked[:count]], seen[self.marked[:count]])
         self._place_ball(x, y, hidden)
 
     def _place_ball(self, x: FloatArray, y: FloatArray, hidden: BoolArray) -> None:
@@ -48,7 +51,7 @@ class Track:
 
     @property
     def moving(self) -> list[Artist]:
-        return [*self.lines, self.ball]
+        return [*self.lines, self.ball, self.dots]
 
 
 def add_track(axes: Axes, scene: Scene, path: Path, x: FloatArray, y: FloatArray, hidden: BoolArray, kept: np.ndarray) -> Track:
@@ -60,10 +63,11 @@ def add_track(axes: Axes, scene: Scene, path: Path, x: FloatArray, y: FloatArray
     bright = _line(axes, color=color, linewidth=1.7 * wide, linestyle=pattern, zorder=6.2, solid_capstyle="round")
     ball = _line(axes, color=color, marker="o", markersize=6.5, markeredgecolor="white", markeredgewidth=1.0, zorder=8)
     start = _line(axes, color="white", marker="o", markersize=4.6, markeredgecolor=color, markeredgewidth=1.5, zorder=7)
+    dots = _line(axes, color="white", marker="D", markersize=5.2, markeredgecolor=color, markeredgewidth=1.6, linestyle="none", zorder=8.5)
     if len(x) and np.isfinite(x[0]) and np.isfinite(y[0]):
         start.set_data([x[0]], [y[0]])
         start.set_alpha(0.5 if hidden[0] else 1.0)
-    return Track(x, y, path.step[kept], hidden, (halo, dim, bright), ball, start)
+    return Track(x, y, path.step[kept], hidden, (halo, dim, bright), ball, start, dots, np.isin(kept, path.marks))
 
 
 def _is_jagged(x: FloatArray, y: FloatArray) -> bool:
@@ -76,13 +80,14 @@ def _is_jagged(x: FloatArray, y: FloatArray) -> bool:
 
 
 def kept_points(scene: Scene, path: Path) -> np.ndarray:
-    """Indices of the points that are drawn: all, or an even choice that holds both ends and every timeline step."""
+    """Indices of the points that are drawn: all, or an even choice that holds both ends, every timeline step and every mark."""
     count = len(path.step)
     if count <= MOST_POINTS:
         return np.arange(count)
     even = np.linspace(0, count - 1, MOST_POINTS).astype(int)
     told = [] if scene.timeline is None else np.searchsorted(path.step, scene.timeline.step, side="right") - 1
-    return np.unique(np.concatenate([even, np.clip(told, 0, count - 1).astype(int)]))
+    marked = [mark for mark in path.marks if 0 <= mark < count]
+    return np.unique(np.concatenate([even, np.clip(told, 0, count - 1).astype(int), marked]).astype(int))
 
 
 def color_of_path(scene: Scene, path: Path) -> str:
