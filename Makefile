@@ -7,7 +7,7 @@ FAST   := not slow and not browser and not ray and not gpu
 # One OpenMP thread a process: two of them on a busy machine run at a twentieth of the speed.
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test check format lint bench clean
+.PHONY: demo test check format lint viewer bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/lossatlas demo --out out/demo
@@ -23,6 +23,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+viewer:
+	cd viewer && npm ci --ignore-scripts --no-audit --no-fund --silent && npx tsc --noEmit && npx vitest run && node build.mjs ../src/lossatlas/view/static
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
