@@ -91,7 +91,13 @@ def test_a_failing_worker_loses_only_what_was_not_finished() -> None:
     archive = la.create_archive(None)
     with pytest.raises(InputError, match="a failure"):
         la.evaluate(
-            objective, la.weight_plane(objective, ("w", 0), ("w", 1)), resolution=SHAPE, archive=archive, executor="threads", tile=1
+            objective,
+            la.weight_plane(objective, ("w", 0), ("w", 1)),
+            resolution=SHAPE,
+            archive=archive,
+            evaluator="loop",
+            executor="threads",
+            tile=1,
         )
     done = archive.surface().done.values
     assert 0 < done.sum() < done.size
