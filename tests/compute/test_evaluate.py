@@ -184,6 +184,7 @@ def test_tied_weights_move_once() -> None:
     assert float(surface.loss.sel(alpha=1, beta=-1)) == pytest.approx(float(expected), rel=1e-12)
 
 
+@pytest.mark.slow
 @given(batch=st.integers(1, 70), executor=st.sampled_from(LOCAL))
 def test_batch_size_and_executor_change_nothing_beyond_rounding(batch: int, executor: str) -> None:
     model, x, y = classifier()

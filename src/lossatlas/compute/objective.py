@@ -148,6 +148,10 @@ class Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
         return self._like(data=data, weights=weights(self.function, data, self.per_sample))
 
+    def with_function(self, function: ScoreFunction) -> Objective:
+        """The same objective computed another way; the caller answers for its values."""
+        return self._like(function=function)
+
     def replica(self) -> Objective:
         """The same function on a module of its own, for another thread; weights are shared, running statistics copied.
 

@@ -82,6 +82,42 @@ def test_affine_agrees_or_refuses(name: str, whole: bool) -> None:
         np.testing.assert_allclose(found[key], expected[key], rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_features_first_agrees_or_refuses(name: str) -> None:
+    task = task_of(name)
+    expected, other = Loop(task)(POINTS).values, task.features_first()
+    assert (other is not None) == (name in ("tutorial", "relu"))
+    for evaluator in (Loop(other), Vmap(other, 4)) if other is not None else ():
+        found = evaluator(POINTS).values
+        for key in expected:
+            np.testing.assert_allclose(found[key], expected[key], rtol=1e-12, atol=1e-14)
+
+
+class Forked(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = torch.nn.Linear(4, 4), torch.nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.two(F.gelu(self.one(x)) + x)
+
+
+def test_features_first_takes_chains_alone() -> None:
+    x, y = torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
+    chain = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Dropout(0.5), torch.nn.Softplus(), torch.nn.Linear(5, 3, bias=False))
+    soft = torch.softmax(torch.randn(9, 3, dtype=torch.float64), 1)
+    shuffled = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3))
+    for model, target, works in ((chain, y, True), (chain, soft, True), (Forked(), y, False), (shuffled, y, False)):
+        objective = la.Objective(model, F.cross_entropy, (x, target), dtype=torch.float64, batch_size=4)
+        task = Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named(["loss", "accuracy"]))
+        other = task.features_first()
+        assert (other is not None) == works
+        if other is not None:
+            expected, found = Loop(task)(POINTS).values, Loop(other)(POINTS).values
+            np.testing.assert_array_equal(found["accuracy"], expected["accuracy"])
+            np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-13)
+
+
 def test_a_line_works_as_a_plane_does() -> None:
     objective = case("tutorial")
     task = Task.make(objective, la.weight_plane(objective, ("c.weight", (1, 2))), metrics_named("loss"))

@@ -135,6 +135,7 @@ class TestTrain:
             assert float((model(x).argmax(1) == y).double().mean()) == pytest.approx(summary["test_accuracy"])
             assert float(F.cross_entropy(model(x), y)) == pytest.approx(summary["test_loss"], rel=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("stop", [1, 5, 8])
     def test_a_killed_training_ends_as_the_uninterrupted_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
         """Bit for bit: the weights, and every stored row of the trajectory."""
@@ -152,6 +153,7 @@ class TestTrain:
             np.testing.assert_array_equal(first.dataset[name].values, second.dataset[name].values)
         np.testing.assert_array_equal(first.vector(-1), second.vector(-1))
 
+    @pytest.mark.slow
     def test_batch_norm_networks_continue_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(NETWORKS, "vgg9", Tiny)
         colored = Training("vgg9", epochs=3, samples=24, test_samples=12, batch_size=8)
