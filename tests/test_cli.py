@@ -64,6 +64,7 @@ def test_info_tells_what_an_archive_holds() -> None:
         assert expected in words
 
 
+@pytest.mark.slow
 def test_plot_and_animate_write_files(tmp_path: Path) -> None:
     assert lossatlas("plot", FIXTURE, "--out", tmp_path / "a.png").returncode == 0
     assert lossatlas("plot", FIXTURE, "--kind", "contour", "--out", tmp_path / "a.pdf").returncode == 0

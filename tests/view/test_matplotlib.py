@@ -230,6 +230,7 @@ def test_an_accuracy_line_has_its_own_axis_and_a_band_of_one_standard_error(make
     assert np.asarray(band)[:, 1].max() == pytest.approx(2.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", pytest.param(".pdf", marks=pytest.mark.slow)])
 def test_equal_figures_are_equal_files(make_surface: Make, tmp_path: File, suffix: str) -> None:
     scene = Scene((Pane("contour", ("bowl",)),), (make_surface(),), title="Equal")

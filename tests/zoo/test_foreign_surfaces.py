@@ -148,6 +148,7 @@ def test_corners_edges_and_center_from_the_seed(case: str, data_root: Path, mnis
             assert float(cell.accuracy) * SAMPLES == pytest.approx(right, abs=1 + 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EVERY)
 def test_a_point_off_every_axis_from_the_stored_directions(case: str, data_root: Path, mnist: tuple[torch.Tensor, torch.Tensor]) -> None:
     theirs = stored_surface(data_root, case)

@@ -64,6 +64,7 @@ def test_stop_anywhere_and_go_on(stop: int, executor: str, evaluator: str) -> No
     np.testing.assert_allclose(found.loss, WHOLE["tutorial"].loss, rtol=0 if evaluator == "loop" else 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_threads_do_not_share_a_module(name: str) -> None:
     objective = case(name)

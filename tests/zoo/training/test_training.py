@@ -124,6 +124,7 @@ class TestTrain:
             expected = p - 0.05 * 1.9 * (p.grad + 0.01 * p)
             torch.testing.assert_close(weights(tmp_path)[name], expected.detach(), rtol=1e-5, atol=1e-7)
 
+    @pytest.mark.slow
     def test_it_learns_and_says_how_well(self, tmp_path: Path) -> None:
         longer = Training("lenet", epochs=25, samples=200, test_samples=100, batch_size=20, optimizer="adam", learning_rate=3e-3)
         summary = train(longer, tmp_path)
@@ -165,9 +166,11 @@ class TestTrain:
         killed = train(colored, tmp_path / "killed")
         assert {**whole, "seconds": 0} == {**killed, "seconds": 0}
 
+    @pytest.mark.slow
     def test_a_finished_training_is_only_measured_again(self, tmp_path: Path) -> None:
         assert train(LENET, tmp_path) == train(LENET, tmp_path)
 
+    @pytest.mark.slow
     def test_the_folder_of_another_training_is_refused(self, tmp_path: Path) -> None:
         train(LENET, tmp_path)
         other = Training(**{**_words(LENET), "seed": 6})
