@@ -11,8 +11,9 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import CASES, case
-from lossatlas.compute.evaluators import Loop, Task, measure
+from lossatlas.compute.evaluators import Choice, Loop, Task, measure
 from lossatlas.compute.evaluators.affine import Affine
+from lossatlas.compute.evaluators.folded import Folded
 from lossatlas.compute.evaluators.vmap import Unsuitable, Vmap
 from lossatlas.compute.metrics import metrics_named
 
@@ -91,6 +92,37 @@ def test_features_first_agrees_or_refuses(name: str) -> None:
         found = evaluator(POINTS).values
         for key in expected:
             np.testing.assert_allclose(found[key], expected[key], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_folded_batchnorm_agrees_or_is_not_offered(name: str) -> None:
+    task = task_of(name)
+    other = task.folded()
+    assert (other is not None) == (name == "conv-batchnorm")
+    if other is not None:
+        expected = Loop(task)(POINTS).values
+        for own in (task, task.replica()):
+            found = Choice(layout="folded").build(own)(POINTS).values
+            for key in expected:
+                np.testing.assert_allclose(found[key], expected[key], rtol=1e-11, atol=1e-13)
+        assert task.objective.loss() == case(name).loss()
+
+
+def test_a_deep_network_folds_every_batchnorm() -> None:
+    from lossatlas.zoo.networks import network
+
+    model = network("resnet20_a", seed=0).double()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_var is not None and module.running_mean is not None
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+            torch.nn.init.normal_(module.running_mean)
+            torch.nn.init.normal_(module.weight)
+    objective = la.Objective(model, F.cross_entropy, (torch.randn(6, 3, 16, 16, dtype=torch.float64), torch.arange(6)))
+    task = Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
+    other = task.folded()
+    assert other is not None and isinstance(other.objective.function, Folded) and len(other.objective.function.pairs) == 19
+    np.testing.assert_allclose(Loop(other)(POINTS[:3]).values["loss"], Loop(task)(POINTS[:3]).values["loss"], rtol=1e-10)
 
 
 class Forked(torch.nn.Module):

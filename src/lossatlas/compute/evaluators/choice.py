@@ -19,7 +19,7 @@ from lossatlas.compute.evaluators.vmap import Unsuitable, Vmap
 
 log = logging.getLogger("lossatlas")
 
-Layout = Literal["given", "channels_last", "features_first"]
+Layout = Literal["given", "channels_last", "folded", "features_first"]
 
 
 class Evaluator(Protocol):
@@ -39,7 +39,8 @@ class Choice:
     Attributes:
         evaluator: "loop", "vmap" or "affine".
         chunk: points at a time; None lets the evaluator decide by size.
-        layout: "channels_last" for images and filters, which convolutions like; "features_first" for chains of Linear layers.
+        layout: "channels_last" for images and filters, which convolutions like; "folded" the same with BatchNorm folded into them;
+            "features_first" for chains of Linear layers.
         compiled: through `torch.compile`.
         seconds: expected time of one point over all of the data, or None where nothing was timed.
         loop_seconds: the same for the loop.
@@ -64,7 +65,9 @@ class Choice:
     def _laid_out(self, task: Task) -> Task:
         if self.layout == "features_first":
             return task.features_first() or task
-        return task.channels_last() if self.layout == "channels_last" else task
+        if self.layout == "folded":
+            task = task.folded() or task
+        return task.channels_last() if self.layout in ("channels_last", "folded") else task
 
     def build(self, task: Task) -> Evaluator:
         """The evaluator, wrapped so that it can be trusted; the plain loop needs no wrapper."""

@@ -168,6 +168,8 @@ def _candidates(probe: Probe, loop: Choice, chunk: int | None, compiled: bool) -
         yield [replace(loop, evaluator="vmap", chunk=size, layout=layout) for size in ((chunk,) if chunk else CHUNKS)]
     if probe.task.device.type == "cpu" and probe.task.has_images():
         yield [replace(loop, layout="channels_last")]
+        if probe.task.folded() is not None:
+            yield [replace(loop, layout="folded")]
     if compiled:
         yield [replace(loop, compiled=True)]
         yield [replace(loop, evaluator="vmap", chunk=chunk or COMPILED_CHUNK, compiled=True)]
