@@ -125,16 +125,15 @@ def end_to_end() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Growth of peak resident memory over a plane of ResNet-20, in a fresh process for each evaluator."""
+    """Growth of peak resident memory over a plane of ResNet-20, objective and probe included, in a fresh process for each."""
     import subprocess
     import sys
 
     script = (
         "import torch; torch.set_num_threads(1)\nfrom benchmarks.engine import peak\n"
         "from benchmarks.contenders import ours\nfrom benchmarks.workloads import resnet\n"
-        "import sys; work = resnet(256); run, _ = ours(work, 'loop') if sys.argv[1] == 'loop' else (None, None)\n"
-        "before = peak()\n"
-        "run = run or ours(work)[0]\nrun()\n"
+        "import sys; work = resnet(256); before = peak()\n"
+        "run, _ = ours(work, sys.argv[1])\nrun()\n"
         "print(peak() - before)"
     )
     found = {}
