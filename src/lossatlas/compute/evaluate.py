@@ -124,7 +124,7 @@ def evaluate(
             keeper.begin(choice.describe())
             job = Job(task, grid, choice, tile, workers, retries, timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
-                for cells in _rounds(keeper, left, tol, scale):
+                for cells in _rounds(keeper, left, tol, scale, plane.origin):
                     for finished, measured in (run or _automatic(job))(job, cells):
                         keeper.write(finished, measured)
                         advance(len(finished))
@@ -138,11 +138,16 @@ def evaluate(
     return store.surface(name)
 
 
-def _rounds(keeper: Keeper, left: NDArray[np.int64], tol: float | None, scale: Scale) -> Iterator[NDArray[np.int64]]:
-    """Cells to compute, round by round: all that are left, or level by level until the tolerance is met."""
+def _rounds(
+    keeper: Keeper, left: NDArray[np.int64], tol: float | None, scale: Scale, origin: Sequence[float] | None
+) -> Iterator[NDArray[np.int64]]:
+    """Cells to compute, round by round: all that are left, or the model's own and then level by level until the tolerance is met."""
     if tol is None:
         yield left
         return
+    own = None if origin is None else keeper.grid.cell_at(origin)
+    if own is not None and own in left:
+        yield np.array([own])
     while True:
         known = keeper.known()
         found = refine(keeper.grid, np.asarray(known.loss.values), np.asarray(known.done.values, bool), tol, scale)

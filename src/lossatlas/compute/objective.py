@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, set_mode
+from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_on_mode, set_mode
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.microbatch import micro_batches
 from lossatlas.compute.params import Params, fingerprint, params_of, unwrapped
@@ -272,6 +272,7 @@ class Objective:
             "dtype": str(first.dtype).removeprefix("torch."),
             "device": str(first.device),
             "mode": self.mode,
+            "mode_layers": self.module is None or depends_on_mode(self.module),
             "per_sample": self.per_sample,
             "note": self.data.note,
             "center_hash": fingerprint(self.params),
