@@ -125,14 +125,15 @@ def end_to_end() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Growth of peak resident memory over a plane of ResNet-20, objective and probe included, in a fresh process for each."""
+    """Growth of peak resident memory over what one pass of ResNet-20 needs, in fresh processes that have torch's lazy imports behind them."""
     import subprocess
     import sys
 
     script = (
         "import torch; torch.set_num_threads(1)\nfrom benchmarks.engine import peak\n"
         "from benchmarks.contenders import ours\nfrom benchmarks.workloads import resnet\n"
-        "import sys; work = resnet(256); before = peak()\n"
+        "import sys; import lossatlas as la; la.Objective(torch.nn.Linear(2, 2), torch.nn.functional.mse_loss, (torch.ones(4, 2),) * 2)\n"
+        "work = resnet(256)\nwith torch.no_grad(): work.model(work.x[: work.batch])\nbefore = peak()\n"
         "run, _ = ours(work, sys.argv[1])\nrun()\n"
         "print(peak() - before)"
     )
@@ -183,8 +184,8 @@ def two_workers() -> dict[str, Any]:
 
 
 def growth() -> dict[str, Any]:
-    """Seconds against cells, samples and parameters, which should grow in proportion."""
-    rows: dict[str, Any] = {"cells": {}, "samples": {}, "parameters": {}}
+    """CPU seconds against cells, samples and parameters, which should grow in proportion; wall seconds against workers."""
+    rows: dict[str, Any] = {"cells": {}, "samples": {}, "parameters": {}, "workers": {}}
     work = spirals(300)
     objective = work.objective()
     for side in (10, 20, 40, 80):
@@ -201,7 +202,19 @@ def growth() -> dict[str, Any]:
         work_w = Workload("", model, torch.nn.functional.cross_entropy, torch.randn(256, 64), torch.arange(256) % 10, 256, 20, 20)
         runner, _ = ours(work_w, "loop")
         rows["parameters"][sum(p.numel() for p in model.parameters())] = min(runner() for _ in range(3))
+    _workers(rows["workers"])
     return rows
+
+
+def _workers(rows: dict[int, float]) -> None:
+    """Wall seconds of 48 cells of ResNet-20 by threads; the machine should be idle and has as many cores as it has."""
+    work = resnet(256)
+    objective = work.objective()
+    plane = work.plane(objective)
+    for workers in (1, 2, 4):
+        began = time.perf_counter()
+        la.evaluate(objective, plane, resolution=(4, 12), executor="threads", workers=workers, progress=False)
+        rows[workers] = time.perf_counter() - began
 
 
 def _seconds(run: Any) -> float:
