@@ -125,7 +125,7 @@ def end_to_end() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Growth of peak resident memory over what one pass of ResNet-20 needs, in fresh processes that have torch's lazy imports behind them."""
+    """Growth of peak resident memory over one pass of ResNet-20, in fresh processes with torch's lazy imports behind them."""
     import subprocess
     import sys
 
