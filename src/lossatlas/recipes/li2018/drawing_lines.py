@@ -19,7 +19,7 @@ from lossatlas.view.scene import ColorScale, Curve, Pane, Scene
 if TYPE_CHECKING:
     from lossatlas.recipes.li2018.solutions import Solution
 
-BLUE, RED = COLORS[:2]
+BLUE, RED, *BATCHES = COLORS
 Found = Mapping[tuple[float, int], "Solution"]
 
 
@@ -127,7 +127,7 @@ def _between(decay: float, lines: Mapping[tuple[float, str], xr.Dataset]) -> tup
         x = line.alpha.values
         curves.append(Curve(f"loss {split} {decay:g}", x, line.loss.values, f"{split} loss", BLUE, dash, reveal=False))
         curves.append(Curve(f"accuracy {split} {decay:g}", x, line.accuracy.values, f"{split} accuracy", RED, dash, "right", reveal=False))
-    title = f"weight decay {decay:g}"
+    title = f"weight decay {decay:g}: the line between them"
     return curves, Pane("curves", title=title, x_label="small batch (0) → large batch (1)", y_label="loss [nats]", y_label_right="accuracy")
 
 
@@ -136,9 +136,9 @@ def _norms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve], Pane
     for index, (batch, one) in enumerate(own.items()):
         run = one.trajectory.dataset
         x = run.epoch.values
-        label = f"batch {batch:,}, test error {100 * (1 - one.net.test_accuracy):.1f} %"
-        curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, label, COLORS[index], reveal=False))
-    return curves, Pane("curves", title="norm of all weights", x_label="epoch", y_label="norm")
+        curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, f"batch {batch:,}", BATCHES[index], reveal=False))
+    errors = " and ".join(f"{100 * (1 - one.net.test_accuracy):.1f} %" for one in own.values())
+    return curves, Pane("curves", title=f"in training; test errors {errors}", x_label="epoch", y_label="norm of all weights")
 
 
 def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve], Pane]:
@@ -151,7 +151,7 @@ def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve],
     curves = []
     for index, (batch, values) in enumerate(weights.items()):
         share = np.histogram(values, edges)[0] / len(values)
-        curves.append(Curve(f"weights {batch} {decay:g}", edges, share, f"batch {batch:,}", COLORS[index], reveal=False))
+        curves.append(Curve(f"weights {batch} {decay:g}", edges, share, f"batch {batch:,}", BATCHES[index], reveal=False))
     return curves, Pane("histogram", title="weights after training", x_label="weight", y_label="share of weights")
 
 

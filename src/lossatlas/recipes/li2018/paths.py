@@ -96,7 +96,6 @@ def _surface_and_path(setting: Setting, one: Solution, plane: Plane, name: str) 
         archive=setting.archive,
         name=name,
         title=one.label,
-        workers=setting.workers,
         overwrite=True,
         progress=setting.progress,
     )

@@ -49,18 +49,16 @@ def run(
         figure: "1" to "9" or "repeat", several with commas; None draws all.
         seed: of trainings.
         device: for trainings and planes, such as "cuda".
-        workers: threads.
+        workers: threads; None takes as many as PyTorch would use.
         progress: show bars; None shows them on a terminal.
 
     Raises:
         InputError: an unknown figure, or no CIFAR-10.
     """
     wanted = _wanted(figure)
-    if workers is not None or quick:
-        torch.set_num_threads(1)
-    setting = Setting(
-        prepare(out), create_archive(out / "archive.zarr"), data, quick, QUICK if quick else FULL, seed, progress, device, workers
-    )
+    if workers is not None:
+        torch.set_num_threads(workers)
+    setting = Setting(prepare(out), create_archive(out / "archive.zarr"), data, quick, QUICK if quick else FULL, seed, progress, device)
     require_pictures(setting)
     summary: dict[str, Any] = {"quick": quick, "seed": seed, "figures": {}}
     for name in wanted:
