@@ -24,7 +24,8 @@ LOSS = ColorScale(scale="log", levels=25, low=1e-3, high=100.0)
 """One scale for all networks: from a thousandth of a nat to a hundred; guessing among ten classes is 2.3."""
 SOLUTIONS = ColorScale(scale="log", levels=31, high=100.0)
 """One scale for solutions of one network, from the lowest of them."""
-RATIO = ColorScale(quantity="hessian_ratio", colormap="viridis", low=0.0, high=0.5, levels=21)
+RATIO = ColorScale(quantity="hessian_ratio", colormap="viridis", low=0.0, high=1.0, levels=21)
+EIGENVALUES = tuple(ColorScale(quantity=quantity, scale="log", levels=25) for quantity in ("lambda_max", "negative_end"))
 COLORS = ("#1d5fa8", "#c1121f", "#2f7d4f", "#7b2d8b")
 RELIEF = Camera(35, -55)
 
@@ -86,18 +87,23 @@ def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: 
 
 
 def ratio_maps(panels: Sequence[Panel], file: FilePath, setting: Setting) -> None:
-    """Ratio of smallest to largest Hessian eigenvalue above, the two themselves below."""
+    """A column a network: the ratio of the eigenvalues above, the two themselves below, each row on one scale."""
     drawn, panes = [], []
     for column, panel in enumerate(panels):
-        surface = replace(shown(panel), name=f"ratio {panel.name}")
+        surface = with_negative_end(shown(panel))
         drawn.append(surface)
-        panes.append(Pane("contour", (surface.name,), title=panel.title, quantity="hessian_ratio", column=column, color=RATIO))
-        for row, (quantity, words) in enumerate((("lambda_max", "largest eigenvalue"), ("lambda_min", "smallest eigenvalue")), start=1):
-            panes.append(
-                Pane("contour", (surface.name,), title=words, quantity=quantity, row=row, column=column, color=_own_scale(panel, quantity))
-            )
+        titles = {"hessian_ratio": panel.title, "lambda_max": "largest eigenvalue", "negative_end": "minus the smallest eigenvalue"}
+        for row, (quantity, title) in enumerate(titles.items()):
+            panes.append(Pane("contour", (surface.name,), title=title, quantity=quantity, row=row, column=column))
     title = "|smallest / largest Hessian eigenvalue| over the plane, and both values"
-    plot(Scene(tuple(panes), tuple(drawn), colors=(RATIO,), title=title, notes=notes(setting, panels)), file)
+    plot(Scene(tuple(panes), tuple(drawn), colors=(RATIO, *EIGENVALUES), title=title, notes=notes(setting, panels)), file)
+
+
+def with_negative_end(surface: Surface) -> Surface:
+    """With minus the smallest eigenvalue as ``negative_end``, which a log scale can show wherever there is negative curvature."""
+    low = surface.fields["lambda_min"]
+    turned = replace(low, values=-low.values, label=f"minus the smallest eigenvalue [{low.units}]")
+    return replace(surface, name=f"ratio {surface.name}", fields={**surface.fields, "negative_end": turned})
 
 
 def shown(panel: Panel) -> Surface:
@@ -133,13 +139,6 @@ def run_note(setting: Setting, trained: bool) -> str:
         return f"{setting.words}; {tests}"
     how = f"{size.train_samples:,} pictures for {size.epochs} epochs" if setting.quick else f"the paper's schedule of {size.epochs} epochs"
     return f"{setting.words}: {source_words(setting)}s see {how}; {tests}"
-
-
-def _own_scale(panel: Panel, quantity: str) -> ColorScale:
-    values = np.asarray(panel.surface[quantity].values, float)
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    return ColorScale(quantity=quantity, low=low, high=high if high > low else low + 1.0, levels=15)
 
 
 def line_surface(dataset: xr.Dataset, name: str, label: str) -> Surface:
