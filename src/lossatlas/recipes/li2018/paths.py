@@ -44,7 +44,7 @@ def figure_9(setting: Setting) -> dict[str, Any]:
     runs = [solution(setting, batch, decay, optimizer) for optimizer, decay, batch in _runs(setting)]
     drawn = [(one, *_surface_and_path(setting, one, pca_plane(one.trajectory), f"figure9_{one.name}")) for one in runs]
     drawing.figure_9(setting, drawn, setting.out / "figure9.png")
-    say("figure9.png    Principal planes hold most of each path; red dots are drops of the learning rate.")
+    say("figure9.png    Principal planes hold most of each path; diamonds mark where the learning rate drops.")
     return {
         one.name: {
             "explained_variance_ratio": path.attrs["explained_variance_ratio"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -82,8 +82,8 @@ def stack_header(header: list[Text], wide: float, tall: float) -> None:
 def shared_handles(sheet: Sheet) -> list[Any]:
     """Entries for the figure's legend, each once; curves that no map and no other pane explains get a legend in their own pane."""
     maps = {h.get_label() for drawn in sheet.panes if drawn.pane.kind not in OWN_LEGEND for h in drawn.handles}
-    told = Counter(frozenset(_look(h) for h in drawn.handles) for drawn in sheet.panes if drawn.pane.kind in OWN_LEGEND)
-    maps |= {label for looks, panes in told.items() if panes > 1 for label, _ in looks}
+    told = [{_look(h) for h in drawn.handles} for drawn in sheet.panes if drawn.pane.kind in OWN_LEGEND and drawn.handles]
+    maps |= {label for one, other in permutations(told, 2) if one <= other for label, _ in other}
     shared = {}
     for drawn in sheet.panes:
         if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:
