@@ -86,29 +86,24 @@ def figure_3(
 
 
 def repeatability(setting: Setting, found: Mapping[int, Solution], lines: Mapping[int, list[xr.Dataset]], file: FilePath) -> None:
-    """Median over random directions with the band from the lowest to the highest, one pane a solution."""
-    curves, panes = [], []
-    for column, (batch, several) in enumerate(lines.items()):
-        values = np.stack([line.loss.values for line in several])
-        x = several[0].alpha.values
-        color = COLORS[column]
-        names = [f"median {batch}"]
-        curves.append(Curve(names[0], x, np.median(values, 0), "median", color, band=(values.min(0), values.max(0)), reveal=False))
-        for seed, one in enumerate(values):
-            names.append(f"{batch} seed {seed}")
-            label = f"each of {len(values)} directions" if not seed else ""
-            curves.append(Curve(names[-1], x, one, label or "each of them", "#999999", "dotted", reveal=False))
-        panes.append(Pane("curves", curves=tuple(names), title=title_of(found[batch]), column=column, x_label="α", y_label="loss [nats]"))
-    title = f"Repeatability: {len(next(iter(lines.values())))} random filter-normalized directions through {network_words(setting)}"
-    plot(
-        Scene(
-            tuple(panes),
-            curves=tuple(curves),
-            title=title,
-            notes=_notes(setting, {(0.0, b): s for b, s in found.items()}, "band: lowest to highest", setting.size.samples),
-        ),
-        file,
+    """Each solution's median over random directions, a band from the lowest to the highest, and every line, on one scale."""
+    curves = []
+    for index, (batch, several) in enumerate(lines.items()):
+        values, x, color = np.stack([line.loss.values for line in several]), several[0].alpha.values, BATCHES[index]
+        one = found[batch]
+        label = f"{one.label}: median; test error {100 * (1 - one.net.test_accuracy):.1f} %"
+        curves.append(Curve(f"median {batch}", x, np.median(values, 0), label, color, band=(values.min(0), values.max(0)), reveal=False))
+        for seed, line in enumerate(values):
+            curves.append(Curve(f"{batch} seed {seed}", x, line, f"each of {len(values)} directions", color, "dotted", reveal=False))
+    pane = Pane("curves", curves=tuple(c.name for c in curves), x_label="α", y_label="loss [nats], log scale", y_scale="log")
+    scene = Scene(
+        (pane,),
+        curves=tuple(curves),
+        title=f"Repeatability: {len(next(iter(lines.values())))} random directions",
+        subtitle=f"Filter-normalized lines through two solutions of {network_words(setting)}",
+        notes=_notes(setting, {(0.0, b): s for b, s in found.items()}, "band: lowest to highest", setting.size.samples),
     )
+    plot(scene, file)
 
 
 def title_of(one: Solution) -> str:
