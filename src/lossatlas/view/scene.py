@@ -133,7 +133,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class Curve:
-    """A series in a `curves` pane. `reveal` grows it with the timeline up to the current step."""
+    """A series in a `curves` pane. `reveal` grows it with the timeline up to the current step; `points` are not joined."""
 
     name: str
     x: FloatArray
@@ -144,6 +144,7 @@ class Curve:
     axis: Literal["left", "right"] = "left"
     band: tuple[FloatArray, FloatArray] | None = None
     reveal: bool = True
+    points: bool = False
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,16 @@ def test_networks_are_named_in_words() -> None:
 def test_the_window_of_a_path_holds_it_and_the_model() -> None:
     path = xr.Dataset({"path_alpha": ("step", [2.0, 4.0]), "path_beta": ("step", [-1.0, -1.0])})
     assert _window(path) == [[-1.0, 5.0], [-1.25, 0.25]]
+    alike = xr.Dataset({"path_alpha": ("step", [0.0, 4.0]), "path_beta": ("step", [0.0, -2.0])})
+    assert _window(alike) == [[-1.0, 5.0], [-4.0, 2.0]]
+
+
+def test_figures_drawn_before_stay_in_the_summary_of_the_same_kind_of_run(tmp_path) -> None:
+    (tmp_path / "summary.json").write_text(json.dumps({"recipe": "li2018", "quick": True, "seed": 0, "figures": {"5": {"a": 1}, "x": 2}}))
+    assert recipe._told_before(tmp_path, True, 0) == {"5": {"a": 1}}
+    assert recipe._told_before(tmp_path, False, 0) == recipe._told_before(tmp_path, True, 1) == {}
+    (tmp_path / "summary.json").write_text("half a f")
+    assert recipe._told_before(tmp_path, True, 0) == {}
 
 
 def test_missing_pictures_are_told_before_any_work(tmp_path, monkeypatch) -> None:

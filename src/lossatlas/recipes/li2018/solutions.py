@@ -126,7 +126,6 @@ def _random_plane(setting: Setting, one: Solution) -> xr.Dataset:
         archive=setting.archive,
         name=f"plane_{one.name}",
         title=one.label,
-        workers=setting.workers,
         overwrite=True,
         progress=setting.progress,
     )
