@@ -195,12 +195,14 @@ def plot(
     clip: Annotated[float | None, typer.Option(help="Cut heights above this value; the figure says what share.")] = None,
     colormap: Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")] = None,
     title: Annotated[str, typer.Option()] = "",
+    doubt: Annotated[bool, typer.Option("--doubt", help="Hatch what the samples do not tell apart from the lowest cell.")] = False,
     out: Annotated[Path, typer.Option("--out", help="A .png, .pdf or .svg file.")] = Path("landscape.png"),
 ) -> None:
     """Draw an archive: contour, hill-shaded surface, curves, and the paths stored with them."""
     from lossatlas.view.plot import plot as draw
 
-    draw(archive, out, surfaces=surface, kind=kind, quantity=quantity, scale=scale, clip=clip, colormap=colormap, title=title)
+    options = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "colormap": colormap, "title": title}
+    draw(archive, out, surfaces=surface, doubt=doubt, **options)
     typer.echo(f"Wrote {out}")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from lossatlas.errors import InputError
 from lossatlas.view.colors import DEFAULT
 from lossatlas.view.colors import colormap as known_colormap
+from lossatlas.view.doubt import with_doubt
 from lossatlas.view.scene import Camera, ColorScale, Field, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
 from lossatlas.view.sources import Source, Sources, dashed, read_sources
 
@@ -31,6 +32,7 @@ def compose(
     levels: int = 21,
     camera: Camera | None = None,
     title: str | None = None,
+    doubt: bool = False,
 ) -> Scene:
     """A scene of the surfaces in `source`, each in its own pane (lines together in one), all on one shared scale.
 
@@ -43,6 +45,9 @@ def compose(
         scale: "linear" or "log" for color and height alike.
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
+        doubt: hatch the cells that the samples do not tell apart from the lowest one. Where the losses of the samples
+            were stored and compared (`SampleLosses.store_differences`) this is done anyway, and sharply; from standard
+            errors alone it is conservative, and the figure says so.
 
     Raises:
         InputError: an unknown surface, path, quantity, kind, scale or colormap, or nothing computed yet.
@@ -52,6 +57,8 @@ def compose(
     found = read_sources(source, names, paths)
     found = replace(found, surfaces=tuple(_with_error_field(surface, quantity) for surface in found.surfaces))
     _check_quantity(found.surfaces, quantity)
+    if doubt:
+        found = replace(found, surfaces=tuple(with_doubt(surface, quantity) for surface in found.surfaces))
     color = ColorScale(
         quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(found.surfaces, quantity, clip), levels=levels
     )

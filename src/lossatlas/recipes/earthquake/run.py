@@ -151,7 +151,7 @@ def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Ar
     part = sceneries.logistic(*sceneries.blobs(), loss, SUBSET)
     settings: dict[str, Any] = {"archive": archive, "overwrite": True, "progress": progress}
     evaluate(part, clouds.scenery.plane, NEAR, size.noise_resolution, ("loss", "sample_loss"), name="subset", **settings)
-    surface = SampleLosses.open(archive, "subset").store_differences(archive, "subset", population)
+    surface = SampleLosses.open(archive, "subset").store_differences(archive, "subset")
     line = weight_plane(objective, ("w", 1), labels=("W₂ at W₁ = 0",))
     lines = [
         (label, evaluate(of, line, (-6.0, 10.0), 33, name=f"cut-{of.samples}", **settings))
