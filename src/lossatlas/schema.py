@@ -97,6 +97,7 @@ _DECLARED = (
     Variable("gradient_norm", ("step",), "float64", "1", "norm of the gradient before the update"),
     Variable("bin", ("bin",), "float64", "1", "weight"),
     Variable("weight_histogram", ("step", "bin"), "int64", "weights", "number of weights"),
+    Variable("layer_histogram", ("step", "layer", "bin"), "int64", "weights", "number of weights of a layer"),
     Variable("test_loss", ("step",), "float64", "nats", "loss on the test data"),
     Variable("test_accuracy", ("step",), "float64", "fraction", "accuracy on the test data"),
     Variable("sharpness", ("step",), "float64", "1", "largest eigenvalue of the Hessian"),

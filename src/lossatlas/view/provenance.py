@@ -73,7 +73,10 @@ def _normalization(plane: Mapping[str, Any]) -> str:
 
 def _cosine(plane: Mapping[str, Any]) -> str:
     cosine = plane.get("cosine")
-    return f"cosine between axes {cosine:.3g}" if isinstance(cosine, int | float) else ""
+    if not isinstance(cosine, int | float):
+        return ""
+    rounding = 0 < abs(cosine) < 1e-6
+    return "cosine between axes below 10⁻⁶" if rounding else f"cosine between axes {cosine:.3g}".replace("-", "−")
 
 
 def _biases(plane: Mapping[str, Any]) -> str:

@@ -84,7 +84,7 @@ def shared_handles(sheet: Sheet) -> list[Any]:
     shared = {}
     for drawn in sheet.panes:
         if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:
-            if len(drawn.handles) > 1:
+            if len({h.get_label() for h in drawn.handles}) > 1:
                 place = clear_corner(drawn.axes, drawn.twin) if drawn.pane.kind == "curves" else "best"
                 (drawn.twin or drawn.axes).legend(handles=drawn.handles, loc=place, frameon=True, framealpha=0.85, edgecolor="none")
         else:
