@@ -16,8 +16,8 @@ from lossatlas import schema
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.score import has_accuracy, score
 
-BINS = 101
-SPREAD = 3.0
+BINS = 201
+SPREAD = 6.0
 """The histogram reaches so many times the largest weight at the first step; its end bins hold everything beyond."""
 
 
