@@ -294,9 +294,6 @@ class Scene:
 
         return describe(self)
 
-    def with_frame_count(self) -> int:
-        return 1 if self.timeline is None else len(self.timeline)
-
     def replace(self, **changes: Any) -> Scene:
         return replace(self, **changes)
 

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 import numpy as np
 import xarray as xr
+from PIL import Image
 
 from lossatlas.compute.sampling import Indices, shuffled_batches
 from lossatlas.recipes.earthquake.landscape import Landscape
@@ -101,9 +102,10 @@ def relief_scene(landscape: Landscape, frames: Frames) -> Scene:
 
 
 def play(scene: Scene, file: FilePath, width: int) -> int:
-    """Write an animation; returns its number of frames."""
+    """Write an animation; returns the frames the file holds, where pictures that stand still are one longer frame."""
     animate(scene, file, width=width)
-    return scene.with_frame_count()
+    with Image.open(file) as image:
+        return int(getattr(image, "n_frames", 1))
 
 
 def moving(landscape: Landscape, batches: Sequence[Indices], moved: Shake, name: str, label: str) -> Surface:

@@ -64,13 +64,14 @@ def overview(pictures: Sequence[Picture], file: FilePath) -> None:
     panes = []
     for i, (picture, one) in enumerate(zip(pictures, drawn, strict=True)):
         row, column = 2 * (i // columns), i % columns
-        off = f"path {_percent(picture.path.attrs['residual_norm']['mean'])} off the plane on average"
+        off = f"path {_percent(picture.path.attrs['residual_norm']['mean'])} off the plane"
         title = f"{picture.label}\nloss {_final(picture.path, 'path_loss')}, accuracy {_final(picture.path, 'path_accuracy')}\n{off}"
         panes.append(Pane("contour", (one.surface.name,), (one.path.name,), title=title, row=row, column=column))
         panes.append(Pane("areas", areas=(one.areas.name,), row=row + 1, column=column, x_label="first feature", y_label="second feature"))
     notes = (
         "each map is the principal plane of its own path, so directions differ from map to map; color scale shared, clipped at its ends",
         "path: recorded steps of Adam, learning rate 0.005, 1,083 points, full batch; areas: decisions after the last step",
+        "off the plane: share of the way from the last weights, average over the path",
     )
     scene = Scene(
         tuple(panes),
@@ -120,7 +121,7 @@ def planes(drawn: Sequence[tuple[str, xr.Dataset, xr.Dataset]], label: str, expe
     for column, (name, surface, path) in enumerate(drawn):
         shown = surface_from(surface, name=name, label=words[name])
         surfaces.append(shown)
-        paths.append(replace(honest_path(path, name, shown), label=f"path on {words[name]}"))
+        paths.append(replace(honest_path(path, name, shown), label="path of Adam"))
         share = f"{100 * path.attrs['captured_share']:.2g} % of the motion shown"
         said = f"chance: {100 * expected:.2g} %" if name == "random" else f"off the plane {_percent(path.attrs['residual_norm']['mean'])}"
         panes.append(Pane("contour", (name,), (name,), title=f"{words[name]}\n{share}\n{said}", column=column))
