@@ -53,7 +53,7 @@ def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: s
     )
 
 
-def sizes_scene(landscape: Landscape, sizes: tuple[int, int], frames: Frames) -> Scene:
+def sizes_scene(landscape: Landscape, sizes: tuple[int, int], frames: Frames, clip: float | None = None) -> Scene:
     """Two batch sizes side by side on one shared scale: the smaller batch shakes more."""
     moved = shake(frames.batches, frames.hold, frames.blend)
     surfaces = tuple(
@@ -63,7 +63,7 @@ def sizes_scene(landscape: Landscape, sizes: tuple[int, int], frames: Frames) ->
     return Scene(
         panes,
         surfaces,
-        colors=(SCALE,),
+        colors=(replace(SCALE, clip=clip),),
         timeline=moved.timeline(lambda still, _: f"batch {still + 1}"),
         title=f"Mini-batches of {sizes[0]} and of {sizes[1]}",
         subtitle=landscape.scenery.title,

@@ -184,11 +184,11 @@ def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, 
         "sizes.gif": (moving.sizes_scene(clouds, SIZES, frames), "Batches of 10 shake, batches of 100 tremble."),
         "digits.gif": (moving.training_scene(digits, steps), "The same on real digits, on the plane of the path."),
         "mnist.gif": (moving.training_scene(images, steps, clip=NETWORK_CLIP), "And for a network on MNIST."),
-        "mnist_sizes.gif": (moving.sizes_scene(images, SIZES, frames), "Its landscape for batches of 10 and 100."),
+        "mnist_sizes.gif": (moving.sizes_scene(images, SIZES, frames, NETWORK_CLIP), "Its landscape for batches of 10 and 100."),
     }
     for one in filters:
         scenes["cnn.gif"] = moving.training_scene(one, steps, clip=NETWORK_CLIP), "The same for a convolutional network."
-        scenes["cnn_sizes.gif"] = moving.sizes_scene(one, SIZES, frames), "Its landscape for batches of 10 and 100."
+        scenes["cnn_sizes.gif"] = moving.sizes_scene(one, SIZES, frames, NETWORK_CLIP), "Its landscape for batches of 10 and 100."
     counts = {}
     for name, (scene, words) in scenes.items():
         wide = frames.width * 3 // 2 if len(scene.panes) > 1 and scene.panes[1].column else frames.width
