@@ -41,6 +41,8 @@ app = typer.Typer(
 
 ArchivePath = Annotated[Path, typer.Argument(help="An archive, such as out/archive.zarr.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the archive, figures and summary.json.")]
+PathNames = Annotated[list[str] | None, typer.Option("--path", help="A trajectory of the archive; may be repeated. Default: all.")]
+PLOT_KINDS = "auto, contour, surface, both, line, training (paths beside decision areas or curves) or recording (what a recorder kept)."
 SurfaceNames = Annotated[list[str] | None, typer.Option("--surface", help="A surface of the archive; may be repeated. Default: all.")]
 
 
@@ -189,18 +191,21 @@ def info(archive: ArchivePath) -> None:
 def plot(
     archive: ArchivePath,
     surface: SurfaceNames = None,
-    kind: Annotated[str, typer.Option(help="auto, contour, surface, both or line.")] = "auto",
+    kind: Annotated[str, typer.Option(help=PLOT_KINDS)] = "auto",
+    path: PathNames = None,
     quantity: Annotated[str, typer.Option(help="What to draw: loss, accuracy, …")] = "loss",
     scale: Annotated[str, typer.Option(help="linear or log.")] = "linear",
     clip: Annotated[float | None, typer.Option(help="Cut heights above this value; the figure says what share.")] = None,
     colormap: Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")] = None,
     title: Annotated[str, typer.Option()] = "",
+    doubt: Annotated[bool, typer.Option("--doubt", help="Hatch what the samples do not tell apart from the lowest cell.")] = False,
     out: Annotated[Path, typer.Option("--out", help="A .png, .pdf or .svg file.")] = Path("landscape.png"),
 ) -> None:
     """Draw an archive: contour, hill-shaded surface, curves, and the paths stored with them."""
     from lossatlas.view.plot import plot as draw
 
-    draw(archive, out, surfaces=surface, kind=kind, quantity=quantity, scale=scale, clip=clip, colormap=colormap, title=title)
+    options = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "colormap": colormap, "title": title}
+    draw(archive, out, surfaces=surface, paths=path, doubt=doubt, **options)
     typer.echo(f"Wrote {out}")
 
 
@@ -208,7 +213,8 @@ def plot(
 def animate(
     archive: ArchivePath,
     surface: Annotated[str | None, typer.Option("--surface", help="The surface to play on; default: the first.")] = None,
-    kind: Annotated[str, typer.Option(help="auto, contour, surface or both.")] = "auto",
+    kind: Annotated[str, typer.Option(help="auto, contour, surface, both, or training: paths beside decision areas or curves.")] = "auto",
+    path: PathNames = None,
     scale: Annotated[str, typer.Option(help="linear or log.")] = "linear",
     colormap: Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")] = None,
     out: Annotated[Path, typer.Option("--out", help="A .gif file, or .mp4 with the [video] extra.")] = Path("landscape.gif"),
@@ -216,7 +222,7 @@ def animate(
     """Play the stored paths over a surface, or turn the surface where there are none."""
     from lossatlas.view.plot import animate as play
 
-    play(archive, out, surfaces=[surface] if surface else None, kind=kind, scale=scale, colormap=colormap)
+    play(archive, out, surfaces=[surface] if surface else None, paths=path, kind=kind, scale=scale, colormap=colormap)
     typer.echo(f"Wrote {out}")
 
 

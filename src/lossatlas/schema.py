@@ -97,6 +97,7 @@ _DECLARED = (
     Variable("gradient_norm", ("step",), "float64", "1", "norm of the gradient before the update"),
     Variable("bin", ("bin",), "float64", "1", "weight"),
     Variable("weight_histogram", ("step", "bin"), "int64", "weights", "number of weights"),
+    Variable("layer_histogram", ("step", "layer", "bin"), "int64", "weights", "number of weights of a layer"),
     Variable("test_loss", ("step",), "float64", "nats", "loss on the test data"),
     Variable("test_accuracy", ("step",), "float64", "fraction", "accuracy on the test data"),
     Variable("sharpness", ("step",), "float64", "1", "largest eigenvalue of the Hessian"),
@@ -130,3 +131,17 @@ def label(name: str, units: str | None = None) -> str:
     declared = variable(name)
     shown = declared.units if units is None else units
     return declared.long_name if shown in ("1", "") else f"{declared.long_name} [{shown}]"
+
+
+def size_words(count: int) -> str:
+    """Bytes for a reader.
+
+    >>> size_words(208_080_000)
+    '208 MB'
+    """
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB", "EB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.3g} {unit}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,6 +140,72 @@ def test_bands_of_a_subset_cover_the_full_data_at_the_nominal_rate() -> None:
         found = subset.statistics(population=1000)
         covered.append(np.abs(found.loss - truth) <= 2 * found.loss_standard_error)
     assert np.mean(covered) == pytest.approx(0.954, abs=0.025)
+
+
+def test_standard_errors_of_a_subset_are_right_over_every_subset_there_is() -> None:
+    """All 20 draws of 3 from 6: the mean squared standard error is the variance of the subset's mean, to rounding."""
+    data = torch.tensor([0.0, 1.0, 1.5, 4.0, 7.0, 7.5], dtype=torch.float64)
+    plane, means, errors = None, [], []
+    for chosen in combinations(range(6), 3):
+        objective = la.Objective(
+            lambda p, x: (x - p["w"][0]) ** 2, data=data[list(chosen)], params={"w": torch.zeros(1, dtype=torch.float64)}, population=6
+        )
+        plane = plane or la.weight_plane(objective, ("w", 0))
+        found = la.evaluate(objective, plane, (0, 3), 4)
+        means.append(found.loss.values)
+        errors.append(found.loss_standard_error.values)
+    np.testing.assert_allclose(np.mean(np.square(errors), 0), np.var(means, 0), rtol=1e-12)
+    law = ((data[:, None] - torch.linspace(0, 3, 4)) ** 2).numpy().std(0) / np.sqrt(3) * finite_population(3, 6)
+    np.testing.assert_allclose(np.std(means, 0), law, rtol=1e-12)
+
+
+def test_all_of_the_data_have_no_standard_error_only_where_the_objective_says_so() -> None:
+    data = torch.arange(30.0)
+
+    def made_of(data: Any, population: int | None = None) -> Any:
+        objective = la.Objective(lambda p, x: (x - p["w"][0]) ** 2, data=data, params={"w": torch.zeros(1)}, population=population)
+        return la.evaluate(objective, la.weight_plane(objective, ("w", 0)), (0, 3), 4)
+
+    endless, whole, drawn = made_of(data), made_of(data, 30), made_of(la.random_subset(data, 30))
+    assert (endless.loss_standard_error > 0).all() and (whole.loss_standard_error == 0).all() and (drawn.loss_standard_error == 0).all()
+    assert any("all there is" in note for note in surface_notes(whole))
+    half = made_of(la.random_subset(torch.arange(60.0), 30, seed=1))
+    assert any("for all 60 samples" in note for note in surface_notes(half)) and half.attrs["objective"]["population"] == 60
+    with pytest.raises(la.InputError, match="population"):
+        made_of(data, 29)
+
+
+def test_the_factor_is_that_of_the_tensor_too() -> None:
+    subset = la.random_subset((torch.arange(60.0),), 30, seed=2)
+    objective = la.Objective(lambda p, b: (b[0] - p["w"][0]) ** 2, data=subset, params={"w": torch.zeros(1)}, dtype=torch.float64)
+    archive = la.create_archive(None)
+    surface = la.evaluate(objective, la.weight_plane(objective, ("w", 0)), (0, 3), 4, ("loss", "sample_loss"), archive)
+    found = la.SampleLosses.open(archive).statistics()
+    np.testing.assert_allclose(found.loss_standard_error, surface.loss_standard_error, rtol=1e-9)
+
+
+def test_hatching_from_standard_errors_alone_is_conservative_and_says_so() -> None:
+    """It marks every cell that the paired test marks, and more."""
+    generator = torch.Generator().manual_seed(4)
+    x, noise = (torch.randn(300, 2, generator=generator, dtype=torch.float64) for _ in "xy")
+    data, start = (x, x.sum(1) + noise[:, 0]), {"w": torch.ones(2, dtype=torch.float64)}
+    objective = la.Objective(lambda p, b: (b[0] @ p["w"] - b[1]) ** 2, data=data, params=start)
+    archive = la.create_archive(None)
+    plain = la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), ((0, 2), (0.5, 2)), (21, 11), METRICS, archive)
+    losses = la.SampleLosses.open(archive)
+    loose = compose(plain, doubt=True).surfaces[0]
+    sharp = surface_from(losses.store_differences(archive))
+    marked, paired = loose.fields["loss"].doubtful, sharp.fields["loss"].doubtful
+    assert marked is not None and paired is not None
+    assert (marked | ~paired).all() and marked.sum() > paired.sum()
+    assert any("hatches too many" in note for note in loose.notes)
+    assert surface_from(plain).fields["loss"].doubtful is None
+    error = plain.loss_standard_error.values
+    low = np.unravel_index(plain.loss.values.argmin(), error.shape)
+    np.testing.assert_array_equal(marked, plain.loss.values - plain.loss.values.min() <= 2 * np.hypot(error, error[low]))
+    assert compose(archive, doubt=True).surfaces[0].fields["loss"].conservative is False
+    with pytest.raises(la.InputError, match="standard errors"):
+        compose(plain.drop_vars("loss_standard_error"), doubt=True)
 
 
 def test_figures_warn_below_two_hundred_samples() -> None:

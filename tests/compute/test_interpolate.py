@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from lossatlas.compute.interpolate import barrier, interpolate, shape_of
+from lossatlas.compute.connect import along, polygon
+from lossatlas.compute.interpolate import barrier, interpolate
 from lossatlas.compute.objective import Objective
+from lossatlas.compute.rise import shape_of
 from lossatlas.compute.score import score
 from lossatlas.errors import InputError
+from lossatlas.view.provenance import surface_notes
 
 
 def ring() -> Objective:
@@ -86,6 +91,30 @@ def test_batchnorm_statistics_are_interpolated_with_the_weights() -> None:
     error = 1 - line.accuracy.values
     chord = (1 - line.alpha.values) * error[0] + line.alpha.values * error[-1]
     assert line.attrs["barrier"]["error"] == pytest.approx((error - chord).max())
+
+
+def test_statistics_can_be_estimated_anew_at_every_point_and_the_figure_says_which() -> None:
+    """Against torch's own BatchNorm in training mode on the whole batch, and against `along`, which has its own line."""
+    torch.manual_seed(0)
+    x, y = torch.randn(40, 4).double(), torch.arange(40) % 3
+    a, b = (
+        torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).double() for _ in "ab"
+    )
+    train, test = Objective(a, F.cross_entropy, (x, y)), Objective(a, F.cross_entropy, (x[:10] + 0.1, y[:10]))
+    line = barrier(train, a, b, resolution=5, buffers="recalibrated")
+    for t, found in zip(line.alpha.values, line.loss.values, strict=True):
+        mixed = {n: (1 - t) * p + t * dict(b.named_parameters())[n] for n, p in a.named_parameters()}
+        with torch.no_grad():
+            net = copy.deepcopy(a).train()
+            assert found == pytest.approx(float(F.cross_entropy(torch.func.functional_call(net, mixed, (x,)), y)), rel=1e-10)
+    held = interpolate(test, a, b, (0, 1), 5, buffers="recalibrated", calibration=train)
+    curve = along(test, polygon(a, b), 5, calibration=train)
+    np.testing.assert_allclose(held.loss, curve.loss, rtol=1e-12)
+    said = [surface_notes(barrier(train, a, b, resolution=3, buffers=choice)) for choice in ("recalibrated", "interpolate", "stored")]
+    words = ("statistics re-estimated at every point", "interpolated BatchNorm statistics", "BatchNorm by running statistics")
+    assert all(any(word in note for note in notes) for word, notes in zip(words, said, strict=True))
+    with pytest.raises(InputError, match="recalibrated"):
+        barrier(test, a, b, calibration=train)
 
 
 def test_score_is_the_models_own_mean_whatever_the_batches() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,12 @@ def test_what_holds_for_all_is_said_once_and_the_rest_names_its_owner(make_surfa
     scene = Scene((Pane("contour", ("a",)), Pane("contour", ("b",), column=1)), (first, second))
     lowest = "lowest computed cell 0.5 at (0,\u00a00)"
     assert foot_notes(scene) == ("float64", lowest, "N = 100: 100 samples", "N = 1,000: 1,000 samples")
+
+
+def test_one_run_on_several_planes_is_told_apart_by_them(make_surface: Make, make_path: Make) -> None:
+    paths = [replace(make_path(), name=f"p{i}", label="adam", notes=(f"note {i}",)) for i in range(2)]
+    surfaces = [make_surface(name=f"s{i}", label=f"plane {i}") for i in range(2)]
+    panes = tuple(Pane("contour", (f"s{i}",), (f"p{i}",)) for i in range(2))
+    notes = foot_notes(Scene(panes, tuple(surfaces), tuple(paths)))
+    assert any(note.startswith("adam on plane 0: note 0") for note in notes)
+    assert any(note.startswith("adam on plane 1: note 1") for note in notes)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, open_archive
-from lossatlas.compute.sampling import Indices, check_batch_size, finite_population, shuffled_batches
+from lossatlas.compute.sampling import Indices, check_batch_size, finite_population, shuffled_batches, undrawn
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
@@ -109,8 +109,8 @@ class SampleLosses:
         All cells share their samples, so that the error of a difference is far smaller than that of either value.
 
         Args:
-            population: samples of the whole data where these are a random subset of them; None counts the whole data
-                as drawn from an endless supply.
+            population: samples of the whole data where these are a random subset of them; None is what the surface says
+                of itself, and an endless supply where it says nothing.
 
         Returns:
             A Dataset over the plane with `loss`, `loss_sd`, `loss_standard_error`, `loss_difference` and
@@ -210,9 +210,8 @@ class SampleLosses:
         n = self.samples
         if n < 2:
             return np.nan
-        if population is not None and population < n:
-            raise InputError("population", population, f"at least the {n:,} samples drawn, or None")
-        return float(np.sqrt((1 if population is None else 1 - n / population) / (n - 1)))
+        known = self.surface.attrs.get("objective", {}).get("population") if population is None else population
+        return undrawn(n, known) / float(np.sqrt(n - 1))
 
     def _lowest(self, loss: Array) -> tuple[int, ...] | None:
         usable = np.isfinite(loss) & np.asarray(self.surface.done.values, bool)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -33,12 +33,15 @@ class FixedData:
         counts: samples in each batch.
         hash: over every byte, in order.
         note: what was done to keep the data fixed, or None.
+        population: how many samples these are a random subset of, drawn without replacement; None where that is not
+            known, as if the supply were endless.
     """
 
     batches: tuple[Any, ...]
     counts: tuple[int, ...]
     hash: str
     note: str | None = None
+    population: int | None = None
 
     @property
     def samples(self) -> int:
@@ -51,16 +54,16 @@ class FixedData:
 
     def head(self) -> FixedData:
         """The first batch alone, for probes."""
-        return FixedData(self.batches[:1], self.counts[:1], self.hash, self.note)
+        return replace(self, batches=self.batches[:1], counts=self.counts[:1])
 
     def split(self, size: int) -> FixedData:
         """The same samples in the same order, no batch larger than `size`; pieces are views."""
         pieces = [piece for batch, count in zip(self.batches, self.counts, strict=True) for piece in _pieces(batch, count, size)]
-        return FixedData(tuple(pieces), tuple(count_of(piece) for piece in pieces), self.hash, self.note)
+        return replace(self, batches=tuple(pieces), counts=tuple(count_of(piece) for piece in pieces))
 
     def map(self, change: Callable[[Tensor], Tensor]) -> FixedData:
         """The same data after `change` of every tensor (a cast, a move); the hash stays that of the original."""
-        return FixedData(tuple(pytree.tree_map_only(Tensor, change, b) for b in self.batches), self.counts, self.hash, self.note)
+        return replace(self, batches=tuple(pytree.tree_map_only(Tensor, change, b) for b in self.batches))
 
 
 def fix(data: Any, batch_size: int | None = None, samples: int | None = None) -> FixedData:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,14 +19,15 @@ from lossatlas.compute.params import params_of
 from lossatlas.compute.plane import between
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import provenance
-from lossatlas.compute.score import score
+from lossatlas.compute.rise import above_chord, shape_of
+from lossatlas.compute.score import placed_by, score, statistics_source
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
-Buffers = Literal["interpolate", "stored"]
+Buffers = Literal["interpolate", "stored", "recalibrated"]
+MODES: dict[str, str] = {"interpolate": "interpolated", "stored": "eval", "recalibrated": "recalibrated"}
+"""What the figure says of BatchNorm, by `buffers`."""
 Model = torch.nn.Module | Mapping[str, Tensor] | Objective
-ROUNDING = 1e-6
-"""Rises and dents below this share of the curve's range count as rounding."""
 
 
 def interpolate(
@@ -38,6 +39,7 @@ def interpolate(
     metrics: str | Iterable[str] = ("loss",),
     *,
     buffers: Buffers = "interpolate",
+    calibration: Objective | None = None,
     title: str = "",
     progress: bool | None = None,
 ) -> xr.Dataset:
@@ -50,8 +52,11 @@ def interpolate(
         bounds: of alpha; 0 and 1 are always among the points.
         resolution: points at equal distances over the bounds.
         metrics: any of "loss", "accuracy".
-        buffers: "interpolate" mixes BatchNorm statistics like weights; "stored" keeps the objective's own everywhere,
-            which is wrong at the other end.
+        buffers: "interpolate" mixes BatchNorm statistics like weights; "recalibrated" estimates them anew from the data
+            at every point, the ends included; "stored" keeps the objective's own everywhere, which is wrong at the
+            other end. The figure names the choice; without BatchNorm all three are the same.
+        calibration: the objective whose data "recalibrated" estimates from: the training data when `objective` has
+            test data. None takes the objective's own data.
         title: a line for figures.
         progress: show a bar; None shows it on a terminal.
 
@@ -69,7 +74,7 @@ def interpolate(
         >>> line.attrs["interpolation"]["monotone"], line.attrs["interpolation"]["largest_rise"]
         (False, 1.0)
     """
-    line = _line(objective, a, b, bounds, resolution, metrics, buffers, title, progress)
+    line = _line(objective, a, b, bounds, resolution, metrics, buffers, calibration, title, progress)
     line.attrs["interpolation"] = shape_of(line.alpha.values, line.loss.values)
     return line
 
@@ -82,6 +87,7 @@ def barrier(
     metrics: str | Iterable[str] = ("loss",),
     *,
     buffers: Buffers = "interpolate",
+    calibration: Objective | None = None,
     title: str = "",
     progress: bool | None = None,
 ) -> xr.Dataset:
@@ -89,7 +95,9 @@ def barrier(
 
     ``B = max over alpha of L((1 - alpha) a + alpha b) - ((1 - alpha) L(a) + alpha L(b))``. The loss barrier depends on
     the scale of the loss; the error barrier, from ``metrics=("loss", "accuracy")``, does not. Call it once with the
-    training data and once with the test data.
+    training data and once with the test data. Averaged weights shrink the variance of what BatchNorm normalizes, so that
+    much of a barrier may be statistics that fit no longer: ``buffers="recalibrated"`` estimates them anew at every point
+    (Jordan et al. 2022, arXiv 2211.08403).
 
     Returns:
         A line surface over alpha in [0, 1] with ``attrs["barrier"]``: `loss` and `loss_at` (its alpha), and `error`
@@ -101,42 +109,13 @@ def barrier(
         >>> line.attrs["barrier"]
         {'loss': 1.0, 'loss_at': 0.5}
     """
-    line = _line(objective, a, b, (0.0, 1.0), resolution, metrics, buffers, title, progress)
+    line = _line(objective, a, b, (0.0, 1.0), resolution, metrics, buffers, calibration, title, progress)
     found: dict[str, float] = {}
     for word, values in (("loss", line.get("loss")), ("error", 1 - line.accuracy if "accuracy" in line else None)):
         if values is not None:
-            found[word], found[f"{word}_at"] = _above_chord(line.alpha.values, values.values)
+            found[word], found[f"{word}_at"] = above_chord(line.alpha.values, values.values)
     line.attrs["barrier"] = found
     return line
-
-
-def shape_of(alpha: Array, values: Array) -> dict[str, Any]:
-    """What `interpolate` says about the curve between 0 and 1; None where a value there is not finite."""
-    inside = (alpha >= 0) & (alpha <= 1)
-    x, f = alpha[inside], values[inside]
-    if not np.isfinite(f).all():
-        return {"monotone": None, "largest_rise": None, "rise_from": None, "rise_to": None, "convexity_defects": None}
-    small = ROUNDING * float(np.ptp(f))
-    lowest = np.minimum.accumulate(f)
-    top = int(np.argmax(f - lowest))
-    bottom = int(np.argmin(f[: top + 1]))
-    rise = float(f[top] - f[bottom])
-    chord = f[:-2] + (f[2:] - f[:-2]) * (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
-    return {
-        "monotone": rise <= small,
-        "largest_rise": rise,
-        "rise_from": float(x[bottom]),
-        "rise_to": float(x[top]),
-        "convexity_defects": int((f[1:-1] - chord > small).sum()),
-    }
-
-
-def _above_chord(alpha: Array, values: Array) -> tuple[float, float]:
-    above = values - ((1 - alpha) * values[0] + alpha * values[-1])
-    if not np.isfinite(above).all():
-        return float("nan"), float("nan")
-    top = int(np.argmax(above))
-    return float(above[top]), float(alpha[top])
 
 
 def _line(
@@ -147,11 +126,15 @@ def _line(
     resolution: int,
     metrics: str | Iterable[str],
     buffers: Buffers,
+    calibration: Objective | None,
     title: str,
     progress: bool | None,
 ) -> xr.Dataset:
-    if buffers not in ("interpolate", "stored"):
-        raise InputError("buffers", buffers, '"interpolate" or "stored"')
+    if buffers not in MODES:
+        raise InputError("buffers", buffers, "one of " + ", ".join(map(repr, MODES)))
+    if calibration is not None and buffers != "recalibrated":
+        raise InputError("calibration", "an objective", f'None with buffers="{buffers}"', 'Pass buffers="recalibrated" to estimate from it')
+    source = statistics_source(calibration or objective) if buffers == "recalibrated" else None
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     chosen = metrics_named(names)
     (axis,) = Grid.make(bounds, resolution, 1).axes
@@ -161,7 +144,7 @@ def _line(
     scores = []
     with progress_bar(title or "line", len(alphas), 0, progress) as advance:
         for alpha in alphas.tolist():
-            scores.append(score(objective, _mix(start, end, alpha), names))
+            scores.append(score(objective, placed_by(source, _mix(start, end, alpha)), names))
             advance(1)
     dataset = xr.Dataset(coords={"alpha": ("alpha", alphas, schema.variable("alpha").attrs)})
     for metric in chosen:
@@ -170,6 +153,8 @@ def _line(
     dataset["done"] = ("alpha", np.ones(len(alphas), bool), schema.variable("done").attrs)
     dataset.attrs = provenance(objective, line, Grid((alphas,)), chosen, title)
     dataset.attrs["objective"]["buffers"] = buffers
+    if objective.mode == "eval" and statistics_source(objective) is not None:
+        dataset.attrs["objective"]["mode"] = MODES[buffers]
     return dataset
 
 

@@ -18,6 +18,7 @@ from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
 from lossatlas.compute.params import Params, fingerprint, params_of, unwrapped
+from lossatlas.compute.sampling import undrawn
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch, weights
 from lossatlas.errors import InputError
 
@@ -41,6 +42,9 @@ class Objective:
         params: the parameters at the center; needed for a callable, taken from a module otherwise.
         batch_size: samples a batch (a DataLoader keeps its own); it changes no value beyond rounding.
         samples: use the first so many samples only.
+        population: how many samples the data are a random subset of (`random_subset` knows it by itself): standard errors
+            then carry the finite-population factor. Give the number of samples itself where the data are all there is:
+            standard errors are zero. None takes the data as drawn from an endless supply, the usual view of a training set.
         dtype: cast model and floating-point data, for instance ``torch.float64``.
         device: where to compute.
         mode: "eval" uses stored BatchNorm statistics and no dropout (Li et al. 2018); "interpolated" moves them along a
@@ -82,6 +86,7 @@ class Objective:
         params: Mapping[str, Tensor] | None = None,
         batch_size: int | None = None,
         samples: int | None = None,
+        population: int | None = None,
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
         mode: Mode = "eval",
@@ -95,7 +100,7 @@ class Objective:
         given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
         center = given if module is None else _override(params_of(module), given)
         _check_finite(center)
-        fixed = fix(data, batch_size, samples).map(lambda t: _cast(t, dtype, device))
+        fixed = _drawn_from(population, fix(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
         function = (
             CallableLoss(model) if module is None else _module_loss(module, loss, mode).careful(center, fixed).resolved(center, fixed)
         )
@@ -277,6 +282,7 @@ class Objective:
             "loss": loss_name,
             "units": units if units is not None else _units(loss_name),
             "samples": self.samples,
+            "population": self.data.population,
             "split": split,
             "data_hash": self.data.hash,
             "batch_size": max(self.data.counts),
@@ -320,6 +326,11 @@ def _calibration(module: torch.nn.Module | None, mode: Mode) -> Calibration | No
     if mode != "recalibrated" or module is None:
         return None
     return Calibration.of(_twin(module), lambda m, params, batch: run_module(m, params, split_batch(batch)[0]))
+
+
+def _drawn_from(population: int | None, data: FixedData) -> FixedData:
+    undrawn(data.samples, population)  # refuses a population that is too small
+    return data if population is None else replace(data, population=population)
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None, device: Any) -> Tensor:

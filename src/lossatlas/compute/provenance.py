@@ -19,7 +19,7 @@ from lossatlas.errors import ArchiveError
 
 IDENTITY = {
     "plane": ("center_hash", "direction_hashes"),
-    "objective": ("data_hash", "samples", "loss", "dtype", "mode", "precision"),
+    "objective": ("data_hash", "samples", "population", "loss", "dtype", "mode", "precision"),
     "grid": ("bounds", "resolution"),
 }
 """What must agree before a stored surface is continued. Tile, batch size, device and thread count need not."""

@@ -31,8 +31,8 @@ def check_room(location: str, variables: Iterable[schema.Variable], lengths: Map
         shape = max((shape for _, shape in shapes), key=prod)
         raise InputError(
             "metrics",
-            f"an array of {' x '.join(f'{n:,}' for n in shape)} that takes {_size(needed)}",
-            f"at most the {_size(free)} that are free {place}",
+            f"an array of {' x '.join(f'{n:,}' for n in shape)} that takes {schema.size_words(needed)}",
+            f"at most the {schema.size_words(free)} that are free {place}",
             'Store fewer digits (sample_losses("float16")), samples or cells, or choose another archive=',
         )
 
@@ -73,17 +73,3 @@ def _free_memory() -> int | None:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return None
-
-
-def _size(count: int) -> str:
-    """Bytes for a reader.
-
-    >>> _size(208_080_000)
-    '208 MB'
-    """
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB", "PB", "EB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.3g} {unit}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,25 @@ def finite_population(batch_size: int, samples: int) -> float:
     return float(np.sqrt((samples - batch_size) / (samples - 1))) if samples > 1 else 0.0
 
 
+def undrawn(samples: int, population: int | None) -> float:
+    """``sqrt(1 - n / N)``: what is left of a standard error where n of N samples were drawn without replacement.
+
+    With the unbiased variance ``s^2`` of the n this is ``sigma / sqrt(n) * sqrt((N - n) / (N - 1))``, for
+    ``s^2 (N - 1) / N`` estimates ``sigma^2``. Without N the supply is endless.
+
+    >>> undrawn(75, 100), undrawn(100, 100), undrawn(100, None)
+    (0.5, 0.0, 1.0)
+
+    Raises:
+        InputError: fewer in the population than were drawn.
+    """
+    if population is None:
+        return 1.0
+    if population < samples:
+        raise InputError("population", population, f"at least the {samples:,} samples drawn, or None")
+    return float(np.sqrt(1 - samples / population))
+
+
 def take(data: FixedData, indices: Indices | Sequence[int]) -> Any:
     """The batch of these samples, counted through all of the data's batches.
 
@@ -98,7 +118,8 @@ def random_subset(data: Any, count: int, *, seed: int = 0, batch_size: int | Non
         batch_size: samples a batch of the result.
 
     Returns:
-        Data for an `Objective`, with a note of how many samples out of how many.
+        Data for an `Objective`, with a note of how many samples out of how many; standard errors then count how few
+        samples are left undrawn, and are zero where none is.
 
     Raises:
         InputError: more samples than there are.
@@ -109,4 +130,4 @@ def random_subset(data: Any, count: int, *, seed: int = 0, batch_size: int | Non
     chosen = np.sort(np.random.default_rng(seed).permutation(whole.samples)[:count])
     note = f"{count:,} of {whole.samples:,} samples, drawn at random (seed {seed}), the same at every point"
     drawn = fix(take(whole, chosen), batch_size)
-    return FixedData(drawn.batches, drawn.counts, drawn.hash, "; ".join(filter(None, (whole.note, note))))
+    return replace(drawn, note="; ".join(filter(None, (whole.note, note))), population=whole.samples)

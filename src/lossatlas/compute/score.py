@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from lossatlas.compute.batchnorm import norms
 from lossatlas.compute.metrics import METRICS, Metric, metrics_named
 from lossatlas.compute.objective import Objective
 from lossatlas.errors import InputError
@@ -35,6 +36,16 @@ def score(objective: Objective, tensors: Mapping[str, Tensor] | None = None, met
             for metric in chosen:
                 totals[metric.name] += _sum(metric, scores, weight)
     return {name: total / objective.samples for name, total in totals.items()}
+
+
+def statistics_source(objective: Objective) -> Objective | None:
+    """The objective that re-estimates BatchNorm statistics at a point, or None where the model keeps none."""
+    return objective.with_mode("recalibrated") if objective.module is not None and norms(objective.module) else None
+
+
+def placed_by(source: Objective | None, point: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`point` with the statistics that `source` estimates there; as it is where there is no source."""
+    return dict(point) if source is None else source.placed(dict(point))
 
 
 def has_accuracy(objective: Objective) -> bool:

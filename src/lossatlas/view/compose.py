@@ -7,14 +7,18 @@ from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+import xarray as xr
 
 from lossatlas.errors import InputError
 from lossatlas.view.colors import DEFAULT
 from lossatlas.view.colors import colormap as known_colormap
+from lossatlas.view.doubt import with_doubt
+from lossatlas.view.recording import recording_scene
 from lossatlas.view.scene import Camera, ColorScale, Field, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
-from lossatlas.view.sources import Source, Sources, dashed, read_sources
+from lossatlas.view.sources import Source, Sources, dashed, read_sources, recorded
+from lossatlas.view.training import Run, training_scene
 
-Kind = Literal["auto", "contour", "surface", "both", "line"]
+Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
 MOST_FRAMES = 100
 
 
@@ -31,6 +35,7 @@ def compose(
     levels: int = 21,
     camera: Camera | None = None,
     title: str | None = None,
+    doubt: bool = False,
 ) -> Scene:
     """A scene of the surfaces in `source`, each in its own pane (lines together in one), all on one shared scale.
 
@@ -38,23 +43,34 @@ def compose(
         source: a surface Dataset, an Archive, the path of one, or a list of these.
         surfaces: which surfaces of the archives; all by default.
         paths: names of trajectories, `Path` objects or Datasets; by default all that were recorded on the surfaces.
-        kind: "auto" draws map and relief of one surface, maps of several, and curves of lines.
+        kind: "auto" draws map and relief of one surface, maps of several, and curves of lines; "training" a map with its
+            paths and beside it their decision areas, or, where the data are not 2-D, the curves of loss and accuracy;
+            "recording" all that a recorder measured: losses, rates, norms, sharpness, the spread of the weights.
         quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
         scale: "linear" or "log" for color and height alike.
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
+        doubt: hatch the cells that the samples do not tell apart from the lowest one. Where the losses of the samples
+            were stored and compared (`SampleLosses.store_differences`) this is done anyway, and sharply; from standard
+            errors alone it is conservative, and the figure says so.
 
     Raises:
         InputError: an unknown surface, path, quantity, kind, scale or colormap, or nothing computed yet.
     """
     _check(kind, scale, levels, colormap)
+    if kind == "recording":
+        return _recording(source, paths, title or "")
     names = [surfaces] if isinstance(surfaces, str) else surfaces
     found = read_sources(source, names, paths)
     found = replace(found, surfaces=tuple(_with_error_field(surface, quantity) for surface in found.surfaces))
     _check_quantity(found.surfaces, quantity)
+    if doubt:
+        found = replace(found, surfaces=tuple(with_doubt(surface, quantity) for surface in found.surfaces))
     color = ColorScale(
         quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(found.surfaces, quantity, clip), levels=levels
     )
+    if kind == "training":
+        return _training(source, found, color, title)
     panes = _panes(found, kind, quantity, camera or Camera())
     shown = {name for pane in panes for name in pane.paths}
     return Scene(
@@ -64,6 +80,26 @@ def compose(
         colors=(color,),
         title=_title(found.surfaces) if title is None else title,
     )
+
+
+def _training(source: Source, found: Sources, color: ColorScale, title: str | None) -> Scene:
+    """Of the first surface that paths run on."""
+    kept, paths = recorded(source), dashed([path for _, path in found.paths])
+    owner = next((surface for surface in found.surfaces if found.paths_on(surface.name)), None)
+    if owner is None:
+        raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_path")
+    names = [path.name for path in found.paths_on(owner.name)]
+    runs = [Run(path, kept.get(path.name.removesuffix(f" on {owner.name}"), xr.Dataset())) for path in paths if path.name in names]
+    return training_scene(owner, runs, (color,), owner.label if title is None else title)
+
+
+def _recording(source: Source, paths: Sequence[Any] | None, title: str) -> Scene:
+    """Of the one run that is asked for, or that is there."""
+    runs = {name: run for name, run in recorded(source).items() if "weight_norm" in run and (paths is None or name in paths)}
+    if len(runs) != 1:
+        found = ", ".join(runs) or "no recorded run"
+        raise InputError("paths", found, "one run that a recorder kept", "Name it: paths=['run'], or --path run")
+    return recording_scene(next(iter(runs.values())), title)
 
 
 def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int = 80) -> Scene:
@@ -158,7 +194,7 @@ def _panes(found: Sources, kind: Kind, quantity: str, camera: Camera) -> tuple[P
 
 
 def _kinds(kind: Kind, planes: int) -> tuple[PaneKind, ...]:
-    if kind in ("auto", "line"):
+    if kind in ("auto", "line", "training", "recording"):
         return ("contour", "surface") if planes == 1 else ("contour",)
     return ("contour", "surface") if kind == "both" else ("contour",) if kind == "contour" else ("surface",)
 

@@ -20,8 +20,15 @@ def foot_notes(scene: Scene) -> tuple[str, ...]:
     ('drawn by hand',)
     """
     surfaces = [(surface.label or surface.name, _surface_lines(scene, surface)) for surface in _shown_surfaces(scene)]
-    paths = [(path.label or path.name, _path_lines(scene, path)) for path in _shown_paths(scene)]
+    paths = list(zip(_owners(scene, _shown_paths(scene)), (_path_lines(scene, path) for path in _shown_paths(scene)), strict=True))
     return tuple(dict.fromkeys([*scene.notes, *_merged(surfaces), *_merged(paths)]))
+
+
+def _owners(scene: Scene, paths: list[Path]) -> list[str]:
+    """Labels; paths of one label, such as one run on several planes, are told apart by what they run on."""
+    labels = [path.label or path.name for path in paths]
+    places = [" and ".join(surface.label or surface.name for surface in _below(scene, path)) for path in paths]
+    return [f"{label} on {place}" if labels.count(label) > 1 and place else label for label, place in zip(labels, places, strict=True)]
 
 
 def _merged(owned: list[tuple[str, list[str]]]) -> Iterator[str]:

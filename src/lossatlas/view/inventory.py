@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas.archive import Archive
+from lossatlas.schema import size_words
 from lossatlas.view.provenance import surface_notes
 
 
@@ -16,7 +17,7 @@ def inventory(archive: Archive) -> str:
     version = archive.attrs.get("format_version")
     lines = [f"{archive.location}: format {version}, created {archive.attrs.get('created', 'at an unknown time')}"]
     for name in archive.surfaces:
-        lines += ["", *_surface(name, archive.surface(name))]
+        lines += ["", *_surface(name, archive.surface(name)), *_samples(archive, name)]
     for name in archive.trajectories:
         lines += ["", *_trajectory(name, archive.trajectory(name))]
     if len(lines) == 1:
@@ -41,6 +42,15 @@ def _surface(name: str, dataset: xr.Dataset) -> Iterator[str]:
     versions = ", ".join(f"{k} {v}" for k, v in attrs.get("versions", {}).items())
     made, seconds = attrs.get("created", "at an unknown time"), attrs.get("seconds", float("nan"))
     yield f"    made {made} in {seconds:.1f} s with lossatlas {attrs.get('lossatlas_version', '?')}, {versions}"
+
+
+def _samples(archive: Archive, name: str) -> Iterator[str]:
+    """The tensors of every sample's loss, which are too large to be read here: type, shape and room."""
+    for key, array in archive.samples(name).items():
+        if array.ndim > 1:
+            shape = " x ".join(f"{n:,}" for n in array.shape)
+            kept, whole = array.nbytes_stored(), array.nbytes
+            yield f"    {key}: {array.dtype} {shape}, {size_words(kept)} on disk ({size_words(whole)} unpacked)"
 
 
 def _trajectory(name: str, dataset: xr.Dataset) -> Iterator[str]:

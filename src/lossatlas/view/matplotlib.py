@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
 from lossatlas.errors import InputError
 from lossatlas.view.cells import FIELD_PANES, panes_by_scale
@@ -36,6 +37,8 @@ PANES: dict[str, Callable[[Any, Scene, Pane], Drawn]] = {
     "text": flat.draw_text,
 }
 """One entry a kind of pane; a new kind is one file and one line here."""
+NARROW = 2.3
+"""Inches of axes below which numbers under them would touch."""
 
 
 class Picture(Figure):
@@ -199,7 +202,16 @@ def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
     if legend is not None:
         legend.set_bbox_to_anchor((MARGIN / wide, (MARGIN + below_note) / tall))
     arrange(sheet, layout.Frame(MARGIN, MARGIN + below, wide - MARGIN, tall - MARGIN - above))
+    _thin_ticks(sheet, wide)
     return label
+
+
+def _thin_ticks(sheet: Sheet, wide: float) -> None:
+    """Fewer numbers below narrow panes, where they would touch."""
+    for drawn in sheet.panes:
+        axes = drawn.axes
+        if not drawn.is_relief and axes.get_xscale() == "linear" and axes.get_position().width * wide < NARROW:
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
 
 
 __all__ = ["Drawing", "Picture", "check_suffix", "draw", "encoded", "figure", "frame_label", "save"]

@@ -26,7 +26,7 @@ def plot(source: Source | Scene, path: str | os.PathLike[str] | None = None, *, 
         source: a surface Dataset, an Archive, the path of one, a list of these, or a Scene.
         path: file to write; its suffix chooses the format.
         dpi: pixels per inch of a PNG.
-        **options: as for `compose`: surfaces, paths, kind, quantity, scale, colormap, clip, levels, camera, title.
+        **options: as for `compose`: surfaces, paths, kind, quantity, scale, colormap, clip, levels, camera, title, doubt.
 
     Raises:
         InputError: an option, name or suffix that is not known, or nothing computed yet.

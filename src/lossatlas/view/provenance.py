@@ -73,7 +73,10 @@ def _normalization(plane: Mapping[str, Any]) -> str:
 
 def _cosine(plane: Mapping[str, Any]) -> str:
     cosine = plane.get("cosine")
-    return f"cosine between axes {cosine:.3g}" if isinstance(cosine, int | float) else ""
+    if not isinstance(cosine, int | float):
+        return ""
+    rounding = 0 < abs(cosine) < 1e-6
+    return "cosine between axes below 10⁻⁶" if rounding else f"cosine between axes {cosine:.3g}".replace("-", "−")
 
 
 def _biases(plane: Mapping[str, Any]) -> str:
@@ -111,7 +114,10 @@ def _data(objective: Mapping[str, Any]) -> str:
     samples, split = objective.get("samples"), objective.get("split")
     if samples is None:
         return f"{split} data" if split else ""
-    return f"{samples:,} {split + ' ' if split else ''}samples" if isinstance(samples, int) else f"{samples} samples"
+    if not isinstance(samples, int):
+        return f"{samples} samples"
+    whole = "all " if objective.get("population") == samples else ""
+    return f"{whole}{samples:,} {split + ' ' if split else ''}samples"
 
 
 def _free_note(objective: Mapping[str, Any]) -> str:
@@ -127,8 +133,12 @@ def _error_line(dataset: xr.Dataset) -> str:
     if not errors.size:
         return ""
     units = dataset["loss"].attrs.get("units", "") if "loss" in dataset else ""
-    said = f"standard error of a cell's loss up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
-    samples = _mapping(dataset.attrs.get("objective")).get("samples")
+    objective = _mapping(dataset.attrs.get("objective"))
+    samples, population = objective.get("samples"), objective.get("population")
+    if population is not None and population == samples:
+        return "no standard error: these samples are all there is"
+    of = f" for all {population:,} samples" if isinstance(population, int) else ""
+    said = f"standard error of a cell's loss{of} up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
     few = isinstance(samples, int) and samples < CAREFUL_SAMPLES
     return f"{said}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else said
 

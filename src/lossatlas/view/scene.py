@@ -31,6 +31,7 @@ class Field:
         label: words for axis and color bar, units included.
         standard_error: same shape as `values` without the frame axis, or None.
         doubtful: cells that are not told apart from the lowest one by their samples, hatched; same shape, or None.
+        conservative: whether `doubtful` takes the samples of two cells for different ones, and so hatches too many.
     """
 
     values: FloatArray
@@ -38,6 +39,7 @@ class Field:
     units: str = ""
     standard_error: FloatArray | None = None
     doubtful: BoolArray | None = None
+    conservative: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,9 +294,6 @@ class Scene:
         from lossatlas.view.text import describe
 
         return describe(self)
-
-    def with_frame_count(self) -> int:
-        return 1 if self.timeline is None else len(self.timeline)
 
     def replace(self, **changes: Any) -> Scene:
         return replace(self, **changes)

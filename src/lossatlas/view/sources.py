@@ -50,6 +50,17 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     return Sources(tuple(surface for _, surface, _ in found), tuple(_distinct(list(_paths_of(found, paths, things)))))
 
 
+def recorded(source: Source) -> dict[str, xr.Dataset]:
+    """The trajectories of a source by name, as they were recorded; Datasets by the name their path would have."""
+    found: dict[str, xr.Dataset] = {}
+    for thing in _flat(source):
+        if isinstance(thing, Archive):
+            found |= {name: thing.trajectory(name) for name in thing.trajectories}
+        elif thing.attrs.get("kind") == "trajectory" or "step" in thing.dims:
+            found[str(thing.attrs.get("title") or thing.attrs.get("label") or "path")] = thing
+    return found
+
+
 Found = tuple[str, Surface, Any]
 
 

@@ -74,6 +74,11 @@ def test_norms_histogram_and_gradient_are_those_of_the_model(training) -> None:
     expected, _ = np.histogram(matrices.clip(edges[0], edges[-1]), edges)
     assert found.weight_histogram.values[-1].sum() == matrices.size
     assert np.abs(found.weight_histogram.values[-1] - expected).sum() <= 2
+    layers = found.layer_histogram.values[-1]
+    assert layers.sum(1).tolist() == [model[0].weight.numel(), 0, last.weight.numel()], "BatchNorm has no tensor of two dims"
+    np.testing.assert_array_equal(layers.sum(0), found.weight_histogram.values[-1])
+    alone, _ = np.histogram(last.weight.detach().numpy().clip(edges[0], edges[-1]), edges)
+    assert np.abs(layers[2] - alone).sum() <= 2
     gradient = torch.cat([p.grad.reshape(-1) for p in model.parameters()]).double()
     assert found.gradient_norm.values[-1] == pytest.approx(float(gradient.norm()))
     assert found.learning_rate.values.tolist() == [0.2, 0.2]

@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
-import torch
 import xarray as xr
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive
@@ -20,7 +18,8 @@ from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import provenance
-from lossatlas.compute.score import score
+from lossatlas.compute.rise import above_chord
+from lossatlas.compute.score import placed_by, score, statistics_source
 from lossatlas.errors import InputError
 
 BatchNorm = Literal["recalibrated", "stored"]
@@ -74,11 +73,11 @@ def along(
         raise InputError("batchnorm", batchnorm, '"recalibrated" or "stored"')
     chosen = metrics_named(metrics)
     (axis,) = Grid.make(bounds, resolution, 1).axes
-    source = _calibrated(calibration or objective) if batchnorm == "recalibrated" else None
+    source = statistics_source(calibration or objective) if batchnorm == "recalibrated" else None
     rows = []
     with progress_bar(title or name, len(axis), 0, progress) as advance:
         for t in axis.tolist():
-            rows.append(score(objective, _placed(source, curve.point(t)), tuple(m.name for m in chosen)))
+            rows.append(score(objective, placed_by(source, curve.point(t)), tuple(m.name for m in chosen)))
             advance(1)
     line = _dataset(objective, curve, axis, rows, chosen, title, batchnorm if source is not None else None)
     if archive is not None:
@@ -89,31 +88,20 @@ def along(
 def curve_trajectory(objective: Objective, curve: Curve, plane: Plane, resolution: int = 51, label: str = "") -> xr.Dataset:
     """The curve as a path on a plane, to be drawn over its contours: coordinates, its own loss and its distance from the plane."""
     ts = np.linspace(0, 1, resolution)
-    source = _calibrated(objective)
+    source = statistics_source(objective)
     places = places_on(plane, curve, ts.tolist())
     columns: list[tuple[str, NDArray[Any]]] = [
         ("step", np.arange(resolution)),
         ("epoch", ts),
         ("path_alpha", places[:, 0]),
         ("path_beta", places[:, 1]),
-        ("path_loss", np.array([score(objective, _placed(source, curve.point(t)))["loss"] for t in ts.tolist()])),
+        ("path_loss", np.array([score(objective, placed_by(source, curve.point(t)))["loss"] for t in ts.tolist()])),
         ("path_residual", places[:, -1]),
     ]
     path = xr.Dataset({name: ("step", values, schema.variable(name).attrs) for name, values in columns})
     path.path_loss.attrs["units"] = str(objective.description["units"]) or "1"
     path.attrs = {"kind": "trajectory", "label": label or curve.kind, "curve": curve.describe(), "start": places[0, :2].tolist()}
     return path
-
-
-def _calibrated(objective: Objective) -> Objective | None:
-    """The objective that re-estimates statistics, or None where the model has no BatchNorm."""
-    if objective.module is None or not any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in objective.module.modules()):
-        return None
-    return objective.with_mode("recalibrated")
-
-
-def _placed(source: Objective | None, point: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return dict(point) if source is None else source.placed(dict(point))
 
 
 def _dataset(
@@ -149,10 +137,7 @@ def _barriers(line: xr.Dataset) -> dict[str, float]:
     for word, values in (("loss", inside.get("loss")), ("error", 1 - inside.accuracy if "accuracy" in inside else None)):
         if values is None:
             continue
-        above = values.values - ((1 - t) * values.values[0] + t * values.values[-1])
-        top = int(np.argmax(above)) if np.isfinite(above).all() else None
-        found[word] = float("nan") if top is None else float(above[top])
-        found[f"{word}_at"] = float("nan") if top is None else float(t[top])
+        found[word], found[f"{word}_at"] = above_chord(t, values.values)
     return found
 
 

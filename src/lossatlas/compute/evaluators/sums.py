@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas.compute.sampling import undrawn
+
 Values = dict[str, NDArray[np.float64]]
 """By variable name (`loss`, `loss_standard_error`, …), each ``(points,)``; ``(points, samples)`` where every value is kept."""
 
@@ -34,12 +36,13 @@ class Sums:
     Args:
         points: how many.
         device: where the sums are kept; nothing is copied to the host before the last batch.
+        population: what the samples are a random subset of; None is an endless supply.
     """
 
-    def __init__(self, points: int, device: torch.device) -> None:
+    def __init__(self, points: int, device: torch.device, population: int | None = None) -> None:
         self.total = torch.zeros(points, dtype=torch.float64, device=device)
         self.squares = torch.zeros(points, dtype=torch.float64, device=device)
-        self.per_sample = True
+        self.per_sample, self.population = True, population
 
     def add(self, where: int | slice, values: Tensor, weight: float) -> None:
         """Add a batch: ``(samples,)``, or its mean ``()`` that counts for `weight` samples; one axis more at a slice of points."""
@@ -58,11 +61,13 @@ class Sums:
         return (self.total / samples).cpu().numpy()
 
     def standard_error(self, samples: int) -> NDArray[np.float64]:
-        """``sd / sqrt(n)`` with the unbiased variance; NaN for one sample or a loss without per-sample values."""
+        """``sd / sqrt(n) * sqrt(1 - n / N)`` with the unbiased variance of the n samples drawn from N, the last factor 1
+        without N; NaN for one sample or a loss without per-sample values.
+        """
         if not self.per_sample or samples < 2:
             return np.full(len(self.total), np.nan)
         variance = (self.squares - self.total * self.total / samples) / (samples - 1)
-        return (variance.clamp(min=0).sqrt() / math.sqrt(samples)).cpu().numpy()
+        return (variance.clamp(min=0).sqrt() * (undrawn(samples, self.population) / math.sqrt(samples))).cpu().numpy()
 
     def values(self, name: str, samples: int) -> Values:
         """The variables that are stored."""

@@ -112,7 +112,8 @@ class Task:
         return replace(self, objective=self.objective.with_data(self.objective.data.map(columns)).with_function(function), _kept={})
 
     def sums(self, points: int) -> dict[str, Sums]:
-        return {m.name: Each(points, self.device, self.width) if m.each else Sums(points, self.device) for m in self.metrics}
+        population = self.objective.data.population
+        return {m.name: Each(points, self.device, self.width) if m.each else Sums(points, self.device, population) for m in self.metrics}
 
     @property
     def width(self) -> int:

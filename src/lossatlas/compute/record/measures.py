@@ -16,8 +16,8 @@ from lossatlas import schema
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.score import has_accuracy, score
 
-BINS = 101
-SPREAD = 3.0
+BINS = 201
+SPREAD = 6.0
 """The histogram reaches so many times the largest weight at the first step; its end bins hold everything beyond."""
 
 
@@ -63,15 +63,18 @@ class Histogram:
         edges = np.linspace(-self.reach, self.reach, BINS + 1)
         return (edges[:-1] + edges[1:]) / 2
 
-    def count(self, params: Mapping[str, Tensor]) -> NDArray[np.int64]:
-        total = torch.zeros(BINS, dtype=torch.float64)
-        for name in self.names:
-            values = params[name].detach().float().reshape(-1).cpu()
-            inside = values.clamp(-self.reach, self.reach)
-            if bool(values.isnan().any()):
-                inside = inside[~values.isnan()]
-            total += torch.histc(inside, BINS, -self.reach, self.reach).double()
-        return total.numpy().astype(np.int64)
+    def count(self, params: Mapping[str, Tensor], layers: Layers) -> NDArray[np.int64]:
+        """Counts of each layer, ``(layer, bin)``; their sum over layers is that of the network. NaN is in no bin."""
+        return np.stack(
+            [sum((self._counts(params[n]) for n in own if n in self.names), np.zeros(BINS, np.int64)) for own in layers.members]
+        )
+
+    def _counts(self, tensor: Tensor) -> NDArray[np.int64]:
+        values = tensor.detach().float().reshape(-1).cpu()
+        inside = values.clamp(-self.reach, self.reach)
+        if bool(values.isnan().any()):
+            inside = inside[~values.isnan()]
+        return torch.histc(inside, BINS, -self.reach, self.reach).double().numpy().astype(np.int64)
 
 
 @dataclass(frozen=True)

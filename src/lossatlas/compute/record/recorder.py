@@ -208,12 +208,13 @@ class Recorder:
         return Row(self._step, values, theta, self._buffer_layout.flatten(buffers, self._buffer_layout.widest))
 
     def _measure(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> dict[str, Any]:
-        norms = self._layers.norms(params)
+        norms, counts = self._layers.norms(params), self._histogram.count(params, self._layers)
         gradient = self._gradient if np.isfinite(self._gradient) else (gradient_norm(params) if self._step else float("nan"))
         values = {
             "layer_norm": norms,
             "weight_norm": float(np.sqrt((norms**2).sum())),
-            "weight_histogram": self._histogram.count(params),
+            "weight_histogram": counts.sum(0),
+            "layer_histogram": counts,
             "gradient_norm": gradient,
             "learning_rate": float("nan") if self._optimizer is None else float(self._optimizer.param_groups[0]["lr"]),
         }
@@ -247,7 +248,8 @@ class Recorder:
         return kept
 
     def _variables(self) -> list[schema.Variable]:
-        always = ["step", "epoch", "batch_loss", "learning_rate", "weight_norm", "layer_norm", "gradient_norm", "bin", "weight_histogram"]
+        always = ["step", "epoch", "batch_loss", "learning_rate", "weight_norm", "layer_norm", "gradient_norm"]
+        always += ["bin", "weight_histogram", "layer_histogram"]
         bend = ["sharpness", "stability_limit"] if self._bend is not None else []
         measured = [
             with_units(schema.variable(n), o.description["units"] if metric == "loss" else None) for n, (o, metric) in self._columns.items()

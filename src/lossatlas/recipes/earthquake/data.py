@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -115,11 +116,22 @@ def digit_data() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return x[:, x.std(0) > 0], (digits.labels[chosen] == DIGITS[1]).astype(float)
 
 
-def mnist_objective(root: Path | None, samples: int, hidden: int = 32, seed: int = 0) -> Objective:
-    """A ReLU network 784-`hidden`-10 on the first `samples` training images, its weights by PyTorch's own rule."""
+def dense_network(hidden: int = 32) -> nn.Module:
+    """784-`hidden`-10 with ReLU; 25,450 weights."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+
+
+def convolutional_network() -> nn.Module:
+    """Two strided convolutions and a linear layer; 3,826 weights."""
+    convolutions = nn.Conv2d(1, 6, 5, stride=2), nn.ReLU(), nn.Conv2d(6, 12, 3, stride=2), nn.ReLU()
+    return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(12 * 5 * 5, 10))
+
+
+def mnist_objective(root: Path | None, samples: int, make: Callable[[], nn.Module] = dense_network, seed: int = 0) -> Objective:
+    """A network on the first `samples` training images, its weights by PyTorch's own rule."""
     images = load_mnist(root, "train", samples)
-    x = torch.from_numpy((images.images.reshape(len(images.images), -1).astype(np.float32) / 255.0 - 0.1307) / 0.3081)
+    x = torch.from_numpy((images.images[:, None].astype(np.float32) / 255.0 - 0.1307) / 0.3081)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = nn.Sequential(nn.Linear(x.shape[1], hidden), nn.ReLU(), nn.Linear(hidden, 10))
+        network = make()
     return Objective(network, nn.functional.cross_entropy, (x, torch.from_numpy(images.labels.copy())), split="train")

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 import numpy as np
 import xarray as xr
+from PIL import Image
 
 from lossatlas.compute.sampling import Indices, shuffled_batches
 from lossatlas.recipes.earthquake.landscape import Landscape
@@ -52,7 +53,7 @@ def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: s
     )
 
 
-def sizes_scene(landscape: Landscape, sizes: tuple[int, int], frames: Frames) -> Scene:
+def sizes_scene(landscape: Landscape, sizes: tuple[int, int], frames: Frames, clip: float | None = None) -> Scene:
     """Two batch sizes side by side on one shared scale: the smaller batch shakes more."""
     moved = shake(frames.batches, frames.hold, frames.blend)
     surfaces = tuple(
@@ -62,7 +63,7 @@ def sizes_scene(landscape: Landscape, sizes: tuple[int, int], frames: Frames) ->
     return Scene(
         panes,
         surfaces,
-        colors=(SCALE,),
+        colors=(replace(SCALE, clip=clip),),
         timeline=moved.timeline(lambda still, _: f"batch {still + 1}"),
         title=f"Mini-batches of {sizes[0]} and of {sizes[1]}",
         subtitle=landscape.scenery.title,
@@ -101,9 +102,10 @@ def relief_scene(landscape: Landscape, frames: Frames) -> Scene:
 
 
 def play(scene: Scene, file: FilePath, width: int) -> int:
-    """Write an animation; returns its number of frames."""
+    """Write an animation; returns the frames the file holds, where pictures that stand still are one longer frame."""
     animate(scene, file, width=width)
-    return scene.with_frame_count()
+    with Image.open(file) as image:
+        return int(getattr(image, "n_frames", 1))
 
 
 def moving(landscape: Landscape, batches: Sequence[Indices], moved: Shake, name: str, label: str) -> Surface:

@@ -14,6 +14,7 @@ from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
 from lossatlas.compute.batches import SampleLosses
 from lossatlas.compute.evaluate import evaluate
+from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import weight_plane
 from lossatlas.compute.sampling import joined
 from lossatlas.compute.slopes import gradient_noise
@@ -51,16 +52,18 @@ class Size:
     epochs: int
     frames: Frames
     training: Frames
+    convolutions: bool
 
 
-FULL = Size(51, 31, 41, 2000, 40, Frames(12, hold=3, blend=6, width=520), Frames(14, hold=4, blend=5, width=560))
-QUICK = Size(31, 15, 21, 500, 20, Frames(5, hold=3, blend=5, width=520), Frames(8, hold=2, blend=3, width=560))
+FULL = Size(51, 31, 41, 2000, 40, Frames(12, hold=3, blend=6, width=520), Frames(14, hold=4, blend=5, width=560), True)
+QUICK = Size(31, 15, 21, 500, 20, Frames(5, hold=3, blend=5, width=520), Frames(8, hold=2, blend=3, width=560), False)
 
 BLOBS = Training(steps=60, batch_size=10, learning_rate=4.0, start={"w": torch.tensor(START, dtype=torch.float64)})
 MOMENTUM = replace(BLOBS, optimizer="momentum", learning_rate=BLOBS.learning_rate * 0.4, momentum=0.6)
 """The same length of step in the long run: the rate is divided by 1 / (1 - momentum)."""
 DIGITS = Training(steps=14, batch_size=10, learning_rate=0.3)
 NETWORK = Training(steps=14, batch_size=32, learning_rate=0.3)
+FILTERS = Training(steps=14, batch_size=32, learning_rate=0.07, optimizer="momentum", momentum=0.8)
 
 
 def run(
@@ -78,7 +81,7 @@ def run(
     Args:
         out: folder for `archive.zarr`, figures, animations and `summary.json`.
         data: folder with MNIST; None is `LOSSATLAS_DATA`, the neighboring shared data or a download.
-        quick: coarser surfaces and shorter animations.
+        quick: coarser surfaces and shorter animations, and no convolutional network.
         loss: "exact", or "clipped" as in the article, whose loss ends at 16.118.
         resolution: points along each axis of the clouds' surface.
         samples: images of the MNIST network.
@@ -89,24 +92,34 @@ def run(
         raise InputError("samples", samples, f"{NETWORK.batch_size} to 60,000 training images")
     size = replace(size, resolution=resolution or size.resolution, samples=samples or size.samples)
     torch.set_num_threads(1)
-    network = sceneries.mnist_objective(data, size.samples)
+    networks = [_dense(data, size), *([_convolutional(data, size)] if size.convolutions else [])]
     archive = create_archive(prepare(out) / "archive.zarr")
     scenery = sceneries.blob_scenery(loss)
     clouds = prepared("clouds", scenery, BLOBS, trained(scenery.objective, BLOBS), size.resolution, archive, progress=progress)
     digits = _along_path("digits", sceneries.logistic(*sceneries.digit_data(), loss), DIGITS, DIGITS_TITLE, size, archive, progress)
-    images = _along_path("mnist", network, NETWORK, f"784-32-10 network, {size.samples:,} MNIST images", size, archive, progress)
+    images = [_along_path(name, network, training, title, size, archive, progress) for name, network, training, title in networks]
     spreads = {b: _spread(clouds, b, size) for b in LAW_SIZES}
     _store_spread(archive, "clouds", spreads[SIZES[0]])
     faster = path_of(scenery, MOMENTUM, trained(scenery.objective, MOMENTUM)[1], "clouds")
     archive.write_trajectory("clouds-momentum", faster)
     _stills(out, clouds, faster, spreads, size, loss, archive, progress)
-    frames = _animations(out, (clouds, digits, images), faster, size)
-    _page(out, (clouds, digits, images), size)
-    return write_summary(out, "earthquake", _numbers((clouds, digits, images), spreads, frames, size, loss, quick))
+    landscapes = (clouds, digits, *images)
+    frames = _animations(out, landscapes, faster, size)
+    _page(out, landscapes, size)
+    return write_summary(out, "earthquake", _numbers(landscapes, spreads, frames, size, loss, quick))
+
+
+def _dense(data: Path | None, size: Size) -> tuple[str, Objective, Training, str]:
+    return "mnist", sceneries.mnist_objective(data, size.samples), NETWORK, f"784-32-10 network, {size.samples:,} MNIST images"
+
+
+def _convolutional(data: Path | None, size: Size) -> tuple[str, Objective, Training, str]:
+    network = sceneries.mnist_objective(data, size.samples, sceneries.convolutional_network)
+    return "cnn", network, FILTERS, f"Convolutional network, {size.samples:,} MNIST images"
 
 
 def _along_path(
-    name: str, objective: Any, training: Training, title: str, size: Size, archive: Archive, progress: bool | None
+    name: str, objective: Objective, training: Training, title: str, size: Size, archive: Archive, progress: bool | None
 ) -> Landscape:
     """Train first; the plane is that of the path."""
     done = trained(objective, training)
@@ -151,7 +164,7 @@ def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Ar
     part = sceneries.logistic(*sceneries.blobs(), loss, SUBSET)
     settings: dict[str, Any] = {"archive": archive, "overwrite": True, "progress": progress}
     evaluate(part, clouds.scenery.plane, NEAR, size.noise_resolution, ("loss", "sample_loss"), name="subset", **settings)
-    surface = SampleLosses.open(archive, "subset").store_differences(archive, "subset", population)
+    surface = SampleLosses.open(archive, "subset").store_differences(archive, "subset")
     line = weight_plane(objective, ("w", 1), labels=("W₂ at W₁ = 0",))
     lines = [
         (label, evaluate(of, line, (-6.0, 10.0), 33, name=f"cut-{of.samples}", **settings))
@@ -161,7 +174,7 @@ def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Ar
 
 
 def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, size: Size) -> dict[str, int]:
-    clouds, digits, images = landscapes
+    clouds, digits, images, *filters = landscapes
     frames, steps = size.frames, size.training
     scenes = {
         "quake.gif": (moving.shaking_scene(clouds, SIZES[0], frames, "surface"), "The landscape shakes from batch to batch."),
@@ -171,8 +184,11 @@ def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, 
         "sizes.gif": (moving.sizes_scene(clouds, SIZES, frames), "Batches of 10 shake, batches of 100 tremble."),
         "digits.gif": (moving.training_scene(digits, steps), "The same on real digits, on the plane of the path."),
         "mnist.gif": (moving.training_scene(images, steps, clip=NETWORK_CLIP), "And for a network on MNIST."),
-        "mnist_sizes.gif": (moving.sizes_scene(images, SIZES, frames), "Its landscape for batches of 10 and 100."),
+        "mnist_sizes.gif": (moving.sizes_scene(images, SIZES, frames, NETWORK_CLIP), "Its landscape for batches of 10 and 100."),
     }
+    for one in filters:
+        scenes["cnn.gif"] = moving.training_scene(one, steps, clip=NETWORK_CLIP), "The same for a convolutional network."
+        scenes["cnn_sizes.gif"] = moving.sizes_scene(one, SIZES, frames, NETWORK_CLIP), "Its landscape for batches of 10 and 100."
     counts = {}
     for name, (scene, words) in scenes.items():
         wide = frames.width * 3 // 2 if len(scene.panes) > 1 and scene.panes[1].column else frames.width

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from lossatlas.view.animation import save as save_animation
 from lossatlas.view.open import view
 from lossatlas.view.plot import plot
 from lossatlas.view.read import areas_from, path_from, surface_from
-from lossatlas.view.scene import Areas, ColorScale, Curve, Pane, Path, Scale, Scene, Surface, Timeline
+from lossatlas.view.scene import Areas, ColorScale, Pane, Path, Scene, Surface, Timeline
+from lossatlas.view.training import Run, training_scene
 
-RED, BLUE, GREEN, GREY = "#c1121f", "#1d5fa8", "#2f7d4f", "#777777"
+RED = "#c1121f"
 LOG = ColorScale(scale="log", levels=25)
 SHARED = ColorScale(scale="log", levels=49, low=1e-3, high=10.0)
 """One scale for networks that are compared: cross-entropy from a thousandth of a nat to ten, guessing is 1.1."""
@@ -64,13 +64,14 @@ def overview(pictures: Sequence[Picture], file: FilePath) -> None:
     panes = []
     for i, (picture, one) in enumerate(zip(pictures, drawn, strict=True)):
         row, column = 2 * (i // columns), i % columns
-        off = f"path {_percent(picture.path.attrs['residual_norm']['mean'])} off the plane on average"
+        off = f"path {_percent(picture.path.attrs['residual_norm']['mean'])} off the plane"
         title = f"{picture.label}\nloss {_final(picture.path, 'path_loss')}, accuracy {_final(picture.path, 'path_accuracy')}\n{off}"
         panes.append(Pane("contour", (one.surface.name,), (one.path.name,), title=title, row=row, column=column))
-        panes.append(Pane("areas", areas=(one.areas.name,), row=row + 1, column=column))
+        panes.append(Pane("areas", areas=(one.areas.name,), row=row + 1, column=column, x_label="first feature", y_label="second feature"))
     notes = (
         "each map is the principal plane of its own path, so directions differ from map to map; color scale shared, clipped at its ends",
         "path: recorded steps of Adam, learning rate 0.005, 1,083 points, full batch; areas: decisions after the last step",
+        "off the plane: share of the way from the last weights, average over the path",
     )
     scene = Scene(
         tuple(panes),
@@ -92,24 +93,8 @@ def animate(picture: Picture, file: FilePath) -> None:
 def animated(picture: Picture) -> Scene:
     """The scene of one network's animation: one frame a recorded step."""
     one = Drawn.of(picture)
-    areas = replace(one.areas, name="decision areas")
-    losses, accuracies = _loss_curves(picture.path), _accuracy_curves(picture.path)
-    panes = (
-        Pane("contour", (one.surface.name,), (one.path.name,)),
-        Pane("areas", areas=(areas.name,), column=1, title="decision areas", x_label="first feature", y_label="second feature"),
-        Pane("curves", curves=_names(losses), row=1, x_label="step", y_label="loss [nats]", y_scale=_scale(picture.path.path_loss.values)),
-        Pane("curves", curves=_names(accuracies), row=1, column=1, x_label="step", y_label="fraction"),
-    )
-    return Scene(
-        panes,
-        (one.surface,),
-        (one.path,),
-        curves=(*losses, *accuracies),
-        areas=(areas,),
-        colors=(LOG,),
-        timeline=timeline(picture.path),
-        title=f"Spiral, {picture.label}",
-    )
+    scene = training_scene(one.surface, (Run(one.path, xr.merge([picture.path, picture.areas])),), (LOG,), f"Spiral, {picture.label}")
+    return scene.replace(timeline=timeline(picture.path))
 
 
 def page(
@@ -136,7 +121,7 @@ def planes(drawn: Sequence[tuple[str, xr.Dataset, xr.Dataset]], label: str, expe
     for column, (name, surface, path) in enumerate(drawn):
         shown = surface_from(surface, name=name, label=words[name])
         surfaces.append(shown)
-        paths.append(honest_path(path, name, shown))
+        paths.append(replace(honest_path(path, name, shown), label="path of Adam"))
         share = f"{100 * path.attrs['captured_share']:.2g} % of the motion shown"
         said = f"chance: {100 * expected:.2g} %" if name == "random" else f"off the plane {_percent(path.attrs['residual_norm']['mean'])}"
         panes.append(Pane("contour", (name,), (name,), title=f"{words[name]}\n{share}\n{said}", column=column))
@@ -179,19 +164,13 @@ def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: S
     # The plane's center is the common start, which the paths mark; no model of interest stands there.
     shown = replace(surface_from(surface, name="optimizers", label=label), origin=None)
     dashes: tuple[Any, ...] = ("solid", "dashed", "dashdot", "dotted", "solid")
-    ways, curves = [], []
+    runs = []
     for dataset, color, dash in zip(paths, colors, dashes, strict=True):
         words = str(dataset.attrs["label"])
         share = f"{100 * dataset.attrs['captured_share']:.0f} % of its motion shown"
-        path = replace(honest_path(dataset, words, shown, color), dash=dash, stem=None, label=f"{words}: {share}", notes=())
-        ways.append(path)
-        curves.append(Curve(f"loss {words}", path.step.astype(float), dataset.path_loss.values, path.label, color, dash))
-    panes = (
-        Pane("contour", ("optimizers",), tuple(path.name for path in ways)),
-        Pane("curves", curves=_names(curves), column=1, x_label="step", y_label="loss of the iterate [nats]", y_scale="log"),
-    )
-    title = f"Five optimizers, one start, one plane: {label}"
-    return Scene(panes, (shown,), tuple(ways), curves=tuple(curves), colors=(LOG,), title=title)
+        path = honest_path(dataset, words, shown, color)
+        runs.append(Run(replace(path, dash=dash, stem=None, label=f"{words}: {share}", notes=()), dataset))
+    return training_scene(shown, runs, (LOG,), f"Five optimizers, one start, one plane: {label}")
 
 
 def timeline(path: xr.Dataset) -> Timeline:
@@ -204,29 +183,6 @@ def timeline(path: xr.Dataset) -> Timeline:
 def bare(surface: Surface) -> Surface:
     """The surface without its own notes, for galleries that say once what holds for all."""
     return replace(surface, notes=())
-
-
-def _loss_curves(path: xr.Dataset) -> tuple[Curve, ...]:
-    step = path.step.values.astype(float)
-    return (
-        Curve("loss", step, path.path_loss.values, "training loss of the iterate", RED),
-        Curve("plane", step, path.path_plane_loss.values, "the plane below it", RED, "dotted"),
-        Curve("test loss", step, path.test_loss.values, "held-out loss", BLUE, "dashed"),
-    )
-
-
-def _accuracy_curves(path: xr.Dataset) -> tuple[Curve, ...]:
-    step = path.step.values.astype(float)
-    return (
-        Curve("accuracy", step, path.path_accuracy.values, "training accuracy", RED),
-        Curve("test accuracy", step, path.test_accuracy.values, "held-out accuracy", BLUE, "dashed"),
-        Curve("off", step, path.path_relative_residual.values, "share of the way off the plane", GREY, "dashdot"),
-    )
-
-
-def _scale(values: np.ndarray) -> Scale:
-    """Logarithmic where the loss falls at all."""
-    return "log" if values.min() > 0 and values.max() > 3 * values.min() else "linear"
 
 
 def _notes(path: xr.Dataset) -> tuple[str, ...]:
@@ -258,7 +214,3 @@ def _final(path: xr.Dataset, name: str) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _names(curves: Sequence[Curve]) -> tuple[str, ...]:
-    return tuple(curve.name for curve in curves)

@@ -17,6 +17,7 @@ from lossatlas.view.scene import Outline, Pane, Scene, Surface
 HATCH = "\\\\\\\\"
 DOUBT = "white"
 WORDS = "not told apart from the lowest cell (2 standard errors of the difference)"
+LOOSE_WORDS = "not told apart from the lowest cell (2 standard errors of both; conservative)"
 OUTLINE = "#111111"
 
 
@@ -36,7 +37,7 @@ def hatch_map(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
         return []
     corners = list(cell_rectangles(surface.alpha, surface.beta, mask))
     axes.add_collection(PolyCollection(corners, facecolors="none", edgecolors=DOUBT, linewidths=0, hatch=HATCH, zorder=1.6), autolim=False)
-    return [_sample()]
+    return [_sample(surface, pane)]
 
 
 def hatch_line(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
@@ -49,7 +50,7 @@ def hatch_line(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
     edges = edges_of(surface.alpha)
     for i in np.flatnonzero(mask):
         axes.axvspan(edges[i], edges[i + 1], facecolor="#bbbbbb", edgecolor=DOUBT, hatch=HATCH, alpha=0.45, linewidth=0, zorder=0.4)
-    return [_sample()]
+    return [_sample(surface, pane)]
 
 
 def add_outlines(axes: Axes, scene: Scene) -> list[Artist]:
@@ -69,5 +70,6 @@ def _closed(outline: Outline) -> tuple[np.ndarray, np.ndarray]:
     return np.append(outline.alpha, outline.alpha[0]), np.append(outline.beta, outline.beta[0])
 
 
-def _sample() -> Patch:
-    return Patch(facecolor="#8c8c8c", edgecolor=DOUBT, hatch=HATCH, linewidth=0, label=WORDS)
+def _sample(surface: Surface, pane: Pane) -> Patch:
+    words = LOOSE_WORDS if surface.fields[pane.quantity].conservative else WORDS
+    return Patch(facecolor="#8c8c8c", edgecolor=DOUBT, hatch=HATCH, linewidth=0, label=words)

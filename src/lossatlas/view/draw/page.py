@@ -87,7 +87,7 @@ def shared_handles(sheet: Sheet) -> list[Any]:
     shared = {}
     for drawn in sheet.panes:
         if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:
-            if len(drawn.handles) > 1:
+            if len({h.get_label() for h in drawn.handles}) > 1:
                 place = clear_corner(drawn.axes, drawn.twin) if drawn.pane.kind == "curves" else "best"
                 handles = list({_look(h): h for h in drawn.handles}.values())
                 (drawn.twin or drawn.axes).legend(handles=handles, loc=place, frameon=True, framealpha=0.85, edgecolor="none")

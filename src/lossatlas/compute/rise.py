@@ -1,0 +1,46 @@
+"""What a curve between two models says: does it rise, how far, and how far above the chord of its ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+ROUNDING = 1e-6
+"""Rises and dents below this share of the curve's range count as rounding."""
+
+
+def shape_of(alpha: Array, values: Array) -> dict[str, Any]:
+    """What `interpolate` says about the curve between 0 and 1; None where a value there is not finite."""
+    inside = (alpha >= 0) & (alpha <= 1)
+    x, f = alpha[inside], values[inside]
+    if not np.isfinite(f).all():
+        return {"monotone": None, "largest_rise": None, "rise_from": None, "rise_to": None, "convexity_defects": None}
+    small = ROUNDING * float(np.ptp(f))
+    lowest = np.minimum.accumulate(f)
+    top = int(np.argmax(f - lowest))
+    bottom = int(np.argmin(f[: top + 1]))
+    rise = float(f[top] - f[bottom])
+    chord = f[:-2] + (f[2:] - f[:-2]) * (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
+    return {
+        "monotone": rise <= small,
+        "largest_rise": rise,
+        "rise_from": float(x[bottom]),
+        "rise_to": float(x[top]),
+        "convexity_defects": int((f[1:-1] - chord > small).sum()),
+    }
+
+
+def above_chord(alpha: Array, values: Array) -> tuple[float, float]:
+    """How far a curve over [0, 1] rises above the chord of its ends, and where; NaN where a value is not finite.
+
+    >>> above_chord(np.array([0.0, 0.5, 1.0]), np.array([1.0, 3.0, 2.0]))
+    (1.5, 0.5)
+    """
+    above = values - ((1 - alpha) * values[0] + alpha * values[-1])
+    if not np.isfinite(above).all():
+        return float("nan"), float("nan")
+    top = int(np.argmax(above))
+    return float(above[top]), float(alpha[top])
