@@ -13,7 +13,7 @@ import { button, h, icon } from "./ui/dom";
 import { Fallback } from "./ui/fallback";
 import { helpPanel, press, type Keys } from "./ui/help";
 import { Legend } from "./ui/legend";
-import { emptyMessage, headingOf, lacking } from "./ui/furniture";
+import { elsewhere, emptyMessage, headingOf, lacking } from "./ui/furniture";
 import { LinesPane } from "./ui/lines";
 import { paint, percent, wallHeights } from "./ui/painter";
 import { Hands } from "./ui/hands";
@@ -49,7 +49,7 @@ export class Viewer {
   private readonly heading = h("div", { class: "heading" });
   private readonly words = h("div", { class: "unseen", "aria-live": "polite" });
   private readonly foot = h("div", { class: "foot" });
-  private readonly banner = h("div", { class: "banner low", hidden: true, role: "alert" });
+  private readonly banner = h("div", { class: "banner", hidden: true, role: "alert" });
   private readonly progress = h("div", { class: "progress", hidden: true, role: "status" });
   private readonly message = h("div", { class: "message", hidden: true, role: "alert" });
   private readonly tooltip = new Tooltip();
@@ -172,8 +172,8 @@ export class Viewer {
   // -- making ------------------------------------------------------------------------------------------------
 
   private build(): void {
-    this.stageElement.append(this.canvas, this.overlay, this.heading, this.legend.element, this.areas.element, this.lines.element, this.profile.element, this.progress, this.message, this.toolbar.element, this.tooltip.element, this.banner);
-    this.frame.append(this.stageElement, this.timebar.element, this.foot, this.words);
+    this.stageElement.append(this.canvas, this.overlay, this.heading, this.legend.element, this.areas.element, this.lines.element, this.profile.element, this.progress, this.message, this.toolbar.element, this.tooltip.element);
+    this.frame.append(this.stageElement, this.banner, this.timebar.element, this.foot, this.words);
     this.root.replaceChildren(h("style", {}, style), this.frame);
   }
 
@@ -232,7 +232,7 @@ export class Viewer {
   openScene(index: number): void {
     const { session } = this;
     session.open(index);
-    session.store.set(session.fitted({ ...session.state, scene: index, hidden: [], hiddenPaths: [], probes: [], colorRange: null, active: "" }, {}));
+    session.store.set(session.fitted({ ...session.state, scene: index, hiddenPaths: [], probes: [], colorRange: null, active: "" }, {}));
     session.morph = session.state.log ? 1 : 0;
     this.open();
   }
@@ -274,6 +274,10 @@ export class Viewer {
   private changed(state: ViewState, changed: Set<keyof ViewState>): void {
     if (changed.has("theme")) this.applyTheme();
     if (changed.has("colormap") || changed.has("mode") || changed.has("hidden")) this.session.stage?.colors(this.session.rgb);
+    if (changed.has("hidden") || changed.has("hiddenPaths")) {
+      this.session.retime(state);
+      if (this.session.stage?.outgrown(state)) this.loadStage();
+    }
     this.motion.follow(state, changed);
     const quick = [...changed].every((key) => key === "camera" || key === "mapView");
     if (!quick) this.updateChrome(changed.has("frame") && changed.size === 1);
@@ -348,7 +352,7 @@ export class Viewer {
     this.words.textContent = inWords(session);
     this.stageElement.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${inWords(session)}`);
     const noWebgl = this.fallback ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
-    this.tell([...noWebgl, ...session.document.warnings, ...differences(session), ...lacking(session)].join(" "));
+    this.tell([...noWebgl, ...session.document.warnings, ...elsewhere(session), ...differences(session), ...lacking(session)].join(" "));
   }
 
   private tell(words: string): void {
@@ -366,7 +370,7 @@ export class Viewer {
     const moving = this.motion.advance(now);
     const { clientWidth: width, clientHeight: height } = this.stageElement;
     if (!width || !height) return;
-    Object.assign(this.session, { width, height });
+    Object.assign(this.session, { width, height, head: this.heading.offsetTop + this.heading.offsetHeight });
     const level = this.quality.frame(now, moving || this.hands.grabbed !== null || this.motion.changedRecently(now));
     if (this.dirty || moving) this.draw((devicePixelRatio || 1) * level.ratio, level.stride);
     this.dirty = moving;
@@ -393,6 +397,8 @@ export class Viewer {
     const context = fitCanvas(overlay, width, height);
     if (this.fallback && drawn.length) this.fallback.draw(width, height);
     else paint(session, context);
+    const inset = state.map === "inset" ? session.views().find((v) => v.kind === "map") : undefined;
+    this.legend.element.style.maxHeight = `${Math.max(80, height - (inset ? inset.rect.y + inset.rect.height + 30 : session.head + 20) - 14)}px`;
     this.areas.update();
     this.lines.update();
     this.profile.update();
