@@ -81,6 +81,7 @@ function landmarks(session: Session, pen: Pen, view: View): void {
     star(pen, ...two(place(...at)), small ? 6 : 9, "#ffd84d", view.kind === "surface" && hidden(layer, world, state, at) ? 0.35 : 1);
   }
   arrows(session, pen, view);
+  if (session.band?.from && session.band.to) rectangle(session, pen, view, session.band.from, session.band.to);
   for (const { path, color } of landscape.paths(state)) {
     if (state.hiddenPaths.includes(path.name) || !landscape.carries(surface, path)) continue;
     mark(session, pen, view, path, 0, small ? 2.5 : 4, color);
@@ -114,6 +115,25 @@ function mark(session: Session, pen: Pen, view: View, path: { alpha: { data: Arr
   const at: [number, number, number] = [x, y, (view.kind === "map" ? 0 : world.z(value)) + 0.008];
   const [px, py] = project(view, state, world, ...at);
   dot(pen, px, py, radius, color, view.kind === "surface" && hidden(layer, world, state, at) ? 0.4 : 1);
+}
+
+/** The rectangle that is being drawn, on the map or draped on the sheet. */
+function rectangle(session: Session, pen: Pen, view: View, [a0, b0]: [number, number], [a1, b1]: [number, number]): void {
+  const { world, context } = pen;
+  const layer = session.stage!.layer(session.drawn.find((s) => s.name === view.surfaces[0])!);
+  const corners = [[a0, b0], [a1, b0], [a1, b1], [a0, b1], [a0, b0]];
+  context.beginPath();
+  for (let side = 0; side < 4; side++) for (let k = 0; k < 16; k++) {
+    const [x, y] = [0, 1].map((axis) => corners[side][axis] + ((corners[side + 1][axis] - corners[side][axis]) * k) / 16).map((v, axis) => (axis ? world.y(v) : world.x(v)));
+    const value = layer.at(x, y);
+    context.lineTo(...two(project(view, session.state, world, x, y, Number.isNaN(value) ? 0 : world.z(value))));
+  }
+  context.closePath();
+  context.fillStyle = "rgba(37,99,235,.22)";
+  context.fill();
+  context.lineWidth = 2;
+  context.strokeStyle = pen.theme.name === "dark" ? "#9dbcff" : "#2563eb";
+  context.stroke();
 }
 
 function arrows(session: Session, pen: Pen, view: View): void {
