@@ -38,8 +38,10 @@ export class Session {
   head = 58;
   /** Live: what has been computed so far, in words; empty otherwise. */
   progress = "";
+  /** Live: a rectangle that is being drawn, in plane coordinates; null when none is wanted. */
+  band: { from: [number, number] | null; to: [number, number] | null } | null = null;
 
-  constructor(readonly document: Document, overrides: Partial<ViewState>) {
+  constructor(public document: Document, overrides: Partial<ViewState>) {
     const base = { ...DEFAULTS, theme: document.theme ?? "", ...accept(document.view) } as ViewState;
     const wanted = { ...base, ...overrides };
     this.open(wanted.scene);

@@ -26,7 +26,7 @@ export function differences(session: Session): string[] {
   const apart = unlike(shown.map((s) => planes[s.name] ?? {}));
   const out: string[] = [];
   if (apart.length) out.push(`These surfaces lie on different planes (${apart.join(", ")}): their shapes can be compared, not their points.`);
-  if (shown.some((s) => !sameGrid(shown[0], s))) out.push("Their grids differ; a difference is read between cells.");
+  if (session.state.mode === "difference" && shown.some((s) => !sameGrid(shown[0], s))) out.push("Their grids differ; a difference is read between cells.");
   return out;
 }
 
