@@ -38,6 +38,9 @@ export interface PathData {
   accuracy: NumArray | null;
   plane_loss: NumArray | null;
   residual: NumArray | null;
+  /** The distance off the plane in units of the beta axis. */
+  stem: NumArray | null;
+  surface: string | null;
   color: string | null;
   dash: Dash;
   marks: number[];

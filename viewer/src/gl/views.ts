@@ -14,8 +14,8 @@ export interface View {
 
 const INSET_SHARE = 0.3;
 
-/** Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first. */
-export function layout(state: ViewState, names: string[], width: number, height: number, aspect: number): View[] {
+/** Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first; `head` is where the heading ends. */
+export function layout(state: ViewState, names: string[], width: number, height: number, aspect: number, head = 58): View[] {
   const phone = width < 620;
   const whole = { x: 0, y: 0, width, height };
   const sideBySide = state.map === "side";
@@ -23,15 +23,15 @@ export function layout(state: ViewState, names: string[], width: number, height:
   // Beside one another the views leave room for the color bar.
   const room = several && !phone ? { ...whole, width: width - 96 } : whole;
   const inner = phone || height < 260 ? width : width - 96;
-  if (state.map === "full") return [{ kind: "map", rect: mapRect(inside({ ...whole, width: inner }, 56, 76), aspect), surfaces: names.slice(0, 1) }];
+  if (state.map === "full") return [{ kind: "map", rect: mapRect(inside({ ...whole, width: inner }, 56, Math.max(76, head + 24)), aspect), surfaces: names.slice(0, 1) }];
   const stage = !sideBySide ? room : phone ? { ...whole, height: height / 2 } : { ...whole, width: inner * 0.58 };
   const views = surfaceViews(state, names, stage);
   if (sideBySide) {
     const rest = phone ? { x: 0, y: height / 2, width, height: height / 2 } : { x: inner * 0.58, y: 0, width: inner * 0.42, height };
-    views.push({ kind: "map", rect: mapRect(inside(rest, phone ? 26 : 52, 60), aspect), surfaces: names.slice(0, 1) });
+    views.push({ kind: "map", rect: mapRect(inside(rest, phone ? 26 : 52, phone ? 60 : Math.max(60, head + 24)), aspect), surfaces: names.slice(0, 1) });
   } else if (state.map === "inset" && !several && !(phone && height < 420)) {
     const size = Math.max(96, Math.min(300, Math.min(width, height) * INSET_SHARE));
-    const top = phone ? 122 : 84;
+    const top = Math.max(phone ? 122 : 84, head + 26);
     const rect = mapRect({ x: 20, y: top, width: size, height: size }, aspect);
     // The landscape steps aside a little, so that the inset does not cover its corner.
     if (!phone) for (const view of views) if (!view.cut) view.rect = { ...view.rect, x: view.rect.x + size * 0.22, width: view.rect.width - size * 0.22 };

@@ -16,10 +16,13 @@ export interface Host {
   invalidate(): void;
   panelOpen(): boolean;
   focus(): void;
+  /** A rectangle has been drawn. */
+  banded(): void;
 }
 
 export class Hands {
-  grabbed: "space" | "map" | "swipe" | "high" | "low" | null = null;
+  grabbed: "space" | "map" | "swipe" | "high" | "low" | "band" | null = null;
+  private at: [number, number] = [0, 0];
   private barY = 0;
 
   /** `engaged`: the wheel may zoom; in a scrolling page only after a click. */
@@ -39,7 +42,11 @@ export class Hands {
         const view = viewAt(session, x, y);
         const divider = session.state.mode === "swipe" && session.views()[1]?.cut;
         const bar = session.barRect();
-        if (bar && contains({ x: bar.x - 8, y: bar.y - 6, width: bar.width + 16, height: bar.height + 12 }, x, y)) {
+        this.at = [x, y];
+        if (session.band) {
+          this.grabbed = "band";
+          session.band = { from: this.place(), to: null };
+        } else if (bar && contains({ x: bar.x - 8, y: bar.y - 6, width: bar.width + 16, height: bar.height + 12 }, x, y)) {
           this.grabbed = y < bar.y + bar.height / 2 ? "high" : "low";
           this.barY = y;
         } else this.grabbed = divider && Math.abs(x - divider.x) < 14 ? "swipe" : (view?.kind === "map" ? "map" : "space");
@@ -47,6 +54,7 @@ export class Hands {
         return true;
       },
       rotate: (dx, dy) => {
+        if (this.grabbed === "band") return this.stretch(dx, dy);
         if (this.grabbed === "swipe") return set({ swipe: Math.max(0.02, Math.min(0.98, session.state.swipe + dx / session.width)) });
         if (this.grabbed === "map") return this.slideMap(dx, dy);
         if (this.grabbed === "high" || this.grabbed === "low") return this.dragBar(this.grabbed, dy);
@@ -64,6 +72,7 @@ export class Hands {
         set({ camera: zoomAt(session.state.camera, factor, x - rect.x - rect.width / 2, y - rect.y - rect.height / 2, rect.height / fit(rect.width / rect.height)) });
       },
       release: (glide) => {
+        if (this.grabbed === "band") { this.host.banded(); this.host.invalidate(); }
         if (glide && this.grabbed === "space") this.motion.glide(glide.dx, glide.dy);
         this.grabbed = null;
       },
@@ -82,6 +91,20 @@ export class Hands {
       },
       wheelAllowed: (event) => this.engaged || event.ctrlKey,
     };
+  }
+
+  /** Where the pointer is on the plane. */
+  private place(): [number, number] | null {
+    const hit = pick(this.session, ...this.at);
+    return hit && [hit.alpha, hit.beta];
+  }
+
+  private stretch(dx: number, dy: number): void {
+    const { session } = this;
+    this.at = [this.at[0] + dx, this.at[1] + dy];
+    const place = this.place();
+    if (place && session.band) session.band = { from: session.band.from ?? place, to: place };
+    this.host.invalidate();
   }
 
   private hoverAt(x: number, y: number): void {

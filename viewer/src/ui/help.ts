@@ -18,7 +18,7 @@ const TABLE: [string, string][] = [
   ["arrows", "turn; with a timeline and the bar focused: step"], ["+ −", "zoom"], ["P", "perspective or orthographic"], ["R", "rotate by itself"],
   ["Space", "play, pause"], [", .", "one frame back, on (Shift: ten)"], ["Home End", "first, last frame"], ["[ ]", "begin, end of the loop"],
   ["L", "linear or logarithmic height"], ["W", "solid, mesh, wireframe"], ["C", "contour lines"], ["F", "map on the floor"], ["M", "contour pane"],
-  ["V", "overlay, side by side, swipe, difference"], ["T", "light or dark"], ["S E I ?", "settings, export, about, these keys"], ["Esc", "close, let go of probes"],
+  ["V", "overlay, side by side, swipe, difference"], ["T", "light or dark"], ["S E I ?", "settings, export, about, these keys"], ["Esc", "close, let go of probes"], ["drop", "a file: another page (.html) or grid (.csv) is laid over, a saved picture (.png) brings its view"],
 ];
 
 export function helpPanel(): HTMLElement {

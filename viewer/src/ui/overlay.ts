@@ -51,18 +51,20 @@ function axis(pen: Pen, view: View, ticks: number[], range: [number, number], pl
   if (foreshortened) return;
   const { state, world } = pen;
   const step = niceStep(range[1] - range[0], 4);
-  const offset = (distance: number, v: number): [number, number] => {
+  // `wide` is half the width of words: they step aside so that they do not lie over the numbers.
+  const offset = (near: number, v: number, wide = 0): [number, number] => {
     const [x, y] = place(v);
     const [px, py] = project(view, state, world, x, y, 0);
     const [qx, qy] = project(view, state, world, x + out[0] * 0.1, y + out[1] * 0.1, 0);
     const length = Math.hypot(qx - px, qy - py) || 1;
+    const distance = near + wide * Math.max(0, Math.abs(qx - px) / length - 0.25);
     return [px + ((qx - px) / length) * distance, py + ((qy - py) / length) * distance];
   };
   for (const tick of ticks) text(pen, formatTick(tick, step), ...offset(17, tick), { size: 11.5 });
   const middle = (range[0] + range[1]) / 2;
   // The name stands between two ticks where the middle carries a number.
   const nudge = ticks.some((t) => Math.abs(t - middle) < step * 0.2) ? (range[1] - range[0]) * 0.001 : 0;
-  text(pen, label, ...offset(label.length > 3 ? 44 : 38, middle + nudge), { size: label.length > 3 ? 12.5 : 16, weight: 500, italic: label.length <= 3, color: pen.theme.text });
+  text(pen, label, ...offset(label.length > 3 ? 44 : 38, middle + nudge, label.length > 3 ? label.length * 3.3 : 0), { size: label.length > 3 ? 12.5 : 16, weight: 500, italic: label.length <= 3, color: pen.theme.text });
 }
 
 /** A frame with ticks for the contour pane. */

@@ -2,9 +2,10 @@
 import type { Session } from "../session";
 import { project } from "../gl/projector";
 import type { View } from "../gl/views";
-import { PALETTE, indexAtStep } from "../landscape";
+import { indexAtStep } from "../landscape";
 import { format } from "../math/ticks";
 import { barTicks, drawBar, type Bar } from "./colorbar";
+import { FONT } from "./theme";
 import { dot, hidden, mapAxes, spaceAxes, star, text, type Pen } from "./overlay";
 
 export function paint(session: Session, context: CanvasRenderingContext2D, marks = true): void {
@@ -39,14 +40,26 @@ function space(session: Session, pen: Pen, view: View): void {
   }
   if (!view.title) return;
   const { rect } = view;
-  text(pen, surface.label, rect.x + rect.width / 2, rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), { size: 14, weight: 600, color: pen.theme.text });
+  text(pen, surface.label, rect.x + rect.width / 2, Math.max(rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), rect.y < 40 ? session.head + 16 : 0), { size: 14, weight: 600, color: pen.theme.text });
 }
 
 function frameOfMap(session: Session, pen: Pen, view: View): void {
   const surface = session.drawn.find((s) => s.name === view.surfaces[0])!;
   const large = session.state.map !== "inset";
   mapAxes(pen, view, { alpha: surface.data.alpha_label || "α", beta: surface.data.beta_label || "β" }, large);
-  if (large || session.drawn.length > 1) text(pen, surface.label, view.rect.x + view.rect.width / 2, view.rect.y - 13, { size: large ? 13 : 11, weight: 600, color: pen.theme.text });
+  if (!large && session.drawn.length < 2) return;
+  pen.context.font = `600 ${large ? 13 : 11}px ${FONT}`;
+  const words = shortened(pen.context, surface.label, view.rect.width + (large ? 0 : 24));
+  if (large) text(pen, words, view.rect.x + view.rect.width / 2, view.rect.y - 13, { size: 13, weight: 600, color: pen.theme.text });
+  else text(pen, words, view.rect.x, view.rect.y - 13, { size: 11, weight: 600, color: pen.theme.text, align: "left" });
+}
+
+/** Words that fit into `width` pixels, in the font that is set. */
+function shortened(context: CanvasRenderingContext2D, words: string, width: number): string {
+  if (context.measureText(words).width <= width) return words;
+  let length = words.length;
+  while (length > 1 && context.measureText(`${words.slice(0, length)}…`).width > width) length--;
+  return `${words.slice(0, length).trimEnd()}…`;
 }
 
 function landmarks(session: Session, pen: Pen, view: View): void {
@@ -68,9 +81,9 @@ function landmarks(session: Session, pen: Pen, view: View): void {
     star(pen, ...two(place(...at)), small ? 6 : 9, "#ffd84d", view.kind === "surface" && hidden(layer, world, state, at) ? 0.35 : 1);
   }
   arrows(session, pen, view);
-  for (const [k, path] of session.scene.paths.entries()) {
-    if (state.hiddenPaths.includes(path.name)) continue;
-    const color = path.color ?? PALETTE[k % PALETTE.length];
+  if (session.band?.from && session.band.to) rectangle(session, pen, view, session.band.from, session.band.to);
+  for (const { path, color } of landscape.paths(state)) {
+    if (state.hiddenPaths.includes(path.name) || !landscape.carries(surface, path)) continue;
     mark(session, pen, view, path, 0, small ? 2.5 : 4, color);
     const head = Number.isFinite(session.step) ? indexAtStep(path, session.step) : path.step.data.length - 1;
     mark(session, pen, view, path, head, small ? 4 : 6.5, color);
@@ -102,6 +115,25 @@ function mark(session: Session, pen: Pen, view: View, path: { alpha: { data: Arr
   const at: [number, number, number] = [x, y, (view.kind === "map" ? 0 : world.z(value)) + 0.008];
   const [px, py] = project(view, state, world, ...at);
   dot(pen, px, py, radius, color, view.kind === "surface" && hidden(layer, world, state, at) ? 0.4 : 1);
+}
+
+/** The rectangle that is being drawn, on the map or draped on the sheet. */
+function rectangle(session: Session, pen: Pen, view: View, [a0, b0]: [number, number], [a1, b1]: [number, number]): void {
+  const { world, context } = pen;
+  const layer = session.stage!.layer(session.drawn.find((s) => s.name === view.surfaces[0])!);
+  const corners = [[a0, b0], [a1, b0], [a1, b1], [a0, b1], [a0, b0]];
+  context.beginPath();
+  for (let side = 0; side < 4; side++) for (let k = 0; k < 16; k++) {
+    const [x, y] = [0, 1].map((axis) => corners[side][axis] + ((corners[side + 1][axis] - corners[side][axis]) * k) / 16).map((v, axis) => (axis ? world.y(v) : world.x(v)));
+    const value = layer.at(x, y);
+    context.lineTo(...two(project(view, session.state, world, x, y, Number.isNaN(value) ? 0 : world.z(value))));
+  }
+  context.closePath();
+  context.fillStyle = "rgba(37,99,235,.22)";
+  context.fill();
+  context.lineWidth = 2;
+  context.strokeStyle = pen.theme.name === "dark" ? "#9dbcff" : "#2563eb";
+  context.stroke();
 }
 
 function arrows(session: Session, pen: Pen, view: View): void {

@@ -104,15 +104,15 @@ export class Timebar {
 
 /** The scene's curves, else the losses recorded along its paths. */
 function timeSeries(session: Session): Series[] {
-  const { scene, step } = session;
+  const { scene, step, state } = session;
   const names = new Set(scene.panes.filter((p) => p.kind === "curves").flatMap((p) => p.curves));
   const curves = scene.curves.filter((c) => !names.size || names.has(c.name));
   if (curves.length) {
     return curves.map((c, k) => ({ x: c.x.data, y: c.y.data, color: c.color ?? (c.axis === "right" ? "#3a9d6e" : PALETTE[k % PALETTE.length]), dash: c.dash, axis: c.axis, until: c.reveal ? step : Infinity, band: c.band ? { low: c.band[0].data, high: c.band[1].data } : undefined }));
   }
-  return scene.paths.flatMap((p, k): Series[] => {
-    const y = p.loss ?? p.plane_loss;
-    return y ? [{ x: p.step.data, y: y.data, color: p.color ?? PALETTE[k % PALETTE.length], until: step }] : [];
+  return session.landscape.paths(state).flatMap(({ path, color }): Series[] => {
+    const y = path.loss ?? path.plane_loss;
+    return y && !state.hiddenPaths.includes(path.name) ? [{ x: path.step.data, y: y.data, color, until: step }] : [];
   });
 }
 
