@@ -167,15 +167,11 @@ def evaluate(
 
         typer.echo(advise(target, plane, options["bounds"], options["resolution"], options["metrics"]))
         return
-    with _watched(out, live, plane.ndim == 2) as (steering, watch):
-        options |= {"archive": out, "watch": watch}
-
-        def run() -> dict[str, Any]:
-            return (
-                evaluate_modes(target, plane, **options) if compare_modes else {name: evaluate_surface(target, plane, name=name, **options)}
-            )
-
-        surfaces = run() if steering is None else steering.follow(run, _closer_look(target, plane, name, options, watch))
+    if compare_modes:
+        with _followed(out, live) as watch:
+            surfaces = evaluate_modes(target, plane, archive=out, watch=watch, **options)
+    else:
+        surfaces = {name: evaluate_surface(target, plane, archive=out, name=name, live=live, **options)}
     for key, surface in surfaces.items():
         center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
         typer.echo(f"{key}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, loss {center:.6g} at the center")
@@ -303,51 +299,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @contextmanager
-def _watched(archive: Path, live: bool, can_refine: bool) -> Iterator[Any]:
-    """Serve a page that follows and steers the evaluation while the block runs; yield its wishes and what to call after each tile."""
+def _followed(archive: Path, live: bool) -> Iterator[Any]:
+    """One page for several evaluations in turn; yields what to call after each tile."""
     if not live:
-        yield None, None
+        yield None
         return
-    import webbrowser
-
     from lossatlas.archive import create_archive
-    from lossatlas.view.server import LiveServer
-    from lossatlas.view.steering import Steering
+    from lossatlas.live import followed
 
-    steering = Steering(can_refine)
-
-    def watch(*_: Any, turning: bool = True) -> None:
-        server.notify()
-        steering.checkpoint(turning)
-
-    with LiveServer(create_archive(archive), steering=steering) as server:
-        typer.echo(f"Live at {server.url} until the evaluation ends", err=True)
-        webbrowser.open(server.url)
-        yield steering, watch
-
-
-def _closer_look(target: Any, plane: Any, name: str, options: dict[str, Any], watch: Any) -> Any:
-    """What evaluates a region that was drawn on the live page, as a finer surface of its own."""
-    from functools import partial
-
-    from lossatlas.compute.evaluate import evaluate as evaluate_surface
-    from lossatlas.compute.grid import Grid
-    from lossatlas.view.steering import closer_grid
-
-    grid = Grid.make(options["bounds"], options["resolution"], plane.ndim)
-    whole: Any = tuple((float(axis[0]), float(axis[-1])) for axis in grid.axes)
-
-    def look(region: Any) -> None:
-        try:
-            bounds, resolution = closer_grid(region, whole, grid.shape)
-        except InputError:
-            return  # drawn beside the surface
-        words = ",".join(f"{value:.6g}" for axis in bounds for value in axis)
-        title = "closer look at " + ", ".join(f"{low:.3g} to {high:.3g}" for low, high in bounds)
-        finer = {"bounds": bounds, "resolution": resolution, "tol": None, "watch": partial(watch, turning=False)}
-        evaluate_surface(target, plane, name=f"{name}@{words}", title=title, **{**options, **finer})
-
-    return look
+    with followed(create_archive(archive), can_refine=False) as (_, watch):
+        yield watch
 
 
 def _done(out: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import lossatlas as la
-from lossatlas.cli import _closer_look
 from lossatlas.errors import InputError
+from lossatlas.live import closer_look
 from lossatlas.view.steering import Steering, Turn, closer_grid
 
 NA, NB = 7, 9
@@ -64,7 +64,7 @@ def test_a_closer_look_is_a_finer_surface_that_agrees_on_shared_cells(tmp_path: 
         steering.checkpoint(turning)
 
     run = lambda: la.evaluate(objective, plane, name="s", watch=watch, **options)  # noqa: E731
-    whole = steering.follow(run, _closer_look(objective, plane, "s", options, watch))
+    whole = steering.follow(run, closer_look(objective, plane, "s", {**options, "watch": watch}))
     assert bool(whole.done.all()) and watched[0] and False in watched
     (name,) = [name for name in la.open_archive(tmp_path / "a.zarr").surfaces if name != "s"]
     finer = la.open_archive(tmp_path / "a.zarr").surface(name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import entry_points
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,6 +56,7 @@ def evaluate(
     overwrite: bool = False,
     progress: bool | None = None,
     watch: Watcher | None = None,
+    live: bool = False,
 ) -> xr.Dataset:
     """Values of an objective over a grid of a plane, or of a line.
 
@@ -89,6 +92,7 @@ def evaluate(
         overwrite: replace a different surface of that name instead of refusing.
         progress: show a bar; None shows it on a terminal.
         watch: called with every finished tile.
+        live: open a page in the browser that fills in while cells are computed, and may pause, stop or look closer.
 
     Returns:
         A Dataset over dims ``("alpha", "beta")`` with `loss`, its standard error, `done`, and the provenance in
@@ -107,6 +111,8 @@ def evaluate(
         >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
         (('alpha', 'beta'), 1.25)
     """
+    if live:
+        return _on_a_page({**locals(), "live": False})
     grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
     _check_numbers(tile=tile, workers=workers, chunk=chunk)
     check_refinement(tol, scale)
@@ -136,6 +142,14 @@ def evaluate(
             f"Cannot write {store.location}: {error}. What was stored is kept; free space or fix access, then run the same call."
         ) from error
     return store.surface(name)
+
+
+def _on_a_page(options: dict[str, Any]) -> xr.Dataset:
+    """The same evaluation followed by the browser; this wing does not know the pages, so the package names who does."""
+    found = list(entry_points(group="lossatlas.live", name="evaluate"))
+    if not found:
+        raise InputError("live", True, "False where the package is not installed", "pip install lossatlas[app]")
+    return found[0].load()(**options)
 
 
 def _rounds(
