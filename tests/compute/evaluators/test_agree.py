@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import lossatlas as la
 from cases import CASES, case
 from lossatlas.compute.evaluators import Choice, Loop, Task, measure
 from lossatlas.compute.evaluators.affine import Affine
+from lossatlas.compute.evaluators.choice import Layout
 from lossatlas.compute.evaluators.folded import Folded
 from lossatlas.compute.evaluators.vmap import Unsuitable, Vmap
 from lossatlas.compute.metrics import metrics_named
@@ -123,6 +125,17 @@ def test_a_deep_network_folds_every_batchnorm() -> None:
     other = task.folded()
     assert other is not None and isinstance(other.objective.function, Folded) and len(other.objective.function.pairs) == 19
     np.testing.assert_allclose(Loop(other)(POINTS[:3]).values["loss"], Loop(task)(POINTS[:3]).values["loss"], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"), [("conv-batchnorm", "folded"), ("relu", "features_first"), ("conv-batchnorm", "channels_last")]
+)
+def test_threads_prepare_layouts_at_the_same_time(name: str, layout: Layout) -> None:
+    task = task_of(name)
+    expected = Loop(task)(POINTS).values["loss"]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: Choice(layout=layout).build(task.replica())(POINTS).values["loss"], range(24)):
+            np.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
 class Forked(torch.nn.Module):

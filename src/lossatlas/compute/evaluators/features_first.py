@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
 
 from lossatlas.compute.params import Params
-from lossatlas.compute.scores import ModuleLoss, Scores, split_batch
+from lossatlas.compute.scores import ModuleLoss, Scores, run_module, split_batch
 
-POINTWISE_MODULES = (
-    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Identity,
-)  # fmt: skip
-POINTWISE_FUNCTIONS = {
-    torch.relu, torch.sigmoid, torch.tanh, F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.gelu, F.silu, F.mish, F.softplus, F.sigmoid,
-    F.tanh,
+POINTWISE = {
+    torch.relu, torch.sigmoid, torch.tanh, torch.Tensor.relu, torch.Tensor.sigmoid, torch.Tensor.tanh, F.relu, F.relu6, F.leaky_relu,
+    F.elu, F.selu, F.gelu, F.silu, F.mish, F.softplus, F.hardtanh,
 }  # fmt: skip
-POINTWISE_METHODS = {"relu", "sigmoid", "tanh"}
+RESHAPING = {torch.flatten, torch.Tensor.flatten, torch.Tensor.view, torch.Tensor.reshape}
 
 Layer = Callable[[Params, Tensor], Tensor]
 """From parameters and hidden values ``(features, samples)`` to the next ones."""
@@ -73,17 +72,24 @@ class FeaturesFirst:
         return Scores(self.base.loss(hidden.T, targets), hidden.T, targets)
 
 
-def features_first(base: Any, own: Params) -> FeaturesFirst | None:
+def features_first(base: Any, own: Params, batch: Any) -> FeaturesFirst | None:
     """The same function in the other layout, or None where the module is no such chain.
 
     Args:
         base: an objective's function.
         own: the objective's parameters.
+        batch: ``(inputs, targets)`` with inputs ``(samples, features)``.
     """
     if not isinstance(base, ModuleLoss) or base.loss is None or base.mode != "eval" or base.guarded or base.tied:
         return None
-    layers = _chain(base.module)
-    return None if layers is None else FeaturesFirst(base, layers, own)
+    inputs, _ = split_batch(batch)
+    watch = _Chain(inputs, own)
+    try:
+        with torch.inference_mode(), watch:
+            outputs = run_module(base.module, own, inputs, tied=False)
+    except Exception:  # not a chain, or whatever the model itself does not bear
+        return None
+    return FeaturesFirst(base, tuple(watch.layers), own) if outputs is watch.last and watch.layers else None
 
 
 def is_cross_entropy(loss: Callable[..., Tensor]) -> bool:
@@ -98,43 +104,32 @@ def columns(value: Tensor) -> Tensor:
     return value.T.contiguous().T if value.dim() == 2 and value.is_floating_point() else value
 
 
-def _chain(module: nn.Module) -> tuple[Layer, ...] | None:
-    """The layers in order, if each takes the one before and nothing else."""
-    try:
-        graph = fx.symbolic_trace(module).graph
-    except Exception:
-        return None
-    found, before = list[Layer](), None
-    for node in graph.nodes:
-        if node.op == "output":
-            return tuple(found) if node.args == (before,) else None
-        if node.op != "placeholder":
-            layer = _layer(node, module) if node.all_input_nodes == [before] and node.args[:1] == (before,) else None
-            if layer is None:
-                return None
-            found.append(layer)
-        elif before is not None:
-            return None
-        before = node
-    return None
+class _Chain(TorchFunctionMode):
+    """Notes what a module does to its input, as long as each layer takes the one before and nothing else."""
 
+    def __init__(self, inputs: Tensor, own: Params) -> None:
+        super().__init__()
+        self.last, self.layers = inputs, list[Layer]()
+        self.names = {id(tensor): name for name, tensor in own.items()}
 
-def _layer(node: fx.Node, module: nn.Module) -> Layer | None:
-    if node.op == "call_module":
-        return _layer_of(module.get_submodule(str(node.target)), str(node.target))
-    function: Any = None
-    if node.op == "call_method" and node.target in POINTWISE_METHODS:
-        function = getattr(torch.Tensor, str(node.target))
-    elif node.op == "call_function" and node.target in POINTWISE_FUNCTIONS:
-        function = node.target
-    if function is None or node.kwargs.get("inplace"):
-        return None
-    return Pointwise(lambda hidden, f=function, a=node.args[1:], k=dict(node.kwargs): f(hidden, *a, **k))
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        if not isinstance(result, Tensor):
+            return result  # a question about shapes
+        others = [leaf for leaf in pytree.tree_leaves((args[1:], kwargs)) if isinstance(leaf, Tensor)]
+        if not args or args[0] is not self.last or any(id(tensor) not in self.names for tensor in others):
+            raise NotImplementedError
+        self.layers += self._layers(function, args, kwargs, others, result)
+        self.last = result
+        return result
 
-
-def _layer_of(module: nn.Module, name: str) -> Layer | None:
-    if type(module) is nn.Linear:
-        return Linear(f"{name}.weight", None if module.bias is None else f"{name}.bias")
-    if isinstance(module, POINTWISE_MODULES):
-        return Pointwise(module)
-    return Pointwise(nn.Identity()) if isinstance(module, nn.Dropout) and not module.training else None
+    def _layers(self, function: Any, args: Any, kwargs: Any, others: list[Tensor], result: Tensor) -> list[Layer]:
+        if function is F.linear:
+            return [Linear(*[self.names[id(tensor)] for tensor in others], *[None] * (2 - len(others)))]
+        nothing = (function is F.dropout and not kwargs.get("training", True)) or (function in RESHAPING and result.shape == args[0].shape)
+        if nothing:
+            return []
+        if function not in POINTWISE or others:
+            raise NotImplementedError
+        return [Pointwise(lambda hidden: function(hidden, *args[1:], **kwargs))]

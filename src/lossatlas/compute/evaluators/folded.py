@@ -7,15 +7,16 @@ point from those that move there. ResNet-20 gains a sixth over channels last alo
 from __future__ import annotations
 
 import copy
+import weakref
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from lossatlas.compute.params import Params
-from lossatlas.compute.scores import ModuleLoss, Scores
+from lossatlas.compute.scores import ModuleLoss, Scores, run_module, split_batch
 
 NORMS = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}
 
@@ -56,61 +57,75 @@ class Folded:
         return self.base({name: value for name, value in merged.items() if not name.startswith(gone)}, batch)
 
 
-def folded(base: Any, own: Params) -> Folded | None:
+def folded(base: Any, own: Params, batch: Any) -> Folded | None:
     """The same function with every foldable BatchNorm gone, or None where there is none.
 
     Args:
         base: an objective's function.
         own: the objective's parameters.
+        batch: to run once and see which BatchNorm reads which convolution.
     """
-    if (
-        not isinstance(base, ModuleLoss)
-        or base.mode != "eval"
-        or base.guarded
-        or base.tied
-        or isinstance(base.module, torch.jit.ScriptModule)
-    ):
+    if not isinstance(base, ModuleLoss) or base.mode != "eval" or base.guarded or base.tied:
         return None
-    if not any(isinstance(module, tuple(NORMS.values())) for module in base.module.modules()):
+    if isinstance(base.module, torch.jit.ScriptModule) or not any(type(m) in NORMS.values() for m in base.module.modules()):
         return None
+    module = copy.deepcopy(base.module)
+    pairs = _pairs(module, own, split_batch(batch, base.loss is not None)[0])
+    for pair in pairs:
+        _take_out(module, pair)
+    return Folded(replace(base, module=module), tuple(pairs), own) if pairs else None
+
+
+def _pairs(module: nn.Module, own: Params, inputs: Any) -> list[Pair]:
+    """Each BatchNorm with stored statistics that reads a convolution of its own; both are called once.
+
+    Whether something else reads the convolution too is not seen here; the check of values against the loop sees it.
+    """
+    named = {name: m for name, m in module.named_modules() if type(m) in NORMS or type(m) in NORMS.values()}
+    made, read, calls = dict[str, Any](), dict[str, str](), Counter[str]()
+
+    def after(name: str, result: Tensor) -> None:
+        calls[name] += 1
+        made[name] = weakref.ref(result)
+
+    def before(name: str, given: Tensor) -> None:
+        calls[name] += 1
+        for other, result in made.items():
+            if result() is given:
+                read[name] = other
+
+    handles = [
+        m.register_forward_hook(lambda _m, _i, result, n=name: after(n, result))
+        if type(m) in NORMS
+        else m.register_forward_pre_hook(lambda _m, given, n=name: before(n, given[0]))
+        for name, m in named.items()
+    ]
     try:
-        traced = fx.symbolic_trace(copy.deepcopy(base.module))
+        with torch.inference_mode():
+            run_module(module, own, inputs, tied=False)
     except Exception:
-        return None
-    found = _pairs(traced)
-    if not found:
-        return None
-    for pair in found:
-        _take_out(traced, pair)
-    traced.graph.lint()
-    traced.recompile()
-    traced.delete_all_unused_submodules()
-    return Folded(replace(base, module=traced), tuple(found), own)
+        return []
+    finally:
+        for handle in handles:
+            handle.remove()
+    readers = Counter(read.values())
+    alone = {norm: one for norm, one in read.items() if calls[norm] == calls[one] == readers[one] == 1}
+    return [_pair(named, one, norm) for norm, one in alone.items() if _fits(named[one], named[norm])]
 
 
-def _pairs(traced: fx.GraphModule) -> list[Pair]:
-    """Each BatchNorm with stored statistics that alone reads a convolution of its own."""
-    modules: dict[str, Any] = dict(traced.named_modules())
-    calls = Counter(node.target for node in traced.graph.nodes if node.op == "call_module")
-    found = []
-    for node in traced.graph.nodes:
-        before = node.args[0] if node.op == "call_module" and len(node.args) == 1 else None
-        if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) != 1:
-            continue
-        norm, convolution = modules[str(node.target)], modules[str(before.target)]
-        fits = type(norm) is NORMS.get(type(convolution)) and calls[node.target] == calls[before.target] == 1
-        if fits and norm.running_var is not None and not norm.training:
-            inverse = torch.rsqrt(norm.running_var + norm.eps)
-            found.append(Pair(str(before.target), str(node.target), inverse, norm.running_mean.clone()))
-    return found
+def _fits(convolution: Any, norm: Any) -> bool:
+    return NORMS[type(convolution)] is type(norm) and norm.running_var is not None and not norm.training
 
 
-def _take_out(traced: fx.GraphModule, pair: Pair) -> None:
-    """Let the convolution's own result go on, and give it a bias."""
-    for node in traced.graph.nodes:
-        if node.op == "call_module" and node.target == pair.norm:
-            node.replace_all_uses_with(node.args[0])
-            traced.graph.erase_node(node)
-    convolution = traced.get_submodule(pair.convolution)
+def _pair(named: dict[str, Any], convolution: str, norm: str) -> Pair:
+    layer = named[norm]
+    return Pair(convolution, norm, torch.rsqrt(layer.running_var + layer.eps), layer.running_mean.clone())
+
+
+def _take_out(module: nn.Module, pair: Pair) -> None:
+    """Let the convolution's own result pass, and give it a bias."""
+    parent, _, name = pair.norm.rpartition(".")
+    setattr(module.get_submodule(parent), name, nn.Identity())
+    convolution = module.get_submodule(pair.convolution)
     if convolution.bias is None:
         convolution.bias = nn.Parameter(torch.zeros_like(pair.mean), requires_grad=False)

@@ -99,14 +99,14 @@ class Task:
 
     def folded(self) -> Task | None:
         """The same task with BatchNorm folded into the convolutions, or None where there is none to fold."""
-        function = folded(self.objective.function, self.objective.params)
+        function = folded(self.objective.function, self.objective.params, self.objective.data.batches[0])
         return None if function is None else replace(self, objective=self.objective.with_function(function), _kept={})
 
     def features_first(self) -> Task | None:
         """The same task with samples along the contiguous axis, or None where the model is not a chain of Linear layers."""
         batch = self.objective.data.batches[0]
         rows = isinstance(batch, tuple) and len(batch) == 2 and all(isinstance(t, Tensor) for t in batch) and batch[0].dim() == 2
-        function = features_first(self.objective.function, self.objective.params) if rows else None
+        function = features_first(self.objective.function, self.objective.params, batch) if rows else None
         if function is None:
             return None
         return replace(self, objective=self.objective.with_data(self.objective.data.map(columns)).with_function(function), _kept={})
