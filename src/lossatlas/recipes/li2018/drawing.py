@@ -69,7 +69,7 @@ def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: 
             label = f"{nets[network].label}, test error {error:.1f} %"
             mean = np.full(len(values), values.mean())
             points = Curve(f"{measure} {network}", planes, values, label, COLORS[index], reveal=False, points=True)
-            curves += [points, Curve(f"mean {points.name}", planes, mean, "their mean", COLORS[index], "dashed", reveal=False)]
+            curves += [points, Curve(f"mean {points.name}", planes, mean, "its mean", COLORS[index], "dashed", reveal=False)]
             names += [points.name, curves[-1].name]
         floor = next(iter(numbers.values()))["floor"]
         panes.append(
