@@ -82,7 +82,7 @@ def test_missing_pictures_are_told_before_any_work(tmp_path, monkeypatch) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("figure", ["2", "3", "5", "6", "7", "8", "9", "repeat"])
+@pytest.mark.parametrize("figure", ["1", "2", "3", "4", "5", "6", "7", "8", "9", "repeat"])
 def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch) -> None:
     monkeypatch.setattr(recipe, "QUICK", TINY)
     summary = recipe.run(tmp_path, data_root, quick=True, figure=figure, progress=False)
@@ -92,6 +92,14 @@ def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch
     told = summary["figures"][figure]
     for numbers in told.get("networks", {}).values():
         assert numbers["source"] in ("trained weights", "short training", "imported surface")
+    if figure == "1":
+        assert (tmp_path / "figure1_numbers.png").stat().st_size > 10_000
+        for one in told["roughness"].values():
+            assert len(one["planes"]) == TINY.seeds
+            assert one["mean"]["rim_median"] == pytest.approx(np.mean([p["rim_median"] for p in one["planes"]]))
+        assert "does not prove convexity" in told["curvature"]["resnet56"]["sentence"]
+    if figure == "4":
+        assert {n["source"] for n in told["networks"].values()} == {"imported surface"}
     if figure == "5":
         assert told["networks"]["resnet56"]["source"] == "trained weights"
         assert told["networks"]["resnet56"]["test_accuracy"] > 0.8

@@ -36,7 +36,7 @@ def reliefs(panels: Sequence[Panel], file: FilePath, title: str, setting: Settin
     panes = tuple(
         Pane("surface", (s.name,), title=p.title, column=i, camera=RELIEF) for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
     )
-    plot(Scene(panes, tuple(drawn), colors=(LOSS,), title=title, notes=(*notes(setting, panels), *more)), file)
+    plot(Scene(panes, tuple(drawn), colors=(fitted(LOSS, drawn),), title=title, notes=(*notes(setting, panels), *more)), file)
 
 
 def maps(panels: Sequence[Panel], columns: int, file: FilePath, title: str, setting: Setting) -> None:
@@ -46,7 +46,7 @@ def maps(panels: Sequence[Panel], columns: int, file: FilePath, title: str, sett
         Pane("contour", (s.name,), title=p.title, row=i // columns, column=i % columns)
         for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
     )
-    plot(Scene(panes, tuple(drawn), colors=(LOSS,), title=title, notes=notes(setting, panels)), file)
+    plot(Scene(panes, tuple(drawn), colors=(fitted(LOSS, drawn),), title=title, notes=notes(setting, panels)), file)
 
 
 MEASURES = {
@@ -69,7 +69,7 @@ def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: 
             label = f"{nets[network].label}, test error {error:.1f} %"
             mean = np.full(len(values), values.mean())
             points = Curve(f"{measure} {network}", planes, values, label, COLORS[index], reveal=False, points=True)
-            curves += [points, Curve(f"mean {points.name}", planes, mean, "their mean", COLORS[index], "dashed", reveal=False)]
+            curves += [points, Curve(f"mean {points.name}", planes, mean, "its mean", COLORS[index], "dashed", reveal=False)]
             names += [points.name, curves[-1].name]
         floor = next(iter(numbers.values()))["floor"]
         panes.append(
@@ -104,6 +104,14 @@ def with_negative_end(surface: Surface) -> Surface:
     low = surface.fields["lambda_min"]
     turned = replace(low, values=-low.values, label=f"minus the smallest eigenvalue [{low.units}]")
     return replace(surface, name=f"ratio {surface.name}", fields={**surface.fields, "negative_end": turned})
+
+
+def fitted(scale: ColorScale, surfaces: Sequence[Surface]) -> ColorScale:
+    """The scale, narrower where the losses drawn do not need all of it."""
+    values = np.concatenate([s.fields["loss"].values.ravel() for s in surfaces])
+    values = values[np.isfinite(values) & (values > 0)]
+    low, high = float(values.min()), float(values.max())
+    return replace(scale, low=low if scale.low is None else max(low, scale.low), high=high if scale.high is None else min(high, scale.high))
 
 
 def shown(panel: Panel) -> Surface:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.li2018.drawing import SOLUTIONS
+from lossatlas.recipes.li2018.drawing import SOLUTIONS, fitted
 from lossatlas.recipes.li2018.drawing_lines import network_words
 from lossatlas.recipes.li2018.setting import Setting
 from lossatlas.view.plot import plot
 from lossatlas.view.read import path_from, surface_from
-from lossatlas.view.scene import ColorScale, Pane, Path, Scene, Surface
+from lossatlas.view.scene import Pane, Path, Scene
 
 if TYPE_CHECKING:
     from lossatlas.recipes.li2018.solutions import Solution
@@ -38,7 +38,10 @@ def figure_8(setting: Setting, one: Solution, drawn: Mapping[str, tuple[xr.Datas
         panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column))
     error = 100 * (1 - one.net.test_accuracy)
     title = f"The same training path on three planes: {network_words(setting)}, {one.label}, test error {error:.1f} %"
-    plot(Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(_scale(surfaces),), title=title, notes=_notes(setting, one)), file)
+    plot(
+        Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(fitted(SOLUTIONS, surfaces),), title=title, notes=_notes(setting, one)),
+        file,
+    )
 
 
 def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Dataset]], file: FilePath) -> None:
@@ -53,7 +56,14 @@ def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Da
         panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2))
     title = f"Training paths of {network_words(setting)} on their principal planes"
     plot(
-        Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(_scale(surfaces),), title=title, notes=_notes(setting, drawn[0][0])),
+        Scene(
+            tuple(panes),
+            tuple(surfaces),
+            tuple(paths),
+            colors=(fitted(SOLUTIONS, surfaces),),
+            title=title,
+            notes=_notes(setting, drawn[0][0]),
+        ),
         file,
     )
 
@@ -65,12 +75,6 @@ def marked(path: xr.Dataset, one: Solution, name: str) -> Path:
     return replace(
         made, color=RED, marks=drops, label="training path; diamonds: the learning rate drops tenfold", notes=(), residual=None, stem=None
     )
-
-
-def _scale(surfaces: Sequence[Surface]) -> ColorScale:
-    """The solutions' scale, ending where these maps end if that is lower."""
-    highest = max(float(np.nanmax(s.fields["loss"].values)) for s in surfaces)
-    return replace(SOLUTIONS, high=min(highest, SOLUTIONS.high or highest))
 
 
 def _notes(setting: Setting, one: Solution) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def figure_6(setting: Setting) -> dict[str, Any]:
     names = [width + tail for tail in ("", "_noshort") for width in widths]
     panels = [own_panel(setting, net(setting, name)) for name in names]
     drawing.maps(panels, len(widths), setting.out / "figure6.png", "Width: with shortcuts (top) and without (bottom)", setting)
-    say("figure6.png    Wider networks have flatter, rounder minima.")
+    say("figure6.png    The paper finds wider networks flatter and rounder; networks hardly trained need not show it.")
     return {"networks": _summaries(panels)}
 
 
