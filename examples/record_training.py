@@ -34,4 +34,5 @@ print(f"two components explain {explained:.1%} of the path; of a random walk the
 print(f"the path is {path.attrs['residual_norm']['mean']:.0%} off the plane on average")
 assert abs(float(path.path_loss[-1]) - objective.loss()) < 1e-5
 assert float(path.path_residual[-1]) < 1e-4
-la.plot([surface, path], "training.png", scale="log", kind="contour")
+la.plot([surface, path], "training.png", scale="log", kind="training")
+la.plot("training.zarr", "recording.png", kind="recording")

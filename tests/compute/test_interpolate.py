@@ -117,6 +117,15 @@ def test_statistics_can_be_estimated_anew_at_every_point_and_the_figure_says_whi
         barrier(test, a, b, calibration=train)
 
 
+def test_figures_say_how_far_a_line_rises() -> None:
+    notes = surface_notes(barrier(ring(), point(-1, 0), point(1, 0)))
+    assert "barrier: loss 1 above the chord at 0.5" in notes
+    notes = surface_notes(interpolate(ring(), point(-1, 0), point(1, 0), (0, 1)))
+    assert "the loss rises by 1 from 0 to 0.5" in notes
+    notes = surface_notes(interpolate(ring(), point(2, 0), point(1, 0), (0, 1)))
+    assert "the loss falls all the way from 0 to 1" in notes
+
+
 def test_score_is_the_models_own_mean_whatever_the_batches() -> None:
     torch.manual_seed(0)
     model, x, y = torch.nn.Linear(3, 4), torch.randn(50, 3), torch.arange(50) % 4

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 import lossatlas as la
+from lossatlas.schema import size_words
+from lossatlas.view.inventory import inventory
 from oracles import classifier, numpy_cross_entropy, numpy_forward
 
 GRID: dict[str, Any] = {"bounds": (-1.0, 1.0), "resolution": (5, 4)}
@@ -135,6 +137,16 @@ def test_a_tensor_that_does_not_fit_is_refused_before_the_run(
     with pytest.raises(la.InputError, match=r"5 x 4 x 60 that takes .* kB; .*5 kB that are free"):
         la.evaluate(objective, la.random_plane(objective), **GRID, metrics=METRICS, archive=tmp_path / "a.zarr")
     assert la.open_archive(tmp_path / "a.zarr").surfaces == ()
+
+
+def test_info_names_type_shape_and_room_of_the_tensor(objective: la.Objective, tmp_path: Path) -> None:
+    location = tmp_path / "a.zarr"
+    metrics = ("loss", la.sample_losses("float32"))
+    la.evaluate(objective, la.random_plane(objective), **GRID, metrics=metrics, archive=location)
+    (line,) = (line for line in inventory(la.open_archive(location)).splitlines() if "sample_loss:" in line)
+    stored = sum(f.stat().st_size for f in (location / "surfaces" / "surface" / "sample_loss").rglob("*") if f.is_file())
+    assert "float32 5 x 4 x 60" in line and "(4.8 kB unpacked)" in line
+    assert f"{size_words(stored)} on disk" in line
 
 
 def test_samples_that_see_each_other_are_refused() -> None:

@@ -91,3 +91,19 @@ def test_the_value_below_is_bilinear_and_stops_at_the_window(make_surface: objec
     surface = make_surface(3 * alpha[:, None] - beta[None, :])  # pyright: ignore[reportCallIssue]
     below = value_below(surface, np.array([0.3, -0.7, 1.5]), np.array([0.2, 1.9, 0.0]))
     np.testing.assert_allclose(below, [0.7, -4.0, np.nan])
+
+
+def test_a_path_says_what_a_random_walk_would_show_and_how_far_off_the_plane_it_is() -> None:
+    columns = {name: ("step", [0.0, 1.0]) for name in ("path_alpha", "path_beta", "path_plane_loss")}
+    attrs = {
+        "explained_variance_ratio": [0.9, 0.05],
+        "random_walk_null": [0.81, 0.09],
+        "walk_correlation": [0.77, 0.34],
+        "residual_norm": {"mean": 0.125, "largest": 0.5},
+    }
+    path = path_from(xr.Dataset(columns, attrs=attrs))
+    assert path.notes == (
+        "two components: 90.0 % + 5.0 %; a random walk would give 81.0 % + 9.0 % (correlation with its components 0.77 and 0.34)",
+        "off the plane: 12.5 % of the way on average, 50.0 % at most",
+    )
+    assert path.plane_loss is not None and path.plane_loss.tolist() == [0.0, 1.0]

@@ -90,7 +90,7 @@ def _training(source: Source, found: Sources, color: ColorScale, title: str | No
         raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_path")
     names = [path.name for path in found.paths_on(owner.name)]
     runs = [Run(path, kept.get(path.name.removesuffix(f" on {owner.name}"), xr.Dataset())) for path in paths if path.name in names]
-    return training_scene(owner, runs, (color,), owner.label if title is None else title)
+    return training_scene(owner, runs, (color,), ("" if owner.label == "surface" else owner.label) if title is None else title)
 
 
 def _recording(source: Source, paths: Sequence[Any] | None, title: str) -> Scene:

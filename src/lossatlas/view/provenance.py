@@ -16,7 +16,22 @@ def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """How a surface was made and how much of it stands, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
     lines = (_plane_line(plane), _objective_line(objective), _free_note(objective), computed_line(dataset), _error_line(dataset))
-    return (*(line for line in lines if line), *_curvature_lines(dataset))
+    return (*(line for line in lines if line), *_rise_lines(dataset), *_curvature_lines(dataset))
+
+
+def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
+    """How far a line between models rises above the chord of its ends, or above what it had reached before."""
+    barrier, shape = _mapping(dataset.attrs.get("barrier")), _mapping(dataset.attrs.get("interpolation"))
+    unit = str(dataset["loss"].attrs.get("units", "")) if "loss" in dataset else ""
+    unit = "" if unit in ("", "1") else f" {unit}"
+    lines = []
+    if isinstance(barrier.get("loss"), float):
+        error = f", error {100 * barrier['error']:.1f} % at {barrier['error_at']:.2g}" if "error" in barrier else ""
+        lines.append(f"barrier: loss {barrier['loss']:.3g}{unit} above the chord at {barrier['loss_at']:.2g}{error}")
+    if shape.get("monotone") is not None:
+        rises = f"rises by {shape['largest_rise']:.3g}{unit} from {shape['rise_from']:.2g} to {shape['rise_to']:.2g}"
+        lines.append("the loss falls all the way from 0 to 1" if shape["monotone"] else f"the loss {rises}")
+    return tuple(lines)
 
 
 def _curvature_lines(dataset: xr.Dataset) -> tuple[str, ...]:

@@ -56,7 +56,9 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
 
 
 def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None = None, surface: Surface | None = None) -> Path:
-    """A path to draw from a trajectory Dataset over ``(step,)``; `surface` gives the plane's value below each iterate.
+    """A path to draw from a trajectory Dataset over ``(step,)``.
+
+    The plane's value below each iterate is the one that was measured there (`project_path`), else that of `surface`.
 
     Raises:
         InputError: no `path_alpha`, as in a run that was never projected on a plane.
@@ -75,11 +77,18 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
         epoch=_optional(dataset, "epoch"),
         loss=_optional(dataset, "path_loss"),
         accuracy=_optional(dataset, "path_accuracy"),
-        plane_loss=None if surface is None or surface.is_line else value_below(surface, alpha, beta),
+        plane_loss=_plane_loss(dataset, surface, alpha, beta),
         residual=_optional(dataset, "path_residual"),
         stem=_stem(dataset),
         notes=_path_notes(dataset),
     )
+
+
+def _plane_loss(dataset: xr.Dataset, surface: Surface | None, alpha: FloatArray, beta: FloatArray) -> FloatArray | None:
+    measured = _optional(dataset, "path_plane_loss")
+    if measured is not None or surface is None or surface.is_line:
+        return measured
+    return value_below(surface, alpha, beta)
 
 
 def areas_from(dataset: xr.Dataset, *, name: str = "areas") -> Areas:
@@ -204,4 +213,26 @@ def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     optimizer, rate = dataset.attrs.get("optimizer"), dataset.attrs.get("learning_rate")
     parts = [str(optimizer) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
     said = ", ".join(part for part in parts if part)
-    return (said,) if said else ()
+    return (*((said,) if said else ()), *_null_notes(dataset), *_share_notes(dataset))
+
+
+def _null_notes(dataset: xr.Dataset) -> tuple[str, ...]:
+    """What two components explain, beside what they would of a random walk (Antognini & Sohl-Dickstein 2018)."""
+    found, null, like = (dataset.attrs.get(key) for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation"))
+    if not found or not null or len(found) < 2 or len(null) < 2:
+        return ()
+    words = (
+        f"two components: {_percent(found[0])} + {_percent(found[1])}; a random walk would give {_percent(null[0])} + {_percent(null[1])}"
+    )
+    return (f"{words} (correlation with its components {' and '.join(f'{c:.2f}' for c in like)})" if like else words,)
+
+
+def _share_notes(dataset: xr.Dataset) -> tuple[str, ...]:
+    share = dataset.attrs.get("residual_norm")
+    if not isinstance(share, dict) or not isinstance(share.get("mean"), float) or not isinstance(share.get("largest"), float):
+        return ()
+    return (f"off the plane: {_percent(share['mean'])} of the way on average, {_percent(share['largest'])} at most",)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -65,11 +65,10 @@ def _curves(group: _Group, row: int, column: int) -> Pane:
 
 def _of_one(run: Run) -> tuple[_Group, ...]:
     """Training and held-out values, the plane's value below the iterate, and how far off the plane that is."""
-    path, kept = run.path, run.recorded
-    below = kept.path_plane_loss.values if "path_plane_loss" in kept else path.plane_loss
+    path = run.path
     losses = (
         _curve(run, "loss", path.loss, "training loss of the iterate", RED),
-        _curve(run, "plane", below, "the plane below it", RED, "dotted"),
+        _curve(run, "plane", path.plane_loss, "the plane below it", RED, "dotted"),
         _curve(run, "test loss", _kept(run, "test_loss"), "held-out loss", BLUE, "dashed"),
     )
     shares = (

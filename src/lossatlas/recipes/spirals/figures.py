@@ -45,16 +45,12 @@ class Drawn:
     @classmethod
     def of(cls, picture: Picture) -> Drawn:
         surface = surface_from(picture.surface, name=picture.name, label=picture.label)
-        return cls(surface, honest_path(picture.path, picture.name, surface), areas_from(picture.areas, name=f"areas {picture.name}"))
+        return cls(
+            surface, replace(path_from(picture.path, name=picture.name), color=RED), areas_from(picture.areas, name=f"areas {picture.name}")
+        )
 
     def last_areas(self) -> Areas:
         return replace(self.areas, classes=self.areas.classes[-1])
-
-
-def honest_path(dataset: xr.Dataset, name: str, surface: Surface, color: str = RED) -> Path:
-    """A path with the plane's exact loss below it, and the lines that keep it honest."""
-    path = path_from(dataset, name=name, surface=surface)
-    return replace(path, plane_loss=dataset.path_plane_loss.values, color=color, notes=(*path.notes, *_notes(dataset)))
 
 
 def overview(pictures: Sequence[Picture], file: FilePath) -> None:
@@ -121,7 +117,7 @@ def planes(drawn: Sequence[tuple[str, xr.Dataset, xr.Dataset]], label: str, expe
     for column, (name, surface, path) in enumerate(drawn):
         shown = surface_from(surface, name=name, label=words[name])
         surfaces.append(shown)
-        paths.append(replace(honest_path(path, name, shown), label="path of Adam"))
+        paths.append(replace(path_from(path, name=name), color=RED, label="path of Adam"))
         share = f"{100 * path.attrs['captured_share']:.2g} % of the motion shown"
         said = f"chance: {100 * expected:.2g} %" if name == "random" else f"off the plane {_percent(path.attrs['residual_norm']['mean'])}"
         panes.append(Pane("contour", (name,), (name,), title=f"{words[name]}\n{share}\n{said}", column=column))
@@ -168,8 +164,8 @@ def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: S
     for dataset, color, dash in zip(paths, colors, dashes, strict=True):
         words = str(dataset.attrs["label"])
         share = f"{100 * dataset.attrs['captured_share']:.0f} % of its motion shown"
-        path = honest_path(dataset, words, shown, color)
-        runs.append(Run(replace(path, dash=dash, stem=None, label=f"{words}: {share}", notes=()), dataset))
+        path = path_from(dataset, name=words)
+        runs.append(Run(replace(path, color=color, dash=dash, stem=None, label=f"{words}: {share}", notes=()), dataset))
     return training_scene(shown, runs, (LOG,), f"Five optimizers, one start, one plane: {label}")
 
 
@@ -183,21 +179,6 @@ def timeline(path: xr.Dataset) -> Timeline:
 def bare(surface: Surface) -> Surface:
     """The surface without its own notes, for galleries that say once what holds for all."""
     return replace(surface, notes=())
-
-
-def _notes(path: xr.Dataset) -> tuple[str, ...]:
-    attrs = path.attrs
-    lines = []
-    if attrs.get("random_walk_null"):
-        found, null = attrs["explained_variance_ratio"], attrs["random_walk_null"]
-        like = " and ".join(f"{c:.2f}" for c in attrs["walk_correlation"])
-        lines.append(
-            f"two components: {_percent(found[0])} + {_percent(found[1])}; "
-            f"a random walk would give {_percent(null[0])} + {_percent(null[1])} (correlation with its components {like})"
-        )
-    mean, largest = attrs["residual_norm"]["mean"], attrs["residual_norm"]["largest"]
-    lines.append(f"off the plane: {_percent(mean)} of the way on average, {_percent(largest)} at most")
-    return tuple(lines)
 
 
 def _shape(line: xr.Dataset) -> str:
