@@ -10,7 +10,7 @@ import { HOME, PRESETS, rotate, zoomAt, type Camera } from "./math/camera";
 import { Session } from "./session";
 import { fromHash, toHash, type ViewState } from "./state";
 import style from "./ui/style.css";
-import { AreasPane } from "./ui/areas";
+import { Cards } from "./ui/cards";
 import { aboutPanel, differences, footLine, inWords } from "./ui/about";
 import { button, h, icon } from "./ui/dom";
 import { Fallback } from "./ui/fallback";
@@ -65,7 +65,7 @@ export class Viewer {
   private readonly keys: Keys;
   private toolbar: Toolbar;
   private timebar: Timebar;
-  private readonly areas: AreasPane;
+  private readonly cards: Cards;
   private readonly lines: LinesPane;
   private readonly profile: ProfilePane;
   private fallback: Fallback | null = null;
@@ -86,11 +86,11 @@ export class Viewer {
     this.root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
     this.motion = new Motion(this.session, () => this.invalidate());
     this.keys = this.makeKeys();
-    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => !!this.panel, focus: () => this.stageElement.focus({ preventScroll: true }), banded: () => this.steer.drawn() };
+    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => !!this.panel, focus: () => this.stageElement.focus({ preventScroll: true }), banded: () => this.steer.drawn(), cursor: (kind: string) => { this.stageElement.style.cursor = kind; } };
     this.hands = new Hands(this.session, this.motion, this.tooltip, host, !!options.wheel);
     this.toolbar = new Toolbar(this.session, this.keys);
     this.timebar = new Timebar(this.session, this.keys);
-    this.areas = new AreasPane(this.session);
+    this.cards = new Cards(this.session);
     this.lines = new LinesPane(this.session);
     this.profile = new ProfilePane(this.session, () => this.keys.set({ probes: [] }));
     this.steer = new Steer(this.session, options.ask, () => this.invalidate());
@@ -178,8 +178,8 @@ export class Viewer {
   // -- making ------------------------------------------------------------------------------------------------
 
   private build(): void {
-    this.stageElement.append(this.canvas, this.drawing, this.heading, this.legend.element, this.areas.element, this.lines.element, this.profile.element, this.message, this.toolbar.element, this.tooltip.element);
-    this.frame.append(this.stageElement, this.steer.element, this.banner, this.timebar.element, this.foot, this.words);
+    this.stageElement.append(this.canvas, this.drawing, this.heading, this.legend.element,  this.lines.element, this.profile.element, this.message, this.toolbar.element, this.tooltip.element);
+    this.frame.append(this.stageElement, this.cards.element, this.steer.element, this.banner, this.timebar.element, this.foot, this.words);
     this.root.replaceChildren(h("style", {}, style), this.frame);
   }
 
@@ -436,7 +436,7 @@ export class Viewer {
     else paint(session, context);
     const inset = state.map === "inset" ? session.views().find((v) => v.kind === "map") : undefined;
     this.legend.element.style.maxHeight = `${Math.max(80, height - (inset ? inset.rect.y + inset.rect.height + 30 : session.head + 20) - 14)}px`;
-    this.areas.update();
+    this.cards.update();
     this.lines.update();
     this.profile.update();
   }
