@@ -361,7 +361,6 @@ export class Viewer {
     if (same) return;
     const element = name === "settings" ? settingsPanel(this.session, this.keys)
       : name === "share" ? sharePanel(this) : name === "info" ? aboutPanel(this.session) : helpPanel();
-    for (const event of ["pointerdown", "wheel", "dblclick", "pointermove"]) element.addEventListener(event, (e) => e.stopPropagation());
     this.stageElement.append(element);
     this.panel = { name, element };
     this.toolbar.update(this.state, name);
