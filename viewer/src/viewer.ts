@@ -381,6 +381,7 @@ export class Viewer {
     this.frame.classList.toggle("min", state.ui === "min");
     this.toolbar.update(state, this.panel?.name ?? null);
     this.legend.update(session, (change) => this.keys.set(change));
+    this.placeLegend();
     this.heading.replaceChildren(...headingOf(session, (index) => this.openScene(index)));
     const partial = session.drawn.filter((s) => s.share < 1).map((s) => `${percent(s.share)} computed`);
     const line = [...(partial.length && !session.progress ? [partial.join(", ")] : []), footLine(session)].join(" · ");
@@ -389,6 +390,16 @@ export class Viewer {
     this.stageElement.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${inWords(session)}`);
     const noWebgl = this.fallback ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
     this.tell([...noWebgl, ...session.document.warnings, ...elsewhere(session), ...differences(session), ...lacking(session)].join(" "));
+  }
+
+  /** Views side by side fill the picture; the legend then stands below it. */
+  private placeLegend(): void {
+    const below = this.state.mode === "side" && this.session.drawn.length > 1 && this.state.ui !== "0";
+    const { element } = this.legend;
+    element.classList.toggle("strip", below);
+    if (below === (element.parentElement === this.frame)) return;
+    if (below) this.stageElement.after(element);
+    else this.heading.after(element);
   }
 
   private tell(words: string): void {

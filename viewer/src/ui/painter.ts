@@ -42,7 +42,8 @@ function space(session: Session, pen: Pen, view: View): void {
   }
   if (!view.title) return;
   const { rect } = view;
-  text(pen, surface.label, rect.x + rect.width / 2, Math.max(rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), rect.y < 40 ? session.head + 16 : 0), { size: 14, weight: 600, color: pen.theme.text });
+  pen.context.font = `600 14px ${FONT}`;
+  text(pen, shortened(pen.context, surface.label, rect.width - 16), rect.x + rect.width / 2, Math.max(rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), rect.y < 40 ? session.head + 16 : 0), { size: 14, weight: 600, color: pen.theme.text });
 }
 
 function frameOfMap(session: Session, pen: Pen, view: View): void {
