@@ -136,7 +136,10 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="full, or bf16 (quicker, errs by up to 1 %, named on figures).")] = "full",
     compiled: Annotated[bool, typer.Option("--compile", help="Try torch.compile.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a different surface of that name.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="Open a page that fills in while cells are computed.")] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Open a page that fills in while cells are computed, with buttons to pause, stop and look closer."),
+    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Probe a few points and say what the run would cost and show; write nothing.")
     ] = False,

@@ -98,6 +98,7 @@ export class Session {
       ...state, quantity, camera, hidden,
       colorBy: quantities.includes(state.colorBy) ? state.colorBy : "",
       colormap: asked.colormap ?? (color && color.colormap !== "batlow" ? color.colormap : ""),
+      noise: asked.noise ?? shown.some((s) => !!s.field(quantity)?.doubtful?.data),
       log: asked.log ?? (color?.scale === "log" || wideByItself(landscape, shown, quantity, color?.clip ?? null)),
       clip: asked.clip !== undefined ? asked.clip : (color?.clip ?? null),
       active: names.includes(state.active) ? state.active : hidden.includes(first) ? (shown[0]?.name ?? first) : first,

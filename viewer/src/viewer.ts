@@ -10,7 +10,7 @@ import { HOME, PRESETS, rotate, zoomAt, type Camera } from "./math/camera";
 import { Session } from "./session";
 import { fromHash, toHash, type ViewState } from "./state";
 import style from "./ui/style.css";
-import { AreasPane } from "./ui/areas";
+import { Cards } from "./ui/cards";
 import { aboutPanel, differences, footLine, inWords } from "./ui/about";
 import { button, h, icon } from "./ui/dom";
 import { Fallback } from "./ui/fallback";
@@ -65,7 +65,7 @@ export class Viewer {
   private readonly keys: Keys;
   private toolbar: Toolbar;
   private timebar: Timebar;
-  private readonly areas: AreasPane;
+  private readonly cards: Cards;
   private readonly lines: LinesPane;
   private readonly profile: ProfilePane;
   private fallback: Fallback | null = null;
@@ -86,11 +86,11 @@ export class Viewer {
     this.root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
     this.motion = new Motion(this.session, () => this.invalidate());
     this.keys = this.makeKeys();
-    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => !!this.panel, focus: () => this.stageElement.focus({ preventScroll: true }), banded: () => this.steer.drawn() };
+    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => !!this.panel, focus: () => this.stageElement.focus({ preventScroll: true }), banded: () => this.steer.drawn(), cursor: (kind: string) => { this.stageElement.style.cursor = kind; } };
     this.hands = new Hands(this.session, this.motion, this.tooltip, host, !!options.wheel);
     this.toolbar = new Toolbar(this.session, this.keys);
     this.timebar = new Timebar(this.session, this.keys);
-    this.areas = new AreasPane(this.session);
+    this.cards = new Cards(this.session);
     this.lines = new LinesPane(this.session);
     this.profile = new ProfilePane(this.session, () => this.keys.set({ probes: [] }));
     this.steer = new Steer(this.session, options.ask, () => this.invalidate());
@@ -178,8 +178,8 @@ export class Viewer {
   // -- making ------------------------------------------------------------------------------------------------
 
   private build(): void {
-    this.stageElement.append(this.canvas, this.drawing, this.heading, this.legend.element, this.areas.element, this.lines.element, this.profile.element, this.message, this.toolbar.element, this.tooltip.element);
-    this.frame.append(this.stageElement, this.steer.element, this.banner, this.timebar.element, this.foot, this.words);
+    this.stageElement.append(this.canvas, this.drawing, this.heading, this.legend.element,  this.lines.element, this.profile.element, this.message, this.toolbar.element, this.tooltip.element);
+    this.frame.append(this.stageElement, this.cards.element, this.steer.element, this.banner, this.timebar.element, this.foot, this.words);
     this.root.replaceChildren(h("style", {}, style), this.frame);
   }
 
@@ -361,7 +361,6 @@ export class Viewer {
     if (same) return;
     const element = name === "settings" ? settingsPanel(this.session, this.keys)
       : name === "share" ? sharePanel(this) : name === "info" ? aboutPanel(this.session) : helpPanel();
-    for (const event of ["pointerdown", "wheel", "dblclick", "pointermove"]) element.addEventListener(event, (e) => e.stopPropagation());
     this.stageElement.append(element);
     this.panel = { name, element };
     this.toolbar.update(this.state, name);
@@ -382,6 +381,7 @@ export class Viewer {
     this.frame.classList.toggle("min", state.ui === "min");
     this.toolbar.update(state, this.panel?.name ?? null);
     this.legend.update(session, (change) => this.keys.set(change));
+    this.placeLegend();
     this.heading.replaceChildren(...headingOf(session, (index) => this.openScene(index)));
     const partial = session.drawn.filter((s) => s.share < 1).map((s) => `${percent(s.share)} computed`);
     const line = [...(partial.length && !session.progress ? [partial.join(", ")] : []), footLine(session)].join(" · ");
@@ -390,6 +390,16 @@ export class Viewer {
     this.stageElement.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${inWords(session)}`);
     const noWebgl = this.fallback ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
     this.tell([...noWebgl, ...session.document.warnings, ...elsewhere(session), ...differences(session), ...lacking(session)].join(" "));
+  }
+
+  /** Views side by side fill the picture; the legend then stands below it. */
+  private placeLegend(): void {
+    const below = this.state.mode === "side" && this.session.drawn.length > 1 && this.state.ui !== "0";
+    const { element } = this.legend;
+    element.classList.toggle("strip", below);
+    if (below === (element.parentElement === this.frame)) return;
+    if (below) this.stageElement.after(element);
+    else this.heading.after(element);
   }
 
   private tell(words: string): void {
@@ -436,7 +446,7 @@ export class Viewer {
     else paint(session, context);
     const inset = state.map === "inset" ? session.views().find((v) => v.kind === "map") : undefined;
     this.legend.element.style.maxHeight = `${Math.max(80, height - (inset ? inset.rect.y + inset.rect.height + 30 : session.head + 20) - 14)}px`;
-    this.areas.update();
+    this.cards.update();
     this.lines.update();
     this.profile.update();
   }

@@ -3,7 +3,10 @@ import type { PathData, SceneData, SurfaceData } from "../src/data/types";
 import { FAR, offPlane } from "../src/gl/offplane";
 import { Landscape } from "../src/landscape";
 import { plain } from "../src/math/words";
+import { Surface } from "../src/data/surface";
 import { Session } from "../src/session";
+import { aboveNoise } from "../src/ui/outlines";
+import { binEdges } from "../src/ui/plot";
 
 const array = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length] });
 const surface = (name: string, reach = 1): SurfaceData => ({ name, alpha: array(-reach, reach), beta: array(-1, 1), label: name, done: null, alpha_label: "α", beta_label: "β", origin: null, notes: [],
@@ -55,5 +58,30 @@ describe("formulas in labels", () => {
     expect(plain("$w_a$")).toBe("w_a");
     expect(plain("ratio $\\lambda_{1} / \\lambda_{n}^2$ [1]")).toBe("ratio λ₁ / λ_n² [1]");
     expect(plain("$\\mathrm{loss}$ costs 5 $")).toBe("loss costs 5 $");
+  });
+});
+
+describe("noise", () => {
+  const noisy = (values: number[], error: number[] | null, doubtful: number[] | null = null) => new Surface({ ...surface("n"), fields: { loss: {
+    values: { data: Float32Array.from(values), shape: [2, 2] }, label: "loss", units: "", standard_error: error && { data: Float32Array.from(error), shape: [2, 2] }, doubtful: doubtful && { data: Uint8Array.from(doubtful), shape: [2, 2] } } } });
+
+  it("holds what two standard errors of the difference from the lowest do not tell apart", () => {
+    const above = aboveNoise(noisy([1, 1.2, 1.4, NaN], [0.1, 0.1, 0.1, 0.1]), "loss")!;
+    expect(above[0]).toBeLessThan(0);
+    expect(above[1]).toBeCloseTo(0.2 - 2 * Math.hypot(0.1, 0.1), 5);
+    expect(above[2]).toBeGreaterThan(0);
+    expect(above[3]).toBeNaN();
+  });
+
+  it("follows what the archive says where it does, and is silent where nothing is known", () => {
+    expect(Array.from(aboveNoise(noisy([1, 2, 3, 4], null, [1, 0, 1, 0]), "loss")!)).toEqual([-1, 1, -1, 1]);
+    expect(aboveNoise(noisy([1, 2, 3, 4], null), "loss")).toBeNull();
+  });
+});
+
+describe("histograms", () => {
+  it("take edges as they are and set them between centers", () => {
+    expect(Array.from(binEdges([0, 1, 3], 2))).toEqual([0, 1, 3]);
+    expect(Array.from(binEdges([0, 1, 3], 3))).toEqual([-0.5, 0.5, 2, 4]);
   });
 });

@@ -82,7 +82,7 @@ def gather(things: Sequence[Any]) -> Scene:
         paths=paths,
         colors=(ColorScale(),),
         title=surfaces[0].label if len(surfaces) == 1 else "",
-        meta={"planes": planes, "source": _source(things)},
+        meta={"planes": planes, "source": {place.surface.name: [_file(place.thing), place.stored] for place in places}},
     )
     # Paths on several planes share no timeline; the page makes one for the plane it shows.
     return with_timeline(scene) if paths and len(on_path) == len(paths) else scene
@@ -161,6 +161,6 @@ def _plane(dataset: xr.Dataset) -> dict[str, Any]:
     return {key: plane[key] for key in PLANE_KEYS if plane.get(key) is not None}
 
 
-def _source(things: Sequence[Any]) -> str:
+def _file(thing: Any) -> str:
     """The archive's file name, for the Python code a page offers; never where it lies on this machine."""
-    return next((FilePath(thing.location).name for thing in things if isinstance(thing, Archive)), "archive.zarr")
+    return FilePath(thing.location).name if isinstance(thing, Archive) else "archive.zarr"

@@ -5,6 +5,7 @@ import { format } from "../math/ticks";
 import type { Session } from "../session";
 import { h } from "./dom";
 import { FAR } from "../gl/offplane";
+import { knowsNoise } from "./outlines";
 import { percent } from "./painter";
 import { contourSteps } from "../gl/stage";
 
@@ -49,6 +50,7 @@ export function aboutPanel(session: Session): HTMLElement {
   const drawing = [
     steps && (state.log ? `Contour lines: ${steps.perDecade} per factor of ten, every fifth bold.` : `Contour lines every ${format(steps.linear)}, every fifth bold.`),
     "Between computed cells the sheet is a monotone cubic: it passes through every computed value and adds no minimum of its own. The mesh shows the computed cells.",
+    ...(knowsNoise(session) ? ["With N, a dashed outline (hatched on the map) holds the cells that are within two standard errors of the lowest value."] : []),
     "Holes are values that are not finite. Hatched places are not computed.",
   ];
   return h("div", { class: "panel wide", role: "dialog", "aria-label": "About this landscape" },

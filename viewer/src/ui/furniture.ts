@@ -11,7 +11,6 @@ export function headingOf(session: Session, open: (index: number) => void): HTML
   if (document.scenes.length > 1) {
     const menu = h("select", { class: "scenes", "aria-label": "Scene" }, ...document.scenes.map((s, k) => h("option", { value: k, selected: k === state.scene }, s.title || `Scene ${k + 1}`)));
     menu.addEventListener("change", () => open(Number(menu.value)));
-    menu.addEventListener("pointerdown", (event) => event.stopPropagation());
     out.push(menu);
   }
   return out;

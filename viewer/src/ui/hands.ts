@@ -1,6 +1,6 @@
 // What mouse, pen and fingers do to the view: the camera, the contour pane, the swipe divider and the ends of the color bar.
 import { fit, mapPosition } from "../gl/projector";
-import { contains } from "../gl/views";
+import { INSET_LIMITS, SPLIT_LIMITS, contains } from "../gl/views";
 import { pan, rotate, zoomAt } from "../math/camera";
 import type { Motion } from "../motion";
 import type { Session } from "../session";
@@ -18,10 +18,11 @@ export interface Host {
   focus(): void;
   /** A rectangle has been drawn. */
   banded(): void;
+  cursor(kind: string): void;
 }
 
 export class Hands {
-  grabbed: "space" | "map" | "swipe" | "high" | "low" | "band" | null = null;
+  grabbed: "space" | "map" | "swipe" | "high" | "low" | "band" | "inset" | "split" | null = null;
   private at: [number, number] = [0, 0];
   private barY = 0;
 
@@ -46,7 +47,8 @@ export class Hands {
         if (session.band) {
           this.grabbed = "band";
           session.band = { from: this.place(), to: null };
-        } else if (bar && contains({ x: bar.x - 8, y: bar.y - 6, width: bar.width + 16, height: bar.height + 12 }, x, y)) {
+        } else if (edge(session, x, y)) this.grabbed = edge(session, x, y);
+        else if (bar && contains({ x: bar.x - 8, y: bar.y - 6, width: bar.width + 16, height: bar.height + 12 }, x, y)) {
           this.grabbed = y < bar.y + bar.height / 2 ? "high" : "low";
           this.barY = y;
         } else this.grabbed = divider && Math.abs(x - divider.x) < 14 ? "swipe" : (view?.kind === "map" ? "map" : "space");
@@ -55,6 +57,7 @@ export class Hands {
       },
       rotate: (dx, dy) => {
         if (this.grabbed === "band") return this.stretch(dx, dy);
+        if (this.grabbed === "inset" || this.grabbed === "split") return this.resize(this.grabbed, dx, dy);
         if (this.grabbed === "swipe") return set({ swipe: Math.max(0.02, Math.min(0.98, session.state.swipe + dx / session.width)) });
         if (this.grabbed === "map") return this.slideMap(dx, dy);
         if (this.grabbed === "high" || this.grabbed === "low") return this.dragBar(this.grabbed, dy);
@@ -107,9 +110,18 @@ export class Hands {
     this.host.invalidate();
   }
 
+  private resize(what: "inset" | "split", dx: number, dy: number): void {
+    const { state, width, height, store } = this.session;
+    const bound = (value: number, [low, high]: [number, number]) => Math.max(low, Math.min(high, value));
+    if (what === "split") store.set({ split: bound(state.split + dx / Math.max(width - 96, 1), SPLIT_LIMITS) });
+    else store.set({ insetSize: bound(state.insetSize + (dx + dy) / 2 / Math.min(width, height), INSET_LIMITS) });
+  }
+
   private hoverAt(x: number, y: number): void {
     const { session } = this;
     if (!session.stage) return;
+    const grip = edge(session, x, y);
+    this.host.cursor(session.band ? "crosshair" : grip === "inset" ? "nwse-resize" : grip === "split" ? "ew-resize" : "");
     session.hovered = pick(session, x, y);
     if (session.hovered) this.tooltip.show(session, session.hovered);
     else this.tooltip.hide();
@@ -158,4 +170,16 @@ export class Hands {
     const clamp = (v: number, half: number) => Math.max(-half * (1 - 1 / zoom), Math.min(half * (1 - 1 / zoom), v));
     this.session.store.set({ mapView: { zoom, x: clamp(at.x + (state.mapView.x - at.x) * keep, stage.world.halfX), y: clamp(at.y + (state.mapView.y - at.y) * keep, stage.world.halfY) } });
   }
+}
+
+/** What of the panes' edges is under the pointer: the corner of the inset, or the line between panes that lie side by side. */
+function edge(session: Session, x: number, y: number): "inset" | "split" | null {
+  const { state } = session;
+  const map = session.views().find((view) => view.kind === "map");
+  if (!map || !["inset", "side"].includes(state.map)) return null;
+  const { rect } = map;
+  if (state.map === "inset") return Math.abs(x - rect.x - rect.width) < 11 && Math.abs(y - rect.y - rect.height) < 11 ? "inset" : null;
+  const space = session.views().filter((view) => view.kind === "surface");
+  const line = Math.max(...space.map((view) => view.rect.x + view.rect.width));
+  return session.width >= 620 && Math.abs(x - line) < 7 ? "split" : null;
 }

@@ -77,14 +77,14 @@ export function mapAxes(pen: Pen, view: View, labels: { alpha: string; beta: str
   const [w, h] = [world.halfX / state.mapView.zoom, world.halfY / state.mapView.zoom];
   const a: [number, number] = [world.alpha(state.mapView.x - w), world.alpha(state.mapView.x + w)];
   const b: [number, number] = [world.beta(state.mapView.y - h), world.beta(state.mapView.y + h)];
-  const count = large ? 6 : 2;
-  const stepA = niceStep(a[1] - a[0], count);
-  const stepB = niceStep(b[1] - b[0], count);
-  for (const v of linearTicks(a[0], a[1], count)) {
+  const [countA, countB] = large ? [rect.width, rect.height].map((size) => Math.max(2, Math.min(6, Math.round(size / 64)))) : [2, 2];
+  const stepA = niceStep(a[1] - a[0], countA);
+  const stepB = niceStep(b[1] - b[0], countB);
+  for (const v of linearTicks(a[0], a[1], countA)) {
     const x = rect.x + ((v - a[0]) / (a[1] - a[0])) * rect.width;
     text(pen, formatTick(v, stepA), Math.max(x, rect.x + 6), rect.y + rect.height + 11, { size: large ? 12 : 10 });
   }
-  for (const v of linearTicks(b[0], b[1], count)) {
+  for (const v of linearTicks(b[0], b[1], countB)) {
     const y = rect.y + rect.height - ((v - b[0]) / (b[1] - b[0])) * rect.height;
     if (large) text(pen, formatTick(v, stepB), rect.x - 8, y, { size: 12, align: "right" });
     else text(pen, formatTick(v, stepB), rect.x + rect.width + 7, y, { size: 10, align: "left" });

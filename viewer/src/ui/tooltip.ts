@@ -25,7 +25,7 @@ export function rows(session: Session, at: Hovered): Row[] {
   for (const other of session.drawn) {
     if (other === surface) continue;
     const value = session.stage ? session.stage.layer(other).at(at.x, at.y) : NaN;
-    out.push([other.label, `${format(value, 4)} (${signed(value - at.value)})`]);
+    out.push([other.label, Number.isNaN(value) ? "no value here" : `${format(value, 4)} (${signed(value - at.value)})`]);
   }
   if (isFilled(surface, at)) out.push(["", "not computed yet: filled in from its neighbors"]);
   return [...out, ...pathRows(session, at)];
