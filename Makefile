@@ -7,7 +7,7 @@ FAST   := not slow and not browser and not ray and not gpu
 # One OpenMP thread a process: two of them on a busy machine run at a twentieth of the speed.
 export OMP_NUM_THREADS = 1
 
-.PHONY: demo test check format lint viewer bench clean
+.PHONY: demo test check fast format lint viewer bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/lossatlas demo --out out/demo
@@ -15,7 +15,10 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: $(VENV)/.dev lint
+check: $(VENV)/.dev
+	$(MAKE) --no-print-directory --output-sync -j2 lint fast
+
+fast:
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(FAST)" -q
 
 lint: $(VENV)/.dev

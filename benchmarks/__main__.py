@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = (
     "engine",
+    "resnet56_planes_take_minutes",
     "hessian_maps_gain_from_warm_starts",
     "recorders_cost_under_five_percent",
     "paths_of_large_models_fit_in_two_gigabytes",

@@ -101,9 +101,11 @@ def loss_landscapes(work: Workload) -> Timed:
     library = peer("loss_landscapes")
     metric = importlib.import_module("loss_landscapes.metrics").Loss(lambda out, y: work.loss(out, y).mean(), work.x, work.y)
     steps = max(2, round(work.points**0.5))
+    has_filters = not any(isinstance(module, torch.nn.LayerNorm) for module in work.model.modules())  # it divides by their zero biases
 
     def run() -> int:
-        library.random_plane(work.model, metric, distance=1, steps=steps, normalization="filter", deepcopy_model=True)
+        normalization = "filter" if has_filters else None
+        library.random_plane(work.model, metric, distance=1, steps=steps, normalization=normalization, deepcopy_model=True)
         return steps * steps
 
     return lambda: clocked(run)

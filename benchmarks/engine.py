@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-import resource
 import statistics
 import time
 from pathlib import Path
@@ -31,13 +31,13 @@ RESULTS = Path(__file__).parent / "results" / "engine.json"
 def main() -> None:
     """Time what was asked for and write one JSON file; a workload timed before is kept unless timed again."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[*WORKLOADS, "refine", "end-to-end", "memory", "growth"])
+    parser.add_argument("--only", nargs="*", default=[*WORKLOADS, "compiled", "workers", "refine", "end-to-end", "memory", "growth"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = json.loads(options.out.read_text()) if options.out.exists() else {}
-    extra = {"refine": refined, "end-to-end": end_to_end, "memory": memory, "growth": growth}
+    extra = {"compiled": compiled, "workers": two_workers, "refine": refined, "end-to-end": end_to_end, "memory": memory, "growth": growth}
     for name in options.only:
         found[name] = extra[name]() if name in extra else race(WORKLOADS[name](), options.rounds)
         found["machine"] = machine()
@@ -125,17 +125,17 @@ def end_to_end() -> dict[str, Any]:
 
 
 def memory() -> dict[str, Any]:
-    """Growth of peak resident memory over a plane of ResNet-20, in a fresh process for each evaluator."""
+    """Growth of peak resident memory over one pass of ResNet-20, in fresh processes with torch's lazy imports behind them."""
     import subprocess
     import sys
 
     script = (
-        "import resource, torch; torch.set_num_threads(1)\n"
+        "import torch; torch.set_num_threads(1)\nfrom benchmarks.engine import peak\n"
         "from benchmarks.contenders import ours\nfrom benchmarks.workloads import resnet\n"
-        "import sys; work = resnet(256); run, _ = ours(work, 'loop') if sys.argv[1] == 'loop' else (None, None)\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "run = run or ours(work)[0]\nrun()\n"
-        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)"
+        "import sys; import lossatlas as la; la.Objective(torch.nn.Linear(2, 2), torch.nn.functional.mse_loss, (torch.ones(4, 2),) * 2)\n"
+        "work = resnet(256)\nwith torch.no_grad(): work.model(work.x[: work.batch])\nbefore = peak()\n"
+        "run, _ = ours(work, sys.argv[1])\nrun()\n"
+        "print(peak() - before)"
     )
     found = {}
     for name in ("loop", "auto"):
@@ -144,9 +144,48 @@ def memory() -> dict[str, Any]:
     return found
 
 
+def peak() -> float:
+    """MiB that this process has held at most; `ru_maxrss` would begin at what its parent held."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def compiled() -> dict[str, Any]:
+    """LeNet through `torch.compile` against the plain loop; the compilation itself is told apart."""
+    work = lenet(2000)
+    alone = plain(work)
+    began = time.process_time()
+    runner, choice = ours(work, compiled=True)
+    runner()
+    seconds, ratios = time.process_time() - began, []
+    for _ in range(5):
+        each = alone()
+        ratios.append(each / runner())
+    return {"workload": work.name, "chosen": choice.describe(), "ratio": statistics.median(ratios), "compile_seconds": seconds}
+
+
+def two_workers() -> dict[str, Any]:
+    """Wall seconds of 24 cells of ResNet-20 by one and by two workers; means something on an idle machine only."""
+    work, rows = resnet(256), dict[str, Any]()
+    objective = work.objective()
+    plane = work.plane(objective)
+    rows["load_before"] = os.getloadavg()[0]
+    for executor in ("threads", "processes"):
+        ratios = []
+        for _ in range(3):
+            taken = []
+            for workers in (1, 2):
+                began = time.perf_counter()
+                la.evaluate(objective, plane, resolution=(4, 12), executor=executor, workers=workers, progress=False)
+                taken.append(time.perf_counter() - began)
+            ratios.append(taken[0] / taken[1])
+        rows[executor] = statistics.median(ratios)
+    return rows
+
+
 def growth() -> dict[str, Any]:
-    """Seconds against cells, samples and parameters; each should grow in proportion."""
-    rows: dict[str, Any] = {"cells": {}, "samples": {}, "parameters": {}}
+    """CPU seconds against cells, samples and parameters, which should grow in proportion; wall seconds against workers."""
+    rows: dict[str, Any] = {"cells": {}, "samples": {}, "parameters": {}, "workers": {}}
     work = spirals(300)
     objective = work.objective()
     for side in (10, 20, 40, 80):
@@ -163,7 +202,19 @@ def growth() -> dict[str, Any]:
         work_w = Workload("", model, torch.nn.functional.cross_entropy, torch.randn(256, 64), torch.arange(256) % 10, 256, 20, 20)
         runner, _ = ours(work_w, "loop")
         rows["parameters"][sum(p.numel() for p in model.parameters())] = min(runner() for _ in range(3))
+    _workers(rows["workers"])
     return rows
+
+
+def _workers(rows: dict[int, float]) -> None:
+    """Wall seconds of 48 cells of ResNet-20 by threads; the machine should be idle and has as many cores as it has."""
+    work = resnet(256)
+    objective = work.objective()
+    plane = work.plane(objective)
+    for workers in (1, 2, 4):
+        began = time.perf_counter()
+        la.evaluate(objective, plane, resolution=(4, 12), executor="threads", workers=workers, progress=False)
+        rows[workers] = time.perf_counter() - began
 
 
 def _seconds(run: Any) -> float:
@@ -177,7 +228,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": names[0] if names else platform.processor(), "cores": len(names), "threads_used": torch.get_num_threads(),
         "system": platform.system(), "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
-        "peak_MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_MiB": peak(),
     }  # fmt: skip
 
 

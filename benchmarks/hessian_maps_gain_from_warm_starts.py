@@ -2,7 +2,8 @@
 
 Both ends of the spectrum at the cells of a small patch of the map, three ways, interleaved in one process on one
 thread: SciPy's eigsh at every cell anew, our Rayleigh-Ritz anew, and Rayleigh-Ritz started from the cell before.
-Products (which do not depend on the machine's load) and processor time are counted; the whole map is 441 cells.
+Products (which do not depend on the machine's load) and processor time are counted; the whole map is 441 cells, and its
+minutes are those of the patch times as many cells.
 
     python benchmarks/hessian_maps_gain_from_warm_starts.py [--images 64] [--patch 3] [--data DIR]
 """
@@ -29,6 +30,7 @@ from lossatlas.zoo.networks import network
 CELLS, STEP = 21 * 21, 0.1
 TOLERANCE = 0.1
 WEIGHTS = "nets_cifar10_akamaster/resnet20-12fca82f.th"
+RESULTS = Path(__file__).parent / "results" / "hessian_maps_gain_from_warm_starts.json"
 WAYS = ("eigsh, cold", "Rayleigh-Ritz, cold", "Rayleigh-Ritz, warm")
 
 
@@ -79,13 +81,18 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--patch", type=int, default=3)
     parser.add_argument("--data", type=Path, default=None)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = measure(arguments.images, arguments.patch, arguments.data)
     warm = found[WAYS[2]]["products_per_cell"]
     ratios = {way: round(numbers["products_per_cell"] / warm, 2) for way, numbers in found.items()}
-    machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__, "images": arguments.images}
-    print(json.dumps({**machine, "ways": found, "products_against_warm": ratios}, indent=1))
+    machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
+    told = {**machine, "images": arguments.images, "cells_measured": arguments.patch**2, "cells_of_the_map": CELLS, "extrapolated": True}
+    text = json.dumps({**told, "ways": found, "products_against_warm": ratios}, indent=1)
+    print(text)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(text + "\n")
 
 
 if __name__ == "__main__":

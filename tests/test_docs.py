@@ -27,6 +27,7 @@ def test_linked_and_named_files_exist(page: Path) -> None:
         assert (ROOT / target).exists(), target
 
 
+@pytest.mark.slow
 def test_the_readmes_python_runs(tmp_path: Path) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert len([line for line in block.splitlines() if line.strip()]) == 5

@@ -136,7 +136,10 @@ def evaluate(
     precision: Annotated[str, typer.Option(help="full, or bf16 (quicker, errs by up to 1 %, named on figures).")] = "full",
     compiled: Annotated[bool, typer.Option("--compile", help="Try torch.compile.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a different surface of that name.")] = False,
-    live: Annotated[bool, typer.Option("--live", help="Open a page that fills in while cells are computed.")] = False,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Open a page that fills in while cells are computed, with buttons to pause, stop and look closer."),
+    ] = False,
     plan: Annotated[
         bool, typer.Option("--plan", help="Probe a few points and say what the run would cost and show; write nothing.")
     ] = False,
@@ -167,11 +170,11 @@ def evaluate(
 
         typer.echo(advise(target, plane, options["bounds"], options["resolution"], options["metrics"]))
         return
-    with _watched(out, live) as watch:
-        options |= {"archive": out, "watch": watch}
-        surfaces = (
-            evaluate_modes(target, plane, **options) if compare_modes else {name: evaluate_surface(target, plane, name=name, **options)}
-        )
+    if compare_modes:
+        with _followed(out, live) as watch:
+            surfaces = evaluate_modes(target, plane, archive=out, watch=watch, **options)
+    else:
+        surfaces = {name: evaluate_surface(target, plane, archive=out, name=name, live=live, **options)}
     for key, surface in surfaces.items():
         center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
         typer.echo(f"{key}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, loss {center:.6g} at the center")
@@ -299,20 +302,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @contextmanager
-def _watched(archive: Path, live: bool) -> Iterator[Any]:
-    """Serve a page that follows the archive while the block runs; yield what to call after each tile."""
+def _followed(archive: Path, live: bool) -> Iterator[Any]:
+    """One page for several evaluations in turn; yields what to call after each tile."""
     if not live:
         yield None
         return
-    import webbrowser
-
     from lossatlas.archive import create_archive
-    from lossatlas.view.server import LiveServer
+    from lossatlas.live import followed
 
-    with LiveServer(create_archive(archive)) as server:
-        typer.echo(f"Live at {server.url} until the evaluation ends", err=True)
-        webbrowser.open(server.url)
-        yield lambda *_: server.notify()
+    with followed(create_archive(archive), can_refine=False) as (_, watch):
+        yield watch
 
 
 def _done(out: Path) -> None:

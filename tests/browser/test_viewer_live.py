@@ -14,6 +14,7 @@ import pytest
 from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
 from lossatlas.view.server import LiveServer
+from lossatlas.view.steering import Steering
 
 from .conftest import Visit
 from .scenes import bowl
@@ -94,6 +95,65 @@ def test_a_dropped_connection_starts_again_with_the_full_state(visit: Visits, ar
     assert page.page.evaluate("sockets.length") >= 2
     write(archive, cells[60:])
     until(page, lambda: known(page) == NA * NB)
+
+
+def test_buttons_pause_resume_stop_and_look_closer(visit: Visits, archive: Archive) -> None:
+    steering = Steering()
+    write(archive, np.arange(40))
+    with LiveServer(archive, interval=0.1, steering=steering) as server:
+        page = opened(visit, server)
+        press = lambda label: page.page.get_by_role("button", name=label).click()  # noqa: E731
+        press("Let the evaluation wait")
+        until(page, lambda: steering.state == "paused" and "paused" in page.text(".progress"))
+        press("Let the evaluation go on")
+        until(page, lambda: steering.state == "running")
+        press("Draw a rectangle")
+        rect = page.evaluate("return v.session.views().find(w => w.kind === 'map').rect")
+        at = lambda a, b: (rect["x"] + rect["width"] * (a + 1) / 2, rect["y"] + rect["height"] * (1 - b) / 2)  # noqa: E731
+        page.page.mouse.move(*at(-0.5, -0.25))
+        page.page.mouse.down()
+        page.page.mouse.move(*at(0, 0.2), steps=4)
+        page.page.mouse.move(*at(0.25, 0.75), steps=4)
+        page.page.mouse.up()
+        until(page, lambda: len(steering.regions) == 1)
+        np.testing.assert_allclose(steering.regions[0], ((-0.5, 0.25), (-0.25, 0.75)), atol=0.02)
+        press("Stop the evaluation")
+        until(page, lambda: steering.state == "stopping")
+        assert page.problems == []
+    until(page, lambda: "has ended" in page.text(".progress"))
+
+
+def test_where_no_websocket_comes_through_events_do(visit: Visits, archive: Archive) -> None:
+    steering = Steering()
+    write(archive, np.arange(20))
+    with LiveServer(archive, interval=0.1, steering=steering) as server:
+        page = visit(bypass_csp=True)
+        page.page.add_init_script(
+            "window.WebSocket = class { static OPEN = 1; constructor() { setTimeout(() => this.onclose({ code: 1006 }), 5); } };"
+        )
+        page.page.goto(server.url)
+        page.page.wait_for_function("document.getElementById('lossatlas').viewer")
+        assert known(page) == 20
+        write(archive, np.arange(NA * NB - 1))
+        until(page, lambda: known(page) == NA * NB - 1)
+        values = page.evaluate("return Array.from(v.session.landscape.surfaces[0].raw('loss', 0))")
+        np.testing.assert_allclose(values[:-1], bowl(NA, NB).reshape(-1)[:-1], rtol=1e-6)
+        page.page.get_by_role("button", name="Let the evaluation wait").click()
+        until(page, lambda: steering.state == "paused")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Origin": "http://elsewhere.example"}])
+def test_wishes_need_token_and_origin(archive: Archive, headers: dict[str, str]) -> None:
+    steering = Steering()
+    with LiveServer(archive, steering=steering) as server:
+        for token in (server.token, "guess"):
+            address = f"http://127.0.0.1:{server.port}/ask?token={token}"
+            request = urllib.request.Request(address, b'{"do": "stop"}', headers, method="POST")
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(request)
+            assert refused.value.code == 403
+            refused.value.close()
+    assert steering.state == "running"
 
 
 def test_a_stranger_gets_nothing(archive: Archive, server: LiveServer) -> None:

@@ -111,6 +111,29 @@ def _run_all(page: Any) -> None:
                 return
 
 
+def test_a_notebook_turned_into_a_web_page_keeps_its_landscape(visit: Callable[..., Any], tmp_path: Path) -> None:
+    nbformat, nbconvert = pytest.importorskip("nbformat"), pytest.importorskip("nbconvert")
+    from lossatlas.view.widget import widget
+
+    from .scenes import bowl, scene
+
+    html = widget(scene(bowl())).static().data
+    output = nbformat.v4.new_output("display_data", data={"text/html": html})
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("shown.static()", outputs=[output])])
+    body, _ = nbconvert.HTMLExporter(template_name="basic").from_notebook_node(notebook)
+    file = tmp_path / "notebook.html"
+    file.write_text(f"<!doctype html><meta charset=utf-8>{body}", encoding="utf-8")
+    page = visit(900, 760)
+    page.page.goto(file.as_uri())
+    frame = next(frame for frame in page.page.frames if frame.parent_frame)
+    frame.wait_for_function("document.documentElement.className === 'ready'", timeout=60_000)
+    page.page.wait_for_timeout(1000)
+    values = frame.evaluate("Array.from(document.getElementById('lossatlas').viewer.session.landscape.surfaces[0].raw('loss', 0))")
+    assert abs(min(values) - bowl().min()) < 1e-4
+    assert page.picture()[200:500, 250:700].std() > 8
+    assert page.problems == []
+
+
 def test_the_widget_fills_in_jupyterlab(visit: Callable[..., Any], lab: str) -> None:
     page = visit(1200, 900).page
     page.goto(lab)

@@ -131,3 +131,8 @@ def test_an_unknown_mode_is_refused() -> None:
         objective_of("bn")
     with pytest.raises(InputError, match=r"nn\.Module"):
         case("callable").with_mode("batch")
+
+
+def test_figures_speak_of_layers_only_where_there_are_some() -> None:
+    for name, expected in (("conv-batchnorm", True), ("groupnorm-transposed", True), ("relu", False), ("callable", True)):
+        assert case(name).description["mode_layers"] is expected

@@ -17,6 +17,7 @@ from lossatlas.compute.executors import EXECUTORS
 from oracles import bytes_of, classifier, linear_regression, numpy_cross_entropy, numpy_forward, quadratic, quadratic_value
 
 LOCAL = [name for name in EXECUTORS if name != "ray"]
+TILES = (None, 1, 2, 4, 7, 15, 100)
 
 
 def coordinate_table() -> tuple[la.Objective, la.Plane]:
@@ -25,7 +26,11 @@ def coordinate_table() -> tuple[la.Objective, la.Plane]:
     return objective, la.weight_plane(objective, ("w", 0), ("w", 1))
 
 
-@pytest.mark.parametrize(("executor", "tile"), list(itertools.product(LOCAL, (None, 1, 2, 4, 7, 15, 100))))
+HERE = [("serial", tile) for tile in TILES] + [("threads", tile) for tile in TILES] + [("processes", 4)]
+ELSEWHERE = [pytest.param("processes", tile, marks=pytest.mark.slow) for tile in TILES if tile != 4]
+
+
+@pytest.mark.parametrize(("executor", "tile"), [*HERE, *ELSEWHERE])
 def test_every_cell_holds_its_own_coordinates(executor: str, tile: int | None) -> None:
     objective, plane = coordinate_table()
     surface = la.evaluate(objective, plane, ((-1, 1), (0, 8)), (3, 5), executor=executor, tile=tile)
@@ -184,6 +189,7 @@ def test_tied_weights_move_once() -> None:
     assert float(surface.loss.sel(alpha=1, beta=-1)) == pytest.approx(float(expected), rel=1e-12)
 
 
+@pytest.mark.slow
 @given(batch=st.integers(1, 70), executor=st.sampled_from(LOCAL))
 def test_batch_size_and_executor_change_nothing_beyond_rounding(batch: int, executor: str) -> None:
     model, x, y = classifier()

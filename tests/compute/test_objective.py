@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,3 +168,19 @@ def test_what_cannot_work_is_said_before_the_run(make, words: str) -> None:
         warnings.simplefilter("error")
         with pytest.raises(la.InputError, match=words):
             make()
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 3, 0, 1], [0, 1, 2, 0, -1]])
+@pytest.mark.parametrize("loss", [F.cross_entropy, torch.nn.CrossEntropyLoss(), functools.partial(F.cross_entropy, label_smoothing=0.1)])
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_labels_beyond_the_models_outputs_are_named_in_any_batch(labels: list[int], loss: Any, batch_size: int) -> None:
+    data = (torch.randn(5, 4), torch.tensor(labels))
+    with pytest.raises(la.InputError, match=r"data: got label (3|-1) in batch .* labels from 0 to 2, for the model has 3 outputs"):
+        la.Objective(torch.nn.Linear(4, 3), loss, data, batch_size=batch_size)
+
+
+def test_ignored_labels_and_losses_that_count_no_classes_pass() -> None:
+    x, y = torch.randn(5, 4), torch.tensor([0, -100, 2, 1, 1])
+    assert la.Objective(torch.nn.Linear(4, 3), F.cross_entropy, (x, y), batch_size=2).samples == 5
+    own = lambda output, target: (output.sum(1) - target).square().mean()  # noqa: E731
+    assert la.Objective(torch.nn.Linear(4, 3), own, (x, y + 7), batch_size=2).samples == 5

@@ -62,6 +62,7 @@ def test_signs_are_fixed_the_path_comes_from_the_negative_side() -> None:
     np.testing.assert_allclose(first, mirrored, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("centered", "expected"), [(True, (0.6079, 0.1520)), (False, (0.8106, 0.0901))])
 def test_a_pure_random_walk_gives_the_shares_of_theory(centered: bool, expected: tuple[float, float]) -> None:
     points = np.random.default_rng(0).standard_normal((400, 20_000)).cumsum(0)

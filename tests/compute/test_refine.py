@@ -105,6 +105,13 @@ def test_the_same_archive_goes_on_to_the_full_grid() -> None:
     np.testing.assert_array_equal(whole.loss, la.evaluate(objective, plane, resolution=(33, 29), evaluator="loop").loss)
 
 
+def test_the_models_own_cell_is_always_computed() -> None:
+    objective = case("relu")
+    surface = la.evaluate(objective, la.random_plane(objective, seed=1), resolution=(35, 51), tol=0.5)
+    assert int(surface.done.sum()) < surface.done.size
+    assert float(surface.loss.sel(alpha=0, beta=0)) == objective.loss()
+
+
 def test_a_line_is_refined_too() -> None:
     objective, _, _ = quadratic()
     line = la.plane(objective, {"t": objective.params["t"] * 0 + 1.0})

@@ -37,6 +37,22 @@ def test_a_bowl_is_convex_and_a_saddle_is_not() -> None:
     assert roughness(over(lambda x, y: x**3 + y**2, *axes)).negative_share == pytest.approx(3 / 7)
 
 
+def test_near_the_center_is_within_half_of_the_bounds() -> None:
+    """x^3 + y^2 bends down where x < 0: 3 of 7 inner columns, 2 of the 5 with |x| <= 1/2."""
+    found = roughness(over(lambda x, y: x**3 + y**2, np.linspace(-1, 1, 9), np.linspace(-1, 1, 7)))
+    assert found.negative_share_center == pytest.approx(2 / 5)
+    ripples = roughness(over(lambda x, y: np.where(np.hypot(x, y) < 0.7, 0, np.cos(40 * x)) + x**2 + y**2, *[np.linspace(-1, 1, 41)] * 2))
+    assert ripples.negative_share_center < 0.1 < ripples.negative_share
+
+
+def test_the_rim_of_a_pyramid_is_level_and_of_a_slope_is_not() -> None:
+    axes = np.linspace(-1, 1, 9), np.linspace(-1, 1, 7)
+    pyramid = roughness(over(lambda x, y: np.maximum(abs(x), abs(y)), *axes))
+    assert (pyramid.rim_median, pyramid.rim_max, pyramid.center) == (1.0, 1.0, 0.0)
+    slope = roughness(over(lambda x, y: x + 2 * y, *axes))
+    assert (slope.rim_median, slope.rim_max, slope.center) == pytest.approx((0.0, 3.0, -3.0))
+
+
 def test_holes_do_not_join_basins() -> None:
     values = np.array([[0.0, np.nan, 1.0], [2.0, np.nan, 2.0], [9.0, 3.0, 9.0]])
     assert persistence(values) == [2.0]

@@ -108,6 +108,7 @@ def test_the_gif_encoder_keeps_exact_colors_and_identical_frames_last_longer() -
     path_like.close()
 
 
+@pytest.mark.slow
 def test_a_turning_relief_keeps_its_words_inside(make_surface: Make) -> None:
     scene = Scene((Pane("surface", ("bowl",)),), (make_surface(alpha_label="a long name of an axis"),), timeline=turning(6))
     images = list(animation.frames(scene, width=WIDTH))
@@ -120,6 +121,7 @@ def test_a_turning_relief_keeps_its_words_inside(make_surface: Make) -> None:
     assert (images[0] != images[1]).any()
 
 
+@pytest.mark.slow
 def test_changing_fields_and_cosmetic_frames(make_surface: Make) -> None:
     from lossatlas.view.matplotlib import frame_label
 

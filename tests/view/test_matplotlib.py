@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path as File
 from typing import Any
 
@@ -219,6 +220,31 @@ def test_compared_panes_have_one_color_bar_and_own_scales_their_own(make_surface
     assert bars == [["loss [nats] (linear scale)"], ["loss [nats] (linear scale)", "loss [nats] (log scale)"]]
 
 
+def test_bars_shared_by_rows_stand_above_one_another(make_surface: Make) -> None:
+    fields = {name: Field(np.arange(63.0).reshape(9, 7), name) for name in ("loss", "accuracy")}
+    surfaces = tuple(replace(make_surface(name=name), fields=fields) for name in "ab")
+    panes = tuple(Pane("contour", (s.name,), quantity=q, row=r, column=c) for r, q in enumerate(fields) for c, s in enumerate(surfaces))
+    upper, lower = (axes.get_position() for axes in drawing.figure(Scene(panes, surfaces)).axes if axes.get_label() == "color bar")
+    assert upper.x0 == pytest.approx(lower.x0)
+    assert lower.y1 < upper.y0
+
+
+def test_points_are_not_joined_and_what_panes_share_is_told_once() -> None:
+    x = np.array([1.0, 2.0, 3.0])
+    curves = tuple(
+        Curve(f"{name} {i}", x, x * i, name, color, points=True) for i in (1, 2) for name, color in (("a", "#123456"), ("b", "#654321"))
+    )
+    panes = tuple(Pane("curves", curves=(f"a {i}", f"b {i}"), column=i - 1) for i in (1, 2))
+    figure = drawing.figure(Scene(panes, curves=curves))
+    lines = [line for axes in figure.axes for line in axes.lines if len(line.get_xdata())]
+    assert [(line.get_linestyle(), line.get_marker()) for line in lines] == [("None", "o")] * 4
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert all(axes.get_legend() is None for axes in figure.axes)
+    other = replace(curves[3], label="c")
+    apart = drawing.figure(Scene(panes, curves=(*curves[:3], other)))
+    assert [[t.get_text() for t in axes.get_legend().get_texts()] for axes in apart.axes] == [["a", "b"], ["a", "c"]]
+
+
 def test_an_accuracy_line_has_its_own_axis_and_a_band_of_one_standard_error(make_line: Make) -> None:
     loss = Field(np.linspace(1, 2, 5), "loss [nats]", standard_error=np.full(5, 0.1))
     line = make_line(np.linspace(1, 2, 5), accuracy=Field(np.linspace(0.5, 1, 5), "accuracy [fraction]"))
@@ -230,6 +256,7 @@ def test_an_accuracy_line_has_its_own_axis_and_a_band_of_one_standard_error(make
     assert np.asarray(band)[:, 1].max() == pytest.approx(2.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".svg", pytest.param(".pdf", marks=pytest.mark.slow)])
 def test_equal_figures_are_equal_files(make_surface: Make, tmp_path: File, suffix: str) -> None:
     scene = Scene((Pane("contour", ("bowl",)),), (make_surface(),), title="Equal")

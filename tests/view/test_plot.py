@@ -41,6 +41,7 @@ def test_animate_plays_the_paths_where_there_are_any(archive: Archive, tmp_path:
         assert getattr(gif, "n_frames", 1) == 5
 
 
+@pytest.mark.slow
 def test_animate_turns_a_relief_without_paths(archive: Archive, tmp_path: File) -> None:
     path = animate(archive, tmp_path / "turn.gif", surfaces="n1000", frames=4, width=240, milliseconds=50)
     with Image.open(path) as gif:

@@ -63,6 +63,36 @@ def test_archives_are_gathered_with_their_paths_and_planes(tmp_path: Path) -> No
     assert {name: plane["seed"] for name, plane in scene.meta["planes"].items()} == {"one: s": 0, "two: s": 3}
 
 
+def test_each_path_is_read_against_its_own_surface_and_one_plane_is_shown(tmp_path: Path) -> None:
+    archive = filled(tmp_path / "a.zarr", "high", "low")
+    archive.update_attrs("surfaces", "low", {"plane": {"kind": "random", "seed": 9}})
+    archive.write_cells("high", np.arange(NA * NB), {"loss": 100.0 + np.zeros(NA * NB)})
+    steps = np.arange(3)
+    data = {"path_alpha": ("step", np.zeros(3)), "path_beta": ("step", np.zeros(3)), "path_residual": ("step", steps / 2)}
+    archive.write_trajectory("run", xr.Dataset(data, coords={"step": steps}, attrs={"kind": "trajectory", "surface": "low"}))
+    scene = gather([archive])
+    (path,) = scene.paths
+    assert path.surface == "low"
+    assert path.plane_loss is not None
+    np.testing.assert_allclose(path.plane_loss, 1.0 + (NA // 2) * NB)
+    assert scene.panes[0].surfaces == ("low",) and scene.panes[0].paths == ("run",)
+    assert [surface.name for surface in scene.surfaces] == ["high", "low"]
+
+
+def test_a_path_that_names_no_surface_finds_the_plane_it_was_projected_on(tmp_path: Path) -> None:
+    archive = filled(tmp_path / "a.zarr", "one", "two")
+    for name in ("one", "two"):
+        archive.update_attrs("surfaces", name, {"plane": {"direction_hashes": [name, "e"]}})
+    path_over(archive)
+    run = archive.trajectory("run").assign_attrs(plane={"direction_hashes": ["two", "e"]})
+    archive.write_trajectory("run", run)
+    assert [path.surface for path in gather([archive]).paths] == ["two"]
+
+
+def test_surfaces_of_one_plane_are_shown_together() -> None:
+    assert gather([filled(None, "a", "b")]).panes[0].surfaces == ("a", "b")
+
+
 def test_a_page_names_no_place_of_this_machine(tmp_path: Path, bundle: str) -> None:
     filled(tmp_path / "a.zarr", "s")
     page = export_html(tmp_path / "a.zarr", tmp_path / "out" / "a.html").read_text()

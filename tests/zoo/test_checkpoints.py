@@ -168,6 +168,7 @@ def score(model: nn.Module, split: str, count: int | None, constants: tuple[Any,
     return right, loss / len(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "name", "constants", "right", "loss"),
     [pytest.param(*row[:5], marks=() if row[1] in QUICK else pytest.mark.slow) for row in PUBLISHED],

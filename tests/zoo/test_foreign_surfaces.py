@@ -132,6 +132,7 @@ def test_the_seed_gives_the_stored_directions(case: str, data_root: Path) -> Non
                 torch.testing.assert_close(ours.params[name], stored, rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EVERY)
 def test_corners_edges_and_center_from_the_seed(case: str, data_root: Path, mnist: tuple[torch.Tensor, torch.Tensor]) -> None:
     """Nine points of the plane in one go, five of them in the README's table."""
@@ -147,6 +148,7 @@ def test_corners_edges_and_center_from_the_seed(case: str, data_root: Path, mnis
             assert float(cell.accuracy) * SAMPLES == pytest.approx(right, abs=1 + 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EVERY)
 def test_a_point_off_every_axis_from_the_stored_directions(case: str, data_root: Path, mnist: tuple[torch.Tensor, torch.Tensor]) -> None:
     theirs = stored_surface(data_root, case)
@@ -180,6 +182,7 @@ def test_the_whole_surface_from_the_stored_directions(
     assert_same(ours, theirs)
 
 
+@pytest.mark.slow
 def test_the_recorded_trajectory_of_dense_margin(data_root: Path, mnist: tuple[torch.Tensor, torch.Tensor]) -> None:
     """Ten epochs: train loss of each, and its distance to the last (data/README.md, six decimals)."""
     folder = data_root / "surfaces_mnist_mbrar8" / "dense_margin"

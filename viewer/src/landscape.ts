@@ -14,16 +14,41 @@ export class Landscape {
   readonly lines: Surface[];
   readonly colors: Record<string, ColorData>;
   private differences = new Map<string, Surface>();
+  private readonly planes: Record<string, string>;
 
   constructor(readonly scene: SceneData) {
     const all = scene.surfaces.map((data) => new Surface(data));
     this.surfaces = all.filter((surface) => !surface.isLine);
     this.lines = all.filter((surface) => surface.isLine);
+    this.planes = Object.fromEntries(Object.entries((scene.meta.planes ?? {}) as Record<string, object>).map(([name, plane]) => [name, Object.keys(plane).length ? JSON.stringify(plane) : `only ${name}`]));
     const own = scene.panes.filter((pane) => pane.color).map((pane) => pane.color!);
     this.colors = Object.fromEntries([...own, ...scene.colors].reverse().map((color) => [color.quantity, color]));
   }
 
   surface(name: string): Surface | undefined { return this.surfaces.find((s) => s.name === name); }
+
+  /** Do two surfaces lie on one plane? A scene that tells nothing of planes has only one. */
+  samePlane(one: string, two: string): boolean { return (this.planes[one] ?? "") === (this.planes[two] ?? ""); }
+
+  /** Surfaces in no pane are at hand and not shown at first. */
+  get unlisted(): string[] {
+    const listed = new Set(this.scene.panes.flatMap((pane) => pane.surfaces));
+    return listed.size ? this.surfaces.map((s) => s.name).filter((name) => !listed.has(name)) : [];
+  }
+
+  /** Does a path run on a surface: on its own one's plane, or where a pane draws it. */
+  carries(surface: Surface, path: PathData): boolean {
+    if (path.surface) return path.surface === surface.name || this.samePlane(path.surface, surface.name);
+    const owners = this.scene.panes.filter((pane) => pane.paths.includes(path.name)).flatMap((pane) => pane.surfaces);
+    return !owners.length || owners.includes(surface.name) || !this.surfaces.some((s) => owners.includes(s.name));
+  }
+
+  /** Paths on any of the surfaces that are shown, with their places in the scene (which give them their colors). */
+  paths(state: ViewState): { path: PathData; color: string }[] {
+    const shown = this.visible(state);
+    const all = this.scene.paths.map((path, k) => ({ path, color: path.color ?? PALETTE[k % PALETTE.length] }));
+    return shown.length ? all.filter(({ path }) => shown.some((surface) => this.carries(surface, path))) : all;
+  }
 
   get quantities(): string[] { return [...new Set(this.surfaces.flatMap((s) => s.quantities))]; }
 
@@ -34,13 +59,24 @@ export class Landscape {
     return active ? [active, ...shown.filter((s) => s !== active)] : [];
   }
 
+  /** Surfaces whose ends make the window: those of the planes that are shown. */
+  reach(state: ViewState): Surface[] {
+    const shown = this.visible(state);
+    const near = this.surfaces.filter((s) => shown.some((other) => this.samePlane(s.name, other.name)));
+    return near.length ? near : this.surfaces;
+  }
+
   /** What is drawn: the visible surfaces, or in difference mode the one that is their difference. */
   drawn(state: ViewState): Surface[] {
     const visible = this.visible(state);
     if (state.mode === "side") return this.surfaces.filter((s) => visible.includes(s));
     if (state.mode !== "difference" || visible.length < 2) return visible;
     const key = `${visible[0].name}\n${visible[1].name}`;
-    if (!this.differences.has(key)) this.differences.set(key, difference(visible[0], visible[1]));
+    if (!this.differences.has(key)) {
+      const made = difference(visible[0], visible[1]);
+      if (this.planes[visible[0].name]) this.planes[made.name] = this.planes[visible[0].name];
+      this.differences.set(key, made);
+    }
     return [this.differences.get(key)!];
   }
 

@@ -1,10 +1,11 @@
 // Live: a full state first, then patches of finished cells; after a lost connection it starts again with the full state.
-import { decode } from "./data/decode";
-import type { Header } from "./data/types";
+import { decode, fromBase64 } from "./data/decode";
+import type { Document, Header } from "./data/types";
 import type { ViewState } from "./state";
+import type { Steering } from "./ui/steer";
 import { Viewer, type Options } from "./viewer";
 
-interface Told { type: "scene" | "progress" | "patches"; header?: Header; words?: string; finished?: boolean }
+interface Told { type: "scene" | "progress" | "patches" | "end"; header?: Header; words?: string; finished?: boolean; steering?: Steering | null; parts?: string[] }
 
 /** Takes messages from a socket or a notebook, whichever; keeps the reader's view over new states. */
 export class Follower {
@@ -12,6 +13,7 @@ export class Follower {
   private waiting: Header | null = null;
   private work: Promise<void> = Promise.resolve();
   private words = "Connecting…";
+  private steering: Steering | null = null;
 
   constructor(private readonly element: HTMLElement, private readonly options: Options) {}
 
@@ -32,7 +34,7 @@ export class Follower {
 
   say(words: string, lost = false): void {
     this.words = words;
-    if (this.viewer) this.viewer.say(words, lost);
+    if (this.viewer) this.viewer.say(words, lost, lost ? null : this.steering);
     else notice(this.element, words);
   }
 
@@ -41,6 +43,7 @@ export class Follower {
     else if (told.type === "patches") { for (const part of parts) this.patch(part); this.viewer?.refresh(); }
     else if (told.type === "progress") {
       const ended = told.finished && this.words && this.viewer;
+      this.steering = told.finished ? null : (told.steering ?? null);
       this.say(told.finished ? "" : told.words ?? "");
       if (ended) { this.viewer!.refresh(); }
     }
@@ -48,9 +51,12 @@ export class Follower {
 
   private async open(header: Header, blob: Uint8Array): Promise<void> {
     const document = await decode(header, blob);
-    const kept: Partial<ViewState> = this.viewer ? { ...this.viewer.state } : (this.options.state ?? {});
+    const kept: Partial<ViewState> = this.viewer ? { ...this.viewer.state } : { ...this.options.state };
+    // Surfaces that came in between are shown or hidden as the scene says.
+    if (this.viewer && names(this.viewer.session.document) !== names(document)) delete kept.hidden;
     this.viewer?.dispose();
     this.viewer = new Viewer(this.element, document, { ...this.options, state: kept, progress: this.words });
+    this.viewer.say(this.words, false, this.steering);
     (this.element as unknown as { viewer: Viewer }).viewer = this.viewer;
   }
 
@@ -72,27 +78,53 @@ export class Follower {
   }
 }
 
+function names(document: Document): string {
+  return document.scenes.flatMap((scene) => scene.surfaces.map((s) => s.name)).join("\n");
+}
+
 /** The live page: token and place come from its own address. */
 export function live(element: HTMLElement, state: Partial<ViewState>): Follower {
-  const follower = new Follower(element, { address: true, wheel: true, state });
-  const token = new URLSearchParams(location.search).get("token") ?? "";
-  const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live?token=${encodeURIComponent(token)}`;
-  let pause = 400;
+  const token = encodeURIComponent(new URLSearchParams(location.search).get("token") ?? "");
+  let socket: WebSocket | null = null;
+  const ask = (wish: object) => {
+    const words = JSON.stringify(wish);
+    if (socket?.readyState === WebSocket.OPEN) socket.send(words);
+    else void fetch(`/ask?token=${token}`, { method: "POST", body: words });
+  };
+  const follower = new Follower(element, { address: true, wheel: true, state, ask });
+  let [pause, failures, ended] = [400, 0, false];
+  const hear = (told: Told) => {
+    if (told.type === "end") { ended = true; follower.say(told.words ?? "", true); return; }
+    if (told.type === "scene" && !told.parts) follower.announce(told.header!);
+    else follower.take(told, (told.parts ?? []).map((part) => fromBase64(part).buffer as ArrayBuffer));
+  };
+  const again = () => {
+    if (ended) return;
+    follower.say("Connection lost; trying again…", true);
+    setTimeout(failures >= 2 ? events : connect, pause);
+    pause = Math.min(pause * 1.6, 5000);
+  };
   const connect = () => {
-    const socket = new WebSocket(address);
-    socket.binaryType = "arraybuffer";
-    socket.onopen = () => { pause = 400; };
-    socket.onmessage = (event: MessageEvent<string | ArrayBuffer>) => {
-      if (typeof event.data !== "string") return follower.binary(event.data);
-      const told = JSON.parse(event.data) as Told;
-      if (told.type === "scene") follower.announce(told.header!);
-      else follower.take(told);
-    };
-    socket.onclose = (event) => {
+    const mine = (socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live?token=${token}`));
+    mine.binaryType = "arraybuffer";
+    mine.onopen = () => { pause = 400; failures = 0; };
+    mine.onmessage = (event: MessageEvent<string | ArrayBuffer>) => (typeof event.data === "string" ? hear(JSON.parse(event.data) as Told) : follower.binary(event.data));
+    mine.onclose = (event) => {
       if (event.code === 4403 || event.code === 1008) return follower.say("The server does not accept this page; open the address it printed.", true);
-      follower.say("Connection lost; trying again…", true);
-      setTimeout(connect, pause);
-      pause = Math.min(pause * 1.6, 5000);
+      failures++;
+      again();
+    };
+  };
+  // Some proxies let no WebSocket through; events come one way over plain HTTP, and wishes are posted.
+  const events = () => {
+    socket = null;
+    const source = new EventSource(`/events?token=${token}`);
+    source.onopen = () => { pause = 400; };
+    source.onmessage = (event: MessageEvent<string>) => hear(JSON.parse(event.data) as Told);
+    source.onerror = () => {
+      source.close();
+      failures = 0;
+      again();
     };
   };
   follower.say("Connecting…");

@@ -34,10 +34,14 @@ export class Session {
   morph = 0;
   width = 800;
   height = 600;
+  /** Where the heading ends, in pixels from the top. */
+  head = 58;
   /** Live: what has been computed so far, in words; empty otherwise. */
   progress = "";
+  /** Live: a rectangle that is being drawn, in plane coordinates; null when none is wanted. */
+  band: { from: [number, number] | null; to: [number, number] | null } | null = null;
 
-  constructor(readonly document: Document, overrides: Partial<ViewState>) {
+  constructor(public document: Document, overrides: Partial<ViewState>) {
     const base = { ...DEFAULTS, theme: document.theme ?? "", ...accept(document.view) } as ViewState;
     const wanted = { ...base, ...overrides };
     this.open(wanted.scene);
@@ -56,7 +60,23 @@ export class Session {
   open(index: number): void {
     const scene = this.document.scenes[Math.max(0, Math.min(index, this.document.scenes.length - 1))];
     this.landscape = new Landscape(scene);
-    this.timeline = new Timeline(scene);
+    this.retime({ ...DEFAULTS, hidden: this.landscape.unlisted });
+  }
+
+  /** The frames of what is shown: the scene's, or the steps of the paths in sight. */
+  retime(state: ViewState): void {
+    this.timeline = new Timeline(this.landscape.scene, this.landscape.paths({ ...state, quantity: this.landscape.surfaces.some((s) => s.quantities.includes(state.quantity)) ? state.quantity : (this.landscape.quantities[0] ?? "") }).map(({ path }) => path));
+  }
+
+  /** Show the surfaces of another plane instead. */
+  choosePlane(name: string): void {
+    const { landscape } = this;
+    const hidden = landscape.surfaces.map((s) => s.name).filter((other) => !landscape.samePlane(other, name));
+    const state = { ...this.state, hidden, active: name };
+    this.retime(state);
+    const shown = landscape.visible(state);
+    this.store.set({ hidden, active: name, probes: [], colorRange: null, clip: null, playing: false, range: null, mapView: { zoom: 1, x: 0, y: 0 },
+      frame: Math.max(this.timeline.length - 1, 0), log: landscape.colors[state.quantity]?.scale === "log" || wideByItself(landscape, shown, state.quantity, null) });
   }
 
   /** A state that suits the open scene: quantities and surfaces that exist, and the scene's own wishes where nothing was asked. */
@@ -68,17 +88,20 @@ export class Session {
     const quantity = quantities.includes(wantedQuantity) ? wantedQuantity : (quantities[0] ?? "loss");
     const color = landscape.colors[quantity];
     const names = landscape.surfaces.map((s) => s.name);
+    const hidden = (asked.hidden ?? landscape.unlisted).filter((name) => names.includes(name));
+    const shown = landscape.visible({ ...state, hidden, quantity });
     const first = pane?.surfaces.find((name) => names.includes(name)) ?? names[0] ?? "";
     const camera = pane && pane.kind === "surface" && !asked.camera
       ? { ...HOME, elevation: pane.camera.elevation, azimuth: pane.camera.azimuth, zoom: HOME.zoom * (pane.camera.zoom || 1) } : state.camera;
     const separate = landscape.scene.panes.filter((p) => p.kind === "surface" && p.surfaces.length === 1).length;
     return {
-      ...state, quantity, camera,
+      ...state, quantity, camera, hidden,
       colorBy: quantities.includes(state.colorBy) ? state.colorBy : "",
       colormap: asked.colormap ?? (color && color.colormap !== "batlow" ? color.colormap : ""),
-      log: asked.log ?? (color?.scale === "log" || wideByItself(landscape, quantity, color?.clip ?? null)),
+      noise: asked.noise ?? shown.some((s) => !!s.field(quantity)?.doubtful?.data),
+      log: asked.log ?? (color?.scale === "log" || wideByItself(landscape, shown, quantity, color?.clip ?? null)),
       clip: asked.clip !== undefined ? asked.clip : (color?.clip ?? null),
-      active: names.includes(state.active) ? state.active : first,
+      active: names.includes(state.active) ? state.active : hidden.includes(first) ? (shown[0]?.name ?? first) : first,
       mode: asked.mode ?? (separate > 1 && names.length > 1 ? "side" : "overlay"),
       frame: Math.max(0, Math.min(asked.frame ?? timeline.length - 1, Math.max(timeline.length - 1, 0))),
     };
@@ -87,7 +110,7 @@ export class Session {
   views(): View[] {
     const names = this.drawn.map((s) => s.name);
     const world = this.stage?.world;
-    return layout(this.state, names, this.width, this.height, world ? world.halfX / world.halfY : 1);
+    return layout(this.state, names, this.width, this.height, world ? world.halfX / world.halfY : 1, this.head);
   }
 
   /** The rectangle of the color bar; null where there is no room. */
@@ -127,11 +150,11 @@ export class Session {
 }
 
 /** A range in which nearly everything lies in the lowest tenth reads only on a logarithmic scale. */
-function wideByItself(landscape: Landscape, quantity: string, clip: number | null): boolean {
+function wideByItself(landscape: Landscape, shown: Surface[], quantity: string, clip: number | null): boolean {
   if (clip !== null || landscape.colors[quantity]?.high != null) return false;
-  const { low, high } = joint(landscape.surfaces, quantity);
+  const { low, high } = joint(shown, quantity);
   if (!(low > 0) || high / low < 100) return false;
-  const middle = landscape.surfaces.map((surface) => median(surface.raw(quantity, 0)));
+  const middle = shown.map((surface) => median(surface.raw(quantity, 0)));
   return Math.min(...middle) < low + (high - low) / 8;
 }
 

@@ -34,6 +34,13 @@ export interface ViewState {
   shared: boolean;
   colorRange: [number, number] | null;
   probes: [number, number][];
+  /** Outline the cells that samples do not tell apart from the lowest one. */
+  noise: boolean;
+  /** Sizes that can be dragged: shares of the picture for the maps, pixels for the timeline and the cards. */
+  insetSize: number;
+  split: number;
+  barHeight: number;
+  cardSize: number;
   theme: "light" | "dark" | "";
   ui: "full" | "min" | "0";
 }
@@ -42,7 +49,7 @@ export const DEFAULTS: ViewState = {
   scene: 0, camera: HOME, frame: 0, playing: false, speed: 1, loop: "all", range: null, follow: true, rotating: false,
   quantity: "loss", colorBy: "", colormap: "", log: false, clip: null, exaggeration: 1, light: 0, style: "solid", contours: true,
   interval: 1, floor: true, mode: "overlay", swipe: 0.5, active: "", hidden: [], hiddenPaths: [], map: "inset", mapView: { zoom: 1, x: 0, y: 0 }, shared: true,
-  colorRange: null, probes: [], theme: "", ui: "full",
+  colorRange: null, probes: [], noise: false, insetSize: 0.3, split: 0.58, barHeight: 74, cardSize: 150, theme: "", ui: "full",
 };
 
 type Listener = (state: ViewState, changed: Set<keyof ViewState>) => void;

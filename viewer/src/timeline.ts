@@ -1,5 +1,6 @@
 // What "frame" means: the scene's timeline, or one made from the recorded paths so that they can be played all the same.
-import type { SceneData } from "./data/types";
+import type { PathData, SceneData } from "./data/types";
+import { indexAtStep } from "./landscape";
 import { format } from "./math/ticks";
 
 export class Timeline {
@@ -7,8 +8,9 @@ export class Timeline {
   readonly milliseconds: number;
   private readonly steps: ArrayLike<number>;
 
-  constructor(private readonly scene: SceneData) {
-    this.steps = scene.timeline?.step.data ?? pathSteps(scene);
+  /** `paths` are those that are shown. */
+  constructor(private readonly scene: SceneData, private readonly paths: PathData[]) {
+    this.steps = scene.timeline?.step.data ?? pathSteps(paths);
     this.length = this.steps.length;
     this.milliseconds = scene.timeline?.milliseconds ?? Math.max(30, Math.min(120, 8000 / Math.max(this.length, 1)));
   }
@@ -35,7 +37,9 @@ export class Timeline {
     const k = Math.max(0, Math.min(Math.round(frame), this.length - 1));
     const said = this.scene.timeline?.label[k];
     if (said) return said;
-    const epoch = this.scene.paths.find((path) => path.epoch && path.step.data.length === this.length)?.epoch?.data[k];
+    const path = this.paths.find((one) => one.epoch);
+    const at = path ? indexAtStep(path, this.step(k)) : 0;
+    const epoch = path?.epoch?.data[Math.round(at)];
     const step = `step ${format(this.step(k), 6)}`;
     return epoch === undefined || Number.isNaN(epoch) ? step : `${step} · epoch ${format(epoch, 3)}`;
   }
@@ -44,9 +48,11 @@ export class Timeline {
   azimuth(frame: number): number | null { return this.scene.timeline?.rotation?.data[Math.round(frame)] ?? null; }
 }
 
-/** Steps of the path with the most points. */
-function pathSteps(scene: SceneData): ArrayLike<number> {
-  let best: ArrayLike<number> = [];
-  for (const path of scene.paths) if (path.step.data.length > best.length) best = path.step.data;
-  return best;
+const MOST_FRAMES = 100;
+
+/** Every step of the paths, thinned to a film's length. */
+function pathSteps(paths: PathData[]): number[] {
+  const steps = [...new Set(paths.flatMap((path) => Array.from(path.step.data)))].sort((a, b) => a - b);
+  if (steps.length <= MOST_FRAMES) return steps;
+  return Array.from({ length: MOST_FRAMES }, (_, k) => steps[Math.round((k * (steps.length - 1)) / (MOST_FRAMES - 1))]);
 }

@@ -1,19 +1,23 @@
 // One viewer in one element: makes the page's parts, listens, and draws when something has changed.
+import { PayloadError } from "./data/decode";
+import { merged } from "./data/merge";
+import { openFile } from "./data/open";
 import type { Document } from "./data/types";
 import { occupy, release } from "./gl/contexts";
 import { Stage } from "./gl/stage";
 import { Quality } from "./gl/quality";
 import { HOME, PRESETS, rotate, zoomAt, type Camera } from "./math/camera";
 import { Session } from "./session";
-import { toHash, type ViewState } from "./state";
+import { fromHash, toHash, type ViewState } from "./state";
 import style from "./ui/style.css";
-import { AreasPane } from "./ui/areas";
+import { Cards } from "./ui/cards";
 import { aboutPanel, differences, footLine, inWords } from "./ui/about";
 import { button, h, icon } from "./ui/dom";
 import { Fallback } from "./ui/fallback";
 import { helpPanel, press, type Keys } from "./ui/help";
 import { Legend } from "./ui/legend";
-import { emptyMessage, headingOf, lacking } from "./ui/furniture";
+import { listenForDrops } from "./ui/drop";
+import { elsewhere, emptyMessage, headingOf, lacking } from "./ui/furniture";
 import { LinesPane } from "./ui/lines";
 import { paint, percent, wallHeights } from "./ui/painter";
 import { Hands } from "./ui/hands";
@@ -22,6 +26,7 @@ import { ProfilePane } from "./ui/profile";
 import { settingsPanel } from "./ui/settings";
 import { sharePanel } from "./ui/share";
 import { themeOf } from "./ui/theme";
+import { Steer, type Steering } from "./ui/steer";
 import { Timebar } from "./ui/timebar";
 import { Toolbar } from "./ui/toolbar";
 import { Tooltip } from "./ui/tooltip";
@@ -36,6 +41,8 @@ export interface Options {
   state?: Partial<ViewState>;
   /** Live: what is going on, in words. */
   progress?: string;
+  /** Live: sends a wish to the evaluation. */
+  ask?: (wish: object) => void;
 }
 
 export class Viewer {
@@ -45,12 +52,12 @@ export class Viewer {
   readonly stageElement = h("div", { class: "stage", tabindex: "0", role: "img" });
   readonly motion: Motion;
   private canvas = h("canvas", { class: "gl" });
-  private readonly overlay = h("canvas", { class: "overlay" });
+  private readonly drawing = h("canvas", { class: "overlay" });
   private readonly heading = h("div", { class: "heading" });
   private readonly words = h("div", { class: "unseen", "aria-live": "polite" });
   private readonly foot = h("div", { class: "foot" });
-  private readonly banner = h("div", { class: "banner low", hidden: true, role: "alert" });
-  private readonly progress = h("div", { class: "progress", hidden: true, role: "status" });
+  private readonly banner = h("div", { class: "banner", hidden: true, role: "alert" });
+  private readonly steer: Steer;
   private readonly message = h("div", { class: "message", hidden: true, role: "alert" });
   private readonly tooltip = new Tooltip();
   private readonly legend = new Legend();
@@ -58,7 +65,7 @@ export class Viewer {
   private readonly keys: Keys;
   private toolbar: Toolbar;
   private timebar: Timebar;
-  private readonly areas: AreasPane;
+  private readonly cards: Cards;
   private readonly lines: LinesPane;
   private readonly profile: ProfilePane;
   private fallback: Fallback | null = null;
@@ -79,13 +86,14 @@ export class Viewer {
     this.root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
     this.motion = new Motion(this.session, () => this.invalidate());
     this.keys = this.makeKeys();
-    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => !!this.panel, focus: () => this.stageElement.focus({ preventScroll: true }) };
+    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => !!this.panel, focus: () => this.stageElement.focus({ preventScroll: true }), banded: () => this.steer.drawn(), cursor: (kind: string) => { this.stageElement.style.cursor = kind; } };
     this.hands = new Hands(this.session, this.motion, this.tooltip, host, !!options.wheel);
     this.toolbar = new Toolbar(this.session, this.keys);
     this.timebar = new Timebar(this.session, this.keys);
-    this.areas = new AreasPane(this.session);
+    this.cards = new Cards(this.session);
     this.lines = new LinesPane(this.session);
     this.profile = new ProfilePane(this.session, () => this.keys.set({ probes: [] }));
+    this.steer = new Steer(this.session, options.ask, () => this.invalidate());
     this.say(options.progress ?? "");
     this.build();
     this.startStage();
@@ -112,17 +120,15 @@ export class Viewer {
     this.invalidate();
   }
 
-  say(progress: string, lost = false): void {
+  say(progress: string, lost = false, steering: Steering | null = null): void {
     this.session.progress = progress;
-    this.progress.textContent = progress;
-    this.progress.hidden = !progress;
-    this.progress.classList.toggle("lost", lost);
+    this.steer.say(progress, lost, steering);
   }
 
-  toast(words: string): void {
+  toast(words: string, milliseconds = 2200): void {
     const element = h("div", { class: "toast", role: "status" }, words);
     this.frame.append(element);
-    setTimeout(() => element.remove(), 2200);
+    setTimeout(() => element.remove(), milliseconds);
   }
 
   dispose(): void {
@@ -172,8 +178,8 @@ export class Viewer {
   // -- making ------------------------------------------------------------------------------------------------
 
   private build(): void {
-    this.stageElement.append(this.canvas, this.overlay, this.heading, this.legend.element, this.areas.element, this.lines.element, this.profile.element, this.progress, this.message, this.toolbar.element, this.tooltip.element, this.banner);
-    this.frame.append(this.stageElement, this.timebar.element, this.foot, this.words);
+    this.stageElement.append(this.canvas, this.drawing, this.heading, this.legend.element,  this.lines.element, this.profile.element, this.message, this.toolbar.element, this.tooltip.element);
+    this.frame.append(this.stageElement, this.cards.element, this.steer.element, this.banner, this.timebar.element, this.foot, this.words);
     this.root.replaceChildren(h("style", {}, style), this.frame);
   }
 
@@ -232,9 +238,39 @@ export class Viewer {
   openScene(index: number): void {
     const { session } = this;
     session.open(index);
-    session.store.set(session.fitted({ ...session.state, scene: index, hidden: [], hiddenPaths: [], probes: [], colorRange: null, active: "" }, {}));
+    session.store.set(session.fitted({ ...session.state, scene: index, hiddenPaths: [], probes: [], colorRange: null, active: "" }, {}));
     session.morph = session.state.log ? 1 : 0;
     this.open();
+  }
+
+  /** A dropped file: landscapes are laid over these, a picture brings its view. */
+  async take(file: { name: string; arrayBuffer(): Promise<ArrayBuffer> }): Promise<void> {
+    try {
+      const opened = await openFile(file.name, new Uint8Array(await file.arrayBuffer()));
+      if (opened.kind === "view") return this.showView(opened.hash);
+      this.overlay(opened.document, file.name.replace(/\.[a-z]+$/i, ""));
+    } catch (error) {
+      this.toast(error instanceof PayloadError ? error.message : `${file.name} could not be read: ${error instanceof Error ? error.message : String(error)}`, 6000);
+    }
+  }
+
+  private showView(hash: string): void {
+    const { scene = this.state.scene, ...wanted } = fromHash(hash);
+    if (scene !== this.state.scene && scene < this.session.document.scenes.length) this.openScene(scene);
+    this.keys.set({ ...this.session.store.initial, ...wanted, scene: this.state.scene });
+    this.toast("The view of that picture");
+  }
+
+  private overlay(other: Document, origin: string): void {
+    const { session } = this;
+    const index = Math.min(session.state.scene, session.document.scenes.length - 1);
+    session.document = merged(session.document, index, other, origin);
+    session.open(index);
+    const hidden = [...new Set([...session.state.hidden, ...session.landscape.unlisted])];
+    session.store.set(session.fitted({ ...session.state, hidden }, { ...session.state, hidden }));
+    session.retime(session.state);
+    this.open();
+    this.toast(`${origin} was laid over`);
   }
 
   private applyTheme(): void {
@@ -264,6 +300,7 @@ export class Viewer {
     this.ends.push(listen(this.stageElement, this.hands.verbs()), () => observer.disconnect(),
       () => keyTarget.removeEventListener("keydown", onKey as EventListener), () => scheme.removeEventListener("change", onScheme),
       this.session.store.listen((state, changed) => this.changed(state, changed)));
+    this.ends.push(listenForDrops(this.frame, (file) => void this.take(file)));
     if (this.options.address) {
       const onHash = () => { const wanted = this.session.hash(); if (Object.keys(wanted).length) this.keys.set(wanted); };
       addEventListener("hashchange", onHash);
@@ -274,6 +311,10 @@ export class Viewer {
   private changed(state: ViewState, changed: Set<keyof ViewState>): void {
     if (changed.has("theme")) this.applyTheme();
     if (changed.has("colormap") || changed.has("mode") || changed.has("hidden")) this.session.stage?.colors(this.session.rgb);
+    if (changed.has("hidden") || changed.has("hiddenPaths")) {
+      this.session.retime(state);
+      if (this.session.stage?.outgrown(state)) this.loadStage();
+    }
     this.motion.follow(state, changed);
     const quick = [...changed].every((key) => key === "camera" || key === "mapView");
     if (!quick) this.updateChrome(changed.has("frame") && changed.size === 1);
@@ -320,7 +361,6 @@ export class Viewer {
     if (same) return;
     const element = name === "settings" ? settingsPanel(this.session, this.keys)
       : name === "share" ? sharePanel(this) : name === "info" ? aboutPanel(this.session) : helpPanel();
-    for (const event of ["pointerdown", "wheel", "dblclick", "pointermove"]) element.addEventListener(event, (e) => e.stopPropagation());
     this.stageElement.append(element);
     this.panel = { name, element };
     this.toolbar.update(this.state, name);
@@ -341,6 +381,7 @@ export class Viewer {
     this.frame.classList.toggle("min", state.ui === "min");
     this.toolbar.update(state, this.panel?.name ?? null);
     this.legend.update(session, (change) => this.keys.set(change));
+    this.placeLegend();
     this.heading.replaceChildren(...headingOf(session, (index) => this.openScene(index)));
     const partial = session.drawn.filter((s) => s.share < 1).map((s) => `${percent(s.share)} computed`);
     const line = [...(partial.length && !session.progress ? [partial.join(", ")] : []), footLine(session)].join(" · ");
@@ -348,7 +389,17 @@ export class Viewer {
     this.words.textContent = inWords(session);
     this.stageElement.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${inWords(session)}`);
     const noWebgl = this.fallback ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
-    this.tell([...noWebgl, ...session.document.warnings, ...differences(session), ...lacking(session)].join(" "));
+    this.tell([...noWebgl, ...session.document.warnings, ...elsewhere(session), ...differences(session), ...lacking(session)].join(" "));
+  }
+
+  /** Views side by side fill the picture; the legend then stands below it. */
+  private placeLegend(): void {
+    const below = this.state.mode === "side" && this.session.drawn.length > 1 && this.state.ui !== "0";
+    const { element } = this.legend;
+    element.classList.toggle("strip", below);
+    if (below === (element.parentElement === this.frame)) return;
+    if (below) this.stageElement.after(element);
+    else this.heading.after(element);
   }
 
   private tell(words: string): void {
@@ -366,7 +417,7 @@ export class Viewer {
     const moving = this.motion.advance(now);
     const { clientWidth: width, clientHeight: height } = this.stageElement;
     if (!width || !height) return;
-    Object.assign(this.session, { width, height });
+    Object.assign(this.session, { width, height, head: this.heading.offsetTop + this.heading.offsetHeight });
     const level = this.quality.frame(now, moving || this.hands.grabbed !== null || this.motion.changedRecently(now));
     if (this.dirty || moving) this.draw((devicePixelRatio || 1) * level.ratio, level.stride);
     this.dirty = moving;
@@ -379,7 +430,7 @@ export class Viewer {
 
   private draw(ratio: number, stride: number): void {
     if (this.frozen) this.thaw();
-    const { session, overlay } = this;
+    const { session, drawing } = this;
     const { width, height, stage, state } = session;
     this.drawnFrames++;
     const drawn = session.drawn;
@@ -390,10 +441,12 @@ export class Viewer {
       stage.setHover(session.hovered && session.hovered);
       stage.draw(state, session.views(), stride, wallHeights(session).map((w) => w.z), height);
     }
-    const context = fitCanvas(overlay, width, height);
+    const context = fitCanvas(drawing, width, height);
     if (this.fallback && drawn.length) this.fallback.draw(width, height);
     else paint(session, context);
-    this.areas.update();
+    const inset = state.map === "inset" ? session.views().find((v) => v.kind === "map") : undefined;
+    this.legend.element.style.maxHeight = `${Math.max(80, height - (inset ? inset.rect.y + inset.rect.height + 30 : session.head + 20) - 14)}px`;
+    this.cards.update();
     this.lines.update();
     this.profile.update();
   }

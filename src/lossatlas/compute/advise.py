@@ -187,4 +187,11 @@ def _duration(seconds: float) -> str:
 
 
 def _size(count: int) -> str:
+    """Such as ``"44 KiB"``, ``"16.3 MiB"`` or ``"1.5 GiB"``.
+
+    >>> _size(45_000), _size(17_000_000), _size(3 * 2**29)
+    ('44 KiB', '16.2 MiB', '1.5 GiB')
+    """
+    if count < 2**20:
+        return f"{count / 2**10:.0f} KiB"
     return f"{count / 2**20:.1f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"

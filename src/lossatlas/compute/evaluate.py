@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import entry_points
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,6 +56,7 @@ def evaluate(
     overwrite: bool = False,
     progress: bool | None = None,
     watch: Watcher | None = None,
+    live: bool = False,
 ) -> xr.Dataset:
     """Values of an objective over a grid of a plane, or of a line.
 
@@ -89,6 +92,7 @@ def evaluate(
         overwrite: replace a different surface of that name instead of refusing.
         progress: show a bar; None shows it on a terminal.
         watch: called with every finished tile.
+        live: open a page in the browser that fills in while cells are computed, and may pause, stop or look closer.
 
     Returns:
         A Dataset over dims ``("alpha", "beta")`` with `loss`, its standard error, `done`, and the provenance in
@@ -107,6 +111,8 @@ def evaluate(
         >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
         (('alpha', 'beta'), 1.25)
     """
+    if live:
+        return _on_a_page({**locals(), "live": False})
     grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
     _check_numbers(tile=tile, workers=workers, chunk=chunk)
     check_refinement(tol, scale)
@@ -124,7 +130,7 @@ def evaluate(
             keeper.begin(choice.describe())
             job = Job(task, grid, choice, tile, workers, retries, timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
-                for cells in _rounds(keeper, left, tol, scale):
+                for cells in _rounds(keeper, left, tol, scale, plane.origin):
                     for finished, measured in (run or _automatic(job))(job, cells):
                         keeper.write(finished, measured)
                         advance(len(finished))
@@ -138,11 +144,24 @@ def evaluate(
     return store.surface(name)
 
 
-def _rounds(keeper: Keeper, left: NDArray[np.int64], tol: float | None, scale: Scale) -> Iterator[NDArray[np.int64]]:
-    """Cells to compute, round by round: all that are left, or level by level until the tolerance is met."""
+def _on_a_page(options: dict[str, Any]) -> xr.Dataset:
+    """The same evaluation followed by the browser; this wing does not know the pages, so the package names who does."""
+    found = list(entry_points(group="lossatlas.live", name="evaluate"))
+    if not found:
+        raise InputError("live", True, "False where the package is not installed", "pip install lossatlas[app]")
+    return found[0].load()(**options)
+
+
+def _rounds(
+    keeper: Keeper, left: NDArray[np.int64], tol: float | None, scale: Scale, origin: Sequence[float] | None
+) -> Iterator[NDArray[np.int64]]:
+    """Cells to compute, round by round: all that are left, or the model's own and then level by level until the tolerance is met."""
     if tol is None:
         yield left
         return
+    own = None if origin is None else keeper.grid.cell_at(origin)
+    if own is not None and own in left:
+        yield np.array([own])
     while True:
         known = keeper.known()
         found = refine(keeper.grid, np.asarray(known.loss.values), np.asarray(known.done.values, bool), tol, scale)

@@ -59,6 +59,15 @@ class Grid:
         where = np.unravel_index(np.asarray(cells, dtype=np.int64), self.shape)
         return np.stack([axis[i] for axis, i in zip(self.axes, where, strict=True)], axis=-1)
 
+    def cell_at(self, coordinates: Sequence[float]) -> int | None:
+        """The flat C-order index of the cell at exactly these coordinates, or None between cells.
+
+        >>> Grid.make((-1, 1), (5, 3), ndim=2).cell_at((0.0, 0.0)), Grid.make((-1, 1), 4, ndim=1).cell_at((0.0,))
+        (7, None)
+        """
+        found = [np.flatnonzero(axis == value) for axis, value in zip(self.axes, coordinates, strict=True)]
+        return int(np.ravel_multi_index([int(f[0]) for f in found], self.shape)) if all(len(f) for f in found) else None
+
     def levels(self, coarsest: int = 8) -> list[NDArray[np.int64]]:
         """Nested levels of cells, strides `coarsest`, …, 4, 2, 1: each holds what its stride adds, and together all cells.
 

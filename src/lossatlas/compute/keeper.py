@@ -88,7 +88,7 @@ class Keeper:
     def begun_with(self) -> tuple[str, int | None]:
         """The evaluator and chunk of the run that is continued, so that its cells are the same to the last bit; else "auto"."""
         engine = self.known().attrs.get("engine", {})
-        unlike_plain = engine.get("channels_last") or engine.get("compiled")
+        unlike_plain = engine.get("layout", "given") != "given" or engine.get("compiled")
         return ("auto", None) if not engine or unlike_plain else (engine["evaluator"], engine["chunk"])
 
     def begin(self, engine: Mapping[str, Any]) -> None:

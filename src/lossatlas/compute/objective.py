@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, set_mode
+from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_on_mode, set_mode
 from lossatlas.compute.data import FixedData, fix
+from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
 from lossatlas.compute.params import Params, fingerprint, params_of, unwrapped
 from lossatlas.compute.sampling import undrawn
@@ -106,6 +107,7 @@ class Objective:
         self._set(function=function, params=center, data=fixed, module=module, mode=mode, precision="full", differentiates=False)
         self._set(calibration=_calibration(module, mode))
         probe = self._probe()
+        check_labels(loss, probe.outputs, fixed)
         self._set(per_sample=probe.losses.dim() == 1)
         self._set(description=self._describe(model, loss, split, units))
         self._set(data=micro_batches(self))
@@ -152,6 +154,10 @@ class Objective:
     def with_data(self, data: FixedData) -> Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
         return self._like(data=data, weights=weights(self.function, data, self.per_sample))
+
+    def with_function(self, function: ScoreFunction) -> Objective:
+        """The same objective computed another way; the caller answers for its values."""
+        return self._like(function=function)
 
     def replica(self) -> Objective:
         """The same function on a module of its own, for another thread; weights are shared, running statistics copied.
@@ -240,6 +246,7 @@ class Objective:
             try:
                 scores = self._first_batch()
             except Exception:
+                self._check_labels_of_first_batch()
                 shapes = _shapes(self.data.batches[0])
                 raise InputError("model", f"{type(error).__name__}: {error}", f"a model that runs on a batch of shapes {shapes}") from error
         count = self.data.counts[0]
@@ -252,6 +259,15 @@ class Objective:
                 "Average the other axes in the loss",
             )
         return scores
+
+    def _check_labels_of_first_batch(self) -> None:
+        """The usual reason why a loss fails; where the model itself fails there is nothing to check."""
+        if not isinstance(self.function, ModuleLoss):
+            return
+        inputs, outputs = split_batch(self.data.batches[0])[0], None
+        with self.quiet(), suppress(Exception):
+            outputs = run_module(self.function.module, self.placed(self.params), inputs, self.function.tied)
+        check_labels(self.function.loss, outputs, self.data)
 
     def _first_batch(self) -> Scores:
         with self.quiet():
@@ -274,6 +290,7 @@ class Objective:
             "dtype": str(first.dtype).removeprefix("torch."),
             "device": str(first.device),
             "mode": self.mode,
+            "mode_layers": self.module is None or depends_on_mode(self.module),
             "per_sample": self.per_sample,
             "note": self.data.note,
             "center_hash": fingerprint(self.params),

@@ -172,7 +172,7 @@ def _valid_targets(targets: Any, loss: Any, shift: bool) -> int | None:
     if not isinstance(targets, Tensor) or targets.is_floating_point():
         return None
     read = targets[..., 1:] if loss is None and shift and targets.dim() > 1 else targets
-    return int((read != _ignored(loss)).sum())
+    return int((read != ignored_label(loss)).sum())
 
 
 def _identical(a: Tensor, b: Tensor) -> bool:
@@ -219,13 +219,14 @@ def _unreduced(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | No
     return None
 
 
-def _ignored(loss: Any) -> int:
+def ignored_label(loss: Any) -> int:
+    """The target that a loss does not count."""
     keywords = loss.keywords if isinstance(loss, functools.partial) else {}
     return getattr(loss, "ignore_index", keywords.get("ignore_index", -100))
 
 
 def _has_ignored_targets(loss: Any, data: FixedData) -> bool:
     """Cross-entropy divides by the targets it does not ignore, so its mean is not the mean over samples."""
-    ignored = _ignored(loss)
+    ignored = ignored_label(loss)
     targets = (split_batch(batch)[1] for batch in data.batches)
     return any(isinstance(t, Tensor) and not t.is_floating_point() and bool((t == ignored).any()) for t in targets)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -20,6 +20,17 @@ from lossatlas.view.colors import path_color
 from lossatlas.view.compose import with_timeline
 from lossatlas.view.read import path_from, surface_from
 from lossatlas.view.scene import ColorScale, Pane, Path, Scene, Surface
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A surface with where it is from: its name there, the Dataset, and the thing that was given."""
+
+    surface: Surface
+    stored: str
+    data: xr.Dataset
+    thing: Any
+
 
 PLANE_KEYS = ("center_hash", "direction_hashes", "kind", "seed", "normalize", "parameters", "axis_labels")
 
@@ -46,17 +57,24 @@ def scenes_of(source: Any, *, title: str | None = None) -> tuple[tuple[Scene, ..
 
 
 def gather(things: Sequence[Any]) -> Scene:
-    """One scene of every surface and path in archives and Datasets; `meta` tells their planes apart."""
+    """One scene of every surface and path in archives and Datasets; `meta` tells their planes apart.
+
+    Of an archive that holds surfaces on several planes the panes show one plane: the first that paths were recorded on,
+    else the first. The page offers the others in its legend.
+    """
     found = [entry for thing in things for entry in _surfaces(thing)]
     if not found:
         raise InputError(
             "source", "nothing to draw", "an archive or Dataset that holds a surface", "List what it holds with: lossatlas info ARCHIVE"
         )
-    names = _unique([name for name, _, _ in found], [label for _, _, label in found])
-    surfaces = tuple(surface_from(data, name=name) for name, (_, data, _) in zip(names, found, strict=True))
+    names = _unique([name for _, name, _, _ in found], [label for *_, label in found])
+    surfaces = tuple(surface_from(data, name=name) for name, (_, _, data, _) in zip(names, found, strict=True))
     surfaces = _labelled(surfaces)
-    paths = tuple(_paths(things, surfaces))
-    shown, on_path = tuple(s.name for s in surfaces), tuple(p.name for p in paths)
+    places = [_Place(surface, stored, data, thing) for surface, (thing, stored, data, _) in zip(surfaces, found, strict=True)]
+    paths = tuple(_paths(things, places))
+    planes = {place.surface.name: _plane(place.data) for place in places}
+    shown = tuple(name for thing in things for name in _on_one_plane([p.surface for p in places if p.thing is thing], planes, paths))
+    on_path = tuple(path.name for path in paths if path.surface in (None, *shown))
     panes = (Pane("surface", shown, on_path), Pane("contour", shown, on_path))
     scene = Scene(
         panes=panes,
@@ -64,9 +82,10 @@ def gather(things: Sequence[Any]) -> Scene:
         paths=paths,
         colors=(ColorScale(),),
         title=surfaces[0].label if len(surfaces) == 1 else "",
-        meta={"planes": {s.name: _plane(data) for s, (_, data, _) in zip(surfaces, found, strict=True)}, "source": _source(things)},
+        meta={"planes": planes, "source": {place.surface.name: [_file(place.thing), place.stored] for place in places}},
     )
-    return with_timeline(scene) if paths else scene
+    # Paths on several planes share no timeline; the page makes one for the plane it shows.
+    return with_timeline(scene) if paths and len(on_path) == len(paths) else scene
 
 
 def _flat(source: Any) -> Iterator[Any]:
@@ -83,12 +102,21 @@ def _flat(source: Any) -> Iterator[Any]:
         )
 
 
-def _surfaces(thing: Any) -> Iterator[tuple[str, xr.Dataset, str]]:
-    """Stored name, Dataset and where it is from."""
+def _surfaces(thing: Any) -> Iterator[tuple[Any, str, xr.Dataset, str]]:
+    """What was given, stored name, Dataset and where it is from."""
     if isinstance(thing, Archive):
-        yield from ((name, thing.surface(name), FilePath(thing.location).stem) for name in thing.surfaces)
+        yield from ((thing, name, thing.surface(name), FilePath(thing.location).stem) for name in thing.surfaces)
     elif "path_alpha" not in thing:
-        yield str(thing.attrs.get("name") or thing.attrs.get("title") or "surface"), thing, ""
+        yield thing, str(thing.attrs.get("name") or thing.attrs.get("title") or "surface"), thing, ""
+
+
+def _on_one_plane(surfaces: Sequence[Surface], planes: dict[str, Any], paths: Sequence[Path]) -> list[str]:
+    """Names of the lines, and of the surfaces that share a plane with the first that carries a path."""
+    flat = [surface.name for surface in surfaces if not surface.is_line]
+    walked = {path.surface for path in paths}
+    first = next((name for name in flat if name in walked), flat[0] if flat else None)
+    alike = [name for name in flat if name == first or (first and planes[name] and planes[name] == planes[first])]
+    return [s.name for s in surfaces if s.is_line or s.name in alike]
 
 
 def _unique(names: list[str], origins: list[str]) -> list[str]:
@@ -103,19 +131,26 @@ def _labelled(surfaces: tuple[Surface, ...]) -> tuple[Surface, ...]:
     return tuple(replace(s, label=s.name) if labels.count(s.label) > 1 else s for s in surfaces)
 
 
-def _paths(things: Sequence[Any], surfaces: tuple[Surface, ...]) -> Iterator[Path]:
-    below = next((surface for surface in surfaces if not surface.is_line), None)
-    datasets: list[tuple[str, xr.Dataset]] = []
-    for thing in things:
-        if isinstance(thing, Archive):
-            datasets += [(name, thing.trajectory(name)) for name in thing.trajectories]
-        elif "path_alpha" in thing:
-            datasets.append((str(thing.attrs.get("label") or "path"), thing))
-    usable = [(name, data) for name, data in datasets if "path_alpha" in data and np.isfinite(data["path_alpha"]).any()]
-    names = _unique([name for name, _ in usable], [""] * len(usable))
-    for k, (name, (_, data)) in enumerate(zip(names, usable, strict=True)):
+def _paths(things: Sequence[Any], places: Sequence[_Place]) -> Iterator[Path]:
+    """Every projected trajectory, read against the surface it was recorded on."""
+    given = [(str(t.attrs.get("label") or "path"), t, t) for t in things if not isinstance(t, Archive) and "path_alpha" in t]
+    stored = [(name, thing.trajectory(name), thing) for thing in things if isinstance(thing, Archive) for name in thing.trajectories]
+    usable = [entry for entry in (*stored, *given) if "path_alpha" in entry[1] and np.isfinite(entry[1]["path_alpha"]).any()]
+    names = _unique([name for name, _, _ in usable], [""] * len(usable))
+    for k, (name, (_, data, thing)) in enumerate(zip(names, usable, strict=True)):
+        own = _own_surface(data, thing, places)
+        below = own or next((place.surface for place in places if not place.surface.is_line), None)
         path = path_from(data, name=name, surface=below)
-        yield replace(path, color=path.color or path_color(k))
+        yield replace(path, color=path.color or path_color(k), surface=own.name if own else None)
+
+
+def _own_surface(path: xr.Dataset, thing: Any, places: Sequence[_Place]) -> Surface | None:
+    """The surface of the same archive that the path names, else one over the very plane it was projected on."""
+    near = [p for p in places if not p.surface.is_line and (p.thing is thing or not isinstance(thing, Archive))]
+    named, directions = path.attrs.get("surface"), _plane(path).get("direction_hashes")
+    alike = [p for p in near if directions is not None and _plane(p.data).get("direction_hashes") == directions]
+    found = [p for p in near if named is not None and p.stored == named] or alike
+    return found[0].surface if found else None
 
 
 def _plane(dataset: xr.Dataset) -> dict[str, Any]:
@@ -126,6 +161,6 @@ def _plane(dataset: xr.Dataset) -> dict[str, Any]:
     return {key: plane[key] for key in PLANE_KEYS if plane.get(key) is not None}
 
 
-def _source(things: Sequence[Any]) -> str:
+def _file(thing: Any) -> str:
     """The archive's file name, for the Python code a page offers; never where it lies on this machine."""
-    return next((FilePath(thing.location).name for thing in things if isinstance(thing, Archive)), "archive.zarr")
+    return FilePath(thing.location).name if isinstance(thing, Archive) else "archive.zarr"

@@ -115,6 +115,7 @@ class _Blocks:
             "label": quantity.label,
             "units": quantity.units,
             "standard_error": None if error is None else self._lossy(error),
+            "doubtful": None if quantity.doubtful is None else self._exact(quantity.doubtful),
         }
 
     def _lossy(self, values: NDArray[Any]) -> dict[str, int]:

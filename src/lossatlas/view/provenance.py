@@ -120,6 +120,8 @@ def _mode(objective: Mapping[str, Any]) -> str:
         "train": "train mode (BatchNorm by batch statistics, dropout noise the same at every point)",
     }
     mode = objective.get("mode")
+    if objective.get("mode_layers") is False:
+        return f"{mode} mode"
     return words.get(mode, f"{mode} mode") if isinstance(mode, str) else ""
 
 

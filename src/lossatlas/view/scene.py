@@ -92,7 +92,8 @@ class Path:
 
     `loss` is the true loss of each iterate; `plane_loss` the surface's value below it; `residual` its distance
     from the plane. The three differ whenever the iterate is off the plane, and figures say so. `stem` is that
-    distance in units of the beta axis, which maps draw as a bar above the point.
+    distance in units of the beta axis, which maps draw as a bar above the point. `surface` names the surface it was
+    recorded on (None: panes say where it is drawn); the browser shows it on that one's plane only.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Path:
     dash: Literal["solid", "dashed", "dashdot", "dotted"] = "solid"
     marks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    surface: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class Curve:
-    """A series in a `curves` pane. `reveal` grows it with the timeline up to the current step."""
+    """A series in a `curves` pane. `reveal` grows it with the timeline up to the current step; `points` are not joined."""
 
     name: str
     x: FloatArray
@@ -146,6 +148,7 @@ class Curve:
     axis: Literal["left", "right"] = "left"
     band: tuple[FloatArray, FloatArray] | None = None
     reveal: bool = True
+    points: bool = False
 
 
 @dataclass(frozen=True)

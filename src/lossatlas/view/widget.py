@@ -90,7 +90,8 @@ def _widget_class() -> Any:
                 """The page as HTML, for `nbconvert` and other places without widgets."""
                 from IPython.core.display import HTML
 
-                return HTML(self.page())
+                # A bare <iframe> would draw a warning from IPython.
+                return HTML(f"<div>{self.page()}</div>")
 
         _CLASS.append(Landscape)
     return _CLASS[0]

@@ -44,6 +44,7 @@ def test_bezier_and_chain_around_the_ring_have_their_closed_forms() -> None:
     assert along(ring(), polygon(LEFT, at(0, 1), RIGHT), 101).attrs["barrier"]["loss"] == pytest.approx(0.25)
 
 
+@pytest.mark.slow
 def test_fitting_finds_the_best_bezier_curve_of_the_ring() -> None:
     t = (np.arange(20_000) + 0.5) / 20_000
 
@@ -59,6 +60,7 @@ def test_fitting_finds_the_best_bezier_curve_of_the_ring() -> None:
     assert torch.equal(found.point(1.0)["w"], RIGHT["w"])
 
 
+@pytest.mark.slow
 def test_fitting_a_chain_of_three_bends_goes_around_too() -> None:
     start = polygon(LEFT, at(-0.5, 0.4), at(0, 0.6), at(0.5, 0.4), RIGHT)
     found = fit_curve(ring(), LEFT, RIGHT, steps=400, learning_rate=0.1, draws=32, start=start)

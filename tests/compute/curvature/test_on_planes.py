@@ -78,6 +78,7 @@ def test_a_stopped_map_continues_where_it_was(tmp_path, monkeypatch) -> None:
         hessian_map(objective, plane, **{**arguments, "tolerance": 1e-2}, archive=tmp_path / "a.zarr")
 
 
+@pytest.mark.slow
 def test_warm_and_cold_maps_agree_and_warm_is_cheaper() -> None:
     objective = convolutional()
     plane = la.random_plane(objective, seed=2)

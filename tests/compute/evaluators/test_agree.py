@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import CASES, case
-from lossatlas.compute.evaluators import Loop, Task, measure
+from lossatlas.compute.evaluators import Choice, Loop, Task, measure
 from lossatlas.compute.evaluators.affine import Affine
+from lossatlas.compute.evaluators.choice import Layout
+from lossatlas.compute.evaluators.folded import Folded
 from lossatlas.compute.evaluators.vmap import Unsuitable, Vmap
 from lossatlas.compute.metrics import metrics_named
 
@@ -80,6 +83,84 @@ def test_affine_agrees_or_refuses(name: str, whole: bool) -> None:
         return
     for key in expected:
         np.testing.assert_allclose(found[key], expected[key], rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_features_first_agrees_or_refuses(name: str) -> None:
+    task = task_of(name)
+    expected, other = Loop(task)(POINTS).values, task.features_first()
+    assert (other is not None) == (name in ("tutorial", "relu"))
+    for evaluator in (Loop(other), Vmap(other, 4)) if other is not None else ():
+        found = evaluator(POINTS).values
+        for key in expected:
+            np.testing.assert_allclose(found[key], expected[key], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_folded_batchnorm_agrees_or_is_not_offered(name: str) -> None:
+    task = task_of(name)
+    other = task.folded()
+    assert (other is not None) == (name == "conv-batchnorm")
+    if other is not None:
+        expected = Loop(task)(POINTS).values
+        for own in (task, task.replica()):
+            found = Choice(layout="folded").build(own)(POINTS).values
+            for key in expected:
+                np.testing.assert_allclose(found[key], expected[key], rtol=1e-11, atol=1e-13)
+        assert task.objective.loss() == case(name).loss()
+
+
+def test_a_deep_network_folds_every_batchnorm() -> None:
+    from lossatlas.zoo.networks import network
+
+    model = network("resnet20_a", seed=0).double()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_var is not None and module.running_mean is not None
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+            torch.nn.init.normal_(module.running_mean)
+            torch.nn.init.normal_(module.weight)
+    objective = la.Objective(model, F.cross_entropy, (torch.randn(6, 3, 16, 16, dtype=torch.float64), torch.arange(6)))
+    task = Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
+    other = task.folded()
+    assert other is not None and isinstance(other.objective.function, Folded) and len(other.objective.function.pairs) == 19
+    np.testing.assert_allclose(Loop(other)(POINTS[:3]).values["loss"], Loop(task)(POINTS[:3]).values["loss"], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"), [("conv-batchnorm", "folded"), ("relu", "features_first"), ("conv-batchnorm", "channels_last")]
+)
+def test_threads_prepare_layouts_at_the_same_time(name: str, layout: Layout) -> None:
+    task = task_of(name)
+    expected = Loop(task)(POINTS).values["loss"]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: Choice(layout=layout).build(task.replica())(POINTS).values["loss"], range(24)):
+            np.testing.assert_allclose(found, expected, rtol=1e-11)
+
+
+class Forked(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = torch.nn.Linear(4, 4), torch.nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.two(F.gelu(self.one(x)) + x)
+
+
+def test_features_first_takes_chains_alone() -> None:
+    x, y = torch.randn(9, 4, dtype=torch.float64), torch.arange(9) % 3
+    chain = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Dropout(0.5), torch.nn.Softplus(), torch.nn.Linear(5, 3, bias=False))
+    soft = torch.softmax(torch.randn(9, 3, dtype=torch.float64), 1)
+    shuffled = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3))
+    for model, target, works in ((chain, y, True), (chain, soft, True), (Forked(), y, False), (shuffled, y, False)):
+        objective = la.Objective(model, F.cross_entropy, (x, target), dtype=torch.float64, batch_size=4)
+        task = Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named(["loss", "accuracy"]))
+        other = task.features_first()
+        assert (other is not None) == works
+        if other is not None:
+            expected, found = Loop(task)(POINTS).values, Loop(other)(POINTS).values
+            np.testing.assert_array_equal(found["accuracy"], expected["accuracy"])
+            np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-13)
 
 
 def test_a_line_works_as_a_plane_does() -> None:

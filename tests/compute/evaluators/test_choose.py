@@ -109,7 +109,7 @@ def test_out_of_memory_halves_the_chunk_and_goes_on(monkeypatch: pytest.MonkeyPa
 def test_channels_last_is_another_layout_of_the_same_values() -> None:
     task = task_of("conv-batchnorm")
     assert task.has_images() and not task_of("relu").has_images()
-    found = Choice(channels_last=True).build(task)(PROBES).values["loss"]
+    found = Choice(layout="channels_last").build(task)(PROBES).values["loss"]
     np.testing.assert_allclose(found, Loop(task)(PROBES).values["loss"], rtol=1e-12)
 
 

@@ -34,6 +34,7 @@ def test_any_way_gives_the_same_surface(name: str, executor: str, evaluator: str
     assert found.done.all()
 
 
+@pytest.mark.slow
 @given(chunk=st.integers(1, 40), evaluator=st.sampled_from(["vmap", "affine"]), tile=st.sampled_from([None, 3, 50]))
 def test_chunks_change_nothing_beyond_rounding(chunk: int, evaluator: str, tile: int | None) -> None:
     found = la.evaluate(PROBLEMS["tutorial"], PLANES["tutorial"], resolution=SHAPE, evaluator=evaluator, chunk=chunk, tile=tile)
@@ -42,6 +43,7 @@ def test_chunks_change_nothing_beyond_rounding(chunk: int, evaluator: str, tile:
     assert found.attrs["engine"]["evaluator"] == evaluator
 
 
+@pytest.mark.slow
 @given(stop=st.integers(1, 34), executor=st.sampled_from(["serial", "threads"]), evaluator=st.sampled_from(["loop", "vmap"]))
 def test_stop_anywhere_and_go_on(stop: int, executor: str, evaluator: str) -> None:
     archive, seen = la.create_archive(None), 0
@@ -62,6 +64,7 @@ def test_stop_anywhere_and_go_on(stop: int, executor: str, evaluator: str) -> No
     np.testing.assert_allclose(found.loss, WHOLE["tutorial"].loss, rtol=0 if evaluator == "loop" else 1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_threads_do_not_share_a_module(name: str) -> None:
     objective = case(name)

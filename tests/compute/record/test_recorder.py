@@ -155,6 +155,7 @@ def test_recording_leaves_the_training_as_it_was(training) -> None:
         assert torch.equal(value, recorded.state_dict()[name])
 
 
+@pytest.mark.slow
 def test_a_killed_training_leaves_a_readable_trajectory(tmp_path: Path) -> None:
     script = f"""
         import torch

@@ -42,6 +42,7 @@ def test_a_number_that_is_not_positive(tmp_path: Path) -> None:
         run(tmp_path, quick=True, images=0)
 
 
+@pytest.mark.slow
 class TestRun:
     def test_every_network_says_where_it_is_from(self, out: Path) -> None:
         networks = json.loads((out / "summary.json").read_text())["networks"]

@@ -64,6 +64,7 @@ def test_a_network_without_batch_norm_is_refused() -> None:
         rescaled(nn.Linear(2, 2), 2.0)
 
 
+@pytest.mark.slow
 def test_lines(model: nn.Module, objective_of: Callable[[nn.Module], la.Objective]) -> None:
     """Closed form: along fixed steps the twin's loss at alpha is the original's at alpha / factor."""
     archive = la.create_archive(None)

@@ -61,6 +61,16 @@ def test_networks_are_named_in_words() -> None:
 def test_the_window_of_a_path_holds_it_and_the_model() -> None:
     path = xr.Dataset({"path_alpha": ("step", [2.0, 4.0]), "path_beta": ("step", [-1.0, -1.0])})
     assert _window(path) == [[-1.0, 5.0], [-1.25, 0.25]]
+    alike = xr.Dataset({"path_alpha": ("step", [0.0, 4.0]), "path_beta": ("step", [0.0, -2.0])})
+    assert _window(alike) == [[-1.0, 5.0], [-4.0, 2.0]]
+
+
+def test_figures_drawn_before_stay_in_the_summary_of_the_same_kind_of_run(tmp_path) -> None:
+    (tmp_path / "summary.json").write_text(json.dumps({"recipe": "li2018", "quick": True, "seed": 0, "figures": {"5": {"a": 1}, "x": 2}}))
+    assert recipe._told_before(tmp_path, True, 0) == {"5": {"a": 1}}
+    assert recipe._told_before(tmp_path, False, 0) == recipe._told_before(tmp_path, True, 1) == {}
+    (tmp_path / "summary.json").write_text("half a f")
+    assert recipe._told_before(tmp_path, True, 0) == {}
 
 
 def test_missing_pictures_are_told_before_any_work(tmp_path, monkeypatch) -> None:
@@ -72,7 +82,7 @@ def test_missing_pictures_are_told_before_any_work(tmp_path, monkeypatch) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("figure", ["2", "3", "5", "6", "7", "8", "9", "repeat"])
+@pytest.mark.parametrize("figure", ["1", "2", "3", "4", "5", "6", "7", "8", "9", "repeat"])
 def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch) -> None:
     monkeypatch.setattr(recipe, "QUICK", TINY)
     summary = recipe.run(tmp_path, data_root, quick=True, figure=figure, progress=False)
@@ -82,6 +92,14 @@ def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch
     told = summary["figures"][figure]
     for numbers in told.get("networks", {}).values():
         assert numbers["source"] in ("trained weights", "short training", "imported surface")
+    if figure == "1":
+        assert (tmp_path / "figure1_numbers.png").stat().st_size > 10_000
+        for one in told["roughness"].values():
+            assert len(one["planes"]) == TINY.seeds
+            assert one["mean"]["rim_median"] == pytest.approx(np.mean([p["rim_median"] for p in one["planes"]]))
+        assert "does not prove convexity" in told["curvature"]["resnet56"]["sentence"]
+    if figure == "4":
+        assert {n["source"] for n in told["networks"].values()} == {"imported surface"}
     if figure == "5":
         assert told["networks"]["resnet56"]["source"] == "trained weights"
         assert told["networks"]["resnet56"]["test_accuracy"] > 0.8

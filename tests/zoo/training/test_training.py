@@ -124,6 +124,7 @@ class TestTrain:
             expected = p - 0.05 * 1.9 * (p.grad + 0.01 * p)
             torch.testing.assert_close(weights(tmp_path)[name], expected.detach(), rtol=1e-5, atol=1e-7)
 
+    @pytest.mark.slow
     def test_it_learns_and_says_how_well(self, tmp_path: Path) -> None:
         longer = Training("lenet", epochs=25, samples=200, test_samples=100, batch_size=20, optimizer="adam", learning_rate=3e-3)
         summary = train(longer, tmp_path)
@@ -135,6 +136,7 @@ class TestTrain:
             assert float((model(x).argmax(1) == y).double().mean()) == pytest.approx(summary["test_accuracy"])
             assert float(F.cross_entropy(model(x), y)) == pytest.approx(summary["test_loss"], rel=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("stop", [1, 5, 8])
     def test_a_killed_training_ends_as_the_uninterrupted_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
         """Bit for bit: the weights, and every stored row of the trajectory."""
@@ -152,6 +154,7 @@ class TestTrain:
             np.testing.assert_array_equal(first.dataset[name].values, second.dataset[name].values)
         np.testing.assert_array_equal(first.vector(-1), second.vector(-1))
 
+    @pytest.mark.slow
     def test_batch_norm_networks_continue_too(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(NETWORKS, "vgg9", Tiny)
         colored = Training("vgg9", epochs=3, samples=24, test_samples=12, batch_size=8)
@@ -163,9 +166,11 @@ class TestTrain:
         killed = train(colored, tmp_path / "killed")
         assert {**whole, "seconds": 0} == {**killed, "seconds": 0}
 
+    @pytest.mark.slow
     def test_a_finished_training_is_only_measured_again(self, tmp_path: Path) -> None:
         assert train(LENET, tmp_path) == train(LENET, tmp_path)
 
+    @pytest.mark.slow
     def test_the_folder_of_another_training_is_refused(self, tmp_path: Path) -> None:
         train(LENET, tmp_path)
         other = Training(**{**_words(LENET), "seed": 6})

@@ -1,4 +1,5 @@
 // Undoes src/lossatlas/view/payload.py: inflate each block, put the byte planes back, undo the differences, dequantise.
+import { plain } from "../math/words";
 import type { Block, Document, Header, NumArray, SceneData } from "./types";
 
 export const STEPS = 65532;
@@ -84,10 +85,17 @@ export function fromBase64(text: string): Uint8Array {
   return bytes;
 }
 
+/** Keys that hold words for the reader, in which formulas may stand. */
+const WORDS = /^((alpha_|beta_|x_|y_)?label|y_label_right|title|subtitle|notes|text)$/;
+
+function plainly(value: unknown): unknown {
+  return typeof value === "string" ? plain(value) : Array.isArray(value) ? value.map(plainly) : value;
+}
+
 function resolve(thing: unknown, arrays: NumArray[]): unknown {
   if (Array.isArray(thing)) return thing.map((item) => resolve(item, arrays));
   if (thing === null || typeof thing !== "object") return thing;
   const entries = Object.entries(thing);
   if (entries.length === 1 && entries[0][0] === "block") return arrays[entries[0][1] as number];
-  return Object.fromEntries(entries.map(([key, value]) => [key, resolve(value, arrays)]));
+  return Object.fromEntries(entries.map(([key, value]) => [key, WORDS.test(key) ? plainly(value) : resolve(value, arrays)]));
 }

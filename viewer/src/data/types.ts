@@ -13,7 +13,7 @@ export interface Block {
 
 export interface NumArray { data: ArrayLike<number>; shape: number[] }
 
-export interface FieldData { values: NumArray; label: string; units: string; standard_error: NumArray | null }
+export interface FieldData { values: NumArray; label: string; units: string; standard_error: NumArray | null; doubtful?: NumArray | null }
 export interface SurfaceData {
   name: string;
   alpha: NumArray;
@@ -38,12 +38,16 @@ export interface PathData {
   accuracy: NumArray | null;
   plane_loss: NumArray | null;
   residual: NumArray | null;
+  /** The distance off the plane in units of the beta axis. */
+  stem: NumArray | null;
+  surface: string | null;
   color: string | null;
   dash: Dash;
   marks: number[];
   notes: string[];
 }
 export interface ArrowData { start: [number, number]; end: [number, number]; label: string; color: string | null; frames: number[] | null }
+export interface OutlineData { alpha: NumArray; beta: NumArray; label: string; color: string | null }
 export interface CurveData {
   name: string;
   x: NumArray;
@@ -81,6 +85,7 @@ export interface PaneData {
   y_label: string;
   y_label_right: string;
   y_scale: "linear" | "log";
+  x_scale?: "linear" | "log";
   text: string;
 }
 export interface TimelineData { step: NumArray; label: string[]; cosmetic: NumArray | null; milliseconds: number; rotation: NumArray | null }
@@ -89,6 +94,7 @@ export interface SceneData {
   surfaces: SurfaceData[];
   paths: PathData[];
   arrows: ArrowData[];
+  outlines?: OutlineData[];
   curves: CurveData[];
   areas: AreasData[];
   colors: ColorData[];

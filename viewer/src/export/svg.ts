@@ -1,6 +1,6 @@
 // The contour pane as vectors: a picture of the colors, and contour lines and paths as true curves.
 import { contourSteps } from "../gl/stage";
-import { indexAtStep, PALETTE } from "../landscape";
+import { indexAtStep } from "../landscape";
 import { contours, levelsFor } from "../math/contour";
 import { bend, share } from "../math/scale";
 import { formatTick, linearTicks, niceStep } from "../math/ticks";
@@ -32,10 +32,9 @@ export function contourSvg(session: Session): string {
       .map(([i0, j0, i1, j1]) => `M${n(x(at(a, i0)))} ${n(y(at(b, j0)))}L${n(x(at(a, i1)))} ${n(y(at(b, j1)))}`).join("");
     return d && `<path d="${d}"/>`;
   });
-  const paths = session.scene.paths.filter((p) => !state.hiddenPaths.includes(p.name)).map((p, k) => {
+  const paths = session.landscape.paths(state).filter(({ path }) => !state.hiddenPaths.includes(path.name) && session.landscape.carries(surface, path)).map(({ path: p, color }) => {
     const until = Number.isFinite(session.step) ? indexAtStep(p, session.step) : Infinity;
     const d = Array.from(p.alpha.data as ArrayLike<number>, (v, m) => (m <= until && !Number.isNaN(v) ? `${m ? "L" : "M"}${n(x(v))} ${n(y(p.beta.data[m]))}` : "")).join("");
-    const color = p.color ?? PALETTE[k % PALETTE.length];
     return `<path d="${d}" stroke="#fff" stroke-width="4.5"/><path d="${d}" stroke="${color}" stroke-width="2.2"/>`;
   });
   const ticks = [

@@ -11,6 +11,7 @@ import type { Theme } from "../ui/theme";
 import { Box } from "./box";
 import { Layer } from "./layer";
 import { cameraOf } from "./projector";
+import { Stems } from "./stems";
 import { Trail } from "./trail";
 import { colorTexture, sharedUniforms } from "./uniforms";
 import type { View } from "./views";
@@ -28,10 +29,11 @@ export class Stage {
   private readonly space = new Scene();
   private readonly flat = new Scene();
   private readonly box = new Box();
-  private trails: { layer: Layer; trail: Trail; map: Trail }[] = [];
+  private trails: { layer: Layer; trail: Trail; map: Trail; stems: Stems }[] = [];
   private landscape!: Landscape;
   private meshColor = "#0b1020";
   private trailKey = "";
+  private reach: Surface[] = [];
 
   constructor(readonly canvas: HTMLCanvasElement) {
     this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, powerPreference: "high-performance" });
@@ -45,12 +47,19 @@ export class Stage {
   load(landscape: Landscape, state: ViewState): void {
     this.clear();
     this.landscape = landscape;
-    const surfaces = landscape.surfaces;
+    const surfaces = landscape.reach(state);
+    this.reach = surfaces;
     const ends = (axis: (s: Surface) => ArrayLike<number>): [number, number] => {
       const all = surfaces.flatMap((s) => [axis(s)[0], axis(s)[axis(s).length - 1]]);
       return all.length ? [Math.min(...all), Math.max(...all)] : [-1, 1];
     };
     this.world = new World(ends((s) => s.alpha), ends((s) => s.beta), landscape.scale(landscape.visible(state), state));
+  }
+
+  /** Must the window change, as when a plane with other ends is chosen? */
+  outgrown(state: ViewState): boolean {
+    const key = (surfaces: Surface[]) => JSON.stringify(surfaces.map((s) => [s.alpha[0], s.alpha[s.na - 1], s.beta[0], s.beta[s.nb - 1]]).sort());
+    return key(this.landscape.reach(state)) !== key(this.reach);
   }
 
   layer(surface: Surface): Layer {
@@ -62,11 +71,13 @@ export class Stage {
       this.space.add(layer.sheet, layer.prepass, layer.floor);
       this.flat.add(layer.map);
       for (const [n, path] of this.landscape.scene.paths.entries()) {
+        if (!this.landscape.carries(surface, path)) continue;
         const color = path.color ?? PALETTE[n % PALETTE.length];
         const [trail, map] = [new Trail(path, color, this.world, false), new Trail(path, color, this.world, true)];
-        this.space.add(...trail.objects);
+        const stems = new Stems(path, color, this.world);
+        this.space.add(...trail.objects, ...stems.strokes.objects);
         this.flat.add(...map.objects);
-        this.trails.push({ layer, trail, map });
+        this.trails.push({ layer, trail, map, stems });
       }
       this.trailKey = "";
     }
@@ -82,7 +93,7 @@ export class Stage {
     for (const surface of drawn) this.layer(surface).show(state.quantity, state.frame);
     this.applyColorBy(state, drawn);
     const key = JSON.stringify([drawn.map((s) => s.name), state.frame, morph, state.exaggeration, state.quantity, world.scale, step]);
-    if (key !== this.trailKey) this.drape(step);
+    if (key !== this.trailKey) this.drape(step, state.quantity === "loss" && !this.landscape.isDifference(state));
     this.trailKey = key;
     shared.uHeight.value = world.height;
     this.light(state);
@@ -164,7 +175,7 @@ export class Stage {
   }
 
   clear(): void {
-    for (const { trail, map } of this.trails) for (const t of [trail, map]) { t.objects.forEach((o) => o.removeFromParent()); t.dispose(); }
+    for (const { trail, map, stems } of this.trails) for (const t of [trail, map, stems.strokes]) { t.objects.forEach((o) => o.removeFromParent()); t.dispose(); }
     for (const layer of this.layers.values()) {
       for (const mesh of [layer.sheet, layer.prepass, layer.floor, layer.map]) mesh.removeFromParent();
       layer.dispose();
@@ -189,13 +200,14 @@ export class Stage {
     });
   }
 
-  private drape(step: number): void {
-    for (const { layer, trail, map } of this.trails) {
+  private drape(step: number, isLoss: boolean): void {
+    for (const { layer, trail, map, stems } of this.trails) {
       trail.drape((x, y) => layer.at(x, y), this.world);
       map.drape(() => 0, this.world);
       const until = Number.isFinite(step) ? indexAtStep(trail.path, step) : Infinity;
       trail.reveal(until);
       map.reveal(until);
+      stems.show(until, (k) => trail.point(k, 0), this.world, isLoss);
     }
   }
 
@@ -212,9 +224,9 @@ export class Stage {
       layer.prepass.visible = layer.prepass.visible && shown;
       if (shown) layer.coarseness(stride);
     }
-    for (const { layer, trail, map } of this.trails) {
+    for (const { layer, trail, map, stems } of this.trails) {
       const visible = view.surfaces[0] === layer.surface.name && !state.hiddenPaths.includes(trail.path.name);
-      for (const object of [...trail.objects, ...map.objects]) object.visible = visible;
+      for (const object of [...trail.objects, ...map.objects, ...stems.strokes.objects]) object.visible = visible;
     }
   }
 

@@ -12,26 +12,33 @@ export interface View {
   title?: string;
 }
 
-const INSET_SHARE = 0.3;
+/** How far the inset and the split between the panes can be dragged. */
+export const INSET_LIMITS: [number, number] = [0.14, 0.7];
+export const SPLIT_LIMITS: [number, number] = [0.2, 0.8];
 
-/** Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first. */
-export function layout(state: ViewState, names: string[], width: number, height: number, aspect: number): View[] {
+const clamp = (value: number, [low, high]: [number, number]) => Math.max(low, Math.min(high, value));
+
+/** Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first; `head` is where the heading ends. */
+export function layout(state: ViewState, names: string[], width: number, height: number, aspect: number, head = 58): View[] {
   const phone = width < 620;
   const whole = { x: 0, y: 0, width, height };
   const sideBySide = state.map === "side";
   const several = state.mode === "side" && names.length > 1;
   // Beside one another the views leave room for the color bar.
-  const room = several && !phone ? { ...whole, width: width - 96 } : whole;
+  const lower = phone ? Math.min(Math.max(head - 40, 0), height / 5) : 0;
+  const room = several && !phone ? { x: 0, y: Math.min(head - 14, height / 4), width: width - 96, height: height - Math.min(head - 14, height / 4) } : { ...whole, y: lower, height: height - lower };
   const inner = phone || height < 260 ? width : width - 96;
-  if (state.map === "full") return [{ kind: "map", rect: mapRect(inside({ ...whole, width: inner }, 56, 76), aspect), surfaces: names.slice(0, 1) }];
-  const stage = !sideBySide ? room : phone ? { ...whole, height: height / 2 } : { ...whole, width: inner * 0.58 };
+  if (state.map === "full") return [{ kind: "map", rect: mapRect(inside({ ...whole, width: inner }, 56, Math.max(76, head + 24)), aspect), surfaces: names.slice(0, 1) }];
+  const split = clamp(state.split, SPLIT_LIMITS);
+  const stage = !sideBySide ? room : phone ? { ...whole, height: height / 2 } : { x: 0, y: Math.min(head - 30, height / 4), width: inner * split, height: height - Math.min(head - 30, height / 4) };
   const views = surfaceViews(state, names, stage);
   if (sideBySide) {
-    const rest = phone ? { x: 0, y: height / 2, width, height: height / 2 } : { x: inner * 0.58, y: 0, width: inner * 0.42, height };
-    views.push({ kind: "map", rect: mapRect(inside(rest, phone ? 26 : 52, 60), aspect), surfaces: names.slice(0, 1) });
-  } else if (state.map === "inset" && !several && !(phone && height < 420)) {
-    const size = Math.max(96, Math.min(300, Math.min(width, height) * INSET_SHARE));
-    const top = phone ? 122 : 84;
+    const rest = phone ? { x: 0, y: height / 2, width, height: height / 2 } : { x: inner * split, y: 0, width: inner * (1 - split), height };
+    views.push({ kind: "map", rect: mapRect(inside(rest, phone ? 26 : 52, phone ? 60 : Math.max(60, head + 24)), aspect), surfaces: names.slice(0, 1) });
+  } else if (state.map === "inset" && !several && !(phone && height < head + 360)) {
+    const share = clamp(state.insetSize, INSET_LIMITS);
+    const size = Math.max(96, Math.min(1000 * share, Math.min(width, height) * share));
+    const top = Math.max(phone ? 122 : 84, head + 26);
     const rect = mapRect({ x: 20, y: top, width: size, height: size }, aspect);
     // The landscape steps aside a little, so that the inset does not cover its corner.
     if (!phone) for (const view of views) if (!view.cut) view.rect = { ...view.rect, x: view.rect.x + size * 0.22, width: view.rect.width - size * 0.22 };

@@ -4,6 +4,8 @@ import { joint } from "../landscape";
 import { format } from "../math/ticks";
 import type { Session } from "../session";
 import { h } from "./dom";
+import { FAR } from "../gl/offplane";
+import { knowsNoise } from "./outlines";
 import { percent } from "./painter";
 import { contourSteps } from "../gl/stage";
 
@@ -25,25 +27,30 @@ export function differences(session: Session): string[] {
   const apart = unlike(shown.map((s) => planes[s.name] ?? {}));
   const out: string[] = [];
   if (apart.length) out.push(`These surfaces lie on different planes (${apart.join(", ")}): their shapes can be compared, not their points.`);
-  if (shown.some((s) => !sameGrid(shown[0], s))) out.push("Their grids differ; a difference is read between cells.");
+  if (session.state.mode === "difference" && shown.some((s) => !sameGrid(shown[0], s))) out.push("Their grids differ; a difference is read between cells.");
   return out;
 }
 
 const PLANE_WORDS: Record<string, string> = { center_hash: "another model at the center", direction_hashes: "other directions", parameters: "other parameters moved", axis_labels: "other axes" };
 
-/** What tells planes apart, in words; hashes only where nothing more telling differs. */
+/** What tells planes apart, in at most three words: what moved first, then how the directions were made. */
 function unlike(planes: Record<string, unknown>[]): string[] {
   const keys = [...new Set(planes.flatMap(Object.keys))].filter((key) => new Set(planes.map((p) => JSON.stringify(p[key] ?? null))).size > 1);
-  const short = (value: unknown) => (value === undefined ? "not told" : String(value));
-  return keys.map((key) => PLANE_WORDS[key] ?? `${key} ${planes.map((p) => short(p[key])).join(" and ")}`);
+  const values = (key: string) => [...new Set(planes.map((p) => p[key]).filter((v) => v !== undefined).map(String))];
+  const said = (key: string) => PLANE_WORDS[key] ?? (values(key).length > 3 ? `several of ${key}` : `${key} ${values(key).join(" and ")}`);
+  const first = Object.keys(PLANE_WORDS);
+  return [...first.filter((key) => keys.includes(key)), ...keys.filter((key) => !first.includes(key))].slice(0, 3).map(said);
 }
 
+const DASHED = `A line is solid where the iterate lies within ${100 * FAR} % of the window of the plane, dashed where it is farther away: there the line is its shadow on the plane. Stems lead from the shadow to the iterate's own loss.`;
+
 export function aboutPanel(session: Session): HTMLElement {
-  const { scene, stage, state } = session;
+  const { scene, stage, state, landscape } = session;
   const steps = stage && contourSteps(stage.world.scale, state.interval);
   const drawing = [
     steps && (state.log ? `Contour lines: ${steps.perDecade} per factor of ten, every fifth bold.` : `Contour lines every ${format(steps.linear)}, every fifth bold.`),
     "Between computed cells the sheet is a monotone cubic: it passes through every computed value and adds no minimum of its own. The mesh shows the computed cells.",
+    ...(knowsNoise(session) ? ["With N, a dashed outline (hatched on the map) holds the cells that are within two standard errors of the lowest value."] : []),
     "Holes are values that are not finite. Hatched places are not computed.",
   ];
   return h("div", { class: "panel wide", role: "dialog", "aria-label": "About this landscape" },
@@ -54,7 +61,7 @@ export function aboutPanel(session: Session): HTMLElement {
       const range = joint([s], state.quantity);
       return [s.label, `${s.na} × ${s.nb} cells, ${percent(s.share)} computed; ${state.quantity} ${format(range.low)} to ${format(range.high)}`];
     })),
-    ...(scene.paths.length ? [h("h2", {}, "The paths"), table(scene.paths.map((p) => [p.label || p.name, residual(p.residual?.data)]))] : []),
+    ...(scene.paths.length ? [h("h2", {}, "The paths"), table(landscape.paths(state).map(({ path }) => [path.label || path.name, residual(path.residual?.data)])), h("p", {}, DASHED)] : []),
     h("h2", {}, "The drawing"),
     list([...drawing.filter((line): line is string => !!line), ...differences(session)]),
     h("h2", {}, "In words"),

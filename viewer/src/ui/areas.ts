@@ -6,17 +6,16 @@ import { h } from "./dom";
 const CLASSES: [number, number, number][] = [[65, 120, 210], [226, 108, 62], [58, 157, 110], [190, 90, 170], [200, 165, 50], [90, 90, 110], [40, 165, 185], [150, 110, 70], [120, 80, 200], [210, 80, 100]];
 
 export class AreasPane {
-  readonly element = h("div", { class: "areas", hidden: true });
+  readonly element = h("div", { class: "card areas", hidden: true });
   private readonly canvases: HTMLCanvasElement[] = [];
   private key = "";
 
   constructor(private readonly session: Session) {}
 
-  update(): void {
-    const { scene, state, width, height } = this.session;
-    const size = Math.round(Math.min(220, width * 0.22, height * 0.34));
+  update(size: number): void {
+    const { scene, state } = this.session;
     const key = `${scene.title}/${Math.round(state.frame)}/${size}/${scene.areas.length}`;
-    this.element.hidden = !scene.areas.length || size < 90;
+    this.element.hidden = !scene.areas.length;
     if (this.element.hidden || key === this.key) return;
     this.key = key;
     if (this.canvases.length !== scene.areas.length) this.rebuild(scene.areas);
@@ -44,7 +43,7 @@ function draw(canvas: HTMLCanvasElement, areas: AreasData, frame: number, size: 
   }
   const ratio = devicePixelRatio || 1;
   canvas.width = canvas.height = size * ratio;
-  canvas.style.width = `${size}px`;
+  canvas.style.width = canvas.style.height = `${size}px`;
   const context = canvas.getContext("2d")!;
   const small = new OffscreenCanvas(nx, ny);
   small.getContext("2d")!.putImageData(image, 0, 0);

@@ -1,6 +1,6 @@
 // Without WebGL: the hill-shaded contour map on a 2-D canvas, with hovering and playing, never an empty page.
 import { contourSteps } from "../gl/stage";
-import { indexAtStep, PALETTE } from "../landscape";
+import { indexAtStep } from "../landscape";
 import { bend, share } from "../math/scale";
 import { contours, levelsFor } from "../math/contour";
 import { format } from "../math/ticks";
@@ -76,9 +76,9 @@ export class Fallback {
   private paths(context: CanvasRenderingContext2D, left: number, top: number, size: number): void {
     const { session } = this;
     const { alpha, beta } = session.drawn[0];
-    session.scene.paths.forEach((path, k) => {
+    session.landscape.paths(session.state).forEach(({ path, color: own }) => {
       const until = Number.isFinite(session.step) ? indexAtStep(path, session.step) : Infinity;
-      for (const [width, color] of [[5, "#fff"], [2.5, path.color ?? PALETTE[k % PALETTE.length]]] as const) {
+      for (const [width, color] of [[5, "#fff"], [2.5, own]] as const) {
         context.beginPath();
         for (let n = 0; n < path.alpha.data.length && n <= until; n++) {
           context.lineTo(left + ((path.alpha.data[n] - alpha[0]) / (alpha[alpha.length - 1] - alpha[0])) * size, top + (1 - (path.beta.data[n] - beta[0]) / (beta[beta.length - 1] - beta[0])) * size);

@@ -11,7 +11,6 @@ export function headingOf(session: Session, open: (index: number) => void): HTML
   if (document.scenes.length > 1) {
     const menu = h("select", { class: "scenes", "aria-label": "Scene" }, ...document.scenes.map((s, k) => h("option", { value: k, selected: k === state.scene }, s.title || `Scene ${k + 1}`)));
     menu.addEventListener("change", () => open(Number(menu.value)));
-    menu.addEventListener("pointerdown", (event) => event.stopPropagation());
     out.push(menu);
   }
   return out;
@@ -19,10 +18,20 @@ export function headingOf(session: Session, open: (index: number) => void): HTML
 
 /** Surfaces that do not hold the quantity shown are named. */
 export function lacking(session: Session): string[] {
-  const { quantity } = session.state;
-  const names = session.landscape.surfaces.filter((s) => !s.quantities.includes(quantity)).map((s) => s.label);
+  const { quantity, hidden } = session.state;
+  const names = session.landscape.surfaces.filter((s) => !hidden.includes(s.name) && !s.quantities.includes(quantity)).map((s) => s.label);
   if (!names.length || !quantity) return [];
   return [`${names.join(", ")} ${names.length > 1 ? "have" : "has"} no ${quantity} and ${names.length > 1 ? "are" : "is"} not shown.`];
+}
+
+/** Surfaces on planes that are not shown are named, and how to come by them. */
+export function elsewhere(session: Session): string[] {
+  const { landscape, state } = session;
+  const shown = landscape.visible(state);
+  const away = landscape.surfaces.filter((s) => state.hidden.includes(s.name) && shown.length && !shown.some((other) => landscape.samePlane(s.name, other.name)));
+  if (!away.length) return [];
+  const named = away.slice(0, 3).map((s) => s.label).join(", ");
+  return [`${away.length === 1 ? "Another surface lies on a plane of its own" : `${away.length} more surfaces lie on other planes`} and ${away.length === 1 ? "is" : "are"} not shown (${named}${away.length > 3 ? ", …" : ""}): choose one in the legend.`];
 }
 
 /** What to say instead of a picture; null when there is one. */

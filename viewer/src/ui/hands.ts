@@ -1,6 +1,6 @@
 // What mouse, pen and fingers do to the view: the camera, the contour pane, the swipe divider and the ends of the color bar.
 import { fit, mapPosition } from "../gl/projector";
-import { contains } from "../gl/views";
+import { INSET_LIMITS, SPLIT_LIMITS, contains } from "../gl/views";
 import { pan, rotate, zoomAt } from "../math/camera";
 import type { Motion } from "../motion";
 import type { Session } from "../session";
@@ -16,10 +16,14 @@ export interface Host {
   invalidate(): void;
   panelOpen(): boolean;
   focus(): void;
+  /** A rectangle has been drawn. */
+  banded(): void;
+  cursor(kind: string): void;
 }
 
 export class Hands {
-  grabbed: "space" | "map" | "swipe" | "high" | "low" | null = null;
+  grabbed: "space" | "map" | "swipe" | "high" | "low" | "band" | "inset" | "split" | null = null;
+  private at: [number, number] = [0, 0];
   private barY = 0;
 
   /** `engaged`: the wheel may zoom; in a scrolling page only after a click. */
@@ -39,7 +43,12 @@ export class Hands {
         const view = viewAt(session, x, y);
         const divider = session.state.mode === "swipe" && session.views()[1]?.cut;
         const bar = session.barRect();
-        if (bar && contains({ x: bar.x - 8, y: bar.y - 6, width: bar.width + 16, height: bar.height + 12 }, x, y)) {
+        this.at = [x, y];
+        if (session.band) {
+          this.grabbed = "band";
+          session.band = { from: this.place(), to: null };
+        } else if (edge(session, x, y)) this.grabbed = edge(session, x, y);
+        else if (bar && contains({ x: bar.x - 8, y: bar.y - 6, width: bar.width + 16, height: bar.height + 12 }, x, y)) {
           this.grabbed = y < bar.y + bar.height / 2 ? "high" : "low";
           this.barY = y;
         } else this.grabbed = divider && Math.abs(x - divider.x) < 14 ? "swipe" : (view?.kind === "map" ? "map" : "space");
@@ -47,6 +56,8 @@ export class Hands {
         return true;
       },
       rotate: (dx, dy) => {
+        if (this.grabbed === "band") return this.stretch(dx, dy);
+        if (this.grabbed === "inset" || this.grabbed === "split") return this.resize(this.grabbed, dx, dy);
         if (this.grabbed === "swipe") return set({ swipe: Math.max(0.02, Math.min(0.98, session.state.swipe + dx / session.width)) });
         if (this.grabbed === "map") return this.slideMap(dx, dy);
         if (this.grabbed === "high" || this.grabbed === "low") return this.dragBar(this.grabbed, dy);
@@ -64,6 +75,7 @@ export class Hands {
         set({ camera: zoomAt(session.state.camera, factor, x - rect.x - rect.width / 2, y - rect.y - rect.height / 2, rect.height / fit(rect.width / rect.height)) });
       },
       release: (glide) => {
+        if (this.grabbed === "band") { this.host.banded(); this.host.invalidate(); }
         if (glide && this.grabbed === "space") this.motion.glide(glide.dx, glide.dy);
         this.grabbed = null;
       },
@@ -84,9 +96,32 @@ export class Hands {
     };
   }
 
+  /** Where the pointer is on the plane. */
+  private place(): [number, number] | null {
+    const hit = pick(this.session, ...this.at);
+    return hit && [hit.alpha, hit.beta];
+  }
+
+  private stretch(dx: number, dy: number): void {
+    const { session } = this;
+    this.at = [this.at[0] + dx, this.at[1] + dy];
+    const place = this.place();
+    if (place && session.band) session.band = { from: session.band.from ?? place, to: place };
+    this.host.invalidate();
+  }
+
+  private resize(what: "inset" | "split", dx: number, dy: number): void {
+    const { state, width, height, store } = this.session;
+    const bound = (value: number, [low, high]: [number, number]) => Math.max(low, Math.min(high, value));
+    if (what === "split") store.set({ split: bound(state.split + dx / Math.max(width - 96, 1), SPLIT_LIMITS) });
+    else store.set({ insetSize: bound(state.insetSize + (dx + dy) / 2 / Math.min(width, height), INSET_LIMITS) });
+  }
+
   private hoverAt(x: number, y: number): void {
     const { session } = this;
     if (!session.stage) return;
+    const grip = edge(session, x, y);
+    this.host.cursor(session.band ? "crosshair" : grip === "inset" ? "nwse-resize" : grip === "split" ? "ew-resize" : "");
     session.hovered = pick(session, x, y);
     if (session.hovered) this.tooltip.show(session, session.hovered);
     else this.tooltip.hide();
@@ -135,4 +170,16 @@ export class Hands {
     const clamp = (v: number, half: number) => Math.max(-half * (1 - 1 / zoom), Math.min(half * (1 - 1 / zoom), v));
     this.session.store.set({ mapView: { zoom, x: clamp(at.x + (state.mapView.x - at.x) * keep, stage.world.halfX), y: clamp(at.y + (state.mapView.y - at.y) * keep, stage.world.halfY) } });
   }
+}
+
+/** What of the panes' edges is under the pointer: the corner of the inset, or the line between panes that lie side by side. */
+function edge(session: Session, x: number, y: number): "inset" | "split" | null {
+  const { state } = session;
+  const map = session.views().find((view) => view.kind === "map");
+  if (!map || !["inset", "side"].includes(state.map)) return null;
+  const { rect } = map;
+  if (state.map === "inset") return Math.abs(x - rect.x - rect.width) < 11 && Math.abs(y - rect.y - rect.height) < 11 ? "inset" : null;
+  const space = session.views().filter((view) => view.kind === "surface");
+  const line = Math.max(...space.map((view) => view.rect.x + view.rect.width));
+  return session.width >= 620 && Math.abs(x - line) < 7 ? "split" : null;
 }

@@ -17,8 +17,8 @@ const TABLE: [string, string][] = [
   ["double-click", "on the surface: center there; beside it: reset"], ["0", "reset the view"], ["1 2 3 4", "from the top, isometric, front, side"],
   ["arrows", "turn; with a timeline and the bar focused: step"], ["+ −", "zoom"], ["P", "perspective or orthographic"], ["R", "rotate by itself"],
   ["Space", "play, pause"], [", .", "one frame back, on (Shift: ten)"], ["Home End", "first, last frame"], ["[ ]", "begin, end of the loop"],
-  ["L", "linear or logarithmic height"], ["W", "solid, mesh, wireframe"], ["C", "contour lines"], ["F", "map on the floor"], ["M", "contour pane"],
-  ["V", "overlay, side by side, swipe, difference"], ["T", "light or dark"], ["S E I ?", "settings, export, about, these keys"], ["Esc", "close, let go of probes"],
+  ["L", "linear or logarithmic height"], ["W", "solid, mesh, wireframe"], ["C", "contour lines"], ["F", "map on the floor"], ["M", "contour pane (drag its corner or the line beside it)"], ["N", "outline what samples do not tell apart from the lowest value"],
+  ["V", "overlay, side by side, swipe, difference"], ["T", "light or dark"], ["S E I ?", "settings, export, about, these keys"], ["Esc", "close, let go of probes"], ["drop", "a file: another page (.html) or grid (.csv) is laid over, a saved picture (.png) brings its view"],
 ];
 
 export function helpPanel(): HTMLElement {
@@ -42,7 +42,7 @@ export function press(event: KeyboardEvent, session: Session, keys: Keys): boole
     "[": () => keys.set({ range: [state.frame, Math.max(state.range?.[1] ?? session.timeline.length - 1, state.frame)] }),
     "]": () => keys.set({ range: [Math.min(state.range?.[0] ?? 0, state.frame), state.frame] }),
     l: () => keys.set({ log: !state.log }), w: () => keys.set({ style: nextStyle(state.style) }), c: () => keys.set({ contours: !state.contours }),
-    f: () => keys.set({ floor: !state.floor }), m: () => keys.set({ map: nextMap(state.map) }), t: () => keys.toggleTheme(),
+    f: () => keys.set({ floor: !state.floor }), m: () => keys.set({ map: nextMap(state.map) }), n: () => keys.set({ noise: !state.noise }), t: () => keys.toggleTheme(),
     v: () => { if (session.landscape.surfaces.length > 1) keys.set({ mode: modes[(modes.indexOf(state.mode) + 1) % 4] }); },
     s: () => keys.open("settings"), e: () => keys.open("share"), i: () => keys.open("info"), "?": () => keys.open("help"), Escape: () => keys.closeAll(),
   };

@@ -1,5 +1,5 @@
 // Names of surfaces and paths; a click shows or hides one, a double-click makes a surface the active one.
-import { PALETTE, TINTS } from "../landscape";
+import { TINTS } from "../landscape";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
 import { h } from "./dom";
@@ -10,7 +10,9 @@ export class Legend {
 
   update(session: Session, set: (change: Partial<ViewState>) => void): void {
     const { state, landscape, scene } = session;
-    const key = JSON.stringify([scene.title, landscape.surfaces.map((s) => s.label), scene.paths.length, state.hidden, state.hiddenPaths, state.active, state.mode]);
+    const shown = landscape.visible(state);
+    const alone = shown.every((s) => landscape.samePlane(s.name, shown[0].name));
+    const key = JSON.stringify([scene.title, landscape.surfaces.map((s) => s.label), landscape.surfaces.length, state.quantity, state.hidden, state.hiddenPaths, state.active, state.mode]);
     if (key === this.key) return;
     this.key = key;
     const several = landscape.surfaces.length > 1;
@@ -18,18 +20,23 @@ export class Legend {
       ...(several ? landscape.surfaces.map((surface, k) => {
         const active = surface === landscape.visible(state)[0];
         const item = entry(surface.label, active && state.mode === "overlay" ? "conic-gradient(#1c5460,#c09a3c,#fdb0b8,#1c5460)" : TINTS[k % TINTS.length], true, !state.hidden.includes(surface.name),
-          () => set({ hidden: toggle(state.hidden, surface.name) }), "click: show or hide; double-click: bring to the front");
+          (event) => {
+            const away = alone && shown.length > 0 && !landscape.samePlane(surface.name, shown[0].name);
+            if (away && !event.shiftKey) session.choosePlane(surface.name);
+            else set({ hidden: toggle(state.hidden, surface.name) });
+          }, `${surface.label} (click: show or hide; double-click: bring to the front; Shift: show with those of other planes)`);
         item.addEventListener("dblclick", () => set({ active: surface.name, hidden: state.hidden.filter((n) => n !== surface.name) }));
         item.classList.toggle("active", active);
+        item.classList.toggle("away", alone && shown.length > 0 && !landscape.samePlane(surface.name, shown[0].name));
         return item;
       }) : []),
-      ...scene.paths.map((path, k) => entry(path.label || path.name, path.color ?? PALETTE[k % PALETTE.length], false, !state.hiddenPaths.includes(path.name), () => set({ hiddenPaths: toggle(state.hiddenPaths, path.name) }), "show or hide")),
+      ...landscape.paths(state).map(({ path, color }) => entry(path.label || path.name, color, false, !state.hiddenPaths.includes(path.name), () => set({ hiddenPaths: toggle(state.hiddenPaths, path.name) }), `${path.label || path.name}: show or hide`)),
     );
     this.element.hidden = !this.element.childElementCount;
   }
 }
 
-function entry(words: string, color: string, area: boolean, shown: boolean, press: () => void, title: string): HTMLButtonElement {
+function entry(words: string, color: string, area: boolean, shown: boolean, press: (event: MouseEvent) => void, title: string): HTMLButtonElement {
   return h("button", { type: "button", "aria-pressed": String(shown), title, onclick: press }, h("i", { class: area ? "area" : "", style: `background:${color}` }), h("span", {}, words));
 }
 

@@ -51,18 +51,20 @@ function axis(pen: Pen, view: View, ticks: number[], range: [number, number], pl
   if (foreshortened) return;
   const { state, world } = pen;
   const step = niceStep(range[1] - range[0], 4);
-  const offset = (distance: number, v: number): [number, number] => {
+  // `wide` is half the width of words: they step aside so that they do not lie over the numbers.
+  const offset = (near: number, v: number, wide = 0): [number, number] => {
     const [x, y] = place(v);
     const [px, py] = project(view, state, world, x, y, 0);
     const [qx, qy] = project(view, state, world, x + out[0] * 0.1, y + out[1] * 0.1, 0);
     const length = Math.hypot(qx - px, qy - py) || 1;
+    const distance = near + wide * Math.max(0, Math.abs(qx - px) / length - 0.25);
     return [px + ((qx - px) / length) * distance, py + ((qy - py) / length) * distance];
   };
   for (const tick of ticks) text(pen, formatTick(tick, step), ...offset(17, tick), { size: 11.5 });
   const middle = (range[0] + range[1]) / 2;
   // The name stands between two ticks where the middle carries a number.
   const nudge = ticks.some((t) => Math.abs(t - middle) < step * 0.2) ? (range[1] - range[0]) * 0.001 : 0;
-  text(pen, label, ...offset(label.length > 3 ? 44 : 38, middle + nudge), { size: label.length > 3 ? 12.5 : 16, weight: 500, italic: label.length <= 3, color: pen.theme.text });
+  text(pen, label, ...offset(label.length > 3 ? 44 : 38, middle + nudge, label.length > 3 ? label.length * 3.3 : 0), { size: label.length > 3 ? 12.5 : 16, weight: 500, italic: label.length <= 3, color: pen.theme.text });
 }
 
 /** A frame with ticks for the contour pane. */
@@ -75,14 +77,14 @@ export function mapAxes(pen: Pen, view: View, labels: { alpha: string; beta: str
   const [w, h] = [world.halfX / state.mapView.zoom, world.halfY / state.mapView.zoom];
   const a: [number, number] = [world.alpha(state.mapView.x - w), world.alpha(state.mapView.x + w)];
   const b: [number, number] = [world.beta(state.mapView.y - h), world.beta(state.mapView.y + h)];
-  const count = large ? 6 : 2;
-  const stepA = niceStep(a[1] - a[0], count);
-  const stepB = niceStep(b[1] - b[0], count);
-  for (const v of linearTicks(a[0], a[1], count)) {
+  const [countA, countB] = large ? [rect.width, rect.height].map((size) => Math.max(2, Math.min(6, Math.round(size / 64)))) : [2, 2];
+  const stepA = niceStep(a[1] - a[0], countA);
+  const stepB = niceStep(b[1] - b[0], countB);
+  for (const v of linearTicks(a[0], a[1], countA)) {
     const x = rect.x + ((v - a[0]) / (a[1] - a[0])) * rect.width;
     text(pen, formatTick(v, stepA), Math.max(x, rect.x + 6), rect.y + rect.height + 11, { size: large ? 12 : 10 });
   }
-  for (const v of linearTicks(b[0], b[1], count)) {
+  for (const v of linearTicks(b[0], b[1], countB)) {
     const y = rect.y + rect.height - ((v - b[0]) / (b[1] - b[0])) * rect.height;
     if (large) text(pen, formatTick(v, stepB), rect.x - 8, y, { size: 12, align: "right" });
     else text(pen, formatTick(v, stepB), rect.x + rect.width + 7, y, { size: 10, align: "left" });

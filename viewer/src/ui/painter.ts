@@ -2,9 +2,12 @@
 import type { Session } from "../session";
 import { project } from "../gl/projector";
 import type { View } from "../gl/views";
-import { PALETTE, indexAtStep } from "../landscape";
+import { indexAtStep } from "../landscape";
 import { format } from "../math/ticks";
 import { barTicks, drawBar, type Bar } from "./colorbar";
+import type { PathData } from "../data/types";
+import { outlines } from "./outlines";
+import { FONT } from "./theme";
 import { dot, hidden, mapAxes, spaceAxes, star, text, type Pen } from "./overlay";
 
 export function paint(session: Session, context: CanvasRenderingContext2D, marks = true): void {
@@ -39,14 +42,43 @@ function space(session: Session, pen: Pen, view: View): void {
   }
   if (!view.title) return;
   const { rect } = view;
-  text(pen, surface.label, rect.x + rect.width / 2, rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), { size: 14, weight: 600, color: pen.theme.text });
+  pen.context.font = `600 14px ${FONT}`;
+  text(pen, shortened(pen.context, surface.label, rect.width - 16), rect.x + rect.width / 2, Math.max(rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), rect.y < 40 ? session.head + 16 : 0), { size: 14, weight: 600, color: pen.theme.text });
 }
 
 function frameOfMap(session: Session, pen: Pen, view: View): void {
   const surface = session.drawn.find((s) => s.name === view.surfaces[0])!;
   const large = session.state.map !== "inset";
   mapAxes(pen, view, { alpha: surface.data.alpha_label || "α", beta: surface.data.beta_label || "β" }, large);
-  if (large || session.drawn.length > 1) text(pen, surface.label, view.rect.x + view.rect.width / 2, view.rect.y - 13, { size: large ? 13 : 11, weight: 600, color: pen.theme.text });
+  if (!large) corner(pen, view);
+  if (!large && session.drawn.length < 2) return;
+  pen.context.font = `600 ${large ? 13 : 11}px ${FONT}`;
+  const words = shortened(pen.context, surface.label, view.rect.width + (large ? 0 : 24));
+  if (large) text(pen, words, view.rect.x + view.rect.width / 2, view.rect.y - 13, { size: 13, weight: 600, color: pen.theme.text });
+  else text(pen, words, view.rect.x, view.rect.y - 13, { size: 11, weight: 600, color: pen.theme.text, align: "left" });
+}
+
+/** The corner by which the inset is made larger. */
+function corner({ context, theme }: Pen, { rect }: View): void {
+  const [x, y] = [rect.x + rect.width, rect.y + rect.height];
+  for (const [width, color] of [[3, theme.halo], [1.3, theme.text]] as const) {
+    context.beginPath();
+    for (const reach of [5, 10]) {
+      context.moveTo(x - reach, y - 2);
+      context.lineTo(x - 2, y - reach);
+    }
+    context.lineWidth = width;
+    context.strokeStyle = color;
+    context.stroke();
+  }
+}
+
+/** Words that fit into `width` pixels, in the font that is set. */
+function shortened(context: CanvasRenderingContext2D, words: string, width: number): string {
+  if (context.measureText(words).width <= width) return words;
+  let length = words.length;
+  while (length > 1 && context.measureText(`${words.slice(0, length)}…`).width > width) length--;
+  return `${words.slice(0, length).trimEnd()}…`;
 }
 
 function landmarks(session: Session, pen: Pen, view: View): void {
@@ -67,11 +99,13 @@ function landmarks(session: Session, pen: Pen, view: View): void {
     const at: [number, number, number] = [world.x(low.alpha), world.y(low.beta), world.z(low.value) + 0.01];
     star(pen, ...two(place(...at)), small ? 6 : 9, "#ffd84d", view.kind === "surface" && hidden(layer, world, state, at) ? 0.35 : 1);
   }
+  outlines(session, pen, view, layer);
   arrows(session, pen, view);
-  for (const [k, path] of session.scene.paths.entries()) {
-    if (state.hiddenPaths.includes(path.name)) continue;
-    const color = path.color ?? PALETTE[k % PALETTE.length];
+  if (session.band?.from && session.band.to) rectangle(session, pen, view, session.band.from, session.band.to);
+  for (const { path, color } of landscape.paths(state)) {
+    if (state.hiddenPaths.includes(path.name) || !landscape.carries(surface, path)) continue;
     mark(session, pen, view, path, 0, small ? 2.5 : 4, color);
+    for (const k of path.marks) if (path.step.data[k] <= session.step) diamond(session, pen, view, path, k, small ? 3.5 : 6, color);
     const head = Number.isFinite(session.step) ? indexAtStep(path, session.step) : path.step.data.length - 1;
     mark(session, pen, view, path, head, small ? 4 : 6.5, color);
   }
@@ -90,6 +124,24 @@ function landmarks(session: Session, pen: Pen, view: View): void {
   pen.context.restore();
 }
 
+/** A point that the scene marks, such as a drop of the learning rate. */
+function diamond(session: Session, pen: Pen, view: View, path: PathData, k: number, radius: number, color: string): void {
+  const { world } = pen;
+  const [x, y] = [world.x(path.alpha.data[k]), world.y(path.beta.data[k])];
+  const value = session.stage!.layer(session.drawn.find((s) => s.name === view.surfaces[0])!).at(x, y);
+  if (Number.isNaN(x) || (view.kind === "surface" && Number.isNaN(value))) return;
+  const [px, py] = project(view, session.state, world, x, y, view.kind === "map" ? 0 : world.z(value) + 0.008);
+  const { context } = pen;
+  context.beginPath();
+  for (const [dx, dy] of [[0, -1.3], [1, 0], [0, 1.3], [-1, 0]]) context.lineTo(px + dx * radius, py + dy * radius);
+  context.closePath();
+  context.fillStyle = color;
+  context.fill();
+  context.lineWidth = 1.6;
+  context.strokeStyle = "#fff";
+  context.stroke();
+}
+
 /** A point of a path at a fractional index; faint behind a ridge, hollow where it is off the plane. */
 function mark(session: Session, pen: Pen, view: View, path: { alpha: { data: ArrayLike<number> }; beta: { data: ArrayLike<number> } }, index: number, radius: number, color: string): void {
   const { stage, state } = session;
@@ -102,6 +154,25 @@ function mark(session: Session, pen: Pen, view: View, path: { alpha: { data: Arr
   const at: [number, number, number] = [x, y, (view.kind === "map" ? 0 : world.z(value)) + 0.008];
   const [px, py] = project(view, state, world, ...at);
   dot(pen, px, py, radius, color, view.kind === "surface" && hidden(layer, world, state, at) ? 0.4 : 1);
+}
+
+/** The rectangle that is being drawn, on the map or draped on the sheet. */
+function rectangle(session: Session, pen: Pen, view: View, [a0, b0]: [number, number], [a1, b1]: [number, number]): void {
+  const { world, context } = pen;
+  const layer = session.stage!.layer(session.drawn.find((s) => s.name === view.surfaces[0])!);
+  const corners = [[a0, b0], [a1, b0], [a1, b1], [a0, b1], [a0, b0]];
+  context.beginPath();
+  for (let side = 0; side < 4; side++) for (let k = 0; k < 16; k++) {
+    const [x, y] = [0, 1].map((axis) => corners[side][axis] + ((corners[side + 1][axis] - corners[side][axis]) * k) / 16).map((v, axis) => (axis ? world.y(v) : world.x(v)));
+    const value = layer.at(x, y);
+    context.lineTo(...two(project(view, session.state, world, x, y, Number.isNaN(value) ? 0 : world.z(value))));
+  }
+  context.closePath();
+  context.fillStyle = "rgba(37,99,235,.22)";
+  context.fill();
+  context.lineWidth = 2;
+  context.strokeStyle = pen.theme.name === "dark" ? "#9dbcff" : "#2563eb";
+  context.stroke();
 }
 
 function arrows(session: Session, pen: Pen, view: View): void {
@@ -132,7 +203,7 @@ function arrows(session: Session, pen: Pen, view: View): void {
       context.strokeStyle = color;
       context.stroke();
     }
-    if (arrow.label) text(pen, arrow.label, x1, y1 - 14, { size: 11, weight: 600, color: pen.theme.text });
+    if (arrow.label) text(pen, arrow.label, x1 + 18 * Math.cos(angle) + (Math.cos(angle) * pen.context.measureText(arrow.label).width) / 2, y1 + 16 * Math.sin(angle), { size: 11, weight: 600, color: pen.theme.text });
   }
 }
 

@@ -112,6 +112,37 @@ function line(context: CanvasRenderingContext2D, series: Series, toX: (v: number
   context.globalAlpha = 1;
 }
 
+export interface Bars { curves: { x: ArrayLike<number> | { data: ArrayLike<number> }; y: { data: ArrayLike<number> }; color: string; label: string }[]; pane: { x_label: string; y_label: string }; theme: Theme }
+
+/** Step outlines over their bins: `x` holds edges (one more than values) or centers. */
+export function plotHistogram(context: CanvasRenderingContext2D, width: number, height: number, { curves, pane, theme }: Bars): void {
+  const series = curves.map(({ x, y, color, label }): Series => {
+    const places = "data" in x ? x.data : x;
+    const values = y.data;
+    const edges = binEdges(places, values.length);
+    const [xs, ys] = [new Float64Array(values.length * 2 + 2), new Float64Array(values.length * 2 + 2)];
+    xs[0] = edges[0];
+    for (let k = 0; k < values.length; k++) { xs.set([edges[k], edges[k + 1]], 2 * k + 1); ys.set([values[k], values[k]], 2 * k + 1); }
+    xs[xs.length - 1] = edges[values.length];
+    return { x: xs, y: ys, color, label, width: 1.5, band: { low: ys.map(() => 0), high: ys } };
+  });
+  const all = series.flatMap((s) => Array.from(s.x));
+  drawPlot(context, width, height, { series, x: [Math.min(...all), Math.max(...all)], margin: { left: 38, right: 8, top: series.some((s) => s.label) ? 12 + 12 * series.length : 8, bottom: pane.x_label ? 32 : 18 }, theme, ticks: 3, xLabel: pane.x_label });
+  context.textAlign = "left";
+  series.forEach((s, k) => {
+    if (!s.label) return;
+    context.fillStyle = readable(s.color, theme);
+    context.fillRect(42, 9 + 12 * k, 10, 3);
+    context.fillStyle = theme.soft;
+    context.fillText(s.label, 56, 10 + 12 * k);
+  });
+}
+
+export function binEdges(x: ArrayLike<number>, count: number): Float64Array {
+  if (x.length === count + 1) return Float64Array.from(x);
+  return Float64Array.from({ length: count + 1 }, (_, k) => (k === 0 ? x[0] - (x[1] - x[0]) / 2 : k === count ? x[count - 1] + (x[count - 1] - x[count - 2]) / 2 : (x[k - 1] + x[k]) / 2));
+}
+
 function band(context: CanvasRenderingContext2D, series: Series, toX: (v: number) => number, toY: (v: number) => number): void {
   const { x, band: b } = series;
   context.beginPath();

@@ -27,7 +27,11 @@ export function listen(element: HTMLElement, verbs: Verbs): () => void {
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
 
+  // Buttons and panels lie on the picture: their clicks are their own. A captured pointer would take the click from them.
+  const onControl = (event: Event) => event.composedPath().some((node) => node instanceof Element && node !== element && element.contains(node) && node.matches("button, select, input, .tools, .panel, .profile"));
+
   const down = (event: PointerEvent) => {
+    if (onControl(event)) return;
     const at = place(event);
     pointers.set(event.pointerId, at);
     element.setPointerCapture(event.pointerId);
@@ -44,6 +48,7 @@ export function listen(element: HTMLElement, verbs: Verbs): () => void {
   const move = (event: PointerEvent) => {
     const at = place(event);
     const before = pointers.get(event.pointerId);
+    if (!before && onControl(event)) return verbs.leave();
     if (!before) return verbs.hover(at.x, at.y, event.pointerType === "touch");
     if (pointers.size === 2) pinch(event.pointerId, at, before);
     else drag(at, before, event.timeStamp);
@@ -78,7 +83,7 @@ export function listen(element: HTMLElement, verbs: Verbs): () => void {
   };
 
   const wheel = (event: WheelEvent) => {
-    if (!verbs.wheelAllowed(event)) return;
+    if (onControl(event) || !verbs.wheelAllowed(event)) return;
     event.preventDefault();
     const at = place(event);
     const lines = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1;
@@ -89,7 +94,7 @@ export function listen(element: HTMLElement, verbs: Verbs): () => void {
     ["pointerdown", down], ["pointermove", move], ["pointerup", up], ["pointercancel", up],
     ["pointerleave", () => pointers.size || verbs.leave()], ["wheel", wheel, { passive: false }],
     ["contextmenu", (event: MouseEvent) => event.preventDefault()],
-    ["dblclick", (event: MouseEvent) => { const at = place(event); verbs.double(at.x, at.y); }],
+    ["dblclick", (event: MouseEvent) => { if (onControl(event)) return; const at = place(event); verbs.double(at.x, at.y); }],
     ["auxclick", (event: MouseEvent) => event.preventDefault()],
     ["mousedown", (event: MouseEvent) => event.button === 1 && event.preventDefault()],
   ];

@@ -14,7 +14,6 @@ export class ProfilePane {
 
   constructor(private readonly session: Session, close: () => void) {
     this.element.append(this.words, this.canvas, button("close", "Let go of the probes (Esc)", close, { class: "close" }));
-    for (const event of ["pointerdown", "pointermove", "wheel", "dblclick"]) this.element.addEventListener(event, (e) => e.stopPropagation());
   }
 
   update(): void {

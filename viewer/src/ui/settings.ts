@@ -5,6 +5,7 @@ import { share, valueAt, makeScale } from "../math/scale";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
 import type { Actions } from "./toolbar";
+import { knowsNoise } from "./outlines";
 import { button, h, select, slider } from "./dom";
 
 export function settingsPanel(session: Session, actions: Actions): HTMLElement {
@@ -26,6 +27,7 @@ export function settingsPanel(session: Session, actions: Actions): HTMLElement {
     row("Surface", select("Surface style", [["solid", "solid"], ["mesh", "solid with mesh"], ["wire", "wireframe"]], state.style, (style) => set({ style: style as ViewState["style"] }))),
     row("Contours", slider("Contour interval", 0.4, 3, 0.1, state.interval, (interval) => set({ interval, contours: true }))),
     row("Light", slider("Direction of light, degrees", -180, 180, 5, state.light, (light) => set({ light }))),
+    knowsNoise(session) && row("Noise", check("Outline what samples do not tell apart from the lowest value", state.noise, (noise) => set({ noise }))),
     row("Floor map", check("Map on the floor", state.floor, (floor) => set({ floor }))),
     row("Contour pane", select("Contour pane", [["inset", "inset"], ["side", "beside"], ["full", "full"], ["off", "off"]], state.map, (map) => set({ map: map as ViewState["map"] }))),
     row("Projection", select("Projection", [["perspective", "perspective"], ["orthographic", "orthographic"]], state.camera.ortho ? "orthographic" : "perspective", (v) => set({ camera: { ...session.state.camera, ortho: v === "orthographic" } }))),

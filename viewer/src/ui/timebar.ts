@@ -1,6 +1,7 @@
 // The timeline: play, and loss and accuracy curves that are the scrubber themselves.
 import type { Session } from "../session";
 import type { ViewState } from "../state";
+import type { PathData } from "../data/types";
 import { PALETTE } from "../landscape";
 import { button, h, icon, select } from "./dom";
 import { drawPlot, fitCanvas, type Frame, type Series } from "./plot";
@@ -14,6 +15,7 @@ export class Timebar {
   private readonly time = h("div", { class: "time" });
   private readonly playButton: HTMLButtonElement;
   private readonly speed: HTMLSelectElement;
+  private readonly grip = h("div", { class: "grip", title: "Drag to make the timeline higher or lower" });
   private frame: Frame | null = null;
 
   constructor(private readonly session: Session, private readonly actions: TimeActions) {
@@ -22,7 +24,7 @@ export class Timebar {
     this.speed.className = "speed";
     this.curves = h("div", { class: "curves", tabindex: "0", role: "slider", "aria-label": "Timeline" }, this.canvas);
     this.listen();
-    this.element = h("div", { class: "bar" }, h("div", { class: "controls" }, this.playButton, this.speed), this.curves, this.time);
+    this.element = h("div", { class: "bar" }, this.grip, h("div", { class: "controls" }, this.playButton, this.speed), this.curves, this.time);
   }
 
   update(): void {
@@ -45,6 +47,7 @@ export class Timebar {
     const { session } = this;
     const series = timeSeries(session);
     this.curves.classList.toggle("plain", !series.length);
+    this.curves.style.height = series.length ? `${Math.max(BAR_LIMITS[0], Math.min(BAR_LIMITS[1], session.state.barHeight))}px` : "";
     const { clientWidth: width, clientHeight: height } = this.curves;
     if (!width) return;
     const context = fitCanvas(this.canvas, width, height);
@@ -54,6 +57,7 @@ export class Timebar {
     const left = series.filter((s) => s.axis !== "right");
     const margin = { left: series.length ? 42 : 8, right: hasRight ? 38 : 10, top: 8, bottom: series.length ? 16 : 8 };
     this.frame = drawPlot(context, width, height, { series, x: range, margin, ticks: 2, theme, logY: left.length > 0 && wide(left) });
+    ticks(context, session, this.frame, height - margin.bottom);
     const x = this.frame.toX(timeline.step(state.frame));
     if (state.range) {
       context.fillStyle = theme.name === "dark" ? "rgba(122,165,255,.14)" : "rgba(37,99,235,.1)";
@@ -79,7 +83,11 @@ export class Timebar {
   }
 
   private listen(): void {
-    const { curves, actions, session } = this;
+    const { curves, actions, session, grip } = this;
+    grip.addEventListener("pointerdown", (event) => grip.setPointerCapture(event.pointerId));
+    grip.addEventListener("pointermove", (event) => {
+      if (grip.hasPointerCapture(event.pointerId)) actions.set({ barHeight: Math.max(BAR_LIMITS[0], Math.min(BAR_LIMITS[1], session.state.barHeight - event.movementY)) });
+    });
     const scrub = (event: PointerEvent) => {
       const { timeline } = session;
       if (!this.frame) return;
@@ -104,16 +112,50 @@ export class Timebar {
 
 /** The scene's curves, else the losses recorded along its paths. */
 function timeSeries(session: Session): Series[] {
-  const { scene, step } = session;
-  const names = new Set(scene.panes.filter((p) => p.kind === "curves").flatMap((p) => p.curves));
-  const curves = scene.curves.filter((c) => !names.size || names.has(c.name));
+  const { scene, step, state } = session;
+  const named = (kind: string) => new Set(scene.panes.filter((p) => p.kind === kind).flatMap((p) => p.curves));
+  const [names, bars] = [named("curves"), named("histogram")];
+  const curves = scene.curves.filter((c) => (!names.size || names.has(c.name)) && !bars.has(c.name));
   if (curves.length) {
     return curves.map((c, k) => ({ x: c.x.data, y: c.y.data, color: c.color ?? (c.axis === "right" ? "#3a9d6e" : PALETTE[k % PALETTE.length]), dash: c.dash, axis: c.axis, until: c.reveal ? step : Infinity, band: c.band ? { low: c.band[0].data, high: c.band[1].data } : undefined }));
   }
-  return scene.paths.flatMap((p, k): Series[] => {
-    const y = p.loss ?? p.plane_loss;
-    return y ? [{ x: p.step.data, y: y.data, color: p.color ?? PALETTE[k % PALETTE.length], until: step }] : [];
+  return session.landscape.paths(state).flatMap(({ path, color }): Series[] => {
+    const y = path.loss ?? path.plane_loss;
+    return y && !state.hiddenPaths.includes(path.name) ? [{ x: path.step.data, y: y.data, color, until: step }] : [];
   });
+}
+
+const BAR_LIMITS: [number, number] = [48, 320];
+
+/** Below the curves: a short tick at each recorded step, a longer one where an epoch ends, a diamond where the scene marks a step. */
+function ticks(context: CanvasRenderingContext2D, session: Session, frame: Frame, base: number): void {
+  const path = session.landscape.paths(session.state).map((p) => p.path).reduce<PathData | null>((best, one) => (!best || one.step.data.length > best.step.data.length ? one : best), null);
+  if (!path) return;
+  const { step, epoch, marks } = path;
+  const dark = session.theme.name === "dark";
+  const put = (at: number, reach: number, color: string) => {
+    context.fillStyle = color;
+    context.fillRect(frame.toX(at) - 0.5, base - reach, 1, reach);
+  };
+  for (const at of spaced(Array.from(step.data), frame, 4)) put(at, 4, dark ? "rgba(255,255,255,.3)" : "rgba(23,28,43,.28)");
+  if (epoch) {
+    const ends = Array.from(step.data).filter((_, k) => k > 0 && Math.floor(epoch.data[k] + 1e-9) > Math.floor(epoch.data[k - 1] + 1e-9));
+    for (const at of spaced(ends, frame, 7)) put(at, 8, dark ? "rgba(255,255,255,.55)" : "rgba(23,28,43,.55)");
+  }
+  context.fillStyle = dark ? "#ffd84d" : "#b45309";
+  for (const k of marks) {
+    const x = frame.toX(step.data[k]);
+    context.beginPath();
+    for (const [dx, dy] of [[0, -5], [4, 0], [0, 5], [-4, 0]]) context.lineTo(x + dx, base - 8 + dy);
+    context.fill();
+  }
+}
+
+/** Steps at least `apart` pixels from one another; none where nearly all would be left out. */
+function spaced(steps: number[], frame: Frame, apart: number): number[] {
+  const out: number[] = [];
+  for (const step of steps) if (!out.length || frame.toX(step) - frame.toX(out[out.length - 1]) >= apart) out.push(step);
+  return out.length > steps.length / 3 ? out : [];
 }
 
 function wide(series: Series[]): boolean {

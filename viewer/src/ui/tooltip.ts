@@ -25,7 +25,7 @@ export function rows(session: Session, at: Hovered): Row[] {
   for (const other of session.drawn) {
     if (other === surface) continue;
     const value = session.stage ? session.stage.layer(other).at(at.x, at.y) : NaN;
-    out.push([other.label, `${format(value, 4)} (${signed(value - at.value)})`]);
+    out.push([other.label, Number.isNaN(value) ? "no value here" : `${format(value, 4)} (${signed(value - at.value)})`]);
   }
   if (isFilled(surface, at)) out.push(["", "not computed yet: filled in from its neighbors"]);
   return [...out, ...pathRows(session, at)];
@@ -68,13 +68,13 @@ function isFilled(surface: Surface, at: { alpha: number; beta: number }): boolea
 
 /** The nearest visible point of a path, when the pointer is close to one. */
 function pathRows(session: Session, at: Hovered): Row[] {
-  const { stage, state, scene } = session;
+  const { stage, state, landscape } = session;
   if (!stage) return [];
   const view = session.views().find((v) => v.kind === "surface") ?? session.views()[0];
   const layer = stage.layer(at.surface);
   let best: { path: PathData; k: number; distance: number } | null = null;
-  for (const path of scene.paths) {
-    if (state.hiddenPaths.includes(path.name)) continue;
+  for (const { path } of landscape.paths(state)) {
+    if (state.hiddenPaths.includes(path.name) || !landscape.carries(at.surface, path)) continue;
     const until = indexAtStep(path, session.step);
     for (let k = 0; k < path.alpha.data.length && k <= until + 1e-9; k++) {
       const [x, y] = [stage.world.x(path.alpha.data[k]), stage.world.y(path.beta.data[k])];
@@ -92,6 +92,7 @@ function pathPoint(path: PathData, k: number): Row[] {
   if (!Number.isNaN(at(path.loss))) out.push(["its own loss", format(at(path.loss), 4)]);
   if (!Number.isNaN(at(path.accuracy))) out.push(["its accuracy", format(at(path.accuracy), 3)]);
   if (at(path.residual) > 0) out.push(["distance from the plane", format(at(path.residual), 3)]);
+  if (!Number.isNaN(at(path.plane_loss)) && at(path.residual) > 0) out.push(["the plane's loss below it", format(at(path.plane_loss), 4)]);
   return out;
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from lossatlas.compute.evaluators.task import Task
 from lossatlas.compute.evaluators.vmap import Unsuitable, Vmap
 
 log = logging.getLogger("lossatlas")
+
+Layout = Literal["given", "channels_last", "folded", "features_first"]
 
 
 class Evaluator(Protocol):
@@ -37,7 +39,8 @@ class Choice:
     Attributes:
         evaluator: "loop", "vmap" or "affine".
         chunk: points at a time; None lets the evaluator decide by size.
-        channels_last: images and filters are laid out with channels last, which convolutions like.
+        layout: "channels_last" for images and filters, which convolutions like; "folded" the same with BatchNorm folded into them;
+            "features_first" for chains of Linear layers.
         compiled: through `torch.compile`.
         seconds: expected time of one point over all of the data, or None where nothing was timed.
         loop_seconds: the same for the loop.
@@ -46,7 +49,7 @@ class Choice:
 
     evaluator: str = "loop"
     chunk: int | None = 1
-    channels_last: bool = False
+    layout: Layout = "given"
     compiled: bool = False
     seconds: float | None = None
     loop_seconds: float | None = None
@@ -54,18 +57,25 @@ class Choice:
 
     def fast(self, task: Task) -> Loop | Vmap | Affine:
         """The evaluator alone."""
-        task = task.channels_last() if self.channels_last else task
+        task = self._laid_out(task)
         if self.evaluator == "affine":
             return Affine(task, self.chunk)
         return Vmap(task, self.chunk or 1, self.compiled) if self.evaluator == "vmap" else Loop(task, self.compiled)
 
+    def _laid_out(self, task: Task) -> Task:
+        if self.layout == "features_first":
+            return task.features_first() or task
+        if self.layout == "folded":
+            task = task.folded() or task
+        return task.channels_last() if self.layout in ("channels_last", "folded") else task
+
     def build(self, task: Task) -> Evaluator:
         """The evaluator, wrapped so that it can be trusted; the plain loop needs no wrapper."""
-        plain = self.evaluator == "loop" and not self.channels_last and not self.compiled
+        plain = self.evaluator == "loop" and self.layout == "given" and not self.compiled
         return Loop(task) if plain else Trusted(self.fast(task), Loop(task))
 
     def describe(self) -> dict[str, Any]:
-        return {"evaluator": self.evaluator, "chunk": self.chunk, "channels_last": self.channels_last, "compiled": self.compiled}
+        return {"evaluator": self.evaluator, "chunk": self.chunk, "layout": self.layout, "compiled": self.compiled}
 
 
 @dataclass(eq=False)

@@ -160,10 +160,16 @@ def _fastest(probe: Probe, loop: Choice, chunk: int | None, compiled: bool) -> C
 def _candidates(probe: Probe, loop: Choice, chunk: int | None, compiled: bool) -> Iterator[list[Choice]]:
     if worthwhile(probe.task):
         yield [replace(loop, evaluator="affine", chunk=chunk)]
+    layout = "given"
+    if probe.task.device.type == "cpu" and probe.task.features_first() is not None:
+        layout = "features_first"
+        yield [replace(loop, layout=layout)]
     if probe.task.device.type != "cpu" or probe.seconds <= VMAP_SECONDS:
-        yield [replace(loop, evaluator="vmap", chunk=size) for size in ((chunk,) if chunk else CHUNKS)]
+        yield [replace(loop, evaluator="vmap", chunk=size, layout=layout) for size in ((chunk,) if chunk else CHUNKS)]
     if probe.task.device.type == "cpu" and probe.task.has_images():
-        yield [replace(loop, channels_last=True)]
+        yield [replace(loop, layout="channels_last")]
+        if probe.task.folded() is not None:
+            yield [replace(loop, layout="folded")]
     if compiled:
         yield [replace(loop, compiled=True)]
         yield [replace(loop, evaluator="vmap", chunk=chunk or COMPILED_CHUNK, compiled=True)]

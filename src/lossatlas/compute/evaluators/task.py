@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from lossatlas.compute.evaluators.features_first import columns, features_first
+from lossatlas.compute.evaluators.folded import folded
 from lossatlas.compute.evaluators.sums import Each, Sums
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective import Objective, Scores
@@ -94,6 +96,20 @@ class Task:
         plane = replace(self.plane, center=center, directions=directions)
         objective = self.objective.with_data(self.objective.data.map(_channels_last))
         return replace(self, plane=plane, objective=objective, _kept={})
+
+    def folded(self) -> Task | None:
+        """The same task with BatchNorm folded into the convolutions, or None where there is none to fold."""
+        function = folded(self.objective.function, self.objective.params, self.objective.data.batches[0])
+        return None if function is None else replace(self, objective=self.objective.with_function(function), _kept={})
+
+    def features_first(self) -> Task | None:
+        """The same task with samples along the contiguous axis, or None where the model is not a chain of Linear layers."""
+        batch = self.objective.data.batches[0]
+        rows = isinstance(batch, tuple) and len(batch) == 2 and all(isinstance(t, Tensor) for t in batch) and batch[0].dim() == 2
+        function = features_first(self.objective.function, self.objective.params, batch) if rows else None
+        if function is None:
+            return None
+        return replace(self, objective=self.objective.with_data(self.objective.data.map(columns)).with_function(function), _kept={})
 
     def sums(self, points: int) -> dict[str, Sums]:
         population = self.objective.data.population

@@ -54,7 +54,7 @@ class Size:
 
 
 FULL = Size(images=1000, test_images=None, resolution=51, tol=0.01, samples=10_000, epochs=30, batch_size=128, line=41)
-QUICK = Size(images=48, test_images=500, resolution=21, tol=0.02, samples=500, epochs=6, batch_size=50, line=41)
+QUICK = Size(images=48, test_images=500, resolution=21, tol=0.02, samples=1000, epochs=6, batch_size=25, line=41)
 
 
 def run(
@@ -102,7 +102,7 @@ def run(
         member = gather(entry, out / "trained" / entry.name, data, training, size.test_images, where, progress)
         members[entry.name], surfaces[entry.name] = member, _surface(archive, member, data, size, seed, where, progress)
         say(member.title)
-    _draw(surfaces, tuple(m.note for m in members.values() if m.note), out)
+    _draw(surfaces, _notes(members, quick), out)
     summary: dict[str, Any] = {
         "quick": quick,
         "seed": seed,
@@ -159,6 +159,13 @@ def _scales(archive: Archive, member: Member, data: Path | None, size: Size, see
         return replace(member, model=model).objective(data, size.images, device)
 
     return compare_scales(member.model, objective_of, archive, size.line, seed, progress)
+
+
+def _notes(members: dict[str, Member], quick: bool) -> tuple[str, ...]:
+    """Quick or full, how many test images stand behind the errors, and what each network is that is not the published one."""
+    counts = {m.test["samples"] for m in members.values() if m.test is not None}
+    tests = f"; test errors on the first {max(counts):,} test images" if counts else ""
+    return (f"{'quick' if quick else 'full'} run{tests}", *(m.note for m in members.values() if m.note))
 
 
 def _draw(surfaces: dict[str, xr.Dataset], notes: tuple[str, ...], out: Path) -> None:

@@ -24,19 +24,21 @@ SCALE_COLORS = {1: "#0072b2", FACTOR: "#d55e00"}
 
 def panels(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path) -> None:
     """All surfaces from above on one logarithmic scale."""
-    drawn = _surfaces(surfaces)
-    panes = tuple(Pane("contour", (s.name,), title=_two_lines(s.label), row=i // COLUMNS, column=i % COLUMNS) for i, s in enumerate(drawn))
-    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=notes), file)
+    drawn = _bare(surfaces)
+    titles = [_two_lines(s.attrs["title"]) for s in surfaces.values()]
+    panes = tuple(Pane("contour", (s.name,), title=titles[i], row=i // COLUMNS, column=i % COLUMNS) for i, s in enumerate(drawn))
+    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=(*notes, *told_once(surfaces))), file)
 
 
 def reliefs(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path) -> None:
     """The same as reliefs."""
-    drawn = _surfaces(surfaces)
+    drawn = _bare(surfaces)
+    titles = [_two_lines(s.attrs["title"]) for s in surfaces.values()]
     panes = tuple(
-        Pane("surface", (s.name,), title=_two_lines(s.label), row=i // COLUMNS, column=i % COLUMNS, camera=Camera(32, -55))
+        Pane("surface", (s.name,), title=titles[i], row=i // COLUMNS, column=i % COLUMNS, camera=Camera(32, -55))
         for i, s in enumerate(drawn)
     )
-    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=notes), file)
+    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=(*notes, *told_once(surfaces))), file)
 
 
 def page(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path) -> None:
@@ -96,6 +98,31 @@ def _times(widths: Mapping[str, float | None]) -> str:
 
 def _surfaces(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
     return tuple(surface_from(dataset, name=name, label=dataset.attrs["title"]) for name, dataset in surfaces.items())
+
+
+def _bare(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
+    """Named shortly and without their own notes: `told_once` says for all of them what those would repeat."""
+    return tuple(replace(s, label=_short(s.label).split(" · ")[0], notes=()) for s in _surfaces(surfaces))
+
+
+def told_once(surfaces: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
+    """How the surfaces computed here were made, in lines for all of them; each one's whole notes stand in the page."""
+    own = {s.attrs["title"].split(" · ")[0]: s for s in surfaces.values() if s.attrs.get("plane", {}).get("kind") == "random"}
+    if not own:
+        return ()
+    first = next(iter(own.values())).attrs
+    cosine = max(abs(s.attrs["plane"]["cosine"]) for s in own.values())
+    shares = ", ".join(f"{name} {100 * float(s.done.mean()):.0f} %" for name, s in own.items())
+    errors = [s.attrs["estimated_error"] for s in own.values() if np.isfinite(s.attrs.get("estimated_error", np.nan))]
+    between = f", the others interpolated (estimated error up to {100 * max(errors):.2g} % of the log range)" if errors else ""
+    spread = max(float(s.loss_standard_error.max()) for s in own.values())
+    return (
+        f"computed here: random directions (seed {first['plane']['seed']}), filter-normalized, biases and BatchNorm fixed, "
+        f"cosine between axes at most {cosine:.2g}",
+        f"loss: cross-entropy on the first {first['objective']['samples']:,} training images, eval mode (stored BatchNorm statistics); "
+        f"standard error of a cell up to {spread:.2g} nats",
+        f"cells computed: {shares}{between}",
+    )
 
 
 def _two_lines(label: str) -> str:

@@ -19,7 +19,7 @@ from lossatlas.view.scene import ColorScale, Curve, Pane, Scene
 if TYPE_CHECKING:
     from lossatlas.recipes.li2018.solutions import Solution
 
-BLUE, RED = COLORS[:2]
+BLUE, RED, *BATCHES = COLORS
 Found = Mapping[tuple[float, int], "Solution"]
 
 
@@ -86,29 +86,24 @@ def figure_3(
 
 
 def repeatability(setting: Setting, found: Mapping[int, Solution], lines: Mapping[int, list[xr.Dataset]], file: FilePath) -> None:
-    """Median over random directions with the band from the lowest to the highest, one pane a solution."""
-    curves, panes = [], []
-    for column, (batch, several) in enumerate(lines.items()):
-        values = np.stack([line.loss.values for line in several])
-        x = several[0].alpha.values
-        color = COLORS[column]
-        names = [f"median {batch}"]
-        curves.append(Curve(names[0], x, np.median(values, 0), "median", color, band=(values.min(0), values.max(0)), reveal=False))
-        for seed, one in enumerate(values):
-            names.append(f"{batch} seed {seed}")
-            label = f"each of {len(values)} directions" if not seed else ""
-            curves.append(Curve(names[-1], x, one, label or "each of them", "#999999", "dotted", reveal=False))
-        panes.append(Pane("curves", curves=tuple(names), title=title_of(found[batch]), column=column, x_label="α", y_label="loss [nats]"))
-    title = f"Repeatability: {len(next(iter(lines.values())))} random filter-normalized directions through {network_words(setting)}"
-    plot(
-        Scene(
-            tuple(panes),
-            curves=tuple(curves),
-            title=title,
-            notes=_notes(setting, {(0.0, b): s for b, s in found.items()}, "band: lowest to highest", setting.size.samples),
-        ),
-        file,
+    """Each solution's median over random directions, a band from the lowest to the highest, and every line, on one scale."""
+    curves = []
+    for index, (batch, several) in enumerate(lines.items()):
+        values, x, color = np.stack([line.loss.values for line in several]), several[0].alpha.values, BATCHES[index]
+        one = found[batch]
+        label = f"{one.label}: median; test error {100 * (1 - one.net.test_accuracy):.1f} %"
+        curves.append(Curve(f"median {batch}", x, np.median(values, 0), label, color, band=(values.min(0), values.max(0)), reveal=False))
+        for seed, line in enumerate(values):
+            curves.append(Curve(f"{batch} seed {seed}", x, line, f"each of {len(values)} directions", color, "dotted", reveal=False))
+    pane = Pane("curves", curves=tuple(c.name for c in curves), x_label="α", y_label="loss [nats], log scale", y_scale="log")
+    scene = Scene(
+        (pane,),
+        curves=tuple(curves),
+        title=f"Repeatability: {len(next(iter(lines.values())))} random directions",
+        subtitle=f"Filter-normalized lines through two solutions of {network_words(setting)}",
+        notes=_notes(setting, {(0.0, b): s for b, s in found.items()}, "band: lowest to highest", setting.size.samples),
     )
+    plot(scene, file)
 
 
 def title_of(one: Solution) -> str:
@@ -127,7 +122,7 @@ def _between(decay: float, lines: Mapping[tuple[float, str], xr.Dataset]) -> tup
         x = line.alpha.values
         curves.append(Curve(f"loss {split} {decay:g}", x, line.loss.values, f"{split} loss", BLUE, dash, reveal=False))
         curves.append(Curve(f"accuracy {split} {decay:g}", x, line.accuracy.values, f"{split} accuracy", RED, dash, "right", reveal=False))
-    title = f"weight decay {decay:g}"
+    title = f"weight decay {decay:g}: the line between them"
     return curves, Pane("curves", title=title, x_label="small batch (0) → large batch (1)", y_label="loss [nats]", y_label_right="accuracy")
 
 
@@ -136,9 +131,9 @@ def _norms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve], Pane
     for index, (batch, one) in enumerate(own.items()):
         run = one.trajectory.dataset
         x = run.epoch.values
-        label = f"batch {batch:,}, test error {100 * (1 - one.net.test_accuracy):.1f} %"
-        curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, label, COLORS[index], reveal=False))
-    return curves, Pane("curves", title="norm of all weights", x_label="epoch", y_label="norm")
+        curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, f"batch {batch:,}", BATCHES[index], reveal=False))
+    errors = " and ".join(f"{100 * (1 - one.net.test_accuracy):.1f} %" for one in own.values())
+    return curves, Pane("curves", title=f"in training; test errors {errors}", x_label="epoch", y_label="norm of all weights")
 
 
 def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve], Pane]:
@@ -151,7 +146,7 @@ def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve],
     curves = []
     for index, (batch, values) in enumerate(weights.items()):
         share = np.histogram(values, edges)[0] / len(values)
-        curves.append(Curve(f"weights {batch} {decay:g}", edges, share, f"batch {batch:,}", COLORS[index], reveal=False))
+        curves.append(Curve(f"weights {batch} {decay:g}", edges, share, f"batch {batch:,}", BATCHES[index], reveal=False))
     return curves, Pane("histogram", title="weights after training", x_label="weight", y_label="share of weights")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.li2018.drawing import SOLUTIONS
+from lossatlas.recipes.li2018.drawing import SOLUTIONS, fitted
 from lossatlas.recipes.li2018.drawing_lines import network_words
 from lossatlas.recipes.li2018.setting import Setting
 from lossatlas.view.plot import plot
@@ -26,7 +26,7 @@ RED = "#c1121f"
 def figure_8(setting: Setting, one: Solution, drawn: Mapping[str, tuple[xr.Dataset, xr.Dataset]], chance: float, file: FilePath) -> None:
     """One path on three planes, each in the window that its own shadow needs."""
     words = {
-        "random": f"two random directions\n{{}} of the motion shown\n(by chance: {_share(chance)})",
+        "random": f"two random directions: {{}} of the\nmotion shown (by chance: {_share(chance)})",
         "random and start-end": "a random and the start-end\ndirection: {} of the motion shown",
         "principal": "two principal directions\n{} of the motion shown",
     }
@@ -36,8 +36,12 @@ def figure_8(setting: Setting, one: Solution, drawn: Mapping[str, tuple[xr.Datas
         paths.append(marked(path, one, f"path {name}"))
         title = words[name].format(_share(path.attrs["captured_share"]))
         panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column))
-    title = f"The same training path on three planes: {network_words(setting)}, {one.label}"
-    plot(Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(SOLUTIONS,), title=title, notes=_notes(setting, one)), file)
+    error = 100 * (1 - one.net.test_accuracy)
+    title = f"The same training path on three planes: {network_words(setting)}, {one.label}, test error {error:.1f} %"
+    plot(
+        Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(fitted(SOLUTIONS, surfaces),), title=title, notes=_notes(setting, one)),
+        file,
+    )
 
 
 def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Dataset]], file: FilePath) -> None:
@@ -48,10 +52,20 @@ def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Da
         paths.append(marked(path, one, f"path {one.name}"))
         null = sum(path.attrs["random_walk_null"][:2])
         error = 100 * (1 - one.net.test_accuracy)
-        title = f"{one.label}\ntest error {error:.1f} %; two components of a random walk: {_share(null)}"
+        title = f"{one.label}, test error {error:.1f} %\n(two components of a random walk: {_share(null)})"
         panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2))
     title = f"Training paths of {network_words(setting)} on their principal planes"
-    plot(Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(SOLUTIONS,), title=title, notes=_notes(setting, drawn[0][0])), file)
+    plot(
+        Scene(
+            tuple(panes),
+            tuple(surfaces),
+            tuple(paths),
+            colors=(fitted(SOLUTIONS, surfaces),),
+            title=title,
+            notes=_notes(setting, drawn[0][0]),
+        ),
+        file,
+    )
 
 
 def marked(path: xr.Dataset, one: Solution, name: str) -> Path:
@@ -66,7 +80,8 @@ def marked(path: xr.Dataset, one: Solution, name: str) -> Path:
 def _notes(setting: Setting, one: Solution) -> tuple[str, ...]:
     training = one.training
     return (
-        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so",
+        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so; "
+        f"test error on {setting.size.test_samples:,} test images",
         f"map: loss on the first {setting.size.samples:,} training images, eval mode with the last iterate's BatchNorm statistics",
         "iterates lie off the plane: the map's height below a path is not the loss of the iterate",
     )

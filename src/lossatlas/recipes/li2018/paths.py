@@ -44,7 +44,7 @@ def figure_9(setting: Setting) -> dict[str, Any]:
     runs = [solution(setting, batch, decay, optimizer) for optimizer, decay, batch in _runs(setting)]
     drawn = [(one, *_surface_and_path(setting, one, pca_plane(one.trajectory), f"figure9_{one.name}")) for one in runs]
     drawing.figure_9(setting, drawn, setting.out / "figure9.png")
-    say("figure9.png    Principal planes hold most of each path; red dots are drops of the learning rate.")
+    say("figure9.png    Principal planes hold most of each path; diamonds mark where the learning rate drops.")
     return {
         one.name: {
             "explained_variance_ratio": path.attrs["explained_variance_ratio"],
@@ -81,7 +81,7 @@ def _half_random(one: Solution) -> Plane:
 
 def _as_long_as(plane: Plane, length: float) -> Plane:
     steps = tuple(Direction({n: v * (length / d.norm) for n, v in d.params.items()}, d.recipe) for d in plane.directions)
-    labels = (RANDOM_LABEL, f"another {RANDOM_LABEL}")[: len(steps)]
+    labels = (RANDOM_LABEL, f"second {RANDOM_LABEL}")[: len(steps)]
     return Plane(plane.center, steps, "random", labels, plane.recipe, plane.origin)
 
 
@@ -96,7 +96,6 @@ def _surface_and_path(setting: Setting, one: Solution, plane: Plane, name: str) 
         archive=setting.archive,
         name=name,
         title=one.label,
-        workers=setting.workers,
         overwrite=True,
         progress=setting.progress,
     )
@@ -104,10 +103,13 @@ def _surface_and_path(setting: Setting, one: Solution, plane: Plane, name: str) 
 
 
 def _window(path: xr.Dataset) -> list[list[float]]:
-    """The path with a margin, and the model itself."""
+    """The path with a margin, and the model itself; square where the sides are alike, for such a pane has equal units."""
     window = []
     for name in ("path_alpha", "path_beta"):
         values = np.append(path[name].values, 0.0)
         room = MARGIN * max(float(np.ptp(values)), 1e-6)
         window.append([float(values.min() - room), float(values.max() + room)])
-    return window
+    sides = [high - low for low, high in window]
+    if max(sides) > 2 * min(sides):
+        return window
+    return [[low - (max(sides) - side) / 2, high + (max(sides) - side) / 2] for (low, high), side in zip(window, sides, strict=True)]

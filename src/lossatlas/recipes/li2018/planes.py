@@ -54,7 +54,7 @@ def figure_1(setting: Setting) -> dict[str, Any]:
     title = "The loss surfaces of ResNet-56 without and with shortcuts"
     drawing.reliefs(panels, setting.out / "figure1.png", title, setting, (*said, CAVEAT))
     numbers = {one.name: rough_over_seeds(setting, one) for one in nets}
-    drawing.roughness_bars(numbers, {one.name: one.label for one in nets}, setting.out / "figure1_numbers.png", setting)
+    drawing.roughness_points(numbers, {one.name: one for one in nets}, setting.out / "figure1_numbers.png", setting)
     say("figure1.png    ResNet-56 without shortcuts is chaotic, with them nearly convex around the minimum.")
     return {"networks": _summaries(panels), "roughness": numbers, "curvature": {n: r.as_dict() for n, r in reports.items()}}
 
@@ -82,7 +82,7 @@ def figure_6(setting: Setting) -> dict[str, Any]:
     names = [width + tail for tail in ("", "_noshort") for width in widths]
     panels = [own_panel(setting, net(setting, name)) for name in names]
     drawing.maps(panels, len(widths), setting.out / "figure6.png", "Width: with shortcuts (top) and without (bottom)", setting)
-    say("figure6.png    Wider networks have flatter, rounder minima.")
+    say("figure6.png    The paper finds wider networks flatter and rounder; networks hardly trained need not show it.")
     return {"networks": _summaries(panels)}
 
 
@@ -109,7 +109,6 @@ def plane_surface(setting: Setting, one: Net, seed: int, resolution: int, name: 
         archive=setting.archive,
         name=name,
         title=one.label,
-        workers=setting.workers,
         overwrite=True,
         progress=setting.progress,
     )
@@ -118,7 +117,7 @@ def plane_surface(setting: Setting, one: Net, seed: int, resolution: int, name: 
 def _report(setting: Setting, one: Net) -> CurvatureReport:
     """Curvature at the model, of the parameters that the plane moves; kept with the stored surface."""
     objective = one.objective(setting, setting.size.ratio_samples, batch=32)
-    report = curvature_report(objective, biases=False, tolerance=0.1, probes=PROBES, workers=setting.workers or 1)
+    report = curvature_report(objective, biases=False, tolerance=0.1, probes=PROBES)
     report.attach(setting.archive, one.name)
     return report
 

@@ -38,7 +38,6 @@ def _panel(setting: Setting, one: Net) -> Panel:
         archive=setting.archive,
         name=f"curvature_{one.name}",
         title=one.label,
-        workers=setting.workers or 1,
         overwrite=True,
         progress=setting.progress,
     )

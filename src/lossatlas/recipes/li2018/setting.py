@@ -86,7 +86,7 @@ QUICK = Size(
     ratio_resolution=7,
     widths=("wrn8_1", "wrn8_2"),
     seeds=3,
-    seed_resolution=9,
+    seed_resolution=13,
     directions=10,
 )
 
@@ -103,7 +103,6 @@ class Setting:
     seed: int = 0
     progress: bool | None = None
     device: str = "cpu"
-    workers: int | None = None
     _pictures: dict[str, Any] = field(default_factory=dict)
 
     def pictures(self, split: str, count: int, normalization: str = "li") -> tuple[Tensor, Tensor]:

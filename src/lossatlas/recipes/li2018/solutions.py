@@ -97,8 +97,9 @@ def repeatability(setting: Setting) -> dict[str, Any]:
     found = {batch: solution(setting, batch, DECAYS[1]) for batch in (size.small_batch, size.large_batch)}
     lines = {batch: [_random_line(setting, one, seed) for seed in range(size.directions)] for batch, one in found.items()}
     drawing.repeatability(setting, found, lines, setting.out / "repeatability.png")
-    say("repeatability.png   Ten random directions give nearly the same curve.")
     spread = {found[batch].name: _spread(several) for batch, several in lines.items()}
+    apart = " and ".join(f"{100 * share:.0f} %" for share in spread.values())
+    say(f"repeatability.png   Half a unit from the center, {size.directions} directions differ by {apart} of the loss (one deviation).")
     return {"directions": size.directions, "relative_spread_at_half": spread}
 
 
@@ -126,7 +127,6 @@ def _random_plane(setting: Setting, one: Solution) -> xr.Dataset:
         archive=setting.archive,
         name=f"plane_{one.name}",
         title=one.label,
-        workers=setting.workers,
         overwrite=True,
         progress=setting.progress,
     )

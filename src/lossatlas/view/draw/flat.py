@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lossatlas.errors import InputError
 from lossatlas.view.cells import cells_of
@@ -154,7 +154,7 @@ def reveal(curve: Curve, line: Line2D, ball: Line2D, step: int | None) -> None:
 
 def _add_curve(axes: Axes, curve: Curve, index: int) -> tuple[Line2D, Line2D]:
     color = curve.color or path_color(index)
-    (line,) = axes.plot(curve.x, curve.y, color=color, linestyle=pattern(curve.dash), linewidth=1.5, zorder=3)  # pyright: ignore[reportArgumentType]
+    (line,) = axes.plot(curve.x, curve.y, **_stroke(curve, color), zorder=3, clip_on=not curve.points)
     (ball,) = axes.plot([], [], "o", color=color, markersize=5.5, markeredgecolor="white", markeredgewidth=0.9, zorder=4, clip_on=False)
     if curve.band is not None:
         axes.fill_between(curve.x, *curve.band, color=color, alpha=0.2, linewidth=0)
@@ -162,8 +162,14 @@ def _add_curve(axes: Axes, curve: Curve, index: int) -> tuple[Line2D, Line2D]:
 
 
 def line_sample(curve: Curve, index: int) -> Line2D:
-    style: Any = pattern(curve.dash)
-    return Line2D([], [], color=curve.color or path_color(index), linestyle=style, linewidth=1.5, label=curve.label or curve.name)
+    return Line2D([], [], **_stroke(curve, curve.color or path_color(index)), label=curve.label or curve.name)
+
+
+def _stroke(curve: Curve, color: str) -> dict[str, Any]:
+    """A line, or points that are not joined."""
+    if curve.points:
+        return {"color": color, "linestyle": "none", "marker": "o", "markersize": 6.5, "markeredgecolor": "white", "markeredgewidth": 0.8}
+    return {"color": color, "linestyle": pattern(curve.dash), "linewidth": 1.5}
 
 
 def _frame_curves(axes: Axes, twin: Axes | None, pane: Pane, curves: list[Curve]) -> None:
@@ -177,6 +183,8 @@ def _frame_curves(axes: Axes, twin: Axes | None, pane: Pane, curves: list[Curve]
         axes.set_yscale("log")
     if pane.x_scale == "log" and min((low for low, _ in spans), default=0) > 0:
         axes.set_xscale("log")
+    whole = all(np.array_equal(c.x, np.round(c.x)) for c in curves)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=whole))
     _plain_log_ticks(axes)
     # The data limits are fixed now: an animation must not rescale while its curves grow.
     for one in (axes, twin):

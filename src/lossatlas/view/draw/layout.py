@@ -72,7 +72,24 @@ def arrange(sheet: Sheet, frame: Frame) -> None:
 
 
 def _strips(sheet: Sheet) -> float:
-    return sum(_width(bar.axes) + BAR_GAP + GAP / 2 for bar in sheet.bars if bar.shared)
+    return sum(max(_width(bar.axes) for bar in lane) + BAR_GAP + GAP / 2 for lane in _lanes(sheet))
+
+
+def _lanes(sheet: Sheet) -> list[list[Bar]]:
+    """Shared color bars from right to left; those of different rows stand above one another."""
+    lanes: list[list[Bar]] = []
+    for bar in sheet.bars:
+        if bar.shared:
+            lane = next((lane for lane in lanes if not any(_rows(bar) & _rows(other) for other in lane)), None)
+            if lane is None:
+                lanes.append(lane := [])
+            lane.append(bar)
+    return lanes
+
+
+def _rows(bar: Bar) -> set[int]:
+    rows = [drawn.pane.row for drawn in bar.panes] + [drawn.pane.row + drawn.pane.row_span - 1 for drawn in bar.panes]
+    return set(range(min(rows), max(rows) + 1))
 
 
 def _cell(sheet: Sheet, frame: Frame, pane: Pane) -> Bbox:
@@ -182,15 +199,16 @@ def _cube(axes: Any) -> Bbox:
 
 
 def _place_bars(sheet: Sheet, frame: Frame) -> None:
-    right = frame.right
+    left, right = dict[int, float](), frame.right
+    for lane in _lanes(sheet):
+        width = max(_width(bar.axes) for bar in lane)
+        left |= {id(bar): right - width for bar in lane}
+        right -= width + BAR_GAP + GAP / 2
     for bar in sheet.bars:
         boxes = [_cube(d.axes) if d.is_relief else _inches(d.axes, d.axes.get_window_extent()) for d in bar.panes]
         around = Bbox.union(boxes)
         shrink = 0.12 * around.height if all(d.is_relief for d in bar.panes) else 0.0
-        width = _width(bar.axes)
-        x = right - width if bar.shared else max(_extent(bar.panes[0]).x1, around.x1) + BAR_GAP
-        if bar.shared:
-            right -= width + BAR_GAP + GAP / 2
+        x = left[id(bar)] if bar.shared else max(_extent(bar.panes[0]).x1, around.x1) + BAR_GAP
         _set(bar.axes, Bbox([[x, around.y0 + shrink], [x + BAR, around.y1 - shrink]]))
 
 

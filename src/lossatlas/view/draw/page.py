@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -79,17 +80,25 @@ def stack_header(header: list[Text], wide: float, tall: float) -> None:
 
 
 def shared_handles(sheet: Sheet) -> list[Any]:
-    """Entries for the figure's legend, each once; curves that no map explains get a legend in their own pane."""
+    """Entries for the figure's legend, each once; curves that no map and no other pane explains get a legend in their own pane."""
     maps = {h.get_label() for drawn in sheet.panes if drawn.pane.kind not in OWN_LEGEND for h in drawn.handles}
+    told = [{_look(h) for h in drawn.handles} for drawn in sheet.panes if drawn.pane.kind in OWN_LEGEND and drawn.handles]
+    maps |= {label for one, other in permutations(told, 2) if one <= other for label, _ in other}
     shared = {}
     for drawn in sheet.panes:
         if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:
             if len({h.get_label() for h in drawn.handles}) > 1:
                 place = clear_corner(drawn.axes, drawn.twin) if drawn.pane.kind == "curves" else "best"
-                (drawn.twin or drawn.axes).legend(handles=drawn.handles, loc=place, frameon=True, framealpha=0.85, edgecolor="none")
+                handles = list({_look(h): h for h in drawn.handles}.values())
+                (drawn.twin or drawn.axes).legend(handles=handles, loc=place, frameon=True, framealpha=0.85, edgecolor="none")
         else:
-            shared |= {(h.get_label(), str(getattr(h, "get_color", h.get_label)())): h for h in drawn.handles}
+            shared |= {_look(h): h for h in drawn.handles}
     return list(shared.values())
+
+
+def _look(handle: Any) -> tuple[str, str]:
+    """What makes two entries of a legend the same."""
+    return handle.get_label(), str(getattr(handle, "get_color", handle.get_label)())
 
 
 def add_legend(drawn: Figure, handles: list[Any], width: float) -> Any:

@@ -1,0 +1,44 @@
+// Another page's landscapes laid over the ones that are open: names stay apart, planes are told apart, colors come along.
+import type { Document, PathData, SceneData, SurfaceData } from "./types";
+
+/** A copy of `document` whose scene `index` also holds every surface and path of `other`; `origin` tells them apart. */
+export function merged(document: Document, index: number, other: Document, origin: string): Document {
+  const scene = document.scenes[index];
+  const taken = new Set([...scene.surfaces, ...scene.paths].map((thing) => thing.name));
+  const added = other.scenes.map((one, k) => renamed(one, taken, other.scenes.length > 1 ? `${origin} ${k + 1}` : origin));
+  const surfaces = added.flatMap((one) => one.surfaces);
+  const shown = added.flatMap((one) => one.shown);
+  const panes = scene.panes.length ? scene.panes.map((pane) => (["surface", "contour", "line"].includes(pane.kind) ? { ...pane, surfaces: [...pane.surfaces, ...shown] } : pane)) : scene.panes;
+  const grown: SceneData = {
+    ...scene, panes, surfaces: [...scene.surfaces, ...surfaces], paths: [...scene.paths, ...added.flatMap((one) => one.paths)],
+    colors: [...scene.colors, ...other.scenes.flatMap((one) => one.colors).filter((color) => !scene.colors.some((own) => own.quantity === color.quantity))],
+    meta: { ...scene.meta, planes: { ...planesOf(scene), ...Object.assign({}, ...added.map((one) => one.planes)) } },
+  };
+  return { ...document, scenes: document.scenes.map((one, k) => (k === index ? grown : one)), colormaps: { ...other.colormaps, ...document.colormaps } };
+}
+
+interface Added { surfaces: SurfaceData[]; paths: PathData[]; planes: Record<string, object>; shown: string[] }
+
+function renamed(scene: SceneData, taken: Set<string>, origin: string): Added {
+  const names = new Map(scene.surfaces.map((s) => [s.name, free(`${origin}: ${s.name}`, taken)]));
+  const listed = new Set(scene.panes.flatMap((pane) => pane.surfaces));
+  const planes = planesOf(scene);
+  return {
+    surfaces: scene.surfaces.map((s) => ({ ...s, name: names.get(s.name)!, label: `${origin}: ${s.label || s.name}` })),
+    paths: scene.paths.map((p) => ({ ...p, name: free(`${origin}: ${p.name}`, taken), label: `${origin}: ${p.label || p.name}`, surface: names.get(p.surface ?? scene.surfaces.find((s) => s.beta)?.name ?? "") ?? null, color: null })),
+    planes: Object.fromEntries(scene.surfaces.map((s) => [names.get(s.name)!, planes[s.name] ?? {}])),
+    shown: scene.surfaces.filter((s) => !listed.size || listed.has(s.name)).map((s) => names.get(s.name)!),
+  };
+}
+
+function planesOf(scene: SceneData): Record<string, object> {
+  const told = (scene.meta.planes ?? {}) as Record<string, object>;
+  return Object.fromEntries(scene.surfaces.map((s) => [s.name, told[s.name] ?? {}]));
+}
+
+function free(name: string, taken: Set<string>): string {
+  let [one, k] = [name, 2];
+  while (taken.has(one)) one = `${name} (${k++})`;
+  taken.add(one);
+  return one;
+}
