@@ -128,3 +128,15 @@ def test_what_cannot_be_meant_is_refused() -> None:
             la.evaluate(objective, line, resolution=9, tol=wrong)
     with pytest.raises(InputError, match="scale"):
         la.evaluate(objective, line, resolution=9, tol=0.01, scale="cube")
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (4, 9), (3, 8), (2, 7)])
+def test_small_grids_are_tested_before_they_are_trusted(shape: tuple[int, int]) -> None:
+    """Corners alone predict nothing: a bump between them must be found."""
+    grid = Grid.make((-1, 1), shape, 2)
+    alpha, beta = np.meshgrid(*grid.axes, indexing="ij")
+    values, done = np.exp(-4 * (alpha**2 + beta**2)), np.zeros(shape, bool)
+    while len((found := refine(grid, values, done, 0.01)).wanted):
+        done.ravel()[found.wanted] = True
+    assert done.sum() > 4
+    np.testing.assert_allclose(found.filled, values, atol=0.05)

@@ -63,22 +63,22 @@ def refine(grid: Grid, values: Array, done: NDArray[np.bool_], tol: float, scale
     span = float(np.ptp(low_high)) if low_high.size else 0.0
     limit = max(2 * tol * span, 1e-12 * float(np.abs(low_high).max(initial=0.0)))
     filled, surprise, empty = np.full(grid.shape, np.nan), np.zeros(grid.shape), np.empty(0, np.int64)
-    lattices = [_lattice(n, stride) for stride in strides() for n in [grid.shape]]
-    for level, lattice in enumerate(lattices):
+    levels = _levels(grid.shape)
+    for level, (_, lattice) in enumerate(levels):
         where = np.ix_(*lattice)
         fresh = np.zeros(grid.shape, bool)
         fresh[where] = True
         if level:
-            coarse = lattices[level - 1]
+            stride, coarse = levels[level - 1]
             fresh[np.ix_(*coarse)] = False
-            near = _near(surprise, strides()[level - 1])
+            near = _near(surprise, stride)
             predicted = np.full(grid.shape, np.nan)
             predicted[where] = _interpolated(coarse, filled[np.ix_(*coarse)], lattice)
-            needed = fresh & ~done & ((near > limit) | (level < 2))
+            needed = fresh & ~done & ((near > limit) | (level < 2 and np.isfinite(tol)))
         else:
             near, predicted, needed = surprise, filled.copy(), fresh & ~done
         if needed.any():
-            return Refined(np.flatnonzero(needed), filled, np.inf)
+            return Refined(np.flatnonzero(needed), np.where(done, values, _raw(filled, scale)), np.inf)
         filled = np.where(fresh, np.where(done, shown, predicted), filled)
         surprise = np.where(fresh & done & (level > 0), _difference(shown, predicted), np.where(fresh, near / 2, surprise))
     missing = surprise[~done]
@@ -106,6 +106,14 @@ def check_refinement(tol: float | None, scale: str) -> None:
 def strides() -> tuple[int, ...]:
     """Of the nested lattices, coarse first."""
     return tuple(COARSEST >> k for k in range(COARSEST.bit_length()))
+
+
+def _levels(shape: tuple[int, ...]) -> list[tuple[int, tuple[NDArray[np.int64], ...]]]:
+    """Strides and their lattices, coarse first. On a small grid coarse strides meet the same cells: only the finest of them
+    counts, for the first two levels are always computed, and without a second one nothing would have been predicted."""
+    found = [(stride, _lattice(shape, stride)) for stride in strides()]
+    sizes = [tuple(map(len, lattice)) for _, lattice in found]
+    return [level for level, size, finer in zip(found, sizes, [*sizes[1:], None], strict=True) if size != finer]
 
 
 def _lattice(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.int64], ...]:

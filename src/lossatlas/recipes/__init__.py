@@ -110,7 +110,7 @@ RECIPES: dict[str, Recipe] = {
                 Option("images", int, "training images under each surface (1000; quick 48)"),
                 Option("test-images", int, "under each test error (10000; quick 500)"),
                 Option("resolution", int, "cells along each axis (51; quick 21)"),
-                Option("samples", int, "training images of a short training (10000; quick 1000)"),
+                Option("samples", int, "training images of a short training (10000; quick 500)"),
                 Option("epochs", int, "of a short training (30; quick 6)"),
                 Option("seed", int, "of directions and short trainings (0)"),
                 Option("device", str, "cpu or cuda (a GPU where there is one)"),

@@ -12,7 +12,7 @@ import torch
 
 import lossatlas as la
 from lossatlas.errors import InputError
-from lossatlas.recipes.compare import run
+from lossatlas.recipes.compare import figures, run
 from lossatlas.recipes.compare.networks import ENTRIES, chosen_entries
 from lossatlas.zoo.checkpoints import load_checkpoint
 from lossatlas.zoo.datasets import IMAGENET_MEAN, IMAGENET_STD, load_cifar10, normalize
@@ -68,6 +68,16 @@ class TestRun:
         assert networks["densenet121"]["center_loss"] == pytest.approx(0.000807417, abs=1e-9)
         assert networks["vgg16"]["test_accuracy"] < 0.3
         assert networks["vgg16"]["training"]["samples"] == 8
+
+    def test_what_holds_for_all_is_told_once(self, out: Path) -> None:
+        archive = la.open_archive(out / "archive.zarr")
+        surfaces = {name: archive.surface(name) for name in ("resnet20", "vgg16", "densenet121")}
+        axes, loss, cells = figures.told_once(surfaces)
+        assert "random directions (seed 0), filter-normalized" in axes
+        assert "first 4 training images" in loss
+        assert f"ResNet-20 {100 * float(surfaces['resnet20'].done.mean()):.0f} %, VGG-16" in cells
+        assert "DenseNet" not in cells
+        assert figures.told_once({"densenet121": surfaces["densenet121"]}) == ()
 
     def test_the_same_call_continues_and_changes_nothing(self, out: Path, data_root: Path, tmp_path: Path) -> None:
         again = shutil.copytree(out, tmp_path / "again")

@@ -54,7 +54,7 @@ class Size:
 
 
 FULL = Size(images=1000, test_images=None, resolution=51, tol=0.01, samples=10_000, epochs=30, batch_size=128, line=41)
-QUICK = Size(images=48, test_images=500, resolution=21, tol=0.02, samples=1000, epochs=6, batch_size=25, line=41)
+QUICK = Size(images=48, test_images=500, resolution=21, tol=0.02, samples=500, epochs=6, batch_size=50, line=41)
 
 
 def run(
