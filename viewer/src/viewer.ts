@@ -392,9 +392,9 @@ export class Viewer {
     this.tell([...noWebgl, ...session.document.warnings, ...elsewhere(session), ...differences(session), ...lacking(session)].join(" "));
   }
 
-  /** Views side by side fill the picture; the legend then stands below it. */
+  /** Views side by side fill the picture, and a phone has no room on it; the legend then stands below. */
   private placeLegend(): void {
-    const below = this.state.mode === "side" && this.session.drawn.length > 1 && this.state.ui !== "0";
+    const below = ((this.state.mode === "side" && this.session.drawn.length > 1) || this.stageElement.clientWidth < 620) && this.state.ui !== "0";
     const { element } = this.legend;
     element.classList.toggle("strip", below);
     if (below === (element.parentElement === this.frame)) return;
@@ -418,6 +418,7 @@ export class Viewer {
     const { clientWidth: width, clientHeight: height } = this.stageElement;
     if (!width || !height) return;
     Object.assign(this.session, { width, height, head: this.heading.offsetTop + this.heading.offsetHeight });
+    this.placeLegend();
     const level = this.quality.frame(now, moving || this.hands.grabbed !== null || this.motion.changedRecently(now));
     if (this.dirty || moving) this.draw((devicePixelRatio || 1) * level.ratio, level.stride);
     this.dirty = moving;

@@ -1,6 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { makeScale, share, valueAt } from "../src/math/scale";
-import { format, formatTick, linearTicks, logTicks, niceStep } from "../src/math/ticks";
+import { format, formatAll, formatTick, linearTicks, logTicks, niceStep } from "../src/math/ticks";
+
+describe("words for ticks", () => {
+  it("tell close values apart", () => {
+    expect(formatAll([1.1, 1.105, 1.11])).toEqual(["1.1", "1.105", "1.11"]);
+    expect(new Set(formatAll([1.0986, 1.1, 1.102, 1.104])).size).toBe(4);
+    expect(formatAll([0.3, 0.1 + 0.2])).toEqual(["0.3", "0.3"]);
+  });
+});
 
 describe("scale", () => {
   it("share and valueAt are inverse for every morph", () => {

@@ -2,6 +2,9 @@
 import { compose } from "./png";
 import type { Viewer } from "../viewer";
 
+/** A file of headers alone is smaller than this, in bytes. */
+const EMPTY = 1000;
+
 export async function record(viewer: Viewer, done: (blob: Blob) => void): Promise<void> {
   const { session } = viewer;
   if (typeof MediaRecorder === "undefined") return viewer.toast("This browser cannot record films");
@@ -16,12 +19,21 @@ export async function record(viewer: Viewer, done: (blob: Blob) => void): Promis
   recorder.onstop = () => done(new Blob(parts, { type: "video/webm" }));
   const before = session.state.frame;
   session.store.set({ playing: false });
-  recorder.start();
+  context.drawImage(first, 0, 0);
+  const started = new Promise((resolve) => { recorder.onstart = resolve; });
+  recorder.start(100);
+  await started;
   viewer.toast("Recording…");
   for (let frame = 0; frame < session.timeline.length; frame++) {
     session.store.set({ frame });
     context.drawImage(compose(viewer, 1, false), 0, 0);
     await new Promise((resolve) => setTimeout(resolve, session.timeline.milliseconds));
+  }
+  // A slow machine's encoder may still wait for its first picture: without one the file would be empty.
+  const recorded = () => parts.reduce((size, part) => size + part.size, 0);
+  for (let tries = 0; tries < 100 && recorded() < EMPTY; tries++) {
+    context.drawImage(compose(viewer, 1, false), 0, 0);
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
   recorder.stop();
   session.store.set({ frame: before });

@@ -25,8 +25,9 @@ export function layout(state: ViewState, names: string[], width: number, height:
   const sideBySide = state.map === "side";
   const several = state.mode === "side" && names.length > 1;
   // Beside one another the views leave room for the color bar.
+  const below = Math.min(Math.max(head - 14, 44), height / 4);
   const lower = phone ? Math.min(Math.max(head - 40, 0), height / 5) : 0;
-  const room = several && !phone ? { x: 0, y: Math.min(head - 14, height / 4), width: width - 96, height: height - Math.min(head - 14, height / 4) } : { ...whole, y: lower, height: height - lower };
+  const room = several && !phone ? { x: 0, y: below, width: width - 96, height: height - below } : { ...whole, y: lower, height: height - lower };
   const inner = phone || height < 260 ? width : width - 96;
   if (state.map === "full") return [{ kind: "map", rect: mapRect(inside({ ...whole, width: inner }, 56, Math.max(76, head + 24)), aspect), surfaces: names.slice(0, 1) }];
   const split = clamp(state.split, SPLIT_LIMITS);

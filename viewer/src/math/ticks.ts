@@ -67,3 +67,10 @@ export function formatTick(value: number, step: number): string {
   const places = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
   return value.toFixed(places).replace("-", "−");
 }
+
+/** Numbers as words with as many digits as it takes to tell them apart: three at least, six at most. */
+export function formatAll(values: number[]): string[] {
+  const tried = [3, 4, 5, 6].map((digits) => values.map((value) => format(value, digits)));
+  const different = tried.map((words) => new Set(words).size);
+  return tried[different.indexOf(Math.max(...different))];
+}

@@ -10,8 +10,10 @@ import { percent } from "./painter";
 import { contourSteps } from "../gl/stage";
 
 export function notes(session: Session): string[] {
-  const { scene } = session;
-  return [...new Set([...scene.notes, ...scene.surfaces.flatMap((s) => s.notes), ...scene.paths.flatMap((p) => p.notes)])];
+  const { scene, landscape, state } = session;
+  const shown = landscape.visible(state).map((s) => s.data);
+  const surfaces = shown.length ? [...shown, ...landscape.lines.map((s) => s.data)] : scene.surfaces;
+  return [...new Set([...scene.notes, ...surfaces.flatMap((s) => s.notes), ...landscape.paths(state).flatMap(({ path }) => path.notes)])];
 }
 
 export function footLine(session: Session): string {

@@ -1,5 +1,5 @@
 // The color bar: what a color means, in units, with the hovered value marked. Its ends can be dragged to set the range.
-import { symlogTicks, format, linearTicks, logTicks } from "../math/ticks";
+import { symlogTicks, formatAll, linearTicks, logTicks } from "../math/ticks";
 import { share, valueAt, type Scale } from "../math/scale";
 import { text, type Pen } from "./overlay";
 import type { Rect } from "../gl/views";
@@ -59,16 +59,18 @@ function ticks(pen: Pen, bar: Bar): void {
   const { x, y, width, height } = bar.rect;
   const ends = [bar.range[0], bar.range[1]].map((s) => valueAt(bar.scale, s, bar.morph));
   const placed: number[] = [];
-  const put = (value: number, py: number, strong: boolean) => {
+  const inner = barTicks(bar);
+  const words = formatAll([...ends, ...inner]);
+  const put = (py: number, strong: boolean, word: string) => {
     if (placed.some((other) => Math.abs(other - py) < 15)) return;
     placed.push(py);
     context.fillStyle = theme.soft;
     context.fillRect(x + width, py - 0.5, 4, 1);
-    text(pen, format(value), x + width + 8, py, { size: 11.5, align: "left", color: strong ? theme.text : theme.soft });
+    text(pen, word, x + width + 8, py, { size: 11.5, align: "left", color: strong ? theme.text : theme.soft });
   };
-  put(ends[0], y + height, true);
-  put(ends[1], y, true);
-  for (const value of barTicks(bar)) put(value, barY(bar, value), false);
+  put(y + height, true, words[0]);
+  put(y, true, words[1]);
+  inner.forEach((value, k) => put(barY(bar, value), false, words[k + 2]));
 }
 
 function marker(pen: Pen, bar: Bar, value: number): void {

@@ -1,4 +1,5 @@
 // The page's words round the picture: heading, what is missing, and what to say while there is nothing to draw.
+import type { SceneData } from "../data/types";
 import type { Landscape } from "../landscape";
 import type { Session } from "../session";
 import { h } from "./dom";
@@ -9,7 +10,11 @@ export function headingOf(session: Session, open: (index: number) => void): HTML
   const out: HTMLElement[] = [h("h1", {}, scene.title)];
   if (scene.subtitle) out.push(h("p", {}, scene.subtitle));
   if (document.scenes.length > 1) {
-    const menu = h("select", { class: "scenes", "aria-label": "Scene" }, ...document.scenes.map((s, k) => h("option", { value: k, selected: k === state.scene }, s.title || `Scene ${k + 1}`)));
+    const named = (s: SceneData, k: number) => {
+      const alone = document.scenes.filter((other) => other.title === s.title).length < 2;
+      return alone && s.title ? s.title : `${s.title || "Scene"} · ${s.subtitle || k + 1}`;
+    };
+    const menu = h("select", { class: "scenes", "aria-label": "Scene" }, ...document.scenes.map((s, k) => h("option", { value: k, selected: k === state.scene }, named(s, k))));
     menu.addEventListener("change", () => open(Number(menu.value)));
     out.push(menu);
   }

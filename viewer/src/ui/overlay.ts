@@ -64,7 +64,10 @@ function axis(pen: Pen, view: View, ticks: number[], range: [number, number], pl
   const middle = (range[0] + range[1]) / 2;
   // The name stands between two ticks where the middle carries a number.
   const nudge = ticks.some((t) => Math.abs(t - middle) < step * 0.2) ? (range[1] - range[0]) * 0.001 : 0;
-  text(pen, label, ...offset(label.length > 3 ? 44 : 38, middle + nudge, label.length > 3 ? label.length * 3.3 : 0), { size: label.length > 3 ? 12.5 : 16, weight: 500, italic: label.length <= 3, color: pen.theme.text });
+  const half = label.length > 3 ? label.length * 3.3 : 0;
+  const [px, py] = offset(label.length > 3 ? 44 : 38, middle + nudge, half);
+  const inside = Math.max(view.rect.x + half + 6, Math.min(view.rect.x + view.rect.width - half - 6, px));
+  text(pen, label, inside, py, { size: label.length > 3 ? 12.5 : 16, weight: 500, italic: label.length <= 3, color: pen.theme.text });
 }
 
 /** A frame with ticks for the contour pane. */

@@ -3,7 +3,7 @@ import type { Session } from "../session";
 import { project } from "../gl/projector";
 import type { View } from "../gl/views";
 import { indexAtStep } from "../landscape";
-import { format } from "../math/ticks";
+import { formatAll } from "../math/ticks";
 import { barTicks, drawBar, type Bar } from "./colorbar";
 import type { PathData } from "../data/types";
 import { outlines } from "./outlines";
@@ -32,7 +32,9 @@ export function wallHeights(session: Session): { z: number; words: string }[] {
   const { stage, drawn } = session;
   if (!stage || !drawn.length) return [];
   const bar: Bar = { rect: { x: 0, y: 0, width: 1, height: 1 }, scale: stage.world.scale, morph: session.morph, range: [0, 1], rgb: session.rgb, label: "", note: "" };
-  return barTicks(bar).map((value) => ({ z: stage.world.z(value), words: format(value) }));
+  const values = barTicks(bar);
+  const words = formatAll(values);
+  return values.map((value, k) => ({ z: stage.world.z(value), words: words[k] }));
 }
 
 function space(session: Session, pen: Pen, view: View): void {

@@ -56,7 +56,7 @@ function grid(context: CanvasRenderingContext2D, width: number, height: number, 
   context.font = `10.5px ${FONT}`;
   context.textBaseline = "middle";
   context.lineWidth = 1;
-  const leftTicks = plot.logY ? logTicks(left[0], left[1], ticks) : linearTicks(left[0], left[1], ticks);
+  const leftTicks = !plot.series.length ? [] : plot.logY ? logTicks(left[0], left[1], ticks) : linearTicks(left[0], left[1], ticks);
   const step = niceStep(left[1] - left[0], ticks);
   let last = Infinity;
   for (const tick of leftTicks) {
