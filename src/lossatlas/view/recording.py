@@ -102,10 +102,10 @@ def _spread(name: str, steps: FloatArray, counts: FloatArray, centers: FloatArra
     """The median of the weights, and bands that hold 98, 80 and 50 % of them."""
     middle = quantile(counts, centers, 0.5)
     bands = [
-        Curve(f"{name} {low}", steps, middle, "median and bands", "#1d5fa8", band=_band(counts, centers, low, high))
+        Curve(f"{name} {low}", steps, middle, "50, 80 and 98 % of the weights", "#1d5fa8", band=_band(counts, centers, low, high))
         for low, high in QUANTILES
     ]
-    return [*bands, Curve(f"{name} median", steps, middle, "median and bands", "#111111")]
+    return [*bands, Curve(f"{name} median", steps, middle, "median weight", "#111111")]
 
 
 def _band(counts: FloatArray, centers: FloatArray, low: float, high: float) -> tuple[FloatArray, FloatArray]:
