@@ -63,6 +63,7 @@ def along(
         where accuracy was measured.
 
     Example:
+        >>> import torch
         >>> from lossatlas.compute.connect import bezier, polygon
         >>> ring = Objective(lambda p, batch: ((p["w"] ** 2).sum() - 1) ** 2, params={"w": torch.zeros(2)})
         >>> a, c, b = ({"w": torch.tensor(w)} for w in ([-1.0, 0.0], [0.0, 2.0], [1.0, 0.0]))
