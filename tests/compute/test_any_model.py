@@ -99,6 +99,7 @@ def test_torchscript() -> None:
     np.testing.assert_array_equal(many.loss, la.evaluate(objective, plane, resolution=(3, 4)).loss)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # importing the compiler warns of its own deprecations
 def test_a_compiled_module_is_the_module_inside() -> None:
     torch.manual_seed(0)

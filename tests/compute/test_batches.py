@@ -130,6 +130,7 @@ def test_any_surface_can_show_its_standard_error() -> None:
     assert drawn.label.startswith("standard error of")
 
 
+@pytest.mark.slow
 def test_bands_of_a_subset_cover_the_full_data_at_the_nominal_rate() -> None:
     """2 standard errors of 250 out of 1,000 samples: 95.4 % of cells and subsets, within what 300 subsets can tell."""
     losses, tensor, _ = made(1000, (2, 3))

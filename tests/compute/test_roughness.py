@@ -15,6 +15,7 @@ def over(function, alpha, beta) -> xr.Dataset:
     return xr.Dataset({"loss": (("alpha", "beta"), function(x, y))}, {"alpha": alpha, "beta": beta})
 
 
+@pytest.mark.slow
 def test_himmelblau_has_four_basins_of_known_depth() -> None:
     axis = np.linspace(-5, 5, 201)
     surface = over(lambda x, y: (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2, axis, axis)

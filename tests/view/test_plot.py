@@ -54,6 +54,7 @@ def test_animating_a_line_is_refused(dataset: xr.Dataset, tmp_path: File) -> Non
         animate(dataset.isel(beta=3, drop=True), tmp_path / "line.gif")
 
 
+@pytest.mark.slow
 def test_drawing_imports_neither_torch_nor_pyplot() -> None:
     """In a process of its own, from opening the module to an encoded figure."""
     program = """

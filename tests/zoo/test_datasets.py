@@ -133,6 +133,7 @@ def test_normalize_by_hand() -> None:
         normalize(images, (0.1,), (0.2,))
 
 
+@pytest.mark.slow
 def test_loading_imports_no_torch() -> None:
     code = "import sys; from lossatlas.zoo.datasets import load_digits; load_digits(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

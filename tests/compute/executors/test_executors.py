@@ -18,6 +18,7 @@ PLANES = {name: la.random_plane(objective, seed=2) for name, objective in PROBLE
 WHOLE = {name: la.evaluate(o, PLANES[name], resolution=SHAPE, evaluator="loop", executor="serial") for name, o in PROBLEMS.items()}
 
 
+@pytest.mark.slow
 @given(
     name=st.sampled_from(list(PROBLEMS)),
     executor=st.sampled_from(["serial", "threads"]),

@@ -36,6 +36,7 @@ def words(*arguments: object) -> int:
     return int(stop.value.code or 0)
 
 
+@pytest.mark.slow
 def test_it_trains_and_says_the_test_error(data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--epochs", 2, "--samples", 64, "--test-samples", 50, "--batch-size", 16, "--optimizer", "adam", "--seed", 3)
     assert words("train", "lenet", "--data", data_root, "--out", tmp_path, *options) == 0
