@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import time
@@ -31,13 +30,13 @@ RESULTS = Path(__file__).parent / "results" / "engine.json"
 def main() -> None:
     """Time what was asked for and write one JSON file; a workload timed before is kept unless timed again."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=[*WORKLOADS, "compiled", "workers", "refine", "end-to-end", "memory", "growth"])
+    parser.add_argument("--only", nargs="*", default=[*WORKLOADS, "compiled", "refine", "end-to-end", "memory", "growth"])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = json.loads(options.out.read_text()) if options.out.exists() else {}
-    extra = {"compiled": compiled, "workers": two_workers, "refine": refined, "end-to-end": end_to_end, "memory": memory, "growth": growth}
+    extra = {"compiled": compiled, "refine": refined, "end-to-end": end_to_end, "memory": memory, "growth": growth}
     for name in options.only:
         found[name] = extra[name]() if name in extra else race(WORKLOADS[name](), options.rounds)
         found["machine"] = machine()
@@ -162,25 +161,6 @@ def compiled() -> dict[str, Any]:
         each = alone()
         ratios.append(each / runner())
     return {"workload": work.name, "chosen": choice.describe(), "ratio": statistics.median(ratios), "compile_seconds": seconds}
-
-
-def two_workers() -> dict[str, Any]:
-    """Wall seconds of 24 cells of ResNet-20 by one and by two workers; means something on an idle machine only."""
-    work, rows = resnet(256), dict[str, Any]()
-    objective = work.objective()
-    plane = work.plane(objective)
-    rows["load_before"] = os.getloadavg()[0]
-    for executor in ("threads", "processes"):
-        ratios = []
-        for _ in range(3):
-            taken = []
-            for workers in (1, 2):
-                began = time.perf_counter()
-                la.evaluate(objective, plane, resolution=(4, 12), executor=executor, workers=workers, progress=False)
-                taken.append(time.perf_counter() - began)
-            ratios.append(taken[0] / taken[1])
-        rows[executor] = statistics.median(ratios)
-    return rows
 
 
 def growth() -> dict[str, Any]:
