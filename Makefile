@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(MAKE) --no-print-directory --output-sync -j2 lint fast
 
-fast:
+fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(FAST)" -q
 
 lint: $(VENV)/.dev

@@ -107,7 +107,7 @@ def _memory(rows: dict[str, Any]) -> str:
     return f"""## Memory
 
 Growth of peak resident memory over one pass of ResNet-20 on a batch of 128 images, for objective, probe and cells ({listed});
-torch's lazy imports (50 MiB of sympy and others) were done before.
+torch's lazy imports (sympy and others) were done before.
 Targets: 64 MiB for the loop, 256 MiB for any: **{verdict}**."""
 
 

@@ -71,6 +71,11 @@ class ModuleLoss:
             losses = losses.flatten(1).mean(1)
         return Scores(losses, outputs, targets)
 
+    @property
+    def rearrangeable(self) -> bool:
+        """Layers may be computed another way: stored statistics, nothing written in place, one name a weight, Python modules."""
+        return self.mode == "eval" and not self.guarded and not self.tied and not isinstance(self.module, torch.jit.ScriptModule)
+
     def careful(self, center: Params, data: FixedData) -> ModuleLoss:
         """Guarded where the model is found to change its buffers or its inputs; a landscape needs the same ones everywhere."""
         batch = data.batches[0]

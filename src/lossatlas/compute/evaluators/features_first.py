@@ -80,7 +80,7 @@ def features_first(base: Any, own: Params, batch: Any) -> FeaturesFirst | None:
         own: the objective's parameters.
         batch: ``(inputs, targets)`` with inputs ``(samples, features)``.
     """
-    if not isinstance(base, ModuleLoss) or base.loss is None or base.mode != "eval" or base.guarded or base.tied:
+    if not isinstance(base, ModuleLoss) or base.loss is None or not base.rearrangeable:
         return None
     inputs, _ = split_batch(batch)
     watch = _Chain(inputs, own)
@@ -104,6 +104,10 @@ def columns(value: Tensor) -> Tensor:
     return value.T.contiguous().T if value.dim() == 2 and value.is_floating_point() else value
 
 
+class _Unlike(Exception):
+    """The module is no chain; ends the pass that looks."""
+
+
 class _Chain(TorchFunctionMode):
     """Notes what a module does to its input, as long as each layer takes the one before and nothing else."""
 
@@ -119,7 +123,7 @@ class _Chain(TorchFunctionMode):
             return result  # a question about shapes
         others = [leaf for leaf in pytree.tree_leaves((args[1:], kwargs)) if isinstance(leaf, Tensor)]
         if not args or args[0] is not self.last or any(id(tensor) not in self.names for tensor in others):
-            raise NotImplementedError
+            raise _Unlike
         self.layers += self._layers(function, args, kwargs, others, result)
         self.last = result
         return result
@@ -131,5 +135,5 @@ class _Chain(TorchFunctionMode):
         if nothing:
             return []
         if function not in POINTWISE or others:
-            raise NotImplementedError
+            raise _Unlike
         return [Pointwise(lambda hidden: function(hidden, *args[1:], **kwargs))]

@@ -65,9 +65,7 @@ def folded(base: Any, own: Params, batch: Any) -> Folded | None:
         own: the objective's parameters.
         batch: to run once and see which BatchNorm reads which convolution.
     """
-    if not isinstance(base, ModuleLoss) or base.mode != "eval" or base.guarded or base.tied:
-        return None
-    if isinstance(base.module, torch.jit.ScriptModule) or not any(type(m) in NORMS.values() for m in base.module.modules()):
+    if not isinstance(base, ModuleLoss) or not base.rearrangeable or not any(type(m) in NORMS.values() for m in base.module.modules()):
         return None
     module = copy.deepcopy(base.module)
     pairs = _pairs(module, own, split_batch(batch, base.loss is not None)[0])

@@ -68,7 +68,7 @@ class Task:
         return self.kept("loop", lambda: torch.compile(self.objective.score, dynamic=False))(params, batch)
 
     def kept(self, key: str, make: Callable[[], Any]) -> Any:
-        """Made once for this task: compiled functions are dear."""
+        """Made once for this task: compiled functions and other layouts are dear."""
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
@@ -98,12 +98,18 @@ class Task:
         return replace(self, plane=plane, objective=objective, _kept={})
 
     def folded(self) -> Task | None:
-        """The same task with BatchNorm folded into the convolutions, or None where there is none to fold."""
+        """The same task with BatchNorm folded into the convolutions, or None where there is none to fold; looked for once."""
+        return self.kept("folded", self._folded)
+
+    def _folded(self) -> Task | None:
         function = folded(self.objective.function, self.objective.params, self.objective.data.batches[0])
         return None if function is None else replace(self, objective=self.objective.with_function(function), _kept={})
 
     def features_first(self) -> Task | None:
-        """The same task with samples along the contiguous axis, or None where the model is not a chain of Linear layers."""
+        """The same task with samples along the contiguous axis, or None where the model is not a chain; looked for once."""
+        return self.kept("features_first", self._features_first)
+
+    def _features_first(self) -> Task | None:
         batch = self.objective.data.batches[0]
         rows = isinstance(batch, tuple) and len(batch) == 2 and all(isinstance(t, Tensor) for t in batch) and batch[0].dim() == 2
         function = features_first(self.objective.function, self.objective.params, batch) if rows else None
