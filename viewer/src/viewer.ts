@@ -1,24 +1,26 @@
 // One viewer in one element: makes the page's parts, listens, and draws when something has changed.
 import { PayloadError } from "./data/decode";
-import { merged } from "./data/merge";
 import { openFile } from "./data/open";
 import type { Document } from "./data/types";
 import { occupy, release } from "./gl/contexts";
 import { Stage } from "./gl/stage";
 import { Quality } from "./gl/quality";
-import { HOME, PRESETS, rotate, zoomAt, type Camera } from "./math/camera";
+import { overlay } from "./overlay";
 import { Session } from "./session";
 import { fromHash, toHash, type ViewState } from "./state";
 import style from "./ui/style.css";
 import { Cards } from "./ui/cards";
 import { aboutPanel, differences, footLine, inWords } from "./ui/about";
-import { button, h, icon } from "./ui/dom";
+import { Banner } from "./ui/banner";
+import { h, icon } from "./ui/dom";
 import { Fallback } from "./ui/fallback";
 import { helpPanel, press, type Keys } from "./ui/help";
+import { keysOf } from "./ui/keys";
 import { Legend } from "./ui/legend";
 import { listenForDrops } from "./ui/drop";
 import { elsewhere, emptyMessage, headingOf, lacking } from "./ui/furniture";
 import { LinesPane } from "./ui/lines";
+import { Panels } from "./ui/panels";
 import { paint, percent, wallHeights } from "./ui/painter";
 import { Hands } from "./ui/hands";
 import { listen } from "./ui/pointer";
@@ -56,7 +58,7 @@ export class Viewer {
   private readonly heading = h("div", { class: "heading" });
   private readonly words = h("div", { class: "unseen", "aria-live": "polite" });
   private readonly foot = h("div", { class: "foot" });
-  private readonly banner = h("div", { class: "banner", hidden: true, role: "alert" });
+  private readonly banner = new Banner();
   private readonly steer: Steer;
   private readonly message = h("div", { class: "message", hidden: true, role: "alert" });
   private readonly tooltip = new Tooltip();
@@ -69,13 +71,12 @@ export class Viewer {
   private readonly lines: LinesPane;
   private readonly profile: ProfilePane;
   private fallback: Fallback | null = null;
-  private panel: { name: string; element: HTMLElement } | null = null;
+  private readonly panels: Panels;
   private pending = 0;
   private resting = 0;
   private hashTimer = 0;
   private dirty = true;
   private readonly hands: Hands;
-  private dismissed = "";
   private frozen = false;
   private readonly ends: (() => void)[] = [];
   disposed = false;
@@ -85,8 +86,11 @@ export class Viewer {
     this.session = new Session(document, options.state ?? {});
     this.root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
     this.motion = new Motion(this.session, () => this.invalidate());
-    this.keys = this.makeKeys();
-    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => !!this.panel, focus: () => this.stageElement.focus({ preventScroll: true }), banded: () => this.steer.drawn(), cursor: (kind: string) => { this.stageElement.style.cursor = kind; } };
+    const panel = (name: string) => name === "settings" ? settingsPanel(this.session, this.keys)
+      : name === "share" ? sharePanel(this) : name === "info" ? aboutPanel(this.session) : helpPanel();
+    this.panels = new Panels(this.stageElement, panel, (name) => this.toolbar.update(this.state, name));
+    this.keys = keysOf(this.session, this.motion, this.panels);
+    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => this.panels.name !== null, focus: () => this.stageElement.focus({ preventScroll: true }), banded: () => this.steer.drawn(), cursor: (kind: string) => { this.stageElement.style.cursor = kind; } };
     this.hands = new Hands(this.session, this.motion, this.tooltip, host, !!options.wheel);
     this.toolbar = new Toolbar(this.session, this.keys);
     this.timebar = new Timebar(this.session, this.keys);
@@ -144,9 +148,7 @@ export class Viewer {
   }
 
   /** Draw this moment at full quality into the canvas; exports read it in the same task. */
-  drawNow(ratio = devicePixelRatio || 1): void {
-    this.draw(ratio, 1);
-  }
+  drawNow(ratio = devicePixelRatio || 1): void { this.draw(ratio, 1); }
 
   /** Keep the last picture as an image and give the graphics context back. */
   freeze(): void {
@@ -178,8 +180,8 @@ export class Viewer {
   // -- making ------------------------------------------------------------------------------------------------
 
   private build(): void {
-    this.stageElement.append(this.canvas, this.drawing, this.heading, this.legend.element,  this.lines.element, this.profile.element, this.message, this.toolbar.element, this.tooltip.element);
-    this.frame.append(this.stageElement, this.cards.element, this.steer.element, this.banner, this.timebar.element, this.foot, this.words);
+    this.stageElement.append(this.canvas, this.drawing, this.heading, this.legend.element, this.lines.element, this.profile.element, this.message, this.toolbar.element, this.tooltip.element);
+    this.frame.append(this.stageElement, this.cards.element, this.steer.element, this.banner.element, this.timebar.element, this.foot, this.words);
     this.root.replaceChildren(h("style", {}, style), this.frame);
   }
 
@@ -197,12 +199,12 @@ export class Viewer {
   private watchContext(): void {
     this.canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
-      if (!this.disposed && !this.frozen) this.tell("The graphics context was lost; waiting for the browser to restore it.");
+      if (!this.disposed && !this.frozen) this.banner.say("The graphics context was lost; waiting for the browser to restore it.");
     });
     const canvas = this.canvas;
     canvas.addEventListener("webglcontextrestored", () => {
       if (this.disposed || this.frozen || canvas !== this.canvas) return;
-      this.tell("");
+      this.banner.say("");
       this.session.stage?.clear();
       this.session.stage = null;
       this.frozen = true;
@@ -248,7 +250,10 @@ export class Viewer {
     try {
       const opened = await openFile(file.name, new Uint8Array(await file.arrayBuffer()));
       if (opened.kind === "view") return this.showView(opened.hash);
-      this.overlay(opened.document, file.name.replace(/\.[a-z]+$/i, ""));
+      const origin = file.name.replace(/\.[a-z]+$/i, "");
+      overlay(this.session, opened.document, origin);
+      this.open();
+      this.toast(`${origin} was laid over`);
     } catch (error) {
       this.toast(error instanceof PayloadError ? error.message : `${file.name} could not be read: ${error instanceof Error ? error.message : String(error)}`, 6000);
     }
@@ -259,18 +264,6 @@ export class Viewer {
     if (scene !== this.state.scene && scene < this.session.document.scenes.length) this.openScene(scene);
     this.keys.set({ ...this.session.store.initial, ...wanted, scene: this.state.scene });
     this.toast("The view of that picture");
-  }
-
-  private overlay(other: Document, origin: string): void {
-    const { session } = this;
-    const index = Math.min(session.state.scene, session.document.scenes.length - 1);
-    session.document = merged(session.document, index, other, origin);
-    session.open(index);
-    const hidden = [...new Set([...session.state.hidden, ...session.landscape.unlisted])];
-    session.store.set(session.fitted({ ...session.state, hidden }, { ...session.state, hidden }));
-    session.retime(session.state);
-    this.open();
-    this.toast(`${origin} was laid over`);
   }
 
   private applyTheme(): void {
@@ -330,48 +323,7 @@ export class Viewer {
     if (hash !== location.hash) history.replaceState(null, "", hash || location.pathname + location.search);
   }
 
-  private makeKeys(): Keys {
-    const { session } = this;
-    const set = (change: Partial<ViewState>) => session.store.set(change);
-    const last = () => Math.max(session.timeline.length - 1, 0);
-    const goto = (frame: number) => set({ frame: Math.max(0, Math.min(last(), frame)), playing: false });
-    return {
-      set,
-      preset: (name) => {
-        this.motion.stopGlide();
-        if (name === "home") { this.motion.fly({ ...session.store.initial.camera }); set({ rotating: false, mapView: { zoom: 1, x: 0, y: 0 } }); }
-        else this.motion.fly({ ...HOME, ...PRESETS[name] } as Camera);
-      },
-      open: (name) => this.togglePanel(name),
-      toggleTheme: () => set({ theme: session.theme.name === "dark" ? "light" : "dark" }),
-      play: () => session.timeline.moves && set({ playing: !session.state.playing, frame: !session.state.playing && session.state.frame >= last() ? (session.state.range?.[0] ?? 0) : session.state.frame }),
-      stepBy: (frames) => goto(Math.round(session.state.frame) + frames),
-      goto: (end) => goto(end === "first" ? 0 : last()),
-      turn: (dx, dy) => set({ camera: rotate(session.state.camera, dx, dy) }),
-      zoom: (factor) => set({ camera: zoomAt(session.state.camera, factor, 0, 0, session.height) }),
-      closeAll: () => { if (this.panel) this.closePanel(); else set({ probes: [] }); },
-    };
-  }
-
   // -- the page's parts --------------------------------------------------------------------------------------
-
-  private togglePanel(name: string): void {
-    const same = this.panel?.name === name;
-    this.closePanel();
-    if (same) return;
-    const element = name === "settings" ? settingsPanel(this.session, this.keys)
-      : name === "share" ? sharePanel(this) : name === "info" ? aboutPanel(this.session) : helpPanel();
-    this.stageElement.append(element);
-    this.panel = { name, element };
-    this.toolbar.update(this.state, name);
-    element.querySelector<HTMLElement>("select, button, input")?.focus({ preventScroll: true });
-  }
-
-  private closePanel(): void {
-    this.panel?.element.remove();
-    this.panel = null;
-    this.toolbar.update(this.state, null);
-  }
 
   private updateChrome(onlyFrame = false): void {
     const { session, state } = this;
@@ -379,17 +331,17 @@ export class Viewer {
     if (onlyFrame) return;
     this.frame.classList.toggle("bare", state.ui === "0");
     this.frame.classList.toggle("min", state.ui === "min");
-    this.toolbar.update(state, this.panel?.name ?? null);
+    this.toolbar.update(state, this.panels.name);
     this.legend.update(session, (change) => this.keys.set(change));
     this.placeLegend();
     this.heading.replaceChildren(...headingOf(session, (index) => this.openScene(index)));
     const partial = session.drawn.filter((s) => s.share < 1).map((s) => `${percent(s.share)} computed`);
     const line = [...(partial.length && !session.progress ? [partial.join(", ")] : []), footLine(session)].join(" · ");
-    this.foot.replaceChildren(h("button", { type: "button", onclick: () => this.togglePanel("info"), title: line }, icon("info"), h("span", {}, line)));
+    this.foot.replaceChildren(h("button", { type: "button", onclick: () => this.panels.toggle("info"), title: line }, icon("info"), h("span", {}, line)));
     this.words.textContent = inWords(session);
     this.stageElement.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${inWords(session)}`);
     const noWebgl = this.fallback ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
-    this.tell([...noWebgl, ...session.document.warnings, ...elsewhere(session), ...differences(session), ...lacking(session)].join(" "));
+    this.banner.say([...noWebgl, ...session.document.warnings, ...elsewhere(session), ...differences(session), ...lacking(session)].join(" "));
   }
 
   /** Views side by side fill the picture, and a phone has no room on it; the legend then stands below. */
@@ -400,13 +352,6 @@ export class Viewer {
     if (below === (element.parentElement === this.frame)) return;
     if (below) this.stageElement.after(element);
     else this.heading.after(element);
-  }
-
-  private tell(words: string): void {
-    if (!words || words === this.dismissed) { this.banner.hidden = true; return; }
-    const close = button("close", "Close", () => { this.dismissed = words; this.banner.hidden = true; });
-    this.banner.replaceChildren(h("span", {}, words), close);
-    this.banner.hidden = false;
   }
 
   // -- drawing -----------------------------------------------------------------------------------------------
@@ -439,7 +384,7 @@ export class Viewer {
       occupy(this);
       stage.size(width, height, ratio);
       stage.update(state, drawn, session.morph, session.step);
-      stage.setHover(session.hovered && session.hovered);
+      stage.setHover(session.hovered);
       stage.draw(state, session.views(), stride, wallHeights(session).map((w) => w.z), height);
     }
     const context = fitCanvas(drawing, width, height);
