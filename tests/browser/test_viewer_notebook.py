@@ -38,11 +38,10 @@ for k in range(40, values.size, 50):
     shown.update()
     time.sleep(0.05)
 """
-FIND = """() => { const seek = (root) => { for (const e of root.querySelectorAll('*')) {
-  if (e.viewer) return e.viewer;
-  if (e.shadowRoot) { const f = seek(e.shadowRoot); if (f) return f; } } };
-const v = seek(document); const s = v && v.session.landscape.surfaces[0];
-return s ? (s.known ? s.known.reduce((x, y) => x + y, 0) : s.na * s.nb) : -1; }"""
+COUNTS = """() => { const seek = (root) => [...root.querySelectorAll('*')]
+  .flatMap((e) => e.viewer ? [e.viewer] : e.shadowRoot ? seek(e.shadowRoot) : []);
+return seek(document).map((v) => { const s = v.session.landscape.surfaces[0];
+  return s.known ? s.known.reduce((x, y) => x + y, 0) : s.na * s.nb; }).join(); }"""
 
 
 @pytest.fixture
@@ -50,7 +49,10 @@ def lab(tmp_path: Path) -> Iterator[str]:
     pytest.importorskip("jupyterlab")
     pytest.importorskip("anywidget")
     notebook = {
-        "cells": [{"cell_type": "code", "id": "one", "execution_count": None, "metadata": {}, "outputs": [], "source": CELL}],
+        "cells": [
+            {"cell_type": "code", "id": name, "execution_count": None, "metadata": {}, "outputs": [], "source": source}
+            for name, source in (("one", CELL), ("two", "shown"))
+        ],
         "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -135,12 +137,13 @@ def test_a_notebook_turned_into_a_web_page_keeps_its_landscape(visit: Callable[.
 
 
 def test_the_widget_fills_in_jupyterlab(visit: Callable[..., Any], lab: str) -> None:
+    """The first view opens while cells are being written, the second when all are."""
     page = visit(1200, 900).page
     page.goto(lab)
     page.wait_for_selector(".jp-Notebook", timeout=90_000)
     page.get_by_text("| Idle").wait_for(timeout=90_000)
     _run_all(page)
-    page.wait_for_function(f"({FIND})() === {17 * 23}", timeout=90_000)
+    page.wait_for_function(f"({COUNTS})() === '{17 * 23},{17 * 23}'", timeout=90_000)
     page.wait_for_timeout(1500)
     page.screenshot(path=os.environ.get("LOSSATLAS_SHOT") or None)
     assert page.locator(".jp-OutputArea-output").first.bounding_box()["height"] > 500

@@ -142,8 +142,34 @@ def test_the_feed_sends_each_cell_once() -> None:
     assert np.frombuffer(patch, "<u4", 2, 8).tolist() == [3, 8]
     assert np.frombuffer(patch, "<f4", 2, 16).tolist() == [0.5, 1.5]
     assert feed.look().patches == ()
+    archive.write_cells("s", np.array([1]), {"loss": np.array([2.5])})
+    feed.look()
+    assert struct.unpack_from("<HHI", feed.patches()[0]) == (0, 0, 3), "all cells since the full state"
     archive.write_cells("s", np.arange(NA * NB), {"loss": np.ones(NA * NB)})
     assert feed.look().finished
+
+
+def test_the_state_of_a_widget_is_whole_at_every_moment(tmp_path: Path) -> None:
+    """A view that opens late hears no messages: what it reads from the widget's state has to be enough."""
+    pytest.importorskip("anywidget")
+    from lossatlas.view.widget import widget
+
+    axes = {"alpha": np.arange(NA) * 1.0, "beta": np.arange(NB) * 1.0}
+    archive = create_archive(tmp_path / "run.zarr")
+    archive.create_surface("s", axes, [schema.variable("loss")], {"kind": "surface"})
+    archive.write_cells("s", np.array([3]), {"loss": np.array([0.5])})
+    shown = widget(str(tmp_path / "run.zarr"))
+    shown.update()
+    assert (shown.scene, shown.patches) == (0, [])
+    for cell in (8, 5):
+        archive.write_cells("s", np.array([cell]), {"loss": np.array([1.5])})
+        shown.update()
+    (patch,) = shown.patches
+    assert np.frombuffer(patch, "<u4", 2, 8).tolist() == [5, 8] and "3 of" in shown.words
+    before = shown.blob
+    archive.create_surface("t", axes, [schema.variable("loss")], {"kind": "surface"})
+    shown.update()
+    assert (shown.scene, shown.patches) == (1, []) and shown.blob != before and '"t"' in shown.header
 
 
 def test_the_server_listens_on_this_machine_only(tmp_path: Path) -> None:

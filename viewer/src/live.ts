@@ -141,17 +141,25 @@ function notice(element: HTMLElement, words: string): void {
   root.replaceChildren(box);
 }
 
-/** anywidget's view: the scene comes with the model, later cells as messages. */
-export function render({ model, el }: { model: { get(name: string): unknown; on(name: string, handler: (...args: never[]) => void): void; off(name: string, handler: (...args: never[]) => void): void }; el: HTMLElement }): () => void {
+interface Model { get(name: string): unknown; on(name: string, handler: () => void): void; off(name: string, handler: () => void): void }
+
+/** anywidget's view. The model holds the scene and all cells since, so a view that opens late, or again, misses nothing. */
+export function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const box = document.createElement("div");
   box.style.cssText = `height:${Number(model.get("height"))}px;border-radius:8px;overflow:hidden`;
   el.append(box);
   const follower = new Follower(box, {});
-  const blob = model.get("blob") as DataView;
-  follower.take({ type: "scene", header: JSON.parse(String(model.get("header"))) as Header }, [copy(blob)]);
-  const onMessage = ((told: Told, buffers: DataView[] = []) => follower.take(told, buffers.map(copy))) as (...args: never[]) => void;
-  model.on("msg:custom", onMessage);
-  return () => { model.off("msg:custom", onMessage); follower.viewer?.dispose(); };
+  let shown: unknown = null;
+  const read = () => {
+    const scene = model.get("scene");
+    if (scene !== shown) follower.take({ type: "scene", header: JSON.parse(String(model.get("header"))) as Header }, [copy(model.get("blob") as DataView)]);
+    shown = scene;
+    follower.take({ type: "patches" }, (model.get("patches") as DataView[]).map(copy));
+    follower.take({ type: "progress", words: String(model.get("words")), finished: model.get("finished") === true });
+  };
+  read();
+  model.on("change:version", read);
+  return () => { model.off("change:version", read); follower.viewer?.dispose(); };
 }
 
 function copy(view: DataView | ArrayBuffer): ArrayBuffer {

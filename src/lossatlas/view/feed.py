@@ -36,9 +36,10 @@ class Change:
 
 @dataclass
 class Feed:
-    """Looks at `archives` again and again. `look` reads the disk and is meant for a thread of its own."""
+    """Looks at archives among `things` again and again. `look` reads the disk and is meant for a thread of its own."""
 
-    archives: Sequence[Archive]
+    things: Sequence[Any]
+    _told: Scene | None = None
     _scene: Scene | None = None
     _signature: Any = None
     _started: float = field(default_factory=time.monotonic)
@@ -51,12 +52,12 @@ class Feed:
             return Change(words="Waiting for a surface to appear in the archive")
         if signature != self._signature:
             return self._anew(signature)
-        scene = self._scene
-        assert scene is not None
-        fresh = self._gather()
-        patches = tuple(patch for index in range(len(scene.surfaces)) for patch in _patches(index, scene, fresh))
-        self._scene = fresh
-        return Change(None, patches, *self._progress(fresh))
+        before, self._scene = self._scene, self._gather()
+        return Change(None, _patches(before, self._scene), *self._progress(self._scene))
+
+    def patches(self) -> tuple[bytes, ...]:
+        """Patches for all cells that finished since the last new full state."""
+        return _patches(self._told, self._scene)
 
     def whole(self) -> Payload | None:
         """The full state as last looked at, for a page that has just come (back)."""
@@ -68,7 +69,7 @@ class Feed:
 
     def _anew(self, signature: Any) -> Change:
         try:
-            self._scene = self._gather()
+            self._scene = self._told = self._gather()
         except LossatlasError as error:
             return Change(words=str(error))
         self._signature = signature
@@ -76,16 +77,17 @@ class Feed:
         return Change(self.whole(), (), words, finished)
 
     def _gather(self) -> Scene:
-        return gather(self.archives)
+        return gather(self.things)
 
     def _read_signature(self) -> Any:
         """What makes pages start anew: names and shapes of surfaces, names and lengths of trajectories."""
+        archives = [thing for thing in self.things if isinstance(thing, Archive)]
         surfaces = [
             (a.location, name, dict(a.surface(name).sizes), sorted(map(str, a.surface(name).data_vars)))
-            for a in self.archives
+            for a in archives
             for name in a.surfaces
         ]
-        trajectories = [(a.location, name, dict(a.trajectory(name).sizes)) for a in self.archives for name in a.trajectories]
+        trajectories = [(a.location, name, dict(a.trajectory(name).sizes)) for a in archives for name in a.trajectories]
         return (surfaces, trajectories) if surfaces else None
 
     def _progress(self, scene: Scene) -> tuple[str, bool]:
@@ -100,8 +102,14 @@ class Feed:
         return f"{done:,} of {total:,} cells · {100 * done / total:.0f} %{left}", False
 
 
-def _patches(index: int, old: Scene, new: Scene) -> list[bytes]:
-    """Patches for the cells that are done now and were not."""
+def _patches(old: Scene | None, new: Scene | None) -> tuple[bytes, ...]:
+    """Patches for the cells that are done in `new` and were not in `old`, which holds the same surfaces."""
+    if old is None or new is None:
+        return ()
+    return tuple(patch for index in range(len(old.surfaces)) for patch in _patches_of(index, old, new))
+
+
+def _patches_of(index: int, old: Scene, new: Scene) -> list[bytes]:
     before, after = old.surfaces[index], new.surfaces[index]
     if after.done is None or before.done is None:
         return []

@@ -45,7 +45,7 @@ def scenes_of(source: Any, *, title: str | None = None) -> tuple[tuple[Scene, ..
     Raises:
         InputError: something that cannot be drawn, or an archive without a surface.
     """
-    things = list(_flat(source))
+    things = list(each(source))
     scenes = [thing for thing in things if isinstance(thing, Scene)]
     others = [thing for thing in things if not isinstance(thing, Scene)]
     if others:
@@ -88,14 +88,15 @@ def gather(things: Sequence[Any]) -> Scene:
     return with_timeline(scene) if paths and len(on_path) == len(paths) else scene
 
 
-def _flat(source: Any) -> Iterator[Any]:
+def each(source: Any) -> Iterator[Any]:
+    """Scenes, surfaces and opened archives, one by one, of whatever a page may be made of."""
     if isinstance(source, Scene | Archive | xr.Dataset):
         yield source
     elif isinstance(source, str | os.PathLike):
         yield open_archive(source)
     elif isinstance(source, Sequence):
         for part in source:
-            yield from _flat(part)
+            yield from each(part)
     else:
         raise InputError(
             "source", type(source).__name__, "a Scene, an xarray.Dataset, an Archive, the path of an archive, or a list of these"

@@ -1,12 +1,12 @@
 """The viewer in a notebook (JupyterLab, VS Code, marimo): the same bundle, as an anywidget.
 
-The scene travels once with the widget; cells that finish later travel as small binary messages, so a surface fills
-while the cell that computes it still runs.
+The widget's state holds the scene and the cells that finished since, so a surface fills while the cell that computes it
+still runs, and a view that opens late, or again, shows all of it. Messages would be lost where no view listens yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lossatlas.archive import Archive
@@ -14,8 +14,9 @@ from lossatlas.errors import MissingDependencyError
 from lossatlas.view.bundle import module
 from lossatlas.view.feed import Feed
 from lossatlas.view.html import fragment
-from lossatlas.view.pages import scenes_of
+from lossatlas.view.pages import each, scenes_of
 from lossatlas.view.payload import Precision, encode
+from lossatlas.view.scene import Scene
 
 
 def widget(
@@ -35,25 +36,21 @@ def widget(
     Raises:
         MissingDependencyError: the extra `notebook` is not installed.
     """
-    scenes, warnings = scenes_of(source, title=title)
+    things = tuple(each(source))
+    feed = _feed_of(things)
+    scenes, warnings = scenes_of(things, title=title)
     payload = encode(scenes, theme=theme, view=view, precision=precision, warnings=warnings)
     made = _widget_class()(header=payload.json(), blob=payload.blob, height=height)
     made.page = lambda: fragment(payload, scenes, height)
-    made.feed = _feed_of(source)
+    made.feed = feed
     return made
 
 
-def _feed_of(source: Any) -> Feed | None:
-    archives = (
-        [source]
-        if isinstance(source, Archive)
-        else [thing for thing in source if isinstance(thing, Archive)]
-        if isinstance(source, list | tuple)
-        else []
-    )
-    if not archives:
+def _feed_of(things: Sequence[Any]) -> Feed | None:
+    """What follows the archives among `things`, as of now; None where none can grow."""
+    if not any(isinstance(thing, Archive) for thing in things):
         return None
-    feed = Feed(archives)
+    feed = Feed([thing for thing in things if not isinstance(thing, Scene)])
     feed.look()
     return feed
 
@@ -72,19 +69,27 @@ def _widget_class() -> Any:
             header = traitlets.Unicode("{}").tag(sync=True)
             blob = traitlets.Bytes(b"").tag(sync=True)
             height = traitlets.Int(620).tag(sync=True)
+            patches = traitlets.List(traitlets.Bytes()).tag(sync=True)
+            words = traitlets.Unicode("").tag(sync=True)
+            finished = traitlets.Bool(False).tag(sync=True)
+            scene = traitlets.Int(0).tag(sync=True)
+            version = traitlets.Int(0).tag(sync=True)
             page: Any = None
             feed: Feed | None = None
 
             def update(self) -> None:
                 """Send what the archives hold beyond what was sent before."""
                 change = None if self.feed is None else self.feed.look()
-                if change is None:
+                if change is None or self.feed is None:
                     return
-                if change.payload is not None:
-                    self.send({"type": "scene", "header": change.payload.header}, buffers=[change.payload.blob])
-                if change.patches:
-                    self.send({"type": "patches"}, buffers=list(change.patches))
-                self.send({"type": "progress", "words": change.words, "finished": change.finished})
+                with self.hold_sync():
+                    if change.payload is not None:
+                        self.header, self.blob = change.payload.json(), change.payload.blob
+                        self.scene += 1
+                    self.patches = list(self.feed.patches())
+                    self.words, self.finished = change.words, change.finished
+                # Views read the whole state when this changes; some notebooks tell of one trait after the other.
+                self.version += 1
 
             def static(self) -> Any:
                 """The page as HTML, for `nbconvert` and other places without widgets."""
