@@ -6,6 +6,8 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 FAST   := not slow and not browser and not ray and not gpu
 # One OpenMP thread a process: two of them on a busy machine run at a twentieth of the speed.
 export OMP_NUM_THREADS = 1
+# Compiled tests are kept between runs, also where the environment says otherwise.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check fast format lint viewer bench clean
 

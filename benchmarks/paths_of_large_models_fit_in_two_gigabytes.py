@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 LIMIT = 2 * 10**9
+RESULTS = Path(__file__).parent / "results" / "paths_of_large_models_fit_in_two_gigabytes.json"
 
 
 def record(archive: str, checkpoints: int, parameters: int) -> dict[str, float]:
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--distinct", type=int, default=None, help="checkpoints to record; the rest are hard links")
     parser.add_argument("--parameters", type=int, default=10_000_000)
     parser.add_argument("--folder", type=Path, default=None, help="where to put the recording; a temporary folder by default")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--part", choices=("record", "project"), help=argparse.SUPPRESS)
     parser.add_argument("--archive", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -120,11 +122,11 @@ def main() -> None:
     finally:
         shutil.rmtree(folder)
     machine = f"{platform.machine()}, Python {platform.python_version()}"
-    print(
-        json.dumps(
-            {"machine": machine, "checkpoints": options.checkpoints, "distinct": options.distinct or options.checkpoints, **parts}, indent=2
-        )
+    text = json.dumps(
+        {"machine": machine, "checkpoints": options.checkpoints, "distinct": options.distinct or options.checkpoints, **parts}, indent=1
     )
+    print(text)
+    options.out.write_text(text + "\n")
     assert all(part["peak_bytes"] < LIMIT for part in parts.values()), "the claim does not hold"
 
 

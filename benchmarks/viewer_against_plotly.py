@@ -1,7 +1,7 @@
 """Claim: rotating and playing a landscape in our page is at least four times as fast as in a plotly.py page of the same
 data, the page is a fraction of the size and shows its first frame sooner, and playing for long does not eat memory.
 
-Usage: python benchmarks/viewer_against_plotly.py [--sizes 51 200 512] [--seconds 4] [--out results.json]
+Usage: python benchmarks/viewer_against_plotly.py [--sizes 51 200 512] [--seconds 4]
 
 Both pages are driven by the same mouse in the same Chromium with software WebGL, one after the other. A frame counts
 when something was drawn with WebGL in it. Software WebGL is far slower than any GPU: read the ratios, not the figures.
@@ -23,6 +23,7 @@ import numpy as np
 from lossatlas.view.html import export_html
 from lossatlas.view.scene import Field, Pane, Scene, Surface, Timeline
 
+RESULTS = Path(__file__).parent / "results" / "viewer_against_plotly.json"
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--enable-precise-memory-info"]
 FRAMES = {51: 60, 200: 60, 512: 50}
 COUNTER = """(() => { let dirty = false; window.__frames = 0;
@@ -172,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="*", default=[51, 200, 512])
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
@@ -185,8 +186,7 @@ def main() -> None:
         browser.close()
     results["claims"] = claims(results)
     print(json.dumps({key: value for key, value in results.items() if not key.isdigit()}))
-    if options.out:
-        options.out.write_text(json.dumps(results, indent=1) + "\n")
+    options.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

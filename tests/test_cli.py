@@ -73,6 +73,7 @@ def test_plot_and_animate_write_files(tmp_path: Path) -> None:
         assert (tmp_path / name).stat().st_size > 2000
 
 
+@pytest.mark.slow
 def test_reading_and_drawing_never_import_torch(tmp_path: Path) -> None:
     drawing = ["plot", str(FIXTURE), "--out", str(tmp_path / "a.png")]
     verbs = [["info", str(FIXTURE)], drawing, ["doctor"], ["run", "--list"]]

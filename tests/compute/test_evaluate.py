@@ -26,8 +26,8 @@ def coordinate_table() -> tuple[la.Objective, la.Plane]:
     return objective, la.weight_plane(objective, ("w", 0), ("w", 1))
 
 
-HERE = [("serial", tile) for tile in TILES] + [("threads", tile) for tile in TILES] + [("processes", 4)]
-ELSEWHERE = [pytest.param("processes", tile, marks=pytest.mark.slow) for tile in TILES if tile != 4]
+HERE = [("serial", tile) for tile in TILES] + [("threads", tile) for tile in TILES]
+ELSEWHERE = [pytest.param("processes", tile, marks=pytest.mark.slow) for tile in TILES]
 
 
 @pytest.mark.parametrize(("executor", "tile"), [*HERE, *ELSEWHERE])

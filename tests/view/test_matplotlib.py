@@ -86,7 +86,10 @@ def _mixed(make_surface: Make, make_line: Make) -> Scene:
 
 
 @pytest.fixture(
-    params=["publication", "log", "holes", "constant", "tiny", "huge", "thin", "turned", "gallery", "mixed", "line with holes", "paths"]
+    params=[
+        *("publication", "log", "holes", "constant", "tiny", "thin", "line with holes", "paths"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("huge", "turned", "gallery", "mixed")),
+    ]
 )
 def every_scene(request: pytest.FixtureRequest, make_surface: Make, make_line: Make, make_path: Make) -> Scene:
     both = (Pane("contour", ("bowl",)), Pane("surface", ("bowl",), column=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -93,6 +94,8 @@ CASES: dict[str, Callable[[], la.Objective]] = {
     "attention": attention,
     "encoder": encoder,
 }
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in ("recurrent", "encoder") else name for name in CASES]
+"""For `parametrize`: those whose second derivatives take a second are left out of `make check`."""
 
 
 def _objective(net: nn.Module, x: torch.Tensor, mode: str = "eval", batch_size: int = 7) -> la.Objective:

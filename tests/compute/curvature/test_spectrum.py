@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 import lossatlas as la
-from compute.curvature.cases import CASES, Matrix, dense_hessian, mlp, with_spectrum
+from compute.curvature.cases import CASES, NAMES, Matrix, dense_hessian, mlp, with_spectrum
 from lossatlas.compute.curvature import extreme_eigenvalues, hessian, spectral_density, trace
 
 SPECTRA = {
@@ -33,7 +33,7 @@ def test_both_ends_are_found_with_honest_residuals(name: str, solver: str) -> No
         assert np.linalg.norm(matrix.dense @ vector - value * vector) == pytest.approx(residual, abs=1e-9 * scale)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_eigenvalues_of_networks_equal_the_dense_ones(name: str) -> None:
     objective = CASES[name]()
     values = np.linalg.eigvalsh(dense_hessian(objective))

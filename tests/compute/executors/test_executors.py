@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,34 +16,42 @@ from cases import CASES, case
 from lossatlas.errors import InputError
 
 SHAPE = (7, 5)
-PROBLEMS = {name: case(name) for name in ("tutorial", "conv-batchnorm", "tied", "branching")}
-PLANES = {name: la.random_plane(objective, seed=2) for name, objective in PROBLEMS.items()}
-WHOLE = {name: la.evaluate(o, PLANES[name], resolution=SHAPE, evaluator="loop", executor="serial") for name, o in PROBLEMS.items()}
+
+
+@functools.cache
+def problem(name: str) -> tuple[la.Objective, la.Plane]:
+    objective = case(name)
+    return objective, la.random_plane(objective, seed=2)
+
+
+@functools.cache
+def whole(name: str) -> xr.Dataset:
+    return la.evaluate(*problem(name), resolution=SHAPE, evaluator="loop", executor="serial")
 
 
 @pytest.mark.slow
 @given(
-    name=st.sampled_from(list(PROBLEMS)),
+    name=st.sampled_from(["tutorial", "conv-batchnorm", "tied", "branching"]),
     executor=st.sampled_from(["serial", "threads"]),
     evaluator=st.sampled_from(["loop", "auto"]),
     tile=st.sampled_from([None, 1, 4, 35, 100]),
     workers=st.sampled_from([1, 2, 3]),
 )
 def test_any_way_gives_the_same_surface(name: str, executor: str, evaluator: str, tile: int | None, workers: int) -> None:
-    found = la.evaluate(PROBLEMS[name], PLANES[name], resolution=SHAPE, evaluator=evaluator, executor=executor, tile=tile, workers=workers)
+    found = la.evaluate(*problem(name), resolution=SHAPE, evaluator=evaluator, executor=executor, tile=tile, workers=workers)
     if evaluator == "loop":
-        np.testing.assert_array_equal(found.loss, WHOLE[name].loss)
-        np.testing.assert_array_equal(found.loss_standard_error, WHOLE[name].loss_standard_error)
-    np.testing.assert_allclose(found.loss, WHOLE[name].loss, rtol=1e-10)
+        np.testing.assert_array_equal(found.loss, whole(name).loss)
+        np.testing.assert_array_equal(found.loss_standard_error, whole(name).loss_standard_error)
+    np.testing.assert_allclose(found.loss, whole(name).loss, rtol=1e-10)
     assert found.done.all()
 
 
 @pytest.mark.slow
 @given(chunk=st.integers(1, 40), evaluator=st.sampled_from(["vmap", "affine"]), tile=st.sampled_from([None, 3, 50]))
 def test_chunks_change_nothing_beyond_rounding(chunk: int, evaluator: str, tile: int | None) -> None:
-    found = la.evaluate(PROBLEMS["tutorial"], PLANES["tutorial"], resolution=SHAPE, evaluator=evaluator, chunk=chunk, tile=tile)
-    np.testing.assert_allclose(found.loss, WHOLE["tutorial"].loss, rtol=1e-12)
-    np.testing.assert_allclose(found.loss_standard_error, WHOLE["tutorial"].loss_standard_error, rtol=1e-10)
+    found = la.evaluate(*problem("tutorial"), resolution=SHAPE, evaluator=evaluator, chunk=chunk, tile=tile)
+    np.testing.assert_allclose(found.loss, whole("tutorial").loss, rtol=1e-12)
+    np.testing.assert_allclose(found.loss_standard_error, whole("tutorial").loss_standard_error, rtol=1e-10)
     assert found.attrs["engine"]["evaluator"] == evaluator
 
 
@@ -55,14 +66,14 @@ def test_stop_anywhere_and_go_on(stop: int, executor: str, evaluator: str) -> No
         if seen >= stop:
             raise KeyboardInterrupt
 
-    objective, plane = PROBLEMS["tutorial"], PLANES["tutorial"]
+    objective, plane = problem("tutorial")
     with pytest.raises(KeyboardInterrupt):
         la.evaluate(
             objective, plane, resolution=SHAPE, archive=archive, executor=executor, workers=2, evaluator=evaluator, tile=3, watch=interrupt
         )
     assert int(archive.surface().done.sum()) == seen
     found = la.evaluate(objective, plane, resolution=SHAPE, archive=archive, executor="serial", evaluator=evaluator)
-    np.testing.assert_allclose(found.loss, WHOLE["tutorial"].loss, rtol=0 if evaluator == "loop" else 1e-12)
+    np.testing.assert_allclose(found.loss, whole("tutorial").loss, rtol=0 if evaluator == "loop" else 1e-12)
 
 
 @pytest.mark.slow
@@ -77,7 +88,7 @@ def test_threads_do_not_share_a_module(name: str) -> None:
 
 def test_threads_leave_the_thread_count_as_it_was() -> None:
     before = torch.get_num_threads()
-    la.evaluate(PROBLEMS["tied"], PLANES["tied"], resolution=SHAPE, executor="threads", workers=2)
+    la.evaluate(*problem("tied"), resolution=SHAPE, executor="threads", workers=2)
     assert torch.get_num_threads() == before
 
 
@@ -110,6 +121,6 @@ def test_a_failing_worker_loses_only_what_was_not_finished() -> None:
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(InputError, match="serial, threads"):
-        la.evaluate(PROBLEMS["tied"], PLANES["tied"], resolution=SHAPE, executor="slurm")
+        la.evaluate(*problem("tied"), resolution=SHAPE, executor="slurm")
     with pytest.raises(InputError, match="workers"):
-        la.evaluate(PROBLEMS["tied"], PLANES["tied"], resolution=SHAPE, workers=0)
+        la.evaluate(*problem("tied"), resolution=SHAPE, workers=0)
