@@ -1,11 +1,11 @@
 // Live: a full state first, then patches of finished cells; after a lost connection it starts again with the full state.
-import { decode, fromBase64 } from "./data/decode";
-import type { Document, Header } from "./data/types";
+import { decode, fromBase64, plainly } from "./data/decode";
+import type { Document, Header, SurfaceData } from "./data/types";
 import type { ViewState } from "./state";
 import type { Steering } from "./ui/steer";
 import { Viewer, type Options } from "./viewer";
 
-interface Told { type: "scene" | "progress" | "patches" | "end"; header?: Header; words?: string; finished?: boolean; steering?: Steering | null; parts?: string[] }
+interface Told { type: "scene" | "progress" | "patches" | "end"; header?: Header; words?: string; finished?: boolean; notes?: string[][]; steering?: Steering | null; parts?: string[] }
 
 /** Takes messages from a socket or a notebook, whichever; keeps the reader's view over new states. */
 export class Follower {
@@ -42,10 +42,11 @@ export class Follower {
     if (told.type === "scene" && told.header) await this.open(told.header, new Uint8Array(parts[0]));
     else if (told.type === "patches") { for (const part of parts) this.patch(part); this.viewer?.refresh(); }
     else if (told.type === "progress") {
-      const ended = told.finished && this.words && this.viewer;
+      const ended = told.finished && this.words;
+      const news = this.note(told.notes ?? []);
       this.steering = told.finished ? null : (told.steering ?? null);
       this.say(told.finished ? "" : told.words ?? "");
-      if (ended) { this.viewer!.refresh(); }
+      if (ended || news) this.viewer?.refresh();
     }
   }
 
@@ -60,20 +61,30 @@ export class Follower {
     (this.element as unknown as { viewer: Viewer }).viewer = this.viewer;
   }
 
+  /** Surfaces that messages are about are those of the first scene, whichever is shown. */
+  private get surfaces(): SurfaceData[] { return this.viewer?.session.document.scenes[0].surfaces ?? []; }
+
+  /** What is said of each surface; whether that is new. */
+  private note(told: string[][]): boolean {
+    const { surfaces } = this;
+    const news = told.slice(0, surfaces.length).map((notes) => plainly(notes) as string[]);
+    if (news.every((notes, k) => notes.join() === surfaces[k].notes.join())) return false;
+    news.forEach((notes, k) => { surfaces[k].notes = notes; });
+    return true;
+  }
+
   /** Little-endian: surface u16, quantity u16, count u32, cells u32 x count, values f32 x count. */
   private patch(data: ArrayBuffer): void {
     const view = new DataView(data);
     const [surfaceIndex, quantityIndex, count] = [view.getUint16(0, true), view.getUint16(2, true), view.getUint32(4, true)];
-    const landscape = this.viewer?.session.landscape;
-    const name = landscape?.scene.surfaces[surfaceIndex]?.name;
-    const surface = [...(landscape?.surfaces ?? []), ...(landscape?.lines ?? [])].find((s) => s.name === name);
+    const surface = this.surfaces[surfaceIndex];
     if (!surface) return;
-    const values = surface.field(surface.quantities[quantityIndex])!.values.data as Float32Array;
-    surface.known ??= new Uint8Array(surface.na * surface.nb).fill(1);
+    const values = Object.values(surface.fields)[quantityIndex].values.data as Float32Array;
+    const done = surface.done?.data as Uint8Array | undefined;
     for (let k = 0; k < count; k++) {
       const cell = view.getUint32(8 + 4 * k, true);
       values[cell] = view.getFloat32(8 + 4 * (count + k), true);
-      surface.known[cell] = 1;
+      if (done) done[cell] = 1;
     }
   }
 }
@@ -155,7 +166,7 @@ export function render({ model, el }: { model: Model; el: HTMLElement }): () => 
     if (scene !== shown) follower.take({ type: "scene", header: JSON.parse(String(model.get("header"))) as Header }, [copy(model.get("blob") as DataView)]);
     shown = scene;
     follower.take({ type: "patches" }, (model.get("patches") as DataView[]).map(copy));
-    follower.take({ type: "progress", words: String(model.get("words")), finished: model.get("finished") === true });
+    follower.take({ type: "progress", words: String(model.get("words")), finished: model.get("finished") === true, notes: model.get("notes") as string[][] });
   };
   read();
   model.on("change:version", read);

@@ -67,6 +67,10 @@ class Feed:
         """Share computed and time left in words, and whether all is done."""
         return ("", False) if self._scene is None else self._progress(self._scene)
 
+    def notes(self) -> list[list[str]]:
+        """What is to be said of each surface now; a share computed, for one, grows with the cells."""
+        return [] if self._scene is None else [list(surface.notes) for surface in self._scene.surfaces]
+
     def _anew(self, signature: Any) -> Change:
         try:
             self._scene = self._told = self._gather()

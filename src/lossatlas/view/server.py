@@ -215,7 +215,7 @@ class LiveServer:
 
     def _progress(self, words: str, finished: bool) -> dict[str, Any]:
         steering = None if self.steering is None else self.steering.describe()
-        return {"type": "progress", "words": words, "finished": finished, "steering": steering}
+        return {"type": "progress", "words": words, "finished": finished, "notes": self.feed.notes(), "steering": steering}
 
     def _knows(self, request: Any) -> bool:
         return secrets.compare_digest(request.query_params.get("token", "").encode(), self.token.encode())

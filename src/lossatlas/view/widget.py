@@ -70,6 +70,7 @@ def _widget_class() -> Any:
             blob = traitlets.Bytes(b"").tag(sync=True)
             height = traitlets.Int(620).tag(sync=True)
             patches = traitlets.List(traitlets.Bytes()).tag(sync=True)
+            notes = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
             words = traitlets.Unicode("").tag(sync=True)
             finished = traitlets.Bool(False).tag(sync=True)
             scene = traitlets.Int(0).tag(sync=True)
@@ -86,7 +87,7 @@ def _widget_class() -> Any:
                     if change.payload is not None:
                         self.header, self.blob = change.payload.json(), change.payload.blob
                         self.scene += 1
-                    self.patches = list(self.feed.patches())
+                    self.patches, self.notes = list(self.feed.patches()), self.feed.notes()
                     self.words, self.finished = change.words, change.finished
                 # Views read the whole state when this changes; some notebooks tell of one trait after the other.
                 self.version += 1

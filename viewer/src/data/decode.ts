@@ -88,7 +88,7 @@ export function fromBase64(text: string): Uint8Array {
 /** Keys that hold words for the reader, in which formulas may stand. */
 const WORDS = /^((alpha_|beta_|x_|y_)?label|y_label_right|title|subtitle|notes|text)$/;
 
-function plainly(value: unknown): unknown {
+export function plainly(value: unknown): unknown {
   return typeof value === "string" ? plain(value) : Array.isArray(value) ? value.map(plainly) : value;
 }
 
