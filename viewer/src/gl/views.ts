@@ -27,7 +27,9 @@ export function layout(state: ViewState, names: string[], width: number, height:
   // Beside one another the views leave room for the color bar.
   const below = Math.min(Math.max(head - 14, 44), height / 4);
   const lower = phone ? Math.min(Math.max(head - 40, 0), height / 5) : 0;
-  const room = several && !phone ? { x: 0, y: below, width: width - 96, height: height - below } : { ...whole, y: lower, height: height - lower };
+  // So does a single view where the width, not the height, decides how large it is drawn.
+  const spare = phone ? 0 : Math.max(0, Math.min(72, 1.32 * height - width));
+  const room = several && !phone ? { x: 0, y: below, width: width - 96, height: height - below } : { ...whole, y: lower, width: width - spare, height: height - lower };
   const inner = phone || height < 260 ? width : width - 96;
   if (state.map === "full") return [{ kind: "map", rect: mapRect(inside({ ...whole, width: inner }, 56, Math.max(76, head + 24)), aspect), surfaces: names.slice(0, 1) }];
   const split = clamp(state.split, SPLIT_LIMITS);
@@ -41,8 +43,10 @@ export function layout(state: ViewState, names: string[], width: number, height:
     const size = Math.max(96, Math.min(1000 * share, Math.min(width, height) * share));
     const top = Math.max(phone ? 122 : 84, head + 26);
     const rect = mapRect({ x: 20, y: top, width: size, height: size }, aspect);
-    // The landscape steps aside a little, so that the inset does not cover its corner.
-    if (!phone) for (const view of views) if (!view.cut) view.rect = { ...view.rect, x: view.rect.x + size * 0.22, width: view.rect.width - size * 0.22 };
+    // The landscape steps aside, and down where that is not enough, so that the inset does not cover its corner.
+    const narrow = clamp((1.7 - width / height) / 0.5, [0, 1]);
+    const [aside, down] = [size * (0.22 + 0.18 * narrow), size * 0.5 * narrow];
+    if (!phone) for (const view of views) if (!view.cut) view.rect = { x: view.rect.x + aside, y: view.rect.y + down, width: view.rect.width - aside, height: view.rect.height - down };
     views.push({ kind: "map", rect: { ...rect, x: 20, y: top }, surfaces: names.slice(0, 1) });
   }
   return views;
