@@ -10,7 +10,8 @@ import xarray as xr
 from lossatlas.archive import Archive, create_archive
 from lossatlas.errors import InputError
 from lossatlas.view.compose import compose, with_timeline
-from lossatlas.view.scene import Pane, Scene
+from lossatlas.view.pages import scenes_of
+from lossatlas.view.scene import Pane, Path, Scene
 
 
 def kinds(scene: Scene) -> list[tuple[str, int, int]]:
@@ -95,6 +96,21 @@ def test_sources_without_a_surface_are_refused(tmp_path: Any, trajectory: xr.Dat
             compose(source)
     with pytest.raises(InputError, match="source"):
         compose(7)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_recording_alone_says_how_to_draw_it(trajectory: xr.Dataset) -> None:
+    archive = create_archive(None)
+    archive.write_trajectory("run", trajectory)
+    for draw in (compose, scenes_of):
+        with pytest.raises(InputError, match=r"recorded run run.*--kind recording.*project_path"):
+            draw(archive)
+
+
+@pytest.mark.parametrize(("epoch", "said"), [([np.nan] * 5, "step 3"), ([0, np.nan, 1, 1.5, np.nan], "step 3 · epoch 1.5")])
+def test_frames_say_the_epoch_where_it_is_known(make_path: Callable[..., Path], epoch: list[float], said: str) -> None:
+    path = make_path(steps=5, epoch=np.array(epoch))
+    timeline = with_timeline(Scene((Pane("contour", (), (path.name,)),), paths=(path,))).timeline
+    assert timeline is not None and timeline.label[3] == said
 
 
 def test_a_surface_without_any_finished_cell_is_refused(dataset: xr.Dataset) -> None:

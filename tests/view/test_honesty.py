@@ -102,6 +102,14 @@ def test_a_path_that_leaves_the_window_says_when(make_surface: Make, make_path: 
     assert "leaves the window at step 51" in foot_notes(scene_of(make_surface(), path))
 
 
+def test_iterates_that_are_not_finite_are_counted_and_lie_nowhere(make_surface: Make, make_path: Make) -> None:
+    path = make_path(start=(0, 0), end=(0.5, 0.5), steps=10, residual=np.r_[0.1 * np.ones(7), np.full(3, np.nan)])
+    path.alpha[7:], path.beta[7:] = np.nan, np.nan
+    notes = foot_notes(scene_of(make_surface(), path))
+    assert "weights are not finite at 3 of 10 iterates, first at step 7: they are not drawn" in notes
+    assert not any("leaves the window" in note or "nan" in note for note in notes)
+
+
 def test_a_path_off_the_plane_says_how_far(make_surface: Make, make_path: Make) -> None:
     ones = np.ones(50)
     path = make_path(residual=0.25 * ones, loss=2 * ones, plane_loss=1.5 * ones)

@@ -97,8 +97,10 @@ def _recording(source: Source, paths: Sequence[Any] | None, title: str) -> Scene
     """Of the one run that is asked for, or that is there."""
     runs = {name: run for name, run in recorded(source).items() if "weight_norm" in run and (paths is None or name in paths)}
     if len(runs) != 1:
-        found = ", ".join(runs) or "no recorded run"
-        raise InputError("paths", found, "one run that a recorder kept", "Name it: paths=['run'], or --path run")
+        known = [name for name, run in recorded(source).items() if "weight_norm" in run]
+        found = ", ".join(runs) or (f"none of {', '.join(known)}" if known else "no recorded run")
+        named = known[0] if known else "run"
+        raise InputError("paths", found, "one run that a recorder kept", f"Name it: paths=['{named}'], or --path {named}")
     return recording_scene(next(iter(runs.values())), title)
 
 
@@ -142,8 +144,9 @@ def _check_positive(**numbers: int) -> None:
 def _label(paths: Sequence[Path], step: int) -> str:
     """The step, and the epoch where a path that is still on its way knows it."""
     for path in paths:
-        if path.epoch is not None and path.step[0] <= step <= path.step[-1]:
-            return f"step {step:,} · epoch {float(np.interp(step, path.step, path.epoch)):.4g}"
+        known = np.isfinite(path.epoch) if path.epoch is not None else np.zeros(0, bool)
+        if path.epoch is not None and known.any() and path.step[0] <= step <= path.step[-1]:
+            return f"step {step:,} · epoch {float(np.interp(step, path.step[known], path.epoch[known])):.4g}"
     return f"step {step:,}"
 
 

@@ -124,8 +124,8 @@ def _on_edge(surface: Surface, alpha: float, beta: float) -> bool:
 
 def _path_lines(scene: Scene, path: Path) -> list[str]:
     lines = list(path.notes)
-    lines += [line for line in (_residual_line(path), *(_leaving_line(path, surface) for surface in _below(scene, path))) if line]
-    return list(dict.fromkeys(lines))
+    lines += [_not_finite_line(path), _residual_line(path), *(_leaving_line(path, surface) for surface in _below(scene, path))]
+    return list(dict.fromkeys(line for line in lines if line))
 
 
 def _below(scene: Scene, path: Path) -> list[Surface]:
@@ -141,10 +141,19 @@ def is_off_plane(path: Path) -> bool:
     return float(np.nanmax(path.residual)) > 1e-6 * extent
 
 
+def _not_finite_line(path: Path) -> str:
+    lost = ~np.isfinite(path.alpha)
+    if not lost.any():
+        return ""
+    first = int(path.step[np.argmax(lost)])
+    return f"weights are not finite at {int(lost.sum())} of {lost.size} iterates, first at step {first}: they are not drawn"
+
+
 def _residual_line(path: Path) -> str:
     if not is_off_plane(path) or path.residual is None:
         return ""
-    said = f"projected: the iterates lie up to {np.nanmax(path.residual):.3g} off the plane ({path.residual[-1]:.3g} at the end)"
+    known = path.residual[np.isfinite(path.residual)]
+    said = f"projected: the iterates lie up to {known.max():.3g} off the plane ({known[-1]:.3g} at the end)"
     if path.loss is None or path.plane_loss is None:
         return said
     return f"{said}; their own loss ends at {path.loss[-1]:.4g}, the plane below reads {path.plane_loss[-1]:.4g}"
@@ -156,11 +165,12 @@ def _leaving_line(path: Path, surface: Surface) -> str:
 
 
 def outside_window(path: Path, surface: Surface) -> np.ndarray:
-    """Which points of a path lie beyond the surface's window, (step,)."""
+    """Which points of a path lie beyond the surface's window, (step,); points that are not finite lie nowhere."""
     if surface.beta is None:
         return np.zeros(path.alpha.shape, bool)
+    finite = np.isfinite(path.alpha) & np.isfinite(path.beta)
     inside = (path.alpha >= surface.alpha[0]) & (path.alpha <= surface.alpha[-1])
-    return ~(inside & (path.beta >= surface.beta[0]) & (path.beta <= surface.beta[-1]))
+    return finite & ~(inside & (path.beta >= surface.beta[0]) & (path.beta <= surface.beta[-1]))
 
 
 def _number(value: float, digits: int = 4) -> str:

@@ -53,9 +53,21 @@ def _samples(archive: Archive, name: str) -> Iterator[str]:
             yield f"    {key}: {array.dtype} {shape}, {size_words(kept)} on disk ({size_words(whole)} unpacked)"
 
 
+def _length(dataset: xr.Dataset) -> str:
+    """
+    >>> _length(xr.Dataset(coords={"step": [0, 40, 80]}))
+    '80 steps, 3 of them kept'
+    """
+    steps = dataset["step"].values if "step" in dataset else np.arange(dataset.sizes.get("step", 0))
+    if not len(steps):
+        return "nothing kept yet"
+    last = int(steps[-1])
+    return f"{last:,} steps" if last == len(steps) - 1 else f"{last:,} steps, {len(steps):,} of them kept"
+
+
 def _trajectory(name: str, dataset: xr.Dataset) -> Iterator[str]:
     attrs = dataset.attrs
     yield f"trajectory {name} ({attrs.get('label', '')})"
-    yield f"    {attrs.get('optimizer', '?')}, learning rate {attrs.get('learning_rate', '?')}, {dataset.sizes.get('step', 0) - 1:,} steps"
+    yield f"    {attrs.get('optimizer', '?')}, learning rate {attrs.get('learning_rate', '?')}, {_length(dataset)}"
     if "path_loss" in dataset and dataset.sizes["step"]:
         yield f"    loss {float(dataset.path_loss[0]):.6g} at the start, {float(dataset.path_loss[-1]):.6g} at the end"

@@ -20,6 +20,7 @@ from lossatlas.view.colors import path_color
 from lossatlas.view.compose import with_timeline
 from lossatlas.view.read import path_from, surface_from
 from lossatlas.view.scene import ColorScale, Pane, Path, Scene, Surface
+from lossatlas.view.sources import nothing_to_draw
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,7 @@ def gather(things: Sequence[Any]) -> Scene:
     """
     found = [entry for thing in things for entry in _surfaces(thing)]
     if not found:
-        raise InputError(
-            "source", "nothing to draw", "an archive or Dataset that holds a surface", "List what it holds with: lossatlas info ARCHIVE"
-        )
+        raise nothing_to_draw(things)
     names = _unique([name for _, name, _, _ in found], [label for *_, label in found])
     surfaces = tuple(surface_from(data, name=name) for name, (_, _, data, _) in zip(names, found, strict=True))
     surfaces = _labelled(surfaces)

@@ -45,9 +45,22 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     found = [pair for thing in things for pair in _surfaces_of(thing, surfaces, things)]
     _check_names(surfaces, [stored for stored, *_ in found], things)
     if not found:
-        raise InputError("source", "nothing to draw", "an archive or Dataset that holds a surface", "Compute one with: lossatlas evaluate")
+        raise nothing_to_draw(things)
     _check_finished([surface for _, surface, _ in found])
     return Sources(tuple(surface for _, surface, _ in found), tuple(_distinct(list(_paths_of(found, paths, things)))))
+
+
+def nothing_to_draw(things: Sequence[Any]) -> InputError:
+    """No surface in them: how to come by one, or to what a recorder kept."""
+    runs = [name for thing in things if isinstance(thing, Archive) for name in thing.trajectories]
+    if not runs:
+        return InputError("source", "nothing to draw", "an archive or Dataset that holds a surface", "Compute one with: lossatlas evaluate")
+    return InputError(
+        "source",
+        f"nothing to draw but the recorded run {', '.join(runs)}, which lies on no surface yet",
+        "an archive or Dataset that holds a surface",
+        "See what was recorded with: lossatlas plot ARCHIVE --kind recording; give it a plane and a surface with la.project_path",
+    )
 
 
 def recorded(source: Source) -> dict[str, xr.Dataset]:

@@ -45,8 +45,8 @@ export function layout(state: ViewState, names: string[], width: number, height:
     const rect = mapRect({ x: 20, y: top, width: size, height: size }, aspect);
     // The landscape steps aside, and down where that is not enough, so that the inset does not cover its corner.
     const narrow = clamp((1.7 - width / height) / 0.5, [0, 1]);
-    const [aside, down] = [size * (0.22 + 0.18 * narrow), size * 0.5 * narrow];
-    if (!phone) for (const view of views) if (!view.cut) view.rect = { x: view.rect.x + aside, y: view.rect.y + down, width: view.rect.width - aside, height: view.rect.height - down };
+    const [aside, down] = phone ? [0, size] : [size * (0.22 + 0.18 * narrow), size * 0.5 * narrow];
+    for (const view of views) if (!view.cut) view.rect = { x: view.rect.x + aside, y: view.rect.y + down, width: view.rect.width - aside, height: view.rect.height - down };
     views.push({ kind: "map", rect: { ...rect, x: 20, y: top }, surfaces: names.slice(0, 1) });
   }
   return views;

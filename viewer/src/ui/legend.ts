@@ -1,4 +1,5 @@
 // Names of surfaces and paths; a click shows or hides one, a double-click makes a surface the active one.
+import { offPlane } from "../gl/offplane";
 import { TINTS } from "../landscape";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
@@ -32,6 +33,9 @@ export class Legend {
       }) : []),
       ...landscape.paths(state).map(({ path, color }) => entry(path.label || path.name, color, false, !state.hiddenPaths.includes(path.name), () => set({ hiddenPaths: toggle(state.hiddenPaths, path.name) }), `${path.label || path.name}: show or hide`)),
     );
+    const beta = shown[0]?.beta ?? [];
+    const shadows = landscape.paths(state).filter(({ path }) => !state.hiddenPaths.includes(path.name) && offPlane(path, [beta[0], beta[beta.length - 1]]));
+    if (shadows.length) this.element.append(h("p", {}, "dashed: the path's shadow, far off the plane"));
     this.element.hidden = !this.element.childElementCount;
   }
 }
