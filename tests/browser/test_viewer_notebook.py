@@ -28,10 +28,10 @@ from IPython.display import display
 archive = create_archive(None)
 a, b = np.linspace(-1, 1, 17), np.linspace(-1, 1, 23)
 values = (0.3 + a[:, None] ** 2 + b[None] ** 2).reshape(-1)
-archive.create_surface("s", {"alpha": a, "beta": b}, [schema.variable("loss")], {"kind": "surface", "title": "Notebook"})
-archive.write_cells("s", np.arange(40), {"loss": values[:40]})
 shown = view(archive)
 display(shown)
+archive.create_surface("s", {"alpha": a, "beta": b}, [schema.variable("loss")], {"kind": "surface", "title": "Notebook"})
+archive.write_cells("s", np.arange(40), {"loss": values[:40]})
 for k in range(40, values.size, 50):
     cells = np.arange(k, min(k + 50, values.size))
     archive.write_cells("s", cells, {"loss": values[cells]})

@@ -156,6 +156,8 @@ def test_the_state_of_a_widget_is_whole_at_every_moment(tmp_path: Path) -> None:
 
     axes = {"alpha": np.arange(NA) * 1.0, "beta": np.arange(NB) * 1.0}
     archive = create_archive(tmp_path / "run.zarr")
+    waiting = widget(archive)
+    assert waiting.header == "" and "Waiting" in waiting.words
     archive.create_surface("s", axes, [schema.variable("loss")], {"kind": "surface"})
     archive.write_cells("s", np.array([3]), {"loss": np.array([0.5])})
     shown = widget(str(tmp_path / "run.zarr"))
@@ -170,6 +172,8 @@ def test_the_state_of_a_widget_is_whole_at_every_moment(tmp_path: Path) -> None:
     archive.create_surface("t", axes, [schema.variable("loss")], {"kind": "surface"})
     shown.update()
     assert (shown.scene, shown.patches) == (1, []) and shown.blob != before and '"t"' in shown.header
+    waiting.update()
+    assert (waiting.scene, waiting.header) == (1, shown.header)
 
 
 def test_the_server_listens_on_this_machine_only(tmp_path: Path) -> None:

@@ -162,8 +162,8 @@ export function render({ model, el }: { model: Model; el: HTMLElement }): () => 
   const follower = new Follower(box, {});
   let shown: unknown = null;
   const read = () => {
-    const scene = model.get("scene");
-    if (scene !== shown) follower.take({ type: "scene", header: JSON.parse(String(model.get("header"))) as Header }, [copy(model.get("blob") as DataView)]);
+    const [scene, header] = [model.get("scene"), String(model.get("header"))];
+    if (scene !== shown && header) follower.take({ type: "scene", header: JSON.parse(header) as Header }, [copy(model.get("blob") as DataView)]);
     shown = scene;
     follower.take({ type: "patches" }, (model.get("patches") as DataView[]).map(copy));
     follower.take({ type: "progress", words: String(model.get("words")), finished: model.get("finished") === true, notes: model.get("notes") as string[][] });

@@ -23,6 +23,8 @@ from lossatlas.view.scene import Scene
 MOST_CELLS = 4096
 """Cells a patch holds at most, so that a page draws between patches."""
 
+WAITING = "Waiting for a surface to appear in the archive"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -49,7 +51,7 @@ class Feed:
         """Compare the archives with what was last told."""
         signature = self._read_signature()
         if signature is None:
-            return Change(words="Waiting for a surface to appear in the archive")
+            return Change(words=WAITING)
         if signature != self._signature:
             return self._anew(signature)
         before, self._scene = self._scene, self._gather()
@@ -65,7 +67,7 @@ class Feed:
 
     def progress(self) -> tuple[str, bool]:
         """Share computed and time left in words, and whether all is done."""
-        return ("", False) if self._scene is None else self._progress(self._scene)
+        return (WAITING, False) if self._scene is None else self._progress(self._scene)
 
     def notes(self) -> list[list[str]]:
         """What is to be said of each surface now; a share computed, for one, grows with the cells."""

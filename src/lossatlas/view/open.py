@@ -39,7 +39,9 @@ def view(
         open_browser: False only serves or writes the page.
 
     Returns:
-        The path of the file, the widget, or None after a live page was closed.
+        The path of the file, the widget, or None after a live page was closed. A widget of an archive fills when told:
+        ``shown = la.view(archive)`` in one cell, ``la.evaluate(..., archive=archive, watch=lambda *_: shown.update())`` in
+        the next.
 
     Raises:
         InputError: something that cannot be drawn.

@@ -205,7 +205,7 @@ class LiveServer:
     async def _greet(self, page: _Page) -> None:
         """The full state first; patches from then on."""
         payload, (words, finished) = self.feed.whole(), self.feed.progress()
-        await page.send(payload, (), self._progress(words or "Waiting for a surface to appear in the archive", finished))
+        await page.send(payload, (), self._progress(words, finished))
         self._pages.add(page)
 
     async def _say_goodbye(self) -> None:

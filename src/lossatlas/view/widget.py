@@ -15,7 +15,7 @@ from lossatlas.view.bundle import module
 from lossatlas.view.feed import Feed
 from lossatlas.view.html import fragment
 from lossatlas.view.pages import each, scenes_of
-from lossatlas.view.payload import Precision, encode
+from lossatlas.view.payload import Payload, Precision, encode
 from lossatlas.view.scene import Scene
 
 
@@ -31,18 +31,24 @@ def widget(
     """A notebook widget that shows `source`; arguments as in `export_html`, `height` in pixels.
 
     `widget.update()` sends what has been computed since, for archives; `widget.static()` gives HTML for notebooks
-    that are turned into web pages, which hold no live widgets.
+    that are turned into web pages, which hold no live widgets. An archive may be empty still.
 
     Raises:
         MissingDependencyError: the extra `notebook` is not installed.
     """
     things = tuple(each(source))
+
+    def page() -> tuple[Payload, tuple[Scene, ...]]:
+        scenes, warnings = scenes_of(things, title=title)
+        return encode(scenes, theme=theme, view=view, precision=precision, warnings=warnings), scenes
+
     feed = _feed_of(things)
-    scenes, warnings = scenes_of(things, title=title)
-    payload = encode(scenes, theme=theme, view=view, precision=precision, warnings=warnings)
-    made = _widget_class()(header=payload.json(), blob=payload.blob, height=height)
-    made.page = lambda: fragment(payload, scenes, height)
-    made.feed = feed
+    if feed is not None and all(isinstance(thing, Archive) and not thing.surfaces for thing in things):
+        made = _widget_class()(words=feed.progress()[0], height=height)
+    else:
+        payload, _ = page()
+        made = _widget_class()(header=payload.json(), blob=payload.blob, height=height)
+    made.page, made.feed = page, feed
     return made
 
 
@@ -66,7 +72,7 @@ def _widget_class() -> Any:
 
         class Landscape(anywidget.AnyWidget):
             _esm = module()
-            header = traitlets.Unicode("{}").tag(sync=True)
+            header = traitlets.Unicode("").tag(sync=True)
             blob = traitlets.Bytes(b"").tag(sync=True)
             height = traitlets.Int(620).tag(sync=True)
             patches = traitlets.List(traitlets.Bytes()).tag(sync=True)
@@ -85,7 +91,8 @@ def _widget_class() -> Any:
                     return
                 with self.hold_sync():
                     if change.payload is not None:
-                        self.header, self.blob = change.payload.json(), change.payload.blob
+                        payload, _ = self.page()
+                        self.header, self.blob = payload.json(), payload.blob
                         self.scene += 1
                     self.patches, self.notes = list(self.feed.patches()), self.feed.notes()
                     self.words, self.finished = change.words, change.finished
@@ -97,7 +104,8 @@ def _widget_class() -> Any:
                 from IPython.core.display import HTML
 
                 # A bare <iframe> would draw a warning from IPython.
-                return HTML(f"<div>{self.page()}</div>")
+                payload, scenes = self.page()
+                return HTML(f"<div>{fragment(payload, scenes, self.height)}</div>")
 
         _CLASS.append(Landscape)
     return _CLASS[0]
