@@ -15,7 +15,7 @@ from lossatlas.view.colors import colormap as known_colormap
 from lossatlas.view.doubt import with_doubt
 from lossatlas.view.recording import recording_scene
 from lossatlas.view.scene import Camera, ColorScale, Field, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
-from lossatlas.view.sources import Source, Sources, dashed, read_sources, recorded
+from lossatlas.view.sources import Source, Sources, dashed, read_sources, recorded, title_of
 from lossatlas.view.training import Run, training_scene
 
 Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
@@ -78,7 +78,7 @@ def compose(
         surfaces=found.surfaces,
         paths=tuple(path for path in dashed([path for _, path in found.paths]) if path.name in shown),
         colors=(color,),
-        title=_title(found.surfaces) if title is None else title,
+        title=title_of(found.surfaces) if title is None else title,
     )
 
 
@@ -90,7 +90,7 @@ def _training(source: Source, found: Sources, color: ColorScale, title: str | No
         raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_path")
     names = [path.name for path in found.paths_on(owner.name)]
     runs = [Run(path, kept.get(path.name.removesuffix(f" on {owner.name}"), xr.Dataset())) for path in paths if path.name in names]
-    return training_scene(owner, runs, (color,), ("" if owner.label == "surface" else owner.label) if title is None else title)
+    return training_scene(owner, runs, (color,), title_of((owner,)) if title is None else title)
 
 
 def _recording(source: Source, paths: Sequence[Any] | None, title: str) -> Scene:
@@ -228,7 +228,3 @@ def _line_pane(lines: Sequence[Surface], quantity: str, row: int, span: int) -> 
     right = lines[0].fields["accuracy"].label if quantity == "loss" and all("accuracy" in line.fields for line in lines) else ""
     names = tuple(line.name for line in lines)
     return Pane("line", names, quantity=quantity, row=row, column_span=span, y_label_right=right)
-
-
-def _title(surfaces: Sequence[Surface]) -> str:
-    return surfaces[0].label or surfaces[0].name if len(surfaces) == 1 else ""

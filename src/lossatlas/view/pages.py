@@ -20,7 +20,7 @@ from lossatlas.view.colors import path_color
 from lossatlas.view.compose import with_timeline
 from lossatlas.view.read import path_from, surface_from
 from lossatlas.view.scene import ColorScale, Pane, Path, Scene, Surface
-from lossatlas.view.sources import nothing_to_draw
+from lossatlas.view.sources import nothing_to_draw, title_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def gather(things: Sequence[Any]) -> Scene:
         surfaces=surfaces,
         paths=paths,
         colors=(ColorScale(),),
-        title=surfaces[0].label if len(surfaces) == 1 else "",
+        title=title_of(surfaces),
         meta={"planes": planes, "source": {place.surface.name: [_file(place.thing), place.stored] for place in places}},
     )
     # Paths on several planes share no timeline; the page makes one for the plane it shows.

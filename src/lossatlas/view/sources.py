@@ -50,6 +50,12 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     return Sources(tuple(surface for _, surface, _ in found), tuple(_distinct(list(_paths_of(found, paths, things)))))
 
 
+def title_of(surfaces: Sequence[Surface]) -> str:
+    """One surface titles its figure, unless its name is the one that nameless surfaces get."""
+    named = surfaces[0].label or surfaces[0].name if len(surfaces) == 1 else ""
+    return "" if named == "surface" else named
+
+
 def nothing_to_draw(things: Sequence[Any]) -> InputError:
     """No surface in them: how to come by one, or to what a recorder kept."""
     runs = [name for thing in things if isinstance(thing, Archive) for name in thing.trajectories]
