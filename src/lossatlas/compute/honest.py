@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import check_alike, fingerprint
+from lossatlas.compute.objective import Objective, check_objective
+from lossatlas.compute.params import check_alike, check_holds, fingerprint
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.record.trajectory import MEMORY, Trajectory
 from lossatlas.compute.score import has_accuracy, score
+from lossatlas.compute.statistics import about, keeps_statistics
 
 Array = NDArray[np.float64]
 
@@ -85,8 +87,10 @@ def project_path(
     Args:
         trajectory: recorded weights.
         plane: where to draw it.
-        objective: measures the true loss (and accuracy) of every iterate, with its own BatchNorm statistics, and the
-            loss of the plane below it. Without it, `path_loss` is what the recorder measured, if it did.
+        objective: measures the true loss (and accuracy) of every iterate, with the buffers (BatchNorm statistics) recorded
+            with it, and the loss of the plane below it, with those of the plane's own model: where an iterate lies on the
+            plane and is that model, the two are one number. The recorder's own objective will do. Without an objective,
+            `path_loss` is what the recorder measured, if it did.
         label: words for legends; the recording's own where None.
         surface: name of the stored surface that the path belongs to.
         keep: store the path beside the recorded curves, in the same trajectory.
@@ -99,17 +103,18 @@ def project_path(
         `explained_variance_ratio`, `random_walk_null` and `walk_correlation`.
 
     Raises:
-        InputError: the plane belongs to another model.
+        InputError: the plane or the objective belongs to another model.
     """
+    there = None if objective is None else _about(objective, trajectory, plane)
     cast = shadow(trajectory, plane, memory)
     path = trajectory.dataset.copy()
-    columns = {**_columns(cast), **({} if objective is None else _scores(trajectory, plane, objective, cast))}
+    columns = {**_columns(cast), **({} if objective is None or there is None else _scores(trajectory, plane, objective, there, cast))}
     for name, values in columns.items():
         path[name] = ("step", values, dict(schema.variable(name).attrs))
     if objective is not None:
         for name in ("path_loss", "path_plane_loss"):
             path[name].attrs["units"] = str(objective.description["units"]) or "1"
-    added = _attrs(cast, plane, objective, surface)
+    added = _attrs(cast, plane, there, surface)
     path.attrs = {**path.attrs, **added, "label": label or trajectory.label}
     if keep:
         trajectory.store.add(path, added)
@@ -126,10 +131,32 @@ def _columns(cast: Shadow) -> dict[str, Array]:
     return {**places, "path_residual": cast.residual, "path_relative_residual": cast.relative_residual}
 
 
-def _scores(trajectory: Trajectory, plane: Plane, objective: Objective, cast: Shadow) -> dict[str, Array]:
+def _about(objective: Objective, trajectory: Trajectory, plane: Plane) -> Objective:
+    """The objective, found to be of the recorded model, with the buffers of the plane's; what a recording leaves out, it says."""
+    check_objective(objective)
+    weights = trajectory.params(0)
+    check_holds(objective.params, weights, "objective")
+    if left_out := [n for n, p in objective.params.items() if n not in weights and p.is_floating_point()]:
+        _warn(
+            f"The recording lacks {', '.join(left_out[:4])}{' and more' if len(left_out) > 4 else ''}: every iterate is measured with "
+            "the objective's own. Record all parameters, or build the objective when those have their final values."
+        )
+    if keeps_statistics(objective) and not trajectory.store.buffer_layout.size:
+        _warn(
+            "The recording holds no BatchNorm statistics: every iterate is measured with the objective's own, which are right for "
+            'one model only. Record with la.Recorder, which keeps them, or pass objective.with_mode("recalibrated").'
+        )
+    return about(objective, plane)
+
+
+def _warn(words: str) -> None:
+    warnings.warn(words, UserWarning, stacklevel=4)
+
+
+def _scores(trajectory: Trajectory, plane: Plane, objective: Objective, there: Objective, cast: Shadow) -> dict[str, Array]:
     metrics = ("loss", "accuracy") if has_accuracy(objective) else ("loss",)
     own = [score(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
-    below = [score(objective, plane.point(*place))["loss"] if np.isfinite(place).all() else np.nan for place in cast.coordinates.tolist()]
+    below = [score(there, plane.point(*place))["loss"] if np.isfinite(place).all() else np.nan for place in cast.coordinates.tolist()]
     columns = {f"path_{metric}": np.array([scores[metric] for scores in own]) for metric in metrics}
     return {**columns, "path_plane_loss": np.array(below)}
 

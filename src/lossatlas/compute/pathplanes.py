@@ -98,7 +98,7 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     shares = np.array([along @ along, value]) / np.trace(gram)
     labels = (f"start → end ({_percent(shares[0])} of motion)", f"off that line ({_percent(shares[1])} of motion)")
     recipe = {"points": len(rows), "explained_variance_ratio": [float(s) for s in shares]}
-    return _plane(trajectory, 0, axes * length, "start-end", labels, recipe, (1.0, 0.0))
+    return _plane(trajectory, 0, axes * length, "start-end", labels, recipe, (1.0, 0.0), model=-1)
 
 
 def shared_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY) -> Plane:
@@ -170,15 +170,26 @@ def _orthonormal(axes: Array) -> Array:
 
 
 def _plane(
-    run: Trajectory, center: int, axes: Array, kind: str, labels: tuple[str, ...], recipe: dict[str, Any], origin: tuple[float, float]
+    run: Trajectory,
+    center: int,
+    axes: Array,
+    kind: str,
+    labels: tuple[str, ...],
+    recipe: dict[str, Any],
+    origin: tuple[float, float],
+    model: int | None = None,
 ) -> Plane:
+    """The plane through row `center`, with the buffers of the row that stands at `origin`."""
     layout = run.layout
     steps = [int(step) for step in (run.steps[0], run.steps[-1])]
     directions = tuple(
         Direction(layout.unflatten(axis, at_least_single=True), {"kind": kind, "index": index}) for index, axis in enumerate(axes)
     )
     point = layout.unflatten(run.vector(center), at_least_single=True)
-    return Plane(point, directions, kind, labels, {"trajectory": run.name, "steps": steps, **recipe}, origin)
+    state = run.state(center if model is None else model)
+    buffers = {name: value for name, value in state.items() if name not in layout.names}
+    recipe = {"trajectory": run.name, "steps": steps, **recipe}
+    return Plane(point, directions, kind, labels, recipe, origin, (buffers,) if buffers else ())
 
 
 def _percent(share: float) -> str:
