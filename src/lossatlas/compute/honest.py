@@ -19,23 +19,30 @@ from lossatlas.compute.score import has_accuracy, score
 from lossatlas.compute.statistics import about, keeps_statistics
 
 Array = NDArray[np.float64]
+HERE = 1e-6
+"""Points this close to the model, relative to the farthest, are the model: single precision cannot tell them apart."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shadow:
     """A path's projection on a plane.
 
+    Shares are taken about the model on the plane (`Plane.origin`): the end of the run for principal and start-end planes,
+    which are thereby comparable, and the common start for a shared plane.
+
     Attributes:
         coordinates: least-squares coordinates, ``(points, ndim)``.
         residual: distance of each point from the plane, ``(points,)``.
-        relative_residual: that distance over the distance from the plane's center; 0 at the center itself.
-        captured: share of the squared motion, from the center, that the plane shows; NaN for a path that stands still.
+        relative_residual: that distance over the distance from the model; 0 at the model itself.
+        captured: share of the squared motion, from the model, that the plane shows; NaN for a path that stands still.
+        shares: of each axis in it, ``(ndim,)``; NaN where the axes are not orthogonal and no axis has a share of its own.
     """
 
     coordinates: Array
     residual: Array
     relative_residual: Array
     captured: float
+    shares: tuple[float, ...]
 
 
 def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow:
@@ -58,18 +65,24 @@ def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow
     """
     check_alike(plane.center, trajectory.params(0), "trajectory and plane")
     center, axes = _flat(trajectory, plane)
+    origin = np.zeros(plane.ndim) if plane.origin is None else np.asarray(plane.origin)
     gram = axes @ axes.T
-    products, _, far = _pass(trajectory, center, axes, np.zeros((len(trajectory), plane.ndim)), memory)
+    products, _ = _pass(trajectory, center, axes, np.zeros((len(trajectory), plane.ndim)), memory)
     coordinates: Array = np.asarray(np.linalg.solve(gram, products.T).T, dtype=np.float64)
     # The second pass corrects the first: what is left is small where the first one's was the whole offset.
-    products, squares, _ = _pass(trajectory, center, axes, coordinates, memory)
+    products, squares = _pass(trajectory, center, axes, coordinates, memory)
     coordinates = coordinates + np.linalg.solve(gram, products.T).T
-    residual, distance = np.sqrt(squares), np.sqrt(far)
+    inside = coordinates - origin
+    # Off the plane and within it are at right angles, so the distance from the model needs no pass of its own.
+    along = np.einsum("ij,jk,ik->i", inside, gram, inside)
+    residual, distance = np.sqrt(squares), np.sqrt(squares + along)
     with np.errstate(invalid="ignore", divide="ignore"):
-        relative = np.where(distance > 0, residual / distance, np.where(np.isfinite(distance), 0.0, np.nan))
-        total, off = np.nansum(far), np.nansum(squares)
+        here = distance <= HERE * np.nanmax(distance, initial=0.0)
+        relative = np.where(here, 0.0, residual / distance)
+        total, off = np.nansum(squares + along), np.nansum(squares)
         captured = float(1 - off / total) if total > 0 else float("nan")
-    return Shadow(coordinates, residual, relative, captured)
+        shares = np.nansum(inside**2, 0) * np.diag(gram) / total if _orthogonal(gram) else np.full(plane.ndim, np.nan)
+    return Shadow(coordinates, residual, relative, captured, tuple(float(share) for share in shares))
 
 
 def project_path(
@@ -99,8 +112,10 @@ def project_path(
     Returns:
         The recorded curves and, over ``(step,)``: `path_alpha`, `path_beta`, `path_residual` (distance from the
         plane), `path_relative_residual`, `path_loss`, `path_accuracy`, `path_plane_loss`. `attrs` hold
-        `captured_share`, `residual_norm` (mean and largest relative residual), and of a principal plane its
-        `explained_variance_ratio`, `random_walk_null` and `walk_correlation`.
+        `captured_share`, `residual_norm` (mean and largest relative residual), `explained_variance_ratio` (the shares of
+        this run's own motion that the axes show) and, of a plane made from this run, the `random_walk_null` to hold
+        against it and the `walk_correlation`. Of a shared plane also `joint_explained_variance_ratio` and
+        `joint_random_walk_null`, of all its runs together.
 
     Raises:
         InputError: the plane or the objective belongs to another model.
@@ -114,7 +129,7 @@ def project_path(
     if objective is not None:
         for name in ("path_loss", "path_plane_loss"):
             path[name].attrs["units"] = str(objective.description["units"]) or "1"
-    added = _attrs(cast, plane, there, surface)
+    added = {**_attrs(cast, plane, there, surface), **_explained(cast, plane, trajectory)}
     path.attrs = {**path.attrs, **added, "label": label or trajectory.label}
     if keep:
         trajectory.store.add(path, added)
@@ -164,7 +179,6 @@ def _scores(trajectory: Trajectory, plane: Plane, objective: Objective, there: O
 def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str | None) -> dict[str, Any]:
     seen = cast.relative_residual[np.isfinite(cast.relative_residual)]
     bad = np.flatnonzero(~np.isfinite(cast.residual))
-    copied = ("explained_variance_ratio", "random_walk_null", "walk_correlation")
     return {
         "kind": "trajectory",
         "surface": surface,
@@ -174,8 +188,26 @@ def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str
         "residual_norm": {"mean": _plain(seen.mean() if len(seen) else np.nan), "largest": _plain(seen.max() if len(seen) else np.nan)},
         "not_finite": [int(row) for row in bad],
         **({} if objective is None else {"objective": dict(objective.description), "center_hash": fingerprint(plane.center)}),
-        **{key: plane.recipe.get(key) for key in copied},
     }
+
+
+def _explained(cast: Shadow, plane: Plane, trajectory: Trajectory) -> dict[str, Any]:
+    """What the axes show of this run, and the null for it where the plane was made from it."""
+    recipe, end = plane.recipe, fingerprint(trajectory.params(-1))
+    mine = next((k for k, known in enumerate(recipe.get("ends", ())) if known == end), None)
+    own = None if np.isnan(cast.shares).any() else list(cast.shares)
+    if plane.kind == "shared":
+        nulls = recipe.get("random_walk_nulls")
+        return {
+            "explained_variance_ratio": own,
+            "random_walk_null": None if mine is None or nulls is None else nulls[mine],
+            "walk_correlation": None,
+            "joint_explained_variance_ratio": recipe["explained_variance_ratio"],
+            "joint_random_walk_null": recipe.get("random_walk_null"),
+        }
+    if mine is None:
+        return {"explained_variance_ratio": own, "random_walk_null": None, "walk_correlation": None}
+    return {key: recipe.get(key) for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation")}
 
 
 def _flat(trajectory: Trajectory, plane: Plane) -> tuple[Array, Array]:
@@ -185,16 +217,19 @@ def _flat(trajectory: Trajectory, plane: Plane) -> tuple[Array, Array]:
     return layout.flatten(plane.center, "float64"), axes
 
 
-def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array, memory: int) -> tuple[Array, Array, Array]:
-    """Products of what is left with the axes ``(points, ndim)``, its squared norm, and that of the whole offset ``(points,)``."""
-    products, squares, far = np.zeros_like(coordinates), np.zeros(len(trajectory)), np.zeros(len(trajectory))
+def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array, memory: int) -> tuple[Array, Array]:
+    """Products of what is left with the axes ``(points, ndim)``, and its squared norm ``(points,)``."""
+    products, squares = np.zeros_like(coordinates), np.zeros(len(trajectory))
     for columns, block in trajectory.blocks(memory):
-        offset = block - center[columns]
-        left = offset - coordinates @ axes[:, columns]
+        left = block - center[columns] - coordinates @ axes[:, columns]
         products += left @ axes[:, columns].T
         squares += np.einsum("ij,ij->i", left, left)
-        far += np.einsum("ij,ij->i", offset, offset)
-    return products, squares, far
+    return products, squares
+
+
+def _orthogonal(gram: Array) -> bool:
+    lengths = np.sqrt(np.diag(gram))
+    return bool((np.abs(gram - np.diag(np.diag(gram))) <= 1e-6 * np.outer(lengths, lengths)).all())
 
 
 def _plain(value: Any) -> float | None:
