@@ -48,7 +48,9 @@ def test_stems_are_in_units_of_the_second_axis() -> None:
     dataset = xr.Dataset({n: ("step", v) for n, v in columns.items()}, {"step": [0, 1]}, {"plane": {"norms": [1.0, 2.0]}})
     stem = path_from(dataset).stem
     assert stem is not None and stem.tolist() == [1.5, 0.0]
-    del dataset.attrs["plane"]
+    dataset.attrs["captured_share"] = 0.01
+    assert path_from(dataset).stem is None, "stems longer than the way pass for it"
+    del dataset.attrs["plane"], dataset.attrs["captured_share"]
     assert path_from(dataset).stem is None
 
 

@@ -35,7 +35,7 @@ class Shadow:
         residual: distance of each point from the plane, ``(points,)``.
         relative_residual: that distance over the distance from the model; 0 at the model itself.
         captured: share of the squared motion, from the model, that the plane shows; NaN for a path that stands still.
-        shares: of each axis in it, ``(ndim,)``; NaN where the axes are not orthogonal and no axis has a share of its own.
+        shares: what each axis alone shows, ``(ndim,)``; of orthogonal axes they add up to `captured`.
     """
 
     coordinates: Array
@@ -81,7 +81,7 @@ def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow
         relative = np.where(here, 0.0, residual / distance)
         total, off = np.nansum(squares + along), np.nansum(squares)
         captured = float(1 - off / total) if total > 0 else float("nan")
-        shares = np.nansum(inside**2, 0) * np.diag(gram) / total if _orthogonal(gram) else np.full(plane.ndim, np.nan)
+        shares = np.nansum((inside @ gram) ** 2, 0) / np.diag(gram) / total
     return Shadow(coordinates, residual, relative, captured, tuple(float(share) for share in shares))
 
 
@@ -194,8 +194,8 @@ def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str
 def _explained(cast: Shadow, plane: Plane, trajectory: Trajectory) -> dict[str, Any]:
     """What the axes show of this run, and the null for it where the plane was made from it."""
     recipe, end = plane.recipe, fingerprint(trajectory.params(-1))
+    own = [_plain(share) for share in cast.shares]
     mine = next((k for k, known in enumerate(recipe.get("ends", ())) if known == end), None)
-    own = None if np.isnan(cast.shares).any() else list(cast.shares)
     if plane.kind == "shared":
         nulls = recipe.get("random_walk_nulls")
         return {
@@ -225,11 +225,6 @@ def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array
         products += left @ axes[:, columns].T
         squares += np.einsum("ij,ij->i", left, left)
     return products, squares
-
-
-def _orthogonal(gram: Array) -> bool:
-    lengths = np.sqrt(np.diag(gram))
-    return bool((np.abs(gram - np.diag(np.diag(gram))) <= 1e-6 * np.outer(lengths, lengths)).all())
 
 
 def _plain(value: Any) -> float | None:

@@ -72,6 +72,8 @@ def _kind(plane: Mapping[str, Any]) -> str:
         "between": "lines between models",
         "explicit": "given directions",
         "pca": "principal components of the path",
+        "start-end": "from the start of the run to its end, and across",
+        "shared": "principal components of all runs together",
         "hessian": "Hessian eigenvectors",
     }
     kind = plane.get("kind")

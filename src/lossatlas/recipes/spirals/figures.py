@@ -121,12 +121,17 @@ def planes(drawn: Sequence[OnPlane], label: str, numbers: Mapping[str, Any], fil
     surfaces, paths, panes = [], [], []
     for column, (name, surface, path) in enumerate(drawn):
         shown = surface_from(surface, name=name, label=words[name])
-        surfaces.append(shown)
+        if name == "random":
+            shares = path.attrs["explained_variance_ratio"]
+            shown = replace(
+                shown, alpha_label=f"α ({100 * shares[0]:.2g} % of motion)", beta_label=f"β ({100 * shares[1]:.2g} % of motion)"
+            )
+        surfaces.append(replace(shown, origin_label="the end of the run"))
         paths.append(replace(path_from(path, name=name), color=RED, label="path of Adam"))
         lines = _of_random(numbers) if name == "random" else _of_path(path)
         panes.append(Pane("contour", (name,), (name,), title="\n".join((words[name], *lines)), column=column))
     notes = (
-        "motion: squared distances of the recorded points from the last weights, the same for all three planes",
+        "motion: share that the plane shows of the squared distances from the last weights, the same for all three planes",
         "random walk: what a path without any direction, recorded at the same steps, would show on its own such plane",
     )
     scene = Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(LOG,), title=f"The same path on three planes: {label}", notes=notes)
@@ -135,13 +140,13 @@ def planes(drawn: Sequence[OnPlane], label: str, numbers: Mapping[str, Any], fil
 
 def _of_random(numbers: Mapping[str, Any]) -> tuple[str, str]:
     found = numbers["random"]
-    share = f"{100 * found['captured_share']:.2g} % of the motion shown (chance: {100 * found['expected_share']:.2g} %)"
-    return share, f"cosine between axes {abs(found['cosine']):.3f} (chance: {numbers['expected_cosine']:.3f})"
+    share = f"{100 * found['captured_share']:.2g} % of motion (chance: {100 * found['expected_share']:.2g} %)"
+    return share, f"cosine of axes {abs(found['cosine']):.3f} (chance: {numbers['expected_cosine']:.3f})"
 
 
 def _of_path(path: xr.Dataset) -> tuple[str, str]:
     null = 100 * sum(path.attrs["random_walk_null"])
-    share = f"{100 * path.attrs['captured_share']:.1f} % of the motion shown (random walk: {null:.0f} %)"
+    share = f"{100 * path.attrs['captured_share']:.1f} % of motion (random walk: {null:.0f} %)"
     return share, f"off the plane {_percent(path.attrs['residual_norm']['mean'])} of the way"
 
 

@@ -62,7 +62,17 @@ def _line_of(axes: Axes, twin: Any, scene: Scene, pane: Pane, surface: Surface, 
         accuracy = cells_of(surface, scene.color_of(pane), "accuracy", frame).values
         dash = "--" if count == 1 else pattern(("dashed", "dotted", "dashdot", "solid")[index % 4])
         artists += twin.plot(surface.alpha, accuracy, color=ACCURACY if count == 1 else color, linewidth=1.3, linestyle=dash)
+    own = _own_place(surface, pane.quantity, frame) if count == 1 else None
+    artists += [] if own is None else [axes.add_artist(marks.origin(*own, clip_on=False))]
     return [*artists, *_line_star(axes, pane, surface, frame)]
+
+
+def _own_place(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float] | None:
+    """Where the model itself stands on its line; a dotted line there would vanish in the frame of a line that begins with it."""
+    if surface.origin is None or not surface.alpha[0] <= surface.origin[0] <= surface.alpha[-1]:
+        return None
+    value = float(np.interp(surface.origin[0], surface.alpha, surface.frame_values(quantity, frame)))
+    return (surface.origin[0], value) if np.isfinite(value) else None
 
 
 def _holes_on_axis(axes: Axes, surface: Surface, cells: Any) -> list[Any]:
@@ -107,7 +117,7 @@ def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> No
     if color.low is not None or color.high is not None:
         axes.set_ylim(color.low, color.high)
     _plain_log_ticks(axes)
-    if first.origin is not None and first.alpha[0] <= first.origin[0] <= first.alpha[-1]:
+    if len(pane.surfaces) > 1 and first.origin is not None and first.alpha[0] <= first.origin[0] <= first.alpha[-1]:
         axes.axvline(first.origin[0], color=FAINT, linewidth=0.8, linestyle=":", zorder=1)
 
 
@@ -121,8 +131,10 @@ def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], twin: Any) 
         handles.append(Line2D([], [], color=FAINT if several else ACCURACY, linewidth=1.3, linestyle="--", label=pane.y_label_right))
     if any(s.fields[pane.quantity].standard_error is not None for s in surfaces):
         handles.append(marks.band_handle("± 1 standard error"))
-    if surfaces[0].origin is not None:
-        handles.append(Line2D([], [], color=FAINT, linewidth=0.8, linestyle=":", label="the model itself"))
+    if surfaces[0].origin is not None and several:
+        handles.append(Line2D([], [], color=FAINT, linewidth=0.8, linestyle=":", label=surfaces[0].origin_label))
+    elif _own_place(surfaces[0], pane.quantity) is not None:
+        handles.append(marks.origin_handle(surfaces[0].origin_label))
     if any(marks.lowest(surface, pane.quantity) for surface in surfaces):
         handles.append(marks.star_handle())
     return [*handles, *(h for s in surfaces for h in marks.hole_handles(cells_of(s, scene.color_of(pane), pane.quantity)))]
