@@ -19,7 +19,7 @@ from lossatlas.errors import InputError
 from lossatlas.view import matplotlib as drawing
 from lossatlas.view.colors import HOLE, PATH_COLORS, STAR
 from lossatlas.view.draw.style import styled
-from lossatlas.view.scene import Areas, Arrow, Camera, ColorScale, Curve, Field, Pane, Scene, Timeline
+from lossatlas.view.scene import Areas, Arrow, Camera, ColorScale, Curve, Field, Pane, Scene, Surface, Timeline
 
 Make = Callable[..., Any]
 

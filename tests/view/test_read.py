@@ -111,8 +111,14 @@ def test_a_path_says_what_a_random_walk_would_show_and_how_far_off_the_plane_it_
 
 @pytest.mark.parametrize(
     ("kind", "words"),
-    [("pca", "the end of the run"), ("start-end", "the end of the run"), ("shared", "the common start"), ("between", "model a")]
-    + [("random", "the model itself"), (None, "the model itself")],
+    [
+        ("pca", "the end of the run"),
+        ("start-end", "the end of the run"),
+        ("shared", "the common start"),
+        ("between", "model a"),
+        ("random", "the model itself"),
+        (None, "the model itself"),
+    ],
 )
 def test_the_mark_at_the_origin_names_the_model_that_stands_there(kind: str | None, words: str) -> None:
     values = xr.DataArray(np.ones((2, 3)), dims=("alpha", "beta"), coords={"alpha": [0, 1], "beta": [0, 1, 2]})
