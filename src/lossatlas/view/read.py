@@ -225,7 +225,13 @@ def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     optimizer, rate = dataset.attrs.get("optimizer"), dataset.attrs.get("learning_rate")
     parts = [str(optimizer) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
     said = ", ".join(part for part in parts if part)
-    return (*((said,) if said else ()), *_null_notes(dataset), *_share_notes(dataset))
+    return (*((said,) if said else ()), *_still_note(dataset), *_null_notes(dataset), *_share_notes(dataset))
+
+
+def _still_note(dataset: xr.Dataset) -> tuple[str, ...]:
+    """A recording of rank 0, of which no plane shows anything."""
+    still = "captured_share" in dataset.attrs and dataset.attrs["captured_share"] is None
+    return ("CAUTION: the weights stood still, so there is no motion that the plane could show",) if still else ()
 
 
 def _null_notes(dataset: xr.Dataset) -> tuple[str, ...]:

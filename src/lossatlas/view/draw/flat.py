@@ -22,6 +22,8 @@ from lossatlas.view.draw.track import pattern
 from lossatlas.view.scene import Curve, FloatArray, Pane, Scene, Surface
 
 ACCURACY = "#b5179e"
+ROUNDING = 1e-6
+"""Curves whose range is a smaller share of their size are constant."""
 
 
 def draw_line(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
@@ -198,10 +200,22 @@ def _frame_curves(axes: Axes, twin: Axes | None, pane: Pane, curves: list[Curve]
     whole = all(np.array_equal(c.x, np.round(c.x)) for c in curves)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=whole))
     _plain_log_ticks(axes)
+    for one in (axes, twin):
+        if one is not None:
+            _widen_constant(one)
     # The data limits are fixed now: an animation must not rescale while its curves grow.
     for one in (axes, twin):
         if one is not None:
             one.autoscale(False)
+
+
+def _widen_constant(axes: Axes) -> None:
+    """Curves that differ by nothing but rounding are drawn as the constants they are, not blown up to the height of the pane."""
+    values = np.concatenate([np.empty(0), *(np.asarray(line.get_ydata(), float) for line in axes.lines)])
+    values = values[np.isfinite(values)]
+    if axes.get_yscale() == "linear" and values.size and 0 < np.ptp(values) <= ROUNDING * np.abs(values).max():
+        middle = float(values.mean())
+        axes.set_ylim(middle - 0.05 * abs(middle), middle + 0.05 * abs(middle))
 
 
 def _plain_log_ticks(axes: Axes) -> None:
