@@ -79,6 +79,14 @@ def test_random_directions_show_next_to_nothing_of_the_motion() -> None:
     assert max(shares) < 0.01
 
 
+def test_each_axis_says_what_it_alone_shows() -> None:
+    path, points = descent(bowl())
+    oblique = random_plane({"w": points[-1]}, seed=4, normalize="none", biases=True)
+    found, offset = shadow(path, oblique), torch.stack(points) - points[-1]
+    axes = [d.params["w"].double() / d.params["w"].double().norm() for d in oblique.directions]
+    assert found.shares == pytest.approx([float((offset @ axis).square().sum() / offset.square().sum()) for axis in axes])
+
+
 def test_a_path_is_kept_beside_the_recorded_curves_and_read_without_weights() -> None:
     archive = create_archive(None)
     objective = bowl()

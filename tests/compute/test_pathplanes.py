@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from lossatlas.compute.honest import shadow
+from lossatlas.compute.honest import project_path, shadow
 from lossatlas.compute.params import dot
 from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
 from lossatlas.compute.record.trajectory import Trajectory, trajectory_of
-from lossatlas.compute.walk import expected_cosine, random_walk_null
+from lossatlas.compute.walk import expected_cosine, random_walk_null, random_walks_null, start_end_null
 from lossatlas.errors import InputError
 
 
@@ -24,7 +25,7 @@ def path_of(points: np.ndarray, dtype: torch.dtype = torch.float64) -> Trajector
     return trajectory_of({"a": row[:half], "b": row[half:].reshape(-1, 1)} for row in rows)
 
 
-def flat(params: dict[str, torch.Tensor]) -> np.ndarray:
+def flat(params: Mapping[str, torch.Tensor]) -> np.ndarray:
     return torch.cat([p.reshape(-1) for p in params.values()]).double().numpy()
 
 
@@ -114,7 +115,10 @@ def test_start_end_plane_puts_the_ends_at_zero_and_one_and_splits_the_motion() -
     _, singular, right = np.linalg.svd(off, full_matrices=False)
     assert abs(flat(plane.directions[1].params) @ right[0]) == pytest.approx(lengths[0])
     shares = plane.recipe["explained_variance_ratio"]
-    assert shares[1] == pytest.approx(singular[0] ** 2 / ((points - points[0]) ** 2).sum())
+    total = ((points - points[-1]) ** 2).sum()
+    assert shares == pytest.approx([(((points - points[-1]) @ unit) ** 2).sum() / total, singular[0] ** 2 / total])
+    # About one and the same point no plane shows more than the principal one.
+    assert found.captured <= shadow(path, pca_plane(path)).captured + 1e-12
     assert found.captured == pytest.approx(sum(shares))
 
 
@@ -128,6 +132,77 @@ def test_shared_plane_is_the_principal_plane_of_all_runs_about_their_start() -> 
     shares = [shadow(path_of(p), plane).captured for p in (first, second)]
     weights = [((p - first[0]) ** 2).sum() for p in (first, second)]
     assert np.dot(shares, weights) / sum(weights) == pytest.approx((singular[:2] ** 2).sum() / (singular**2).sum())
+
+
+@pytest.mark.parametrize("times", [np.arange(25), np.array([0, 1, 2, 4, 8, 16, 32, 64, 100])])
+def test_the_null_of_a_start_end_plane_is_that_of_simulated_walks(times: np.ndarray) -> None:
+    rng, found, walk = np.random.default_rng(5), [], np.zeros((0, 0))
+    for _ in range(8):
+        walk = rng.standard_normal((int(times[-1]) + 1, 5000)).cumsum(0)[times]
+        unit = (walk[-1] - walk[0]) / np.linalg.norm(walk[-1] - walk[0])
+        left = walk - walk[-1]
+        off = left - np.outer(left @ unit, unit)
+        top = np.linalg.svd(off, compute_uv=False)[0] ** 2
+        found.append(np.array([((left @ unit) ** 2).sum(), top]) / (left**2).sum())
+    assert start_end_null(times) == pytest.approx(np.mean(found, 0), abs=0.01)
+    plane = start_end_plane(trajectory_of(({"w": torch.tensor(row)} for row in walk), steps=times.tolist()))
+    assert plane.recipe["random_walk_null"] == pytest.approx(start_end_null(times))
+    assert plane.recipe["explained_variance_ratio"] == pytest.approx(found[-1], rel=1e-9)
+
+
+@pytest.mark.parametrize("dimensions", [40, 300])
+def test_the_joint_null_is_that_of_simulated_walks(dimensions: int) -> None:
+    times, spreads = [np.arange(12), np.array([0, 2, 3, 7, 11, 12])], [1.0, 3.0]
+    rng, ratio, shares = np.random.default_rng(6), [], []
+    for _ in range(150):
+        walks = [rng.standard_normal((13, dimensions)).cumsum(0)[t] for t in times]
+        walks = [w - w[0] for w in walks]
+        walks = [w * np.sqrt(s / (w**2).sum()) for w, s in zip(walks, spreads, strict=True)]
+        _, singular, right = np.linalg.svd(np.concatenate(walks), full_matrices=False)
+        ratio.append(singular[:2] ** 2 / sum(spreads))
+        shares.append([((w @ right[:2].T) ** 2).sum(0) / s for w, s in zip(walks, spreads, strict=True)])
+    null = random_walks_null(times, spreads, dimensions)
+    assert null.ratio == pytest.approx(np.mean(ratio, 0), abs=0.015)
+    np.testing.assert_allclose(null.shares, np.mean(shares, 0), atol=0.03)
+
+
+def test_a_walk_alone_has_the_null_of_one_walk() -> None:
+    null = random_walks_null([np.arange(30)], [1.0], 100_000)
+    assert null.ratio == pytest.approx(random_walk_null(30).ratio, abs=2e-3)
+    assert null.shares[0] == pytest.approx(null.ratio)
+
+
+def test_a_null_needs_two_points() -> None:
+    for steps in (0, 1, np.array([], int), np.array([5])):
+        with pytest.raises(InputError, match="at least two points"):
+            random_walk_null(steps)
+
+
+def test_a_path_says_its_own_share_of_a_shared_plane_beside_the_joint_one() -> None:
+    runs = [curved(8, 20, 1), curved(11, 20, 2), 3 * curved(9, 20, 3)]
+    runs = [run - run[0] for run in runs]
+    paths = [path_of(run) for run in runs]
+    plane = shared_plane(paths)
+    axes = np.stack([flat(d.params) for d in plane.directions])
+    joint = np.concatenate(runs)
+    for path, run, null in zip(paths, runs, plane.recipe["random_walk_nulls"], strict=True):
+        told = project_path(path, plane).attrs
+        assert told["explained_variance_ratio"] == pytest.approx(((run @ axes.T) ** 2).sum(0) / (run**2).sum())
+        assert told["joint_explained_variance_ratio"] == pytest.approx(((joint @ axes.T) ** 2).sum(0) / (joint**2).sum())
+        assert told["random_walk_null"] == null and told["joint_random_walk_null"] == plane.recipe["random_walk_null"]
+    expected = random_walks_null([np.arange(len(r)) for r in runs], [(r**2).sum() for r in runs], 20)
+    assert plane.recipe["random_walk_null"] == pytest.approx(expected.ratio)
+    apart = [path_of(runs[0]), path_of(runs[1] + 1.0)]
+    assert "random_walk_null" not in shared_plane(apart).recipe
+
+
+def test_another_runs_plane_lends_a_path_neither_shares_nor_null() -> None:
+    first, second = curved(8, 20, 1), curved(11, 20, 2)
+    plane = pca_plane(path_of(first))
+    told = project_path(path_of(second), plane).attrs
+    axes, offset = np.stack([flat(d.params) for d in plane.directions]), second - first[-1]
+    assert told["explained_variance_ratio"] == pytest.approx(((offset @ axes.T) ** 2).sum(0) / (offset**2).sum())
+    assert told["random_walk_null"] is None and told["walk_correlation"] is None
 
 
 def test_half_precision_models_get_axes_in_single_precision() -> None:

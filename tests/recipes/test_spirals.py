@@ -63,15 +63,27 @@ def test_a_quick_run_leaves_numbers_figures_and_an_archive(tmp_path: Path) -> No
     for numbers in paths.values():
         assert 0 < sum(numbers["explained_variance_ratio"]) <= 1 + 1e-9
         assert 0 <= numbers["residual_norm"]["mean"] <= numbers["residual_norm"]["largest"] <= 1
-        assert numbers["random_walk_null"] == pytest.approx([0.81, 0.09], abs=0.01)
         assert numbers["last_loss"] < numbers["first_loss"]
+    optimizers = {name: numbers for name, numbers in paths.items() if name.startswith("optimizer-")}
+    assert len({tuple(numbers["explained_variance_ratio"]) for numbers in optimizers.values()}) == 5, "each its own"
+    assert len({tuple(numbers["joint_explained_variance_ratio"]) for numbers in optimizers.values()}) == 1
+    for numbers in optimizers.values():
+        assert sum(numbers["explained_variance_ratio"]) == pytest.approx(numbers["captured_share"], abs=1e-5)
+        own = numbers["own_principal_plane"]
+        assert own["random_walk_null"] == pytest.approx([0.81, 0.09], abs=0.01)
+        # Five unrelated walks share no direction: what two axes show of them is far below what they show of one.
+        assert 0.3 < sum(numbers["joint_random_walk_null"]) < 0.6 < sum(numbers["joint_explained_variance_ratio"])
     for name in networks:
+        assert paths[name]["random_walk_null"] == pytest.approx([0.81, 0.09], abs=0.01)
         # The last point is on its own plane, so there the plane tells the truth.
         assert paths[name]["last_plane_loss"] == pytest.approx(paths[name]["last_loss"], rel=1e-5)
         assert paths[name]["captured_share"] == pytest.approx(sum(paths[name]["explained_variance_ratio"]), abs=1e-4)
     # The article: logistic regression cannot, five layers of 20 can, twenty layers of 5 are stuck at chance.
     assert paths["logistic"]["final_accuracy"] < 0.6 and paths["5x20"]["final_accuracy"] > 0.95
     assert paths["20x5"]["last_loss"] == pytest.approx(math.log(3), abs=1e-3)
+    planes = summary["planes"]
+    assert sum(planes["start_end"]["random_walk_null"]) == pytest.approx(0.87, abs=0.03)
+    assert planes["start_end"]["captured_share"] <= planes["pca"]["captured_share"], "about the same point"
     assert summary["planes"]["random"]["captured_share"] < 0.02 < 0.9 < summary["planes"]["pca"]["captured_share"]
     assert summary["interpolation"]["logistic"]["monotone"] is True
     _check_files(tmp_path, networks, frames=15)

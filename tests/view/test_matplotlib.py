@@ -19,7 +19,7 @@ from lossatlas.errors import InputError
 from lossatlas.view import matplotlib as drawing
 from lossatlas.view.colors import HOLE, PATH_COLORS, STAR
 from lossatlas.view.draw.style import styled
-from lossatlas.view.scene import Areas, Arrow, Camera, ColorScale, Curve, Field, Pane, Scene, Timeline
+from lossatlas.view.scene import Areas, Arrow, Camera, ColorScale, Curve, Field, Pane, Scene, Surface, Timeline
 
 Make = Callable[..., Any]
 
@@ -170,6 +170,14 @@ def test_paths_and_marks_stand_where_they_belong(make_surface: Make, make_path: 
     assert near(image[at(figure, axes, (-0.8, 1.5))], "white").sum() > 5, "the open dot at the start"
     assert near(image[at(figure, axes, (0.0, 0.0))], STAR).sum() > 10
     assert near(image[at(figure, axes, (0.5, 1.0))], "white").sum() > 10, "the model itself"
+
+
+def test_the_model_at_the_end_of_a_line_is_marked_on_the_curve_where_the_frame_cannot_hide_it() -> None:
+    axis = np.linspace(0, 1, 5)
+    line = Surface("l", axis, None, {"loss": Field(2 + axis, "loss")}, origin=(0.0,), origin_label="model a")
+    figure = drawing.figure(Scene((Pane("line", ("l",)),), (line,)))
+    assert [m.get_xydata().tolist() for m in figure.axes[0].lines if m.get_marker() == "P"] == [[[0.0, 2.0]]]
+    assert "model a" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_a_path_on_a_relief_is_seen_and_dimmed_behind_a_ridge(make_surface: Make, make_path: Make) -> None:

@@ -107,3 +107,34 @@ def test_a_path_says_what_a_random_walk_would_show_and_how_far_off_the_plane_it_
         "off the plane: 12.5 % of the way on average, 50.0 % at most",
     )
     assert path.plane_loss is not None and path.plane_loss.tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("pca", "the end of the run"),
+        ("start-end", "the end of the run"),
+        ("shared", "the common start"),
+        ("between", "model a"),
+        ("random", "the model itself"),
+        (None, "the model itself"),
+    ],
+)
+def test_the_mark_at_the_origin_names_the_model_that_stands_there(kind: str | None, words: str) -> None:
+    values = xr.DataArray(np.ones((2, 3)), dims=("alpha", "beta"), coords={"alpha": [0, 1], "beta": [0, 1, 2]})
+    assert surface_from(xr.Dataset({"loss": values}, attrs={"plane": {"kind": kind, "origin": [0.0, 0.0]}})).origin_label == words
+
+
+def test_a_path_on_a_shared_plane_says_its_own_share_and_that_of_all_runs() -> None:
+    attrs = {
+        "plane": {"kind": "shared"},
+        "explained_variance_ratio": [0.8, 0.1],
+        "random_walk_null": [0.2, 0.05],
+        "joint_explained_variance_ratio": [0.7, 0.15],
+        "joint_random_walk_null": [0.22, 0.19],
+    }
+    path = path_from(xr.Dataset({name: ("step", [0.0, 1.0]) for name in ("path_alpha", "path_beta")}, attrs=attrs))
+    assert path.notes == (
+        "of its own motion the axes show: 80.0 % + 10.0 %; a random walk would give 20.0 % + 5.0 %; "
+        "of all runs 70.0 % + 15.0 %, of such walks 22.0 % + 19.0 %",
+    )

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from lossatlas.errors import InputError
 from lossatlas.view import matplotlib as drawing
-from lossatlas.view.draw.corner import clear_corner
+from lossatlas.view.draw.corner import settle
 from lossatlas.view.draw.stems import LABEL
 from lossatlas.view.read import areas_from, path_from
 from lossatlas.view.scene import Field, Pane, Path, Scene, Surface, Timeline
@@ -48,20 +49,51 @@ def test_stems_are_in_units_of_the_second_axis() -> None:
     dataset = xr.Dataset({n: ("step", v) for n, v in columns.items()}, {"step": [0, 1]}, {"plane": {"norms": [1.0, 2.0]}})
     stem = path_from(dataset).stem
     assert stem is not None and stem.tolist() == [1.5, 0.0]
-    del dataset.attrs["plane"]
+    dataset.attrs["captured_share"] = 0.01
+    assert path_from(dataset).stem is None, "stems longer than the way pass for it"
+    del dataset.attrs["plane"], dataset.attrs["captured_share"]
     assert path_from(dataset).stem is None
 
 
-def test_a_legend_avoids_the_lines_of_both_axes() -> None:
-    axes = Figure().add_subplot()
-    twin = axes.twinx()
-    axes.plot([0, 10], [0.9, 0.9])
+def covered(curves: list[list[float]], twin: list[float] | None = None) -> tuple[int, Figure]:
+    """Points of dense lines under the settled legend of a pane, in pixels."""
+    drawn = Figure(figsize=(5, 3))
+    axes = drawn.add_subplot()
+    for y in curves:
+        axes.plot(np.linspace(0, 10, len(y)), y)
     axes.set_ylim(0, 1)
-    twin.plot([0, 4], [0.1, 0.1])
-    twin.set_ylim(0, 1)
-    assert clear_corner(axes, twin) in ("lower right", "center right", "center left")
-    axes.plot([6, 10], [0.1, 0.1])
-    assert clear_corner(axes, twin).startswith("center")
+    right = axes.twinx() if twin is not None else None
+    if right is not None:
+        right.plot(np.linspace(0, 10, len(twin or [])), twin or [])
+        right.set_ylim(0, 1)
+    owner = right or axes
+    legend = owner.legend(handles=[Line2D([], [], label="a curve of some words") for _ in range(2)])
+    settle(legend, axes, right)
+    box, x = legend.get_window_extent(), np.linspace(0, 10, 5000)
+    count = 0
+    for line in (*axes.lines, *(right.lines if right is not None else ())):
+        y = np.interp(x, np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float))
+        count += int(np.sum([box.contains(*p) for p in line.get_transform().transform(np.stack([x, y], 1))]))
+    return count, drawn
+
+
+@pytest.mark.parametrize(
+    ("curves", "twin"),
+    [
+        ([[0.9, 0.9]], [0.1, 0.1]),
+        ([[0.1, 0.9, 0.95, 1.0]], None),
+        ([[0.0, 0.6, 0.9, 0.95, 1.0], [0.1, 0.0, 0.05, 0.2, 0.4, 0.0]], None),
+    ],
+)
+def test_a_legend_covers_no_curve_of_either_axis(curves: list[list[float]], twin: list[float] | None) -> None:
+    count, drawn = covered(curves, twin)
+    assert count == 0 and drawn.axes[0].get_ylim() == (0, 1)
+
+
+def test_where_a_pane_is_full_it_grows_upward_to_hold_its_legend() -> None:
+    count, drawn = covered([[0.0, 1.0] * 12, [0.3, 0.3]])
+    low, high = drawn.axes[0].get_ylim()
+    assert count == 0 and low == 0 and high > 1.1 and max(drawn.axes[0].get_yticks()) <= 1
 
 
 def test_areas_of_an_archive_become_areas_of_a_scene() -> None:

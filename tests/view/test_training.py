@@ -120,7 +120,7 @@ def recorded(**changes: Any) -> xr.Dataset:
 
 def test_the_sheet_shows_all_that_a_recorder_keeps() -> None:
     scene = recording_scene(recorded())
-    titles = {pane.title: pane for pane in scene.panes}
+    titles = {pane.title.splitlines()[0]: pane for pane in scene.panes}
     assert list(titles) == [
         "loss",
         "sharpness and the edge of stability",
@@ -145,6 +145,29 @@ def test_quantiles_of_counts_are_those_of_the_weights_within_a_bin(share: float)
     found = quantile(counts, (edges[:-1] + edges[1:]) / 2, share)
     np.testing.assert_allclose(found, np.quantile(weights, share, axis=1), atol=edges[1] - edges[0])
     assert np.isnan(quantile(np.zeros((1, 3)), np.arange(3.0), share)).all()
+
+
+def test_weights_beyond_the_bins_leave_no_median_and_are_counted() -> None:
+    counts = np.array([[[0, 0, 8, 0, 0]], [[5, 0, 1, 0, 2]]])
+    grown = recorded(
+        layer_histogram=(("step", "layer", "bin"), np.repeat(counts, 2, 1)), weight_histogram=(("step", "bin"), 2 * counts[:, 0])
+    )
+    scene = recording_scene(grown)
+    pane = next(pane for pane in scene.panes if pane.title.startswith("spread of all"))
+    assert pane.title == "spread of all weights\nup to 88 % beyond ±0.75"
+    (median,) = (curve.y for curve in scene.curves if curve.name == "all median")
+    assert np.isfinite(median).tolist() == [True, False]
+    figure(scene)
+
+
+def test_a_recording_that_never_moved_says_so_and_shows_constants_as_constants() -> None:
+    noise = 0.68 * (1 + 1e-8 * np.array([1.0, -1.0]))
+    still = recorded(layer_norm=(("step", "layer"), [[2.0, 1.0]] * 2), path_loss=("step", noise), batch_loss=("step", noise))
+    scene = recording_scene(still)
+    assert any("stood still" in note for note in scene.notes)
+    assert not any("stood still" in note for note in recording_scene(recorded()).notes)
+    low, high = next(axes for axes in figure(scene).axes if axes.get_ylabel().startswith("loss")).get_ylim()
+    assert high - low == pytest.approx(0.068, rel=1e-3)
 
 
 def test_what_is_no_recording_is_refused() -> None:

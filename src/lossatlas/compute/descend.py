@@ -17,6 +17,7 @@ from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params, dot
 from lossatlas.compute.plane import Plane, coordinates_of
 from lossatlas.compute.progress import progress_bar
+from lossatlas.compute.statistics import about
 from lossatlas.errors import InputError
 
 GradientRule = Callable[[Params], Params]
@@ -88,6 +89,7 @@ def descend(
     (place,) = coordinates_of([start], plane.ndim)
     coordinates = torch.tensor(place, dtype=torch.float64, requires_grad=True)
     make, defaults = optimizer_named(optimizer)
+    objective = about(objective, plane)
     mover = make([coordinates], lr=learning_rate, **{**defaults, **options})
     places, losses = _follow(objective, plane, coordinates, mover, steps, gradient, label or name, progress)
     described = _name_of(optimizer)

@@ -17,7 +17,7 @@ from lossatlas.compute.executors import Executor, Job, executor_named
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.keeper import Keeper
 from lossatlas.compute.metrics import Metric, metrics_named, suited
-from lossatlas.compute.objective import Objective, Precision
+from lossatlas.compute.objective import Objective, Precision, check_objective
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import provenance
@@ -113,6 +113,7 @@ def evaluate(
     """
     if live:
         return _on_a_page({**locals(), "live": False})
+    check_objective(objective)
     grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
     _check_numbers(tile=tile, workers=workers, chunk=chunk)
     check_refinement(tol, scale)
@@ -120,6 +121,7 @@ def evaluate(
     objective = objective.with_precision(precision) if precision != "full" else objective
     _check_center(objective, plane)
     task = Task.make(objective, plane, chosen)
+    objective = task.objective
     store = archive if isinstance(archive, Archive) else create_archive(archive)
     try:
         keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,30 +11,38 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import check_alike, fingerprint
+from lossatlas.compute.objective import Objective, check_objective
+from lossatlas.compute.params import check_alike, check_holds, fingerprint
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.record.trajectory import MEMORY, Trajectory
 from lossatlas.compute.score import has_accuracy, score
+from lossatlas.compute.statistics import about, keeps_statistics
 
 Array = NDArray[np.float64]
+HERE = 1e-6
+"""Points this close to the model, relative to the farthest, are the model: single precision cannot tell them apart."""
 
 
 @dataclass(frozen=True, eq=False)
 class Shadow:
     """A path's projection on a plane.
 
+    Shares are taken about the model on the plane (`Plane.origin`): the end of the run for principal and start-end planes,
+    which are thereby comparable, and the common start for a shared plane.
+
     Attributes:
         coordinates: least-squares coordinates, ``(points, ndim)``.
         residual: distance of each point from the plane, ``(points,)``.
-        relative_residual: that distance over the distance from the plane's center; 0 at the center itself.
-        captured: share of the squared motion, from the center, that the plane shows; NaN for a path that stands still.
+        relative_residual: that distance over the distance from the model; 0 at the model itself.
+        captured: share of the squared motion, from the model, that the plane shows; NaN for a path that stands still.
+        shares: what each axis alone shows, ``(ndim,)``; of orthogonal axes they add up to `captured`.
     """
 
     coordinates: Array
     residual: Array
     relative_residual: Array
     captured: float
+    shares: tuple[float, ...]
 
 
 def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow:
@@ -56,18 +65,24 @@ def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow
     """
     check_alike(plane.center, trajectory.params(0), "trajectory and plane")
     center, axes = _flat(trajectory, plane)
+    origin = np.zeros(plane.ndim) if plane.origin is None else np.asarray(plane.origin)
     gram = axes @ axes.T
-    products, _, far = _pass(trajectory, center, axes, np.zeros((len(trajectory), plane.ndim)), memory)
+    products, _ = _pass(trajectory, center, axes, np.zeros((len(trajectory), plane.ndim)), memory)
     coordinates: Array = np.asarray(np.linalg.solve(gram, products.T).T, dtype=np.float64)
     # The second pass corrects the first: what is left is small where the first one's was the whole offset.
-    products, squares, _ = _pass(trajectory, center, axes, coordinates, memory)
+    products, squares = _pass(trajectory, center, axes, coordinates, memory)
     coordinates = coordinates + np.linalg.solve(gram, products.T).T
-    residual, distance = np.sqrt(squares), np.sqrt(far)
+    inside = coordinates - origin
+    # Off the plane and within it are at right angles, so the distance from the model needs no pass of its own.
+    along = np.einsum("ij,jk,ik->i", inside, gram, inside)
+    residual, distance = np.sqrt(squares), np.sqrt(squares + along)
     with np.errstate(invalid="ignore", divide="ignore"):
-        relative = np.where(distance > 0, residual / distance, np.where(np.isfinite(distance), 0.0, np.nan))
-        total, off = np.nansum(far), np.nansum(squares)
+        here = distance <= HERE * np.nanmax(distance, initial=0.0)
+        relative = np.where(here, 0.0, residual / distance)
+        total, off = np.nansum(squares + along), np.nansum(squares)
         captured = float(1 - off / total) if total > 0 else float("nan")
-    return Shadow(coordinates, residual, relative, captured)
+        shares = np.nansum((inside @ gram) ** 2, 0) / np.diag(gram) / total
+    return Shadow(coordinates, residual, relative, captured, tuple(float(share) for share in shares))
 
 
 def project_path(
@@ -85,8 +100,10 @@ def project_path(
     Args:
         trajectory: recorded weights.
         plane: where to draw it.
-        objective: measures the true loss (and accuracy) of every iterate, with its own BatchNorm statistics, and the
-            loss of the plane below it. Without it, `path_loss` is what the recorder measured, if it did.
+        objective: measures the true loss (and accuracy) of every iterate, with the buffers (BatchNorm statistics) recorded
+            with it, and the loss of the plane below it, with those of the plane's own model: where an iterate lies on the
+            plane and is that model, the two are one number. The recorder's own objective will do. Without an objective,
+            `path_loss` is what the recorder measured, if it did.
         label: words for legends; the recording's own where None.
         surface: name of the stored surface that the path belongs to.
         keep: store the path beside the recorded curves, in the same trajectory.
@@ -95,21 +112,24 @@ def project_path(
     Returns:
         The recorded curves and, over ``(step,)``: `path_alpha`, `path_beta`, `path_residual` (distance from the
         plane), `path_relative_residual`, `path_loss`, `path_accuracy`, `path_plane_loss`. `attrs` hold
-        `captured_share`, `residual_norm` (mean and largest relative residual), and of a principal plane its
-        `explained_variance_ratio`, `random_walk_null` and `walk_correlation`.
+        `captured_share`, `residual_norm` (mean and largest relative residual), `explained_variance_ratio` (the shares of
+        this run's own motion that the axes show) and, of a plane made from this run, the `random_walk_null` to hold
+        against it and the `walk_correlation`. Of a shared plane also `joint_explained_variance_ratio` and
+        `joint_random_walk_null`, of all its runs together.
 
     Raises:
-        InputError: the plane belongs to another model.
+        InputError: the plane or the objective belongs to another model.
     """
+    there = None if objective is None else _about(objective, trajectory, plane)
     cast = shadow(trajectory, plane, memory)
     path = trajectory.dataset.copy()
-    columns = {**_columns(cast), **({} if objective is None else _scores(trajectory, plane, objective, cast))}
+    columns = {**_columns(cast), **({} if objective is None or there is None else _scores(trajectory, plane, objective, there, cast))}
     for name, values in columns.items():
         path[name] = ("step", values, dict(schema.variable(name).attrs))
     if objective is not None:
         for name in ("path_loss", "path_plane_loss"):
             path[name].attrs["units"] = str(objective.description["units"]) or "1"
-    added = _attrs(cast, plane, objective, surface)
+    added = {**_attrs(cast, plane, there, surface), **_explained(cast, plane, trajectory)}
     path.attrs = {**path.attrs, **added, "label": label or trajectory.label}
     if keep:
         trajectory.store.add(path, added)
@@ -126,10 +146,32 @@ def _columns(cast: Shadow) -> dict[str, Array]:
     return {**places, "path_residual": cast.residual, "path_relative_residual": cast.relative_residual}
 
 
-def _scores(trajectory: Trajectory, plane: Plane, objective: Objective, cast: Shadow) -> dict[str, Array]:
+def _about(objective: Objective, trajectory: Trajectory, plane: Plane) -> Objective:
+    """The objective, found to be of the recorded model, with the buffers of the plane's; what a recording leaves out, it says."""
+    check_objective(objective)
+    weights = trajectory.params(0)
+    check_holds(objective.params, weights, "objective")
+    if left_out := [n for n, p in objective.params.items() if n not in weights and p.is_floating_point()]:
+        _warn(
+            f"The recording lacks {', '.join(left_out[:4])}{' and more' if len(left_out) > 4 else ''}: every iterate is measured with "
+            "the objective's own. Record all parameters, or build the objective when those have their final values."
+        )
+    if keeps_statistics(objective) and not trajectory.store.buffer_layout.size:
+        _warn(
+            "The recording holds no BatchNorm statistics: every iterate is measured with the objective's own, which are right for "
+            'one model only. Record with la.Recorder, which keeps them, or pass objective.with_mode("recalibrated").'
+        )
+    return about(objective, plane)
+
+
+def _warn(words: str) -> None:
+    warnings.warn(words, UserWarning, stacklevel=4)
+
+
+def _scores(trajectory: Trajectory, plane: Plane, objective: Objective, there: Objective, cast: Shadow) -> dict[str, Array]:
     metrics = ("loss", "accuracy") if has_accuracy(objective) else ("loss",)
     own = [score(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
-    below = [score(objective, plane.point(*place))["loss"] if np.isfinite(place).all() else np.nan for place in cast.coordinates.tolist()]
+    below = [score(there, plane.point(*place))["loss"] if np.isfinite(place).all() else np.nan for place in cast.coordinates.tolist()]
     columns = {f"path_{metric}": np.array([scores[metric] for scores in own]) for metric in metrics}
     return {**columns, "path_plane_loss": np.array(below)}
 
@@ -137,7 +179,6 @@ def _scores(trajectory: Trajectory, plane: Plane, objective: Objective, cast: Sh
 def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str | None) -> dict[str, Any]:
     seen = cast.relative_residual[np.isfinite(cast.relative_residual)]
     bad = np.flatnonzero(~np.isfinite(cast.residual))
-    copied = ("explained_variance_ratio", "random_walk_null", "walk_correlation")
     return {
         "kind": "trajectory",
         "surface": surface,
@@ -147,8 +188,26 @@ def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str
         "residual_norm": {"mean": _plain(seen.mean() if len(seen) else np.nan), "largest": _plain(seen.max() if len(seen) else np.nan)},
         "not_finite": [int(row) for row in bad],
         **({} if objective is None else {"objective": dict(objective.description), "center_hash": fingerprint(plane.center)}),
-        **{key: plane.recipe.get(key) for key in copied},
     }
+
+
+def _explained(cast: Shadow, plane: Plane, trajectory: Trajectory) -> dict[str, Any]:
+    """What the axes show of this run, and the null for it where the plane was made from it."""
+    recipe, end = plane.recipe, fingerprint(trajectory.params(-1))
+    own = [_plain(share) for share in cast.shares]
+    mine = next((k for k, known in enumerate(recipe.get("ends", ())) if known == end), None)
+    if plane.kind == "shared":
+        nulls = recipe.get("random_walk_nulls")
+        return {
+            "explained_variance_ratio": own,
+            "random_walk_null": None if mine is None or nulls is None else nulls[mine],
+            "walk_correlation": None,
+            "joint_explained_variance_ratio": recipe["explained_variance_ratio"],
+            "joint_random_walk_null": recipe.get("random_walk_null"),
+        }
+    if mine is None:
+        return {"explained_variance_ratio": own, "random_walk_null": None, "walk_correlation": None}
+    return {key: recipe.get(key) for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation")}
 
 
 def _flat(trajectory: Trajectory, plane: Plane) -> tuple[Array, Array]:
@@ -158,16 +217,14 @@ def _flat(trajectory: Trajectory, plane: Plane) -> tuple[Array, Array]:
     return layout.flatten(plane.center, "float64"), axes
 
 
-def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array, memory: int) -> tuple[Array, Array, Array]:
-    """Products of what is left with the axes ``(points, ndim)``, its squared norm, and that of the whole offset ``(points,)``."""
-    products, squares, far = np.zeros_like(coordinates), np.zeros(len(trajectory)), np.zeros(len(trajectory))
+def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array, memory: int) -> tuple[Array, Array]:
+    """Products of what is left with the axes ``(points, ndim)``, and its squared norm ``(points,)``."""
+    products, squares = np.zeros_like(coordinates), np.zeros(len(trajectory))
     for columns, block in trajectory.blocks(memory):
-        offset = block - center[columns]
-        left = offset - coordinates @ axes[:, columns]
+        left = block - center[columns] - coordinates @ axes[:, columns]
         products += left @ axes[:, columns].T
         squares += np.einsum("ij,ij->i", left, left)
-        far += np.einsum("ij,ij->i", offset, offset)
-    return products, squares, far
+    return products, squares
 
 
 def _plain(value: Any) -> float | None:

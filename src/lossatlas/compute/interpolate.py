@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -14,13 +15,14 @@ from torch import Tensor
 from lossatlas import schema
 from lossatlas.compute.grid import Grid
 from lossatlas.compute.metrics import metrics_named
-from lossatlas.compute.objective import Objective
+from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.params import params_of
 from lossatlas.compute.plane import between
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import provenance
 from lossatlas.compute.rise import above_chord, shape_of
 from lossatlas.compute.score import placed_by, score, statistics_source
+from lossatlas.compute.statistics import keeps_statistics
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
@@ -130,6 +132,7 @@ def _line(
     title: str,
     progress: bool | None,
 ) -> xr.Dataset:
+    check_objective(objective)
     if buffers not in MODES:
         raise InputError("buffers", buffers, "one of " + ", ".join(map(repr, MODES)))
     if calibration is not None and buffers != "recalibrated":
@@ -141,6 +144,13 @@ def _line(
     alphas = np.union1d(axis[(np.abs(axis) > 1e-12) & (np.abs(axis - 1) > 1e-12)], [0.0, 1.0])
     start, end = ({n: t for n, t in _tensors(model).items() if buffers == "interpolate" or n in objective.params} for model in (a, b))
     line = between(*({n: tensors[n] for n in objective.params if n in tensors} for tensors in (start, end)))
+    if buffers == "interpolate" and keeps_statistics(objective) and not all(set(model) - set(objective.params) for model in (start, end)):
+        warnings.warn(
+            "The models bring no BatchNorm statistics, so the objective's own hold at every point: right for one model only. Pass "
+            'modules, or states with buffers such as trajectory.state(-1), or buffers="recalibrated".',
+            UserWarning,
+            stacklevel=3,
+        )
     scores = []
     with progress_bar(title or "line", len(alphas), 0, progress) as advance:
         for alpha in alphas.tolist():

@@ -17,7 +17,7 @@ from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_o
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
-from lossatlas.compute.params import Params, fingerprint, params_of, unwrapped
+from lossatlas.compute.params import Params, check_holds, fingerprint, params_of, unwrapped
 from lossatlas.compute.sampling import undrawn
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch, weights
 from lossatlas.errors import InputError
@@ -98,7 +98,7 @@ class Objective:
         if module is None and (not callable(model) or params is None):
             raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
         given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
-        center = given if module is None else _override(params_of(module), given)
+        center = given if module is None else _override(module, given)
         _check_finite(center)
         fixed = _drawn_from(population, fix(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
         function = (
@@ -127,6 +127,34 @@ class Objective:
             function=function, mode=mode, calibration=_calibration(self.module, mode), description={**self.description, "mode": mode}
         )
 
+    def at(self, state: Mapping[str, Tensor]) -> Objective:
+        """The same objective about another model: weights, and buffers such as BatchNorm statistics, that `state` names.
+
+        Args:
+            state: such as ``trajectory.state(-1)`` or ``model.state_dict()``; names that it lacks keep their values, and
+                entries that are neither parameter nor buffer of this model are refused.
+
+        Raises:
+            InputError: names or shapes that this model has not.
+
+        Example:
+            >>> square = Objective(lambda p, batch: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0])})
+            >>> square.at({"w": torch.tensor([2.0])}).loss()
+            4.0
+        """
+        own = self.params if self.module is None else {**self.params, **dict(self.module.named_buffers(remove_duplicate=False))}
+        check_holds(own, state, "state")
+        params = {n: p if n not in state else state[n].detach().to(p).clone() for n, p in self.params.items()}
+        described = {**self.description, "center_hash": fingerprint(params)}
+        if self.module is None:
+            return self._like(params=params, description=described)
+        module = _twin(self.module) if not set(state) & set(params) else _own_copy(self.module, None, None)
+        _write(module, state)
+        assert isinstance(self.function, ModuleLoss)
+        function = replace(self.function, module=_moded(module, self.mode))
+        calibration = _calibration(module, self.mode)
+        return self._like(params=params, module=module, function=function, calibration=calibration, description=described)
+
     def with_precision(self, precision: Precision) -> Objective:
         """The same objective in "full" precision or under bfloat16 autocast ("bf16").
 
@@ -150,6 +178,10 @@ class Objective:
         assert isinstance(self.function, ModuleLoss)
         function = replace(self.function, module=_moded(module, self.mode))
         return self._like(**moved, module=module, function=function, calibration=_calibration(module, self.mode))
+
+    def described(self, **more: Any) -> Objective:
+        """The same objective of which the provenance says `more`."""
+        return self._like(description={**self.description, **more})
 
     def with_data(self, data: FixedData) -> Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
@@ -297,6 +329,17 @@ class Objective:
         }
 
 
+def check_objective(objective: object, argument: str = "objective") -> None:
+    """Refuse what is no objective, such as the bare loss function.
+
+    Raises:
+        InputError: something else than an `Objective`.
+    """
+    if not isinstance(objective, Objective):
+        given = getattr(objective, "__name__", type(objective).__name__)
+        raise InputError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")
+
+
 def _own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) -> torch.nn.Module:
     with torch.no_grad():  # TorchScript copies its parameters with operations
         own = copy.deepcopy(unwrapped(model))
@@ -346,10 +389,21 @@ def _check_finite(params: Params) -> None:
             )
 
 
-def _override(own: Params, given: Params) -> Params:
+def _override(module: torch.nn.Module, given: Params) -> Params:
+    """Parameters of our own module after `given` was written into it: whoever leaves a name out then gets the center's value."""
+    own = params_of(module)
     if unknown := sorted(set(given) - set(own)):
         raise InputError("params", ", ".join(unknown[:4]), f"names of the model such as {next(iter(own))!r}")
-    return {**own, **given}
+    check_holds(own, given, "params")
+    _write(module, given)
+    return params_of(module)
+
+
+def _write(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
+    own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    with torch.no_grad():
+        for name, value in state.items():
+            own[name].copy_(value)
 
 
 def _shapes(batch: Any) -> str:

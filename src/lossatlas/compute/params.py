@@ -81,11 +81,19 @@ def difference(a: Params, b: Params) -> Params:
 
 def check_alike(a: Mapping[str, Tensor], b: Mapping[str, Tensor], what: str = "models") -> None:
     """Both hold the same names with the same shapes, or an error says which do not."""
-    if missing := sorted(set(a) ^ set(b)):
-        raise InputError(what, f"names in one of them only: {', '.join(missing[:6])}", "the same parameter names in both")
+    sides = [f"{', '.join(names[:6])} in the {word} only" for word, names in _one_sided(a, b) if names]
+    if sides:
+        raise InputError(what, f"names in one of them only: {'; '.join(sides)}", "the same parameter names in both")
     if wrong := [n for n in a if a[n].shape != b[n].shape]:
         shapes = f"{wrong[0]} is {tuple(a[wrong[0]].shape)} in one and {tuple(b[wrong[0]].shape)} in the other"
         raise InputError(what, shapes, "the same shapes in both")
+
+
+def check_holds(whole: Mapping[str, Tensor], part: Mapping[str, Tensor], what: str = "models") -> None:
+    """Every name of `part` is in `whole`, with the same shape, or an error says which is not."""
+    if unknown := [n for n in part if n not in whole]:
+        raise InputError(what, f"{', '.join(unknown[:6])}, which this model has not", f"names of the model such as {next(iter(whole))!r}")
+    check_alike({n: whole[n] for n in part}, part, what)
 
 
 def fingerprint(params: Mapping[str, Tensor]) -> str:
@@ -102,6 +110,10 @@ def update_hash(digest: Any, name: str, value: Tensor) -> None:
     digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
     if tensor.numel():
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+
+
+def _one_sided(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[tuple[str, list[str]], ...]:
+    return ("first", [n for n in a if n not in b]), ("second", [n for n in b if n not in a])
 
 
 def _tensor(name: str, value: Any) -> Tensor:

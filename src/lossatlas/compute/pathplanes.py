@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lossatlas.compute.directions import Direction
+from lossatlas.compute.params import fingerprint
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.record.trajectory import MEMORY, Trajectory
 from lossatlas.compute.rows import Array, Rows
-from lossatlas.compute.walk import random_walk_null
+from lossatlas.compute.walk import random_walk_null, random_walks_null, start_end_null
 from lossatlas.errors import InputError
 
 
@@ -63,7 +65,7 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
     words = "of variance" if not centered else "of centered variance"
     labels = tuple(f"PC{i + 1} ({_percent(r)} {words})" for i, r in enumerate(ratio))
     axes = _toward_end(rows.combine(coefficients), scores)
-    return _plane(trajectory, -1, _orthonormal(axes), "pca", labels, recipe, (0.0, 0.0))
+    return _plane((trajectory,), -1, _orthonormal(axes), "pca", labels, recipe, (0.0, 0.0))
 
 
 def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
@@ -73,8 +75,8 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     random would show nothing.
 
     Returns:
-        A plane of kind "start-end" whose `recipe` holds `explained_variance_ratio`: the shares of the squared motion
-        from the first point.
+        A plane of kind "start-end" whose `recipe` holds `explained_variance_ratio`, the shares of the squared distances
+        from the last point, as for `pca_plane`, and the `random_walk_null` to hold against it.
 
     Raises:
         InputError: the path ends where it began, or is a straight line; see `pca_plane` for the rest.
@@ -95,10 +97,15 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     unit = np.zeros(len(rows))
     unit[-1] = 1 / length
     axes = _orthonormal(rows.combine(np.stack([unit, across])))
-    shares = np.array([along @ along, value]) / np.trace(gram)
+    total = float(np.trace(gram) - 2 * gram[-1].sum() + len(rows) * gram[-1, -1])  # squared distances from the last point
+    shares = np.array([(along - length) @ (along - length), value]) / total
     labels = (f"start → end ({_percent(shares[0])} of motion)", f"off that line ({_percent(shares[1])} of motion)")
-    recipe = {"points": len(rows), "explained_variance_ratio": [float(s) for s in shares]}
-    return _plane(trajectory, 0, axes * length, "start-end", labels, recipe, (1.0, 0.0))
+    recipe = {
+        "points": len(rows),
+        "explained_variance_ratio": [float(s) for s in shares],
+        "random_walk_null": list(start_end_null(trajectory.steps)),
+    }
+    return _plane((trajectory,), 0, axes * length, "start-end", labels, recipe, (1.0, 0.0), model=-1)
 
 
 def shared_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY) -> Plane:
@@ -108,7 +115,9 @@ def shared_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY) ->
     plane's center stands. Each run's own principal plane would be another slice of the landscape (source 001).
 
     Returns:
-        A plane of kind "shared" whose `recipe` holds the joint `explained_variance_ratio`.
+        A plane of kind "shared" whose `recipe` holds the joint `explained_variance_ratio` and, for runs from one start, what
+        random walks as long as the runs would give: the joint `random_walk_null`, and `random_walk_nulls` of each run's
+        own motion. Unrelated walks share no direction, so these are far below the null of a single walk.
 
     Raises:
         InputError: runs of different models; see `pca_plane` for the rest.
@@ -119,8 +128,24 @@ def shared_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY) ->
     ratio = values / np.trace(gram)
     axes = _toward_end(rows.combine(scores.T / np.sqrt(values)[:, None]), scores)
     labels = tuple(f"joint PC{i + 1} ({_percent(r)} of motion)" for i, r in enumerate(ratio))
-    recipe = {"points": len(rows), "runs": [run.label for run in rows.runs], "explained_variance_ratio": [float(r) for r in ratio]}
-    return _plane(rows.runs[0], 0, _orthonormal(axes), "shared", labels, recipe, (0.0, 0.0))
+    recipe = {
+        "points": len(rows),
+        "runs": [run.label for run in rows.runs],
+        "explained_variance_ratio": [float(r) for r in ratio],
+        **_walks(rows, gram, rounding),
+    }
+    return _plane(rows.runs, 0, _orthonormal(axes), "shared", labels, recipe, (0.0, 0.0))
+
+
+def _walks(rows: Rows, gram: Array, rounding: float) -> dict[str, Any]:
+    """The nulls of a shared plane; none for runs that do not begin at one point, which is no walk's business."""
+    ends = np.cumsum([0, *(len(run) for run in rows.runs)])
+    far = np.diag(gram)
+    if len(rows.runs) > 1 and far[ends[:-1]].max() > max(2 * rounding, 1e-12 * far.max()):
+        return {}
+    spreads = [float(far[a:b].sum()) for a, b in itertools.pairwise(ends)]
+    null = random_walks_null([run.steps for run in rows.runs], spreads, rows.size)
+    return {"random_walk_null": list(null.ratio), "random_walk_nulls": [list(share) for share in null.shares]}
 
 
 def _principal(gram: Array, rounding: float) -> tuple[Array, Array]:
@@ -170,15 +195,28 @@ def _orthonormal(axes: Array) -> Array:
 
 
 def _plane(
-    run: Trajectory, center: int, axes: Array, kind: str, labels: tuple[str, ...], recipe: dict[str, Any], origin: tuple[float, float]
+    runs: Sequence[Trajectory],
+    center: int,
+    axes: Array,
+    kind: str,
+    labels: tuple[str, ...],
+    recipe: dict[str, Any],
+    origin: tuple[float, float],
+    model: int | None = None,
 ) -> Plane:
+    """The plane through row `center` of the first run, with the buffers of its row `model`, which stands at `origin`."""
+    run = runs[0]
     layout = run.layout
     steps = [int(step) for step in (run.steps[0], run.steps[-1])]
     directions = tuple(
         Direction(layout.unflatten(axis, at_least_single=True), {"kind": kind, "index": index}) for index, axis in enumerate(axes)
     )
     point = layout.unflatten(run.vector(center), at_least_single=True)
-    return Plane(point, directions, kind, labels, {"trajectory": run.name, "steps": steps, **recipe}, origin)
+    state = run.state(center if model is None else model)
+    buffers = {name: value for name, value in state.items() if name not in layout.names}
+    ends = [fingerprint(one.params(-1)) for one in runs]
+    recipe = {"trajectory": run.name, "steps": steps, "ends": ends, **recipe}
+    return Plane(point, directions, kind, labels, recipe, origin, (buffers,) if buffers else ())
 
 
 def _percent(share: float) -> str:

@@ -49,7 +49,8 @@ class Plane:
         labels: axis labels, one a direction.
         recipe: seed, normalization and what else is needed to make it again.
         origin: coordinates of the model itself, or None where it is not on the plane.
-        buffers: of a plane between models: the center's floating-point buffers, and how they differ along each direction.
+        buffers: of a plane between models: the center's floating-point buffers, and how they differ along each direction. Of
+            a plane through recorded weights: one entry, the buffers of the model at `origin`, which hold all over the plane.
     """
 
     center: Params
@@ -96,7 +97,7 @@ class Plane:
 
     def moved_buffers(self, *coordinates: float) -> Params:
         """Running statistics at ``(alpha, beta)`` of a plane between models; variances never fall below zero."""
-        if not self.buffers:
+        if len(self.buffers) < 2:
             return {}
         moved = dict(self.buffers[0])
         for coordinate, difference_ in zip(coordinates, self.buffers[1:], strict=True):
@@ -146,6 +147,7 @@ class Plane:
             "direction_hashes": [fingerprint(d.params) for d in self.directions],
             "directions": [dict(d.recipe) for d in self.directions],
             "parameters": list(self.moving),
+            **({"buffers_hash": fingerprint(self.buffers[0])} if len(self.buffers) == 1 else {}),
         }
 
 

@@ -18,7 +18,7 @@ from lossatlas.compute.plane import Plane
 from lossatlas.errors import ArchiveError
 
 IDENTITY = {
-    "plane": ("center_hash", "direction_hashes"),
+    "plane": ("center_hash", "direction_hashes", "buffers_hash"),
     "objective": ("data_hash", "samples", "population", "loss", "dtype", "mode", "precision"),
     "grid": ("bounds", "resolution"),
 }

@@ -9,6 +9,7 @@ from torch import Tensor
 from lossatlas.compute.batchnorm import norms
 from lossatlas.compute.metrics import METRICS, Metric, metrics_named
 from lossatlas.compute.objective import Objective
+from lossatlas.compute.statistics import without_statistics
 from lossatlas.errors import InputError
 
 
@@ -28,7 +29,7 @@ def score(objective: Objective, tensors: Mapping[str, Tensor] | None = None, met
     """
     chosen = metrics_named(metrics)
     totals = dict.fromkeys(metrics, 0.0)
-    point = dict(objective.params) if tensors is None else dict(tensors)
+    point = dict(objective.params) if tensors is None else without_statistics(objective, tensors)
     with objective.quiet():
         placed = objective.placed(point)
         for batch, weight in zip(objective.data.batches, objective.weights, strict=True):

@@ -7,10 +7,16 @@ The principal components of a high-dimensional random walk are sinusoids and its
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lossatlas.errors import InputError
+
+_FLOPS = 2e9
+"""Work that simulated walks may take, in multiplications."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,17 @@ def random_walk_null(steps: NDArray[np.int64] | int, centered: bool = False, com
         centered: about the mean of the points; otherwise about the last one.
         components: how many.
 
+    Raises:
+        InputError: fewer than two points.
+
     Example:
         >>> centered, about_end = random_walk_null(1000, centered=True), random_walk_null(1000)
         >>> [round(r, 3) for r in centered.ratio], [round(r, 3) for r in about_end.ratio]
         ([0.608, 0.152], [0.811, 0.09])
     """
     times = np.arange(steps) if isinstance(steps, int) else np.asarray(steps)
+    if times.ndim != 1 or len(times) < 2:
+        raise InputError("steps", steps if isinstance(steps, int) else f"{times.size} points", "at least two points, in one row")
     times = times.astype(np.float64)
     # E[(x_i - x_n)·(x_k - x_n)] of a walk is proportional to the time that both still have before them.
     gram = times[-1] - np.maximum.outer(times, times)
@@ -54,6 +65,93 @@ def random_walk_null(steps: NDArray[np.int64] | int, centered: bool = False, com
     total = values.sum()
     ratio = values[::-1][:components] / total if total > 0 else np.full(components, np.nan)
     return WalkNull(tuple(float(r) for r in ratio), vectors[:, ::-1][:, :components].T)
+
+
+def start_end_null(steps: NDArray[np.int64] | int) -> tuple[float, float]:
+    """Shares of a random walk's squared distances from its end on its own start-end plane, in the limit of many dimensions.
+
+    Such a plane is laid through both ends and then along the largest motion off that line, so it shows most of any walk.
+
+    Args:
+        steps: the recorded steps, ``(points,)``; an integer means so many points at equal distances.
+
+    Example:
+        >>> [round(share, 3) for share in start_end_null(1000)]
+        [0.667, 0.202]
+    """
+    times = np.asarray(np.arange(steps) if isinstance(steps, int) else steps, dtype=np.float64)
+    left = times[-1] - times
+    if not left[0] > 0:
+        return math.nan, math.nan
+    # About its end a walk is a walk in the time that is left; off the line through its ends it is a Brownian bridge.
+    along = left / math.sqrt(left[0])
+    bridge = np.minimum.outer(left, left) - np.outer(along, along)
+    return float(along @ along / left.sum()), float(np.linalg.eigvalsh(bridge)[-1] / left.sum())
+
+
+@dataclass(frozen=True)
+class WalksNull:
+    """Several random walks from one start on the two principal directions of all of them together.
+
+    Attributes:
+        ratio: shares of the squared motion of all walks, ``(2,)``.
+        shares: of each walk's own squared motion, ``(walks, 2)``.
+    """
+
+    ratio: tuple[float, float]
+    shares: tuple[tuple[float, float], ...]
+
+
+def random_walks_null(
+    steps: Sequence[NDArray[np.int64] | Sequence[int]], spreads: Sequence[float], dimensions: int, seed: int = 0
+) -> WalksNull:
+    """What a plane laid jointly through several runs from one start would show if they were independent random walks.
+
+    The null of a single walk does not hold here: unrelated walks share no direction, and two axes cannot follow five of them.
+    Means over simulated walks, drawn exactly for any number of dimensions from the Wishart distribution of their increments'
+    inner products (Bartlett 1933).
+
+    Args:
+        steps: of each run, increasing, the common start first.
+        spreads: sum of the squared distances of each run's points from the start; the walks get the same.
+        dimensions: of the weight space.
+        seed: of the walks.
+
+    Example:
+        >>> null = random_walks_null([range(15)] * 5, [1.0] * 5, 123)
+        >>> [round(share, 2) for share in null.ratio]
+        [0.21, 0.18]
+    """
+    rng = np.random.default_rng(seed)
+    paths = [_summed(np.asarray(times, dtype=np.float64)) for times in steps]
+    moves = [path.shape[1] for path in paths]
+    draws = int(np.clip(_FLOPS / max(sum(moves), 1) ** 3, 1, 64))
+    ratio, shares = np.zeros(2), np.zeros((len(paths), 2))
+    ends = np.cumsum([0, *(len(path) for path in paths)])
+    for _ in range(draws):
+        increments = np.split(_increments(rng, sum(moves), dimensions), np.cumsum(moves)[:-1])
+        walks = [path @ own for path, own in zip(paths, increments, strict=True)]
+        walks = [walk * math.sqrt(spread / max(float((walk**2).sum()), 1e-300)) for walk, spread in zip(walks, spreads, strict=True)]
+        rows = np.concatenate(walks)
+        values, vectors = np.linalg.eigh(rows @ rows.T)
+        top, scores = values[::-1][:2], vectors[:, ::-1][:, :2] ** 2 * values[::-1][:2]
+        ratio += top / values.sum() / draws
+        shares += np.stack([scores[a:b].sum(0) / max(s, 1e-300) for a, b, s in zip(ends, ends[1:], spreads, strict=False)]) / draws
+    return WalksNull((float(ratio[0]), float(ratio[1])), tuple((float(a), float(b)) for a, b in shares))
+
+
+def _summed(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The matrix that makes the recorded points of unit increments: ``(points, points - 1)``."""
+    return np.tri(len(times), len(times) - 1, -1) * np.sqrt(np.diff(times))
+
+
+def _increments(rng: np.random.Generator, count: int, dimensions: int) -> NDArray[np.float64]:
+    """Rows with the inner products of `count` independent normal vectors; a square triangle where there are more dimensions."""
+    if dimensions < count:
+        return rng.standard_normal((count, dimensions))
+    triangle = np.tril(rng.standard_normal((count, count)), -1)
+    triangle[np.diag_indices(count)] = np.sqrt(rng.chisquare(dimensions - np.arange(count)))
+    return triangle
 
 
 def expected_cosine(dimensions: int) -> float:

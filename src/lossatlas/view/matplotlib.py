@@ -20,7 +20,7 @@ from lossatlas.errors import InputError
 from lossatlas.view.cells import FIELD_PANES, panes_by_scale
 from lossatlas.view.draw import areas, contour, flat, layout, surface
 from lossatlas.view.draw.layout import GAP, MARGIN, Sheet, arrange, wrapped
-from lossatlas.view.draw.page import add_color_bar, add_header, add_legend, height_of, shared_handles, stack_header
+from lossatlas.view.draw.page import add_color_bar, add_header, add_legend, height_of, settle_legends, shared_handles, stack_header
 from lossatlas.view.draw.pane import Drawn, changes
 from lossatlas.view.draw.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, styled
 from lossatlas.view.files import check_suffix, encoded, save
@@ -203,6 +203,7 @@ def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
         legend.set_bbox_to_anchor((MARGIN / wide, (MARGIN + below_note) / tall))
     arrange(sheet, layout.Frame(MARGIN, MARGIN + below, wide - MARGIN, tall - MARGIN - above))
     _thin_ticks(sheet, wide)
+    settle_legends(sheet)
     return label
 
 

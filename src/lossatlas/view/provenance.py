@@ -15,7 +15,8 @@ CAREFUL_SAMPLES = 200
 def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """How a surface was made and how much of it stands, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
-    lines = (_plane_line(plane), _objective_line(objective), _free_note(objective), computed_line(dataset), _error_line(dataset))
+    said = (_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective))
+    lines = (*said, computed_line(dataset), _error_line(dataset))
     return (*(line for line in lines if line), *_rise_lines(dataset), *_curvature_lines(dataset))
 
 
@@ -71,6 +72,8 @@ def _kind(plane: Mapping[str, Any]) -> str:
         "between": "lines between models",
         "explicit": "given directions",
         "pca": "principal components of the path",
+        "start-end": "from the start of the run to its end, and across",
+        "shared": "principal components of all runs together",
         "hessian": "Hessian eigenvectors",
     }
     kind = plane.get("kind")
@@ -123,6 +126,22 @@ def _mode(objective: Mapping[str, Any]) -> str:
     if objective.get("mode_layers") is False:
         return f"{mode} mode"
     return words.get(mode, f"{mode} mode") if isinstance(mode, str) else ""
+
+
+def statistics_line(plane: Mapping[str, Any], objective: Mapping[str, Any]) -> str:
+    """Whose BatchNorm statistics hold all over the plane, where they are not the objective's own."""
+    whose = objective.get("statistics")
+    if whose == "plane":
+        return f"BatchNorm statistics everywhere: those recorded with the model at {model_words(plane)}"
+    if whose == "another model":
+        return "CAUTION: the BatchNorm statistics are another model's than the one on this plane; these values are not its loss"
+    return ""
+
+
+def model_words(plane: Mapping[str, Any]) -> str:
+    """Which model stands at the plane's origin."""
+    words = {"pca": "the end of the run", "start-end": "the end of the run", "shared": "the common start", "between": "model a"}
+    return words.get(str(plane.get("kind")), "the model itself")
 
 
 def _data(objective: Mapping[str, Any]) -> str:

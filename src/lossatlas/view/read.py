@@ -9,9 +9,10 @@ import xarray as xr
 
 from lossatlas import schema
 from lossatlas.errors import InputError
-from lossatlas.view.provenance import surface_notes
+from lossatlas.view.provenance import model_words, surface_notes
 from lossatlas.view.scene import Areas, Field, FloatArray, Path, Surface
 
+LEAST_SHARE_FOR_STEMS = 0.5
 _ERROR = "_standard_error"
 _FILLED = "_filled"
 """What coarse-to-fine evaluation interpolates between the cells it computed; drawn, and marked as what it is."""
@@ -51,6 +52,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
         alpha_label=labels[0],
         beta_label=labels[1],
         origin=_origin(dataset, dims),
+        origin_label=_origin_label(dataset),
         notes=surface_notes(dataset),
     )
 
@@ -188,6 +190,11 @@ def _origin(dataset: xr.Dataset, dims: Sequence[str]) -> tuple[float, ...] | Non
     return tuple(float(x) for x in origin[: len(dims)]) if isinstance(origin, list | tuple) and len(origin) >= len(dims) else None
 
 
+def _origin_label(dataset: xr.Dataset) -> str:
+    plane = dataset.attrs.get("plane")
+    return model_words(plane if isinstance(plane, dict) else {})
+
+
 def _series(dataset: xr.Dataset, key: str) -> FloatArray:
     return np.asarray(dataset[key].values, float).ravel()
 
@@ -197,8 +204,13 @@ def _optional(dataset: xr.Dataset, key: str) -> FloatArray | None:
 
 
 def _stem(dataset: xr.Dataset) -> FloatArray | None:
-    """Distances off the plane in units of its second axis, where both are known."""
-    plane = dataset.attrs.get("plane")
+    """Distances off the plane in units of its second axis, where both are known.
+
+    None on a plane that shows less than half of the motion: the stems would be longer than the way, and be taken for it.
+    """
+    plane, share = dataset.attrs.get("plane"), dataset.attrs.get("captured_share")
+    if isinstance(share, float) and share < LEAST_SHARE_FOR_STEMS:
+        return None
     norms = plane.get("norms") if isinstance(plane, dict) else None
     if "path_residual" not in dataset or "path_beta" not in dataset or not isinstance(norms, list | tuple) or len(norms) < 2:
         return None
@@ -213,25 +225,41 @@ def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     optimizer, rate = dataset.attrs.get("optimizer"), dataset.attrs.get("learning_rate")
     parts = [str(optimizer) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
     said = ", ".join(part for part in parts if part)
-    return (*((said,) if said else ()), *_null_notes(dataset), *_share_notes(dataset))
+    return (*((said,) if said else ()), *_still_note(dataset), *_null_notes(dataset), *_share_notes(dataset))
+
+
+def _still_note(dataset: xr.Dataset) -> tuple[str, ...]:
+    """A recording of rank 0, of which no plane shows anything."""
+    still = "captured_share" in dataset.attrs and dataset.attrs["captured_share"] is None
+    return ("CAUTION: the weights stood still, so there is no motion that the plane could show",) if still else ()
 
 
 def _null_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """What two components explain, beside what they would of a random walk (Antognini & Sohl-Dickstein 2018)."""
     found, null, like = (dataset.attrs.get(key) for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation"))
-    if not found or not null or len(found) < 2 or len(null) < 2:
+    if not found or not null or len(found) < 2 or len(null) < 2 or None in found:
         return ()
-    words = (
-        f"two components: {_percent(found[0])} + {_percent(found[1])}; a random walk would give {_percent(null[0])} + {_percent(null[1])}"
-    )
+    plane = dataset.attrs.get("plane")
+    kind = plane.get("kind") if isinstance(plane, dict) else None
+    of = {"start-end": "line and direction across it", "shared": "of its own motion the axes show"}.get(str(kind), "two components")
+    words = f"{of}: {_percent(found[0])} + {_percent(found[1])}; a random walk would give {_percent(null[0])} + {_percent(null[1])}"
+    joint, joint_null = (dataset.attrs.get(f"joint_{key}") for key in ("explained_variance_ratio", "random_walk_null"))
+    if joint and joint_null:
+        shown, walks = (f"{_percent(a)} + {_percent(b)}" for a, b in (joint, joint_null))
+        words += f"; of all runs {shown}, of such walks {walks}"
     return (f"{words} (correlation with its components {' and '.join(f'{c:.2f}' for c in like)})" if like else words,)
 
 
 def _share_notes(dataset: xr.Dataset) -> tuple[str, ...]:
-    share = dataset.attrs.get("residual_norm")
+    share, shown = dataset.attrs.get("residual_norm"), dataset.attrs.get("captured_share")
     if not isinstance(share, dict) or not isinstance(share.get("mean"), float) or not isinstance(share.get("largest"), float):
         return ()
-    return (f"off the plane: {_percent(share['mean'])} of the way on average, {_percent(share['largest'])} at most",)
+    off = f"off the plane: {_percent(share['mean'])} of the way on average, {_percent(share['largest'])} at most"
+    return (f"{off}; the plane shows {_little(shown)} of the motion" if isinstance(shown, float) else off,)
+
+
+def _little(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.01 else _percent(share)
 
 
 def _percent(share: float) -> str:

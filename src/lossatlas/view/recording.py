@@ -56,11 +56,12 @@ def _panes(run: xr.Dataset) -> Iterator[tuple[Pane, list[Curve]]]:
     yield _pane("gradient before the update", "norm", _log(slope)), slope
     yield _pane("norm of the weights", "Euclidean norm"), [*_curves(run, ("weight_norm",), ("all",), ("#111111",)), *_layer_norms(run)]
     if "weight_histogram" in run:
-        yield _pane("spread of all weights", "weight"), _spread("all", _steps(run), run.weight_histogram.values, run.bin.values)
+        counts = run.weight_histogram.values
+        yield _pane("spread of all weights" + _beyond(run, counts), "weight"), _spread("all", _steps(run), counts, run.bin.values)
     for name, index in _chosen(run) if "layer_histogram" in run else ():
         counts = run.layer_histogram.values[:, index]
         if counts.sum():
-            yield _pane(f"spread of {name}", "weight"), _spread(name, _steps(run), counts, run.bin.values)
+            yield _pane(f"spread of {name}{_beyond(run, counts)}", "weight"), _spread(name, _steps(run), counts, run.bin.values)
 
 
 def _pane(title: str, y_label: str, scale: Scale = "linear") -> Pane:
@@ -99,13 +100,30 @@ def _layer_name(layers: Sequence[str], index: int) -> str:
 
 
 def _spread(name: str, steps: FloatArray, counts: FloatArray, centers: FloatArray) -> list[Curve]:
-    """The median of the weights, and bands that hold 98, 80 and 50 % of them."""
+    """The median of the weights, and bands that hold 98, 80 and 50 % of them.
+
+    A median in an outermost bin is not known, for that holds everything beyond: there the line has a gap.
+    """
     middle = quantile(counts, centers, 0.5)
+    middle = np.where(np.abs(middle) < _reach(centers), middle, np.nan)
     bands = [
         Curve(f"{name} {low}", steps, middle, "50, 80 and 98 % of the weights", "#1d5fa8", band=_band(counts, centers, low, high))
         for low, high in QUANTILES
     ]
     return [*bands, Curve(f"{name} median", steps, middle, "median weight", "#111111")]
+
+
+def _reach(centers: FloatArray) -> float:
+    """The inner edge of the outermost bins."""
+    return float(centers[-1] - (centers[1] - centers[0]) / 2)
+
+
+def _beyond(run: xr.Dataset, counts: FloatArray) -> str:
+    """What share of the weights is in the outermost bins, whose values nobody knows, where it is enough to move a band."""
+    total = counts.sum(-1)
+    with np.errstate(invalid="ignore"):
+        share = np.nanmax((counts[:, 0] + counts[:, -1]) / np.where(total > 0, total, np.nan), initial=0.0)
+    return f"\nup to {100 * share:.2g} % beyond ±{_reach(run.bin.values):.3g}" if share >= 0.01 else ""
 
 
 def _band(counts: FloatArray, centers: FloatArray, low: float, high: float) -> tuple[FloatArray, FloatArray]:
@@ -172,6 +190,8 @@ def _notes(run: xr.Dataset) -> tuple[str, ...]:
         lines.append(
             f"counted in {run.sizes['bin']} equal bins up to ±{reach:.3g}, those beyond in the outermost; matrices and filters only"
         )
+    if "layer_norm" in run and not np.ptp(run.layer_norm.values, 0).any():
+        lines.append("CAUTION: no layer's norm ever changed, the weights stood still: were they given to the optimizer?")
     layers = len(attrs.get("layers", []))
     if layers > MOST_LAYERS:
         lines.append(f"the {len(_chosen(run))} largest of {layers} layers")

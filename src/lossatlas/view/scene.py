@@ -49,7 +49,7 @@ class Surface:
     `done` marks cells that have a value to draw (None: all of them); `sampled` those that were computed where the
     others are interpolated between them (None: nothing is interpolated). `notes` are the lines that keep a figure honest:
     normalization, cosine between axes, data and sample count, BatchNorm mode, seed, share of cells computed.
-    `origin` is where the model itself stands on the plane.
+    `origin` is where the model itself stands on the plane, `origin_label` which one that is: of a path, its end or its start.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Surface:
     alpha_label: str = "α"
     beta_label: str = "β"
     origin: tuple[float, ...] | None = None
+    origin_label: str = "the model itself"
     notes: tuple[str, ...] = ()
     sampled: BoolArray | None = None
 

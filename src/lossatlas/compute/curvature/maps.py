@@ -25,6 +25,7 @@ from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import another_surface, differences, provenance
+from lossatlas.compute.statistics import about
 from lossatlas.errors import ArchiveError, InputError
 
 ENDS = ("loss", "lambda_max", "lambda_max_residual", "lambda_min", "lambda_min_residual", "hessian_ratio", "hessian_products")
@@ -101,7 +102,7 @@ def hessian_map(
     if tolerance <= 0 or probes < 0 or (0 < probes < 3):
         raise InputError("tolerance, probes", (tolerance, probes), "a positive tolerance, and no probes or at least 3")
     settings = Settings(tolerance, probes, biases, method, warm, seed, memory, workers)
-    grid = Grid.make(bounds, resolution, plane.ndim)
+    grid, objective = Grid.make(bounds, resolution, plane.ndim), about(objective, plane)
     store = archive if isinstance(archive, Archive) else create_archive(archive)
     _prepare(store, name, grid, settings, _attrs(objective, plane, grid, settings, title), objective, overwrite)
     stored = store.surface(name)

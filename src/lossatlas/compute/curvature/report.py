@@ -15,6 +15,7 @@ from lossatlas.compute.curvature.operator import Curvature, Method, hessian
 from lossatlas.compute.curvature.trace import Estimate, trace
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import Plane
+from lossatlas.compute.statistics import about
 from lossatlas.errors import InputError
 
 CAVEAT = (
@@ -128,7 +129,7 @@ def curvature_report(
         >>> round(report.lambda_max, 4), round(abs(report.lambda_min), 4), round(report.trace, 4)
         (8.5, 0.0, 8.5)
     """
-    point = _point(plane, at)
+    point, objective = _point(plane, at), objective if plane is None else about(objective, plane)
     matrix = hessian(objective, point, params=params, biases=biases, method=method, workers=workers)
     ends = extreme_eigenvalues(matrix, tolerance=tolerance, seed=seed, solver="ritz")
     total = trace(matrix, probes, seed=seed)

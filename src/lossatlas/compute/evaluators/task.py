@@ -17,6 +17,7 @@ from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective import Objective, Scores
 from lossatlas.compute.params import Params
 from lossatlas.compute.plane import Plane
+from lossatlas.compute.statistics import about
 from lossatlas.errors import InputError
 
 
@@ -25,6 +26,7 @@ class Task:
     """An objective on a plane; every evaluator measures one.
 
     Attributes:
+        objective: with the buffers of the plane's own model (`statistics.about`).
         still: parameters that do not move but differ from the objective's own.
     """
 
@@ -36,8 +38,9 @@ class Task:
 
     @classmethod
     def make(cls, objective: Objective, plane: Plane, metrics: tuple[Metric, ...]) -> Task:
-        if objective.mode == "interpolated" and not plane.buffers:
+        if objective.mode == "interpolated" and len(plane.buffers) < 2:
             raise InputError("mode", "interpolated", "a plane between models that have buffers", "Make it with between(a, b) of nn.Modules")
+        objective = about(objective, plane)
         return cls(objective, plane, metrics, unlike_objective(objective, plane))
 
     @property

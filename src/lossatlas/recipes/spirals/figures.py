@@ -23,6 +23,10 @@ SHARED = ColorScale(scale="log", levels=49, low=1e-3, high=10.0)
 FRAME_MILLISECONDS = 120
 
 
+OnPlane = tuple[str, xr.Dataset, xr.Dataset]
+"""Which plane, its surface, and the path over it."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """What one network's figures are drawn from."""
@@ -68,6 +72,7 @@ def overview(pictures: Sequence[Picture], file: FilePath) -> None:
         "each map is the principal plane of its own path, so directions differ from map to map; color scale shared, clipped at its ends",
         "path: recorded steps of Adam, learning rate 0.005, 1,083 points, full batch; areas: decisions after the last step",
         "off the plane: share of the way from the last weights, average over the path",
+        f"two components of a random walk recorded at these steps would explain {_pair(pictures[0].path.attrs['random_walk_null'])}",
     )
     scene = Scene(
         tuple(panes),
@@ -110,19 +115,39 @@ def _in_relief(scene: Scene) -> Scene:
     return scene.replace(panes=kept, curves=tuple(curve for curve in scene.curves if curve.name in losses.curves))
 
 
-def planes(drawn: Sequence[tuple[str, xr.Dataset, xr.Dataset]], label: str, expected: float, file: FilePath) -> None:
-    """One path on three planes."""
+def planes(drawn: Sequence[OnPlane], label: str, numbers: Mapping[str, Any], file: FilePath) -> None:
+    """One path on three planes, the share that each shows beside what it would show of a path without direction."""
     words = {"random": "two random directions", "start_end": "start to end, and across", "pca": "principal directions"}
     surfaces, paths, panes = [], [], []
     for column, (name, surface, path) in enumerate(drawn):
         shown = surface_from(surface, name=name, label=words[name])
-        surfaces.append(shown)
+        if name == "random":
+            shares = path.attrs["explained_variance_ratio"]
+            shown = replace(
+                shown, alpha_label=f"α ({100 * shares[0]:.2g} % of motion)", beta_label=f"β ({100 * shares[1]:.2g} % of motion)"
+            )
+        surfaces.append(replace(shown, origin_label="the end of the run"))
         paths.append(replace(path_from(path, name=name), color=RED, label="path of Adam"))
-        share = f"{100 * path.attrs['captured_share']:.2g} % of the motion shown"
-        said = f"chance: {100 * expected:.2g} %" if name == "random" else f"off the plane {_percent(path.attrs['residual_norm']['mean'])}"
-        panes.append(Pane("contour", (name,), (name,), title=f"{words[name]}\n{share}\n{said}", column=column))
-    scene = Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(LOG,), title=f"The same path on three planes: {label}")
+        lines = _of_random(numbers) if name == "random" else _of_path(path)
+        panes.append(Pane("contour", (name,), (name,), title="\n".join((words[name], *lines)), column=column))
+    notes = (
+        "motion: share that the plane shows of the squared distances from the last weights, the same for all three planes",
+        "random walk: what a path without any direction, recorded at the same steps, would show on its own such plane",
+    )
+    scene = Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(LOG,), title=f"The same path on three planes: {label}", notes=notes)
     plot(scene, file)
+
+
+def _of_random(numbers: Mapping[str, Any]) -> tuple[str, str]:
+    found = numbers["random"]
+    share = f"{100 * found['captured_share']:.2g} % of motion (chance: {100 * found['expected_share']:.2g} %)"
+    return share, f"cosine of axes {abs(found['cosine']):.3f} (chance: {numbers['expected_cosine']:.3f})"
+
+
+def _of_path(path: xr.Dataset) -> tuple[str, str]:
+    null = 100 * sum(path.attrs["random_walk_null"])
+    share = f"{100 * path.attrs['captured_share']:.1f} % of motion (random walk: {null:.0f} %)"
+    return share, f"off the plane {_percent(path.attrs['residual_norm']['mean'])} of the way"
 
 
 def lines(found: Mapping[str, xr.Dataset], file: FilePath) -> None:
@@ -163,10 +188,18 @@ def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: S
     runs = []
     for dataset, color, dash in zip(paths, colors, dashes, strict=True):
         words = str(dataset.attrs["label"])
-        share = f"{100 * dataset.attrs['captured_share']:.0f} % of its motion shown"
+        share = f"{100 * dataset.attrs['captured_share']:.0f} % shown (walk: {100 * sum(dataset.attrs['random_walk_null']):.0f} %)"
         path = path_from(dataset, name=words)
         runs.append(Run(replace(path, color=color, dash=dash, stem=None, label=f"{words}: {share}", notes=()), dataset))
-    return training_scene(shown, runs, (LOG,), f"Five optimizers, one start, one plane: {label}")
+    scene = training_scene(shown, runs, (LOG,), f"Five optimizers, one start, one plane: {label}")
+    joint = paths[0].attrs
+    return scene.replace(
+        notes=(
+            f"the axes show {_pair(joint['joint_explained_variance_ratio'])} of all motion from the start; of five random walks as long "
+            f"they would show {_pair(joint['joint_random_walk_null'])}",
+            "shown: share of a run's own squared distances from the start that lies in the plane; walk: the same of such a random walk",
+        )
+    )
 
 
 def timeline(path: xr.Dataset) -> Timeline:
@@ -191,6 +224,10 @@ def _shape(line: xr.Dataset) -> str:
 def _final(path: xr.Dataset, name: str) -> str:
     value = float(path[name][-1])
     return f"{100 * value:.1f} %" if name == "path_accuracy" else f"{value:.2g}"
+
+
+def _pair(shares: Sequence[float]) -> str:
+    return " + ".join(_percent(share) for share in shares)
 
 
 def _percent(share: float) -> str:

@@ -13,7 +13,7 @@ import xarray as xr
 from lossatlas.archive import Archive, create_archive
 from lossatlas.compute.areas import decision_areas
 from lossatlas.compute.evaluate import evaluate
-from lossatlas.compute.honest import expected_captured_share, project_path, shadow
+from lossatlas.compute.honest import expected_captured_share, project_path
 from lossatlas.compute.interpolate import interpolate
 from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
 from lossatlas.compute.plane import Plane, random_plane
@@ -63,14 +63,17 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     summary: dict[str, Any] = {"quick": quick, "samples": len(spiral.x), "test_samples": len(spiral.test_x), "epochs": size.epochs}
     runs = _networks(archive, spiral, size, seed, progress)
     pictures = [_picture(archive, run, size, spiral, progress) for run in runs.values()]
-    paths = {name: path_summary(p.path) for name, p in zip(runs, pictures, strict=True)}
-    _draw_networks(out, pictures, progress)
-    summary["planes"] = _planes(out, archive, runs[FAILING.name], size, progress)
-    summary["interpolation"] = _lines(out, archive, runs, progress)
+    summary["planes"], planes = _planes(archive, runs[FAILING.name], size, progress)
+    lines = _lines(runs, progress)
+    summary["interpolation"] = {name: line.attrs["interpolation"] for name, line in lines.items()}
     optimizers, together = _optimizers(archive, spiral, size, seed, progress)
+    networks = {name: path_summary(p.path) for name, p in zip(runs, pictures, strict=True)}
+    # The numbers come first: a figure or a page that cannot be written does not lose them.
+    written = write_summary(out, "spirals", {**summary, "paths": {**networks, **optimizers}})
+    _draw_networks(out, pictures, progress)
+    _draw_planes(out, planes, runs[FAILING.name].label, summary["planes"], lines)
     _draw_optimizers(out, pictures, *together)
-    paths |= optimizers
-    return write_summary(out, "spirals", {**summary, "paths": paths})
+    return written
 
 
 def _networks(archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None) -> dict[str, Run]:
@@ -155,7 +158,7 @@ def _draw_networks(out: Path, pictures: list[figures.Picture], progress: bool | 
     say(f"path_*.gif        {len(pictures)} trainings, frame by frame, path and decision areas side by side.")
 
 
-def _planes(out: Path, archive: Archive, run: Run, size: Size, progress: bool | None) -> dict[str, Any]:
+def _planes(archive: Archive, run: Run, size: Size, progress: bool | None) -> tuple[dict[str, Any], list[figures.OnPlane]]:
     """The same path on three planes, and how much of its motion each shows."""
     center = run.trajectory.params(-1)
     choices = {
@@ -164,18 +167,17 @@ def _planes(out: Path, archive: Archive, run: Run, size: Size, progress: bool | 
         "pca": pca_plane(run.trajectory),
     }
     summary: dict[str, Any] = {"expected_cosine": expected_cosine(run.trajectory.layout.size)}
-    drawn = []
+    drawn: list[figures.OnPlane] = []
     for name, plane in choices.items():
         path = project_path(run.trajectory, plane, run.objective, surface=f"plane-{name}")
         bounds = _as_far_as(run, plane) if name == "random" else window(path)
         surface = _surface(archive, run, plane, bounds, size, f"plane-{name}", progress)
         archive.write_trajectory(f"plane-{name}", _without_areas(path))
-        summary[name] = {"captured_share": path.attrs["captured_share"], "residual_norm": path.attrs["residual_norm"]}
+        told = ("captured_share", "explained_variance_ratio", "random_walk_null", "residual_norm")
+        summary[name] = {**{key: path.attrs[key] for key in told}, "cosine": plane.cosine}
         drawn.append((name, surface, path))
     summary["random"]["expected_share"] = expected_captured_share(choices["random"], run.trajectory)
-    figures.planes(drawn, run.label, summary["random"]["expected_share"], out / "planes.png")
-    say("planes.png        One path on a random, a start-end and a principal plane, with the share each shows.")
-    return summary
+    return summary, drawn
 
 
 def _as_far_as(run: Run, plane: Plane) -> list[list[float]]:
@@ -184,16 +186,21 @@ def _as_far_as(run: Run, plane: Plane) -> list[list[float]]:
     return [[-reach, reach] for reach in (float(np.linalg.norm(last - first)) / d.norm for d in plane.directions)]
 
 
-def _lines(out: Path, archive: Archive, runs: dict[str, Run], progress: bool | None) -> dict[str, Any]:
+def _lines(runs: dict[str, Run], progress: bool | None) -> dict[str, xr.Dataset]:
     """The straight line from first to last weights of every network."""
     lines = {}
     for name, run in runs.items():
         first, last = (run.trajectory.state(row) for row in (0, -1))
         options = {"resolution": 81, "metrics": ("loss", "accuracy"), "title": run.label, "progress": progress}
         lines[name] = interpolate(run.objective, first, last, **options)
+    return lines
+
+
+def _draw_planes(out: Path, planes: list[figures.OnPlane], label: str, numbers: dict[str, Any], lines: dict[str, xr.Dataset]) -> None:
+    figures.planes(planes, label, numbers, out / "planes.png")
+    say("planes.png        One path on a random, a start-end and a principal plane, with the share each shows.")
     figures.lines(lines, out / "interpolation.png")
     say("interpolation.png The loss on the straight line from first to last weights.")
-    return {name: line.attrs["interpolation"] for name, line in lines.items()}
 
 
 def _optimizers(
@@ -208,13 +215,18 @@ def _optimizers(
     plane = shared_plane([run.trajectory for run in runs])
     paths = [project_path(run.trajectory, plane, run.objective, surface="optimizers", keep=True) for run in runs]
     surface = _surface(archive, runs[0], plane, window(*paths), size, "optimizers", progress)
-    summary = {}
-    for run, path in zip(runs, paths, strict=True):
-        own = pca_plane(run.trajectory).recipe
-        shares = shadow(run.trajectory, plane).captured
-        summary[run.name] = {**path_summary(path), "captured_share": shares, **{key: own[key] for key in ("random_walk_null",)}}
-        summary[run.name] |= {"own_explained_variance_ratio": own["explained_variance_ratio"], "walk_correlation": own["walk_correlation"]}
-    return summary, (surface, paths)
+    return {run.name: _beside_own(path, run) for run, path in zip(runs, paths, strict=True)}, (surface, paths)
+
+
+def _beside_own(path: xr.Dataset, run: Run) -> dict[str, Any]:
+    """The run's shares of the shared plane, those of all runs together, and those of its own principal plane, each with its null."""
+    joint = {key: path.attrs[key] for key in ("joint_explained_variance_ratio", "joint_random_walk_null")}
+    own = pca_plane(run.trajectory).recipe
+    return {
+        **path_summary(path),
+        **joint,
+        "own_principal_plane": {key: own[key] for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation")},
+    }
 
 
 def _draw_optimizers(out: Path, pictures: list[figures.Picture], surface: xr.Dataset, paths: list[xr.Dataset]) -> None:

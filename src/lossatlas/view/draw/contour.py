@@ -161,7 +161,7 @@ def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
     lowest = marks.lowest(surface, pane.quantity)
     if surface.origin is not None and _inside(surface, surface.origin[0], surface.origin[1]):
         axes.add_artist(marks.origin(surface.origin[0], surface.origin[1], clip_on=False))
-        handles.append(marks.origin_handle())
+        handles.append(marks.origin_handle(surface.origin_label))
     if surface.sampled is not None:
         i, j = np.nonzero(surface.sampled)
         axes.plot(surface.alpha[i], _beta(surface)[j], zorder=2.0, clip_on=False, scalex=False, scaley=False, **marks.SAMPLES)

@@ -1,4 +1,4 @@
-"""The corner of a curves pane where its legend covers least, counting both axes and curves that have yet to grow."""
+"""Where the legend of a curves pane covers nothing, counting both axes and curves that have yet to grow."""
 
 from __future__ import annotations
 
@@ -6,24 +6,55 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.legend import Legend
 
-CORNERS = {
-    "upper right": (1, 1),
-    "lower left": (0, 0),
-    "upper left": (0, 1),
-    "lower right": (1, 0),
-    "center right": (1, 0.5),
-    "center left": (0, 0.5),
-}
-WIDE, TALL = 0.5, 0.45
-"""Share of the pane that a legend is taken to cover."""
+SHARES = (1.0, 0.0, 0.5, 0.25, 0.75, 0.125, 0.375, 0.625, 0.875)
+"""Of the free width and height, in order of preference: corners, then edges, then inside."""
+PAD = 0.02
+MOST_ROOM = 0.5
+"""A legend taller than this share of its pane would squash the curves; it then covers what it must."""
 
 
-def clear_corner(axes: Axes, twin: Axes | None) -> Any:
-    """A legend location of matplotlib; call it while every line still holds all of its points."""
+def settle(legend: Legend, axes: Axes, twin: Axes | None) -> None:
+    """Move a legend to where it covers no curve; where there is no such place, the axes grow upward to make one.
+
+    Call it when the axes have their final size and while every line still holds all of its points.
+    """
+    legend.borderaxespad = 0.0
+    wide, tall = _size(legend, axes)
     points = np.concatenate([_points(one) for one in (axes, twin) if one is not None])
-    covered = {name: _inside(points, *corner) for name, corner in CORNERS.items()}
-    return min(covered, key=lambda name: covered[name])
+    places = [(PAD + x * (1 - 2 * PAD - wide), PAD + y * (1 - 2 * PAD - tall)) for y in SHARES for x in SHARES]
+    covered = [(_inside(points, *place, wide, tall), _inside(points, *place, wide, tall, PAD / 2)) for place in places]
+    best = min(range(len(places)), key=lambda k: covered[k])
+    if covered[best][0] and tall <= MOST_ROOM:
+        for one in (axes, twin):
+            if one is not None:
+                _make_room(one, tall + 2 * PAD)
+        _move(legend, axes, places[0])
+    else:
+        _move(legend, axes, places[best])
+
+
+def _move(legend: Any, axes: Axes, place: tuple[float, float]) -> None:
+    legend.set_loc("lower left")
+    legend.set_bbox_to_anchor(place, transform=axes.transAxes)
+
+
+def _size(legend: Legend, axes: Axes) -> tuple[float, float]:
+    """Width and height in shares of the pane."""
+    box, pane = legend.get_window_extent(), axes.get_window_extent()
+    return box.width / pane.width, box.height / pane.height
+
+
+def _make_room(axes: Axes, share: float) -> None:
+    """Raise the upper limit so that the uppermost share of the pane is empty; no tick stands in it."""
+    low, high = axes.get_ylim()
+    scale = axes.yaxis.get_transform()
+    bottom, top = scale.transform(np.array([low, high]))
+    raised = float(scale.inverted().transform(np.array([bottom + (top - bottom) / (1 - share)]))[0])
+    if axes.get_yscale() == "linear":
+        axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= high])
+    axes.set_ylim(low, raised)
 
 
 def _points(axes: Axes) -> np.ndarray:
@@ -34,12 +65,12 @@ def _points(axes: Axes) -> np.ndarray:
         placed = axes.transAxes.inverted().transform(line.get_transform().transform(data)) if len(data) else np.empty((0, 2))
         placed = placed[np.isfinite(placed).all(1)]
         if len(placed) > 1:
-            at = np.linspace(0, len(placed) - 1, 200)
+            at = np.linspace(0, len(placed) - 1, max(200, 20 * len(placed)) if len(placed) < 500 else 2 * len(placed))
             index = np.arange(len(placed))
             found.append(np.stack([np.interp(at, index, placed[:, k]) for k in (0, 1)], axis=1))
     return np.concatenate(found)
 
 
-def _inside(points: np.ndarray, x: float, y: float) -> int:
-    left, bottom = x * (1 - WIDE), y * (1 - TALL)
-    return int(((points >= (left, bottom)) & (points <= (left + WIDE, bottom + TALL))).all(1).sum())
+def _inside(points: np.ndarray, x: float, y: float, wide: float, tall: float, around: float = 0.0) -> int:
+    low, high = (x - around, y - around), (x + wide + around, y + tall + around)
+    return int(((points >= low) & (points <= high)).all(1).sum())

@@ -22,6 +22,8 @@ from lossatlas.view.draw.track import pattern
 from lossatlas.view.scene import Curve, FloatArray, Pane, Scene, Surface
 
 ACCURACY = "#b5179e"
+ROUNDING = 1e-6
+"""Curves whose range is a smaller share of their size are constant."""
 
 
 def draw_line(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
@@ -62,7 +64,17 @@ def _line_of(axes: Axes, twin: Any, scene: Scene, pane: Pane, surface: Surface, 
         accuracy = cells_of(surface, scene.color_of(pane), "accuracy", frame).values
         dash = "--" if count == 1 else pattern(("dashed", "dotted", "dashdot", "solid")[index % 4])
         artists += twin.plot(surface.alpha, accuracy, color=ACCURACY if count == 1 else color, linewidth=1.3, linestyle=dash)
+    own = _own_place(surface, pane.quantity, frame) if count == 1 else None
+    artists += [] if own is None else [axes.add_artist(marks.origin(*own, clip_on=False))]
     return [*artists, *_line_star(axes, pane, surface, frame)]
+
+
+def _own_place(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float] | None:
+    """Where the model itself stands on its line; a dotted line there would vanish in the frame of a line that begins with it."""
+    if surface.origin is None or not surface.alpha[0] <= surface.origin[0] <= surface.alpha[-1]:
+        return None
+    value = float(np.interp(surface.origin[0], surface.alpha, surface.frame_values(quantity, frame)))
+    return (surface.origin[0], value) if np.isfinite(value) else None
 
 
 def _holes_on_axis(axes: Axes, surface: Surface, cells: Any) -> list[Any]:
@@ -107,7 +119,7 @@ def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> No
     if color.low is not None or color.high is not None:
         axes.set_ylim(color.low, color.high)
     _plain_log_ticks(axes)
-    if first.origin is not None and first.alpha[0] <= first.origin[0] <= first.alpha[-1]:
+    if len(pane.surfaces) > 1 and first.origin is not None and first.alpha[0] <= first.origin[0] <= first.alpha[-1]:
         axes.axvline(first.origin[0], color=FAINT, linewidth=0.8, linestyle=":", zorder=1)
 
 
@@ -121,8 +133,10 @@ def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], twin: Any) 
         handles.append(Line2D([], [], color=FAINT if several else ACCURACY, linewidth=1.3, linestyle="--", label=pane.y_label_right))
     if any(s.fields[pane.quantity].standard_error is not None for s in surfaces):
         handles.append(marks.band_handle("± 1 standard error"))
-    if surfaces[0].origin is not None:
-        handles.append(Line2D([], [], color=FAINT, linewidth=0.8, linestyle=":", label="the model itself"))
+    if surfaces[0].origin is not None and several:
+        handles.append(Line2D([], [], color=FAINT, linewidth=0.8, linestyle=":", label=surfaces[0].origin_label))
+    elif _own_place(surfaces[0], pane.quantity) is not None:
+        handles.append(marks.origin_handle(surfaces[0].origin_label))
     if any(marks.lowest(surface, pane.quantity) for surface in surfaces):
         handles.append(marks.star_handle())
     return [*handles, *(h for s in surfaces for h in marks.hole_handles(cells_of(s, scene.color_of(pane), pane.quantity)))]
@@ -186,10 +200,22 @@ def _frame_curves(axes: Axes, twin: Axes | None, pane: Pane, curves: list[Curve]
     whole = all(np.array_equal(c.x, np.round(c.x)) for c in curves)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=whole))
     _plain_log_ticks(axes)
+    for one in (axes, twin):
+        if one is not None:
+            _widen_constant(one)
     # The data limits are fixed now: an animation must not rescale while its curves grow.
     for one in (axes, twin):
         if one is not None:
             one.autoscale(False)
+
+
+def _widen_constant(axes: Axes) -> None:
+    """Curves that differ by nothing but rounding are drawn as the constants they are, not blown up to the height of the pane."""
+    values = np.concatenate([np.empty(0), *(np.asarray(line.get_ydata(), float) for line in axes.lines)])
+    values = values[np.isfinite(values)]
+    if axes.get_yscale() == "linear" and values.size and 0 < np.ptp(values) <= ROUNDING * np.abs(values).max():
+        middle = float(values.mean())
+        axes.set_ylim(middle - 0.05 * abs(middle), middle + 0.05 * abs(middle))
 
 
 def _plain_log_ticks(axes: Axes) -> None:

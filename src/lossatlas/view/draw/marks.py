@@ -59,16 +59,16 @@ def star(x: float, y: float, **style: Any) -> Line2D:
 
 
 def origin(x: float, y: float, **style: Any) -> Line2D:
-    """Where the model itself stands on the plane."""
-    return Line2D([x], [y], zorder=7.3, **_ORIGIN, **style)
+    """Where the model itself stands on the plane, above the star and a path's end, which often stand there too."""
+    return Line2D([x], [y], zorder=8.2, **_ORIGIN, **style)
 
 
 def star_handle() -> Line2D:
     return Line2D([], [], label="lowest computed cell", **_STAR)
 
 
-def origin_handle() -> Line2D:
-    return Line2D([], [], label="the model itself", **_ORIGIN)
+def origin_handle(words: str) -> Line2D:
+    return Line2D([], [], label=words, **_ORIGIN)
 
 
 def sample_handle() -> Line2D:

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
 
 from lossatlas.view.cells import cells_of, levels_of, limits_of
-from lossatlas.view.draw.corner import clear_corner
+from lossatlas.view.draw.corner import settle
 from lossatlas.view.draw.layout import MARGIN, Bar, Sheet, wrapped
 from lossatlas.view.draw.pane import Drawn
 from lossatlas.view.draw.style import SUBTITLE, TITLE
@@ -88,12 +88,19 @@ def shared_handles(sheet: Sheet) -> list[Any]:
     for drawn in sheet.panes:
         if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:
             if len({h.get_label() for h in drawn.handles}) > 1:
-                place = clear_corner(drawn.axes, drawn.twin) if drawn.pane.kind == "curves" else "best"
                 handles = list({_look(h): h for h in drawn.handles}.values())
-                (drawn.twin or drawn.axes).legend(handles=handles, loc=place, frameon=True, framealpha=0.85, edgecolor="none")
+                (drawn.twin or drawn.axes).legend(handles=handles, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
         else:
             shared |= {_look(h): h for h in drawn.handles}
     return list(shared.values())
+
+
+def settle_legends(sheet: Sheet) -> None:
+    """Legends within curves panes move to where they cover nothing, once the panes have their places."""
+    for drawn in sheet.panes:
+        legend = (drawn.twin or drawn.axes).get_legend() if drawn.pane.kind == "curves" else None
+        if legend is not None:
+            settle(legend, drawn.axes, drawn.twin)
 
 
 def _look(handle: Any) -> tuple[str, str]:
