@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from lossatlas.archive import Archive, Location
 from lossatlas.compute.record.recorder import Recorder
 from lossatlas.compute.record.trajectory import Trajectory
@@ -43,6 +45,7 @@ class LightningRecorder(Callback):
         self.archive, self.submodule, self.resume, self.options = archive, submodule, resume, options
         self.recorder: Recorder | None = None
         self._seen, self._final = 0, float("inf")
+        self._losses: list[Any] = []
 
     @property
     def trajectory(self) -> Trajectory:
@@ -68,10 +71,14 @@ class LightningRecorder(Callback):
             self.recorder.before_update(last=trainer.global_step + 1 >= self._final)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.recorder is None or trainer.global_step == self._seen:
+        if self.recorder is None:
             return
-        self._seen = int(trainer.global_step)
-        self.recorder.step(loss=_loss(outputs))
+        self._losses.append(_loss(outputs))
+        if trainer.global_step != self._seen:
+            self._seen = int(trainer.global_step)
+            # Lightning has divided each by the number of batches that are accumulated.
+            losses, self._losses = self._losses, []
+            self.recorder.step(loss=None if any(loss is None for loss in losses) else sum(losses))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         if self.recorder is not None:
@@ -91,4 +98,5 @@ class LightningRecorder(Callback):
 
 
 def _loss(outputs: Any) -> Any:
-    return outputs.get("loss") if isinstance(outputs, dict) else outputs
+    loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+    return loss.detach() if isinstance(loss, torch.Tensor) else loss

@@ -203,6 +203,9 @@ class WeightStore:
             dataset: an xarray Dataset of `rows` steps; what was recorded is left as it is, unless it is such a projection itself.
             attrs: provenance to add.
         """
+        if self.group.read_only:
+            advice = "Open it with la.open_trajectory(la.create_archive(path))"
+            raise InputError("keep", f"True for {self.archive.location}, which is open for reading", "an archive open for writing", advice)
         if dataset.sizes["step"] != self.rows:
             advice = "Keep a part of a run under another name with archive.write_trajectory"
             raise InputError("path", f"{dataset.sizes['step']} steps", f"all {self.rows} recorded steps", advice)
