@@ -47,11 +47,11 @@ class Seam:
         if not self.missing:
             return gaps
         first, last = self.missing[0], self.missing[-1]
+        rows = f"the due row of step {first}" if first == last else f"{len(self.missing)} due rows, steps {first} to {last}"
         warnings.warn(
-            f"The recording {name!r} lacks {len(self.missing)} due rows, steps {first} to {last}: it continues at step {self.step}, "
-            f"and they were not stored before the first part ended. Continue from a checkpoint of step {self.last or 0} to have them, "
-            "and call recorder.flush() before each checkpoint is saved.",
-            stacklevel=4,
+            f"The recording {name!r} lacks {rows}: it continues at step {self.step}, and the first part ended before they were stored. "
+            f"Continue from a checkpoint of step {self.last or 0} to have them, and call recorder.flush() before each checkpoint is saved.",
+            stacklevel=3,
         )
         return [*gaps, {"after": self.last, "before": self.step, "rows": len(self.missing)}]
 
@@ -82,7 +82,7 @@ def warn_of_other_data(store: WeightStore, described: Mapping[str, Any]) -> None
             warnings.warn(
                 f"The {key} that continues {store.name!r} differs from that of the first part in its {' and '.join(changed)}, "
                 "so its curve changes meaning there. Make it of the same fixed data.",
-                stacklevel=5,
+                stacklevel=4,
             )
 
 
