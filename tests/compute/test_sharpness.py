@@ -90,3 +90,32 @@ def test_a_loss_without_curvature_and_one_that_is_not_finite() -> None:
     hole = Objective(lambda p, batch: (p["w"] ** 3).sum() / 0.0, params={"w": torch.ones(5)})
     assert np.isnan(largest_eigenvalue(hole).value)
     assert np.isnan(largest_eigenvalue(flat, {"w": torch.full((5,), float("nan"))}).value)
+
+
+def test_the_recorder_follows_the_curvature_of_trainable_parameters_only() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    x, y = torch.randn(30, 3), torch.randint(0, 2, (30,))
+    model[0].requires_grad_(False)
+    recorder = Recorder(None, model, every=1, objective=(objective := Objective(model, F.cross_entropy, (x, y))), sharpness=True)
+
+    def head(flat: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(F.linear(model[1](model[0](x)), flat[:8].reshape(2, 4), flat[8:]), y)
+
+    flat = torch.cat([p.detach().reshape(-1) for p in model[2].parameters()])
+    dense = float(torch.linalg.eigvalsh(torch.func.hessian(head)(flat))[-1])
+    assert recorder.trajectory.dataset.sharpness.values[0] == pytest.approx(dense, rel=1e-3)
+    assert largest_eigenvalue(objective).value > 1.01 * dense, "the frozen layer would add to it"
+    model.requires_grad_(False)
+    recorder.step()
+    assert np.isnan(recorder.trajectory.dataset.sharpness.values[1])
+    model.requires_grad_(True)
+    recorder.step()
+    assert recorder.trajectory.dataset.sharpness.values[2] == pytest.approx(largest_eigenvalue(objective).value, rel=1e-3)
+
+
+def test_groups_that_differ_have_no_one_stability_limit() -> None:
+    w, v = torch.zeros(1), torch.zeros(1)
+    assert np.isnan(stability_limit(torch.optim.SGD([{"params": [w], "lr": 1e-3}, {"params": [v], "lr": 1.0}])))
+    assert np.isnan(stability_limit(torch.optim.SGD([{"params": [w], "momentum": 0.9}, {"params": [v]}], lr=0.5)))
+    assert stability_limit(torch.optim.SGD([{"params": [w]}, {"params": [v], "weight_decay": 0.1}], lr=0.5)) == 4.0

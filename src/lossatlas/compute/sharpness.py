@@ -37,13 +37,14 @@ def largest_eigenvalue(
     Args:
         objective: the loss; its data are the fixed subset on which curvature is measured.
         params: where; the objective's own parameters where None. May hold buffers too.
-        names: parameters that span the Hessian; every floating-point parameter of the objective where None.
-        start: a warm start, such as the vector found at the step before; a seeded random one where None.
+        names: parameters that span the Hessian; every floating-point parameter of the objective where None, frozen ones too,
+            for an objective does not know which are trained.
+        start: a warm start, such as the vector found at the step before; a seeded random one where None or of other length.
         tolerance: relative accuracy of the eigenvalue.
         seed: of the random start.
 
     Returns:
-        The eigenvalue, NaN where weights or Hessian products are not finite.
+        The eigenvalue, NaN where weights or Hessian products are not finite, and where nothing spans the Hessian.
 
     Example:
         >>> bowl = Objective(lambda p, batch: (p["w"] ** 2 * torch.tensor([1.0, 3.0])).sum(), params={"w": torch.ones(2)})
@@ -51,16 +52,16 @@ def largest_eigenvalue(
         6.0
     """
     point = {**objective.params, **(params or {})}
-    span = names or tuple(n for n, p in objective.params.items() if p.is_floating_point())
+    span = names if names is not None else tuple(n for n, p in objective.params.items() if p.is_floating_point())
     size = sum(point[n].numel() for n in span)
-    if not all(bool(torch.isfinite(point[n]).all()) for n in span):
+    if not size or not all(bool(torch.isfinite(point[n]).all()) for n in span):
         return Sharpness(float("nan"), np.zeros(size))
     multiply = _hessian_product(objective, point, span)
     if size <= 2:
         values, vectors = np.linalg.eigh(np.stack([multiply(e) for e in np.eye(size)]))
         return Sharpness(float(values[-1]), vectors[:, -1])
     guess = np.random.default_rng(seed).standard_normal(size) / np.sqrt(size)
-    if start is not None and start.any():
+    if start is not None and start.size == size and start.any():
         # A little of everything, or a start that is an eigenvector would hide a larger eigenvalue for ever.
         guess = start + 1e-3 * guess
     try:
@@ -77,17 +78,21 @@ def stability_limit(optimizer: torch.optim.Optimizer) -> float:
     """The largest Hessian eigenvalue at which full-batch descent on a quadratic stays stable; NaN where there is no such rule.
 
     ``2 / lr`` for plain descent, ``(2 + 2 b) / lr`` with heavy-ball momentum b, ``(2 + 2 b) / ((1 + 2 b) lr)`` with
-    Nesterov's (Cohen et al. 2021, arXiv 2103.00065, equation 1 and appendix B).
+    Nesterov's (Cohen et al. 2021, arXiv 2103.00065, equation 1 and appendix B). Weight decay w is left out: it adds w to every
+    eigenvalue, so the limit on the loss's own Hessian is lower by w. NaN also where parameter groups differ in rate or
+    momentum, for then no single number divides stable from unstable.
 
     Example:
         >>> stability_limit(torch.optim.SGD([torch.zeros(1)], lr=0.5, momentum=0.5))
         6.0
     """
-    group = optimizer.param_groups[0]
-    if not isinstance(optimizer, torch.optim.SGD) or group["lr"] <= 0 or group["dampening"]:
+    if not isinstance(optimizer, torch.optim.SGD):
         return float("nan")
-    b = group["momentum"]
-    return (2 + 2 * b) / (group["lr"] * (1 + 2 * b if group["nesterov"] else 1))
+    rules = {(float(g["lr"]), g["momentum"], g["nesterov"], g["dampening"], g["maximize"]) for g in optimizer.param_groups}
+    rate, b, nesterov, dampening, maximize = next(iter(rules))
+    if len(rules) > 1 or rate <= 0 or dampening or maximize:
+        return float("nan")
+    return (2 + 2 * b) / (rate * (1 + 2 * b if nesterov else 1))
 
 
 class _NotFiniteError(ArithmeticError):

@@ -18,6 +18,7 @@ import zarr
 from lossatlas.archive import create_archive, open_archive
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.record.recorder import Recorder
+from lossatlas.compute.record.store import COLUMNS
 from lossatlas.compute.record.trajectory import open_trajectory, trajectory_of
 from lossatlas.errors import ArchiveError, InputError
 
@@ -222,10 +223,12 @@ def test_a_full_disk_is_an_error_in_words_and_keeps_what_was_stored(training) ->
     steps = archive.trajectory("run").step.values
     assert len(steps) >= 4 and (steps == np.arange(len(steps))).all()
     store.room = 10**9
-    resumed = Recorder(archive, model, optimizer, every=1, resume=True, step=int(steps[-1]))
+    recorder.flush()
+    last = int(archive.trajectory("run").step.values[-1])
+    resumed = Recorder(archive, model, optimizer, every=1, resume=True)
     training.steps(model, optimizer, 2, resumed.step)
     resumed.close()
-    assert resumed.trajectory.steps.tolist() == list(range(len(steps) + 2))
+    assert last >= steps[-1] and resumed.trajectory.steps.tolist() == list(range(last + 3))
 
 
 def test_weights_that_become_nan_are_recorded_as_they_are(training) -> None:
@@ -312,3 +315,14 @@ def test_weights_wider_than_a_chunk_come_back_bit_for_bit() -> None:
     whole = np.concatenate([block for _, block in trajectory.blocks(memory=2**12)], axis=1)
     np.testing.assert_array_equal(whole[1], trajectory.vector(1))
     assert trajectory.until(5).steps.tolist() == [3, 5]
+
+
+def test_the_format_page_names_every_array_a_recorder_writes_and_its_chunks(training) -> None:
+    recorder, *_ = training.record(
+        None, 1, objective=(objective := training.objective(training.model())), test_objective=objective, sharpness=True
+    )
+    page = (Path(__file__).parents[3] / "docs" / "format.md").read_text()
+    group = recorder.trajectory.store.group
+    assert [name for name in group if f"`{name}`" not in page and name != "weights"] == []
+    assert f"chunked by columns of {COLUMNS:,}" in page
+    assert [key for key in ("gaps", "ended", "rows") if f"`{key}`" not in page] == []

@@ -60,12 +60,16 @@ class Layout:
         """Raise where `tensors` are not of this layout.
 
         Raises:
-            InputError: other names, or other shapes.
+            InputError: other names, other shapes, or a dtype that would be rounded.
         """
         if other := sorted(set(tensors) ^ set(self.names)):
             found = f"{where} has other parameters: {', '.join(other[:4])}"
             raise InputError("trajectory", found, "the same parameter names at every step")
-        for name, shape in zip(self.names, self.shapes, strict=True):
+        for name, shape, dtype in zip(self.names, self.shapes, self.dtypes, strict=True):
+            found = str(tensors[name].dtype).removeprefix("torch.")
+            if found != dtype and torch.promote_types(tensors[name].dtype, getattr(torch, dtype)) != getattr(torch, dtype):
+                advice = "Record a model that changes precision as a new run"
+                raise InputError("trajectory", f"{where} has {name} in {found}", f"{dtype}, as at the first step", advice)
             if tuple(tensors[name].shape) != shape:
                 found = f"{where} has {name} of shape {tuple(tensors[name].shape)}"
                 advice = "Record a model that changes shape as a new run"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from lossatlas.archive import Archive, Location
 from lossatlas.compute.record.recorder import Recorder
 from lossatlas.compute.record.trajectory import Trajectory
@@ -26,7 +28,8 @@ class LightningRecorder(Callback):
     """``Trainer(callbacks=[LightningRecorder("run.zarr")])``: record once an epoch, or as `every` says.
 
     Step k is the model after k optimizer steps, also with gradient accumulation. In a distributed run the first
-    process records.
+    process records. Rows are stored before Lightning saves a checkpoint. `gradient_norm` is taken after clipping, as in a
+    loop of your own; `learning_rate` is that of the update, before schedulers step.
 
     Args:
         archive: as for `Recorder`.
@@ -41,7 +44,8 @@ class LightningRecorder(Callback):
         super().__init__()
         self.archive, self.submodule, self.resume, self.options = archive, submodule, resume, options
         self.recorder: Recorder | None = None
-        self._seen = 0
+        self._seen, self._final = 0, float("inf")
+        self._losses: list[Any] = []
 
     @property
     def trajectory(self) -> Trajectory:
@@ -59,26 +63,40 @@ class LightningRecorder(Callback):
             options["steps_per_epoch"] = max(1, -(-int(batches) // trainer.accumulate_grad_batches))
         optimizer = trainer.optimizers[0] if trainer.optimizers else None
         model = pl_module.get_submodule(self.submodule)
+        self._final = trainer.estimated_stepping_batches
         self.recorder = Recorder(self.archive, model, optimizer, resume=self.resume, step=self._seen, **options)
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         if self.recorder is not None:
-            self.recorder.before_update()
+            self.recorder.before_update(last=trainer.global_step + 1 >= self._final)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.recorder is None or trainer.global_step == self._seen:
+        if self.recorder is None:
             return
-        self._seen = int(trainer.global_step)
-        self.recorder.step(loss=_loss(outputs))
+        self._losses.append(_loss(outputs))
+        if trainer.global_step != self._seen:
+            self._seen = int(trainer.global_step)
+            # Lightning has divided each by the number of batches that are accumulated.
+            losses, self._losses = self._losses, []
+            self.recorder.step(loss=None if any(loss is None for loss in losses) else sum(losses))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         if self.recorder is not None:
             self.recorder.close()
 
-    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: Any) -> None:
         if self.recorder is not None:
+            self.recorder.flush()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        if self.recorder is None:
+            return
+        if trainer.global_step == self._seen:
+            self.recorder.__exit__(type(exception), exception)
+        else:  # an update is made and not yet counted: the weights are not those of the last step
             self.recorder.flush()
 
 
 def _loss(outputs: Any) -> Any:
-    return outputs.get("loss") if isinstance(outputs, dict) else outputs
+    loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+    return loss.detach() if isinstance(loss, torch.Tensor) else loss

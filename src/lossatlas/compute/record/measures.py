@@ -106,11 +106,18 @@ class Watch:
 
 
 def gradient_norm(params: Mapping[str, Tensor]) -> float:
-    """Norm of the gradients that are there; NaN where there is none."""
-    grads = [p.grad for p in params.values() if p.grad is not None]
-    if not grads:
-        return float("nan")
-    return math.sqrt(math.fsum(float(torch.linalg.vector_norm(g, dtype=torch.float64)) ** 2 for g in grads))
+    """Norm of the gradients that are there; NaN where there is none.
+
+    Gradients that are all exactly zero count as none: `zero_grad(set_to_none=False)` leaves them so.
+    """
+    squares = [float(torch.linalg.vector_norm(p.grad, dtype=torch.float64)) ** 2 for p in params.values() if p.grad is not None]
+    return math.sqrt(math.fsum(squares)) or float("nan")
+
+
+def learning_rates(optimizer: torch.optim.Optimizer | None) -> tuple[float, ...]:
+    """The different rates of the parameter groups, in their order; NaN where there is none."""
+    found = [] if optimizer is None else [float(group["lr"]) for group in optimizer.param_groups if "lr" in group]
+    return tuple(dict.fromkeys(found)) or (float("nan"),)
 
 
 def with_units(declared: schema.Variable, units: str | None) -> schema.Variable:
@@ -123,8 +130,10 @@ def settings(optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
     if optimizer is None:
         return {}
     group = {k: v for k, v in optimizer.param_groups[0].items() if k != "params" and isinstance(v, int | float | str | bool)}
+    rates = learning_rates(optimizer)
     return {
         "optimizer": type(optimizer).__name__,
-        "learning_rate": group.get("lr"),
+        "learning_rate": max(rates) if "lr" in optimizer.param_groups[0] else None,
         "options": {k: v for k, v in group.items() if k != "lr"},
+        **({"learning_rates": list(rates)} if len(rates) > 1 else {}),
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import math
 import platform
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,25 +16,35 @@ import lossatlas
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import select
+from lossatlas.compute.params import params_of, select, unwrapped
 from lossatlas.compute.record.layout import Layout
-from lossatlas.compute.record.measures import Histogram, Layers, Watch, gradient_norm, settings, with_units
-from lossatlas.compute.record.schedule import Schedule
+from lossatlas.compute.record.measures import Histogram, Layers, Watch, gradient_norm, learning_rates, settings, with_units
+from lossatlas.compute.record.resume import Seam, check_same_curves, check_same_storage, check_same_weights, warn_of_other_data
+from lossatlas.compute.record.schedule import Schedule, whole
 from lossatlas.compute.record.store import Row, WeightStore
 from lossatlas.compute.record.trajectory import Trajectory
+from lossatlas.compute.record.waiting import Waiting
 from lossatlas.compute.sharpness import largest_eigenvalue, stability_limit
-from lossatlas.errors import ArchiveError, InputError
+from lossatlas.errors import InputError
 
-FLUSH_BYTES = 64 * 2**20
-PATIENCE = 100
-"""Storing waits for so many times what it took the last time, and so costs about a percent of a training's time."""
+RUNNING = "not closed: still running, or killed"
 
 
 class Recorder:
     """Record a training run: weights and curves at step 0, at chosen steps and at the very last one.
 
-    Step k is the model after k updates. Rows are kept in memory for about `flush_seconds` (at most 64 MB) and then
-    stored, complete rows only: a killed training leaves a trajectory that reads and continues.
+    Step k is the model after k updates. Step 0 is stored at once; later rows are kept in memory for about
+    `flush_seconds` (at most 64 MB) and then stored, complete rows only: a killed training leaves a trajectory that reads
+    and continues. Call `flush` before each checkpoint is saved, and a training continued from it lacks no row::
+
+        recorder.flush()
+        torch.save({"model": model.state_dict(), "step": step}, "checkpoint.pt")
+
+    Row k holds `batch_loss` and `gradient_norm` of the update that led to it. The norm is that of the gradients as they
+    lie in ``.grad`` when the row is recorded, so after clipping; of LBFGS it is that of the last evaluation inside the step.
+    NaN where there is none any more, also where all are exactly zero, as `zero_grad(set_to_none=False)` leaves them: see
+    `before_update`. `learning_rate` is the optimizer's at that moment: call `step` before the scheduler's, and it is the
+    rate of that same update. Of parameter groups with different rates it is the largest.
 
     Args:
         archive: a path, a Zarr store or an open archive; None keeps the recording in memory.
@@ -49,20 +59,24 @@ class Recorder:
         steps_per_epoch: turns steps into epochs.
         objective: fixed data on which each recorded iterate is measured: `path_loss`, `path_accuracy`.
         test_objective: the same on test data: `test_loss`, `test_accuracy`.
-        sharpness: an Objective on a small fixed subset (or True for `objective`) whose largest Hessian eigenvalue is
-            followed, with the optimizer's stability limit beside it (the edge of stability).
+        sharpness: an Objective on a small fixed subset (or True for `objective`) whose largest Hessian eigenvalue over
+            the trainable parameters is followed, with the optimizer's stability limit beside it (the edge of stability).
         params: record these parameters only (names, modules or globs); buffers are left out then.
         dtype: of stored weights: "float16", "float32", "float64"; None keeps them bit for bit.
         delta: store differences to the first recorded step, which float16 holds far more exactly.
-        resume: continue the trajectory of that name; rows after `step` are recorded anew.
+        resume: continue the trajectory of that name; rows after `step` are recorded anew. Due rows that a kill kept from
+            being stored leave a gap: it is warned of and kept in the attribute `gaps`. A projection kept with the
+            first part is dropped when new rows are stored, for it is not one of the whole.
         step: updates made so far, when resuming; the last stored step where None.
         overwrite: replace a trajectory of that name.
-        flush_seconds: how long recorded rows wait in memory, longer where storing is slow; 0 stores each at once.
+        flush_seconds: how long recorded rows wait in memory; 0 stores each at once. None waits 10 seconds, longer where
+            storing is slow.
         attrs: further provenance.
 
     Raises:
-        InputError: an argument is not what is needed; the trajectory exists and neither `resume` nor `overwrite` is set.
-        ArchiveError: the disk is full or not writable; what was stored is kept.
+        InputError: an argument is not what is needed; the trajectory exists and neither `resume` nor `overwrite` is set;
+            what resumes is not the model, the precision or the objectives of the first part.
+        ArchiveError: the disk is full or not writable; as many rows as fit are stored, the others wait in memory.
 
     Example:
         >>> model = torch.nn.Linear(2, 1)
@@ -97,12 +111,13 @@ class Recorder:
         resume: bool = False,
         step: int | None = None,
         overwrite: bool = False,
-        flush_seconds: float = 10.0,
+        flush_seconds: float | None = None,
         attrs: Mapping[str, Any] | None = None,
     ) -> None:
-        self._model, self._optimizer = _bare(model), optimizer
+        self._model, self._optimizer = _module(model), _checked(optimizer)
         self._schedule = Schedule.make(every, every_epochs, at, steps_per_epoch)
-        self._steps_per_epoch, self._flush_seconds = steps_per_epoch, flush_seconds
+        self._steps_per_epoch = steps_per_epoch
+        _check_words(flush_seconds, step, resume, overwrite)
         self._names = None if params is None else select(dict(self._model.named_parameters()), params)
         self._layers, self._histogram = Layers.of(self._params()), Histogram.of(self._params())
         self._layout, self._buffer_layout = Layout.of(self._params()), Layout.of(self._buffers())
@@ -111,24 +126,38 @@ class Recorder:
         self._bend = _sharpness_objective(sharpness, objective)
         self._eigenvector: np.ndarray | None = None
         self._check_objectives()
-        self._waiting: list[Row] = []
-        self._flushed, self._storing, self._closed = time.monotonic(), 0.0, False
-        self._gradient = float("nan")
+        self._closed, self._handle = False, None
+        self._given: tuple[Tensor | float | None, float | None] = (None, None)
+        self._noted: tuple[int, float, float] | None = None
         store = archive if isinstance(archive, Archive) else create_archive(archive)
-        if resume and name in store.trajectories:
-            self._store, self._step = self._resume(store, name, step)
+        continues = resume and name in store.trajectories
+        if continues:
+            kept, seam = self._resume(store, name, step, dtype, delta)
         else:
             _refuse_existing(store, name, overwrite)
-            self._store, self._step = self._create(store, name, label, dtype, delta, dict(attrs or {})), step or 0
-        if self._last_row() != self._step and (self._schedule.due(self._step) or not self._store.rows):
+            kept = self._create(store, name, label, dtype, delta, dict(attrs or {}))
+            seam = Seam(step or 0, None, 0, self._schedule.missing(None, step or 0) if resume else ())
+        self._step, self._last, self._store = seam.step, seam.last, kept
+        self._waiting = Waiting(kept, flush_seconds, seam.kept if continues else None)
+        self._last_chance = self._waiting.flush_at_end_of(self)
+        kept.update_attrs({"ended": RUNNING, "gaps": seam.gaps(kept.attrs.get("gaps", ()), name)})
+        if self._last != self._step and (self._schedule.due(self._step) or self._last is None):
             self.record()
+        if not continues:
+            self.flush()
 
     # -- the loop --------------------------------------------------------------------------------------------
 
-    def before_update(self) -> None:
-        """Optional, between backward and update: keeps the gradient's norm where gradients are cleared before `step`."""
-        if self._schedule.due(self._step + 1):
-            self._gradient = gradient_norm(self._params())
+    def before_update(self, *, last: bool = False) -> None:
+        """Optional, between backward and update: keeps the gradient's norm where gradients are cleared before `step`.
+
+        Also keeps this update's learning rate, whatever a scheduler does before `step`.
+
+        Args:
+            last: this update is the very last one, so its row is recorded though it is not due.
+        """
+        if last or self._schedule.due(self._step + 1):
+            self._noted = (self._step + 1, gradient_norm(self._params()), max(learning_rates(self._optimizer)))
 
     def step(self, loss: Tensor | float | None = None, epoch: float | None = None) -> None:
         """Count one update and record it when it is due.
@@ -137,51 +166,72 @@ class Recorder:
             loss: of the batch from which this update was made, that is at the weights before it (`batch_loss`).
             epoch: passes over the data so far; taken from `steps_per_epoch` otherwise.
         """
-        self._step += 1
-        if self._schedule.due(self._step):
-            self.record(loss, epoch)
+        if self._handle is not None and self._handle.id in (self._handle.hooks_dict_ref() or ()):
+            advice = "Leave out the call to step, or call remove() on what attach returned"
+            raise InputError("step", "a call beside attach, which counts every update", "one way to count", advice)
+        self._count(loss, epoch)
+
+    def note_loss(self, loss: Tensor | float) -> None:
+        """The loss of the last update, where it becomes known only after `step`."""
+        self._check_open()
+        self._given = (loss, self._given[1])
+        if self._last == self._step:
+            self._waiting.amend("batch_loss", _number(loss))
 
     def record(self, loss: Tensor | float | None = None, epoch: float | None = None) -> None:
         """Record the model as it is now, whatever the schedule says; a step is recorded once."""
-        if self._closed:
-            raise InputError("recorder", "a closed recorder", "an open one", "Call step and record before close")
-        if self._last_row() == self._step:
+        self._check_open()
+        if self._last == self._step:
             return
-        self._waiting.append(self._row(loss, epoch))
-        self._gradient = float("nan")
-        late = time.monotonic() - self._flushed > max(self._flush_seconds, PATIENCE * self._storing if self._flush_seconds else 0.0)
-        if late or sum(row.nbytes for row in self._waiting) >= FLUSH_BYTES:
-            self.flush()
+        given = self._given
+        row = self._row(given[0] if loss is None else loss, given[1] if epoch is None else epoch)
+        self._last = self._step
+        self._waiting.add(row)
 
     def attach(self, optimizer: torch.optim.Optimizer) -> torch.utils.hooks.RemovableHandle:
-        """Count every ``optimizer.step()`` by itself; the returned handle's ``remove()`` ends that."""
-        self._optimizer = self._optimizer or optimizer
-        return optimizer.register_step_post_hook(lambda *_: self.step())
+        """Count every ``optimizer.step()`` by itself; the returned handle's ``remove()`` ends that, as closing does."""
+        self._check_open()
+        self._optimizer = self._optimizer or _checked(optimizer)
+        self._handle = optimizer.register_step_post_hook(lambda *_: self._count())
+        return self._handle
 
     def flush(self) -> None:
-        """Store what waits in memory."""
-        waiting, self._waiting = self._waiting, []
-        began = time.monotonic()
-        self._store.append(waiting)
-        self._flushed = time.monotonic()
-        self._storing = self._flushed - began
+        """Store what waits in memory, as before a checkpoint is saved."""
+        self._waiting.flush()
 
     def close(self) -> None:
         """Record the very last step and store everything. Leaving a `with` block does it."""
+        self.end("closed")
+
+    def end(self, words: str) -> None:
+        """Close, and say in the attribute `ended` how the training ended."""
         if self._closed:
             return
-        self.record()
-        self.flush()
-        self._closed = True
-        self._store.update_attrs({"ended": "closed", "steps": self._step})
+        try:
+            self.record()
+        except Exception as error:
+            words = f"interrupted: {type(error).__name__}" if words == "closed" else words
+            raise
+        finally:
+            if self._handle is not None:
+                self._handle.remove()
+            self.flush()
+            self._closed = True
+            self._last_chance.detach()
+            self._store.update_attrs({"ended": words, "steps": self._step})
 
     def __enter__(self) -> Recorder:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, ArchiveError):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if kind is None or error is None:
+            self.close()
             return
-        self.close()
+        try:
+            self.end(f"interrupted: {kind.__name__}")
+        except Exception as second:
+            # The user's error goes on; ours is told beside it. What can be stored is stored by now.
+            error.add_note(f"The recorder could not be closed either: {second}")
 
     @property
     def trajectory(self) -> Trajectory:
@@ -190,6 +240,18 @@ class Recorder:
         return Trajectory.of_store(self._store)
 
     # -- inside ----------------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError("recorder", "a closed recorder", "an open one", "Call step, record and attach before close")
+
+    def _count(self, loss: Tensor | float | None = None, epoch: float | None = None) -> None:
+        self._check_open()
+        self._step += 1
+        # Kept for the very last row, which may not be due: a detached tensor costs no synchronization.
+        self._given = (loss.detach() if isinstance(loss, Tensor) else loss, epoch)
+        if self._schedule.due(self._step):
+            self.record()
 
     def _params(self) -> dict[str, Tensor]:
         named: dict[str, Tensor] = dict(self._model.named_parameters())
@@ -209,21 +271,28 @@ class Recorder:
 
     def _measure(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> dict[str, Any]:
         norms, counts = self._layers.norms(params), self._histogram.count(params, self._layers)
-        gradient = self._gradient if np.isfinite(self._gradient) else (gradient_norm(params) if self._step else float("nan"))
+        gradient, rate = gradient_norm(params) if self._step else float("nan"), max(learning_rates(self._optimizer))
+        if self._noted is not None and self._noted[0] == self._step:
+            gradient, rate = gradient if math.isfinite(gradient) else self._noted[1], self._noted[2]
         values = {
             "layer_norm": norms,
             "weight_norm": float(np.sqrt((norms**2).sum())),
             "weight_histogram": counts.sum(0),
             "layer_histogram": counts,
             "gradient_norm": gradient,
-            "learning_rate": float("nan") if self._optimizer is None else float(self._optimizer.param_groups[0]["lr"]),
+            "learning_rate": rate,
         }
-        point = {n: t.detach() for n, t in {**params, **buffers}.items()}
+        point = self._point()
         values |= self._watch.measure(self._columns, point)
         return values if self._bend is None else {**values, **self._sharpness(self._bend, point)}
 
+    def _point(self) -> dict[str, Tensor]:
+        """The whole model, also where a part of it is recorded."""
+        return {n: t.detach() for n, t in (*self._model.named_parameters(), *self._model.named_buffers())}
+
     def _sharpness(self, objective: Objective, point: Mapping[str, Tensor]) -> dict[str, float]:
-        found = largest_eigenvalue(objective, dict(point), start=self._eigenvector)
+        names = tuple(n for n, p in self._model.named_parameters() if p.requires_grad and n in objective.params)
+        found = largest_eigenvalue(objective, dict(point), names=names, start=self._eigenvector)
         self._eigenvector = found.vector
         limit = float("nan") if self._optimizer is None else stability_limit(self._optimizer)
         return {"sharpness": found.value, "stability_limit": limit}
@@ -232,11 +301,6 @@ class Recorder:
         if given is not None:
             return float(given)
         return self._step / self._steps_per_epoch if self._steps_per_epoch else float("nan")
-
-    def _last_row(self) -> int | None:
-        if self._waiting:
-            return self._waiting[-1].step
-        return int(self._store.steps[-1]) if self._store.rows else None
 
     def _create(self, archive: Archive, name: str, label: str, dtype: str | None, delta: bool, attrs: dict[str, Any]) -> WeightStore:
         lengths = {"layer": len(self._layers.names), "bin": len(self._histogram.centers)}
@@ -271,24 +335,21 @@ class Recorder:
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "lossatlas_version": lossatlas.__version__,
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-            "ended": "not closed: still running, or killed",
+            "ended": RUNNING,
         }
 
-    def _resume(self, archive: Archive, name: str, step: int | None) -> tuple[WeightStore, int]:
-        """Keep the rows up to `step` that the schedule wants; a row that only marked the end of the first part goes."""
+    def _resume(self, archive: Archive, name: str, step: int | None, dtype: str | None, delta: bool) -> tuple[WeightStore, Seam]:
         store = WeightStore.open(archive, name)
         store.layout.check(self._params(), f"the model that resumes {name!r}")
         store.buffer_layout.check(self._buffers(), f"the model that resumes {name!r}")
+        self._layout, self._buffer_layout = store.layout, store.buffer_layout
         self._histogram = Histogram(float(store.attrs["histogram"]["reach"]), tuple(store.attrs["histogram"]["tensors"]))
-        if missing := [v.name for v in self._variables() if v.name not in store.group]:
-            raise InputError("resume", f"a recording without {', '.join(missing)}", "the same objectives as in the first part")
-        steps = store.steps
-        now = int(steps[-1]) if step is None and len(steps) else step or 0
-        kept = int((steps <= now).sum())
-        while kept and not self._schedule.due(int(steps[kept - 1])):
-            kept -= 1
-        store.truncate(kept)
-        return store, now
+        check_same_storage(store, dtype, delta)
+        check_same_curves(store, [v.name for v in self._variables()])
+        warn_of_other_data(store, self._described(name))
+        seam = Seam.at(store.steps, step, self._schedule)
+        check_same_weights(store, seam, self._layout.flatten(self._params(), self._layout.widest))
+        return store, seam
 
     def _check_objectives(self) -> None:
         for objective in (self._watch.train, self._watch.test, self._bend):
@@ -301,11 +362,27 @@ class Recorder:
                 )
 
 
-def _bare(model: torch.nn.Module) -> torch.nn.Module:
+def _module(model: Any) -> torch.nn.Module:
     """The module inside `torch.compile` or data-parallel wrappers, whose parameter names an Objective knows."""
-    inner = getattr(model, "_orig_mod", model)
-    wrappers = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
-    return _bare(inner.module) if isinstance(inner, wrappers) else inner
+    if not isinstance(model, torch.nn.Module):
+        raise InputError("model", type(model).__name__, "an nn.Module", "Make a recording of weights that are there with la.trajectory_of")
+    params_of(model)
+    return unwrapped(model)
+
+
+def _checked(optimizer: Any) -> Any:
+    if optimizer is not None and not hasattr(optimizer, "param_groups"):
+        raise InputError("optimizer", optimizer, "a torch.optim.Optimizer or None", "Pass the optimizer itself, not its name")
+    return optimizer
+
+
+def _check_words(flush_seconds: Any, step: Any, resume: bool, overwrite: bool) -> None:
+    if flush_seconds is not None and not (isinstance(flush_seconds, int | float) and flush_seconds >= 0):
+        raise InputError("flush_seconds", flush_seconds, "seconds, 0 or more, or None")
+    if step is not None:
+        whole("step", step, 0, "the number of updates made so far, 0 or more")
+    if resume and overwrite:
+        raise InputError("resume", "resume=True and overwrite=True", "one of the two")
 
 
 def _sharpness_objective(sharpness: Objective | bool, objective: Objective | None) -> Objective | None:
@@ -321,7 +398,12 @@ def _refuse_existing(archive: Archive, name: str, overwrite: bool) -> None:
         raise InputError("name", name, "a name that is not taken", "Choose another name, or pass resume=True or overwrite=True")
 
 
-def _number(loss: Tensor | float | None) -> float:
+def _number(loss: Any) -> float:
     if loss is None:
         return float("nan")
-    return float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+    if isinstance(loss, Tensor) and loss.numel() != 1:
+        raise InputError("loss", f"a tensor of shape {tuple(loss.shape)}", "one number", "Pass the loss from which backward() was called")
+    try:
+        return float(loss)
+    except (TypeError, ValueError):
+        raise InputError("loss", loss, "one number") from None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 from lossatlas.errors import InputError
 
@@ -34,24 +37,47 @@ class Schedule:
         """Parse the user's words; without any of them, once an epoch where its length is known, else every 250 steps.
 
         Raises:
-            InputError: a period below one step, epochs of unknown length, or both kinds of period.
+            InputError: a period that is not a whole number of steps above zero, epochs of unknown length, both kinds of
+                period, or steps below zero.
         """
-        if steps_per_epoch is not None and steps_per_epoch < 1:
-            raise InputError("steps_per_epoch", steps_per_epoch, "a positive number of steps or None")
+        per_epoch = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch, 1, "a positive number of steps or None")
         if every is not None and every_epochs is not None:
             raise InputError("every", f"every={every} and every_epochs={every_epochs}", "one of the two")
-        if every is not None and every < 1:
-            raise InputError("every", every, "a positive number of steps")
-        chosen = frozenset(int(step) for step in at) if at is not None else frozenset()
+        period = None if every is None else whole("every", every, 1, "a positive number of steps")
         if every is None and every_epochs is None and at is None:
-            every = steps_per_epoch or DEFAULT_EVERY
-        return cls(every if every_epochs is None else _steps(every_epochs, steps_per_epoch), chosen)
+            period = per_epoch or DEFAULT_EVERY
+        return cls(period if every_epochs is None else _steps(every_epochs, per_epoch), _chosen(at))
+
+    def missing(self, after: int | None, before: int) -> list[int]:
+        """Due steps strictly between two recorded ones; None stands for no recorded step.
+
+        >>> Schedule.make(every=10).missing(after=10, before=45)
+        [20, 30, 40]
+        """
+        return [step for step in range(0 if after is None else after + 1, before) if self.due(step)]
 
     def due(self, step: int) -> bool:
         return step == 0 or step in self.at or (self.every is not None and step % self.every == 0)
 
 
+def whole(argument: str, value: Any, least: int, allowed: str) -> int:
+    """A whole number of at least `least`, or an error in words."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise InputError(argument, value, allowed)
+    return int(value)
+
+
+def _chosen(at: Iterable[int] | None) -> frozenset[int]:
+    if at is None:
+        return frozenset()
+    if isinstance(at, str) or not isinstance(at, Iterable):
+        raise InputError("at", at, "a list of steps", f"Pass at=[{at}]")
+    return frozenset(whole("at", step, 0, "steps from 0 on") for step in at)
+
+
 def _steps(every_epochs: float, steps_per_epoch: int | None) -> int:
+    if not isinstance(every_epochs, Real) or not math.isfinite(every_epochs):
+        raise InputError("every_epochs", every_epochs, "a positive number of epochs")
     if steps_per_epoch is None:
         raise InputError("every_epochs", every_epochs, "steps_per_epoch= beside it", "Pass steps_per_epoch=len(loader)")
     steps = round(every_epochs * steps_per_epoch)

@@ -7,14 +7,17 @@ written last. The subgroup `weights` holds `theta`, one flat vector a step, in c
 
 from __future__ import annotations
 
+import asyncio
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.core.sync import sync
 
 from lossatlas import schema
 from lossatlas.archive import Archive
@@ -139,27 +142,54 @@ class WeightStore:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
-    def append(self, rows: Sequence[Row]) -> None:
+    def append(self, rows: Sequence[Row], after: int | None = None) -> None:
         """Add complete rows; `rows` of the group changes last, so a kill before it loses these rows and nothing else.
+
+        A projection that was kept covers only the rows before: it goes, with a warning, rather than pass as whole.
+
+        Args:
+            rows: what to add.
+            after: so many rows are kept, later ones are replaced; all are kept where None.
 
         Raises:
             ArchiveError: the disk is full or not writable; what was stored before is kept.
         """
         if not rows:
             return
-        first = self.rows
-        with _writing(self.archive):
-            for name, array in self.group.arrays():
-                if array.shape and array.metadata.dimension_names[0] == "step":  # type: ignore[union-attr, index]
-                    array.resize((first + len(rows), *array.shape[1:]))
-                    array[first:] = np.stack([np.asarray(row.step if name == "step" else row.values[name]) for row in rows])
-            self._append_matrix("theta", first, self._encode([row.theta for row in rows], first))
-            self._append_matrix("buffers", first, np.stack([row.buffers for row in rows]))
-            self.group.attrs["rows"] = first + len(rows)
+        first = self.rows if after is None else after
+        try:
+            self._append(rows, first)
+        except OSError as error:
+            self._take_back(first)
+            kept = f"{first} rows, up to step {self.steps[-1]}, are" if first else "No row is"
+            advice = "Free space, then call recorder.flush(), or record again with resume=True."
+            raise ArchiveError(f"Cannot write {self.archive.location}: {error}. {kept} stored. {advice}") from error
 
-    def truncate(self, rows: int) -> None:
-        """Forget every row from `rows` on; they are overwritten by the next `append`."""
-        self.group.attrs["rows"] = rows
+    def _append(self, rows: Sequence[Row], first: int) -> None:
+        if first < self.rows:
+            self.group.attrs["rows"] = first
+        self._drop_projection()
+        for name, array in self.group.arrays():
+            if _over_steps(array):
+                array.resize((first + len(rows), *array.shape[1:]))
+                array[first:] = np.stack([np.asarray(row.step if name == "step" else row.values[name]) for row in rows])
+        self._append_matrix("theta", first, self.encode([row.theta for row in rows], first))
+        self._append_matrix("buffers", first, np.stack([row.buffers for row in rows]))
+        self.group.attrs["rows"] = first + len(rows)
+
+    def _take_back(self, rows: int) -> None:
+        """Free what a write that failed has left on a full disk."""
+        sync(_settled())
+        self.group.metadata.attributes["rows"] = rows  # zarr changes it in memory even where it cannot be written
+        for name in ("theta", "buffers"):
+            array = self._array(f"weights/{name}")
+            with suppress(OSError):
+                array.resize((min(rows, array.shape[0]), array.shape[1]))
+
+    def amend(self, name: str, value: float) -> None:
+        """Correct one number of the last row."""
+        with _writing(self.archive):
+            self._array(name)[self.rows - 1] = value
 
     def write(self, name: str, values: NDArray[Any]) -> None:
         """Store a whole array that does not depend on the step."""
@@ -173,14 +203,45 @@ class WeightStore:
             dataset: an xarray Dataset of `rows` steps; what was recorded is left as it is, unless it is such a projection itself.
             attrs: provenance to add.
         """
+        if self.group.read_only:
+            advice = "Open it with la.open_trajectory(la.create_archive(path))"
+            raise InputError("keep", f"True for {self.archive.location}, which is open for reading", "an archive open for writing", advice)
         if dataset.sizes["step"] != self.rows:
             advice = "Keep a part of a run under another name with archive.write_trajectory"
             raise InputError("path", f"{dataset.sizes['step']} steps", f"all {self.rows} recorded steps", advice)
+        before, kept = self.attrs, self.projection
+        arrays = {*kept["arrays"], *(str(name) for name in dataset.variables if name not in self.group)}
+        replaced = {key: before[key] for key in attrs if key in before and key not in kept["attrs"]} | kept["replaced"]
+        projection = {"arrays": sorted(arrays), "attrs": sorted({*kept["attrs"], *attrs}), "replaced": replaced}
         with _writing(self.archive):
             for name, values in dataset.variables.items():
                 if name not in self.group or str(name).startswith(("path_", "area_", "data_")):
                     _create(self.group, _like(str(name), values), dict(values.sizes))[...] = values.values
-            self.group.attrs.update(dict(attrs))
+            self.group.attrs.update({**attrs, "projection": projection})
+
+    @property
+    def projection(self) -> dict[str, Any]:
+        """What `add` has kept beside the recording: its `arrays`, its `attrs`, and the attributes that these `replaced`."""
+        return dict(self.attrs.get("projection", {"arrays": [], "attrs": [], "replaced": {}}))
+
+    def _drop_projection(self) -> None:
+        kept = self.projection
+        if "projection" not in self.group.attrs:
+            return
+        for name in kept["arrays"]:
+            del self.group[name]
+        gone = {"projection", *kept["attrs"]}
+        self.group.attrs.put({**{k: v for k, v in self.attrs.items() if k not in gone}, **kept["replaced"]})
+        warnings.warn(
+            f"The projection kept with {self.name!r} covers only the rows recorded before it, so it is dropped. "
+            "Keep it anew when the training has ended: la.project_path(..., keep=True).",
+            stacklevel=2,
+        )
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Names of what the recorder itself keeps over steps."""
+        return tuple(name for name, array in self.group.arrays() if _over_steps(array) and name not in self.projection["arrays"])
 
     def update_attrs(self, attrs: Mapping[str, Any]) -> None:
         with _writing(self.archive):
@@ -194,14 +255,16 @@ class WeightStore:
             array.resize((max(needed, 2 * array.shape[0], GROWTH), array.shape[1]))
         array[first:needed] = values
 
-    def _encode(self, thetas: list[NDArray[Any]], first: int) -> NDArray[Any]:
+    def encode(self, thetas: list[NDArray[Any]], first: int) -> NDArray[Any]:
+        """Weights as they are stored from row `first` on."""
         values = np.stack(thetas)
         if self.delta:
             start = self._array("weights/start")
             if first == 0:
                 start[:] = values[0]
             values = values - start[:]
-        stored = values.astype(self._array("weights/theta").dtype)
+        with np.errstate(over="ignore"):
+            stored = values.astype(self._array("weights/theta").dtype)
         if (np.isinf(stored) & np.isfinite(values)).any():
             raise InputError("dtype", "weights beyond the range of float16", "weights below 65,504", "Record with dtype='float32'")
         return stored
@@ -232,6 +295,10 @@ class WeightStore:
 
     def _array(self, path: str) -> Any:
         return self.group[path]
+
+
+def _over_steps(array: Any) -> bool:
+    return bool(array.shape) and array.metadata.dimension_names[0] == "step"
 
 
 def _like(name: str, values: Any) -> schema.Variable:
@@ -269,3 +336,9 @@ def _writing(archive: Archive) -> Iterator[None]:
         raise ArchiveError(
             f"Cannot write {archive.location}: {error}. The steps stored before are kept; free space, then record again with resume=True."
         ) from error
+
+
+async def _settled() -> None:
+    """Zarr writes chunks side by side: where one of them fails, the others are waited for."""
+    if others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others, timeout=60)

@@ -14,13 +14,17 @@ from torch import Tensor
 
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive, open_archive
-from lossatlas.compute.params import Params, params_of
+from lossatlas.compute.params import Params, params_of, unwrapped
 from lossatlas.compute.record.layout import Layout
+from lossatlas.compute.record.schedule import whole
 from lossatlas.compute.record.store import Row, WeightStore
 from lossatlas.errors import InputError
 
 MEMORY = 256 * 2**20
 """Bytes that the weights of all steps may take while they are streamed."""
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""A state dict does not say what is a buffer; these names, BatchNorm's, are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +69,8 @@ class Trajectory:
         return self.store.steps[self.rows]
 
     def vector(self, index: int) -> NDArray[Any]:
-        """Flat weights of one row, ``(parameters,)``."""
-        row = int(self.rows[index])
+        """Flat weights of one row, ``(parameters,)``; -1 is the last. Raises InputError where there is no such row."""
+        row = self._row(index)
         return self.store.theta(slice(row, row + 1))[0]
 
     def params(self, index: int) -> Params:
@@ -75,7 +79,7 @@ class Trajectory:
 
     def state(self, index: int) -> Params:
         """Weights and buffers (BatchNorm statistics) of one row, what `functional_call` needs."""
-        buffers = self.store.buffer_layout.unflatten(self.store.buffers(int(self.rows[index])))
+        buffers = self.store.buffer_layout.unflatten(self.store.buffers(self._row(index)))
         return {**self.params(index), **buffers}
 
     def until(self, step: int) -> Trajectory:
@@ -83,7 +87,8 @@ class Trajectory:
         return replace(self, rows=self.rows[self.steps <= step])
 
     def every(self, rows: int) -> Trajectory:
-        """Every so many rows, and the last."""
+        """Every so many rows, and the last. Raises InputError for fewer than one."""
+        whole("rows", rows, 1, "a positive number of rows")
         return replace(self, rows=np.unique([*self.rows[::rows], *self.rows[-1:]]))
 
     def stored(self, columns: slice) -> NDArray[Any]:
@@ -96,6 +101,11 @@ class Trajectory:
 
     def decode(self, values: NDArray[Any], columns: slice) -> NDArray[np.float64]:
         return self.store.decode(values, columns).astype(np.float64, copy=False)
+
+    def _row(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise InputError("index", index, f"one of {len(self)} recorded rows" if len(self) else "a trajectory with recorded rows")
+        return int(self.rows[index])
 
     def blocks(self, memory: int = MEMORY) -> Iterator[tuple[slice, NDArray[np.float64]]]:
         """Column slices and the weights of every row in them, ``(n, columns)`` float64, never all columns at once."""
@@ -137,21 +147,27 @@ def trajectory_of(
     checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
     steps: Sequence[int] | None = None,
     *,
+    module: torch.nn.Module | None = None,
     archive: Location | Archive | None = None,
     name: str = "run",
     label: str = "",
 ) -> Trajectory:
     """A trajectory made of checkpoints: modules or dicts of tensors, read one at a time, in the order of training.
 
+    Buffers, such as BatchNorm statistics, are kept beside the weights and are no coordinates of the path.
+
     Args:
         checkpoints: an iterable, so that files can be loaded one by one.
         steps: updates made before each; 0, 1, 2, … where None.
+        module: says which names of a state dict are parameters and which are buffers. Without it, tensors that are not
+            floating-point and BatchNorm's `running_mean`, `running_var` and `num_batches_tracked` are buffers.
         archive: where to keep it; None keeps it in memory.
         name: of the trajectory.
         label: words for legends.
 
     Raises:
-        InputError: no checkpoint, other names or shapes in one of them, or steps that do not increase.
+        InputError: no checkpoint, no weights, other names, shapes or dtypes in one of them, steps that do not increase
+            or are not one a checkpoint.
 
     Example:
         >>> trajectory = trajectory_of({"w": torch.full((3,), float(k))} for k in range(4))
@@ -159,19 +175,40 @@ def trajectory_of(
         (4, [3.0, 3.0, 3.0])
     """
     store: WeightStore | None = None
-    times = _steps(steps)
-    for index, checkpoint in enumerate(checkpoints):
-        params = {n: p for n, p in params_of(checkpoint).items() if p.is_floating_point()}
+    times, count = _steps(steps), 0
+    for count, checkpoint in enumerate(checkpoints, 1):
+        params, buffers = _parted(checkpoint, module)
         if store is None:
             kept = archive if isinstance(archive, Archive) else create_archive(archive)
-            layout = Layout.of(params)
-            declared = [schema.variable("step")]
-            store = WeightStore.create(kept, name, layout, Layout.of({}), declared, {}, {"label": label or name, "parameters": layout.size})
-        store.layout.check(params, f"checkpoint {index}")
-        store.append([Row(_time(times, index), {}, store.layout.flatten(params, store.layout.widest))])
+            layouts = Layout.of(params), Layout.of(buffers)
+            attrs = {"label": label or name, "parameters": layouts[0].size}
+            store = WeightStore.create(kept, name, *layouts, [schema.variable("step")], {}, attrs)
+        layout, buffer_layout = store.layout, store.buffer_layout
+        layout.check(params, f"checkpoint {count - 1}")
+        buffer_layout.check(buffers, f"checkpoint {count - 1}")
+        flat = layout.flatten(params, layout.widest), buffer_layout.flatten(buffers, buffer_layout.widest)
+        store.append([Row(_time(times, count - 1), {}, *flat)])
     if store is None:
         raise InputError("checkpoints", "none", "at least one checkpoint")
+    if times is not None and len(times) > count:
+        raise InputError("steps", f"{len(times)} steps for {count} checkpoints", "one step a checkpoint")
     return Trajectory.of_store(store)
+
+
+def _parted(checkpoint: torch.nn.Module | Mapping[str, Tensor], module: torch.nn.Module | None) -> tuple[Params, Params]:
+    """Parameters and buffers of a checkpoint."""
+    found = params_of(checkpoint)
+    if isinstance(checkpoint, torch.nn.Module):
+        return found, {n: b.detach() for n, b in unwrapped(checkpoint).named_buffers()}
+    if module is not None:
+        names, buffers = tuple(params_of(module)), {n for n, _ in unwrapped(module).named_buffers()}
+        if missing := [n for n in names if n not in found]:
+            raise InputError("module", f"a checkpoint without {', '.join(missing[:4])}", "checkpoints of this module")
+        return {n: found[n] for n in names}, {n: t for n, t in found.items() if n in buffers}
+    params = {n: t for n, t in found.items() if t.is_floating_point() and n.rpartition(".")[2] not in STATISTICS}
+    if not params:
+        raise InputError("checkpoints", f"{', '.join(list(found)[:4])}, none of them weights", "floating-point tensors")
+    return params, {n: t for n, t in found.items() if n not in params}
 
 
 def _steps(steps: Sequence[int] | None) -> NDArray[np.int64] | None:

@@ -24,7 +24,9 @@ class TransformersRecorder(TrainerCallback):
     """``Trainer(..., callbacks=[TransformersRecorder("run.zarr")])``: record once an epoch, or as `every` says.
 
     Step k is the model after k optimizer steps, also with gradient accumulation. In a distributed run the first
-    process records.
+    process records. Rows are stored when the Trainer saves a checkpoint. The Trainer tells callbacks losses only where it
+    logs, as means since the log before: `batch_loss` is there at steps whose log covers that one step
+    (``logging_steps=1``), and NaN elsewhere.
 
     Args:
         archive: as for `Recorder`.
@@ -37,6 +39,7 @@ class TransformersRecorder(TrainerCallback):
             raise MissingDependencyError("TransformersRecorder", "transformers")
         self.archive, self.resume, self.options = archive, resume, options
         self.recorder: Recorder | None = None
+        self._logged = 0
 
     @property
     def trajectory(self) -> Trajectory:
@@ -44,18 +47,21 @@ class TransformersRecorder(TrainerCallback):
             raise InputError("trajectory", "a training that has not begun", "a recorder whose training has started")
         return self.recorder.trajectory
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, **_: Any) -> None:
+    def on_train_begin(
+        self, args: Any, state: Any, control: Any, model: Any = None, optimizer: Any = None, train_dataloader: Any = None, **_: Any
+    ) -> None:
         if not state.is_world_process_zero:
             return
         options = dict(self.options)
-        if "steps_per_epoch" not in options and state.num_train_epochs:
-            options["steps_per_epoch"] = max(1, math.ceil(state.max_steps / state.num_train_epochs))
+        if "steps_per_epoch" not in options:
+            options["steps_per_epoch"] = _updates(train_dataloader, args.gradient_accumulation_steps)
+        self._logged = int(state.global_step)
         inner = getattr(optimizer, "optimizer", optimizer)
         self.recorder = Recorder(self.archive, model, inner, resume=self.resume, step=int(state.global_step), **options)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.recorder is not None:
-            self.recorder.before_update()
+            self.recorder.before_update(last=state.global_step + 1 >= state.max_steps)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.recorder is not None:
@@ -64,3 +70,23 @@ class TransformersRecorder(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.recorder is not None:
             self.recorder.close()
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.recorder is not None:
+            self.recorder.flush()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if self.recorder is None or not logs or "loss" not in logs:
+            return
+        covers, self._logged = int(state.global_step) - self._logged, int(state.global_step)
+        # The Trainer logs a loss that is not finite as 0 unless it is told otherwise.
+        if covers == 1 and (logs["loss"] or not args.logging_nan_inf_filter):
+            self.recorder.note_loss(float(logs["loss"]))
+
+
+def _updates(loader: Any, accumulate: int) -> int | None:
+    """Updates an epoch; None where the length of the data is unknown."""
+    try:
+        return max(1, math.ceil(len(loader) / accumulate))
+    except TypeError:
+        return None
