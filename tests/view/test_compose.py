@@ -98,6 +98,11 @@ def test_sources_without_a_surface_are_refused(tmp_path: Any, trajectory: xr.Dat
         compose(7)  # pyright: ignore[reportArgumentType]
 
 
+def test_a_log_scale_wants_something_positive(dataset: xr.Dataset) -> None:
+    with pytest.raises(InputError, match="holds no positive loss"):
+        compose(dataset.assign(loss=-dataset.loss), scale="log")
+
+
 def test_a_recording_alone_says_how_to_draw_it(trajectory: xr.Dataset) -> None:
     archive = create_archive(None)
     archive.write_trajectory("run", trajectory)

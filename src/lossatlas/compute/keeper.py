@@ -18,7 +18,7 @@ from lossatlas.compute.grid import Grid
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.provenance import another_surface, differences
-from lossatlas.compute.refine import Scale, fill
+from lossatlas.compute.refine import Scale, fill, narrowest
 from lossatlas.compute.room import check_room, narrowed
 
 MAX_REASONS = 100
@@ -111,10 +111,14 @@ class Keeper:
         """Store the interpolated preview beside the computed cells, and what error is expected of it."""
         known = self.known()
         done = np.asarray(known.done.values, bool)
+        errors: dict[str, float] = {}
         for declared in (v for v in self.variables if v.dims == schema.PLANE):
-            filled = fill(self.grid, np.asarray(known[declared.name].values), done, scale if declared.name == "loss" else "linear")
+            values, loss = np.asarray(known[declared.name].values), declared.name == "loss"
+            filled, errors[declared.name] = fill(self.grid, values, done, scale if loss else "linear")
             self.store.write_variable(self.name, declared.filled(), filled)
+        others = {name: error for name, error in errors.items() if name != "loss" and not name.endswith("_standard_error")}
         note = {"estimated_error": estimated_error, "estimated_error_scale": scale, "tol": tol}
+        note |= {"estimated_errors": others, "narrowest": narrowest(self.grid.shape)}
         self.store.update_attrs("surfaces", self.name, {"cells_done": int(done.sum()), **note})
 
     def close(self) -> None:

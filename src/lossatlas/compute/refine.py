@@ -86,9 +86,29 @@ def refine(grid: Grid, values: Array, done: NDArray[np.bool_], tol: float, scale
     return Refined(empty, np.where(done, values, _raw(filled, scale)), error)
 
 
-def fill(grid: Grid, values: Array, done: NDArray[np.bool_], scale: Scale = "linear") -> Array:
-    """Computed values where they are, bicubic interpolation between them elsewhere; what nothing surrounds stays NaN."""
-    return refine(grid, values, done, tol=np.inf, scale=scale).filled
+def fill(grid: Grid, values: Array, done: NDArray[np.bool_], scale: Scale = "linear") -> tuple[Array, float]:
+    """Computed values where they are, bicubic interpolation between them elsewhere; what nothing surrounds stays NaN.
+
+    On a linear scale a spline rings: beside a steep wall it dips below zero, which a figure on a log scale would show as pits
+    and holes. Between positive values the interpolation of their logarithms stands instead where it is as good, that is
+    within a quarter of the estimated error, and wherever the other is not positive.
+
+    Returns:
+        The filled surface, and the estimated error of what was filled, as a fraction of the range in `scale`.
+    """
+    found = refine(grid, values, done, tol=np.inf, scale=scale)
+    seen = values[done & np.isfinite(values)]
+    if scale == "log" or not seen.size or seen.min() <= 0:
+        return found.filled, found.estimated_error
+    smooth = refine(grid, values, done, tol=np.inf, scale="log").filled
+    as_good = np.abs(smooth - found.filled) <= 0.25 * found.estimated_error * np.ptp(seen)
+    return np.where(~done & (as_good | (found.filled <= 0)), smooth, found.filled), found.estimated_error
+
+
+def narrowest(shape: tuple[int, ...]) -> int:
+    """Cells between those that are always computed: what is narrower may be missed, however small the estimated error."""
+    levels = _levels(shape)
+    return levels[min(1, len(levels) - 1)][0]
 
 
 def check_refinement(tol: float | None, scale: str) -> None:

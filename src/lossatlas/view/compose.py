@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas.errors import InputError
+from lossatlas.view.cells import cells_of
 from lossatlas.view.colors import DEFAULT
 from lossatlas.view.colors import colormap as known_colormap
 from lossatlas.view.doubt import with_doubt
@@ -63,7 +64,7 @@ def compose(
     names = [surfaces] if isinstance(surfaces, str) else surfaces
     found = read_sources(source, names, paths)
     found = replace(found, surfaces=tuple(_with_error_field(surface, quantity) for surface in found.surfaces))
-    _check_quantity(found.surfaces, quantity)
+    _check_quantity(found.surfaces, quantity, scale)
     if doubt:
         found = replace(found, surfaces=tuple(with_doubt(surface, quantity) for surface in found.surfaces))
     color = ColorScale(
@@ -170,10 +171,12 @@ def _with_error_field(surface: Surface, quantity: str) -> Surface:
     return replace(surface, fields={**surface.fields, quantity: error})
 
 
-def _check_quantity(surfaces: Sequence[Surface], quantity: str) -> None:
+def _check_quantity(surfaces: Sequence[Surface], quantity: str, scale: str) -> None:
     for surface in surfaces:
         if quantity not in surface.fields:
             raise InputError("quantity", quantity, f"one that surface {surface.name} holds: {', '.join(surface.fields)}")
+        if scale == "log" and not cells_of(surface, ColorScale(scale="log"), quantity).drawable.size:
+            raise InputError("scale", "log", f"linear, as surface {surface.name} holds no positive {quantity}")
 
 
 def _checked_clip(surfaces: Sequence[Surface], quantity: str, clip: float | None) -> float | None:

@@ -56,7 +56,7 @@ def _surface_lines(scene: Scene, surface: Surface) -> list[str]:
     for quantity, color, limits in sorted(views, key=lambda view: view[0]):
         if quantity in surface.fields:
             cells, drawn = cells_of(surface, color, quantity), _every_frame(surface, color, quantity)
-            lines += [*_hole_lines(surface, cells), _cut_line(drawn, limits), _minimum_line(surface, quantity)]
+            lines += [*_hole_lines(surface, cells, color.scale), _cut_line(drawn, limits), _minimum_line(surface, quantity)]
     lines = [line for line in lines if line]
     return list(dict.fromkeys(lines))
 
@@ -65,7 +65,7 @@ def _shows(pane: Pane, surface: Surface) -> bool:
     return surface.name in pane.surfaces and pane.kind in (*FIELD_PANES, "line")
 
 
-def _hole_lines(surface: Surface, cells: Cells) -> Iterator[str]:
+def _hole_lines(surface: Surface, cells: Cells, scale: str) -> Iterator[str]:
     said = any("cells computed" in note for note in surface.notes)
     if cells.missing.any() and not said:
         yield f"{_count(cells.missing)} not computed (///)"
@@ -73,6 +73,8 @@ def _hole_lines(surface: Surface, cells: Cells) -> Iterator[str]:
         yield f"{_count(cells.broken)} NaN or infinite (xxx)"
     if cells.unlogged.any():
         yield f"{_count(cells.unlogged)} ≤ 0, not shown on the log scale (...)"
+    if scale == "log" and any("estimated error" in note and "log range" not in note for note in surface.notes):
+        yield "CAUTION: that estimate is for a linear scale; on this log scale low values between computed cells may be far off"
 
 
 def _count(mask: np.ndarray) -> str:

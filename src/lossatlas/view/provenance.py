@@ -53,11 +53,19 @@ def computed_line(dataset: xr.Dataset) -> str:
 
 
 def _estimate(dataset: xr.Dataset) -> str:
-    """What error a coarse-to-fine run expects between its cells."""
-    error, scale = dataset.attrs.get("estimated_error"), dataset.attrs.get("estimated_error_scale")
+    """What error a coarse-to-fine run expects between its cells, metric by metric, and what it cannot have seen."""
+    error, scale, blind = (dataset.attrs.get(key) for key in ("estimated_error", "estimated_error_scale", "narrowest"))
     if not isinstance(error, int | float) or not np.isfinite(error):
         return ""
-    return f", estimated error {100 * error:.2g} % of the {'log ' if scale == 'log' else ''}range"
+    others = {k: v for k, v in _mapping(dataset.attrs.get("estimated_errors")).items() if isinstance(v, int | float) and np.isfinite(v)}
+    said = f", estimated error{' of the loss' if others else ''} {_small(error)} of the {'log ' if scale == 'log' else ''}range"
+    said += "".join(f", of the {name} {_small(other)}" for name, other in others.items())
+    return f"{said}; features narrower than {blind} cells may be missed" if isinstance(blind, int) and blind > 1 else said
+
+
+def _small(error: float) -> str:
+    """An estimate is not known to three digits, least of all near nothing."""
+    return f"{100 * error:.2g} %" if error >= 1e-4 else "below 0.01 %"
 
 
 def _plane_line(plane: Mapping[str, Any]) -> str:
@@ -151,7 +159,7 @@ def _data(objective: Mapping[str, Any]) -> str:
     if not isinstance(samples, int):
         return f"{samples} samples"
     whole = "all " if objective.get("population") == samples else ""
-    return f"{whole}{samples:,} {split + ' ' if split else ''}samples"
+    return f"{whole}{samples:,} {split + ' ' if split else ''}sample{'' if samples == 1 else 's'}"
 
 
 def _free_note(objective: Mapping[str, Any]) -> str:

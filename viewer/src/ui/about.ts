@@ -13,7 +13,9 @@ export function notes(session: Session): string[] {
   const { scene, landscape, state } = session;
   const shown = landscape.visible(state).map((s) => s.data);
   const surfaces = shown.length ? [...shown, ...landscape.lines.map((s) => s.data)] : scene.surfaces;
-  return [...new Set([...scene.notes, ...surfaces.flatMap((s) => s.notes), ...landscape.paths(state).flatMap(({ path }) => path.notes)])];
+  const elsewhere = state.log && surfaces.some((s) => s.notes.some((note) => /estimated error/.test(note) && !/log range/.test(note)));
+  const caution = elsewhere ? ["The estimated error is for a linear scale; on this log scale low values between computed cells may be far off."] : [];
+  return [...new Set([...scene.notes, ...surfaces.flatMap((s) => s.notes), ...caution, ...landscape.paths(state).flatMap(({ path }) => path.notes)])];
 }
 
 export function footLine(session: Session): string {
