@@ -111,7 +111,7 @@ def test_a_loss_that_waits_does_not_keep_its_graph(training) -> None:
     recorder = Recorder(None, model, every=100)
     loss = F.cross_entropy(model(training.x), training.y)
     recorder.step(loss=loss)
-    kept = recorder._given[0]
+    kept = recorder._loss
     assert isinstance(kept, torch.Tensor) and kept.grad_fn is None
 
 
@@ -178,6 +178,8 @@ def test_attach_and_step_together_are_refused_not_counted_twice(training) -> Non
     handle = recorder.attach(optimizer)
     with pytest.raises(InputError, match="beside attach"):
         training.steps(model, optimizer, 5, recorder.step)
+    with pytest.raises(InputError, match="beside attach"):
+        recorder.attach(optimizer)
     handle.remove()
     recorder.step()
     assert recorder.trajectory.steps.tolist() == [0, 1, 2]
@@ -194,3 +196,15 @@ def test_keeping_a_projection_in_an_archive_open_for_reading_says_how(recorded) 
     trajectory = open_trajectory(path)
     with pytest.raises(InputError, match=r"open for reading.*create_archive"):
         project_path(trajectory, pca_plane(trajectory), keep=True)
+
+
+def test_a_loss_is_not_carried_over_to_updates_that_attach_counts(training) -> None:
+    model = training.model()
+    optimizer = training.optimizer(model)
+    recorder = Recorder(None, model, every=100)
+    recorder.step(loss=0.5, epoch=1.0)
+    recorder.attach(optimizer)
+    training.steps(model, optimizer, 2)
+    recorder.close()
+    assert recorder.trajectory.steps.tolist() == [0, 3]
+    assert np.isnan(recorder.trajectory.dataset.batch_loss.values).all() and np.isnan(recorder.trajectory.dataset.epoch.values).all()

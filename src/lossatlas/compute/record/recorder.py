@@ -127,7 +127,8 @@ class Recorder:
         self._eigenvector: np.ndarray | None = None
         self._check_objectives()
         self._closed, self._handle = False, None
-        self._given: tuple[Tensor | float | None, float | None] = (None, None)
+        self._loss: Tensor | float | None = None
+        self._epoch: float | None = None
         self._noted: tuple[int, float, float] | None = None
         store = archive if isinstance(archive, Archive) else create_archive(archive)
         continues = resume and name in store.trajectories
@@ -166,15 +167,19 @@ class Recorder:
             loss: of the batch from which this update was made, that is at the weights before it (`batch_loss`).
             epoch: passes over the data so far; taken from `steps_per_epoch` otherwise.
         """
-        if self._handle is not None and self._handle.id in (self._handle.hooks_dict_ref() or ()):
-            advice = "Leave out the call to step, or call remove() on what attach returned"
-            raise InputError("step", "a call beside attach, which counts every update", "one way to count", advice)
-        self._count(loss, epoch)
+        if self._closed or self._handle is not None:
+            self._check_counts()
+        self._step += 1
+        # Kept for the very last row, which may not be due: without its graph, and without waiting for the device.
+        self._loss = loss.detach() if isinstance(loss, Tensor) else loss
+        self._epoch = epoch
+        if self._schedule.due(self._step):
+            self.record()
 
     def note_loss(self, loss: Tensor | float) -> None:
         """The loss of the last update, where it becomes known only after `step`."""
         self._check_open()
-        self._given = (loss, self._given[1])
+        self._loss = loss
         if self._last == self._step:
             self._waiting.amend("batch_loss", _number(loss))
 
@@ -183,14 +188,13 @@ class Recorder:
         self._check_open()
         if self._last == self._step:
             return
-        given = self._given
-        row = self._row(given[0] if loss is None else loss, given[1] if epoch is None else epoch)
+        row = self._row(self._loss if loss is None else loss, self._epoch if epoch is None else epoch)
         self._last = self._step
         self._waiting.add(row)
 
     def attach(self, optimizer: torch.optim.Optimizer) -> torch.utils.hooks.RemovableHandle:
         """Count every ``optimizer.step()`` by itself; the returned handle's ``remove()`` ends that, as closing does."""
-        self._check_open()
+        self._check_counts()
         self._optimizer = self._optimizer or _checked(optimizer)
         self._handle = optimizer.register_step_post_hook(lambda *_: self._count())
         return self._handle
@@ -245,11 +249,15 @@ class Recorder:
         if self._closed:
             raise InputError("recorder", "a closed recorder", "an open one", "Call step, record and attach before close")
 
-    def _count(self, loss: Tensor | float | None = None, epoch: float | None = None) -> None:
+    def _check_counts(self) -> None:
         self._check_open()
+        if self._handle is not None and self._handle.id in (self._handle.hooks_dict_ref() or ()):
+            advice = "Leave out the call to step, or call remove() on what attach returned"
+            raise InputError("recorder", "step or attach beside attach, which counts every update", "one way to count", advice)
+
+    def _count(self) -> None:
         self._step += 1
-        # Kept for the very last row, which may not be due: a detached tensor costs no synchronization.
-        self._given = (loss.detach() if isinstance(loss, Tensor) else loss, epoch)
+        self._loss = self._epoch = None
         if self._schedule.due(self._step):
             self.record()
 
@@ -265,11 +273,11 @@ class Recorder:
         where = f"step {self._step}"
         self._layout.check(params, where)
         self._buffer_layout.check(buffers, where)
-        values = {"epoch": self._epoch(epoch), "batch_loss": _number(loss), **self._measure(params, buffers)}
+        values = {"epoch": self._passes(epoch), "batch_loss": _number(loss), **self._measure(params)}
         theta = self._layout.flatten(params, self._layout.widest)
         return Row(self._step, values, theta, self._buffer_layout.flatten(buffers, self._buffer_layout.widest))
 
-    def _measure(self, params: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> dict[str, Any]:
+    def _measure(self, params: Mapping[str, Tensor]) -> dict[str, Any]:
         norms, counts = self._layers.norms(params), self._histogram.count(params, self._layers)
         gradient, rate = gradient_norm(params) if self._step else float("nan"), max(learning_rates(self._optimizer))
         if self._noted is not None and self._noted[0] == self._step:
@@ -282,13 +290,12 @@ class Recorder:
             "gradient_norm": gradient,
             "learning_rate": rate,
         }
-        point = self._point()
+        if self._bend is None and not self._columns:
+            return values
+        # The whole model, also where a part of it is recorded.
+        point = {n: t.detach() for n, t in (*self._model.named_parameters(), *self._model.named_buffers())}
         values |= self._watch.measure(self._columns, point)
         return values if self._bend is None else {**values, **self._sharpness(self._bend, point)}
-
-    def _point(self) -> dict[str, Tensor]:
-        """The whole model, also where a part of it is recorded."""
-        return {n: t.detach() for n, t in (*self._model.named_parameters(), *self._model.named_buffers())}
 
     def _sharpness(self, objective: Objective, point: Mapping[str, Tensor]) -> dict[str, float]:
         names = tuple(n for n, p in self._model.named_parameters() if p.requires_grad and n in objective.params)
@@ -297,7 +304,7 @@ class Recorder:
         limit = float("nan") if self._optimizer is None else stability_limit(self._optimizer)
         return {"sharpness": found.value, "stability_limit": limit}
 
-    def _epoch(self, given: float | None) -> float:
+    def _passes(self, given: float | None) -> float:
         if given is not None:
             return float(given)
         return self._step / self._steps_per_epoch if self._steps_per_epoch else float("nan")

@@ -94,7 +94,7 @@ class WeightStore:
         with _writing(archive):
             group = archive._replace_group("trajectories", name, {**attrs, "kind": "trajectory", "rows": 0})
             for variable in variables:
-                _create(group, variable, {"step": 0, **lengths})
+                _create(group, variable, {"step": GROWTH, **lengths})
             weights = group.create_group("weights", attributes={**layout.attrs, "buffers": buffer_layout.attrs, "delta": delta})
             _matrix(weights, "theta", layout.size, stored)
             _matrix(weights, "buffers", buffer_layout.size, buffer_layout.widest)
@@ -171,10 +171,9 @@ class WeightStore:
         self._drop_projection()
         for name, array in self.group.arrays():
             if _over_steps(array):
-                array.resize((first + len(rows), *array.shape[1:]))
-                array[first:] = np.stack([np.asarray(row.step if name == "step" else row.values[name]) for row in rows])
-        self._append_matrix("theta", first, self.encode([row.theta for row in rows], first))
-        self._append_matrix("buffers", first, np.stack([row.buffers for row in rows]))
+                _write(array, first, np.stack([np.asarray(row.step if name == "step" else row.values[name]) for row in rows]))
+        _write(self._array("weights/theta"), first, self.encode([row.theta for row in rows], first))
+        _write(self._array("weights/buffers"), first, np.stack([row.buffers for row in rows]))
         self.group.attrs["rows"] = first + len(rows)
 
     def _take_back(self, rows: int) -> None:
@@ -247,14 +246,6 @@ class WeightStore:
         with _writing(self.archive):
             self.group.attrs.update(dict(attrs))
 
-    def _append_matrix(self, name: str, first: int, values: NDArray[Any]) -> None:
-        array = self._array(f"weights/{name}")
-        needed = first + len(values)
-        if array.shape[0] < needed:
-            # Longer than needed: growing by one row a time would list every chunk each time.
-            array.resize((max(needed, 2 * array.shape[0], GROWTH), array.shape[1]))
-        array[first:needed] = values
-
     def encode(self, thetas: list[NDArray[Any]], first: int) -> NDArray[Any]:
         """Weights as they are stored from row `first` on."""
         values = np.stack(thetas)
@@ -295,6 +286,14 @@ class WeightStore:
 
     def _array(self, path: str) -> Any:
         return self.group[path]
+
+
+def _write(array: Any, first: int, rows: NDArray[Any]) -> None:
+    needed = first + len(rows)
+    if array.shape[0] < needed:
+        # Longer than needed: growing by one row a time would list every chunk each time.
+        array.resize((max(needed, 2 * array.shape[0], GROWTH), *array.shape[1:]))
+    array[first:needed] = rows
 
 
 def _over_steps(array: Any) -> bool:
