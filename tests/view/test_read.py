@@ -30,6 +30,14 @@ def test_notes_tell_how_the_surface_was_made(dataset: xr.Dataset) -> None:
     )
 
 
+def test_a_path_says_how_its_run_ended_and_what_a_kill_cost(trajectory: xr.Dataset) -> None:
+    seams = {"ended": "interrupted: ValueError", "gaps": [{"after": 10, "before": 14, "rows": 3}, {"after": 20, "before": 22, "rows": 1}]}
+    notes = path_from(trajectory.assign_attrs(seams)).notes
+    assert "run interrupted: ValueError" in notes
+    assert "4 due rows missing before step 14, step 22, where the run was killed and resumed" in notes
+    assert not any("run" in note or "missing" in note for note in path_from(trajectory.assign_attrs(ended="closed", gaps=[])).notes)
+
+
 def test_an_estimate_names_its_metric_and_what_it_cannot_see(dataset: xr.Dataset) -> None:
     dataset["done"][7:, 5:] = False
     told = {"estimated_error": 1.5e-9, "estimated_error_scale": "log", "estimated_errors": {"accuracy": 0.883}, "narrowest": 4}

@@ -10,6 +10,7 @@ import xarray as xr
 from lossatlas.archive import Archive
 from lossatlas.schema import size_words
 from lossatlas.view.provenance import surface_notes
+from lossatlas.view.read import ending_notes
 
 
 def inventory(archive: Archive) -> str:
@@ -69,5 +70,6 @@ def _trajectory(name: str, dataset: xr.Dataset) -> Iterator[str]:
     attrs = dataset.attrs
     yield f"trajectory {name} ({attrs.get('label', '')})"
     yield f"    {attrs.get('optimizer', '?')}, learning rate {attrs.get('learning_rate', '?')}, {_length(dataset)}"
+    yield from (f"    {note}" for note in ending_notes(dataset))
     if "path_loss" in dataset and dataset.sizes["step"]:
         yield f"    loss {float(dataset.path_loss[0]):.6g} at the start, {float(dataset.path_loss[-1]):.6g} at the end"

@@ -225,7 +225,16 @@ def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     optimizer, rate = dataset.attrs.get("optimizer"), dataset.attrs.get("learning_rate")
     parts = [str(optimizer) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
     said = ", ".join(part for part in parts if part)
-    return (*((said,) if said else ()), *_still_note(dataset), *_null_notes(dataset), *_share_notes(dataset))
+    return (*((said,) if said else ()), *ending_notes(dataset), *_still_note(dataset), *_null_notes(dataset), *_share_notes(dataset))
+
+
+def ending_notes(dataset: xr.Dataset) -> tuple[str, ...]:
+    """A run that did not end as meant, and the rows that a kill has cost it."""
+    ended, gaps = str(dataset.attrs.get("ended", "closed")), dataset.attrs.get("gaps") or ()
+    lost = sum(int(gap.get("rows", 0)) for gap in gaps)
+    seams = ", ".join(f"step {gap.get('before')}" for gap in gaps)
+    holes = f"{lost} due row{'' if lost == 1 else 's'} missing before {seams}, where the run was killed and resumed" if gaps else ""
+    return tuple(line for line in ("" if ended == "closed" else f"run {ended}", holes) if line)
 
 
 def _still_note(dataset: xr.Dataset) -> tuple[str, ...]:
