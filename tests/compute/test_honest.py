@@ -113,5 +113,5 @@ def test_nan_weights_leave_a_marked_hole_in_the_path() -> None:
 
 def test_a_plane_of_another_model_is_refused() -> None:
     path, _ = descent(bowl())
-    with pytest.raises(InputError, match="names in one of them only"):
+    with pytest.raises(InputError, match="names in one of them only: v in the first only; w in the second only"):
         shadow(path, random_plane({"v": torch.ones(2, 3)}))

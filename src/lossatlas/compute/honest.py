@@ -15,8 +15,10 @@ from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.params import check_alike, check_holds, fingerprint
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.record.trajectory import MEMORY, Trajectory
+from lossatlas.compute.rows import check_trajectory
 from lossatlas.compute.score import has_accuracy, score
 from lossatlas.compute.statistics import about, keeps_statistics
+from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
 HERE = 1e-6
@@ -63,7 +65,10 @@ def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow
         >>> found.coordinates.tolist(), found.residual.tolist()
         ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
     """
-    check_alike(plane.center, trajectory.params(0), "trajectory and plane")
+    check_trajectory(trajectory)
+    if not isinstance(plane, Plane):
+        raise InputError("plane", type(plane).__name__, "a Plane", "Make one with la.pca_plane(trajectory) or la.random_plane(model)")
+    check_alike(plane.center, trajectory.params(0), "plane and trajectory")
     center, axes = _flat(trajectory, plane)
     origin = np.zeros(plane.ndim) if plane.origin is None else np.asarray(plane.origin)
     gram = axes @ axes.T
@@ -120,6 +125,7 @@ def project_path(
     Raises:
         InputError: the plane or the objective belongs to another model.
     """
+    check_trajectory(trajectory)
     there = None if objective is None else _about(objective, trajectory, plane)
     cast = shadow(trajectory, plane, memory)
     path = trajectory.dataset.copy()
