@@ -15,7 +15,6 @@ from PIL import Image
 from lossatlas.archive import open_archive
 from lossatlas.recipes import recipe_named
 from lossatlas.recipes.spirals.data import make_spiral
-from lossatlas.recipes.spirals.run import window
 from lossatlas.recipes.spirals.train import NETWORKS, frame_steps
 
 
@@ -42,15 +41,6 @@ def test_the_eleven_networks_of_the_article() -> None:
 def test_frames_hold_the_first_and_the_very_last_step() -> None:
     steps = frame_steps(300, 50)
     assert len(steps) == len(set(steps)) == 50 and (steps[0], steps[-1]) == (0, 300)
-
-
-def test_the_window_holds_every_path_with_a_margin() -> None:
-    import xarray as xr
-
-    path = xr.Dataset({"path_alpha": ("step", [-4.0, 0.0]), "path_beta": ("step", [0.0, 0.1])})
-    (a0, a1), (b0, b1) = window(path)
-    assert a0 < -4 and a1 > 0 and b0 < 0 and b1 > 0.1
-    assert (b1 - b0) == pytest.approx(0.7 * (a1 - a0))
 
 
 @pytest.mark.slow

@@ -45,9 +45,19 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     found = [pair for thing in things for pair in _surfaces_of(thing, surfaces, things)]
     _check_names(surfaces, [stored for stored, *_ in found], things)
     if not found:
-        raise InputError("source", "nothing to draw", "an archive or Dataset that holds a surface", "Compute one with: lossatlas evaluate")
+        raise _nothing(things)
     _check_finished([surface for _, surface, _ in found])
     return Sources(tuple(surface for _, surface, _ in found), tuple(_distinct(list(_paths_of(found, paths, things)))))
+
+
+def _nothing(things: Sequence[Any]) -> InputError:
+    """A recording has no landscape yet: the two ways to see it."""
+    if any(isinstance(thing, Archive) and thing.trajectories for thing in things):
+        sheet = "Draw its curves with --kind recording (kind='recording')"
+        plane = "or lay a landscape under its path: lossatlas evaluate MODULE:OBJECTIVE --recording ARCHIVE (in Python la.pca_plane)"
+        return InputError("source", "a recording without a landscape", "an archive or Dataset that holds a surface", f"{sheet}, {plane}")
+    words = "Compute one with: lossatlas evaluate"
+    return InputError("source", "nothing to draw", "an archive or Dataset that holds a surface", words)
 
 
 def recorded(source: Source) -> dict[str, xr.Dataset]:
