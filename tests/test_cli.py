@@ -10,6 +10,7 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,62 @@ def lossatlas(*arguments: object, cwd: Path | None = None) -> Done:
 def test_the_installed_command_speaks() -> None:
     done = subprocess.run([Path(sys.executable).with_name("lossatlas"), "--help"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "evaluate" in done.stdout
+
+
+UNTRAINED = """
+import torch, lossatlas as la
+torch.manual_seed(1)
+x = torch.randn(40, 3)
+model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+objective = la.Objective(model, torch.nn.functional.cross_entropy, (x, (x[:, 0] > 0).long()))
+"""
+
+
+@pytest.mark.slow
+def test_a_recording_gets_the_landscape_under_its_path(tmp_path: Path) -> None:
+    import torch
+
+    (tmp_path / "untrained.py").write_text(UNTRAINED)
+    found: dict[str, Any] = {}
+    exec(UNTRAINED, found)
+    model, x = found["model"], found["x"]
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    with la.Recorder(tmp_path / "run.zarr", model, optimizer, every=2) as recorder:
+        for _ in range(12):
+            loss = torch.nn.functional.cross_entropy(model.train()(x), (x[:, 0] > 0).long())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            recorder.step()
+    with torch.no_grad():
+        true = torch.nn.functional.cross_entropy(model.eval()(x), (x[:, 0] > 0).long()).item()
+    ask = ("evaluate", "untrained.py:objective", "--recording", "run.zarr", "--resolution", "5x4")
+    done = lossatlas(*ask, "--out", "a.zarr", cwd=tmp_path)
+    assert done.returncode == 0 and "of a random walk" in done.stdout and f"loss {true:.5g}" in done.stdout
+    path = la.open_archive(tmp_path / "a.zarr").trajectory("run")
+    assert float(path.path_plane_loss[-1]) == pytest.approx(true, rel=1e-5) and path.attrs["surface"] == "surface"
+    surface = la.open_archive(tmp_path / "a.zarr").surface("surface")
+    assert float(surface.alpha[0]) < float(path.path_alpha.min()) and float(surface.alpha[-1]) > float(path.path_alpha.max())
+    assert lossatlas("plot", "a.zarr", "--kind", "training", "--out", "a.png", cwd=tmp_path).returncode == 0
+    beside = lossatlas(*ask, "--out", "run.zarr", "--through", "start-end", "--name", "ends", cwd=tmp_path)
+    assert beside.returncode == 0, beside.stderr
+    assert la.open_archive(tmp_path / "run.zarr").surface("ends").attrs["plane"]["kind"] == "start-end"
+    for option, words in ((("--through", "umap"), "pca or start-end"), (("--line",), "--line"), (("--path", "walk"), "run")):
+        refused = lossatlas(*ask, *option, cwd=tmp_path)
+        assert refused.returncode and words in refused.stderr
+    lonely = lossatlas("plot", "run.zarr", "--surface", "ends", "--path", "walk", cwd=tmp_path)
+    assert lonely.returncode
+
+
+def test_a_recording_without_a_landscape_says_how_to_get_one(tmp_path: Path) -> None:
+    import torch
+
+    la.trajectory_of([{"w": torch.ones(2) * k} for k in range(3)], archive=tmp_path / "run.zarr")
+    refused = lossatlas("plot", tmp_path / "run.zarr")
+    assert refused.returncode and "--recording" in refused.stderr and "--kind recording" in refused.stderr
+    run = la.open_trajectory(tmp_path / "run.zarr")
+    with pytest.raises(la.InputError, match=r"keep.*create_archive"):
+        la.project_path(run, la.random_plane(run.params(-1), normalize="none", biases=True), keep=True)
 
 
 def test_help_names_every_verb() -> None:

@@ -118,12 +118,19 @@ def evaluate(
     ],
     out: Annotated[Path, typer.Option("--out", help="The archive to write or continue.")] = Path("archive.zarr"),
     name: Annotated[str, typer.Option(help="Name of the surface in the archive.")] = "surface",
-    bounds: Annotated[str, typer.Option(help="LOW,HIGH for every axis, or A0,A1,B0,B1.")] = "-1,1",
+    bounds: Annotated[
+        str | None, typer.Option(help="LOW,HIGH for every axis, or A0,A1,B0,B1; default -1,1, or around the path of --recording.")
+    ] = None,
     resolution: Annotated[str, typer.Option(help="Points along each axis: 51, or 51x31.")] = "51",
     seed: Annotated[int, typer.Option(help="Of the random directions.")] = 0,
     normalize: Annotated[str, typer.Option(help="filter, layer, weight or none.")] = "filter",
     params: Annotated[list[str] | None, typer.Option(help="Move only these parameters (names, modules or globs).")] = None,
     line: Annotated[bool, typer.Option("--line", help="One direction instead of two.")] = False,
+    recording: Annotated[
+        Path | None, typer.Option(help="A recorded training: lay the plane through its path, and keep the path beside the surface.")
+    ] = None,
+    path: Annotated[str | None, typer.Option("--path", help="Which run of the recording, where there are several.")] = None,
+    through: Annotated[str, typer.Option("--through", help="pca or start-end: the plane through the path of --recording.")] = "pca",
     metrics: Annotated[str, typer.Option(help="Comma-separated: loss, accuracy.")] = "loss",
     mode: Annotated[str | None, typer.Option(help="BatchNorm and dropout: eval, recalibrated, batch or train.")] = None,
     compare_modes: Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")] = False,
@@ -144,7 +151,10 @@ def evaluate(
         bool, typer.Option("--plan", help="Probe a few points and say what the run would cost and show; write nothing.")
     ] = False,
 ) -> None:
-    """Evaluate your own model on a random, filter-normalized plane around it. The same command continues a stopped run."""
+    """Evaluate your own model on a random, filter-normalized plane around it, or on the plane of a recorded training's path.
+
+    The same command continues a stopped run.
+    """
     from lossatlas.compute.evaluate import evaluate as evaluate_surface
     from lossatlas.compute.load import load_objective
     from lossatlas.compute.modes import compare_modes as evaluate_modes
@@ -152,9 +162,17 @@ def evaluate(
 
     target = load_objective(objective)
     target = target if mode is None else target.with_mode(cast(Any, mode))
-    plane = random_plane(target, seed, cast(Any, normalize), params=params, ndim=1 if line else 2)
+    around: Any = _numbers("bounds", bounds or "-1,1")
+    end: float | None = None
+    if recording is None:
+        plane = random_plane(target, seed, cast(Any, normalize), params=params, ndim=1 if line else 2)
+    else:
+        if line or compare_modes:
+            raise InputError("--recording", "with --line or --compare-modes", "a plane in one mode", "Leave the other option out")
+        plane, window, end = _through(target, recording, path, through, None if plan else out, name)
+        around = around if bounds else window
     options: dict[str, Any] = {
-        "bounds": _numbers("bounds", bounds),
+        "bounds": around,
         "resolution": _counts("resolution", resolution),
         "metrics": metrics.split(","),
         "tol": tol,
@@ -177,8 +195,10 @@ def evaluate(
         surfaces = {name: evaluate_surface(target, plane, archive=out, name=name, live=live, **options)}
     for key, surface in surfaces.items():
         center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
-        typer.echo(f"{key}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, loss {center:.6g} at the center")
-    typer.echo(f"In {out}. Next: lossatlas plot {out}, or lossatlas view {out}")
+        known = f"loss {center:.6g} at the center" if end is None else f"loss {end:.6g} at the end of the run"
+        typer.echo(f"{key}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, {known}")
+    kind = " --kind training" if recording is not None else ""
+    typer.echo(f"In {out}. Next: lossatlas plot {out}{kind}, or lossatlas view {out}")
 
 
 @app.command()
@@ -312,6 +332,30 @@ def _followed(archive: Path, live: bool) -> Iterator[Any]:
 
     with followed(create_archive(archive), can_refine=False) as (_, watch):
         yield watch
+
+
+def _through(objective: Any, recording: Path, run: str | None, kind: str, out: Path | None, surface: str) -> tuple[Any, Any, float]:
+    """The plane through a recorded path, bounds that hold it and the loss at its end.
+
+    The projected path goes into `out`, to be drawn over `surface`.
+    """
+    from lossatlas.archive import create_archive
+    from lossatlas.compute.honest import bounds_around, project_path
+    from lossatlas.compute.pathplanes import pca_plane, start_end_plane
+    from lossatlas.compute.record.trajectory import open_trajectory
+
+    makers = {"pca": pca_plane, "start-end": start_end_plane}
+    if kind not in makers:
+        raise InputError("--through", kind, "pca or start-end")
+    inside = out is not None and out.resolve() == recording.resolve()
+    trajectory = open_trajectory(create_archive(recording) if inside else str(recording), run)
+    plane = makers[kind](trajectory)
+    found = project_path(trajectory, plane, objective, surface=surface, keep=inside)
+    if out is not None and not inside:
+        create_archive(out).write_trajectory(trajectory.name, found)
+    shown, null = found.attrs["captured_share"], sum(found.attrs["random_walk_null"])
+    typer.echo(f"{trajectory.name}: the plane shows {shown:.1%} of the motion; of a random walk it would show {null:.1%}")
+    return plane, bounds_around(found), float(found.path_loss[-1])
 
 
 def _done(out: Path) -> None:

@@ -50,3 +50,29 @@ def test_models_of_other_data_are_refused() -> None:
     callable_objective = Objective(lambda p, batch: F.relu(p["w"]).sum(), params={"w": torch.ones(2)})
     with pytest.raises(InputError, match="callable"):
         decision_areas(callable_objective)
+
+
+def test_what_does_not_go_together_is_named(training) -> None:
+    recorder, model, _ = training.record(None, 2, every=1)
+    with pytest.raises(InputError, match="model and trajectory"):
+        decision_areas(torch.nn.Linear(2, 3), recorder.trajectory, resolution=3)
+    with pytest.raises(InputError, match=r"model: got cross_entropy.*nn\.Module"):
+        decision_areas(F.cross_entropy, resolution=3)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match=r"trajectory: got Recorder.*recorder\.trajectory"):
+        decision_areas(model, recorder, resolution=3)  # pyright: ignore[reportArgumentType]
+    wrong = [
+        (training.x, r"data: got Tensor.*data=\(x, y\)"),
+        ((training.x, training.y[:-1]), "as many classes"),
+        ((torch.ones(4, 3), torch.zeros(4)), r"points \(4, 3\)"),
+    ]
+    for data, words in wrong:
+        with pytest.raises(InputError, match=words):
+            decision_areas(model, resolution=3, data=data)
+    arrays = decision_areas(model, resolution=3, data=(training.x.numpy(), training.y.numpy()))
+    np.testing.assert_array_equal(arrays.data_x, training.x[:, 0])
+
+
+def test_a_partial_recording_takes_the_rest_from_the_model(training) -> None:
+    recorder, model, _ = training.record(None, 2, every=1, params="3")
+    found = decision_areas(model, recorder.trajectory, resolution=4)
+    assert found.area_class[-1:].equals(decision_areas(model, resolution=4).area_class.assign_coords(step=[2]))

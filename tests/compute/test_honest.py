@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from lossatlas.archive import create_archive
-from lossatlas.compute.honest import expected_captured_share, project_path, shadow
+from lossatlas.compute.honest import bounds_around, expected_captured_share, project_path, shadow
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.pathplanes import pca_plane
 from lossatlas.compute.plane import plane, random_plane
@@ -113,5 +114,12 @@ def test_nan_weights_leave_a_marked_hole_in_the_path() -> None:
 
 def test_a_plane_of_another_model_is_refused() -> None:
     path, _ = descent(bowl())
-    with pytest.raises(InputError, match="names in one of them only"):
+    with pytest.raises(InputError, match="names in one of them only: v in the first only; w in the second only"):
         shadow(path, random_plane({"v": torch.ones(2, 3)}))
+
+
+def test_the_window_holds_every_path_with_a_margin() -> None:
+    path = xr.Dataset({"path_alpha": ("step", [-4.0, 0.0]), "path_beta": ("step", [0.0, 0.1])})
+    (a0, a1), (b0, b1) = bounds_around(path)
+    assert a0 < -4 and a1 > 0 and b0 < 0 and b1 > 0.1
+    assert (b1 - b0) == pytest.approx(0.7 * (a1 - a0))

@@ -145,3 +145,27 @@ def test_bad_input() -> None:
         barrier(ring(), point(1, 0), point(0, 1), buffers="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="resolution"):
         barrier(ring(), point(1, 0), point(0, 1), resolution=1)
+
+
+def test_accuracy_alone_has_its_own_barrier_and_no_loss() -> None:
+    torch.manual_seed(0)
+    a, b = torch.nn.Linear(2, 3), torch.nn.Linear(2, 3)
+    x, y = torch.randn(30, 2), torch.arange(30) % 3
+    objective = Objective(a, F.cross_entropy, (x, y))
+    line = barrier(objective, a, b, resolution=9, metrics=("accuracy",))
+    assert "loss" not in line and line.attrs["barrier"].keys() == {"error", "error_at"}
+    both = barrier(objective, a, b, resolution=9, metrics=("loss", "accuracy"))
+    assert line.attrs["barrier"]["error"] == both.attrs["barrier"]["error"]
+    np.testing.assert_array_equal(line.accuracy, both.accuracy)
+    assert any(note.startswith("barrier: error") for note in surface_notes(line))
+    assert "interpolation" not in interpolate(objective, a, b, metrics="accuracy", resolution=5).attrs
+
+
+def test_a_diverged_end_is_named_by_its_model_and_tensor() -> None:
+    with pytest.raises(InputError, match="model b: got 1 NaN or infinite weights in w"):
+        barrier(ring(), point(-1, 0), point(float("nan"), 0))
+
+
+def test_the_bare_loss_function_is_no_objective() -> None:
+    with pytest.raises(InputError, match=r"objective: got cross_entropy.*la\.Objective\("):
+        interpolate(F.cross_entropy, point(-1, 0), point(1, 0))  # pyright: ignore[reportArgumentType]

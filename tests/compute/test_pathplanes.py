@@ -242,5 +242,10 @@ def test_nan_weights_are_named_by_their_step_and_can_be_left_out() -> None:
 
 
 def test_runs_of_different_models_share_no_plane() -> None:
-    with pytest.raises(InputError, match="runs of one model"):
+    with pytest.raises(InputError, match=r"trajectories\[1\].*a is \(6,\), not \(5,\).*runs of one model"):
         shared_plane([path_of(curved(5, 10)), path_of(curved(5, 12))])
+    other = trajectory_of({"a": torch.ones(5), "c": torch.ones(5, 1) * k} for k in range(3))
+    with pytest.raises(InputError, match="lacks b; brings c"):
+        shared_plane([path_of(curved(5, 10)), other])
+    with pytest.raises(InputError, match=r"trajectory: got dict.*recorder\.trajectory"):
+        pca_plane({"w": torch.ones(2)})  # pyright: ignore[reportArgumentType]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ from PIL import Image
 from lossatlas.archive import open_archive
 from lossatlas.recipes import recipe_named
 from lossatlas.recipes.spirals.data import make_spiral
-from lossatlas.recipes.spirals.run import window
 from lossatlas.recipes.spirals.train import NETWORKS, frame_steps
 
 
@@ -43,13 +43,20 @@ def test_frames_hold_the_first_and_the_very_last_step() -> None:
     assert len(steps) == len(set(steps)) == 50 and (steps[0], steps[-1]) == (0, 300)
 
 
-def test_the_window_holds_every_path_with_a_margin() -> None:
-    import xarray as xr
+@pytest.mark.slow
+def test_a_page_that_cannot_be_written_does_not_lose_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lossatlas.recipes.spirals import figures
+    from lossatlas.recipes.spirals.run import Size
 
-    path = xr.Dataset({"path_alpha": ("step", [-4.0, 0.0]), "path_beta": ("step", [0.0, 0.1])})
-    (a0, a1), (b0, b1) = window(path)
-    assert a0 < -4 and a1 > 0 and b0 < 0 and b1 > 0.1
-    assert (b1 - b0) == pytest.approx(0.7 * (a1 - a0))
+    def missing(*_: object) -> None:
+        raise FileNotFoundError("viewer.js")
+
+    monkeypatch.setattr(figures, "page", missing)
+    small = Size((NETWORKS[0], NETWORKS[5]), 6, 4, 5, 8)
+    monkeypatch.setattr(sys.modules[Size.__module__], "QUICK", small)
+    with pytest.raises(FileNotFoundError):
+        recipe_named("spirals").load()(tmp_path, quick=True, progress=False)
+    assert len(json.loads((tmp_path / "summary.json").read_text())["paths"]) == 7
 
 
 @pytest.mark.slow

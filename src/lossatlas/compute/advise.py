@@ -13,7 +13,7 @@ from lossatlas.compute.batchnorm import norms
 from lossatlas.compute.evaluators import Choice, Loop, Task, choose
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.metrics import Metric, metrics_named
-from lossatlas.compute.objective import Objective
+from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.plane import Plane
 
 FRACTIONS = (0.125, 0.25, 0.5, 1.0)
@@ -93,6 +93,7 @@ def plan(
         >>> found.cells, found.scale, max(value for _, value in found.values)
         (35, 'linear', 4.0)
     """
+    check_objective(objective)
     grid = Grid.make(bounds, resolution, plane.ndim)
     task = Task.make(objective, plane, metrics_named(metrics))
     choice = choose(task, grid.points(np.array([0, grid.size * 2 // 3])), grid.size)

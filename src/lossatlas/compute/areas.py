@@ -13,8 +13,9 @@ from torch.func import functional_call
 from lossatlas import schema
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params
+from lossatlas.compute.params import Params, check_alike
 from lossatlas.compute.record.trajectory import Trajectory
+from lossatlas.compute.rows import check_trajectory
 from lossatlas.errors import InputError
 
 
@@ -42,7 +43,8 @@ def decision_areas(
         also `data_x`, `data_y` and `data_class` over ``("sample",)``.
 
     Raises:
-        InputError: a model that does not turn ``(samples, 2)`` into ``(samples, classes)``.
+        InputError: a model that does not turn ``(samples, 2)`` into ``(samples, classes)``, the trajectory of another model, or
+            points and classes that do not go together.
 
     Example:
         >>> model = torch.nn.Linear(2, 2, bias=False)
@@ -51,8 +53,13 @@ def decision_areas(
         [[0, 1], [0, 0]]
     """
     module = model.module if isinstance(model, Objective) else model
-    if module is None:
-        raise InputError("model", "an objective made of a callable", "an nn.Module or an Objective made of one")
+    if not isinstance(module, torch.nn.Module):
+        given = "an objective made of a callable" if isinstance(model, Objective) else getattr(model, "__name__", type(model).__name__)
+        raise InputError("model", given, "an nn.Module or an Objective made of one")
+    if trajectory is not None:
+        check_trajectory(trajectory)
+        check_alike(dict(module.named_parameters()), _whole(module, trajectory), "model and trajectory")
+    drawn = {} if data is None else _points(data)
     grid = Grid.make(bounds, resolution, 2)
     first = next(module.parameters())
     points = torch.as_tensor(grid.points(np.arange(grid.size)), dtype=first.dtype, device=first.device)
@@ -65,13 +72,30 @@ def decision_areas(
         "area_y": (("area_y",), grid.axes[1]),
         "area_class": (("step", "area_x", "area_y"), maps),
     }
-    if data is not None:
-        columns |= {"data_x": (("sample",), data[0][:, 0].numpy()), "data_y": (("sample",), data[0][:, 1].numpy())}
-        columns["data_class"] = (("sample",), data[1].numpy())
+    columns |= drawn
     areas = xr.Dataset({name: (dims, values, schema.variable(name).attrs) for name, (dims, values) in columns.items()})
     if keep and trajectory is not None:
         trajectory.store.add(areas, {})
     return areas
+
+
+def _whole(module: torch.nn.Module, trajectory: Trajectory) -> Params:
+    """The first recorded weights; those that a partial recording leaves out are the module's own."""
+    recorded = trajectory.params(0)
+    own = dict(module.named_parameters())
+    return recorded if set(recorded) - set(own) or len(recorded) == len(own) else {**own, **recorded}
+
+
+def _points(data: Any) -> dict[str, Any]:
+    """Columns of the points to draw, found to be 2-D and as many as their classes."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise InputError("data", type(data).__name__, "points (samples, 2) and their classes (samples,)", "Pass data=(x, y)")
+    points, classes = (part.detach().cpu() if isinstance(part, Tensor) else torch.as_tensor(part) for part in data)
+    if points.dim() != 2 or points.shape[1] != 2 or classes.shape != points.shape[:1]:
+        found = f"points {tuple(points.shape)} and classes {tuple(classes.shape)}"
+        raise InputError("data", found, "points (samples, 2) and as many classes (samples,)")
+    columns = {"data_x": points[:, 0], "data_y": points[:, 1], "data_class": classes}
+    return {name: (("sample",), values.numpy()) for name, values in columns.items()}
 
 
 def _classes(module: torch.nn.Module, state: Params | None, points: Tensor) -> np.ndarray:

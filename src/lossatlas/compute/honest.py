@@ -15,8 +15,10 @@ from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.params import check_alike, check_holds, fingerprint
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.record.trajectory import MEMORY, Trajectory
+from lossatlas.compute.rows import check_trajectory
 from lossatlas.compute.score import has_accuracy, score
 from lossatlas.compute.statistics import about, keeps_statistics
+from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
 HERE = 1e-6
@@ -63,7 +65,10 @@ def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow
         >>> found.coordinates.tolist(), found.residual.tolist()
         ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
     """
-    check_alike(plane.center, trajectory.params(0), "trajectory and plane")
+    check_trajectory(trajectory)
+    if not isinstance(plane, Plane):
+        raise InputError("plane", type(plane).__name__, "a Plane", "Make one with la.pca_plane(trajectory) or la.random_plane(model)")
+    check_alike(plane.center, trajectory.params(0), "plane and trajectory")
     center, axes = _flat(trajectory, plane)
     origin = np.zeros(plane.ndim) if plane.origin is None else np.asarray(plane.origin)
     gram = axes @ axes.T
@@ -120,6 +125,7 @@ def project_path(
     Raises:
         InputError: the plane or the objective belongs to another model.
     """
+    check_trajectory(trajectory)
     there = None if objective is None else _about(objective, trajectory, plane)
     cast = shadow(trajectory, plane, memory)
     path = trajectory.dataset.copy()
@@ -132,8 +138,34 @@ def project_path(
     added = {**_attrs(cast, plane, there, surface), **_explained(cast, plane, trajectory)}
     path.attrs = {**path.attrs, **added, "label": label or trajectory.label}
     if keep:
+        _check_writable(trajectory)
         trajectory.store.add(path, added)
     return path
+
+
+def _check_writable(trajectory: Trajectory) -> None:
+    if trajectory.store.group.read_only:
+        advice = "Open it with la.open_trajectory(la.create_archive(path), name), or keep=False"
+        raise InputError("keep", "True for a recording that is open for reading", "one that is open for writing", advice)
+
+
+def bounds_around(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.7) -> list[list[float]]:
+    """Bounds that hold projected paths with a margin on every side; the narrower side is at least `flattest` of the wider one.
+
+    >>> path = xr.Dataset({"path_alpha": ("step", [-4.0, 0.0]), "path_beta": ("step", [0.0, 3.0])})
+    >>> bounds_around(path, margin=0.25)
+    [[-5.0, 1.0], [-0.75, 3.75]]
+    """
+    spans = []
+    for name in ("path_alpha", "path_beta"):
+        values = np.concatenate([path[name].values for path in paths])
+        spans.append((float(np.nanmin(values)), float(np.nanmax(values))))
+    widest = max(high - low for low, high in spans) or 1.0
+    bounds = []
+    for low, high in spans:
+        half = (0.5 + margin) * max(high - low, flattest * widest)
+        bounds.append([(low + high) / 2 - half, (low + high) / 2 + half])
+    return bounds
 
 
 def expected_captured_share(plane: Plane, trajectory: Trajectory) -> float:

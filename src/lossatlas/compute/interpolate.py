@@ -63,7 +63,7 @@ def interpolate(
         progress: show a bar; None shows it on a terminal.
 
     Returns:
-        A line surface over ``("alpha",)``. ``attrs["interpolation"]`` says of the way from 0 to 1: `monotone`
+        A line surface over ``("alpha",)``. Where the loss was measured, ``attrs["interpolation"]`` says of its way from 0 to 1: `monotone`
         (non-increasing), `largest_rise` (the largest f(y) - f(x) with x < y) with `rise_from` and `rise_to`, and
         `convexity_defects` (points above the chord of their neighbors), each beyond rounding.
 
@@ -77,7 +77,8 @@ def interpolate(
         (False, 1.0)
     """
     line = _line(objective, a, b, bounds, resolution, metrics, buffers, calibration, title, progress)
-    line.attrs["interpolation"] = shape_of(line.alpha.values, line.loss.values)
+    if "loss" in line:
+        line.attrs["interpolation"] = shape_of(line.alpha.values, line.loss.values)
     return line
 
 
@@ -102,8 +103,8 @@ def barrier(
     (Jordan et al. 2022, arXiv 2211.08403).
 
     Returns:
-        A line surface over alpha in [0, 1] with ``attrs["barrier"]``: `loss` and `loss_at` (its alpha), and `error`
-        and `error_at` where accuracy was measured.
+        A line surface over alpha in [0, 1] with ``attrs["barrier"]``: `loss` and `loss_at` (its alpha) where the loss was
+        measured, and `error` and `error_at` where accuracy was.
 
     Example:
         >>> ring = Objective(lambda p, batch: ((p["w"] ** 2).sum() - 1) ** 2, params={"w": torch.zeros(2)})
@@ -159,7 +160,8 @@ def _line(
     dataset = xr.Dataset(coords={"alpha": ("alpha", alphas, schema.variable("alpha").attrs)})
     for metric in chosen:
         dataset[metric.name] = ("alpha", np.array([s[metric.name] for s in scores]), dict(metric.variable.attrs))
-    dataset["loss"].attrs["units"] = str(objective.description["units"]) or "1"
+    if "loss" in dataset:
+        dataset["loss"].attrs["units"] = str(objective.description["units"]) or "1"
     dataset["done"] = ("alpha", np.ones(len(alphas), bool), schema.variable("done").attrs)
     dataset.attrs = provenance(objective, line, Grid((alphas,)), chosen, title)
     dataset.attrs["objective"]["buffers"] = buffers

@@ -17,7 +17,7 @@ from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_o
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
-from lossatlas.compute.params import Params, check_holds, fingerprint, params_of, unwrapped
+from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, unwrapped
 from lossatlas.compute.sampling import undrawn
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch, weights
 from lossatlas.errors import InputError
@@ -99,7 +99,7 @@ class Objective:
             raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
         given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
         center = given if module is None else _override(module, given)
-        _check_finite(center)
+        check_finite(center)
         fixed = _drawn_from(population, fix(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
         function = (
             CallableLoss(model) if module is None else _module_loss(module, loss, mode).careful(center, fixed).resolved(center, fixed)
@@ -378,15 +378,6 @@ def _drawn_from(population: int | None, data: FixedData) -> FixedData:
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None, device: Any) -> Tensor:
     return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
-
-
-def _check_finite(params: Params) -> None:
-    for name, value in params.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            count = int((~torch.isfinite(value)).sum())
-            raise InputError(
-                "model", f"{count} NaN or infinite weights in {name}", "finite weights", "Load an earlier checkpoint; this one has diverged"
-            )
 
 
 def _override(module: torch.nn.Module, given: Params) -> Params:

@@ -96,6 +96,14 @@ def check_holds(whole: Mapping[str, Tensor], part: Mapping[str, Tensor], what: s
     check_alike({n: whole[n] for n in part}, part, what)
 
 
+def check_finite(params: Mapping[str, Tensor], what: str = "model") -> None:
+    """No weight is NaN or infinite, or an error says where."""
+    for name, value in params.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            found = f"{int((~torch.isfinite(value)).sum())} NaN or infinite weights in {name}"
+            raise InputError(what, found, "finite weights", "Load an earlier checkpoint; this one has diverged")
+
+
 def fingerprint(params: Mapping[str, Tensor]) -> str:
     """A hash of names, dtypes, shapes and bytes, the same on every machine of the same byte order."""
     digest = hashlib.sha256()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params, check_alike, difference, dot, fingerprint, norm, params_of, select
+from lossatlas.compute.params import Params, check_alike, check_finite, difference, dot, fingerprint, norm, params_of, select
 from lossatlas.compute.regrown import regrown_directions
 from lossatlas.errors import InputError
 
@@ -240,10 +240,12 @@ def between(a: Any, b: Any, c: Any = None) -> Plane:
     objective's mode is "interpolated".
 
     Raises:
-        InputError: the models differ in names or shapes, or two of them are the same.
+        InputError: the models differ in names or shapes, two of them are the same, or one has NaN weights.
     """
     start = params_of(a)
     others = [params_of(m) for m in (b, c) if m is not None]
+    for name, weights in zip("abc", (start, *others), strict=False):
+        check_finite(weights, f"model {name}")
     steps = tuple(Direction({n: v for n, v in difference(o, start).items() if bool(v.any())}, {"kind": "difference"}) for o in others)
     if any(not step.params for step in steps):
         raise InputError("models", "two equal models", "models that differ", "Check that each checkpoint was loaded")

@@ -14,6 +14,26 @@ from lossatlas.errors import InputError
 Array = NDArray[np.float64]
 
 
+def check_trajectory(run: object, argument: str = "trajectory") -> None:
+    """Refuse what is no recorded run, such as the recorder or the model.
+
+    Raises:
+        InputError: something else than a `Trajectory`.
+    """
+    if not isinstance(run, Trajectory):
+        advice = "Pass recorder.trajectory, la.open_trajectory(archive) or la.trajectory_of(checkpoints)"
+        raise InputError(argument, type(run).__name__, "a Trajectory", advice)
+
+
+def _unlike(first: Trajectory, other: Trajectory) -> str:
+    """In what the parameters of two runs differ."""
+    mine, theirs = (dict(zip(run.layout.names, run.layout.shapes, strict=True)) for run in (first, other))
+    lacks, brings = [n for n in mine if n not in theirs], [n for n in theirs if n not in mine]
+    parts = [f"lacks {', '.join(lacks[:3])}" if lacks else "", f"brings {', '.join(brings[:3])}" if brings else ""]
+    parts += [f"{n} is {theirs[n]}, not {mine[n]}" for n in mine if n in theirs and mine[n] != theirs[n]][:1]
+    return "; ".join(part for part in parts if part) or "the order or precision of its parameters"
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Offsets of the recorded points of one or several runs from a reference point.
@@ -31,13 +51,17 @@ class Rows:
     @classmethod
     def of(cls, runs: Trajectory | Sequence[Trajectory], reference: int = -1, memory: int = MEMORY) -> Rows:
         """Raises InputError where there are no two points, or the runs differ in their parameters."""
-        several = (runs,) if isinstance(runs, Trajectory) else tuple(runs)
+        several = (runs,) if isinstance(runs, Trajectory) or not isinstance(runs, Sequence) else tuple(runs)
+        for run in several:
+            check_trajectory(run)
         count = sum(len(run) for run in several)
         if count < 2:
             raise InputError("trajectory", f"{count} recorded point{'s' * (count != 1)}", "at least two", "Record more often: every=1")
-        for run in several[1:]:
+        for number, run in enumerate(several[1:], start=1):
             if run.layout != several[0].layout:
-                raise InputError("trajectories", f"{run.label!r} has other parameters than {several[0].label!r}", "runs of one model")
+                pair = f"trajectories[{number}] ({run.label!r}) differs from trajectories[0] ({several[0].label!r})"
+                found = f"{pair}: {_unlike(several[0], run)}"
+                raise InputError("trajectories", found, "runs of one model")
         return cls(several, reference % count, memory)
 
     def __len__(self) -> int:

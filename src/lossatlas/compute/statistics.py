@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from lossatlas.compute.batchnorm import norms
-from lossatlas.compute.objective import Objective
+from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.params import Params
 from lossatlas.compute.plane import Plane
 
@@ -30,6 +30,7 @@ def about(objective: Objective, plane: Plane) -> Objective:
     Returns:
         An objective whose `description` says in `statistics` whose BatchNorm statistics it has: "plane" or "another model".
     """
+    check_objective(objective)
     if objective.module is None:
         return objective
     if len(plane.buffers) == 1:

@@ -64,6 +64,12 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: b
             surface=f"n{SMALL}",
             progress=progress,
         )
+    numbers = {
+        "surfaces": {name: surface_summary(s) for name, s in surfaces.items()},
+        "paths": {name: path_summary(p, (0, 1, 10, 100, 1000)) for name, p in paths.items()},
+        "quick": quick,
+    }
+    summary = write_summary(out, "demo", numbers)
     figures.sample_sizes(surfaces, out / "surfaces.png")
     say("surfaces.png   The loss over two weights on 100 and on 1,000 digits: more data, fewer bumps.")
     figures.descents(surfaces[f"n{SMALL}"], paths, out / "descents.png")
@@ -72,15 +78,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: b
     say("descent.gif    The same three descents, epoch by epoch, with their cost below.")
     figures.page(surfaces, paths, out / "index.html", "Gradient descent on the loss surface of a network for digits")
     say("index.html     Both surfaces and the descents to rotate, overlay and play; one file, no network needed.")
-    return write_summary(
-        out,
-        "demo",
-        {
-            "surfaces": {name: surface_summary(s) for name, s in surfaces.items()},
-            "paths": {name: path_summary(p, (0, 1, 10, 100, 1000)) for name, p in paths.items()},
-            "quick": quick,
-        },
-    )
+    return summary
 
 
 def _setting() -> Setting:

@@ -27,12 +27,18 @@ def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
     unit = "" if unit in ("", "1") else f" {unit}"
     lines = []
     if isinstance(barrier.get("loss"), float):
-        error = f", error {100 * barrier['error']:.1f} % at {barrier['error_at']:.2g}" if "error" in barrier else ""
+        error = f", {_error(barrier)}" if "error" in barrier else ""
         lines.append(f"barrier: loss {barrier['loss']:.3g}{unit} above the chord at {barrier['loss_at']:.2g}{error}")
+    elif isinstance(barrier.get("error"), float):
+        lines.append(f"barrier: {_error(barrier)} above the chord")
     if shape.get("monotone") is not None:
         rises = f"rises by {shape['largest_rise']:.3g}{unit} from {shape['rise_from']:.2g} to {shape['rise_to']:.2g}"
         lines.append("the loss falls all the way from 0 to 1" if shape["monotone"] else f"the loss {rises}")
     return tuple(lines)
+
+
+def _error(barrier: Mapping[str, Any]) -> str:
+    return f"error {100 * barrier['error']:.1f} % at {barrier['error_at']:.2g}"
 
 
 def _curvature_lines(dataset: xr.Dataset) -> tuple[str, ...]:

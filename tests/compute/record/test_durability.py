@@ -116,7 +116,7 @@ def test_a_last_row_that_cannot_be_made_leaves_the_others(training, tmp_path: Pa
     recorder.step()
     model[3] = torch.nn.Identity()
     recorder._step += 1
-    with pytest.raises(InputError, match="other parameters"):
+    with pytest.raises(InputError, match="lacks 3"):
         recorder.close()
     assert open_trajectory(tmp_path / "a.zarr").steps.tolist() == [0, 1]
 

@@ -278,13 +278,17 @@ def test_a_model_that_changes_shape_or_names_is_refused(training, tmp_path: Path
     with pytest.raises(InputError, match="shape"):
         Recorder(tmp_path / "e.zarr", model, resume=True)
     model[3] = torch.nn.Identity()
-    with pytest.raises(InputError, match="other parameters"):
+    with pytest.raises(InputError, match=r"lacks 3\."):
         Recorder(tmp_path / "e.zarr", model, resume=True)
 
 
 def test_checkpoints_of_different_models_make_no_trajectory() -> None:
-    with pytest.raises(InputError, match="checkpoint 1 has other parameters: b"):
+    with pytest.raises(InputError, match="checkpoint 1 has in addition b"):
         trajectory_of([{"a": torch.ones(2)}, {"a": torch.ones(2), "b": torch.ones(1)}])
+    with pytest.raises(InputError, match="checkpoint 1 lacks a and has in addition b"):
+        trajectory_of([{"a": torch.ones(2)}, {"b": torch.ones(1)}])
+    with pytest.raises(InputError, match=r"objective: got cross_entropy.*la\.Objective"):
+        Recorder(None, torch.nn.Linear(2, 2), objective=torch.nn.functional.cross_entropy)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match=r"checkpoint 1 has a of shape \(3,\)"):
         trajectory_of([{"a": torch.ones(2)}, {"a": torch.ones(3)}])
     with pytest.raises(InputError, match="increasing integers"):

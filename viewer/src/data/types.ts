@@ -24,6 +24,7 @@ export interface SurfaceData {
   alpha_label: string;
   beta_label: string;
   origin: number[] | null;
+  origin_label?: string;
   notes: string[];
 }
 export type Dash = "solid" | "dashed" | "dashdot" | "dotted";

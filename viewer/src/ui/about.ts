@@ -81,7 +81,8 @@ export function inWords(session: Session): string {
     if (!low) return `${surface.label}: no finite value has been computed.`;
     const range = joint([surface], state.quantity);
     const origin = surface.data.origin;
-    const own = origin ? ` The model itself stands at (${origin.map((v) => format(v)).join(", ")}).` : "";
+    const model = surface.data.origin_label ?? "the model itself";
+    const own = origin ? ` ${model[0].toUpperCase()}${model.slice(1)} stands at (${origin.map((v) => format(v)).join(", ")}).` : "";
     return `${surface.label}: smallest ${state.quantity} ${format(low.value, 4)} at (${format(low.alpha)}, ${format(low.beta)}), largest ${format(range.high, 4)}.${own}`;
   }).join(" ");
 }

@@ -26,7 +26,7 @@ from lossatlas.compute.curvature.methods import (
     differentiable_attention,
     refuse_once_only,
 )
-from lossatlas.compute.objective import ModuleLoss, Objective
+from lossatlas.compute.objective import ModuleLoss, Objective, check_objective
 from lossatlas.compute.params import Params
 from lossatlas.errors import InputError
 
@@ -145,6 +145,7 @@ def ggn(
 
 
 def _point(objective: Objective, at: Params | None, params: str | Iterable[str] | None, biases: bool) -> tuple[Params, Layout]:
+    check_objective(objective)
     if at is not None and (unknown := sorted(set(at) - set(objective.params))):
         raise InputError("at", ", ".join(unknown[:4]), f"names of the model such as {next(iter(objective.params))!r}")
     point = {**objective.params, **(at or {})}

@@ -62,8 +62,10 @@ class Layout:
         Raises:
             InputError: other names, other shapes, or a dtype that would be rounded.
         """
-        if other := sorted(set(tensors) ^ set(self.names)):
-            found = f"{where} has other parameters: {', '.join(other[:4])}"
+        lacks, new = sorted(set(self.names) - set(tensors)), sorted(set(tensors) - set(self.names))
+        if lacks or new:
+            said = [f"{word} {', '.join(names[:4])}" for word, names in (("lacks", lacks), ("has in addition", new)) if names]
+            found = f"{where} {' and '.join(said)}"
             raise InputError("trajectory", found, "the same parameter names at every step")
         for name, shape, dtype in zip(self.names, self.shapes, self.dtypes, strict=True):
             found = str(tensors[name].dtype).removeprefix("torch.")

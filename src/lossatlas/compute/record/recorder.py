@@ -15,7 +15,7 @@ from torch import Tensor
 import lossatlas
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive
-from lossatlas.compute.objective import Objective
+from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.params import params_of, select, unwrapped
 from lossatlas.compute.record.layout import Layout
 from lossatlas.compute.record.measures import Histogram, Layers, Watch, gradient_norm, learning_rates, settings, with_units
@@ -121,6 +121,9 @@ class Recorder:
         self._names = None if params is None else select(dict(self._model.named_parameters()), params)
         self._layers, self._histogram = Layers.of(self._params()), Histogram.of(self._params())
         self._layout, self._buffer_layout = Layout.of(self._params()), Layout.of(self._buffers())
+        for argument, given in (("objective", objective), ("test_objective", test_objective), ("sharpness", sharpness)):
+            if given is not None and not isinstance(given, bool):
+                check_objective(given, argument)
         self._watch = Watch(objective, test_objective)
         self._columns = self._watch.columns
         self._bend = _sharpness_objective(sharpness, objective)

@@ -102,7 +102,6 @@ def run(
         member = gather(entry, out / "trained" / entry.name, data, training, size.test_images, where, progress)
         members[entry.name], surfaces[entry.name] = member, _surface(archive, member, data, size, seed, where, progress)
         say(member.title)
-    _draw(surfaces, _notes(members, quick), out)
     summary: dict[str, Any] = {
         "quick": quick,
         "seed": seed,
@@ -110,6 +109,8 @@ def run(
         "networks": {name: {**m.summary(), "center_loss": _center(surfaces[name])} for name, m in members.items()},
         "surfaces": {name: surface_summary(s) for name, s in surfaces.items()},
     }
+    write_summary(out, "compare", summary)
+    _draw(surfaces, _notes(members, quick), out)
     if (member := members.get(SCALED)) is not None and member.model is not None:
         scales = _scales(archive, member, data, size, seed, where, progress)
         figures.scales(scales, member.entry.label, out / "scales.png")

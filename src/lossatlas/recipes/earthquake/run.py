@@ -105,8 +105,9 @@ def run(
     _stills(out, clouds, faster, spreads, size, loss, archive, progress)
     landscapes = (clouds, digits, *images)
     frames = _animations(out, landscapes, faster, size)
+    summary = write_summary(out, "earthquake", _numbers(landscapes, spreads, frames, size, loss, quick))
     _page(out, landscapes, size)
-    return write_summary(out, "earthquake", _numbers(landscapes, spreads, frames, size, loss, quick))
+    return summary
 
 
 def _dense(data: Path | None, size: Size) -> tuple[str, Objective, Training, str]:

@@ -197,7 +197,8 @@ def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: S
         notes=(
             f"the axes show {_pair(joint['joint_explained_variance_ratio'])} of all motion from the start; of five random walks as long "
             f"they would show {_pair(joint['joint_random_walk_null'])}",
-            "shown: share of a run's own squared distances from the start that lies in the plane; walk: the same of such a random walk",
+            "shown: share of a run's own squared distances from the start that lies in the plane; walk: the same of a random walk as "
+            "long, one of five (the longest claim the axes)",
         )
     )
 

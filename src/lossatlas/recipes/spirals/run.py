@@ -13,7 +13,7 @@ import xarray as xr
 from lossatlas.archive import Archive, create_archive
 from lossatlas.compute.areas import decision_areas
 from lossatlas.compute.evaluate import evaluate
-from lossatlas.compute.honest import expected_captured_share, project_path
+from lossatlas.compute.honest import bounds_around, expected_captured_share, project_path
 from lossatlas.compute.interpolate import interpolate
 from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
 from lossatlas.compute.plane import Plane, random_plane
@@ -90,7 +90,7 @@ def _picture(archive: Archive, run: Run, size: Size, spiral: Spiral, progress: b
     """Principal plane, honest path, map and decision areas of one run, all kept in the archive."""
     plane = pca_plane(run.trajectory)
     path = project_path(run.trajectory, plane, run.objective, surface=run.name, keep=True)
-    bounds = window(path)
+    bounds = bounds_around(path)
     surface = _surface(archive, run, plane, bounds, size, run.name, progress)
     areas = decision_areas(run.objective, run.trajectory, (-AREA, AREA), size.areas, data=spiral.shown, keep=True)
     return figures.Picture(run.name, run.label, surface, path, areas)
@@ -110,20 +110,6 @@ def _surface(
         overwrite=True,
         progress=progress,
     )
-
-
-def window(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.7) -> list[list[float]]:
-    """Bounds that hold the paths with a margin on every side; the narrower side is at least `flattest` of the wider one."""
-    spans = []
-    for name in ("path_alpha", "path_beta"):
-        values = np.concatenate([path[name].values for path in paths])
-        spans.append((float(np.nanmin(values)), float(np.nanmax(values))))
-    widest = max(high - low for low, high in spans) or 1.0
-    bounds = []
-    for low, high in spans:
-        half = (0.5 + margin) * max(high - low, flattest * widest)
-        bounds.append([(low + high) / 2 - half, (low + high) / 2 + half])
-    return bounds
 
 
 def path_summary(path: xr.Dataset) -> dict[str, Any]:
@@ -170,7 +156,7 @@ def _planes(archive: Archive, run: Run, size: Size, progress: bool | None) -> tu
     drawn: list[figures.OnPlane] = []
     for name, plane in choices.items():
         path = project_path(run.trajectory, plane, run.objective, surface=f"plane-{name}")
-        bounds = _as_far_as(run, plane) if name == "random" else window(path)
+        bounds = _as_far_as(run, plane) if name == "random" else bounds_around(path)
         surface = _surface(archive, run, plane, bounds, size, f"plane-{name}", progress)
         archive.write_trajectory(f"plane-{name}", _without_areas(path))
         told = ("captured_share", "explained_variance_ratio", "random_walk_null", "residual_norm")
@@ -214,7 +200,7 @@ def _optimizers(
     ]
     plane = shared_plane([run.trajectory for run in runs])
     paths = [project_path(run.trajectory, plane, run.objective, surface="optimizers", keep=True) for run in runs]
-    surface = _surface(archive, runs[0], plane, window(*paths), size, "optimizers", progress)
+    surface = _surface(archive, runs[0], plane, bounds_around(*paths), size, "optimizers", progress)
     return {run.name: _beside_own(path, run) for run, path in zip(runs, paths, strict=True)}, (surface, paths)
 
 

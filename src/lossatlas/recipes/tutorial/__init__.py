@@ -99,14 +99,15 @@ def run(
     rules = ("article",) if gradient == "article" else ("article", "true")
     paths = _descents(setting, seed, sample_size, size, rules, archive, progress)
     galleries = {g.name: _gallery(setting, g, size.gallery, archive, progress) for g in GALLERIES}
-    _draw(out, surfaces, paths, galleries, f"n{sample_size}", quick)
     summary = {
         "surfaces": {name: surface_summary(s) for name, s in (surfaces | {n: s for g in galleries.values() for n, s in g.items()}).items()},
         "paths": {name: path_summary(p, REPORTED) for name, p in paths.items()},
         "quick": quick,
         "seed": seed,
     }
-    return write_summary(out, "tutorial", summary)
+    written = write_summary(out, "tutorial", summary)
+    _draw(out, surfaces, paths, galleries, f"n{sample_size}", quick)
+    return written
 
 
 def _setting(data: Path | None, count: int) -> Setting:
