@@ -41,7 +41,7 @@ class Layers:
 
     def norms(self, params: Mapping[str, Tensor]) -> NDArray[np.float64]:
         """Euclidean norm of each layer, ``(layer,)``."""
-        squares = {n: float(torch.linalg.vector_norm(p.detach(), dtype=torch.float64)) ** 2 for n, p in params.items()}
+        squares = {n: _square(p) for n, p in params.items()}
         return np.sqrt([math.fsum(squares[n] for n in members) for members in self.members])
 
 
@@ -110,8 +110,17 @@ def gradient_norm(params: Mapping[str, Tensor]) -> float:
 
     Gradients that are all exactly zero count as none: `zero_grad(set_to_none=False)` leaves them so.
     """
-    squares = [float(torch.linalg.vector_norm(p.grad, dtype=torch.float64)) ** 2 for p in params.values() if p.grad is not None]
+    squares = [_square(p.grad) for p in params.values() if p.grad is not None]
     return math.sqrt(math.fsum(squares)) or float("nan")
+
+
+def _square(tensor: Tensor) -> float:
+    """Squared norm in double precision, in half the time of `vector_norm` with a dtype."""
+    flat = (tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()).reshape(-1)
+    if flat.is_complex():
+        flat = torch.view_as_real(flat).reshape(-1)
+    wide = flat.double()
+    return float(wide.dot(wide))
 
 
 def learning_rates(optimizer: torch.optim.Optimizer | None) -> tuple[float, ...]:

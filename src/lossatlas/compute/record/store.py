@@ -255,8 +255,8 @@ class WeightStore:
                 start[:] = values[0]
             values = values - start[:]
         with np.errstate(over="ignore"):
-            stored = values.astype(self._array("weights/theta").dtype)
-        if (np.isinf(stored) & np.isfinite(values)).any():
+            stored = values.astype(self._array("weights/theta").dtype, copy=False)
+        if stored is not values and (np.isinf(stored) & np.isfinite(values)).any():
             raise InputError("dtype", "weights beyond the range of float16", "weights below 65,504", "Record with dtype='float32'")
         return stored
 

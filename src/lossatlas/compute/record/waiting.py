@@ -32,14 +32,16 @@ class Waiting:
         self.store = store
         self._seconds, self._kept = seconds, kept
         self._rows: list[Row] = []
+        self._bytes = 0
         self._process = os.getpid()
         self._flushed, self._storing = time.monotonic(), 0.0
 
     def add(self, row: Row) -> None:
         """Keep a row, and store all where it is time to."""
         self._rows.append(row)
+        self._bytes += row.nbytes
         patience = max(FLUSH_SECONDS, PATIENCE * self._storing) if self._seconds is None else self._seconds
-        if time.monotonic() - self._flushed > patience or sum(row.nbytes for row in self._rows) >= FLUSH_BYTES:
+        if time.monotonic() - self._flushed > patience or self._bytes >= FLUSH_BYTES:
             self.flush()
 
     def amend(self, name: str, value: float) -> None:
@@ -76,6 +78,7 @@ class Waiting:
         self.store.append(self._rows[:count], self._kept)
         if count:
             self._kept = None
+        self._bytes -= sum(row.nbytes for row in self._rows[:count])
         del self._rows[:count]
 
     def _last_chance(self) -> None:
