@@ -12,6 +12,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from zarr.errors import ContainsGroupError
 
 import lossatlas as la
 from lossatlas import schema
@@ -83,6 +84,48 @@ def test_what_is_not_an_archive_is_left_alone(tmp_path: Path) -> None:
     zarr.open_group(tmp_path / "other.zarr", mode="w", zarr_format=3)
     with pytest.raises(la.ArchiveError, match="not a Lossatlas archive"):
         la.open_archive(tmp_path / "other.zarr")
+
+
+def listing(place: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("holds", ["an array", "a group", "words", "itself an array"])
+def test_a_strangers_zarr_is_not_taken_over(tmp_path: Path, holds: str) -> None:
+    place = tmp_path / "theirs.zarr"
+    if holds == "itself an array":
+        zarr.create_array(place, shape=(2,), dtype="f8")
+    else:
+        theirs = zarr.open_group(place, mode="w", zarr_format=3, attributes={"owner": "someone"} if holds == "words" else {})
+        if holds == "an array":
+            theirs.create_array("temperature", shape=(2,), dtype="f8")[:] = 1.0
+        elif holds == "a group":
+            theirs.create_group("run")
+    before = listing(place)
+    with pytest.raises(la.ArchiveError, match="not a Lossatlas archive"):
+        la.create_archive(place)
+    assert listing(place) == before
+
+
+def test_an_empty_group_becomes_an_archive(tmp_path: Path) -> None:
+    """As one whose maker was killed before it had said what it is, or one that was made for us."""
+    zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=3)
+    assert la.create_archive(tmp_path / "a.zarr").attrs["format"] == "lossatlas"
+    assert la.open_archive(tmp_path / "a.zarr").surfaces == ()
+
+
+def test_a_group_that_another_process_makes_meanwhile_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest, first = zarr.open_group, []
+
+    def late(*args, **options) -> zarr.Group:
+        if first:
+            return honest(*args, **options)
+        first.append(True)
+        honest(*args, **options)
+        raise ContainsGroupError("a group is there")
+
+    monkeypatch.setattr(zarr, "open_group", late)
+    assert la.create_archive(tmp_path / "a.zarr").attrs["format"] == "lossatlas"
 
 
 def test_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -101,7 +102,7 @@ def evaluate(
 
     Raises:
         InputError: an argument is not what is needed.
-        ArchiveError: the archive holds another surface of that name, or cannot be written.
+        ArchiveError: the archive holds another surface of that name, another process is writing it, or it cannot be written.
 
     Example:
         >>> import torch
@@ -123,7 +124,7 @@ def evaluate(
     task = Task.make(objective, plane, chosen)
     objective = task.objective
     store = archive if isinstance(archive, Archive) else create_archive(archive)
-    try:
+    with _writing(store, name):
         keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite)
         left = keeper.unfinished()
         if len(left):
@@ -139,11 +140,19 @@ def evaluate(
                         if watch is not None:
                             watch(finished, measured.values)
             keeper.close()
+    return store.surface(name)
+
+
+@contextmanager
+def _writing(store: Archive, name: str) -> Iterator[None]:
+    """As the surface's only writer; what the system refuses is told with the next step."""
+    try:
+        with store.writing(name):
+            yield
     except OSError as error:
         raise ArchiveError(
             f"Cannot write {store.location}: {error}. What was stored is kept; free space or fix access, then run the same call."
         ) from error
-    return store.surface(name)
 
 
 def _on_a_page(options: dict[str, Any]) -> xr.Dataset:

@@ -36,6 +36,7 @@ class Keeper:
         variables: what is measured there, with units.
         before: seconds that earlier runs spent.
         holes: flat cell index to the reason of a NaN that nothing computed.
+        nan_cells: how many cells were measured and are NaN without such a reason.
     """
 
     store: Archive
@@ -44,6 +45,7 @@ class Keeper:
     variables: tuple[schema.Variable, ...]
     before: float = 0.0
     holes: dict[str, str] = field(default_factory=dict)
+    nan_cells: int = 0
     began: float = field(default_factory=time.perf_counter)
 
     @classmethod
@@ -67,7 +69,9 @@ class Keeper:
             stored = store.surface(name).attrs
             different = differences(stored, attrs)
             if not different:
-                return cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
+                found = cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
+                found.forget_lost()
+                return found
             if not overwrite:
                 raise another_surface(name, store.location, different)
         coordinates: dict[str, NDArray[Any]] = {**dict(zip(schema.PLANE, grid.axes, strict=False)), **_depth(metrics, objective)}
@@ -84,6 +88,26 @@ class Keeper:
         """Cells that are not done, coarse level first."""
         order = self.grid.order()
         return order[~self.known().done.values.ravel()[order]]
+
+    def forget_lost(self) -> None:
+        """Cells that are `done`, NaN for no stored reason, and not known to be so are measured again.
+
+        Two writers at once, which archives without a lock still allow, lose some of each other's values and keep each
+        other's `done`. NaN that the model itself gives is told apart by its number, `nan_cells`.
+        """
+        known = self.known()
+        done, nan, errors = np.asarray(known.done.values, bool).ravel(), np.zeros(self.grid.size, bool), np.zeros(self.grid.size, bool)
+        for declared in (v for v in self.variables if v.dims == schema.PLANE):
+            missing = np.isnan(known[declared.name].values.ravel())
+            nan |= missing
+            error = np.isnan(known[declared.with_error().name].values.ravel()) | missing
+            errors |= error & ~missing & (not error[done].all())  # a loss without a form per sample has none anywhere
+        nan[[int(cell) for cell in self.holes]] = False
+        if int((nan & done).sum()) == known.attrs.get("nan_cells"):
+            self.nan_cells, nan = int((nan & done).sum()), np.zeros_like(nan)
+        lost = np.flatnonzero((nan | errors) & done)
+        if len(lost):
+            self.store.forget_cells(self.name, lost)
 
     def begun_with(self) -> tuple[str, int | None]:
         """The evaluator and chunk of the run that is continued, so that its cells are the same to the last bit; else "auto"."""
@@ -102,6 +126,12 @@ class Keeper:
         if fresh and len(self.holes) < MAX_REASONS:
             self.holes.update(fresh)
             self.store.update_attrs("surfaces", self.name, {"holes": self.holes})
+        self.nan_cells += self._unexplained(cells, measured)
+
+    def _unexplained(self, cells: NDArray[np.int64], measured: Measured) -> int:
+        """How many cells of a tile are NaN with no reason on record, be it that there is no more room for reasons."""
+        plane = [np.isnan(measured.values[v.name]) for v in self.variables if v.dims == schema.PLANE]
+        return sum(str(int(cell)) not in self.holes for cell in cells[np.logical_or.reduce(plane)]) if plane else 0
 
     def _narrowed(self, measured: Measured) -> dict[str, NDArray[Any]]:
         """Every sample's values in the type they are stored in."""
@@ -121,6 +151,7 @@ class Keeper:
         """Record the time; a complete surface needs no preview any more."""
         done = np.asarray(self.known().done.values, bool)
         attrs: dict[str, Any] = {"seconds": self.before + time.perf_counter() - self.began, "cells_done": int(done.sum())}
+        attrs["nan_cells"] = self.nan_cells
         if done.all():
             for declared in self.variables:
                 self.store.drop_variable(self.name, declared.filled().name)
