@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 import zarr
 from hypothesis import given
@@ -153,3 +154,18 @@ def test_labels_carry_units() -> None:
     assert schema.label("loss") == "loss [nats]"
     assert schema.label("loss", "1") == "loss"
     assert schema.variable("loss_standard_error").long_name == "standard error of loss"
+
+
+@pytest.mark.parametrize("damage", ["chunk", "metadata"])
+def test_damaged_files_are_named_and_can_be_replaced(tmp_path: Path, damage: str) -> None:
+    place = tmp_path / "a.zarr"
+    square = la.Objective(lambda p, _: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0])})
+    line = la.plane(square, {"w": torch.ones(1)})
+    whole = la.evaluate(square, line, resolution=5, archive=place)
+    (place / "surfaces/surface/loss" / ("c/0" if damage == "chunk" else "zarr.json")).write_bytes(b"{ nothing")
+    with pytest.raises(la.ArchiveError, match=r"damaged.*overwrite=True"):
+        la.open_archive(place).surface()
+    with pytest.raises(la.ArchiveError, match="damaged"):
+        la.evaluate(square, line, resolution=5, archive=place)
+    anew = la.evaluate(square, line, resolution=5, archive=place, overwrite=True)
+    np.testing.assert_array_equal(anew.loss, whole.loss)

@@ -67,6 +67,7 @@ class Archive:
 
         Raises:
             InputError: no such surface, or several and no name.
+            ArchiveError: its files are damaged.
         """
         return self._dataset("surfaces", self._one("surface", name, self.surfaces))
 
@@ -189,7 +190,13 @@ class Archive:
             return _recorded(group)
         deep = [v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH)] if kind == "surfaces" else None
         path = f"{kind}/{name}"
-        return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
+        try:
+            return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
+        except (RuntimeError, ValueError) as error:  # of the codecs and of JSON
+            raise ArchiveError(
+                f"{name!r} of {self.location} cannot be read, some of its files are damaged ({error}). "
+                "Restore them from a copy, or make it anew with overwrite=True."
+            ) from error
 
     def _group(self, path: str) -> zarr.Group:
         group = self.root[path]
@@ -214,7 +221,7 @@ def create_archive(location: Location | None) -> Archive:
         _refuse_foreign_folder(location)
         root = _own_group(store)
     except OSError as error:
-        raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another place with --out or archive=.") from error
+        raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another archive=.") from error
     except ContainsArrayError as error:
         raise ArchiveError(f"{name} is a Zarr array and not a Lossatlas archive. Choose another path.") from error
     _check_format(root, name)

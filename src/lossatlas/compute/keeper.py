@@ -20,6 +20,7 @@ from lossatlas.compute.objective import Objective
 from lossatlas.compute.provenance import another_surface, differences
 from lossatlas.compute.refine import Scale, fill
 from lossatlas.compute.room import check_room, narrowed
+from lossatlas.errors import ArchiveError
 
 MAX_REASONS = 100
 """Holes whose reason is written down, by flat cell index."""
@@ -65,8 +66,7 @@ class Keeper:
             ArchiveError: another surface has that name.
         """
         variables = tuple(_with_units(metric.variable, objective) for metric in metrics)
-        if store.has_surface(name):
-            stored = store.surface(name).attrs
+        if store.has_surface(name) and (stored := _stored(store, name, overwrite)) is not None:
             different = differences(stored, attrs)
             if not different:
                 found = cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
@@ -157,6 +157,16 @@ class Keeper:
                 self.store.drop_variable(self.name, declared.filled().name)
             attrs["estimated_error"] = 0.0
         self.store.update_attrs("surfaces", self.name, attrs)
+
+
+def _stored(store: Archive, name: str, overwrite: bool) -> dict[str, Any] | None:
+    """How the stored surface was made; None where it is damaged and may be replaced."""
+    try:
+        return dict(store.surface(name).attrs)
+    except ArchiveError:
+        if overwrite:
+            return None
+        raise
 
 
 def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:

@@ -94,7 +94,9 @@ def _object(thing: Any, inside: frozenset[int]) -> str:
 def _class_and_settings(thing: Any, inside: frozenset[int]) -> str:
     code, written = _class(type(thing), inside)
     settings = {k: v for k, v in vars(thing).items() if k not in BASE and k not in written}
-    told = sorted(f"{k}={_told(v, inside, lists=True)}" for k, v in settings.items() if not isinstance(v, torch.nn.Module))
+    # A tensor beside the registered ones is a constant of the user's, but scratch of spectral_norm and the like.
+    passed_over = (torch.nn.Module, Tensor) if _is_installed_class(type(thing)) else torch.nn.Module
+    told = sorted(f"{k}={_told(v, inside, lists=True)}" for k, v in settings.items() if not isinstance(v, passed_over))
     return f"{code} {told}"
 
 
