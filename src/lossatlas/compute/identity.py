@@ -91,7 +91,7 @@ def _buffers(objective: Objective, plane: Plane) -> str:
     if objective.mode in ("batch", "train", "recalibrated"):
         statistics = {f"{name}.{kind}" for name in norms(objective.module) for kind in ("running_mean", "running_var")}
         own = {n: b for n, b in own.items() if n not in statistics}
-    if objective.mode == "interpolated":
+    if objective.mode == "interpolated" and plane.buffers:
         own = {n: b for n, b in own.items() if n not in plane.buffers[0]}
         own |= {f"{index} {n}": b for index, several in enumerate(plane.buffers) for n, b in several.items()}
     return fingerprint({n: b for n, b in own.items() if not n.endswith("num_batches_tracked")})

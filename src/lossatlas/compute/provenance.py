@@ -40,7 +40,7 @@ def provenance(objective: Objective, plane: Plane, grid: Grid, metrics: tuple[Me
         "objective": dict(objective.description),
         "grid": {"bounds": grid.bounds, "resolution": list(grid.shape)},
         "metrics": [metric.name for metric in metrics],
-        "identity": identity(objective, plane),
+        **({"identity": identity(objective, plane)} if isinstance(plane, Plane) else {}),  # a curve is never continued
     }
 
 
@@ -53,7 +53,7 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
         if stored.get(section, {}).get(key) != asked[section].get(key)
         and not (key == "data_hash" and "identity" in stored)  # it depends on the batching; an older archive has no other
     ]
-    found += unlike(stored.get("identity", {}), asked["identity"])
+    found += unlike(stored.get("identity", {}), asked.get("identity", {}))
     if stored.get("metrics") != asked["metrics"]:
         found.append(f"it holds {_short(stored.get('metrics'))} and {_short(asked['metrics'])} is wanted")
     return found
