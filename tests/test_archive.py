@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from zarr.errors import ContainsGroupError
 
 import lossatlas as la
 from lossatlas import schema
@@ -85,6 +87,48 @@ def test_what_is_not_an_archive_is_left_alone(tmp_path: Path) -> None:
         la.open_archive(tmp_path / "other.zarr")
 
 
+def listing(place: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("holds", ["an array", "a group", "words", "itself an array"])
+def test_a_strangers_zarr_is_not_taken_over(tmp_path: Path, holds: str) -> None:
+    place = tmp_path / "theirs.zarr"
+    if holds == "itself an array":
+        zarr.create_array(place, shape=(2,), dtype="f8")
+    else:
+        theirs = zarr.open_group(place, mode="w", zarr_format=3, attributes={"owner": "someone"} if holds == "words" else {})
+        if holds == "an array":
+            theirs.create_array("temperature", shape=(2,), dtype="f8")[:] = 1.0
+        elif holds == "a group":
+            theirs.create_group("run")
+    before = listing(place)
+    with pytest.raises(la.ArchiveError, match="not a Lossatlas archive"):
+        la.create_archive(place)
+    assert listing(place) == before
+
+
+def test_an_empty_group_becomes_an_archive(tmp_path: Path) -> None:
+    """As one whose maker was killed before it had said what it is, or one that was made for us."""
+    zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=3)
+    assert la.create_archive(tmp_path / "a.zarr").attrs["format"] == "lossatlas"
+    assert la.open_archive(tmp_path / "a.zarr").surfaces == ()
+
+
+def test_a_group_that_another_process_makes_meanwhile_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest, first = zarr.open_group, []
+
+    def late(*args, **options) -> zarr.Group:
+        if first:
+            return honest(*args, **options)
+        first.append(True)
+        honest(*args, **options)
+        raise ContainsGroupError("a group is there")
+
+    monkeypatch.setattr(zarr, "open_group", late)
+    assert la.create_archive(tmp_path / "a.zarr").attrs["format"] == "lossatlas"
+
+
 def test_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(la.ArchiveError, match="Cannot write"):
@@ -110,3 +154,18 @@ def test_labels_carry_units() -> None:
     assert schema.label("loss") == "loss [nats]"
     assert schema.label("loss", "1") == "loss"
     assert schema.variable("loss_standard_error").long_name == "standard error of loss"
+
+
+@pytest.mark.parametrize("damage", ["chunk", "metadata"])
+def test_damaged_files_are_named_and_can_be_replaced(tmp_path: Path, damage: str) -> None:
+    place = tmp_path / "a.zarr"
+    square = la.Objective(lambda p, _: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0])})
+    line = la.plane(square, {"w": torch.ones(1)})
+    whole = la.evaluate(square, line, resolution=5, archive=place)
+    (place / "surfaces/surface/loss" / ("c/0" if damage == "chunk" else "zarr.json")).write_bytes(b"{ nothing")
+    with pytest.raises(la.ArchiveError, match=r"damaged.*overwrite=True"):
+        la.open_archive(place).surface()
+    with pytest.raises(la.ArchiveError, match="damaged"):
+        la.evaluate(square, line, resolution=5, archive=place)
+    anew = la.evaluate(square, line, resolution=5, archive=place, overwrite=True)
+    np.testing.assert_array_equal(anew.loss, whole.loss)

@@ -197,6 +197,7 @@ def test_a_plan_is_told_and_nothing_written(tmp_path: Path) -> None:
         (("evaluate", f"{MODEL}:objective", "--normalize", "batch"), "filter"),
         (("evaluate", f"{MODEL}:objective", "--mode", "sleep"), "eval"),
         (("evaluate", f"{MODEL}:objective", "--tol", "7", "--resolution", "3"), "tol"),
+        (("evaluate", f"{MODEL}:objective", "--tol", "0.1", "--metrics", "accuracy"), "the loss among the metrics"),
         (("nonsense",), "No such command"),
     ],
 )
@@ -206,6 +207,43 @@ def test_mistakes_leave_with_code_2_and_one_clear_message(tmp_path: Path, argume
     assert "Traceback" not in done.stderr
     assert words in " ".join(done.stderr.split())
     assert not list(tmp_path.iterdir())
+
+
+BROKEN = {
+    "no_python.py": ("def objective(:\n", "SyntaxError: invalid syntax", 1),
+    "raising.py": ("import math\n\nobjective = math.sqrt(-1)\n", "ValueError: math domain error", 3),
+    "missing.py": ("import no_such_package\n", "ModuleNotFoundError: No module named 'no_such_package'", 1),
+    "calling.py": ("def objective():\n    return [][1]\n", "IndexError: list index out of range", 2),
+}
+
+
+@pytest.mark.parametrize("file", BROKEN)
+def test_an_objective_that_raises_is_told_with_its_line(tmp_path: Path, file: str) -> None:
+    text, words, line = BROKEN[file]
+    (tmp_path / file).write_text(text)
+    done = lossatlas("evaluate", f"{file}:objective", cwd=tmp_path)
+    told = " ".join(done.stderr.split())
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert words in told and f"line {line} of" in told and file in told
+
+
+def test_advice_is_given_in_options(tmp_path: Path) -> None:
+    """Every option that a message names exists."""
+    place, small = tmp_path / "a.zarr", ("--resolution", "3", "--out", tmp_path / "a.zarr")
+    only = lossatlas("evaluate", f"{MODEL}:objective", *small, "--params", "*.bias")
+    assert only.returncode == 2 and "Pass --biases to move biases too" in " ".join(only.stderr.split())
+    assert lossatlas("evaluate", f"{MODEL}:objective", *small, "--params", "*.bias", "--biases").returncode == 0
+    assert la.open_archive(place).surface().attrs["plane"]["biases"]
+    other = lossatlas("evaluate", f"{MODEL}:objective", *small, "--seed", "4")
+    assert "Choose another --name or --out, or pass --overwrite" in " ".join(other.stderr.split())
+    assert lossatlas("evaluate", f"{MODEL}:objective", *small, "--seed", "4", "--overwrite").returncode == 0
+
+
+@pytest.mark.slow
+def test_a_figures_folder_is_made_and_help_says_so(tmp_path: Path) -> None:
+    assert lossatlas("plot", FIXTURE, "--kind", "contour", "--out", tmp_path / "new" / "folder" / "a.svg").returncode == 0
+    assert (tmp_path / "new" / "folder" / "a.svg").exists()
+    assert "its folder is made" in " ".join(lossatlas("plot", "--help").stdout.replace("│", " ").split())
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

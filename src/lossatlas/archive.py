@@ -1,14 +1,15 @@
 """One Zarr v3 group: surfaces, trajectories and how each was made. `docs/format.md` specifies it.
 
-Reading needs no torch. Only one process writes; within a tile the values are stored first and `done` last, each
-as an atomically replaced chunk, so a killed run leaves an archive that opens and continues.
+Reading needs no torch. Only one process writes a surface (`Archive.writing`); within a tile the values are stored first and
+`done` last, each as an atomically replaced chunk, so a killed run leaves an archive that opens and continues.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +19,10 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
-from zarr.storage import MemoryStore
+from zarr.errors import ContainsArrayError, ContainsGroupError
+from zarr.storage import LocalStore, MemoryStore
 
-from lossatlas import schema
+from lossatlas import archive_lock, schema
 from lossatlas.errors import ArchiveError, InputError
 
 CHUNK = 64
@@ -48,8 +50,8 @@ class Archive:
 
     @property
     def surfaces(self) -> tuple[str, ...]:
-        """Names of the stored surfaces, in alphabetical order."""
-        return self._names("surfaces")
+        """Names of the stored surfaces, in alphabetical order; one whose laying out was cut short is none."""
+        return tuple(name for name in self._names("surfaces") if self.has_surface(name))
 
     @property
     def trajectories(self) -> tuple[str, ...]:
@@ -65,6 +67,7 @@ class Archive:
 
         Raises:
             InputError: no such surface, or several and no name.
+            ArchiveError: its files are damaged.
         """
         return self._dataset("surfaces", self._one("surface", name, self.surfaces))
 
@@ -81,20 +84,39 @@ class Archive:
         return {v.name: _array(group, v.name) for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH) and v.name in group}
 
     def has_surface(self, name: str) -> bool:
-        return f"surfaces/{name}" in self.root
+        return f"surfaces/{name}/done" in self.root  # laid out last
 
     # -- writing ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self, name: str, kind: str = "surfaces") -> Iterator[None]:
+        """Keep other processes and threads from writing that surface or trajectory while the block runs.
+
+        Chunks are read, changed and written back, so two writers would lose each other's cells. The lock ends with its
+        process, also a killed one. Archives on object stores and in memory have none: there the caller sees to it that one
+        process writes.
+
+        Raises:
+            ArchiveError: another writer is at it.
+        """
+        store = self.root.store
+        if not isinstance(store, LocalStore):
+            yield
+            return
+        with archive_lock.held(Path(store.root), kind, name):
+            yield
 
     def create_surface(
         self, name: str, coordinates: Mapping[str, NDArray[np.float64]], variables: Iterable[schema.Variable], attrs: Mapping[str, Any]
     ) -> None:
         """Lay out an empty surface: coordinates, one array a variable, and a `done` mask that is all False."""
-        group = self._replace_group("surfaces", name, attrs)
-        lengths = {axis: len(values) for axis, values in coordinates.items()}
-        for axis, values in coordinates.items():
-            _create(group, schema.variable(axis), lengths)[:] = values
-        for declared in (*variables, schema.variable("done")):
-            _create(group, declared, lengths)
+        with self.writing(name):
+            group = self._replace_group("surfaces", name, attrs)
+            lengths = {axis: len(values) for axis, values in coordinates.items()}
+            for axis, values in coordinates.items():
+                _create(group, schema.variable(axis), lengths)[:] = values
+            for declared in (*variables, schema.variable("done")):
+                _create(group, declared, lengths)
 
     def write_cells(self, name: str, cells: NDArray[np.int64], values: Mapping[str, NDArray[Any]]) -> None:
         """Store finished cells, given by flat C-order index into the surface; `done` is set after every value.
@@ -103,20 +125,27 @@ class Archive:
             cells: flat indices, ``(n,)``.
             values: by variable, each ``(n,)`` or ``(n, …)`` where the variable has further dims.
         """
-        group = self._group(f"surfaces/{name}")
-        shape = _array(group, "done").shape
-        where = np.unravel_index(cells, shape)
-        for variable_name, value in values.items():
-            _write(_array(group, variable_name), where, value)
-        _array(group, "done").vindex[where] = np.ones(len(cells), bool)
+        with self.writing(name):
+            group = self._group(f"surfaces/{name}")
+            where = np.unravel_index(cells, _array(group, "done").shape)
+            for variable_name, value in values.items():
+                _write(_array(group, variable_name), where, value)
+            _array(group, "done").vindex[where] = np.ones(len(cells), bool)
+
+    def forget_cells(self, name: str, cells: NDArray[np.int64]) -> None:
+        """Say of cells, given as to `write_cells`, that they are not computed; their values stay until they are."""
+        with self.writing(name):
+            done = _array(self._group(f"surfaces/{name}"), "done")
+            done.vindex[np.unravel_index(cells, done.shape)] = np.zeros(len(cells), bool)
 
     def write_surface(self, name: str, dataset: xr.Dataset) -> None:
         """Store a whole surface, such as an imported one, replacing an earlier one of that name."""
         metrics = [str(v) for v in dataset.data_vars if v != "done"]
         declared = [replace(schema.variable(m), units=str(dataset[m].attrs.get("units", schema.variable(m).units))) for m in metrics]
-        self.create_surface(name, {str(d): dataset[d].values for d in dataset.done.dims}, declared, dataset.attrs)
-        cells = np.flatnonzero(dataset.done.values)
-        self.write_cells(name, cells, {m: dataset[m].values.ravel()[cells] for m in metrics})
+        with self.writing(name):
+            self.create_surface(name, {str(d): dataset[d].values for d in dataset.done.dims}, declared, dataset.attrs)
+            cells = np.flatnonzero(dataset.done.values)
+            self.write_cells(name, cells, {m: dataset[m].values.ravel()[cells] for m in metrics})
 
     def write_variable(self, name: str, declared: schema.Variable, values: NDArray[Any]) -> None:
         """Store a whole variable beside the computed ones, replacing an earlier one of that name."""
@@ -136,10 +165,11 @@ class Archive:
 
     def write_trajectory(self, name: str, dataset: xr.Dataset) -> None:
         """Store a whole trajectory, replacing an earlier one of that name. Every variable is declared in `schema`."""
-        group = self._replace_group("trajectories", name, dataset.attrs)
-        lengths = {str(dim): size for dim, size in dataset.sizes.items()}
-        for variable_name in dataset.variables:
-            _create(group, schema.variable(str(variable_name)), lengths)[...] = dataset[variable_name].values
+        with self.writing(name, "trajectories"):
+            group = self._replace_group("trajectories", name, dataset.attrs)
+            lengths = {str(dim): size for dim, size in dataset.sizes.items()}
+            for variable_name in dataset.variables:
+                _create(group, schema.variable(str(variable_name)), lengths)[...] = dataset[variable_name].values
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -160,7 +190,13 @@ class Archive:
             return _recorded(group)
         deep = [v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH)] if kind == "surfaces" else None
         path = f"{kind}/{name}"
-        return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
+        try:
+            return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
+        except (RuntimeError, ValueError) as error:  # of the codecs and of JSON
+            raise ArchiveError(
+                f"{name!r} of {self.location} cannot be read, some of its files are damaged ({error}). "
+                "Restore them from a copy, or make it anew with overwrite=True."
+            ) from error
 
     def _group(self, path: str) -> zarr.Group:
         group = self.root[path]
@@ -183,11 +219,11 @@ def create_archive(location: Location | None) -> Archive:
     name = _name_of(location)
     try:
         _refuse_foreign_folder(location)
-        root = zarr.open_group(store, mode="a", zarr_format=3)
-        if "format" not in root.attrs:
-            root.attrs.update(_new_attrs())
-    except (OSError, PermissionError) as error:
-        raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another place with --out or archive=.") from error
+        root = _own_group(store)
+    except OSError as error:
+        raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another archive=.") from error
+    except ContainsArrayError as error:
+        raise ArchiveError(f"{name} is a Zarr array and not a Lossatlas archive. Choose another path.") from error
     _check_format(root, name)
     return Archive(root, name)
 
@@ -207,6 +243,17 @@ def open_archive(location: Location) -> Archive:
         ) from error
     _check_format(root, name)
     return Archive(root, name)
+
+
+def _own_group(store: Any) -> zarr.Group:
+    """The group at `store`, made in one write where there is none; an empty group that says nothing becomes an archive."""
+    try:
+        root = zarr.open_group(store, mode="a", zarr_format=3, attributes=_new_attrs())
+    except ContainsGroupError:  # another process made it in this very moment
+        root = zarr.open_group(store, mode="r+", zarr_format=3)
+    if not root.attrs and not any(True for _ in root.keys()):  # noqa: SIM118 - a group is no mapping
+        root.attrs.update(_new_attrs())
+    return root
 
 
 def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, int]) -> zarr.Array[Any]:

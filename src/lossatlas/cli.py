@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ class _Verbs(typer.core.TyperGroup):
         except LossatlasError as error:
             if ctx.obj:
                 raise
-            typer.secho(f"error: {error}", err=True, fg="red")
+            typer.secho(f"error: {_as_options(str(error))}", err=True, fg="red")
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.secho("Stopped. What was finished is stored; the same command continues.", err=True)
@@ -125,6 +126,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of the random directions.")] = 0,
     normalize: Annotated[str, typer.Option(help="filter, layer, weight or none.")] = "filter",
     params: Annotated[list[str] | None, typer.Option(help="Move only these parameters (names, modules or globs).")] = None,
+    biases: Annotated[bool, typer.Option("--biases", help="Also move biases and the scales of BatchNorm; the paper does not.")] = False,
     line: Annotated[bool, typer.Option("--line", help="One direction instead of two.")] = False,
     recording: Annotated[
         Path | None, typer.Option(help="A recorded training: lay the plane through its path, and keep the path beside the surface.")
@@ -165,7 +167,7 @@ def evaluate(
     around: Any = _numbers("bounds", bounds or "-1,1")
     end: float | None = None
     if recording is None:
-        plane = random_plane(target, seed, cast(Any, normalize), params=params, ndim=1 if line else 2)
+        plane = random_plane(target, seed, cast(Any, normalize), biases=biases, params=params, ndim=1 if line else 2)
     else:
         if line or compare_modes:
             raise InputError("--recording", "with --line or --compare-modes", "a plane in one mode", "Leave the other option out")
@@ -222,7 +224,9 @@ def plot(
     colormap: Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")] = None,
     title: Annotated[str, typer.Option()] = "",
     doubt: Annotated[bool, typer.Option("--doubt", help="Hatch what the samples do not tell apart from the lowest cell.")] = False,
-    out: Annotated[Path, typer.Option("--out", help="A .png, .pdf or .svg file.")] = Path("landscape.png"),
+    out: Annotated[Path, typer.Option("--out", help="A .png, .pdf or .svg file; its folder is made where there is none.")] = Path(
+        "landscape.png"
+    ),
 ) -> None:
     """Draw an archive: contour, hill-shaded surface, curves, and the paths stored with them."""
     from lossatlas.view.plot import plot as draw
@@ -240,7 +244,9 @@ def animate(
     path: PathNames = None,
     scale: Annotated[str, typer.Option(help="linear or log.")] = "linear",
     colormap: Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")] = None,
-    out: Annotated[Path, typer.Option("--out", help="A .gif file, or .mp4 with the [video] extra.")] = Path("landscape.gif"),
+    out: Annotated[
+        Path, typer.Option("--out", help="A .gif file, or .mp4 with the [video] extra; its folder is made where there is none.")
+    ] = Path("landscape.gif"),
 ) -> None:
     """Play the stored paths over a surface, or turn the surface where there are none."""
     from lossatlas.view.plot import animate as play
@@ -356,6 +362,13 @@ def _through(objective: Any, recording: Path, run: str | None, kind: str, out: P
     shown, null = found.attrs["captured_share"], sum(found.attrs["random_walk_null"])
     typer.echo(f"{trajectory.name}: the plane shows {shown:.1%} of the motion; of a random walk it would show {null:.1%}")
     return plane, bounds_around(found), float(found.path_loss[-1])
+
+
+def _as_options(words: str) -> str:
+    """An error's advice in the words of the command line: `overwrite=True` is typed ``--overwrite``."""
+    words = re.sub(r"\b(biases|overwrite)=True\b", r"--\1", words)
+    words = re.sub(r"\bname=(?=[\s,.;]|$)", "--name", words)
+    return re.sub(r"\barchive=(?=[\s,.;]|$)", "--out", words)
 
 
 def _done(out: Path) -> None:

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import zarr
 from torch.nn import functional as F
 
 import lossatlas as la
@@ -158,6 +160,28 @@ def test_a_full_disk_or_read_only_store_keeps_what_was_stored(tmp_path: Path, mo
     monkeypatch.undo()
     assert int(store.surface().done.sum()) == 8
     assert la.evaluate(objective, plane, resolution=5, archive=store).done.all()
+
+
+@pytest.mark.parametrize("arrays", range(5))
+def test_a_disk_that_fills_up_while_the_surface_is_laid_out_bricks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arrays: int
+) -> None:
+    objective, plane = problem()
+    place, real, made = tmp_path / "a.zarr", zarr.Group.create_array, 0
+
+    def full(self: zarr.Group, *arguments: Any, **options: Any) -> Any:
+        nonlocal made
+        made += 1
+        if made > arrays:
+            raise OSError(28, "No space left on device")
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(zarr.Group, "create_array", full)
+    with pytest.raises(la.ArchiveError, match=r"No space left.*run the same call"):
+        la.evaluate(objective, plane, resolution=(3, 2), archive=place)
+    monkeypatch.undo()
+    assert la.open_archive(place).surfaces == ()
+    assert la.evaluate(objective, plane, resolution=(3, 2), archive=place).done.all()
 
 
 def test_torch_is_loaded_by_computing_only() -> None:

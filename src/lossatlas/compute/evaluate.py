@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -73,8 +75,8 @@ def evaluate(
         metrics: any of "loss", "accuracy", "sample_loss". The last keeps every sample's loss at every cell
             (`sample_losses(dtype)` to store it smaller); read it with `la.SampleLosses.open`.
         archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
-        tol: stop when interpolated cells are expected to be this close, as a fraction of the surface's range (0.01);
-            None computes every cell. The same call with None later goes on to the full grid.
+        tol: stop when interpolated cells of the loss are expected to be this close, as a fraction of its range (0.01); needs
+            the loss among `metrics`. None computes every cell. The same call with None later goes on to the full grid.
         scale: "linear" or "log", the scale that will be shown and in which `tol` counts.
         name: of the surface within the archive.
         title: a line for figures.
@@ -101,7 +103,7 @@ def evaluate(
 
     Raises:
         InputError: an argument is not what is needed.
-        ArchiveError: the archive holds another surface of that name, or cannot be written.
+        ArchiveError: the archive holds another surface of that name, another process is writing it, or it cannot be written.
 
     Example:
         >>> import torch
@@ -113,9 +115,11 @@ def evaluate(
     """
     if live:
         return _on_a_page({**locals(), "live": False})
+    _check_order(objective, plane)
     check_objective(objective)
     grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
     _check_numbers(tile=tile, workers=workers, chunk=chunk)
+    tol = _tolerance(tol, chosen)
     check_refinement(tol, scale)
     run = None if executor == "auto" else executor_named(executor)
     objective = objective.with_precision(precision) if precision != "full" else objective
@@ -123,7 +127,7 @@ def evaluate(
     task = Task.make(objective, plane, chosen)
     objective = task.objective
     store = archive if isinstance(archive, Archive) else create_archive(archive)
-    try:
+    with _writing(store, name):
         keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite)
         left = keeper.unfinished()
         if len(left):
@@ -139,11 +143,19 @@ def evaluate(
                         if watch is not None:
                             watch(finished, measured.values)
             keeper.close()
+    return store.surface(name)
+
+
+@contextmanager
+def _writing(store: Archive, name: str) -> Iterator[None]:
+    """As the surface's only writer; what the system refuses is told with the next step."""
+    try:
+        with store.writing(name):
+            yield
     except OSError as error:
         raise ArchiveError(
             f"Cannot write {store.location}: {error}. What was stored is kept; free space or fix access, then run the same call."
         ) from error
-    return store.surface(name)
 
 
 def _on_a_page(options: dict[str, Any]) -> xr.Dataset:
@@ -190,6 +202,27 @@ def _check_numbers(**numbers: int | None) -> None:
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise InputError(name, number, "a positive number or None")
+
+
+def _check_order(objective: object, plane: object) -> None:
+    if isinstance(objective, Plane) and isinstance(plane, Objective):
+        raise InputError("objective, plane", "the plane first", "the objective first", "Call evaluate(objective, plane)")
+    if not isinstance(plane, Plane):
+        raise InputError("plane", type(plane).__name__, "a plane", "Make one: la.random_plane(objective)")
+
+
+def _tolerance(tol: object, metrics: tuple[Metric, ...]) -> float | None:
+    """As a plain number; which cells are worth computing is told by the loss alone."""
+    if tol is None:
+        return None
+    if isinstance(tol, bool) or not isinstance(tol, Real):
+        raise InputError("tol", tol, "a number such as 0.01, or None")
+    if all(metric.name != "loss" for metric in metrics):
+        named = ", ".join(metric.name for metric in metrics)
+        raise InputError(
+            "tol", f"{tol:g} with metrics {named}", "the loss among the metrics", f"Pass metrics='loss' beside {named}, or tol=None"
+        )
+    return float(tol)
 
 
 def _check_center(objective: Objective, plane: Plane) -> None:

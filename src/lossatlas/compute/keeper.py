@@ -20,6 +20,7 @@ from lossatlas.compute.objective import Objective
 from lossatlas.compute.provenance import another_surface, differences
 from lossatlas.compute.refine import Scale, fill, narrowest
 from lossatlas.compute.room import check_room, narrowed
+from lossatlas.errors import ArchiveError
 
 MAX_REASONS = 100
 """Holes whose reason is written down, by flat cell index."""
@@ -36,6 +37,7 @@ class Keeper:
         variables: what is measured there, with units.
         before: seconds that earlier runs spent.
         holes: flat cell index to the reason of a NaN that nothing computed.
+        nan_cells: how many cells were measured and are NaN without such a reason.
     """
 
     store: Archive
@@ -44,6 +46,7 @@ class Keeper:
     variables: tuple[schema.Variable, ...]
     before: float = 0.0
     holes: dict[str, str] = field(default_factory=dict)
+    nan_cells: int = 0
     began: float = field(default_factory=time.perf_counter)
 
     @classmethod
@@ -63,11 +66,12 @@ class Keeper:
             ArchiveError: another surface has that name.
         """
         variables = tuple(_with_units(metric.variable, objective) for metric in metrics)
-        if store.has_surface(name):
-            stored = store.surface(name).attrs
+        if store.has_surface(name) and (stored := _stored(store, name, overwrite)) is not None:
             different = differences(stored, attrs)
             if not different:
-                return cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
+                found = cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
+                found.forget_lost()
+                return found
             if not overwrite:
                 raise another_surface(name, store.location, different)
         coordinates: dict[str, NDArray[Any]] = {**dict(zip(schema.PLANE, grid.axes, strict=False)), **_depth(metrics, objective)}
@@ -84,6 +88,26 @@ class Keeper:
         """Cells that are not done, coarse level first."""
         order = self.grid.order()
         return order[~self.known().done.values.ravel()[order]]
+
+    def forget_lost(self) -> None:
+        """Cells that are `done`, NaN for no stored reason, and not known to be so are measured again.
+
+        Two writers at once, which archives without a lock still allow, lose some of each other's values and keep each
+        other's `done`. NaN that the model itself gives is told apart by its number, `nan_cells`.
+        """
+        known = self.known()
+        done, nan, errors = np.asarray(known.done.values, bool).ravel(), np.zeros(self.grid.size, bool), np.zeros(self.grid.size, bool)
+        for declared in (v for v in self.variables if v.dims == schema.PLANE):
+            missing = np.isnan(known[declared.name].values.ravel())
+            nan |= missing
+            error = np.isnan(known[declared.with_error().name].values.ravel()) | missing
+            errors |= error & ~missing & (not error[done].all())  # a loss without a form per sample has none anywhere
+        nan[[int(cell) for cell in self.holes]] = False
+        if int((nan & done).sum()) == known.attrs.get("nan_cells"):
+            self.nan_cells, nan = int((nan & done).sum()), np.zeros_like(nan)
+        lost = np.flatnonzero((nan | errors) & done)
+        if len(lost):
+            self.store.forget_cells(self.name, lost)
 
     def begun_with(self) -> tuple[str, int | None]:
         """The evaluator and chunk of the run that is continued, so that its cells are the same to the last bit; else "auto"."""
@@ -102,6 +126,12 @@ class Keeper:
         if fresh and len(self.holes) < MAX_REASONS:
             self.holes.update(fresh)
             self.store.update_attrs("surfaces", self.name, {"holes": self.holes})
+        self.nan_cells += self._unexplained(cells, measured)
+
+    def _unexplained(self, cells: NDArray[np.int64], measured: Measured) -> int:
+        """How many cells of a tile are NaN with no reason on record, be it that there is no more room for reasons."""
+        plane = [np.isnan(measured.values[v.name]) for v in self.variables if v.dims == schema.PLANE]
+        return sum(str(int(cell)) not in self.holes for cell in cells[np.logical_or.reduce(plane)]) if plane else 0
 
     def _narrowed(self, measured: Measured) -> dict[str, NDArray[Any]]:
         """Every sample's values in the type they are stored in."""
@@ -125,11 +155,22 @@ class Keeper:
         """Record the time; a complete surface needs no preview any more."""
         done = np.asarray(self.known().done.values, bool)
         attrs: dict[str, Any] = {"seconds": self.before + time.perf_counter() - self.began, "cells_done": int(done.sum())}
+        attrs["nan_cells"] = self.nan_cells
         if done.all():
             for declared in self.variables:
                 self.store.drop_variable(self.name, declared.filled().name)
             attrs["estimated_error"] = 0.0
         self.store.update_attrs("surfaces", self.name, attrs)
+
+
+def _stored(store: Archive, name: str, overwrite: bool) -> dict[str, Any] | None:
+    """How the stored surface was made; None where it is damaged and may be replaced."""
+    try:
+        return dict(store.surface(name).attrs)
+    except ArchiveError:
+        if overwrite:
+            return None
+        raise
 
 
 def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:

@@ -112,14 +112,19 @@ class Plane:
         """Least-squares coordinates of a model, exact also for directions that are neither unit nor orthogonal.
 
         Raises:
-            InputError: names or shapes differ from the plane's.
+            InputError: names or shapes differ from the plane's, or its directions are parallel.
         """
         offset = difference({n: p.to(self.center[n]) for n, p in params_of(model).items() if n in self.center}, self.center)
         gram = np.array([[dot(a.params, b.params) for b in self.directions] for a in self.directions])
         coordinates, residual = np.zeros(self.ndim), {n: v.double() for n, v in offset.items()}
         # The normal equations square the condition number; a second pass on what is left wins it back.
         for _ in range(3):
-            step = np.linalg.solve(gram, [dot(d.params, residual) for d in self.directions])
+            try:
+                step = np.linalg.solve(gram, [dot(d.params, residual) for d in self.directions])
+            except np.linalg.LinAlgError as error:
+                raise InputError(
+                    "plane", "two parallel directions", "directions that span a plane, so that coordinates are unique"
+                ) from error
             coordinates = coordinates + step
             residual = _subtract(residual, self.directions, step)
         distance, far = norm(residual), norm(offset)
@@ -276,7 +281,9 @@ def _weight_index(model: Params, weight: WeightIndex) -> tuple[str, tuple[int, .
     if name not in model:
         raise InputError("weights", repr(name), "the name of a parameter: " + ", ".join(list(model)[:8]))
     shape = model[name].shape
-    where = tuple(int(i) for i in ((index,) if isinstance(index, int) else index))
+    if model[name].is_complex():
+        raise InputError("weights", f"{name}, complex numbers", "a weight of real numbers", "Move it with la.plane(center, direction)")
+    where = tuple(int(i) for i in ((index,) if isinstance(index, int | np.integer) else index))
     if len(where) != len(shape) or any(not -n <= i < n for i, n in zip(where, shape, strict=False)):
         raise InputError("weights", f"{name}[{where}]", f"an index into the shape {tuple(shape)}")
     return name, tuple(i % n for i, n in zip(where, shape, strict=True))

@@ -12,6 +12,7 @@ import torch
 
 import lossatlas
 from lossatlas.compute.grid import Grid
+from lossatlas.compute.identity import identity, unlike
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import Plane
@@ -22,7 +23,7 @@ IDENTITY = {
     "objective": ("data_hash", "samples", "population", "loss", "dtype", "mode", "precision"),
     "grid": ("bounds", "resolution"),
 }
-"""What must agree before a stored surface is continued. Tile, batch size, device and thread count need not."""
+"""What must agree before a stored surface is continued, besides its `identity`. Tile, batch size, device and threads need not."""
 
 
 def provenance(objective: Objective, plane: Plane, grid: Grid, metrics: tuple[Metric, ...], title: str) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def provenance(objective: Objective, plane: Plane, grid: Grid, metrics: tuple[Me
         "objective": dict(objective.description),
         "grid": {"bounds": grid.bounds, "resolution": list(grid.shape)},
         "metrics": [metric.name for metric in metrics],
+        **({"identity": identity(objective, plane)} if isinstance(plane, Plane) else {}),  # a curve is never continued
     }
 
 
@@ -49,7 +51,9 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
         for section, keys in IDENTITY.items()
         for key in keys
         if stored.get(section, {}).get(key) != asked[section].get(key)
+        and not (key == "data_hash" and "identity" in stored)  # it depends on the batching; an older archive has no other
     ]
+    found += unlike(stored.get("identity", {}), asked.get("identity", {}))
     if stored.get("metrics") != asked["metrics"]:
         found.append(f"it holds {_short(stored.get('metrics'))} and {_short(asked['metrics'])} is wanted")
     return found

@@ -104,16 +104,17 @@ def hessian_map(
     settings = Settings(tolerance, probes, biases, method, warm, seed, memory, workers)
     grid, objective = Grid.make(bounds, resolution, plane.ndim), about(objective, plane)
     store = archive if isinstance(archive, Archive) else create_archive(archive)
-    _prepare(store, name, grid, settings, _attrs(objective, plane, grid, settings, title), objective, overwrite)
-    stored = store.surface(name)
-    done, before = stored.done.values.ravel(), float(stored.attrs.get("seconds", 0.0))
-    began = time.perf_counter()
     try:
-        _fill(objective, plane, grid, settings, store, name, done, title or name, progress)
+        with store.writing(name):
+            _prepare(store, name, grid, settings, _attrs(objective, plane, grid, settings, title), objective, overwrite)
+            stored = store.surface(name)
+            done, before = stored.done.values.ravel(), float(stored.attrs.get("seconds", 0.0))
+            began = time.perf_counter()
+            _fill(objective, plane, grid, settings, store, name, done, title or name, progress)
+            if not done.all():
+                store.update_attrs("surfaces", name, {"seconds": before + time.perf_counter() - began})
     except OSError as error:
         raise ArchiveError(f"Cannot write {store.location}: {error}. What was stored is kept; run the same call again.") from error
-    if not done.all():
-        store.update_attrs("surfaces", name, {"seconds": before + time.perf_counter() - began})
     return store.surface(name)
 
 

@@ -1,0 +1,104 @@
+"""Which objective a surface was measured with: hashes of data, buffers, model and loss, independent of process and batching."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from lossatlas.compute.batchnorm import norms
+from lossatlas.compute.data import FixedData
+from lossatlas.compute.objective import CallableLoss, ModuleLoss, Objective
+from lossatlas.compute.params import Params, fingerprint, update_hash
+from lossatlas.compute.plane import Plane
+from lossatlas.compute.portrait import portrait
+
+WORDS = {
+    "samples": "the data are others",
+    "batches": "the data are cut into other batches, on which this loss or mode depends",
+    "buffers": "the buffers (such as BatchNorm statistics) are others",
+    "weights": "the weights beside those of the plane are others",
+    "model": "the model's class, code or settings are others",
+    "loss": "the loss's code or settings are others",
+}
+"""By key of `identity`, what a difference means."""
+
+CODE = ("model", "loss")
+"""Keys that hash bytecode, which means something to one version of Python and torch only."""
+
+
+def identity(objective: Objective, plane: Plane) -> dict[str, str]:
+    """What must agree for a surface to be continued, besides the plane and what the description says in words."""
+    function, module = objective.function, objective.module
+    loss = function.loss if isinstance(function, ModuleLoss) else function.user if isinstance(function, CallableLoss) else function
+    return {
+        "samples": samples_hash(objective.data),
+        "batches": _batches(objective),
+        "buffers": _buffers(objective, plane),
+        "weights": fingerprint({n: p for n, p in objective.params.items() if n not in plane.center}),
+        "model": "none" if module is None else portrait(module),
+        "loss": _tensors_of(loss) + portrait(loss),
+        "code": f"Python {sys.version_info.major}.{sys.version_info.minor}, torch {'.'.join(torch.__version__.split('.')[:2])}",
+    }
+
+
+def unlike(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """In what two identities differ, in words. Keys that the older one lacks are not compared."""
+    passed_over = () if stored.get("code") == asked.get("code") else CODE
+    return [words for key, words in WORDS.items() if key in stored and key not in passed_over and stored[key] != asked.get(key)]
+
+
+def samples_hash(data: FixedData) -> str:
+    """A hash of all samples in order, whatever batches they are cut into.
+
+    >>> from lossatlas.compute.data import fix
+    >>> x = torch.arange(10.0)
+    >>> samples_hash(fix(x, batch_size=3)) == samples_hash(fix(x, batch_size=10)), samples_hash(fix(x)) == samples_hash(fix(x + 1))
+    (True, False)
+    """
+    digests: dict[str, Any] = {}
+    last: dict[str, Tensor] = {}
+    for batch in data.batches:
+        for place, leaf in pytree.tree_leaves_with_path(batch):
+            if not isinstance(leaf, Tensor):
+                continue
+            key = f"{pytree.keystr(place)}|{leaf.dtype}|{tuple(leaf.shape[1:])}"
+            digest = digests.setdefault(key, hashlib.sha256())
+            if leaf.dim():
+                digest.update(leaf.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data if leaf.numel() else b"")
+            elif key not in last or not torch.equal(last[key], leaf):  # every piece of a batch repeats it
+                update_hash(digest, "", leaf)
+                last[key] = leaf
+    return hashlib.sha256(str([(key, digest.hexdigest()) for key, digest in sorted(digests.items())]).encode()).hexdigest()[:32]
+
+
+def _batches(objective: Objective) -> str:
+    """How the samples are cut, where that matters beyond rounding: samples that see each other."""
+    alone = objective.per_sample and objective.mode in ("eval", "interpolated")
+    return "any" if alone else hashlib.sha256(str(objective.data.counts).encode()).hexdigest()[:32]
+
+
+def _buffers(objective: Objective, plane: Plane) -> str:
+    """Those that have a say: running statistics have none where every batch or point brings its own."""
+    if objective.module is None:
+        return "none"
+    own: Params = dict(objective.module.named_buffers())
+    if objective.mode in ("batch", "train", "recalibrated"):
+        statistics = {f"{name}.{kind}" for name in norms(objective.module) for kind in ("running_mean", "running_var")}
+        own = {n: b for n, b in own.items() if n not in statistics}
+    if objective.mode == "interpolated" and plane.buffers:
+        own = {n: b for n, b in own.items() if n not in plane.buffers[0]}
+        own |= {f"{index} {n}": b for index, several in enumerate(plane.buffers) for n, b in several.items()}
+    return fingerprint({n: b for n, b in own.items() if not n.endswith("num_batches_tracked")})
+
+
+def _tensors_of(loss: Any) -> str:
+    """Weights of classes and the like, which a loss module keeps as buffers."""
+    if not isinstance(loss, torch.nn.Module):
+        return ""
+    return fingerprint({**dict(loss.named_parameters()), **dict(loss.named_buffers())})
