@@ -52,9 +52,13 @@ class FixedData:
         leaves = [leaf for batch in self.batches for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor)]
         return sum(leaf.numel() * leaf.element_size() for leaf in leaves)
 
-    def head(self) -> FixedData:
-        """The first batch alone, for probes."""
-        return replace(self, batches=self.batches[:1], counts=self.counts[:1])
+    def only(self, number: int) -> FixedData:
+        """One batch alone, for probes."""
+        return replace(self, batches=self.batches[number : number + 1], counts=self.counts[number : number + 1])
+
+    def noted(self, *notes: str | None) -> FixedData:
+        """The same data with more to say about them."""
+        return replace(self, note="; ".join(filter(None, (self.note, *notes))) or None)
 
     def split(self, size: int) -> FixedData:
         """The same samples in the same order, no batch larger than `size`; pieces are views."""

@@ -19,7 +19,8 @@ from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
 from lossatlas.compute.params import Params, check_holds, fingerprint, params_of, unwrapped
 from lossatlas.compute.sampling import undrawn
-from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch, weights
+from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch
+from lossatlas.compute.weighing import batch_weights, batching_note
 from lossatlas.errors import InputError
 
 Precision = Literal["full", "bf16"]
@@ -109,9 +110,10 @@ class Objective:
         probe = self._probe()
         check_labels(loss, probe.outputs, fixed)
         self._set(per_sample=probe.losses.dim() == 1)
+        self._set(data=fixed.noted(batching_note(self)))
         self._set(description=self._describe(model, loss, split, units))
         self._set(data=micro_batches(self))
-        self._set(weights=weights(function, self.data, self.per_sample))
+        self._set(weights=batch_weights(function, self.data, self.per_sample))
 
     def with_mode(self, mode: Mode) -> Objective:
         """The same objective in another BatchNorm and dropout mode.
@@ -185,7 +187,7 @@ class Objective:
 
     def with_data(self, data: FixedData) -> Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
-        return self._like(data=data, weights=weights(self.function, data, self.per_sample))
+        return self._like(data=data, weights=batch_weights(self.function, data, self.per_sample))
 
     def with_function(self, function: ScoreFunction) -> Objective:
         """The same objective computed another way; the caller answers for its values."""
@@ -227,6 +229,10 @@ class Objective:
         with torch.no_grad():
             return {**params, **self.calibration.statistics(params, self.data.batches)}
 
+    def counted(self) -> Iterator[tuple[Any, float]]:
+        """The batches that count and what the mean of each counts for; one without any target that counts has no mean but NaN."""
+        return ((b, w) for b, w in zip(self.data.batches, self.weights, strict=True) if w)
+
     def loss(self, params: Params | None = None) -> float:
         """Mean loss over all of the data, summed in float64; at the center where `params` is None."""
         with self.quiet():
@@ -251,7 +257,7 @@ class Objective:
     def _mean(self, params: Params) -> Tensor:
         total = torch.zeros((), dtype=torch.float64, device=next(iter(self.params.values())).device)
         placed = self.placed(params)
-        for batch, weight in zip(self.data.batches, self.weights, strict=True):
+        for batch, weight in self.counted():
             losses = self.score(placed, batch).losses.double()
             total = total + (losses.sum() if losses.dim() else losses * weight)
         return total / self.samples

@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from lossatlas.compute.batchnorm import Mode, same_noise
 from lossatlas.compute.data import FixedData, count_of
 from lossatlas.compute.params import Params
+from lossatlas.compute.targets import PLAIN, Reading, is_mean_over_samples
 from lossatlas.errors import InputError
 
 
@@ -29,11 +30,13 @@ class Scores:
         losses: ``(samples,)``, or ``()`` where the loss has only a mean over the batch.
         outputs: what the model returned, for metrics such as accuracy; None from a plain callable.
         targets: the batch's targets, or None.
+        reading: how the targets are to be read.
     """
 
     losses: Float[Tensor, "*samples"]
     outputs: Any = None
     targets: Any = None
+    reading: Reading = PLAIN
 
 
 ScoreFunction = Callable[[Params, Any], Scores]
@@ -48,6 +51,7 @@ class ModuleLoss:
         loss: ``loss(output, target)``, or None where the model returns its own.
         mode: see `batchnorm`.
         tied: some weight has two names; looking for them at every call costs as much as a small network.
+        reading: how accuracy reads the targets of these data.
         guarded: the model writes into its buffers or inputs, so each call gets copies of them.
     """
 
@@ -56,6 +60,7 @@ class ModuleLoss:
     mode: Mode = "eval"
     guarded: bool = False
     tied: bool = True
+    reading: Reading = PLAIN
 
     def __call__(self, params: Params, batch: Any) -> Scores:
         if self.guarded:
@@ -65,11 +70,11 @@ class ModuleLoss:
         with same_noise(self.mode):
             outputs = run_module(self.module, params, inputs, self.tied)
         if self.loss is None:
-            return Scores(_own_loss(outputs), outputs, targets)
+            return Scores(_own_loss(outputs), outputs, targets, self.reading)
         losses = self.loss(outputs) if targets is None else self.loss(outputs, targets)
         if losses.dim() > 1 and len(losses) == count_of(batch):
             losses = losses.flatten(1).mean(1)
-        return Scores(losses, outputs, targets)
+        return Scores(losses, outputs, targets, self.reading)
 
     @property
     def rearrangeable(self) -> bool:
@@ -94,18 +99,19 @@ class ModuleLoss:
         return replace(self, guarded=True) if changed else self
 
     def resolved(self, center: Params, data: FixedData) -> ModuleLoss:
-        """The per-sample form of the loss where one exists and its mean is the loss itself; else this very function."""
-        candidate = _unreduced(self.loss)
-        if candidate is None or _has_ignored_targets(self.loss, data):
-            return self
-        per_sample = replace(self, loss=candidate)
+        """With the per-sample form of the loss where one exists and its mean is the loss, and with how these data's targets are read."""
+        targets = [split_batch(batch, self.loss is not None)[1] for batch in data.batches]
+        whole, candidate = replace(self, reading=Reading.of(self.loss, targets)), _unreduced(self.loss)
+        if candidate is None or not is_mean_over_samples(self.loss, targets):
+            return whole
+        per_sample = replace(whole, loss=candidate)
         with torch.no_grad():
             try:
                 one, each = self(center, data.batches[0]).losses, per_sample(center, data.batches[0]).losses
             except Exception:
-                return self
+                return whole
         same = one.dim() == 0 and each.dim() == 1 and len(each) == data.counts[0]
-        return per_sample if same and torch.allclose(each.double().mean(), one.double(), rtol=1e-4, atol=1e-8, equal_nan=True) else self
+        return per_sample if same and torch.allclose(each.double().mean(), one.double(), rtol=1e-4, atol=1e-8, equal_nan=True) else whole
 
 
 @dataclass(frozen=True)
@@ -157,29 +163,6 @@ def _run_script(module: torch.nn.Module, params: Params, args: tuple[Any, ...], 
                 own[name].copy_(value)
 
 
-def weights(function: ScoreFunction, data: FixedData, per_sample: bool) -> tuple[float, ...]:
-    """What each batch's mean counts for; they add up to the number of samples.
-
-    A mean over targets that are not ignored (label -100) counts for as many targets as it has, so that batches of
-    padded sequences add up to the mean over all of their tokens.
-    """
-    counts = tuple(float(n) for n in data.counts)
-    if per_sample or not isinstance(function, ModuleLoss):
-        return counts
-    shift = any(type(m).__name__.endswith(("ForCausalLM", "LMHeadModel")) for m in function.module.modules())
-    valid = [_valid_targets(split_batch(batch, function.loss is not None)[1], function.loss, shift) for batch in data.batches]
-    if any(v is None for v in valid) or not sum(v or 0 for v in valid):
-        return counts
-    return tuple(float(v or 0) * data.samples / sum(w or 0 for w in valid) for v in valid)
-
-
-def _valid_targets(targets: Any, loss: Any, shift: bool) -> int | None:
-    if not isinstance(targets, Tensor) or targets.is_floating_point():
-        return None
-    read = targets[..., 1:] if loss is None and shift and targets.dim() > 1 else targets
-    return int((read != ignored_label(loss)).sum())
-
-
 def _identical(a: Tensor, b: Tensor) -> bool:
     return torch.equal(a, b) or bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
 
@@ -222,16 +205,3 @@ def _unreduced(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | No
             "loss", "reduction='sum'", "reduction='mean' or 'none'", "A sum depends on the number of samples; means can be compared"
         )
     return None
-
-
-def ignored_label(loss: Any) -> int:
-    """The target that a loss does not count."""
-    keywords = loss.keywords if isinstance(loss, functools.partial) else {}
-    return getattr(loss, "ignore_index", keywords.get("ignore_index", -100))
-
-
-def _has_ignored_targets(loss: Any, data: FixedData) -> bool:
-    """Cross-entropy divides by the targets it does not ignore, so its mean is not the mean over samples."""
-    ignored = ignored_label(loss)
-    targets = (split_batch(batch)[1] for batch in data.batches)
-    return any(isinstance(t, Tensor) and not t.is_floating_point() and bool((t == ignored).any()) for t in targets)

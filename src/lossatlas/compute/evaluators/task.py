@@ -135,8 +135,9 @@ class Task:
         return 8 * self.width * sum(metric.each for metric in self.metrics)
 
     def head(self) -> Task:
-        """The same task on the first batch alone, for probes."""
-        return replace(self, objective=self.objective.with_data(self.objective.data.head()), _kept={})
+        """The same task on the first batch that counts alone, for probes."""
+        first = next(number for number, weight in enumerate(self.objective.weights) if weight)
+        return replace(self, objective=self.objective.with_data(self.objective.data.only(first)), _kept={})
 
     def replica(self) -> Task:
         """The same task on a module of its own; tensors are shared (`Objective.replica`)."""
