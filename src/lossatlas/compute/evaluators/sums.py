@@ -40,7 +40,8 @@ class Sums:
     """
 
     def __init__(self, points: int, device: torch.device, population: int | None = None) -> None:
-        self.total, self.shift, self.squares = torch.zeros(3, points, dtype=torch.float64, device=device)
+        self.total, self.squares = torch.zeros(2, points, dtype=torch.float64, device=device)
+        self.shift = torch.zeros(points, 1, dtype=torch.float64, device=device)
         self.count = np.zeros(points, np.int64)
         self.per_sample, self.population = True, population
 
@@ -49,7 +50,7 @@ class Sums:
 
         Squares are those of the distance from the first batch's mean: losses about 1e9 would leave nothing of a spread of 1.
         """
-        each = values.detach().double()
+        each = (values.detach() if values.requires_grad else values).double()
         if each.dim() == (0 if isinstance(where, int) else 1):
             self.per_sample = False
             if weight:
@@ -59,10 +60,10 @@ class Sums:
             return
         sums = each.sum(-1)
         if not self.count[where if isinstance(where, int) else where.start]:
-            self.shift[where] = sums / each.shape[-1]
+            self.shift[where] = (sums / each.shape[-1]).unsqueeze(-1)
         self.count[where] += each.shape[-1]
         self.total[where].add_(sums)
-        apart = each - self.shift[where].unsqueeze(-1)
+        apart = each - self.shift[where]
         self.squares[where].add_(torch.linalg.vecdot(apart, apart))
 
     def spoil(self, where: int) -> None:
@@ -78,7 +79,7 @@ class Sums:
         n = self._number(samples)
         if not self.per_sample or not 2 <= n <= samples:
             return np.full(len(self.total), np.nan)
-        variance = (self.squares - (self.total - n * self.shift) ** 2 / n) / (n - 1)
+        variance = (self.squares - (self.total - n * self.shift[:, 0]) ** 2 / n) / (n - 1)
         return (variance.clamp(min=0).sqrt() * (undrawn(samples, self.population) / math.sqrt(n))).cpu().numpy()
 
     def _number(self, samples: int) -> int:
