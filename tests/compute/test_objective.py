@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import warnings
 from typing import Any
 
@@ -184,3 +185,63 @@ def test_ignored_labels_and_losses_that_count_no_classes_pass() -> None:
     assert la.Objective(torch.nn.Linear(4, 3), F.cross_entropy, (x, y), batch_size=2).samples == 5
     own = lambda output, target: (output.sum(1) - target).square().mean()  # noqa: E731
     assert la.Objective(torch.nn.Linear(4, 3), own, (x, y + 7), batch_size=2).samples == 5
+
+
+class Sampling(nn.Module):
+    """Random in eval mode too, as a variational autoencoder is."""
+
+    def __init__(self, numpy: bool = False) -> None:
+        super().__init__()
+        self.layer, self.numpy = nn.Linear(5, 3).double(), numpy
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        noise = torch.from_numpy(np.random.randn(len(x), 3)) if self.numpy else torch.randn(len(x), 3, dtype=x.dtype)  # noqa: NPY002
+        return self.layer(x) + noise
+
+
+def test_a_model_that_is_random_in_eval_mode_warns_and_sees_the_same_noise_everywhere() -> None:
+    _, x, y = classifier()
+    torch.manual_seed(3)
+    with pytest.warns(UserWarning, match="random in eval mode.*same noise"):
+        objective = la.Objective(model := Sampling(), F.cross_entropy, (x, y))
+    assert "random" in objective.description["note"]
+    one, two = (la.evaluate(objective, la.random_plane(objective), resolution=3) for _ in range(2))
+    np.testing.assert_array_equal(one.loss, two.loss)
+    assert float(one.loss[1, 1]) == objective.loss()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        expected = float(F.cross_entropy(model(x), y).detach())
+    assert objective.loss() == pytest.approx(expected, rel=1e-12)
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    la.evaluate(objective, la.random_plane(objective), resolution=3)
+    assert torch.equal(state, torch.get_rng_state())
+    with pytest.warns(UserWarning, match="elsewhere than torch"):
+        la.Objective(Sampling(numpy=True), F.cross_entropy, (x, y))
+
+
+def test_reading_data_leaves_the_callers_random_numbers_alone() -> None:
+    model, x, y = classifier()
+    state, dataset = torch.get_rng_state(), TensorDataset(x, y)
+    for data in (dataset, DataLoader(dataset, 7)):
+        la.Objective(model, F.cross_entropy, data)
+        assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_generator_that_fills_one_buffer_again_gives_every_batch() -> None:
+    model, x, y = classifier()
+
+    def batches() -> Any:
+        inputs, targets = torch.empty_like(x[:10]), torch.empty_like(y[:10])
+        for start in range(0, 60, 10):
+            yield inputs.copy_(x[start : start + 10]), targets.copy_(y[start : start + 10])
+
+    assert la.Objective(model, F.cross_entropy, batches()).loss() == pytest.approx(F.cross_entropy(model(x), y).item(), rel=1e-12)
+
+
+def test_a_pickled_objective_carries_its_data_once() -> None:
+    x = torch.randn(4000, 5, dtype=torch.float64)
+    data = la.Objective(lambda p, b: ((b - p["w"]) ** 2).mean(1), data=x, params={"w": torch.zeros(5)}, batch_size=50).data
+    packed = pickle.dumps(data)
+    assert len(packed) < 1.5 * x.nbytes
+    assert all(torch.equal(a, b) for a, b in zip(pickle.loads(packed).batches, data.batches, strict=True))

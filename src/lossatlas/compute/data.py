@@ -65,6 +65,13 @@ class FixedData:
         pieces = [piece for batch, count in zip(self.batches, self.counts, strict=True) for piece in _pieces(batch, count, size)]
         return replace(self, batches=tuple(pieces), counts=tuple(count_of(piece) for piece in pieces))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Views are copied before they travel: each would take the whole tensor along."""
+        compact = (
+            pytree.tree_map_only(Tensor, lambda t: t.clone() if t.untyped_storage().nbytes() > t.nbytes else t, b) for b in self.batches
+        )
+        return {**self.__dict__, "batches": tuple(compact)}
+
     def map(self, change: Callable[[Tensor], Tensor]) -> FixedData:
         """The same data after `change` of every tensor (a cast, a move); the hash stays that of the original."""
         return replace(self, batches=tuple(pytree.tree_map_only(Tensor, change, b) for b in self.batches))
@@ -89,6 +96,11 @@ def fix(data: Any, batch_size: int | None = None, samples: int | None = None) ->
         return data if batch_size is None else data.split(batch_size)
     if data is None:
         return FixedData((None,), (1,), "none")
+    with torch.random.fork_rng(devices=[]):  # shuffling and augmenting leave the caller's random numbers alone
+        return _read(data, batch_size, samples)
+
+
+def _read(data: Any, batch_size: int | None, samples: int | None) -> FixedData:
     if isinstance(data, DataLoader):
         return _freeze(_first(data, samples), _note_of(data))
     if isinstance(data, Dataset):
@@ -156,7 +168,8 @@ def _freeze(batches: Iterable[Any], note: str | None) -> FixedData:
 def _first(batches: Iterable[Any], samples: int | None) -> Iterable[Any]:
     left = samples if samples is not None else 2**62
     for batch in batches:
-        batch = _as_tensors(batch)
+        # A generator may fill one buffer again and again.
+        batch = pytree.tree_map(torch.clone, _as_tensors(batch))
         count = count_of(batch)
         if count > left:
             batch = pytree.tree_map(lambda t, left=left: t[:left], batch)

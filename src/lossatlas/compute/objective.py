@@ -17,7 +17,7 @@ from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_o
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
-from lossatlas.compute.params import Params, check_holds, fingerprint, params_of, unwrapped
+from lossatlas.compute.params import Params, check_holds, fingerprint, params_of, typed, unwrapped
 from lossatlas.compute.sampling import undrawn
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch
 from lossatlas.compute.weighing import batch_weights, batching_note
@@ -39,7 +39,8 @@ class Objective:
         model: an nn.Module, or a callable ``f(params, batch)`` that returns losses ``(samples,)`` or their mean.
         loss: ``loss(output, target)``, such as `torch.nn.functional.cross_entropy` or a loss module. None where
             the model returns its own loss (a scalar, `.loss` or ``["loss"]``) or is a callable.
-        data: ``(x, y)`` tensors or arrays, a Dataset or a DataLoader. Random order or augmentation is frozen once.
+        data: ``(x, y)`` tensors or arrays, a Dataset or a DataLoader. Random order or augmentation is frozen once. Tensors and
+            arrays handed over are not copied, for they may be large: do not write into them afterwards.
         params: the parameters at the center; needed for a callable, taken from a module otherwise.
         batch_size: samples a batch (a DataLoader keeps its own); it changes no value beyond rounding.
         samples: use the first so many samples only.
@@ -69,6 +70,7 @@ class Objective:
     function: ScoreFunction
     params: Params
     data: FixedData
+    given: FixedData = field(repr=False)
     module: torch.nn.Module | None
     per_sample: bool
     mode: Mode
@@ -110,10 +112,12 @@ class Objective:
         probe = self._probe()
         check_labels(loss, probe.outputs, fixed)
         self._set(per_sample=probe.losses.dim() == 1)
-        self._set(data=fixed.noted(batching_note(self)))
+        noise = "the model is random in eval mode: the same noise at every point" if getattr(function, "noisy", False) else None
+        fixed = fixed.noted(batching_note(self), noise)
+        self._set(data=fixed, given=fixed)
         self._set(description=self._describe(model, loss, split, units))
         self._set(data=micro_batches(self))
-        self._set(weights=batch_weights(function, self.data, self.per_sample))
+        self._set(weights=self._weights(self.data))
 
     def with_mode(self, mode: Mode) -> Objective:
         """The same objective in another BatchNorm and dropout mode.
@@ -125,9 +129,11 @@ class Objective:
         if self.module is None or not isinstance(self.function, ModuleLoss):
             raise InputError("mode", mode, "an objective made from an nn.Module")
         function = replace(self.function, module=_moded(self.module, mode), mode=mode)
-        return self._like(
-            function=function, mode=mode, calibration=_calibration(self.module, mode), description={**self.description, "mode": mode}
-        )
+        described = {**self.description, "mode": mode}
+        # Micro-batches suit one mode: where samples see each other, batches are those that were given.
+        changed = {"function": function, "mode": mode, "calibration": _calibration(self.module, mode), "description": described}
+        data = micro_batches(self._like(**changed, data=self.given))
+        return self._like(**changed, data=data, weights=self._weights(data))
 
     def at(self, state: Mapping[str, Tensor]) -> Objective:
         """The same objective about another model: weights, and buffers such as BatchNorm statistics, that `state` names.
@@ -144,8 +150,7 @@ class Objective:
             >>> square.at({"w": torch.tensor([2.0])}).loss()
             4.0
         """
-        own = self.params if self.module is None else {**self.params, **dict(self.module.named_buffers(remove_duplicate=False))}
-        check_holds(own, state, "state")
+        check_holds(self.tensors, state, "state")
         params = {n: p if n not in state else state[n].detach().to(p).clone() for n, p in self.params.items()}
         described = {**self.description, "center_hash": fingerprint(params)}
         if self.module is None:
@@ -173,7 +178,9 @@ class Objective:
 
     def to(self, device: str) -> Objective:
         """The same objective on another device."""
-        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": self.data.map(lambda t: t.to(device))}
+        data = self.data.map(lambda t: t.to(device))
+        given = data if self.given is self.data else self.given.map(lambda t: t.to(device))
+        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": data, "given": given}
         if self.module is None:
             return self._like(**moved)
         module = copy.deepcopy(self.module).to(device)
@@ -187,7 +194,7 @@ class Objective:
 
     def with_data(self, data: FixedData) -> Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
-        return self._like(data=data, weights=batch_weights(self.function, data, self.per_sample))
+        return self._like(data=data, given=data, weights=self._weights(data))
 
     def with_function(self, function: ScoreFunction) -> Objective:
         """The same objective computed another way; the caller answers for its values."""
@@ -215,6 +222,11 @@ class Objective:
     def name(self) -> str:
         return str(self.description["model"])
 
+    @property
+    def tensors(self) -> Params:
+        """Parameters and buffers."""
+        return self.params if self.module is None else {**self.params, **dict(self.module.named_buffers(remove_duplicate=False))}
+
     def score(self, params: Params, batch: Any) -> Scores:
         """Scores of one batch where `params` replace the model's own; missing names keep the center's value."""
         if self.precision == "full":
@@ -226,6 +238,7 @@ class Objective:
         """`params` with what the mode adds at that point: statistics estimated anew in "recalibrated", else nothing."""
         if self.calibration is None:
             return params
+        params = typed(params, self.tensors)
         with torch.no_grad():
             return {**params, **self.calibration.statistics(params, self.data.batches)}
 
@@ -256,11 +269,14 @@ class Objective:
 
     def _mean(self, params: Params) -> Tensor:
         total = torch.zeros((), dtype=torch.float64, device=next(iter(self.params.values())).device)
-        placed = self.placed(params)
+        placed = self.placed(typed(params, self.tensors))
         for batch, weight in self.counted():
             losses = self.score(placed, batch).losses.double()
             total = total + (losses.sum() if losses.dim() else losses * weight)
         return total / self.samples
+
+    def _weights(self, data: FixedData) -> tuple[float, ...]:
+        return batch_weights(self.function, data, self.per_sample)
 
     # -- inside ----------------------------------------------------------------------------------------------
 

@@ -96,6 +96,15 @@ def check_holds(whole: Mapping[str, Tensor], part: Mapping[str, Tensor], what: s
     check_alike({n: whole[n] for n in part}, part, what)
 
 
+def typed(params: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Params:
+    """`params` in the dtypes of `like`: a model and a plane made of its float32 twin meet in the model's own precision."""
+    return {n: p.to(like[n].dtype) if n in like and not _fits(p, like[n]) else p for n, p in params.items()}
+
+
+def _fits(value: Tensor, like: Tensor) -> bool:
+    return value.dtype == like.dtype or not like.is_floating_point() or value.is_complex()
+
+
 def fingerprint(params: Mapping[str, Tensor]) -> str:
     """A hash of names, dtypes, shapes and bytes, the same on every machine of the same byte order."""
     digest = hashlib.sha256()

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params, check_alike, difference, dot, fingerprint, norm, params_of, select
-from lossatlas.compute.regrown import regrown_directions
+from lossatlas.compute.params import Params, check_alike, difference, dot, fingerprint, norm, params_of, select, typed
+from lossatlas.compute.regrown import Typed, regrown_directions
 from lossatlas.errors import InputError
 
 REGROW_BYTES = 2 * 2**30
@@ -134,6 +134,15 @@ class Plane:
         directions = tuple(replace(d, params=moved(d.params)) for d in self.directions)
         return replace(self, center=moved(self.center), directions=directions, buffers=tuple(moved(b) for b in self.buffers))
 
+    def typed(self, like: Mapping[str, Tensor]) -> Plane:
+        """The same plane in the dtypes of `like`; directions that are drawn when asked are cast then."""
+        center, buffers = typed(self.center, like), tuple(typed(b, like) for b in self.buffers)
+        same = all(center[n] is p for n, p in self.center.items())
+        steps = [
+            typed(d.params, like) if isinstance(d.params, dict) else d.params if same else Typed(d.params, center) for d in self.directions
+        ]
+        return replace(self, center=center, directions=tuple(map(_with_params, self.directions, steps)), buffers=buffers)
+
     def describe(self) -> dict[str, Any]:
         """Provenance: how the plane was made and hashes of what it is made of."""
         return {
@@ -149,6 +158,10 @@ class Plane:
             "parameters": list(self.moving),
             **({"buffers_hash": fingerprint(self.buffers[0])} if len(self.buffers) == 1 else {}),
         }
+
+
+def _with_params(direction: Direction, params: Mapping[str, Tensor]) -> Direction:
+    return replace(direction, params=params)
 
 
 def plane(

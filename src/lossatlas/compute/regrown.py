@@ -46,6 +46,30 @@ class Regrown(Mapping[str, Tensor]):
         return name in self.states
 
 
+class Typed(Mapping[str, Tensor]):
+    """Another such mapping in the dtypes of `like`, cast at every access.
+
+    Args:
+        params: what to cast.
+        like: holds every name of `params`.
+    """
+
+    def __init__(self, params: Mapping[str, Tensor], like: Params) -> None:
+        self.params, self.like = params, like
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.params[name].to(self.like[name].dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.params)
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.params
+
+
 def regrown_directions(
     center: Params, seed: int, count: int, names: tuple[str, ...], how: Normalize, axes: Mapping[str, int], biases: bool
 ) -> list[Regrown]:

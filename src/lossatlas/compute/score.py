@@ -10,6 +10,7 @@ from lossatlas.compute.batchnorm import norms
 from lossatlas.compute.evaluators.sums import Sums
 from lossatlas.compute.metrics import METRICS, metrics_named
 from lossatlas.compute.objective import Objective
+from lossatlas.compute.params import typed
 from lossatlas.compute.statistics import without_statistics
 from lossatlas.errors import InputError
 
@@ -33,7 +34,7 @@ def score(objective: Objective, tensors: Mapping[str, Tensor] | None = None, met
     sums = {metric.name: Sums(1, device) for metric in chosen}
     point = dict(objective.params) if tensors is None else without_statistics(objective, tensors)
     with objective.quiet():
-        placed = objective.placed(point)
+        placed = objective.placed(typed(point, objective.tensors))
         for batch, weight in objective.counted():
             scores = objective.score(placed, batch)
             for metric in chosen:

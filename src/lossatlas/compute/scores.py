@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,6 +53,7 @@ class ModuleLoss:
         mode: see `batchnorm`.
         tied: some weight has two names; looking for them at every call costs as much as a small network.
         reading: how accuracy reads the targets of these data.
+        noisy: the model draws random numbers in eval mode too; each call then draws the same ones.
         guarded: the model writes into its buffers or inputs, so each call gets copies of them.
     """
 
@@ -61,13 +63,14 @@ class ModuleLoss:
     guarded: bool = False
     tied: bool = True
     reading: Reading = PLAIN
+    noisy: bool = False
 
     def __call__(self, params: Params, batch: Any) -> Scores:
         if self.guarded:
             batch = pytree.tree_map_only(Tensor, torch.clone, batch)
             params = {**{name: buffer.clone() for name, buffer in self.module.named_buffers()}, **params}
         inputs, targets = split_batch(batch, has_loss=self.loss is not None)
-        with same_noise(self.mode):
+        with same_noise(self.noisy or self.mode == "train"):
             outputs = run_module(self.module, params, inputs, self.tied)
         if self.loss is None:
             return Scores(_own_loss(outputs), outputs, targets, self.reading)
@@ -87,7 +90,7 @@ class ModuleLoss:
         before = pytree.tree_map_only(Tensor, torch.clone, (dict(self.module.named_buffers()), batch))
         with torch.no_grad():
             try:
-                replace(self, guarded=True)(center, batch)
+                steady = replace(self, guarded=True).steady(center, batch)
                 self(center, batch)
             except Exception:
                 return self
@@ -96,7 +99,21 @@ class ModuleLoss:
         changed = [(old, new) for old, new in pairs if isinstance(new, Tensor) and not _identical(old, new)]
         for old, new in changed:
             new.copy_(old)
-        return replace(self, guarded=True) if changed else self
+        return replace(steady, guarded=bool(changed))
+
+    def steady(self, center: Params, batch: Any) -> ModuleLoss:
+        """With the same noise at every call where two calls differ; a landscape would show the noise, and no call its own center."""
+
+        def repeats(function: ModuleLoss) -> bool:
+            one, two = (function(center, batch).losses for _ in range(2))
+            return torch.allclose(one, two, rtol=1e-4, atol=1e-7, equal_nan=True)
+
+        with torch.random.fork_rng():
+            if repeats(self):
+                return self
+            noisy = replace(self, noisy=True)
+            _warn_of_noise(held=repeats(noisy))
+        return noisy
 
     def resolved(self, center: Params, data: FixedData) -> ModuleLoss:
         """With the per-sample form of the loss where one exists and its mean is the loss, and with how these data's targets are read."""
@@ -161,6 +178,15 @@ def _run_script(module: torch.nn.Module, params: Params, args: tuple[Any, ...], 
         with torch.no_grad():
             for name, value in before.items():
                 own[name].copy_(value)
+
+
+def _warn_of_noise(held: bool) -> None:
+    what = "every point now sees the same noise" if held else "its noise comes from elsewhere than torch and shows in every value"
+    warnings.warn(
+        f"The model is random in eval mode: {what}. Take the randomness out of it, such as a VAE's sampling, for its mean loss.",
+        UserWarning,
+        stacklevel=6,
+    )
 
 
 def _identical(a: Tensor, b: Tensor) -> bool:

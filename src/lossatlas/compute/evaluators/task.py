@@ -41,6 +41,7 @@ class Task:
         if objective.mode == "interpolated" and len(plane.buffers) < 2:
             raise InputError("mode", "interpolated", "a plane between models that have buffers", "Make it with between(a, b) of nn.Modules")
         objective = about(objective, plane)
+        plane = plane.typed(objective.tensors)
         return cls(objective, plane, metrics, unlike_objective(objective, plane))
 
     @property
