@@ -59,9 +59,18 @@ def select(params: Params, patterns: str | Iterable[str] | None) -> tuple[str, .
 
 
 def dot(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
-    """Inner product in float64; a missing name means zero."""
-    total = sum(((a[n].double() * b[n].double()).sum() for n in a if n in b), start=torch.zeros((), dtype=torch.float64))
-    return float(total)
+    """Inner product in float64, of complex weights that of their real and imaginary parts; a missing name means zero."""
+    return float(sum((_product(a[n], b[n]) for n in a if n in b), start=torch.zeros((), dtype=torch.float64)))
+
+
+def wide(value: Tensor) -> Tensor:
+    """In double precision, real or complex as it is."""
+    return value.to(torch.complex128) if value.is_complex() else value.double()
+
+
+def movable(value: Tensor) -> bool:
+    """A direction can move it; integers stay."""
+    return value.is_floating_point() or value.is_complex()
 
 
 def norm(a: Mapping[str, Tensor]) -> float:
@@ -99,6 +108,10 @@ def check_holds(whole: Mapping[str, Tensor], part: Mapping[str, Tensor], what: s
 def typed(params: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Params:
     """`params` in the dtypes of `like`: a model and a plane made of its float32 twin meet in the model's own precision."""
     return {n: p.to(like[n].dtype) if n in like and not _fits(p, like[n]) else p for n, p in params.items()}
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    return (wide(a).conj() * wide(b)).real.sum() if a.is_complex() or b.is_complex() else (a.double() * b.double()).sum()
 
 
 def _fits(value: Tensor, like: Tensor) -> bool:

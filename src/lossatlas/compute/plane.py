@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params, check_alike, difference, dot, fingerprint, norm, params_of, select, typed
+from lossatlas.compute.params import Params, check_alike, difference, dot, fingerprint, norm, params_of, select, typed, wide
 from lossatlas.compute.regrown import Typed, regrown_directions
 from lossatlas.errors import InputError
 
@@ -116,7 +116,7 @@ class Plane:
         """
         offset = difference({n: p.to(self.center[n]) for n, p in params_of(model).items() if n in self.center}, self.center)
         gram = np.array([[dot(a.params, b.params) for b in self.directions] for a in self.directions])
-        coordinates, residual = np.zeros(self.ndim), {n: v.double() for n, v in offset.items()}
+        coordinates, residual = np.zeros(self.ndim), {n: wide(v) for n, v in offset.items()}
         # The normal equations square the condition number; a second pass on what is left wins it back.
         for _ in range(3):
             step = np.linalg.solve(gram, [dot(d.params, residual) for d in self.directions])
@@ -312,7 +312,7 @@ def _subtract(residual: Params, directions: tuple[Direction, ...], step: NDArray
     left = dict(residual)
     for coordinate, direction in zip(step, directions, strict=True):
         for name, value in direction.params.items():
-            left[name] = left[name] - float(coordinate) * value.double()
+            left[name] = left[name] - float(coordinate) * wide(value)
     return left
 
 
