@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import pickle
 import warnings
+from collections import UserDict
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import lossatlas as la
-from oracles import classifier
+from oracles import by_loading, classifier
 
 
 class Augmenting(Dataset):
@@ -245,3 +247,68 @@ def test_a_pickled_objective_carries_its_data_once() -> None:
     packed = pickle.dumps(data)
     assert len(packed) < 1.5 * x.nbytes
     assert all(torch.equal(a, b) for a, b in zip(pickle.loads(packed).batches, data.batches, strict=True))
+
+
+def test_a_list_of_batches_is_read_as_batches() -> None:
+    model, x, y = classifier()
+    expected = F.cross_entropy(model(x), y).item()
+    for parts in ([25, 25, 10], [30, 30]):
+        batches = list(zip(x.split(parts), y.split(parts), strict=True))
+        for data in (batches, [list(b) for b in batches]):
+            objective = la.Objective(model, F.cross_entropy, data)
+            assert objective.loss() == pytest.approx(expected, rel=1e-12)
+            assert objective.samples == 60
+    with pytest.raises(la.InputError, match="DataLoader"):
+        la.Objective(model, F.cross_entropy, list(zip(x, y, strict=True)))
+
+
+def test_a_tokenizers_batch_is_a_dict() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(5, 3).double()
+
+        def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"loss": F.cross_entropy(self.layer(x), labels)}
+
+    _, x, y = classifier()
+    model = Named()
+    expected = F.cross_entropy(model.layer(x), y).item()
+    for data in (UserDict(x=x, labels=y), [UserDict(x=x, labels=y)]):
+        assert la.Objective(model, None, data).loss() == pytest.approx(expected, rel=1e-12)
+
+
+def test_models_without_weights_and_data_that_are_none_are_refused() -> None:
+    model, x, y = classifier()
+    for make, words in (
+        (lambda: la.Objective(nn.Linear(5, 3, device="meta"), F.cross_entropy, (x, y)), "meta device"),
+        (lambda: la.Objective(nn.LazyLinear(3), F.cross_entropy, (x, y)), "Run it once"),
+        (lambda: la.Objective(model, (x, y), F.cross_entropy), "order"),
+        (lambda: la.Objective(model, F.cross_entropy, F.mse_loss), "order"),
+        (lambda: la.Objective(model, F.cross_entropy, [(x, "name", y)]), "Leave text"),
+    ):
+        with pytest.raises(la.InputError, match=words):
+            make()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # weight_norm of the old kind
+@pytest.mark.parametrize("norm", [nn.utils.spectral_norm, nn.utils.weight_norm])
+def test_old_spectral_and_weight_norm_are_copied_and_move(norm: Any) -> None:
+    _, x, y = classifier()
+    torch.manual_seed(0)
+    model = nn.Sequential(norm(nn.Linear(5, 4)), nn.Tanh(), nn.Linear(4, 3)).double()
+    model(x)
+    model.eval()
+    objective = la.Objective(model, F.cross_entropy, (x, y))
+    plane = la.random_plane(objective, seed=1)
+    surface = la.evaluate(objective, plane, resolution=(2, 3))
+    assert objective.loss() == pytest.approx(F.cross_entropy(model(x), y).item(), rel=1e-12)
+    other = copy.deepcopy(objective.module)
+    points = [(a, b) for a in surface.alpha.values for b in surface.beta.values]
+    expected = by_loading(other, plane, lambda m: F.cross_entropy(m(x), y), points)
+    assert surface.loss.values.ravel() == pytest.approx(expected, rel=1e-12)
+
+
+def test_each_pattern_must_match_some_weight() -> None:
+    with pytest.raises(la.InputError, match="typo"):
+        la.random_plane(classifier()[0], params=["0.*", "typo.*"])

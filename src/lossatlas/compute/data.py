@@ -78,7 +78,7 @@ class FixedData:
 
 
 def fix(data: Any, batch_size: int | None = None, samples: int | None = None) -> FixedData:
-    """Read `data` once: ``(x, y)`` tensors or arrays, a tensor, a Dataset, a DataLoader, or None for a loss without data.
+    """Read `data` once: ``(x, y)`` tensors or arrays, a tensor, a list of batches, a Dataset, a DataLoader; None where the loss takes no data.
 
     Args:
         data: what to evaluate on.
@@ -108,6 +108,9 @@ def _read(data: Any, batch_size: int | None, samples: int | None) -> FixedData:
         return _freeze(_first(loader, samples), _augmentation_note(data))
     if isinstance(data, Iterable) and not isinstance(data, Sequence | Mapping | Tensor) and not hasattr(data, "__array__"):
         return _freeze(_first(data, samples), "read once from an iterable")
+    if _are_batches(data):
+        read = _freeze(_first(data, samples), None)
+        return read if batch_size is None else read.split(batch_size)
     return _cut(_as_tensors(data), batch_size or DEFAULT_BATCH, samples)
 
 
@@ -131,19 +134,39 @@ def _pieces(batch: Any, count: int, size: int) -> Iterator[Any]:
 
 
 def _as_tensors(data: Any) -> Any:
-    return pytree.tree_map(lambda leaf: leaf if isinstance(leaf, Tensor) else torch.as_tensor(leaf), _plain(data))
+    return pytree.tree_map(_tensor_of, _plain(data))
+
+
+def _tensor_of(leaf: Any) -> Tensor:
+    try:
+        return leaf if isinstance(leaf, Tensor) else torch.as_tensor(leaf)
+    except (TypeError, ValueError, RuntimeError) as error:
+        step = "Pass the order model, loss, data" if callable(leaf) else "Leave text and other objects out of the batches (collate_fn=)"
+        given = getattr(leaf, "__name__", None) or f"{type(leaf).__name__} {leaf!r}"
+        raise InputError("data", given, "tensors, arrays or numbers", step) from error
 
 
 def _plain(data: Any) -> Any:
-    """Lists of two are what loaders return for (inputs, targets); treat them as tuples."""
-    return tuple(data) if isinstance(data, list) else data
+    """Lists of two are what loaders return for (inputs, targets): tuples; a tokenizer's batch is a dict."""
+    return dict(data) if isinstance(data, Mapping) else tuple(data) if isinstance(data, list) else data
+
+
+def _are_batches(data: Any) -> bool:
+    """A list of tuples, lists or dicts of arrays, such as ``list(loader)``; a list of arrays is one (inputs, targets)."""
+    return isinstance(data, list) and bool(data) and all(isinstance(b, tuple | list | Mapping) and _has_array(b) for b in data)
+
+
+def _has_array(batch: Any) -> bool:
+    leaves = [leaf for leaf in pytree.tree_leaves(_plain(batch)) if hasattr(leaf, "shape")]
+    return bool(leaves) and all(len(leaf.shape) > 0 for leaf in leaves)
 
 
 def _cut(data: Any, batch_size: int, samples: int | None) -> FixedData:
     leaves = pytree.tree_leaves(data)
     lengths = {len(leaf) if leaf.dim() else 0 for leaf in leaves}
     if len(lengths) != 1:
-        raise InputError("data", f"tensors of lengths {sorted(lengths)}", "inputs and targets with the same number of samples")
+        step = "Make a list of samples into batches with DataLoader(samples, batch_size=...)" if 0 in lengths else ""
+        raise InputError("data", f"tensors of lengths {sorted(lengths)}", "inputs and targets with the same number of samples", step)
     total = min(lengths.pop(), samples or 2**62)
     starts = range(0, total, batch_size)
     return _freeze((pytree.tree_map(lambda t, s=s: t[s : min(s + batch_size, total)], data) for s in starts), None)

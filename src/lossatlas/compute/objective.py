@@ -97,6 +97,8 @@ class Objective:
         units: str | None = None,
     ) -> None:
         check_mode(mode)
+        if loss is not None and not callable(loss):
+            raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
         module = _own_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
         if module is None and (not callable(model) or params is None):
             raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
@@ -363,12 +365,25 @@ def check_objective(objective: object, argument: str = "objective") -> None:
 
 
 def _own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) -> torch.nn.Module:
+    model = unwrapped(model)
+    _check_weights(model)
+    # Spectral and weight norm of the old kind keep a computed tensor, which cannot be copied, and compute it anew in every pass.
+    made = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
     with torch.no_grad():  # TorchScript copies its parameters with operations
-        own = copy.deepcopy(unwrapped(model))
+        own = copy.deepcopy(model, {id(t): t.detach().clone() for t in made})
     for parameter in own.parameters():
         parameter.requires_grad_(False)
     own.eval()
     return own.to(device=device, dtype=dtype)
+
+
+def _check_weights(model: torch.nn.Module) -> None:
+    """Refuse a model whose weights are not there yet."""
+    for name, value in model.named_parameters():
+        if isinstance(value, torch.nn.parameter.UninitializedTensorMixin):
+            raise InputError("model", f"{name}, a lazy parameter without shape", "a model with weights", "Run it once on a batch")
+        if value.is_meta:
+            raise InputError("model", f"{name} on the meta device", "a model with weights", "Load its weights first")
 
 
 def _twin(module: torch.nn.Module) -> torch.nn.Module:

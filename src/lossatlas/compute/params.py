@@ -50,10 +50,12 @@ def select(params: Params, patterns: str | Iterable[str] | None) -> tuple[str, .
     if patterns is None:
         return tuple(params)
     wanted = (patterns,) if isinstance(patterns, str) else tuple(patterns)
-    chosen = tuple(name for name in params if any(fnmatchcase(name, p) or name.startswith(f"{p}.") for p in wanted))
-    if not chosen:
+    matched = {p: [n for n in params if fnmatchcase(n, p) or n.startswith(f"{p}.")] for p in wanted}
+    chosen = tuple(name for name in params if any(name in names for names in matched.values()))
+    if not chosen or not all(matched.values()):
+        unmatched = ", ".join(repr(p) for p, names in matched.items() if not names) or wanted
         raise InputError(
-            "params", wanted, f"a name, a module or a glob such as {next(iter(params))!r}", f"The model has: {_listing(params)}"
+            "params", unmatched, f"a name, a module or a glob such as {next(iter(params))!r}", f"The model has: {_listing(params)}"
         )
     return chosen
 
