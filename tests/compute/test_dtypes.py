@@ -54,3 +54,13 @@ def test_half_precision_objectives_take_planes_of_float32() -> None:
     surface = la.evaluate(objective, la.random_plane(a), resolution=3)
     assert np.isfinite(surface.loss).all()
     assert float(surface.loss[1, 1]) == objective.loss()
+
+
+def test_steps_that_round_away_are_warned_of() -> None:
+    a, _, x, y = two(torch.float32)
+    half = la.Objective(a, F.cross_entropy, (x.float(), y), dtype=torch.bfloat16)
+    with pytest.warns(UserWarning, match="rounds away for most weights in bfloat16"):
+        surface = la.evaluate(half, la.random_plane(half, ndim=1), bounds=(-1e-3, 1e-3), resolution=9)
+    assert len(np.unique(surface.loss)) < 9
+    full = la.Objective(a, F.cross_entropy, (x.float(), y))
+    assert len(np.unique(la.evaluate(full, la.random_plane(full, ndim=1), bounds=(-1e-3, 1e-3), resolution=9).loss)) == 9

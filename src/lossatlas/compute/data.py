@@ -78,7 +78,7 @@ class FixedData:
 
 
 def fix(data: Any, batch_size: int | None = None, samples: int | None = None) -> FixedData:
-    """Read `data` once: ``(x, y)`` tensors or arrays, a tensor, a list of batches, a Dataset, a DataLoader; None where the loss takes no data.
+    """Read `data` once: ``(x, y)`` tensors or arrays, a tensor, a list of batches, a Dataset, a DataLoader; None for no data.
 
     Args:
         data: what to evaluate on.

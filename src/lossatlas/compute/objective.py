@@ -380,7 +380,7 @@ def _own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) ->
 def _check_weights(model: torch.nn.Module) -> None:
     """Refuse a model whose weights are not there yet."""
     for name, value in model.named_parameters():
-        if isinstance(value, torch.nn.parameter.UninitializedTensorMixin):
+        if torch.nn.parameter.is_lazy(value):
             raise InputError("model", f"{name}, a lazy parameter without shape", "a model with weights", "Run it once on a batch")
         if value.is_meta:
             raise InputError("model", f"{name} on the meta device", "a model with weights", "Load its weights first")
