@@ -220,6 +220,9 @@ def test_a_model_that_is_random_in_eval_mode_warns_and_sees_the_same_noise_every
     assert torch.equal(state, torch.get_rng_state())
     with pytest.warns(UserWarning, match="elsewhere than torch"):
         la.Objective(Sampling(numpy=True), F.cross_entropy, (x, y))
+    with pytest.warns(UserWarning) as found:
+        la.Objective(Sampling(), lambda o, t: F.cross_entropy(o, t), (x, y), batch_size=7)
+    assert len(found) == 1
 
 
 def test_reading_data_leaves_the_callers_random_numbers_alone() -> None:

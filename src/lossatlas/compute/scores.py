@@ -90,7 +90,7 @@ class ModuleLoss:
         before = pytree.tree_map_only(Tensor, torch.clone, (dict(self.module.named_buffers()), batch))
         with torch.no_grad():
             try:
-                steady = replace(self, guarded=True).steady(center, batch)
+                steady, held = replace(self, guarded=True).steady(center, batch)
                 self(center, batch)
             except Exception:
                 return self
@@ -99,21 +99,23 @@ class ModuleLoss:
         changed = [(old, new) for old, new in pairs if isinstance(new, Tensor) and not _identical(old, new)]
         for old, new in changed:
             new.copy_(old)
+        if steady.noisy:
+            _warn_of_noise(held)
         return replace(steady, guarded=bool(changed))
 
-    def steady(self, center: Params, batch: Any) -> ModuleLoss:
-        """With the same noise at every call where two calls differ; a landscape would show the noise, and no call its own center."""
+    def steady(self, center: Params, batch: Any) -> tuple[ModuleLoss, bool]:
+        """With the same noise at every call where two calls differ, else a landscape shows the noise; and whether calls then agree."""
 
         def repeats(function: ModuleLoss) -> bool:
             one, two = (function(center, batch).losses for _ in range(2))
             return torch.allclose(one, two, rtol=1e-4, atol=1e-7, equal_nan=True)
 
-        with torch.random.fork_rng():
+        device = next(iter(center.values())).device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             if repeats(self):
-                return self
+                return self, True
             noisy = replace(self, noisy=True)
-            _warn_of_noise(held=repeats(noisy))
-        return noisy
+            return noisy, repeats(noisy)
 
     def resolved(self, center: Params, data: FixedData) -> ModuleLoss:
         """With the per-sample form of the loss where one exists and its mean is the loss, and with how these data's targets are read."""
@@ -185,7 +187,7 @@ def _warn_of_noise(held: bool) -> None:
     warnings.warn(
         f"The model is random in eval mode: {what}. Take the randomness out of it, such as a VAE's sampling, for its mean loss.",
         UserWarning,
-        stacklevel=6,
+        stacklevel=5,
     )
 
 

@@ -49,7 +49,8 @@ def batching_note(objective: Objective) -> str | None:
         InputError: the loss is a sum over the batch.
     """
     data = objective.data
-    if objective.per_sample or objective.mode in ("batch", "train") or len(data.batches) < 2:
+    tied = objective.mode in ("batch", "train") or getattr(objective.function, "noisy", False)  # by statistics, or by the draw of noise
+    if objective.per_sample or tied or len(data.batches) < 2:
         return None
     for parts in _probes(data):
         try:
