@@ -203,9 +203,10 @@ class Sampling(nn.Module):
 
 def test_a_model_that_is_random_in_eval_mode_warns_and_sees_the_same_noise_everywhere() -> None:
     _, x, y = classifier()
-    torch.manual_seed(3)
+    model, state = Sampling(), torch.get_rng_state()
     with pytest.warns(UserWarning, match="random in eval mode.*same noise"):
-        objective = la.Objective(model := Sampling(), F.cross_entropy, (x, y))
+        objective = la.Objective(model, F.cross_entropy, (x, y))
+    assert torch.equal(state, torch.get_rng_state())
     assert "random" in objective.description["note"]
     one, two = (la.evaluate(objective, la.random_plane(objective), resolution=3) for _ in range(2))
     np.testing.assert_array_equal(one.loss, two.loss)

@@ -91,7 +91,7 @@ class ModuleLoss:
         with torch.no_grad():
             try:
                 steady, held = replace(self, guarded=True).steady(center, batch)
-                self(center, batch)
+                replace(steady, guarded=False)(center, batch)
             except Exception:
                 return self
         after = (dict(self.module.named_buffers()), batch)
