@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -60,3 +63,14 @@ def bytes_of(model: nn.Module) -> dict[str, bytes]:
         name: value.detach().contiguous().view(torch.uint8).numpy().tobytes() if value.dim() else value.numpy().tobytes()
         for name, value in model.state_dict().items()
     }
+
+
+def by_loading(model: nn.Module, plane: la.Plane, run: Callable[[nn.Module], Tensor], points: Iterable[tuple[float, ...]]) -> list[float]:
+    """Values of a surface: copy every point's weights into the model and run it as a user would."""
+    model, found = copy.deepcopy(model).eval(), []
+    for point in points:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(plane.point(*point)[name])
+        found.append(float(run(model).detach()))
+    return found

@@ -14,19 +14,9 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import CASES, F64, case
+from oracles import by_loading
 
 X, Y = torch.randn(12, 5, dtype=F64, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
-
-
-def by_loading(model: nn.Module, plane: la.Plane, run: Callable[[nn.Module], Tensor], points: np.ndarray) -> list[float]:
-    """The oracle: copy the weights in, run the model as a user would."""
-    model, found = copy.deepcopy(model).eval(), []
-    for point in points:
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(plane.point(*point)[name])
-        found.append(float(run(model).detach()))
-    return found
 
 
 def check(model: nn.Module, objective: la.Objective, plane: la.Plane, run: Callable[[nn.Module], Tensor], rel: float = 1e-12) -> None:

@@ -136,3 +136,32 @@ def test_an_unknown_mode_is_refused() -> None:
 def test_figures_speak_of_layers_only_where_there_are_some() -> None:
     for name, expected in (("conv-batchnorm", True), ("groupnorm-transposed", True), ("relu", False), ("callable", True)):
         assert case(name).description["mode_layers"] is expected
+
+
+def test_another_mode_keeps_the_batches_that_were_given() -> None:
+    """Micro-batches of 16 suit eval mode only: batch statistics are those of the batches handed over."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 24 * 24, 3)).double()
+    x, y = torch.randn(96, 1, 24, 24, dtype=torch.float64), torch.randint(0, 3, (96,))
+    made = {mode: la.Objective(model, F.cross_entropy, (x, y), mode=mode, batch_size=48) for mode in ("eval", "batch", "recalibrated")}
+    assert max(made["eval"].data.counts) < 48, "the example is cut"
+    with torch.no_grad():
+        batch = copy.deepcopy(model).train()
+        expected = np.mean([float(F.cross_entropy(batch(x[i : i + 48]), y[i : i + 48])) for i in (0, 48)])
+    assert made["eval"].with_mode("batch").loss() == pytest.approx(expected, rel=1e-12)
+    for mode, objective in made.items():
+        for other in made.values():
+            assert other.with_mode(mode).loss() == pytest.approx(objective.loss(), rel=1e-12)
+    assert made["batch"].with_mode("eval").data.counts == made["eval"].data.counts
+
+
+def test_a_model_that_raises_everywhere_is_an_error_and_no_empty_surface() -> None:
+    """A last batch of one sample has no batch statistics."""
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    objective = la.Objective(model, F.cross_entropy, (torch.randn(33, 4), torch.arange(33) % 3), batch_size=16)
+    for call in (
+        lambda: la.evaluate(objective.with_mode("batch"), la.random_plane(objective), resolution=3),
+        lambda: compare_modes(objective, la.random_plane(objective), resolution=3),
+    ):
+        with pytest.raises(InputError, match=r"more than 1 value per channel.*another batch_size"):
+            call()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from oracles import classifier
+from oracles import by_loading, classifier
 
 
 def convolutional() -> nn.Sequential:
@@ -131,3 +132,40 @@ def test_bad_choices_are_named(options: dict) -> None:
 def test_only_biases_cannot_make_a_plane() -> None:
     with pytest.raises(la.InputError, match="biases=True"):
         la.random_plane({"b": torch.ones(3)})
+
+
+@pytest.mark.parametrize("normalize", ["filter", "layer", "weight", "none"])
+def test_complex_weights_count_with_both_parts(normalize: Any) -> None:
+    class Phasor(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(4, 3, dtype=torch.complex128))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x.to(torch.complex128) @ self.w).abs()
+
+    torch.manual_seed(0)
+    model, x, y = Phasor(), torch.randn(20, 4, dtype=torch.float64), torch.arange(20) % 3
+    objective = la.Objective(model, F.cross_entropy, (x, y))
+    plane = la.random_plane(objective, seed=1, normalize=normalize)
+    flat = [torch.view_as_real(d.params["w"]).flatten().numpy() for d in plane.directions]
+    assert all(np.count_nonzero(f) == 24 for f in flat), "imaginary parts move too"
+    assert [d.norm for d in plane.directions] == pytest.approx([np.linalg.norm(f) for f in flat], rel=1e-12)
+    assert plane.cosine == pytest.approx(flat[0] @ flat[1] / np.prod([np.linalg.norm(f) for f in flat]), rel=1e-10)
+    if normalize == "filter":
+        torch.testing.assert_close(plane.directions[0].params["w"].norm(dim=1), model.w.detach().norm(dim=1))
+    if normalize == "layer":
+        assert plane.directions[0].norm == pytest.approx(float(model.w.detach().norm()), rel=1e-9)
+    assert plane.project(plane.point(0.3, -0.7)).coordinates == pytest.approx((0.3, -0.7), rel=1e-9)
+    surface = la.evaluate(objective, plane, resolution=(2, 3))
+    points = [(a, b) for a in surface.alpha.values for b in surface.beta.values]
+    expected = by_loading(model, plane, lambda m: F.cross_entropy(m(x), y), points)
+    assert surface.loss.values.ravel() == pytest.approx(expected, rel=1e-12)
+
+
+def test_integer_parameters_stay_where_they_are() -> None:
+    params = {"table": torch.arange(6).reshape(2, 3), "w": torch.randn(2, 3)}
+    for regrow in (False, True):
+        assert la.random_plane(params, regrow=regrow).moving == ("w",)
+    with pytest.raises(la.InputError, match="no integers"):
+        la.random_plane(params, params="table", biases=True)

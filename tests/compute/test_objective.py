@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import pickle
 import warnings
+from collections import UserDict
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import lossatlas as la
-from oracles import classifier
+from oracles import by_loading, classifier
 
 
 class Augmenting(Dataset):
@@ -184,3 +187,132 @@ def test_ignored_labels_and_losses_that_count_no_classes_pass() -> None:
     assert la.Objective(torch.nn.Linear(4, 3), F.cross_entropy, (x, y), batch_size=2).samples == 5
     own = lambda output, target: (output.sum(1) - target).square().mean()  # noqa: E731
     assert la.Objective(torch.nn.Linear(4, 3), own, (x, y + 7), batch_size=2).samples == 5
+
+
+class Sampling(nn.Module):
+    """Random in eval mode too, as a variational autoencoder is."""
+
+    def __init__(self, numpy: bool = False) -> None:
+        super().__init__()
+        self.layer, self.numpy = nn.Linear(5, 3).double(), numpy
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        noise = torch.from_numpy(np.random.randn(len(x), 3)) if self.numpy else torch.randn(len(x), 3, dtype=x.dtype)  # noqa: NPY002
+        return self.layer(x) + noise
+
+
+def test_a_model_that_is_random_in_eval_mode_warns_and_sees_the_same_noise_everywhere() -> None:
+    _, x, y = classifier()
+    model, state = Sampling(), torch.get_rng_state()
+    with pytest.warns(UserWarning, match="random in eval mode.*same noise"):
+        objective = la.Objective(model, F.cross_entropy, (x, y))
+    assert torch.equal(state, torch.get_rng_state())
+    assert "random" in objective.description["note"]
+    one, two = (la.evaluate(objective, la.random_plane(objective), resolution=3) for _ in range(2))
+    np.testing.assert_array_equal(one.loss, two.loss)
+    assert float(one.loss[1, 1]) == objective.loss()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        expected = float(F.cross_entropy(model(x), y).detach())
+    assert objective.loss() == pytest.approx(expected, rel=1e-12)
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    la.evaluate(objective, la.random_plane(objective), resolution=3)
+    assert torch.equal(state, torch.get_rng_state())
+    with pytest.warns(UserWarning, match="elsewhere than torch"):
+        la.Objective(Sampling(numpy=True), F.cross_entropy, (x, y))
+    with pytest.warns(UserWarning) as found:
+        la.Objective(Sampling(), lambda o, t: F.cross_entropy(o, t), (x, y), batch_size=7)
+    assert len(found) == 1
+
+
+def test_reading_data_leaves_the_callers_random_numbers_alone() -> None:
+    model, x, y = classifier()
+    state, dataset = torch.get_rng_state(), TensorDataset(x, y)
+    for data in (dataset, DataLoader(dataset, 7)):
+        la.Objective(model, F.cross_entropy, data)
+        assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_generator_that_fills_one_buffer_again_gives_every_batch() -> None:
+    model, x, y = classifier()
+
+    def batches() -> Any:
+        inputs, targets = torch.empty_like(x[:10]), torch.empty_like(y[:10])
+        for start in range(0, 60, 10):
+            yield inputs.copy_(x[start : start + 10]), targets.copy_(y[start : start + 10])
+
+    assert la.Objective(model, F.cross_entropy, batches()).loss() == pytest.approx(F.cross_entropy(model(x), y).item(), rel=1e-12)
+
+
+def test_a_pickled_objective_carries_its_data_once() -> None:
+    x = torch.randn(4000, 5, dtype=torch.float64)
+    data = la.Objective(lambda p, b: ((b - p["w"]) ** 2).mean(1), data=x, params={"w": torch.zeros(5)}, batch_size=50).data
+    packed = pickle.dumps(data)
+    assert len(packed) < 1.5 * x.nbytes
+    assert all(torch.equal(a, b) for a, b in zip(pickle.loads(packed).batches, data.batches, strict=True))
+
+
+def test_a_list_of_batches_is_read_as_batches() -> None:
+    model, x, y = classifier()
+    expected = F.cross_entropy(model(x), y).item()
+    for parts in ([25, 25, 10], [30, 30]):
+        batches = list(zip(x.split(parts), y.split(parts), strict=True))
+        for data in (batches, [list(b) for b in batches]):
+            objective = la.Objective(model, F.cross_entropy, data)
+            assert objective.loss() == pytest.approx(expected, rel=1e-12)
+            assert objective.samples == 60
+    with pytest.raises(la.InputError, match="DataLoader"):
+        la.Objective(model, F.cross_entropy, list(zip(x, y, strict=True)))
+
+
+def test_a_tokenizers_batch_is_a_dict() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(5, 3).double()
+
+        def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"loss": F.cross_entropy(self.layer(x), labels)}
+
+    _, x, y = classifier()
+    model = Named()
+    expected = F.cross_entropy(model.layer(x), y).item()
+    for data in (UserDict(x=x, labels=y), [UserDict(x=x, labels=y)]):
+        assert la.Objective(model, None, data).loss() == pytest.approx(expected, rel=1e-12)
+
+
+def test_models_without_weights_and_data_that_are_none_are_refused() -> None:
+    model, x, y = classifier()
+    for make, words in (
+        (lambda: la.Objective(nn.Linear(5, 3, device="meta"), F.cross_entropy, (x, y)), "meta device"),
+        (lambda: la.Objective(nn.LazyLinear(3), F.cross_entropy, (x, y)), "Run it once"),
+        (lambda: la.Objective(model, (x, y), F.cross_entropy), "order"),
+        (lambda: la.Objective(model, F.cross_entropy, F.mse_loss), "order"),
+        (lambda: la.Objective(model, F.cross_entropy, [(x, "name", y)]), "Leave text"),
+    ):
+        with pytest.raises(la.InputError, match=words):
+            make()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # weight_norm of the old kind
+@pytest.mark.parametrize("norm", [nn.utils.spectral_norm, nn.utils.weight_norm])
+def test_old_spectral_and_weight_norm_are_copied_and_move(norm: Any) -> None:
+    _, x, y = classifier()
+    torch.manual_seed(0)
+    model = nn.Sequential(norm(nn.Linear(5, 4)), nn.Tanh(), nn.Linear(4, 3)).double()
+    model(x)
+    model.eval()
+    objective = la.Objective(model, F.cross_entropy, (x, y))
+    plane = la.random_plane(objective, seed=1)
+    surface = la.evaluate(objective, plane, resolution=(2, 3))
+    assert objective.loss() == pytest.approx(F.cross_entropy(model(x), y).item(), rel=1e-12)
+    other = copy.deepcopy(objective.module)
+    points = [(a, b) for a in surface.alpha.values for b in surface.beta.values]
+    expected = by_loading(other, plane, lambda m: F.cross_entropy(m(x), y), points)
+    assert surface.loss.values.ravel() == pytest.approx(expected, rel=1e-12)
+
+
+def test_each_pattern_must_match_some_weight() -> None:
+    with pytest.raises(la.InputError, match="typo"):
+        la.random_plane(classifier()[0], params=["0.*", "typo.*"])

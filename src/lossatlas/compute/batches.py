@@ -180,9 +180,10 @@ class SampleLosses:
 
     def batch_surface(self, batch: Indices | Sequence[int], title: str = "") -> xr.Dataset:
         """A batch's surface as a Dataset that can be drawn, with the provenance of the stored one."""
-        loss = self.surfaces([batch])[0]
-        objective = {**self.surface.attrs.get("objective", {}), "samples": len(batch)}
-        attrs = {**self.surface.attrs, "objective": objective, "title": title or f"a batch of {len(batch)}"}
+        chosen = self._checked(batch)
+        loss = self.surfaces([chosen])[0]
+        objective = {**self.surface.attrs.get("objective", {}), "samples": len(chosen)}
+        attrs = {**self.surface.attrs, "objective": objective, "title": title or f"a batch of {len(chosen)}"}
         return xr.Dataset({"loss": loss.drop_attrs().assign_attrs(self.surface.loss.attrs), "done": self.surface.done}, attrs=attrs)
 
     @property
@@ -199,7 +200,9 @@ class SampleLosses:
         if self.per_sample:
             return values.mean(-1)
         weights = self.weights if batch is None else self.weights[batch]
-        return (values * weights).sum(-1) / weights.sum()
+        counts = weights > 0  # the mean of a batch in which nothing counts is NaN
+        with np.errstate(invalid="ignore"):
+            return (values[..., counts] * weights[counts]).sum(-1) / weights[counts].sum()
 
     def _sd(self, values: Array) -> Array:
         """Over all samples, divided by N; a weighted mean of batches has none."""
@@ -229,7 +232,12 @@ class SampleLosses:
             return {"units": "1" if name == "ratio" else self.units, "long_name": name.replace("_", " ")}
 
     def _checked(self, batch: Indices | Sequence[int]) -> Indices:
-        chosen = np.asarray(batch, np.int64).ravel()
+        given = np.asarray(batch)
+        if given.dtype == bool and given.shape == (self.samples,):
+            given = np.flatnonzero(given)
+        if given.size and not np.issubdtype(given.dtype, np.integer):
+            raise InputError("batches", f"{given.dtype} {given.shape}", f"numbers of samples, or a mask of shape ({self.samples},)")
+        chosen = given.astype(np.int64).ravel()
         if not len(chosen) or chosen.min() < 0 or chosen.max() >= self.samples:
             noun = "samples" if self.per_sample else "stored batches"
             raise InputError("batches", f"a batch of {len(chosen)}", f"at least one of the {noun} 0 to {self.samples - 1}")

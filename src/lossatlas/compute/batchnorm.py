@@ -74,9 +74,9 @@ def running_statistics(module: torch.nn.Module) -> Params:
 
 
 @contextmanager
-def same_noise(mode: Mode) -> Iterator[None]:
-    """In train mode dropout draws the same noise at every point; the caller's random state is left alone."""
-    if mode != "train":
+def same_noise(active: bool) -> Iterator[None]:
+    """Dropout, or a model that samples, draws the same noise at every point; the caller's random state is left alone."""
+    if not active:
         yield
         return
     with _RANDOM, torch.random.fork_rng():

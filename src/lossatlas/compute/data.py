@@ -52,14 +52,25 @@ class FixedData:
         leaves = [leaf for batch in self.batches for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor)]
         return sum(leaf.numel() * leaf.element_size() for leaf in leaves)
 
-    def head(self) -> FixedData:
-        """The first batch alone, for probes."""
-        return replace(self, batches=self.batches[:1], counts=self.counts[:1])
+    def only(self, number: int) -> FixedData:
+        """One batch alone, for probes."""
+        return replace(self, batches=self.batches[number : number + 1], counts=self.counts[number : number + 1])
+
+    def noted(self, *notes: str | None) -> FixedData:
+        """The same data with more to say about them."""
+        return replace(self, note="; ".join(filter(None, (self.note, *notes))) or None)
 
     def split(self, size: int) -> FixedData:
         """The same samples in the same order, no batch larger than `size`; pieces are views."""
         pieces = [piece for batch, count in zip(self.batches, self.counts, strict=True) for piece in _pieces(batch, count, size)]
         return replace(self, batches=tuple(pieces), counts=tuple(count_of(piece) for piece in pieces))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Views are copied before they travel: each would take the whole tensor along."""
+        compact = (
+            pytree.tree_map_only(Tensor, lambda t: t.clone() if t.untyped_storage().nbytes() > t.nbytes else t, b) for b in self.batches
+        )
+        return {**self.__dict__, "batches": tuple(compact)}
 
     def map(self, change: Callable[[Tensor], Tensor]) -> FixedData:
         """The same data after `change` of every tensor (a cast, a move); the hash stays that of the original."""
@@ -67,7 +78,7 @@ class FixedData:
 
 
 def fix(data: Any, batch_size: int | None = None, samples: int | None = None) -> FixedData:
-    """Read `data` once: ``(x, y)`` tensors or arrays, a tensor, a Dataset, a DataLoader, or None for a loss without data.
+    """Read `data` once: ``(x, y)`` tensors or arrays, a tensor, a list of batches, a Dataset, a DataLoader; None for no data.
 
     Args:
         data: what to evaluate on.
@@ -85,6 +96,11 @@ def fix(data: Any, batch_size: int | None = None, samples: int | None = None) ->
         return data if batch_size is None else data.split(batch_size)
     if data is None:
         return FixedData((None,), (1,), "none")
+    with torch.random.fork_rng(devices=[]):  # shuffling and augmenting leave the caller's random numbers alone
+        return _read(data, batch_size, samples)
+
+
+def _read(data: Any, batch_size: int | None, samples: int | None) -> FixedData:
     if isinstance(data, DataLoader):
         return _freeze(_first(data, samples), _note_of(data))
     if isinstance(data, Dataset):
@@ -92,6 +108,9 @@ def fix(data: Any, batch_size: int | None = None, samples: int | None = None) ->
         return _freeze(_first(loader, samples), _augmentation_note(data))
     if isinstance(data, Iterable) and not isinstance(data, Sequence | Mapping | Tensor) and not hasattr(data, "__array__"):
         return _freeze(_first(data, samples), "read once from an iterable")
+    if _are_batches(data):
+        read = _freeze(_first(data, samples), None)
+        return read if batch_size is None else read.split(batch_size)
     return _cut(_as_tensors(data), batch_size or DEFAULT_BATCH, samples)
 
 
@@ -115,19 +134,39 @@ def _pieces(batch: Any, count: int, size: int) -> Iterator[Any]:
 
 
 def _as_tensors(data: Any) -> Any:
-    return pytree.tree_map(lambda leaf: leaf if isinstance(leaf, Tensor) else torch.as_tensor(leaf), _plain(data))
+    return pytree.tree_map(_tensor_of, _plain(data))
+
+
+def _tensor_of(leaf: Any) -> Tensor:
+    try:
+        return leaf if isinstance(leaf, Tensor) else torch.as_tensor(leaf)
+    except (TypeError, ValueError, RuntimeError) as error:
+        step = "Pass the order model, loss, data" if callable(leaf) else "Leave text and other objects out of the batches (collate_fn=)"
+        given = getattr(leaf, "__name__", None) or f"{type(leaf).__name__} {leaf!r}"
+        raise InputError("data", given, "tensors, arrays or numbers", step) from error
 
 
 def _plain(data: Any) -> Any:
-    """Lists of two are what loaders return for (inputs, targets); treat them as tuples."""
-    return tuple(data) if isinstance(data, list) else data
+    """Lists of two are what loaders return for (inputs, targets): tuples; a tokenizer's batch is a dict."""
+    return dict(data) if isinstance(data, Mapping) else tuple(data) if isinstance(data, list) else data
+
+
+def _are_batches(data: Any) -> bool:
+    """A list of tuples, lists or dicts of arrays, such as ``list(loader)``; a list of arrays is one (inputs, targets)."""
+    return isinstance(data, list) and bool(data) and all(isinstance(b, tuple | list | Mapping) and _has_array(b) for b in data)
+
+
+def _has_array(batch: Any) -> bool:
+    leaves = [leaf for leaf in pytree.tree_leaves(_plain(batch)) if hasattr(leaf, "shape")]
+    return bool(leaves) and all(len(leaf.shape) > 0 for leaf in leaves)
 
 
 def _cut(data: Any, batch_size: int, samples: int | None) -> FixedData:
     leaves = pytree.tree_leaves(data)
     lengths = {len(leaf) if leaf.dim() else 0 for leaf in leaves}
     if len(lengths) != 1:
-        raise InputError("data", f"tensors of lengths {sorted(lengths)}", "inputs and targets with the same number of samples")
+        step = "Make a list of samples into batches with DataLoader(samples, batch_size=...)" if 0 in lengths else ""
+        raise InputError("data", f"tensors of lengths {sorted(lengths)}", "inputs and targets with the same number of samples", step)
     total = min(lengths.pop(), samples or 2**62)
     starts = range(0, total, batch_size)
     return _freeze((pytree.tree_map(lambda t, s=s: t[s : min(s + batch_size, total)], data) for s in starts), None)
@@ -152,7 +191,8 @@ def _freeze(batches: Iterable[Any], note: str | None) -> FixedData:
 def _first(batches: Iterable[Any], samples: int | None) -> Iterable[Any]:
     left = samples if samples is not None else 2**62
     for batch in batches:
-        batch = _as_tensors(batch)
+        # A generator may fill one buffer again and again.
+        batch = pytree.tree_map(torch.clone, _as_tensors(batch))
         count = count_of(batch)
         if count > left:
             batch = pytree.tree_map(lambda t, left=left: t[:left], batch)

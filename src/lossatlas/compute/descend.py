@@ -123,6 +123,7 @@ def _follow(
     words: str,
     progress: bool | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    plane = plane.typed(objective.params)
     still = unlike_objective(objective, plane)
     places, losses = np.empty((steps + 1, plane.ndim)), np.empty(steps + 1)
     slope = _true_slope if gradient is None else _ruled_slope(gradient)

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from lossatlas.compute.params import Params, norm
+from lossatlas.compute.params import Params, movable, norm, wide
 from lossatlas.errors import InputError
 
 Normalize = Literal["filter", "layer", "weight", "none"]
@@ -49,9 +49,20 @@ def random_directions(center: Params, seed: int, count: int, names: tuple[str, .
     generator = torch.Generator().manual_seed(seed)
     drawn = []
     for _ in range(count):
-        raw = {n: torch.randn(p.shape, generator=generator) for n, p in center.items()}
-        drawn.append({n: raw[n].to(device=center[n].device, dtype=_real(center[n])) for n in (names or center)})
+        raw = {n: draw(p, generator) for n, p in center.items()}
+        drawn.append({n: raw[n].to(device=center[n].device, dtype=drawn_dtype(center[n])) for n in (names or center)})
     return drawn
+
+
+def draw(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Gaussian float32 numbers shaped like a tensor; real and imaginary parts where it is complex."""
+    numbers = torch.randn((*like.shape, 2) if like.is_complex() else like.shape, generator=generator)
+    return torch.view_as_complex(numbers) if like.is_complex() else numbers
+
+
+def drawn_dtype(like: Tensor) -> torch.dtype:
+    """Of a direction along a tensor."""
+    return like.dtype if movable(like) else torch.float32
 
 
 def normalize_direction(
@@ -72,10 +83,13 @@ def normalize_direction(
     """
     if how not in get_args(Normalize):
         raise InputError("normalize", how, "one of " + ", ".join(map(repr, get_args(Normalize))))
-    kept = {n: d for n, d in direction.items() if biases or d.dim() > 1}
+    kept = {n: d for n, d in direction.items() if movable(center[n]) and (biases or d.dim() > 1)}
     if not kept:
         raise InputError(
-            "params", ", ".join(direction), "at least one tensor of two or more dimensions", "Pass biases=True to move biases too"
+            "params",
+            ", ".join(direction),
+            "at least one tensor of two or more dimensions, no integers",
+            "Pass biases=True to move biases too",
         )
     return {n: _scaled(d, center[n], how, (axes or {}).get(n, 0)) for n, d in kept.items()}
 
@@ -97,11 +111,11 @@ def _scaled(d: Tensor, w: Tensor, how: Normalize, axis: int) -> Tensor:
     if how == "weight":
         return d * w
     if how == "layer" or d.dim() <= 1:
-        return d * (w.double().norm() / (d.double().norm() + EPSILON)).to(d.dtype)
+        return d * (wide(w).norm() / (wide(d).norm() + EPSILON)).to(d.dtype)
     other = [i for i in range(d.dim()) if i != axis]
     length = functools.partial(torch.linalg.vector_norm, dim=other, keepdim=True, dtype=torch.float64)
-    return (d * (length(w) / (length(d) + EPSILON))).to(d.dtype)
+    return (d * (length(_size(w)) / (length(_size(d)) + EPSILON))).to(d.dtype)
 
 
-def _real(tensor: Tensor) -> torch.dtype:
-    return tensor.dtype if tensor.is_floating_point() else torch.float32
+def _size(value: Tensor) -> Tensor:
+    return value.abs() if value.is_complex() else value

@@ -125,6 +125,7 @@ def evaluate(
     objective = objective.with_precision(precision) if precision != "full" else objective
     _check_center(objective, plane)
     task = Task.make(objective, plane, chosen)
+    task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
     objective = task.objective
     store = archive if isinstance(archive, Archive) else create_archive(archive)
     with _writing(store, name):

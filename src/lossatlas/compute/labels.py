@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from lossatlas.compute.data import FixedData
-from lossatlas.compute.scores import ignored_label, split_batch
+from lossatlas.compute.scores import split_batch
+from lossatlas.compute.targets import ignored_label
 from lossatlas.errors import InputError
 
 COUNTING = ("cross_entropy", "nll_loss", "CrossEntropyLoss", "NLLLoss", "multi_margin_loss", "MultiMarginLoss")

@@ -17,9 +17,10 @@ from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_o
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
-from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, unwrapped
+from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, typed, unwrapped
 from lossatlas.compute.sampling import undrawn
-from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch, weights
+from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch
+from lossatlas.compute.weighing import batch_weights, batching_note
 from lossatlas.errors import InputError
 
 Precision = Literal["full", "bf16"]
@@ -38,7 +39,8 @@ class Objective:
         model: an nn.Module, or a callable ``f(params, batch)`` that returns losses ``(samples,)`` or their mean.
         loss: ``loss(output, target)``, such as `torch.nn.functional.cross_entropy` or a loss module. None where
             the model returns its own loss (a scalar, `.loss` or ``["loss"]``) or is a callable.
-        data: ``(x, y)`` tensors or arrays, a Dataset or a DataLoader. Random order or augmentation is frozen once.
+        data: ``(x, y)`` tensors or arrays, a Dataset or a DataLoader. Random order or augmentation is frozen once. Tensors and
+            arrays handed over are not copied, for they may be large: do not write into them afterwards.
         params: the parameters at the center; needed for a callable, taken from a module otherwise.
         batch_size: samples a batch (a DataLoader keeps its own); it changes no value beyond rounding.
         samples: use the first so many samples only.
@@ -68,6 +70,7 @@ class Objective:
     function: ScoreFunction
     params: Params
     data: FixedData
+    given: FixedData = field(repr=False)
     module: torch.nn.Module | None
     per_sample: bool
     mode: Mode
@@ -94,6 +97,8 @@ class Objective:
         units: str | None = None,
     ) -> None:
         check_mode(mode)
+        if loss is not None and not callable(loss):
+            raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
         module = _own_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
         if module is None and (not callable(model) or params is None):
             raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
@@ -109,9 +114,12 @@ class Objective:
         probe = self._probe()
         check_labels(loss, probe.outputs, fixed)
         self._set(per_sample=probe.losses.dim() == 1)
+        noise = "the model is random in eval mode: the same noise at every point" if getattr(function, "noisy", False) else None
+        fixed = fixed.noted(batching_note(self), noise)
+        self._set(data=fixed, given=fixed)
         self._set(description=self._describe(model, loss, split, units))
         self._set(data=micro_batches(self))
-        self._set(weights=weights(function, self.data, self.per_sample))
+        self._set(weights=self._weights(self.data))
 
     def with_mode(self, mode: Mode) -> Objective:
         """The same objective in another BatchNorm and dropout mode.
@@ -123,9 +131,11 @@ class Objective:
         if self.module is None or not isinstance(self.function, ModuleLoss):
             raise InputError("mode", mode, "an objective made from an nn.Module")
         function = replace(self.function, module=_moded(self.module, mode), mode=mode)
-        return self._like(
-            function=function, mode=mode, calibration=_calibration(self.module, mode), description={**self.description, "mode": mode}
-        )
+        described = {**self.description, "mode": mode}
+        # Micro-batches suit one mode: where samples see each other, batches are those that were given.
+        changed = {"function": function, "mode": mode, "calibration": _calibration(self.module, mode), "description": described}
+        data = micro_batches(self._like(**changed, data=self.given))
+        return self._like(**changed, data=data, weights=self._weights(data))
 
     def at(self, state: Mapping[str, Tensor]) -> Objective:
         """The same objective about another model: weights, and buffers such as BatchNorm statistics, that `state` names.
@@ -142,8 +152,7 @@ class Objective:
             >>> square.at({"w": torch.tensor([2.0])}).loss()
             4.0
         """
-        own = self.params if self.module is None else {**self.params, **dict(self.module.named_buffers(remove_duplicate=False))}
-        check_holds(own, state, "state")
+        check_holds(self.tensors, state, "state")
         params = {n: p if n not in state else state[n].detach().to(p).clone() for n, p in self.params.items()}
         described = {**self.description, "center_hash": fingerprint(params)}
         if self.module is None:
@@ -171,7 +180,9 @@ class Objective:
 
     def to(self, device: str) -> Objective:
         """The same objective on another device."""
-        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": self.data.map(lambda t: t.to(device))}
+        data = self.data.map(lambda t: t.to(device))
+        given = data if self.given is self.data else self.given.map(lambda t: t.to(device))
+        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": data, "given": given}
         if self.module is None:
             return self._like(**moved)
         module = copy.deepcopy(self.module).to(device)
@@ -185,7 +196,7 @@ class Objective:
 
     def with_data(self, data: FixedData) -> Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
-        return self._like(data=data, weights=weights(self.function, data, self.per_sample))
+        return self._like(data=data, given=data, weights=self._weights(data))
 
     def with_function(self, function: ScoreFunction) -> Objective:
         """The same objective computed another way; the caller answers for its values."""
@@ -213,6 +224,11 @@ class Objective:
     def name(self) -> str:
         return str(self.description["model"])
 
+    @property
+    def tensors(self) -> Params:
+        """Parameters and buffers."""
+        return self.params if self.module is None else {**self.params, **dict(self.module.named_buffers(remove_duplicate=False))}
+
     def score(self, params: Params, batch: Any) -> Scores:
         """Scores of one batch where `params` replace the model's own; missing names keep the center's value."""
         if self.precision == "full":
@@ -224,8 +240,13 @@ class Objective:
         """`params` with what the mode adds at that point: statistics estimated anew in "recalibrated", else nothing."""
         if self.calibration is None:
             return params
+        params = typed(params, self.tensors)
         with torch.no_grad():
             return {**params, **self.calibration.statistics(params, self.data.batches)}
+
+    def counted(self) -> Iterator[tuple[Any, float]]:
+        """The batches that count and what the mean of each counts for; one without any target that counts has no mean but NaN."""
+        return ((b, w) for b, w in zip(self.data.batches, self.weights, strict=True) if w)
 
     def loss(self, params: Params | None = None) -> float:
         """Mean loss over all of the data, summed in float64; at the center where `params` is None."""
@@ -250,11 +271,14 @@ class Objective:
 
     def _mean(self, params: Params) -> Tensor:
         total = torch.zeros((), dtype=torch.float64, device=next(iter(self.params.values())).device)
-        placed = self.placed(params)
-        for batch, weight in zip(self.data.batches, self.weights, strict=True):
+        placed = self.placed(typed(params, self.tensors))
+        for batch, weight in self.counted():
             losses = self.score(placed, batch).losses.double()
             total = total + (losses.sum() if losses.dim() else losses * weight)
         return total / self.samples
+
+    def _weights(self, data: FixedData) -> tuple[float, ...]:
+        return batch_weights(self.function, data, self.per_sample)
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -341,12 +365,25 @@ def check_objective(objective: object, argument: str = "objective") -> None:
 
 
 def _own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) -> torch.nn.Module:
+    model = unwrapped(model)
+    _check_weights(model)
+    # Spectral and weight norm of the old kind keep a computed tensor, which cannot be copied, and compute it anew in every pass.
+    made = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
     with torch.no_grad():  # TorchScript copies its parameters with operations
-        own = copy.deepcopy(unwrapped(model))
+        own = copy.deepcopy(model, {id(t): t.detach().clone() for t in made})
     for parameter in own.parameters():
         parameter.requires_grad_(False)
     own.eval()
     return own.to(device=device, dtype=dtype)
+
+
+def _check_weights(model: torch.nn.Module) -> None:
+    """Refuse a model whose weights are not there yet."""
+    for name, value in model.named_parameters():
+        if torch.nn.parameter.is_lazy(value):
+            raise InputError("model", f"{name}, a lazy parameter without shape", "a model with weights", "Run it once on a batch")
+        if value.is_meta:
+            raise InputError("model", f"{name} on the meta device", "a model with weights", "Load its weights first")
 
 
 def _twin(module: torch.nn.Module) -> torch.nn.Module:

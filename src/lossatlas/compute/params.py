@@ -50,18 +50,29 @@ def select(params: Params, patterns: str | Iterable[str] | None) -> tuple[str, .
     if patterns is None:
         return tuple(params)
     wanted = (patterns,) if isinstance(patterns, str) else tuple(patterns)
-    chosen = tuple(name for name in params if any(fnmatchcase(name, p) or name.startswith(f"{p}.") for p in wanted))
-    if not chosen:
+    matched = {p: [n for n in params if fnmatchcase(n, p) or n.startswith(f"{p}.")] for p in wanted}
+    chosen = tuple(name for name in params if any(name in names for names in matched.values()))
+    if not chosen or not all(matched.values()):
+        unmatched = ", ".join(repr(p) for p, names in matched.items() if not names) or wanted
         raise InputError(
-            "params", wanted, f"a name, a module or a glob such as {next(iter(params))!r}", f"The model has: {_listing(params)}"
+            "params", unmatched, f"a name, a module or a glob such as {next(iter(params))!r}", f"The model has: {_listing(params)}"
         )
     return chosen
 
 
 def dot(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
-    """Inner product in float64; a missing name means zero."""
-    total = sum(((a[n].double() * b[n].double()).sum() for n in a if n in b), start=torch.zeros((), dtype=torch.float64))
-    return float(total)
+    """Inner product in float64, of complex weights that of their real and imaginary parts; a missing name means zero."""
+    return float(sum((_product(a[n], b[n]) for n in a if n in b), start=torch.zeros((), dtype=torch.float64)))
+
+
+def wide(value: Tensor) -> Tensor:
+    """In double precision, real or complex as it is."""
+    return value.to(torch.complex128) if value.is_complex() else value.double()
+
+
+def movable(value: Tensor) -> bool:
+    """A direction can move it; integers stay."""
+    return value.is_floating_point() or value.is_complex()
 
 
 def norm(a: Mapping[str, Tensor]) -> float:
@@ -102,6 +113,19 @@ def check_finite(params: Mapping[str, Tensor], what: str = "model") -> None:
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             found = f"{int((~torch.isfinite(value)).sum())} NaN or infinite weights in {name}"
             raise InputError(what, found, "finite weights", "Load an earlier checkpoint; this one has diverged")
+
+
+def typed(params: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Params:
+    """`params` in the dtypes of `like`: a model and a plane made of its float32 twin meet in the model's own precision."""
+    return {n: p.to(like[n].dtype) if n in like and not _fits(p, like[n]) else p for n, p in params.items()}
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    return (wide(a).conj() * wide(b)).real.sum() if a.is_complex() or b.is_complex() else (a.double() * b.double()).sum()
+
+
+def _fits(value: Tensor, like: Tensor) -> bool:
+    return value.dtype == like.dtype or not like.is_floating_point() or value.is_complex()
 
 
 def fingerprint(params: Mapping[str, Tensor]) -> str:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params, check_alike, check_finite, difference, dot, fingerprint, norm, params_of, select
-from lossatlas.compute.regrown import regrown_directions
+from lossatlas.compute.params import Params, check_alike, check_finite, difference, dot, fingerprint, norm, params_of, select, typed, wide
+from lossatlas.compute.regrown import Typed, regrown_directions
 from lossatlas.errors import InputError
 
 REGROW_BYTES = 2 * 2**30
@@ -116,7 +116,7 @@ class Plane:
         """
         offset = difference({n: p.to(self.center[n]) for n, p in params_of(model).items() if n in self.center}, self.center)
         gram = np.array([[dot(a.params, b.params) for b in self.directions] for a in self.directions])
-        coordinates, residual = np.zeros(self.ndim), {n: v.double() for n, v in offset.items()}
+        coordinates, residual = np.zeros(self.ndim), {n: wide(v) for n, v in offset.items()}
         # The normal equations square the condition number; a second pass on what is left wins it back.
         for _ in range(3):
             try:
@@ -139,6 +139,15 @@ class Plane:
         directions = tuple(replace(d, params=moved(d.params)) for d in self.directions)
         return replace(self, center=moved(self.center), directions=directions, buffers=tuple(moved(b) for b in self.buffers))
 
+    def typed(self, like: Mapping[str, Tensor]) -> Plane:
+        """The same plane in the dtypes of `like`; directions that are drawn when asked are cast then."""
+        center, buffers = typed(self.center, like), tuple(typed(b, like) for b in self.buffers)
+        same = all(center[n] is p for n, p in self.center.items())
+        steps = [
+            typed(d.params, like) if isinstance(d.params, dict) else d.params if same else Typed(d.params, center) for d in self.directions
+        ]
+        return replace(self, center=center, directions=tuple(map(_with_params, self.directions, steps)), buffers=buffers)
+
     def describe(self) -> dict[str, Any]:
         """Provenance: how the plane was made and hashes of what it is made of."""
         return {
@@ -154,6 +163,10 @@ class Plane:
             "parameters": list(self.moving),
             **({"buffers_hash": fingerprint(self.buffers[0])} if len(self.buffers) == 1 else {}),
         }
+
+
+def _with_params(direction: Direction, params: Mapping[str, Tensor]) -> Direction:
+    return replace(direction, params=params)
 
 
 def plane(
@@ -308,7 +321,7 @@ def _subtract(residual: Params, directions: tuple[Direction, ...], step: NDArray
     left = dict(residual)
     for coordinate, direction in zip(step, directions, strict=True):
         for name, value in direction.params.items():
-            left[name] = left[name] - float(coordinate) * value.double()
+            left[name] = left[name] - float(coordinate) * wide(value)
     return left
 
 

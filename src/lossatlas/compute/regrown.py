@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from lossatlas.compute.directions import Normalize, normalize_direction
-from lossatlas.compute.params import Params
+from lossatlas.compute.directions import Normalize, draw, drawn_dtype, normalize_direction
+from lossatlas.compute.params import Params, movable
 
 
 class Regrown(Mapping[str, Tensor]):
@@ -32,8 +32,7 @@ class Regrown(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         weight, generator = self.center[name], torch.Generator()
         generator.set_state(self.states[name])
-        dtype = weight.dtype if weight.is_floating_point() else torch.float32
-        drawn = torch.randn(weight.shape, generator=generator).to(device=weight.device, dtype=dtype)
+        drawn = draw(weight, generator).to(device=weight.device, dtype=drawn_dtype(weight))
         return normalize_direction({name: drawn}, {name: weight}, self.how, self.axes, biases=True)[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -46,11 +45,35 @@ class Regrown(Mapping[str, Tensor]):
         return name in self.states
 
 
+class Typed(Mapping[str, Tensor]):
+    """Another such mapping in the dtypes of `like`, cast at every access.
+
+    Args:
+        params: what to cast.
+        like: holds every name of `params`.
+    """
+
+    def __init__(self, params: Mapping[str, Tensor], like: Params) -> None:
+        self.params, self.like = params, like
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.params[name].to(self.like[name].dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.params)
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.params
+
+
 def regrown_directions(
     center: Params, seed: int, count: int, names: tuple[str, ...], how: Normalize, axes: Mapping[str, int], biases: bool
 ) -> list[Regrown]:
     """The directions of `random_directions`, normalized, as seeds: same order of drawing, no tensor kept."""
-    generator, kept = torch.Generator().manual_seed(seed), {n for n in names if biases or center[n].dim() > 1}
+    generator, kept = torch.Generator().manual_seed(seed), {n for n in names if movable(center[n]) and (biases or center[n].dim() > 1)}
     if not kept:
         normalize_direction({n: center[n] for n in names}, center, how, axes, biases)
     directions = []
@@ -58,6 +81,6 @@ def regrown_directions(
         states: dict[str, Tensor] = {}
         for name, weight in center.items():
             states[name] = generator.get_state()
-            torch.randn(weight.shape, generator=generator)
+            draw(weight, generator)
         directions.append(Regrown(center, {n: states[n] for n in names if n in kept}, how, axes))
     return directions

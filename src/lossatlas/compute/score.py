@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from lossatlas.compute.batchnorm import norms
-from lossatlas.compute.metrics import METRICS, Metric, metrics_named
+from lossatlas.compute.evaluators.sums import Sums
+from lossatlas.compute.metrics import METRICS, metrics_named
 from lossatlas.compute.objective import Objective
+from lossatlas.compute.params import typed
 from lossatlas.compute.statistics import without_statistics
 from lossatlas.errors import InputError
 
@@ -28,15 +30,16 @@ def score(objective: Objective, tensors: Mapping[str, Tensor] | None = None, met
         {'loss': 4.0}
     """
     chosen = metrics_named(metrics)
-    totals = dict.fromkeys(metrics, 0.0)
+    device = next(iter(objective.params.values())).device
+    sums = {metric.name: Sums(1, device) for metric in chosen}
     point = dict(objective.params) if tensors is None else without_statistics(objective, tensors)
     with objective.quiet():
-        placed = objective.placed(point)
-        for batch, weight in zip(objective.data.batches, objective.weights, strict=True):
+        placed = objective.placed(typed(point, objective.tensors))
+        for batch, weight in objective.counted():
             scores = objective.score(placed, batch)
             for metric in chosen:
-                totals[metric.name] += _sum(metric, scores, weight)
-    return {name: total / objective.samples for name, total in totals.items()}
+                sums[metric.name].add(0, metric.measure(scores), weight)
+    return {name: float(found.mean(objective.samples)[0]) for name, found in sums.items()}
 
 
 def statistics_source(objective: Objective) -> Objective | None:
@@ -57,8 +60,3 @@ def has_accuracy(objective: Objective) -> bool:
         except (InputError, RuntimeError, ValueError, IndexError):
             return False
     return True
-
-
-def _sum(metric: Metric, scores: object, weight: float) -> float:
-    values = metric.measure(scores).double()  # type: ignore[arg-type]
-    return float(values.sum()) if values.dim() else float(values) * weight

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from torch.utils import _pytree as pytree
 from lossatlas.compute.batchnorm import Mode, same_noise
 from lossatlas.compute.data import FixedData, count_of
 from lossatlas.compute.params import Params
+from lossatlas.compute.targets import PLAIN, Reading, is_mean_over_samples
 from lossatlas.errors import InputError
 
 
@@ -29,11 +31,13 @@ class Scores:
         losses: ``(samples,)``, or ``()`` where the loss has only a mean over the batch.
         outputs: what the model returned, for metrics such as accuracy; None from a plain callable.
         targets: the batch's targets, or None.
+        reading: how the targets are to be read.
     """
 
     losses: Float[Tensor, "*samples"]
     outputs: Any = None
     targets: Any = None
+    reading: Reading = PLAIN
 
 
 ScoreFunction = Callable[[Params, Any], Scores]
@@ -48,6 +52,8 @@ class ModuleLoss:
         loss: ``loss(output, target)``, or None where the model returns its own.
         mode: see `batchnorm`.
         tied: some weight has two names; looking for them at every call costs as much as a small network.
+        reading: how accuracy reads the targets of these data.
+        noisy: the model draws random numbers in eval mode too; each call then draws the same ones.
         guarded: the model writes into its buffers or inputs, so each call gets copies of them.
     """
 
@@ -56,20 +62,22 @@ class ModuleLoss:
     mode: Mode = "eval"
     guarded: bool = False
     tied: bool = True
+    reading: Reading = PLAIN
+    noisy: bool = False
 
     def __call__(self, params: Params, batch: Any) -> Scores:
         if self.guarded:
             batch = pytree.tree_map_only(Tensor, torch.clone, batch)
             params = {**{name: buffer.clone() for name, buffer in self.module.named_buffers()}, **params}
         inputs, targets = split_batch(batch, has_loss=self.loss is not None)
-        with same_noise(self.mode):
+        with same_noise(self.noisy or self.mode == "train"):
             outputs = run_module(self.module, params, inputs, self.tied)
         if self.loss is None:
-            return Scores(_own_loss(outputs), outputs, targets)
+            return Scores(_own_loss(outputs), outputs, targets, self.reading)
         losses = self.loss(outputs) if targets is None else self.loss(outputs, targets)
         if losses.dim() > 1 and len(losses) == count_of(batch):
             losses = losses.flatten(1).mean(1)
-        return Scores(losses, outputs, targets)
+        return Scores(losses, outputs, targets, self.reading)
 
     @property
     def rearrangeable(self) -> bool:
@@ -82,8 +90,8 @@ class ModuleLoss:
         before = pytree.tree_map_only(Tensor, torch.clone, (dict(self.module.named_buffers()), batch))
         with torch.no_grad():
             try:
-                replace(self, guarded=True)(center, batch)
-                self(center, batch)
+                steady, held = replace(self, guarded=True).steady(center, batch)
+                replace(steady, guarded=False)(center, batch)
             except Exception:
                 return self
         after = (dict(self.module.named_buffers()), batch)
@@ -91,21 +99,38 @@ class ModuleLoss:
         changed = [(old, new) for old, new in pairs if isinstance(new, Tensor) and not _identical(old, new)]
         for old, new in changed:
             new.copy_(old)
-        return replace(self, guarded=True) if changed else self
+        if steady.noisy:
+            _warn_of_noise(held)
+        return replace(steady, guarded=bool(changed))
+
+    def steady(self, center: Params, batch: Any) -> tuple[ModuleLoss, bool]:
+        """With the same noise at every call where two calls differ, else a landscape shows the noise; and whether calls then agree."""
+
+        def repeats(function: ModuleLoss) -> bool:
+            one, two = (function(center, batch).losses for _ in range(2))
+            return torch.allclose(one, two, rtol=1e-4, atol=1e-7, equal_nan=True)
+
+        device = next(iter(center.values())).device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            if repeats(self):
+                return self, True
+            noisy = replace(self, noisy=True)
+            return noisy, repeats(noisy)
 
     def resolved(self, center: Params, data: FixedData) -> ModuleLoss:
-        """The per-sample form of the loss where one exists and its mean is the loss itself; else this very function."""
-        candidate = _unreduced(self.loss)
-        if candidate is None or _has_ignored_targets(self.loss, data):
-            return self
-        per_sample = replace(self, loss=candidate)
+        """With the per-sample form of the loss where one exists and its mean is the loss, and with how these data's targets are read."""
+        targets = [split_batch(batch, self.loss is not None)[1] for batch in data.batches]
+        whole, candidate = replace(self, reading=Reading.of(self.loss, targets)), _unreduced(self.loss)
+        if candidate is None or not is_mean_over_samples(self.loss, targets):
+            return whole
+        per_sample = replace(whole, loss=candidate)
         with torch.no_grad():
             try:
                 one, each = self(center, data.batches[0]).losses, per_sample(center, data.batches[0]).losses
             except Exception:
-                return self
+                return whole
         same = one.dim() == 0 and each.dim() == 1 and len(each) == data.counts[0]
-        return per_sample if same and torch.allclose(each.double().mean(), one.double(), rtol=1e-4, atol=1e-8, equal_nan=True) else self
+        return per_sample if same and torch.allclose(each.double().mean(), one.double(), rtol=1e-4, atol=1e-8, equal_nan=True) else whole
 
 
 @dataclass(frozen=True)
@@ -157,27 +182,13 @@ def _run_script(module: torch.nn.Module, params: Params, args: tuple[Any, ...], 
                 own[name].copy_(value)
 
 
-def weights(function: ScoreFunction, data: FixedData, per_sample: bool) -> tuple[float, ...]:
-    """What each batch's mean counts for; they add up to the number of samples.
-
-    A mean over targets that are not ignored (label -100) counts for as many targets as it has, so that batches of
-    padded sequences add up to the mean over all of their tokens.
-    """
-    counts = tuple(float(n) for n in data.counts)
-    if per_sample or not isinstance(function, ModuleLoss):
-        return counts
-    shift = any(type(m).__name__.endswith(("ForCausalLM", "LMHeadModel")) for m in function.module.modules())
-    valid = [_valid_targets(split_batch(batch, function.loss is not None)[1], function.loss, shift) for batch in data.batches]
-    if any(v is None for v in valid) or not sum(v or 0 for v in valid):
-        return counts
-    return tuple(float(v or 0) * data.samples / sum(w or 0 for w in valid) for v in valid)
-
-
-def _valid_targets(targets: Any, loss: Any, shift: bool) -> int | None:
-    if not isinstance(targets, Tensor) or targets.is_floating_point():
-        return None
-    read = targets[..., 1:] if loss is None and shift and targets.dim() > 1 else targets
-    return int((read != ignored_label(loss)).sum())
+def _warn_of_noise(held: bool) -> None:
+    what = "every point now sees the same noise" if held else "its noise comes from elsewhere than torch and shows in every value"
+    warnings.warn(
+        f"The model is random in eval mode: {what}. Take the randomness out of it, such as a VAE's sampling, for its mean loss.",
+        UserWarning,
+        stacklevel=5,
+    )
 
 
 def _identical(a: Tensor, b: Tensor) -> bool:
@@ -222,16 +233,3 @@ def _unreduced(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | No
             "loss", "reduction='sum'", "reduction='mean' or 'none'", "A sum depends on the number of samples; means can be compared"
         )
     return None
-
-
-def ignored_label(loss: Any) -> int:
-    """The target that a loss does not count."""
-    keywords = loss.keywords if isinstance(loss, functools.partial) else {}
-    return getattr(loss, "ignore_index", keywords.get("ignore_index", -100))
-
-
-def _has_ignored_targets(loss: Any, data: FixedData) -> bool:
-    """Cross-entropy divides by the targets it does not ignore, so its mean is not the mean over samples."""
-    ignored = ignored_label(loss)
-    targets = (split_batch(batch)[1] for batch in data.batches)
-    return any(isinstance(t, Tensor) and not t.is_floating_point() and bool((t == ignored).any()) for t in targets)

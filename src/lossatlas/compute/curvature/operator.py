@@ -155,7 +155,7 @@ def _point(objective: Objective, at: Params | None, params: str | Iterable[str] 
 def _shares(objective: Objective, point: Params, layout: Layout) -> list[Share]:
     """One function a batch; their sum is the mean loss over the data."""
     placed = objective.placed(point)
-    return [_share(objective, placed, batch, weight) for batch, weight in zip(objective.data.batches, objective.weights, strict=True)]
+    return [_share(objective, placed, batch, weight) for batch, weight in objective.counted()]
 
 
 def _share(objective: Objective, placed: Params, batch: Any, weight: float) -> Share:
@@ -212,8 +212,7 @@ OutputHalves = tuple[Callable[[Params], Tensor], Callable[[Tensor], Tensor]]
 
 def _output_halves(objective: Objective, point: Params, layout: Layout) -> list[OutputHalves]:
     placed = objective.placed(point)
-    batches = zip(objective.data.batches, objective.weights, strict=True)
-    return [_halves(objective, placed, batch, weight) for batch, weight in batches]
+    return [_halves(objective, placed, batch, weight) for batch, weight in objective.counted()]
 
 
 def _halves(objective: Objective, placed: Params, batch: Any, weight: float) -> OutputHalves:

@@ -68,8 +68,10 @@ class FeaturesFirst:
             hidden = layer(merged, hidden)
         assert self.base.loss is not None
         if is_cross_entropy(self.base.loss) and not targets.is_floating_point():
-            return Scores(self.base.loss(hidden.unsqueeze(0), targets.unsqueeze(0)).squeeze(0), hidden.T, targets)
-        return Scores(self.base.loss(hidden.T, targets), hidden.T, targets)
+            losses = self.base.loss(hidden.unsqueeze(0), targets.unsqueeze(0)).squeeze(0)
+        else:
+            losses = self.base.loss(hidden.T, targets)
+        return Scores(losses, hidden.T, targets, self.base.reading)
 
 
 def features_first(base: Any, own: Params, batch: Any) -> FeaturesFirst | None:

@@ -42,7 +42,20 @@ class Loop:
                 for batch, weight in zip(data.batches, task.objective.weights, strict=True):
                     for index, params in moved.items():
                         self._add(sums, holes, index, params, batch, weight)
+        if holes and len(holes) == len(places):
+            self._check_center()
         return Measured(values_of(sums, data.samples), holes)
+
+    def _check_center(self) -> None:
+        """A model that raises at its own weights too raises everywhere: not a hole in a surface, but no surface."""
+        try:
+            self.task.objective.loss()
+        except Exception as error:
+            if isinstance(error, InputError) or out_of_memory(error):
+                raise
+            words = "a model that runs on every batch at its own weights"
+            step = "BatchNorm needs more than one sample a batch: choose another batch_size" if "per channel" in str(error) else ""
+            raise InputError("model", f"{type(error).__name__}: {error}", words, step) from error
 
     def _moved(self, sums: dict[str, Sums], holes: dict[int, str], index: int, place: tuple[float, ...]) -> Params | None:
         try:

@@ -31,7 +31,7 @@ class Measured:
 
 
 class Sums:
-    """Float64 sums of one metric and of its squares, per point.
+    """Float64 sums of one metric and of its squares, per point; a batch of weight 0 has no say.
 
     Args:
         points: how many.
@@ -40,34 +40,51 @@ class Sums:
     """
 
     def __init__(self, points: int, device: torch.device, population: int | None = None) -> None:
-        self.total = torch.zeros(points, dtype=torch.float64, device=device)
-        self.squares = torch.zeros(points, dtype=torch.float64, device=device)
+        self.total, self.squares = torch.zeros(2, points, dtype=torch.float64, device=device)
+        self.shift = torch.zeros(points, 1, dtype=torch.float64, device=device)
+        self.count = np.zeros(points, np.int64)
         self.per_sample, self.population = True, population
 
     def add(self, where: int | slice, values: Tensor, weight: float) -> None:
-        """Add a batch: ``(samples,)``, or its mean ``()`` that counts for `weight` samples; one axis more at a slice of points."""
-        each = values.detach().double()
+        """Add a batch: ``(samples,)``, or its mean ``()`` that counts for `weight` samples; one axis more at a slice of points.
+
+        Squares are those of the distance from the first batch's mean: losses about 1e9 would leave nothing of a spread of 1.
+        """
+        each = (values.detach() if values.requires_grad else values).double()
         if each.dim() == (0 if isinstance(where, int) else 1):
             self.per_sample = False
-            self.total[where] += each * weight
+            if weight:
+                self.total[where].add_(each * weight)
             return
-        self.total[where] += each.sum(-1)
-        self.squares[where] += torch.linalg.vecdot(each, each)
+        if not each.shape[-1]:
+            return
+        sums = each.sum(-1)
+        if not self.count[where if isinstance(where, int) else where.start]:
+            self.shift[where] = (sums / each.shape[-1]).unsqueeze(-1)
+        self.count[where] += each.shape[-1]
+        self.total[where].add_(sums)
+        apart = each - self.shift[where]
+        self.squares[where].add_(torch.linalg.vecdot(apart, apart))
 
     def spoil(self, where: int) -> None:
         self.total[where] = torch.nan
 
     def mean(self, samples: int) -> NDArray[np.float64]:
-        return (self.total / samples).cpu().numpy()
+        return (self.total / self._number(samples)).cpu().numpy()
 
     def standard_error(self, samples: int) -> NDArray[np.float64]:
         """``sd / sqrt(n) * sqrt(1 - n / N)`` with the unbiased variance of the n samples drawn from N, the last factor 1
-        without N; NaN for one sample or a loss without per-sample values.
+        without N; NaN for one sample, a loss without per-sample values, or several values a sample, which depend on each other.
         """
-        if not self.per_sample or samples < 2:
+        n = self._number(samples)
+        if not self.per_sample or not 2 <= n <= samples:
             return np.full(len(self.total), np.nan)
-        variance = (self.squares - self.total * self.total / samples) / (samples - 1)
-        return (variance.clamp(min=0).sqrt() * (undrawn(samples, self.population) / math.sqrt(samples))).cpu().numpy()
+        variance = (self.squares - (self.total - n * self.shift[:, 0]) ** 2 / n) / (n - 1)
+        return (variance.clamp(min=0).sqrt() * (undrawn(samples, self.population) / math.sqrt(n))).cpu().numpy()
+
+    def _number(self, samples: int) -> int:
+        """Values in the mean: fewer than samples where some of them do not count."""
+        return max(1, int(self.count.max(initial=0))) if self.per_sample else samples
 
     def values(self, name: str, samples: int) -> Values:
         """The variables that are stored."""

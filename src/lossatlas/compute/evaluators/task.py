@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,6 +42,7 @@ class Task:
         if objective.mode == "interpolated" and len(plane.buffers) < 2:
             raise InputError("mode", "interpolated", "a plane between models that have buffers", "Make it with between(a, b) of nn.Modules")
         objective = about(objective, plane)
+        plane = plane.typed(objective.tensors)
         return cls(objective, plane, metrics, unlike_objective(objective, plane))
 
     @property
@@ -53,6 +55,23 @@ class Task:
         if self.objective.mode == "interpolated":
             moved |= self.plane.moved_buffers(*place)
         return self.objective.placed(moved)
+
+    def warn_of_lost_steps(self, spacings: Sequence[float]) -> None:
+        """Say so where a step of the grid is less than most weights can tell: bfloat16 has three digits, and neighbors are one point."""
+        center = self.plane.center
+        for label, step, direction in zip(self.plane.labels, spacings, self.plane.directions, strict=True):
+            if not isinstance(direction.params, dict):
+                continue  # drawn again for every look
+            pairs = [(center[n], d) for n, d in direction.params.items()]
+            lost = sum(int(((w.add(d, alpha=step) == w) & (d != 0)).sum()) for w, d in pairs)
+            if 2 * lost > sum(int(d.count_nonzero()) for _, d in pairs):
+                dtype = str(next(iter(center.values())).dtype).removeprefix("torch.")
+                warnings.warn(
+                    f"A step of {step:.3g} along {label} rounds away for most weights in {dtype}, so that neighboring cells are the same "
+                    "point. Take wider bounds, fewer points, or Objective(..., dtype=torch.float32).",
+                    UserWarning,
+                    stacklevel=3,
+                )
 
     def scores(self, params: Params, batch: Any) -> dict[str, Tensor]:
         """Every metric of one batch at one point."""
@@ -135,8 +154,9 @@ class Task:
         return 8 * self.width * sum(metric.each for metric in self.metrics)
 
     def head(self) -> Task:
-        """The same task on the first batch alone, for probes."""
-        return replace(self, objective=self.objective.with_data(self.objective.data.head()), _kept={})
+        """The same task on the first batch that counts alone, for probes."""
+        first = next(number for number, weight in enumerate(self.objective.weights) if weight)
+        return replace(self, objective=self.objective.with_data(self.objective.data.only(first)), _kept={})
 
     def replica(self) -> Task:
         """The same task on a module of its own; tensors are shared (`Objective.replica`)."""

@@ -1,4 +1,4 @@
-"""Accuracy: the fraction of samples whose largest output is the target class."""
+"""Accuracy: the fraction of samples, or of labels that count, whose largest output is the target class."""
 
 from __future__ import annotations
 
@@ -6,30 +6,45 @@ from torch import Tensor
 
 from lossatlas.compute.metrics.base import Metric
 from lossatlas.compute.objective import Scores
+from lossatlas.compute.targets import is_integer
 from lossatlas.errors import InputError
 
 
 def correct(scores: Scores) -> Tensor:
     """1 for a right answer and 0 for a wrong one, ``(samples,)``.
 
-    Outputs are ``(samples, classes)`` or ``(samples, classes, …)``; targets are classes ``(samples, …)`` or one-hot
-    like the outputs.
+    Outputs are ``(samples, classes)`` or ``(samples, classes, …)``; targets are classes ``(samples, …)``, or shares of the classes
+    such as one-hot labels, shaped like the outputs. Where the data hold labels that the loss ignores, such as padding, one value
+    comes back for each label that counts.
 
     Raises:
-        InputError: the model does not return class scores, or there are no targets.
+        InputError: the model does not return class scores, or the targets name no classes.
     """
-    outputs, targets = getattr(scores.outputs, "logits", scores.outputs), scores.targets
+    outputs, targets, reading = getattr(scores.outputs, "logits", scores.outputs), scores.targets, scores.reading
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor) or outputs.dim() < 2 or outputs.shape[1] < 2:
-        found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise InputError(
-            "metrics", f"accuracy, but the model returns {found}", "outputs (samples, classes) with targets", 'Leave "accuracy" out'
-        )
-    classes = targets.argmax(1) if targets.shape == outputs.shape else targets
-    if classes.shape != outputs.argmax(1).shape:
-        raise InputError("metrics", f"accuracy, but targets have shape {tuple(targets.shape)}", f"shape {tuple(outputs.argmax(1).shape)}")
+        raise _refusal(f"the model returns {tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__}")
+    if targets.shape == outputs.shape:
+        if not reading.shares:
+            raise _refusal("the targets are values, not classes")
+        classes = targets.argmax(1)
+    elif not is_integer(targets):
+        raise _refusal(f"the targets are numbers of type {targets.dtype}")
+    else:
+        classes = targets
+    chosen = outputs.argmax(1)
+    if classes.shape != chosen.shape:
+        raise InputError("metrics", f"accuracy, but targets have shape {tuple(targets.shape)}", f"shape {tuple(chosen.shape)}")
+    if outputs.dim() > 2 and classes.shape == outputs.shape[:-1] and not reading.classes_second:
+        raise _refusal(f"the classes of outputs {tuple(outputs.shape)} may be along axis 1 or the last one")
     # argmax calls NaN the largest output; a prediction with a NaN in it is not a right answer.
-    right = ((outputs.argmax(1) == classes) & ~outputs.isnan().any(1)).double()
+    right = ((chosen == classes) & ~outputs.isnan().any(1)).double()
+    if reading.ignored is not None:
+        return right[classes != reading.ignored]
     return right.flatten(1).mean(1) if right.dim() > 1 else right
+
+
+def _refusal(why: str) -> InputError:
+    return InputError("metrics", f"accuracy, but {why}", "outputs (samples, classes, ...) with classes as targets", 'Leave "accuracy" out')
 
 
 ACCURACY = Metric("accuracy", correct)

@@ -1,0 +1,86 @@
+"""What a loss makes of its targets: which it leaves out, what the classes weigh, and whether they are classes at all."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How accuracy reads the targets, the same for every batch.
+
+    Attributes:
+        ignored: the label that does not count; None where no target has it.
+        shares: along axis 1 targets are the classes' shares, at least 0 and 1 in all, such as one-hot labels.
+        classes_second: the loss is known to find the classes along axis 1 of the outputs.
+    """
+
+    ignored: int | None = None
+    shares: bool = False
+    classes_second: bool = False
+
+    @classmethod
+    def of(cls, loss: Any, targets: Iterable[Any]) -> Reading:
+        known = [t for t in targets if isinstance(t, Tensor)]
+        label = ignored_label(loss)
+        ignores = any(is_integer(t) and bool((t == label).any()) for t in known)
+        return cls(label if ignores else None, bool(known) and all(map(_are_shares, known)), divides_by_weights(loss))
+
+
+PLAIN = Reading()
+
+
+def setting(loss: Any, name: str, default: Any = None) -> Any:
+    """An option of a loss module, or of a function inside `functools.partial`."""
+    given = loss.keywords if isinstance(loss, functools.partial) else {}
+    return given.get(name, getattr(loss, name, default))
+
+
+def ignored_label(loss: Any) -> int:
+    """The target that a loss does not count."""
+    return setting(loss, "ignore_index", -100)
+
+
+def is_integer(targets: Any) -> bool:
+    """Targets that name classes."""
+    return isinstance(targets, Tensor) and not targets.is_floating_point() and not targets.is_complex()
+
+
+def divides_by_weights(loss: Any) -> bool:
+    """PyTorch's cross-entropy: its mean over integer targets is divided by the summed weights of those that count."""
+    plain = loss.func if isinstance(loss, functools.partial) else loss
+    return plain in (F.cross_entropy, F.nll_loss) or isinstance(plain, nn.CrossEntropyLoss | nn.NLLLoss)
+
+
+def is_mean_over_samples(loss: Any, targets: Iterable[Any]) -> bool:
+    """Whether the mean of the per-sample losses can be the loss; not so where some targets count more than others, or not at all.
+
+    `MultiMarginLoss` has weights too, and divides by the number of samples. Of a loss of one's own nobody knows.
+    """
+    plain = loss.func if isinstance(loss, functools.partial) else loss
+    weighs = isinstance(setting(loss, "weight"), Tensor) and plain is not F.multi_margin_loss and not isinstance(plain, nn.MultiMarginLoss)
+    label = ignored_label(loss)
+    return not any(is_integer(t) and (weighs or bool((t == label).any())) for t in targets)
+
+
+def weight_of(targets: Any, loss: Any) -> float | None:
+    """What the mean over these targets counts for: how many are not ignored, or their classes' weights; None where they are no classes."""
+    if not is_integer(targets):
+        return None
+    counted = targets[targets != ignored_label(loss)]
+    weight = setting(loss, "weight") if divides_by_weights(loss) else None
+    return float(weight.to(counted.device).double()[counted.long()].sum()) if isinstance(weight, Tensor) else float(counted.numel())
+
+
+def _are_shares(targets: Tensor) -> bool:
+    if targets.dim() < 2 or targets.is_complex():
+        return False
+    total = targets.sum(1, dtype=torch.float64)
+    return bool((targets >= 0).all()) and bool(torch.isclose(total, torch.ones_like(total), atol=1e-3).all())
