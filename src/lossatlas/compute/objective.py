@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_on_mode, set_mode
+from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_on_mode
+from lossatlas.compute.copies import moded, override, own_copy, twin, write
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
-from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, typed, unwrapped
+from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, typed
 from lossatlas.compute.sampling import undrawn
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch
 from lossatlas.compute.weighing import batch_weights, batching_note
@@ -99,11 +100,11 @@ class Objective:
         check_mode(mode)
         if loss is not None and not callable(loss):
             raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
-        module = _own_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
+        module = own_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
         if module is None and (not callable(model) or params is None):
             raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
         given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
-        center = given if module is None else _override(module, given)
+        center = given if module is None else override(module, given)
         check_finite(center)
         fixed = _drawn_from(population, fix(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
         function = (
@@ -130,7 +131,7 @@ class Objective:
         check_mode(mode)
         if self.module is None or not isinstance(self.function, ModuleLoss):
             raise InputError("mode", mode, "an objective made from an nn.Module")
-        function = replace(self.function, module=_moded(self.module, mode), mode=mode)
+        function = replace(self.function, module=moded(self.module, mode), mode=mode)
         described = {**self.description, "mode": mode}
         # Micro-batches suit one mode: where samples see each other, batches are those that were given.
         changed = {"function": function, "mode": mode, "calibration": _calibration(self.module, mode), "description": described}
@@ -157,10 +158,10 @@ class Objective:
         described = {**self.description, "center_hash": fingerprint(params)}
         if self.module is None:
             return self._like(params=params, description=described)
-        module = _twin(self.module) if not set(state) & set(params) else _own_copy(self.module, None, None)
-        _write(module, state)
+        module = twin(self.module) if not set(state) & set(params) else own_copy(self.module, None, None)
+        write(module, state)
         assert isinstance(self.function, ModuleLoss)
-        function = replace(self.function, module=_moded(module, self.mode))
+        function = replace(self.function, module=moded(module, self.mode))
         calibration = _calibration(module, self.mode)
         return self._like(params=params, module=module, function=function, calibration=calibration, description=described)
 
@@ -187,7 +188,7 @@ class Objective:
             return self._like(**moved)
         module = copy.deepcopy(self.module).to(device)
         assert isinstance(self.function, ModuleLoss)
-        function = replace(self.function, module=_moded(module, self.mode))
+        function = replace(self.function, module=moded(module, self.mode))
         return self._like(**moved, module=module, function=function, calibration=_calibration(module, self.mode))
 
     def described(self, **more: Any) -> Objective:
@@ -210,8 +211,8 @@ class Objective:
         if self.module is None:
             return self
         assert isinstance(self.function, ModuleLoss)
-        module = _twin(self.module)
-        function = replace(self.function, module=_moded(module, self.mode))
+        module = twin(self.module)
+        function = replace(self.function, module=moded(module, self.mode))
         return self._like(module=module, function=function, calibration=_calibration(module, self.mode))
 
     # -- values ----------------------------------------------------------------------------------------------
@@ -364,48 +365,14 @@ def check_objective(objective: object, argument: str = "objective") -> None:
         raise InputError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")
 
 
-def _own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) -> torch.nn.Module:
-    model = unwrapped(model)
-    _check_weights(model)
-    # Spectral and weight norm of the old kind keep a computed tensor, which cannot be copied, and compute it anew in every pass.
-    made = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
-    with torch.no_grad():  # TorchScript copies its parameters with operations
-        own = copy.deepcopy(model, {id(t): t.detach().clone() for t in made})
-    for parameter in own.parameters():
-        parameter.requires_grad_(False)
-    own.eval()
-    return own.to(device=device, dtype=dtype)
-
-
-def _check_weights(model: torch.nn.Module) -> None:
-    """Refuse a model whose weights are not there yet."""
-    for name, value in model.named_parameters():
-        if torch.nn.parameter.is_lazy(value):
-            raise InputError("model", f"{name}, a lazy parameter without shape", "a model with weights", "Run it once on a batch")
-        if value.is_meta:
-            raise InputError("model", f"{name} on the meta device", "a model with weights", "Load its weights first")
-
-
-def _twin(module: torch.nn.Module) -> torch.nn.Module:
-    """Another module with the very same weights; buffers are copied. TorchScript gets weights of its own to write into."""
-    if isinstance(module, torch.jit.ScriptModule):
-        with torch.no_grad():
-            return copy.deepcopy(module)
-    return copy.deepcopy(module, {id(p): p for p in module.parameters()})
-
-
-def _moded(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
-    return set_mode(_twin(module), mode) if mode in ("batch", "train") else module
-
-
 def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode) -> ModuleLoss:
-    return ModuleLoss(_moded(module, mode), loss, mode, tied=has_ties(module))
+    return ModuleLoss(moded(module, mode), loss, mode, tied=has_ties(module))
 
 
 def _calibration(module: torch.nn.Module | None, mode: Mode) -> Calibration | None:
     if mode != "recalibrated" or module is None:
         return None
-    return Calibration.of(_twin(module), lambda m, params, batch: run_module(m, params, split_batch(batch)[0]))
+    return Calibration.of(twin(module), lambda m, params, batch: run_module(m, params, split_batch(batch)[0]))
 
 
 def _drawn_from(population: int | None, data: FixedData) -> FixedData:
@@ -415,23 +382,6 @@ def _drawn_from(population: int | None, data: FixedData) -> FixedData:
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None, device: Any) -> Tensor:
     return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
-
-
-def _override(module: torch.nn.Module, given: Params) -> Params:
-    """Parameters of our own module after `given` was written into it: whoever leaves a name out then gets the center's value."""
-    own = params_of(module)
-    if unknown := sorted(set(given) - set(own)):
-        raise InputError("params", ", ".join(unknown[:4]), f"names of the model such as {next(iter(own))!r}")
-    check_holds(own, given, "params")
-    _write(module, given)
-    return params_of(module)
-
-
-def _write(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
-    own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
-    with torch.no_grad():
-        for name, value in state.items():
-            own[name].copy_(value)
 
 
 def _shapes(batch: Any) -> str:

@@ -16,11 +16,12 @@ import lossatlas
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.objective import Objective, check_objective
-from lossatlas.compute.params import params_of, select, unwrapped
+from lossatlas.compute.params import select
+from lossatlas.compute.record.given import check_words, checked, module_of, number, refuse_existing, sharpness_objective
 from lossatlas.compute.record.layout import Layout
 from lossatlas.compute.record.measures import Histogram, Layers, Watch, gradient_norm, learning_rates, settings, with_units
 from lossatlas.compute.record.resume import Seam, check_same_curves, check_same_storage, check_same_weights, warn_of_other_data
-from lossatlas.compute.record.schedule import Schedule, whole
+from lossatlas.compute.record.schedule import Schedule
 from lossatlas.compute.record.store import Row, WeightStore
 from lossatlas.compute.record.trajectory import Trajectory
 from lossatlas.compute.record.waiting import Waiting
@@ -114,10 +115,10 @@ class Recorder:
         flush_seconds: float | None = None,
         attrs: Mapping[str, Any] | None = None,
     ) -> None:
-        self._model, self._optimizer = _module(model), _checked(optimizer)
+        self._model, self._optimizer = module_of(model), checked(optimizer)
         self._schedule = Schedule.make(every, every_epochs, at, steps_per_epoch)
         self._steps_per_epoch = steps_per_epoch
-        _check_words(flush_seconds, step, resume, overwrite)
+        check_words(flush_seconds, step, resume, overwrite)
         self._names = None if params is None else select(dict(self._model.named_parameters()), params)
         self._layers, self._histogram = Layers.of(self._params()), Histogram.of(self._params())
         self._layout, self._buffer_layout = Layout.of(self._params()), Layout.of(self._buffers())
@@ -126,7 +127,7 @@ class Recorder:
                 check_objective(given, argument)
         self._watch = Watch(objective, test_objective)
         self._columns = self._watch.columns
-        self._bend = _sharpness_objective(sharpness, objective)
+        self._bend = sharpness_objective(sharpness, objective)
         self._eigenvector: np.ndarray | None = None
         self._check_objectives()
         self._closed, self._handle = False, None
@@ -138,7 +139,7 @@ class Recorder:
         if continues:
             kept, seam = self._resume(store, name, step, dtype, delta)
         else:
-            _refuse_existing(store, name, overwrite)
+            refuse_existing(store, name, overwrite)
             kept = self._create(store, name, label, dtype, delta, dict(attrs or {}))
             seam = Seam(step or 0, None, 0, self._schedule.missing(None, step or 0) if resume else ())
         self._step, self._last, self._store = seam.step, seam.last, kept
@@ -184,7 +185,7 @@ class Recorder:
         self._check_open()
         self._loss = loss
         if self._last == self._step:
-            self._waiting.amend("batch_loss", _number(loss))
+            self._waiting.amend("batch_loss", number(loss))
 
     def record(self, loss: Tensor | float | None = None, epoch: float | None = None) -> None:
         """Record the model as it is now, whatever the schedule says; a step is recorded once."""
@@ -198,7 +199,7 @@ class Recorder:
     def attach(self, optimizer: torch.optim.Optimizer) -> torch.utils.hooks.RemovableHandle:
         """Count every ``optimizer.step()`` by itself; the returned handle's ``remove()`` ends that, as closing does."""
         self._check_counts()
-        self._optimizer = self._optimizer or _checked(optimizer)
+        self._optimizer = self._optimizer or checked(optimizer)
         self._handle = optimizer.register_step_post_hook(lambda *_: self._count())
         return self._handle
 
@@ -276,7 +277,7 @@ class Recorder:
         where = f"step {self._step}"
         self._layout.check(params, where)
         self._buffer_layout.check(buffers, where)
-        values = {"epoch": self._passes(epoch), "batch_loss": _number(loss), **self._measure(params)}
+        values = {"epoch": self._passes(epoch), "batch_loss": number(loss), **self._measure(params)}
         theta = self._layout.flatten(params, self._layout.widest)
         return Row(self._step, values, theta, self._buffer_layout.flatten(buffers, self._buffer_layout.widest))
 
@@ -370,50 +371,3 @@ class Recorder:
                     "an objective made of the recorded model",
                     "Build it as la.Objective(model, loss, data)",
                 )
-
-
-def _module(model: Any) -> torch.nn.Module:
-    """The module inside `torch.compile` or data-parallel wrappers, whose parameter names an Objective knows."""
-    if not isinstance(model, torch.nn.Module):
-        raise InputError("model", type(model).__name__, "an nn.Module", "Make a recording of weights that are there with la.trajectory_of")
-    params_of(model)
-    return unwrapped(model)
-
-
-def _checked(optimizer: Any) -> Any:
-    if optimizer is not None and not hasattr(optimizer, "param_groups"):
-        raise InputError("optimizer", optimizer, "a torch.optim.Optimizer or None", "Pass the optimizer itself, not its name")
-    return optimizer
-
-
-def _check_words(flush_seconds: Any, step: Any, resume: bool, overwrite: bool) -> None:
-    if flush_seconds is not None and not (isinstance(flush_seconds, int | float) and flush_seconds >= 0):
-        raise InputError("flush_seconds", flush_seconds, "seconds, 0 or more, or None")
-    if step is not None:
-        whole("step", step, 0, "the number of updates made so far, 0 or more")
-    if resume and overwrite:
-        raise InputError("resume", "resume=True and overwrite=True", "one of the two")
-
-
-def _sharpness_objective(sharpness: Objective | bool, objective: Objective | None) -> Objective | None:
-    if isinstance(sharpness, Objective):
-        return sharpness
-    if sharpness and objective is None:
-        raise InputError("sharpness", "True", "an Objective, or objective= beside it")
-    return objective if sharpness else None
-
-
-def _refuse_existing(archive: Archive, name: str, overwrite: bool) -> None:
-    if name in archive.trajectories and not overwrite:
-        raise InputError("name", name, "a name that is not taken", "Choose another name, or pass resume=True or overwrite=True")
-
-
-def _number(loss: Any) -> float:
-    if loss is None:
-        return float("nan")
-    if isinstance(loss, Tensor) and loss.numel() != 1:
-        raise InputError("loss", f"a tensor of shape {tuple(loss.shape)}", "one number", "Pass the loss from which backward() was called")
-    try:
-        return float(loss)
-    except (TypeError, ValueError):
-        raise InputError("loss", loss, "one number") from None
