@@ -124,11 +124,17 @@ def test_a_loss_known_only_after_the_step_reaches_its_row_stored_or_not(training
         np.testing.assert_array_equal(recorder.trajectory.dataset.batch_loss, [np.nan, 0.5, np.nan])
 
 
-def test_gradients_zeroed_before_the_step_are_none_not_flat(training) -> None:
+def with_gradients(training):
+    """Model, optimizer and recorder, just before the first update."""
     model = training.model()
     optimizer = training.optimizer(model)
     recorder = Recorder(None, model, optimizer, every=1)
     F.cross_entropy(model(training.x), training.y).backward()
+    return model, optimizer, recorder
+
+
+def test_gradients_zeroed_before_the_step_are_none_not_flat(training) -> None:
+    _, optimizer, recorder = with_gradients(training)
     optimizer.step()
     optimizer.zero_grad(set_to_none=False)
     recorder.step()
@@ -136,10 +142,7 @@ def test_gradients_zeroed_before_the_step_are_none_not_flat(training) -> None:
 
 
 def test_the_gradient_is_recorded_as_clipped(training) -> None:
-    model = training.model()
-    optimizer = training.optimizer(model)
-    recorder = Recorder(None, model, optimizer, every=1)
-    F.cross_entropy(model(training.x), training.y).backward()
+    model, optimizer, recorder = with_gradients(training)
     recorder.before_update()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 0.01)
     optimizer.step()
