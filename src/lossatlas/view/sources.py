@@ -1,12 +1,18 @@
-"""What a user may hand in to be drawn (Dataset, Archive, path, or a list of them), read into named surfaces and paths."""
+"""Reader of whatever is handed in to be drawn, for figures and pages alike: named surfaces, and the paths that lie on each.
+
+A path belongs to the surfaces over the very plane that it was projected on, which the hashes of the plane's center and
+directions tell. Its attribute ``surface`` chooses among several; names alone decide only where an archive has no hashes.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from lossatlas.archive import Archive, open_archive
@@ -14,9 +20,22 @@ from lossatlas.errors import InputError
 from lossatlas.view.cells import cells_of
 from lossatlas.view.colors import DASHES
 from lossatlas.view.read import path_from, surface_from
-from lossatlas.view.scene import ColorScale, Path, Surface
+from lossatlas.view.scene import ColorScale, Path, Scene, Surface
+
+PLANE_KEYS = ("center_hash", "direction_hashes", "kind", "seed", "normalize", "parameters", "axis_labels")
+"""Attributes by which two planes are told apart; the hashes decide where both have them."""
 
 Source = xr.Dataset | Archive | str | os.PathLike[str] | Sequence[Any]
+
+
+@dataclass(frozen=True)
+class SourceSurface:
+    """A surface, its name and Dataset where it is stored, and the thing that was handed in."""
+
+    surface: Surface
+    stored: str
+    dataset: xr.Dataset
+    thing: Any
 
 
 @dataclass(frozen=True)
@@ -31,23 +50,99 @@ class Sources:
 
 
 def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: Sequence[Any] | None = None) -> Sources:
-    """Read what was asked for.
+    """Read what was asked for, for a figure.
 
     Args:
+        source: a surface Dataset, an Archive, the path of one, or a list of these.
         surfaces: names to take from archives; None takes all of them.
-        paths: names of trajectories, Path objects or trajectory Datasets; None takes every trajectory recorded on a
+        paths: names of trajectories, Path objects or trajectory Datasets; None takes every trajectory on the plane of a
             chosen surface, an empty list none.
 
     Raises:
-        InputError: an unknown name, nothing to draw, or no finished cell.
+        InputError: an unknown name, nothing to draw, no finished cell, or a path of another plane.
     """
-    things = _flat(source)
-    found = [pair for thing in things for pair in _surfaces_of(thing, surfaces, things)]
-    _check_names(surfaces, [stored for stored, *_ in found], things)
-    if not found:
+    things = list(iter_inputs(source))
+    read = read_surfaces(things, surfaces)
+    _check_names(surfaces, [one.stored for one in read], things)
+    if not read:
         raise nothing_to_draw(things)
-    _check_finished([surface for _, surface, _ in found])
-    return Sources(tuple(surface for _, surface, _ in found), tuple(_distinct(list(_paths_of(found, paths, things)))))
+    _check_finished([one.surface for one in read])
+    return Sources(tuple(one.surface for one in read), tuple(_distinct(list(_paths_of(read, paths, things)))))
+
+
+def iter_inputs(source: Any) -> Iterator[Any]:
+    """Scenes, Datasets and opened archives, one by one, of whatever may be handed in.
+
+    Raises:
+        InputError: something that cannot be drawn.
+    """
+    if isinstance(source, Scene | Archive | xr.Dataset):
+        yield source
+    elif isinstance(source, str | os.PathLike):
+        yield open_archive(source)
+    elif isinstance(source, Sequence):
+        for part in source:
+            yield from iter_inputs(part)
+    else:
+        raise InputError(
+            "source",
+            type(source).__name__,
+            "an xarray.Dataset, an Archive, the path of an archive, or a list of these; for a page also a Scene",
+        )
+
+
+def read_surfaces(things: Sequence[Any], wanted: Sequence[str] | None = None) -> tuple[SourceSurface, ...]:
+    """Every surface of opened archives and Datasets, under names of their own.
+
+    Args:
+        things: as `iter_inputs` yields them.
+        wanted: names to take from archives; None takes all of them.
+    """
+    entries = [entry for thing in things for entry in _stored_surfaces(thing, wanted)]
+    names = unique_names([stored for stored, *_ in entries], [origin for *_, origin in entries])
+    surfaces = _with_distinct_labels([surface_from(data, name=name) for name, (_, data, _, _) in zip(names, entries, strict=True)])
+    return tuple(SourceSurface(surface, stored, data, thing) for surface, (stored, data, thing, _) in zip(surfaces, entries, strict=True))
+
+
+def stored_paths(things: Sequence[Any]) -> list[tuple[str, xr.Dataset, Any]]:
+    """Name, Dataset and origin of every projected trajectory in archives and Datasets."""
+    stored = [(name, thing.trajectory(name), thing) for thing in things if isinstance(thing, Archive) for name in thing.trajectories]
+    given = [(str(t.attrs.get("label") or "path"), t, t) for t in things if isinstance(t, xr.Dataset)]
+    return [entry for entry in (*stored, *given) if "path_alpha" in entry[1] and np.isfinite(entry[1]["path_alpha"]).any()]
+
+
+def surfaces_under(path: xr.Dataset, thing: Any, surfaces: Sequence[SourceSurface]) -> list[SourceSurface]:
+    """The surfaces that a path lies on: those over its own plane, of these the one it names.
+
+    Args:
+        path: a projected trajectory.
+        thing: the archive that holds it, whose surfaces alone it may lie on; a Dataset may lie on any.
+        surfaces: what is drawn.
+    """
+    near = [s for s in surfaces if s.surface.is_line == ("path_beta" not in path) and (s.thing is thing or not isinstance(thing, Archive))]
+    alike = [(s, _same_plane(path, s.dataset)) for s in near]
+    on_plane = [s for s, same in alike if same]
+    candidates = on_plane or [s for s, same in alike if same is None]
+    named = path.attrs.get("surface")
+    chosen = [s for s in candidates if named is not None and s.stored == named]
+    return chosen or (candidates if named is None or on_plane else [])
+
+
+def plane_of(dataset: xr.Dataset) -> dict[str, Any]:
+    """What makes two planes the same; empty where an archive from elsewhere does not say."""
+    plane = dataset.attrs.get("plane")
+    if not isinstance(plane, dict):
+        return {}
+    return {key: plane[key] for key in PLANE_KEYS if plane.get(key) is not None}
+
+
+def unique_names(names: Sequence[str], origins: Sequence[str]) -> list[str]:
+    """Names that clash get their archive's in front, and a number where even that is the same."""
+    full = [f"{origin}: {name}" if origin and list(names).count(name) > 1 else name for name, origin in zip(names, origins, strict=True)]
+    return [
+        name if full.count(name) == 1 or not full[:k].count(name) else f"{name} ({full[: k + 1].count(name)})"
+        for k, name in enumerate(full)
+    ]
 
 
 def title_of(surfaces: Sequence[Surface]) -> str:
@@ -73,7 +168,7 @@ def nothing_to_draw(things: Sequence[Any]) -> InputError:
 def recorded(source: Source) -> dict[str, xr.Dataset]:
     """The trajectories of a source by name, as they were recorded; Datasets by the name their path would have."""
     found: dict[str, xr.Dataset] = {}
-    for thing in _flat(source):
+    for thing in iter_inputs(source):
         if isinstance(thing, Archive):
             found |= {name: thing.trajectory(name) for name in thing.trajectories}
         elif thing.attrs.get("kind") == "trajectory" or "step" in thing.dims:
@@ -81,41 +176,27 @@ def recorded(source: Source) -> dict[str, xr.Dataset]:
     return found
 
 
-Found = tuple[str, Surface, Any]
+def _same_plane(a: xr.Dataset, b: xr.Dataset) -> bool | None:
+    """Whether two Datasets are about one plane; None where one of them does not say."""
+    one, other = plane_of(a), plane_of(b)
+    if "direction_hashes" not in one or "direction_hashes" not in other:
+        return None
+    return all(one[key] == other[key] for key in ("direction_hashes", "center_hash") if key in one and key in other)
 
 
-def _flat(source: Source) -> list[Any]:
-    if isinstance(source, xr.Dataset | Archive):
-        return [source]
-    if isinstance(source, str | os.PathLike):
-        return [open_archive(source)]
-    if isinstance(source, Sequence):
-        return [thing for part in source for thing in _flat(part)]
-    raise InputError("source", type(source).__name__, "an xarray.Dataset, an Archive, the path of an archive, or a list of these")
-
-
-def _surfaces_of(thing: Any, wanted: Sequence[str] | None, things: list[Any]) -> Iterator[Found]:
-    """Stored name, surface and where it is from; archives that share a name for a surface get their own in front."""
-    if isinstance(thing, xr.Dataset):
-        if thing.attrs.get("kind") != "trajectory" and "path_alpha" not in thing:
-            name = _unused(str(thing.attrs.get("name") or thing.attrs.get("title") or "surface"), things, thing)
-            yield name, surface_from(thing, name=name), thing
-        return
-    for name in thing.surfaces:
-        if wanted is None or name in wanted:
-            yield name, surface_from(thing.surface(name), name=_unused(name, things, thing)), thing
-
-
-def _unused(name: str, things: list[Any], thing: Any) -> str:
-    place = next(i for i, other in enumerate(things) if other is thing)
-    earlier = [other for other in things[:place] if _holds(other, name)]
-    return f"{name} ({len(earlier) + 1})" if earlier else name
-
-
-def _holds(thing: Any, name: str) -> bool:
+def _stored_surfaces(thing: Any, wanted: Sequence[str] | None) -> Iterator[tuple[str, xr.Dataset, Any, str]]:
+    """Stored name, Dataset, the thing that was handed in, and the name of its archive."""
     if isinstance(thing, Archive):
-        return name in thing.surfaces
-    return name == str(thing.attrs.get("name") or thing.attrs.get("title") or "surface")
+        origin = FilePath(thing.location).stem
+        yield from ((name, thing.surface(name), thing, origin) for name in thing.surfaces if wanted is None or name in wanted)
+    elif isinstance(thing, xr.Dataset) and thing.attrs.get("kind") != "trajectory" and "path_alpha" not in thing:
+        yield str(thing.attrs.get("name") or thing.attrs.get("title") or "surface"), thing, thing, ""
+
+
+def _with_distinct_labels(surfaces: list[Surface]) -> list[Surface]:
+    """Labels that are the same for two surfaces say nothing: their names take their place."""
+    labels = [surface.label for surface in surfaces]
+    return [replace(s, label=s.name) if labels.count(s.label) > 1 else s for s in surfaces]
 
 
 def _check_names(wanted: Sequence[str] | None, found: list[str], things: list[Any]) -> None:
@@ -138,44 +219,32 @@ def _check_finished(surfaces: list[Surface]) -> None:
             )
 
 
-def _paths_of(found: list[Found], wanted: Sequence[Any] | None, things: list[Any]) -> Iterator[tuple[str, Path]]:
-    known = _known_paths(found)
+def _paths_of(surfaces: Sequence[SourceSurface], wanted: Sequence[Any] | None, things: list[Any]) -> Iterator[tuple[str, Path]]:
+    """Name of the surface and the path on it, for each of the paths that were asked for."""
+    known = [
+        (below.surface.name, path_from(data, name=name, surface=below.surface))
+        for name, data, thing in stored_paths(things)
+        for below in surfaces_under(data, thing, surfaces)
+    ]
     if wanted is None:
         yield from known
-        yield from ((s.name, p) for d in things if _is_trajectory(d) for _, s, _ in found for p in [path_from(d, surface=s)])
-        return
-    for path in wanted:
-        yield from _asked(path, known, found)
+    for path in wanted or ():
+        yield from _requested_paths(path, known, surfaces, things)
 
 
-def _distinct(paths: list[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
-    """Paths with names of their own: one trajectory over two surfaces has two heights, and so is two paths."""
-    taken: dict[str, Path] = {}
-    for owner, path in paths:
-        name = path.name if taken.setdefault(path.name, path) is path else f"{path.name} on {owner}"
-        yield owner, path if name == path.name else replace(path, name=name)
-
-
-def _known_paths(found: list[Found]) -> list[tuple[str, Path]]:
-    known = []
-    for stored, surface, thing in found:
-        for name in thing.trajectories if isinstance(thing, Archive) else ():
-            trajectory = thing.trajectory(name)
-            if trajectory.attrs.get("surface") in (None, stored) and "path_alpha" in trajectory:
-                known.append((surface.name, path_from(trajectory, name=name, surface=surface)))
-    return known
-
-
-def _is_trajectory(thing: Any) -> bool:
-    return isinstance(thing, xr.Dataset) and "path_alpha" in thing
-
-
-def _asked(path: Any, known: list[tuple[str, Path]], found: list[Found]) -> list[tuple[str, Path]]:
+def _requested_paths(
+    path: Any, known: list[tuple[str, Path]], surfaces: Sequence[SourceSurface], things: list[Any]
+) -> list[tuple[str, Path]]:
     if isinstance(path, Path):
-        return [(surface.name, path) for _, surface, _ in found]
+        return [(one.surface.name, path) for one in surfaces]
     if isinstance(path, xr.Dataset):
-        return [(surface.name, path_from(path, surface=surface)) for _, surface, _ in found]
+        below = surfaces_under(path, path, surfaces)
+        if not below:
+            raise _other_plane_error(str(path.attrs.get("label") or "path"), surfaces)
+        return [(one.surface.name, path_from(path, surface=one.surface)) for one in below]
     matches = [(owner, one) for owner, one in known if one.name == path]
+    if not matches and path in [name for name, *_ in stored_paths(things)]:
+        raise _other_plane_error(str(path), surfaces)
     if not matches:
         raise InputError(
             "path",
@@ -184,6 +253,23 @@ def _asked(path: Any, known: list[tuple[str, Path]], found: list[Found]) -> list
             "Paths belong to the surface they were recorded on",
         )
     return matches
+
+
+def _other_plane_error(path: str, surfaces: Sequence[SourceSurface]) -> InputError:
+    return InputError(
+        "path",
+        f"{path}, which lies on another plane than {', '.join(one.surface.name for one in surfaces)}",
+        "a path that was projected on the plane of a surface that is drawn",
+        "Project it anew on that plane with la.project_path(trajectory, plane)",
+    )
+
+
+def _distinct(paths: list[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
+    """Paths with names of their own: one trajectory over two surfaces has two heights, and so is two paths."""
+    taken: dict[str, Path] = {}
+    for owner, path in paths:
+        name = path.name if taken.setdefault(path.name, path) is path else f"{path.name} on {owner}"
+        yield owner, path if name == path.name else replace(path, name=name)
 
 
 def dashed(paths: Sequence[Path]) -> tuple[Path, ...]:

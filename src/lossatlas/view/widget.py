@@ -14,9 +14,10 @@ from lossatlas.errors import MissingDependencyError
 from lossatlas.view.bundle import module
 from lossatlas.view.feed import Feed
 from lossatlas.view.html import fragment
-from lossatlas.view.pages import each, scenes_of
+from lossatlas.view.pages import scenes_of
 from lossatlas.view.payload import Payload, Precision, encode
 from lossatlas.view.scene import Scene
+from lossatlas.view.sources import iter_inputs
 
 
 def widget(
@@ -36,7 +37,7 @@ def widget(
     Raises:
         MissingDependencyError: the extra `notebook` is not installed.
     """
-    things = tuple(each(source))
+    things = tuple(iter_inputs(source))
 
     def page() -> tuple[Payload, tuple[Scene, ...]]:
         scenes, warnings = scenes_of(things, title=title)
