@@ -11,6 +11,7 @@ from lossatlas.errors import InputError
 from lossatlas.view.matplotlib import figure, frame_label
 from lossatlas.view.scene import Field, Outline, Pane, Scene, Surface
 from lossatlas.view.shake import growing_steps, shake, update_arrows
+from lossatlas.view.text import describe
 
 
 @given(st.integers(1, 5), st.integers(1, 3), st.integers(0, 6))
@@ -38,7 +39,7 @@ def test_blends_say_so() -> None:
     scene = Scene(panes=(), timeline=moved.timeline(lambda still, turn: f"batch {still + 1}.{turn}"))
     assert frame_label(scene, 1) == "batch 1.1"
     assert all("blend" in frame_label(scene, k) for k in (2, 3, 4))
-    assert "3 cosmetic" in scene.text()
+    assert "3 cosmetic" in describe(scene)
 
 
 def test_arrows_are_the_updates_and_the_path_grows_behind_them() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from lossatlas.archive import Archive
 from lossatlas.view.compose import compose, with_timeline
 from lossatlas.view.scene import Areas, Arrow, Curve, Pane, Scene, Timeline
+from lossatlas.view.text import describe
 
 COMPOSED = """\
 scene "N = 100", 2 panes
@@ -52,7 +53,7 @@ note: 1 of 63 cells NaN or infinite (xxx)"""
 
 def test_a_composed_scene_in_words(archive: Archive) -> None:
     scene = with_timeline(compose(archive, surfaces="n100", scale="log"), frames=5)
-    assert scene.text().replace("\u00a0", " ") == COMPOSED
+    assert describe(scene).replace("\u00a0", " ") == COMPOSED
 
 
 def test_every_kind_of_thing_in_words(make_surface: Callable[..., Any]) -> None:
@@ -76,4 +77,4 @@ def test_every_kind_of_thing_in_words(make_surface: Callable[..., Any]) -> None:
         title="Everything",
         subtitle="a subtitle",
     )
-    assert scene.text() == MIXED
+    assert describe(scene) == MIXED

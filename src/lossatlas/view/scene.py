@@ -1,7 +1,7 @@
 """What to draw, as plain data: the one description that matplotlib, animations and the browser viewer share.
 
 A `Scene` holds surfaces, paths and arrows over one plane, the panes that show them, and a timeline. It knows
-nothing of torch, matplotlib or the browser; `Scene.text()` tells it in words, and tests read that first.
+nothing of torch, matplotlib or the browser; `lossatlas.view.text.describe` tells it in words, and tests read that first.
 """
 
 from __future__ import annotations
@@ -291,12 +291,6 @@ class Scene:
         """Scene notes, then those of surfaces and paths, each line once."""
         lines = [*self.notes, *(n for s in self.surfaces for n in s.notes), *(n for p in self.paths for n in p.notes)]
         return tuple(dict.fromkeys(lines))
-
-    def text(self) -> str:
-        """The scene told in words, one thing a line; tests and screen readers read this."""
-        from lossatlas.view.text import describe
-
-        return describe(self)
 
     def replace(self, **changes: Any) -> Scene:
         return replace(self, **changes)
