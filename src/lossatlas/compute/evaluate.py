@@ -63,7 +63,7 @@ def evaluate(
     """Values of an objective over a grid of a plane, or of a line.
 
     Cells are visited coarse first. Each finished tile is stored before the next begins; the same call continues a
-    stopped or killed run. With ``evaluator="loop"`` every cell is the same to the last bit however it was computed;
+    stopped or killed run, after up to four stored cells were measured again and found the same. With ``evaluator="loop"`` every cell is the same to the last bit however it was computed;
     the faster evaluators agree with the loop to rounding (1e-10 relative in float64, 1e-4 in float32 at worst) and
     are used only after a check at two points.
 
@@ -130,7 +130,7 @@ def evaluate(
     _check_threads(executor, task)
     store = archive if isinstance(archive, Archive) else create_archive(archive)
     with _writing(store, name):
-        keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite)
+        keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite, task)
         left = keeper.unfinished()
         if len(left):
             named, size = keeper.begun_with() if evaluator == "auto" and chunk is None else (evaluator, chunk)
