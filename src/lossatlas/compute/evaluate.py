@@ -63,9 +63,9 @@ def evaluate(
     """Values of an objective over a grid of a plane, or of a line.
 
     Cells are visited coarse first. Each finished tile is stored before the next begins; the same call continues a
-    stopped or killed run, after up to four stored cells were measured again and found the same. With ``evaluator="loop"`` every cell is the same to the last bit however it was computed;
-    the faster evaluators agree with the loop to rounding (1e-10 relative in float64, 1e-4 in float32 at worst) and
-    are used only after a check at two points.
+    stopped or killed run, after up to four stored cells were measured again and found the same. With
+    ``evaluator="loop"`` every cell is the same to the last bit however it was computed; the faster evaluators agree with
+    the loop to rounding (1e-10 relative in float64, 1e-4 in float32 at worst) and are used only after a check at two points.
 
     Args:
         objective: what to measure.
