@@ -169,6 +169,38 @@ def scaled(scale: Any) -> Callable[..., Tensor]:
     return lambda o, t: (scale.scale if isinstance(scale, types.SimpleNamespace | argparse.Namespace) else 1.0) * F.cross_entropy(o, t)
 
 
+@torch.no_grad()
+def decorated(o: Tensor, t: Tensor) -> Tensor:
+    return F.mse_loss(o, GLOBAL(X))
+
+
+def with_attribute(o: Tensor, t: Tensor) -> Tensor:
+    return F.mse_loss(o, with_attribute.teacher(X))
+
+
+with_attribute.teacher = GLOBAL
+
+
+def importing(o: Tensor, t: Tensor) -> Tensor:
+    from oracles import classifier
+
+    return F.cross_entropy(o, t) + 0 * classifier(samples=4)[1].sum()
+
+
+class Called:
+    def __init__(self) -> None:
+        self.scale = 1.0
+
+    def __call__(self, o: Tensor, t: Tensor) -> Tensor:
+        return self.scale * F.mse_loss(o, GLOBAL(X))
+
+
+class Static:
+    @staticmethod
+    def loss(o: Tensor, t: Tensor) -> Tensor:
+        return F.mse_loss(o, GLOBAL(X))
+
+
 def global_loss(o: Tensor, t: Tensor) -> Tensor:
     return F.mse_loss(o, GLOBAL(X))
 
@@ -182,6 +214,12 @@ SHARED: dict[str, Callable[..., Tensor]] = {
     "a list that it fills": counting(),
     "a dict of tensors": lambda o, t: KEPT.setdefault("o", o).sum() + F.cross_entropy(o, t),
     "a class that holds one": lambda o, t: F.mse_loss(o, Holder.model(X)),
+    "behind a decorator": decorated,
+    "behind a transform": lambda o, t: torch.func.vmap(decorated)(o[None], t[None]).sum(),
+    "an attribute of the function": with_attribute,
+    "a module imported within": importing,
+    "a callable object": Called(),
+    "a static method": lambda o, t: Static.loss(o, t),
     "a default": lambda o, t, teacher=GLOBAL: F.mse_loss(o, teacher(X)),
 }
 OWN: dict[str, Callable[..., Tensor]] = {
@@ -191,6 +229,7 @@ OWN: dict[str, Callable[..., Tensor]] = {
     "a lambda": lambda o, t: F.cross_entropy(o, t, label_smoothing=SMOOTHING),
     "settings among globals": lambda o, t: SETTINGS["scale"] * F.cross_entropy(o, t),
     "settings of a class": lambda o, t: Settings.scale * F.cross_entropy(o, t),
+    "behind a decorator": torch.no_grad()(scaled(1.0)),
     "a namespace": scaled(types.SimpleNamespace(scale=3.0)),
     "parsed options": scaled(argparse.Namespace(scale=3.0)),
     "a module with a teacher of its own": Distilled(),

@@ -14,8 +14,9 @@ import functools
 import logging
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import is_dataclass
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType, SimpleNamespace
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), 
 HARMLESS = (*CONSTANTS, Tensor, np.ndarray, np.ufunc, logging.Logger, torch.jit.ScriptFunction)
 CONTAINERS = (list, tuple, set, frozenset, Mapping)
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
+PACKAGES = ("site-packages", "dist-packages")
 WRITES = ("STORE_GLOBAL", "DELETE_GLOBAL")
 
 
@@ -58,7 +60,7 @@ def _reached(thing: Any, seen: set[int], name: str = "") -> Iterator[str]:
         for value in (thing.func, *thing.args, *thing.keywords.values()):
             yield from _reached(value, seen, name or "an argument")
     elif isinstance(thing, FunctionType):
-        yield from _reached_by_function(thing, seen)
+        yield from _reached_by_wrapper(thing, seen) if _is_installed_code(thing) else _reached_by_function(thing, seen)
     elif isinstance(thing, type):
         for key, value in vars(thing).items():
             if isinstance(value, Tensor | torch.nn.Module):
@@ -82,6 +84,14 @@ def _reached_by_module(module: torch.nn.Module, seen: set[int]) -> Iterator[str]
                 left += [n for code in _codes(method.__code__) for n in code.co_names if n not in known]
 
 
+def _reached_by_wrapper(function: FunctionType, seen: set[int]) -> Iterator[str]:
+    """By the functions that a decorator such as `torch.no_grad` was given."""
+    for value in (*_closure(function).values(), *vars(function).values()):
+        own_method = isinstance(value, MethodType) and not _is_installed(type(value.__self__))  # not one of the decorator's own
+        if own_method or isinstance(value, FunctionType | functools.partial | torch.nn.Module):
+            yield from _reached(value, seen, function.__name__)
+
+
 def _reached_by_function(function: FunctionType, seen: set[int]) -> Iterator[str]:
     code = function.__code__
     instructions = [i for part in _codes(code) for i in dis.get_instructions(part)]
@@ -92,15 +102,18 @@ def _reached_by_function(function: FunctionType, seen: set[int]) -> Iterator[str
     yield from sorted(name for name in imported if not _is_installed(sys.modules.get(name)))
     names = {i.argval for i in instructions if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     around = {n: function.__globals__[n] for n in sorted(names) if n in function.__globals__}
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            around[name] = cell.cell_contents
-        except ValueError:
-            continue  # not assigned yet, such as the `__class__` of a class being made
-    for name, value in around.items():
+    for name, value in {**around, **_closure(function), **vars(function)}.items():
         yield from _reached(value, seen, name)
     for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
         yield from _reached(value, seen, "a default")
+
+
+def _closure(function: FunctionType) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # not assigned yet, such as the `__class__` of a class being made
+            values[name] = cell.cell_contents
+    return values
 
 
 def _method(found: Any) -> Any:
@@ -129,13 +142,26 @@ def _is_constant(value: Any, depth: int = 4) -> bool:
 
 
 def _is_installed(thing: Any) -> bool:
-    """Modules, classes and functions of Python, of installed packages and of this one."""
+    """Modules, classes and functions of Python, of installed packages and of this one that hold nothing of the user's."""
     if isinstance(thing, BuiltinFunctionType):
         return not isinstance(thing.__self__, (*CONTAINERS, torch.nn.Module))  # `calls.append` has a list behind it
-    if not isinstance(thing, ModuleType | type | FunctionType):
+    if isinstance(thing, FunctionType):
+        return _is_installed_code(thing) and not thing.__closure__ and not vars(thing)
+    if not isinstance(thing, ModuleType | type):
         return False
-    name = thing.__name__ if isinstance(thing, ModuleType) else str(thing.__module__)
-    if name.partition(".")[0] in (*sys.stdlib_module_names, "torch", "lossatlas") and name != "__main__":
+    return _is_installed_module(thing.__name__ if isinstance(thing, ModuleType) else thing.__module__)
+
+
+def _is_installed_code(function: FunctionType) -> bool:
+    """By its file, for decorators give a function the module of another; methods made at run time have no file."""
+    file = function.__code__.co_filename
+    if any(part in file for part in PACKAGES):
         return True
-    file = thing.__code__.co_filename if isinstance(thing, FunctionType) else getattr(sys.modules.get(name), "__file__", None)
-    return file is not None and ("site-packages" in file or "dist-packages" in file)
+    return _is_installed_module(str(function.__globals__.get("__name__")))
+
+
+def _is_installed_module(name: str) -> bool:
+    if name.partition(".")[0] in (*sys.stdlib_module_names, "torch", "lossatlas"):
+        return name != "__main__"
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return file is not None and any(part in file for part in PACKAGES)
