@@ -248,8 +248,9 @@ def _changed(stored: xr.Dataset, objective: Objective, plane: Plane, grid: Grid,
     if different or not len(cells) or cells[0] != 0 or not usable[0]:
         return different
     now, _ = measure_cell(objective, plane, points[0], settings, [])  # the first cell was not begun at a neighbor's eigenvectors
+    largest = max(abs(values["lambda_max"][0]), abs(values["lambda_min"][0]))
     for name in ("lambda_max", "lambda_min"):
-        room = values[f"{name}_residual"][0] + now[f"{name}_residual"] + rounding.relative * abs(values["lambda_max"][0])
+        room = values[f"{name}_residual"][0] + now[f"{name}_residual"] + rounding.relative * largest
         if not abs(values[name][0] - now[name]) <= room:
             return [difference(name, places[0], values[name][0], now[name])]
     return []
