@@ -125,7 +125,7 @@ def test_zero_and_negative_losses_resume_as_done(tmp_path) -> None:
     assert (first.loss == 0).any()
     before = len(calls)
     again = la.evaluate(objective, plane, resolution=(3, 4), archive=tmp_path / "a.zarr")
-    assert len(calls) == before
+    assert before < len(calls) <= before + 4, "a few cells are compared, none is filled again"
     np.testing.assert_array_equal(first.loss, again.loss)
 
 

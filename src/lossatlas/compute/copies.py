@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -43,6 +43,11 @@ def twin(module: torch.nn.Module) -> torch.nn.Module:
         with torch.no_grad():
             return copy.deepcopy(module)
     return copy.deepcopy(module, {id(p): p for p in module.parameters()})
+
+
+def loss_twin(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
+    """A loss module of one's own, with the same weights; a function is nothing to copy."""
+    return twin(loss) if isinstance(loss, torch.nn.Module) else loss
 
 
 def moded(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:

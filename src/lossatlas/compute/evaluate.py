@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.evaluators import Task, Values, choose
-from lossatlas.compute.executors import Executor, Job, executor_named
+from lossatlas.compute.executors import Executor, Job, executor_named, thread_hazard
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.keeper import Keeper
 from lossatlas.compute.metrics import Metric, metrics_named, suited
@@ -63,9 +63,9 @@ def evaluate(
     """Values of an objective over a grid of a plane, or of a line.
 
     Cells are visited coarse first. Each finished tile is stored before the next begins; the same call continues a
-    stopped or killed run. With ``evaluator="loop"`` every cell is the same to the last bit however it was computed;
-    the faster evaluators agree with the loop to rounding (1e-10 relative in float64, 1e-4 in float32 at worst) and
-    are used only after a check at two points.
+    stopped or killed run, after up to four stored cells were measured again and found the same. With
+    ``evaluator="loop"`` every cell is the same to the last bit however it was computed; the faster evaluators agree with
+    the loop to rounding (1e-10 relative in float64, 1e-4 in float32 at worst) and are used only after a check at two points.
 
     Args:
         objective: what to measure.
@@ -86,7 +86,7 @@ def evaluate(
         precision: "bf16" computes under bfloat16 autocast, errs by up to 1 % of the loss, and is named on figures.
         compile: also try `torch.compile`; worth it from about 500 points of 20 ms each.
         executor: who measures the tiles: "serial", "threads", "processes", "ray" or "ray://host:port"; "auto" uses threads
-            where points take long enough.
+            where points take long enough, but never where a callable, model, loss or metric reaches what threads would share.
         workers: threads or processes; None takes as many as PyTorch would use inside an operation.
         tile: cells stored at a time; None aims at one second. It changes no value.
         retries: how often a tile may fail on "processes" or "ray" before the run ends.
@@ -127,9 +127,10 @@ def evaluate(
     task = Task.make(objective, plane, chosen)
     task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
     objective = task.objective
+    _check_threads(executor, task)
     store = archive if isinstance(archive, Archive) else create_archive(archive)
     with _writing(store, name):
-        keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite)
+        keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite, task)
         left = keeper.unfinished()
         if len(left):
             named, size = keeper.begun_with() if evaluator == "auto" and chunk is None else (evaluator, chunk)
@@ -196,7 +197,14 @@ def _automatic(job: Job) -> Executor:
     seconds = job.choice.seconds or 0.0
     long = seconds * job.grid.size > THREADS_JOB_SECONDS and seconds * (job.choice.chunk or 1) > THREADS_SECONDS
     several = job.workers != 1 and torch.get_num_threads() > 1 and job.task.device.type == "cpu"
-    return executor_named("threads" if long and several else "serial")
+    return executor_named("threads" if long and several and thread_hazard(job.task) is None else "serial")
+
+
+def _check_threads(executor: str, task: Task) -> None:
+    """Threads must not meet on what one of them changes: wrong values, and a model left with the wrong weights."""
+    if executor == "threads" and (hazard := thread_hazard(task)) is not None:
+        step = 'Pass executor="processes", where each worker has its own copy of everything'
+        raise InputError("executor", f"threads with {hazard}", '"auto", "serial", "processes" or "ray" for this objective', step)
 
 
 def _check_numbers(**numbers: int | None) -> None:

@@ -1,9 +1,11 @@
-"""Which objective a surface was measured with: hashes of data, buffers, model and loss, independent of process and batching."""
+"""Which tensors a surface was measured with: hashes of data, buffers and weights, independent of process and batching.
+
+What the model and the loss do with them is compared by measuring some cells again (`remeasure`).
+"""
 
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,44 +15,32 @@ from torch.utils import _pytree as pytree
 
 from lossatlas.compute.batchnorm import norms
 from lossatlas.compute.data import FixedData
-from lossatlas.compute.objective import CallableLoss, ModuleLoss, Objective
+from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params, fingerprint, update_hash
 from lossatlas.compute.plane import Plane
-from lossatlas.compute.portrait import portrait
 
 WORDS = {
     "samples": "the data are others",
     "batches": "the data are cut into other batches, on which this loss or mode depends",
     "buffers": "the buffers (such as BatchNorm statistics) are others",
     "weights": "the weights beside those of the plane are others",
-    "model": "the model's class, code or settings are others",
-    "loss": "the loss's code or settings are others",
 }
 """By key of `identity`, what a difference means."""
-
-CODE = ("model", "loss")
-"""Keys that hash bytecode, which means something to one version of Python and torch only."""
 
 
 def identity(objective: Objective, plane: Plane) -> dict[str, str]:
     """What must agree for a surface to be continued, besides the plane and what the description says in words."""
-    function, module = objective.function, objective.module
-    loss = function.loss if isinstance(function, ModuleLoss) else function.user if isinstance(function, CallableLoss) else function
     return {
         "samples": samples_hash(objective.data),
         "batches": _batches(objective),
         "buffers": _buffers(objective, plane),
         "weights": fingerprint({n: p for n, p in objective.params.items() if n not in plane.center}),
-        "model": "none" if module is None else portrait(module),
-        "loss": _tensors_of(loss) + portrait(loss),
-        "code": f"Python {sys.version_info.major}.{sys.version_info.minor}, torch {'.'.join(torch.__version__.split('.')[:2])}",
     }
 
 
 def unlike(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """In what two identities differ, in words. Keys that the older one lacks are not compared."""
-    passed_over = () if stored.get("code") == asked.get("code") else CODE
-    return [words for key, words in WORDS.items() if key in stored and key not in passed_over and stored[key] != asked.get(key)]
+    return [words for key, words in WORDS.items() if key in stored and stored[key] != asked.get(key)]
 
 
 def samples_hash(data: FixedData) -> str:
@@ -95,10 +85,3 @@ def _buffers(objective: Objective, plane: Plane) -> str:
         own = {n: b for n, b in own.items() if n not in plane.buffers[0]}
         own |= {f"{index} {n}": b for index, several in enumerate(plane.buffers) for n, b in several.items()}
     return fingerprint({n: b for n, b in own.items() if not n.endswith("num_batches_tracked")})
-
-
-def _tensors_of(loss: Any) -> str:
-    """Weights of classes and the like, which a loss module keeps as buffers."""
-    if not isinstance(loss, torch.nn.Module):
-        return ""
-    return fingerprint({**dict(loss.named_parameters()), **dict(loss.named_buffers())})

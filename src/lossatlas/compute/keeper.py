@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas.archive import Archive
-from lossatlas.compute.evaluators import Measured
+from lossatlas.compute.evaluators import Loop, Measured, Task
 from lossatlas.compute.grid import Grid
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.provenance import another_surface, differences
 from lossatlas.compute.refine import Scale, fill, narrowest
+from lossatlas.compute.remeasure import Rounding, changed, compared_cells, place_in_words, scale_of
 from lossatlas.compute.room import check_room, narrowed
 from lossatlas.errors import ArchiveError
 
@@ -59,8 +60,9 @@ class Keeper:
         objective: Objective,
         attrs: dict[str, Any],
         overwrite: bool,
+        task: Task,
     ) -> Keeper:
-        """Continue the stored surface where it is the same one; else lay out an empty one.
+        """Continue the stored surface where it is the same one, some of its cells measured again included; else lay out an empty one.
 
         Raises:
             ArchiveError: another surface has that name.
@@ -71,7 +73,9 @@ class Keeper:
             if not different:
                 found = cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
                 found.forget_lost()
-                return found
+                different = found.changed(task)
+                if not different:
+                    return found
             if not overwrite:
                 raise another_surface(name, store.location, different)
         coordinates: dict[str, NDArray[Any]] = {**dict(zip(schema.PLANE, grid.axes, strict=False)), **_depth(metrics, objective)}
@@ -108,6 +112,24 @@ class Keeper:
         lost = np.flatnonzero((nan | errors) & done)
         if len(lost):
             self.store.forget_cells(self.name, lost)
+
+    def changed(self, task: Task) -> list[str]:
+        """In what some of the stored cells differ from the same ones measured now, in words; empty where they may be continued."""
+        known, arrays = self.known(), self.store.samples(self.name)
+        deep = {v.name: arrays[v.name] for v in self.variables if v.dims != schema.PLANE}
+        planes = {v.name: np.asarray(known[v.name].values).ravel() for v in self.variables if v.dims == schema.PLANE}
+        usable = np.logical_and.reduce([np.ones(self.grid.size, bool), *map(np.isfinite, planes.values())])
+        usable[[int(cell) for cell in self.holes]] = False
+        own = None if task.plane.origin is None else self.grid.cell_at(task.plane.origin)
+        cells = compared_cells(np.asarray(known.done.values, bool).ravel(), usable, own)
+        if not len(cells):
+            return []
+        points, where = self.grid.points(cells), np.unravel_index(cells, self.grid.shape)
+        stored = {name: values[cells] for name, values in planes.items()}
+        stored |= {n: np.stack([np.asarray(a[place]) for place in zip(*where, strict=True)]) for n, a in deep.items()}
+        scales = {name: scale_of(values) for name, values in {**stored, **planes}.items()}
+        rounding = Rounding.of(task.objective, [str(told.get("device")) for told in (known.attrs["objective"], task.objective.description)])
+        return changed(stored, lambda: Loop(task)(points).values, rounding, scales, [place_in_words(point) for point in points])
 
     def begun_with(self) -> tuple[str, int | None]:
         """The evaluator and chunk of the run that is continued, so that its cells are the same to the last bit; else "auto"."""

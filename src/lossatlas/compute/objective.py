@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_on_mode
-from lossatlas.compute.copies import moded, override, own_copy, twin, write
+from lossatlas.compute.copies import loss_twin, moded, override, own_copy, twin, write
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
@@ -212,7 +212,7 @@ class Objective:
             return self
         assert isinstance(self.function, ModuleLoss)
         module = twin(self.module)
-        function = replace(self.function, module=moded(module, self.mode))
+        function = replace(self.function, module=moded(module, self.mode), loss=loss_twin(self.function.loss))
         return self._like(module=module, function=function, calibration=_calibration(module, self.mode))
 
     # -- values ----------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,19 @@ def test_threads_give_the_same_product() -> None:
     objective = convolutional()
     vector = np.ones(hessian(objective).size)
     assert (hessian(objective, workers=3) @ vector == hessian(objective) @ vector).all()
+
+
+@pytest.mark.parametrize("method", ["forward over reverse", "finite differences"])
+def test_threads_run_no_model(method: str) -> None:
+    """These methods run the model in every product: in several threads at once its parameters are swapped under another's feet."""
+    whole, main, threads = mlp(), threading.get_ident(), set[int]()
+    assert whole.module is not None
+    whole.module.register_forward_hook(lambda *_: threads.add(threading.get_ident()))
+    x, y = (torch.cat(parts) for parts in zip(*whole.data.batches, strict=True))
+    cut = la.Objective(whole.module, F.cross_entropy, (x, y), batch_size=5)
+    vector = np.ones(hessian(whole).size)
+    np.testing.assert_array_equal(hessian(cut, method=method, workers=3) @ vector, hessian(cut, method=method) @ vector)
+    assert threads == {main}
 
 
 def test_an_operation_that_is_differentiable_once_falls_back_and_says_so() -> None:

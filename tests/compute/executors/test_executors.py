@@ -93,12 +93,8 @@ def test_threads_leave_the_thread_count_as_it_was() -> None:
 
 
 def test_a_failing_worker_loses_only_what_was_not_finished() -> None:
-    calls = 0
-
     def fragile(p: dict[str, torch.Tensor], _: object) -> torch.Tensor:
-        nonlocal calls
-        calls += 1
-        if calls > 20:
+        if float(p["w"][0]) > 0.4 and float(p["w"][1]) > 0.4:
             raise InputError("model", "a failure", "none")
         return p["w"].square().sum()
 

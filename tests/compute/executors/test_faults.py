@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cloudpickle
@@ -81,6 +84,114 @@ def test_lasting_trouble_ends_the_run_and_keeps_what_is_done(executor: str, tmp_
     done = archive.surface().done.values
     np.testing.assert_allclose(archive.surface().loss.values[done], truth()[done], atol=1e-15)
     assert 0 < done.sum() < done.size
+
+
+class FailsToStart:
+    """A bowl that makes trouble in the first `times` workers that unpack it."""
+
+    def __init__(self, folder: Path, trouble: str, times: int) -> None:
+        self.folder, self.trouble, self.times = folder, trouble, times
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        if os.getpid() == DRIVER or len(list(self.folder.iterdir())) >= self.times:
+            return
+        (self.folder / str(time.monotonic_ns())).touch()
+        if self.trouble == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise MemoryError("no room to start")
+
+    def __call__(self, p: dict[str, torch.Tensor], _: object) -> torch.Tensor:
+        return p["w"].square().sum()
+
+
+def start_failing(folder: Path, trouble: str, times: int, **options: object) -> object:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    objective = la.Objective(FailsToStart(folder, trouble, times), params={"w": torch.zeros(2, dtype=F64)})
+    plane = la.weight_plane(objective, ("w", 0), ("w", 1))
+    return la.evaluate(objective, plane, resolution=SHAPE, executor="processes", evaluator="loop", workers=2, tile=3, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("trouble", "times"), [("die", 1), ("die", 2), ("raise", 1)])
+@pytest.mark.filterwarnings("ignore")
+def test_a_worker_that_dies_while_it_starts_costs_its_tile(trouble: str, times: int, tmp_path: Path) -> None:
+    found = start_failing(tmp_path, trouble, times, timeout=300.0)
+    np.testing.assert_allclose(found.loss, truth(), atol=1e-15)
+    assert len(list(tmp_path.iterdir())) == times
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("trouble", "words"), [("die", "terminated"), ("raise", "no room to start")])
+@pytest.mark.filterwarnings("ignore")
+def test_workers_that_never_start_end_the_run_with_the_reason(trouble: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(LossatlasError, match=rf"(?s)3 cells failed 2 times.*{words}.*run the same call"):
+        start_failing(tmp_path, trouble, 1000, retries=1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_workers_killed_before_their_first_tile_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they die: between being ready and the first tile the pool refuses it."""
+    processes = sys.modules["lossatlas.compute.executors.processes"]  # the package shows the function of that name
+    real, pools = processes._pool, []
+
+    def doomed(workers: int, packed: bytes) -> object:
+        pool = real(workers, packed)
+        if not pools:
+            for worker in list(pool._processes):
+                os.kill(worker, signal.SIGKILL)
+            assert soon(lambda: pool._flags.broken is not None)
+        pools.append(pool)
+        return pool
+
+    monkeypatch.setattr(processes, "_pool", doomed)
+    np.testing.assert_allclose(run("processes", "none", tmp_path / "flag").loss, truth(), atol=1e-15)
+    assert len(pools) == 2
+
+
+DRIVER_SCRIPT = """
+import ctypes, os, sys, time, torch
+import lossatlas as la
+
+def stuck(way):
+    print(os.getpid(), flush=True)
+    if way == "holding the lock":
+        ctypes.PyDLL(None).sleep(600)  # no Python thread runs meanwhile
+    if way == "without the kernel":
+        ctypes.CDLL(None).prctl(1, 0)
+    time.sleep(600)
+
+driver, way = os.getpid(), sys.argv[1]
+objective = la.Objective(lambda p, _: p["w"].square().sum() if os.getpid() == driver else stuck(way), params={"w": torch.zeros(2)})
+plane = la.weight_plane(objective, ("w", 0), ("w", 1))
+la.evaluate(objective, plane, resolution=(3, 2), executor="processes", evaluator="loop", workers=2, tile=1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="uses prctl")
+@pytest.mark.parametrize("way", ["sleeping", "holding the lock", "without the kernel"])
+def test_workers_end_with_their_killed_driver(way: str) -> None:
+    """The pipe they inherited ends when the last of them has; a pair lived on for thirty minutes."""
+    with subprocess.Popen([sys.executable, "-c", DRIVER_SCRIPT, way], stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        workers = {int(driver.stdout.readline()) for _ in range(2)}
+        driver.kill()
+        try:
+            driver.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+            raise
+
+
+def soon(true: Callable[[], bool]) -> bool:
+    """Whether it becomes true before a generous end."""
+    end = time.monotonic() + 60.0
+    while not true() and time.monotonic() < end:
+        time.sleep(0.05)
+    return true()
 
 
 @pytest.mark.slow

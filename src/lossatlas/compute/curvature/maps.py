@@ -25,6 +25,7 @@ from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import another_surface, differences, provenance
+from lossatlas.compute.remeasure import Rounding, changed, compared_cells, difference, place_in_words, scale_of
 from lossatlas.compute.statistics import about
 from lossatlas.errors import ArchiveError, InputError
 
@@ -106,7 +107,8 @@ def hessian_map(
     store = archive if isinstance(archive, Archive) else create_archive(archive)
     try:
         with store.writing(name):
-            _prepare(store, name, grid, settings, _attrs(objective, plane, grid, settings, title), objective, overwrite)
+            attrs = _attrs(objective, plane, grid, settings, title)
+            _prepare(store, name, grid, settings, attrs, objective, plane, overwrite)
             stored = store.surface(name)
             done, before = stored.done.values.ravel(), float(stored.attrs.get("seconds", 0.0))
             began = time.perf_counter()
@@ -204,7 +206,14 @@ def _attrs(objective: Objective, plane: Plane, grid: Grid, settings: Settings, t
 
 
 def _prepare(
-    store: Archive, name: str, grid: Grid, settings: Settings, attrs: dict[str, Any], objective: Objective, overwrite: bool
+    store: Archive,
+    name: str,
+    grid: Grid,
+    settings: Settings,
+    attrs: dict[str, Any],
+    objective: Objective,
+    plane: Plane,
+    overwrite: bool,
 ) -> None:
     """Lay out the map, or make sure that the stored one is the same."""
     if store.has_surface(name):
@@ -212,6 +221,7 @@ def _prepare(
         different = differences(old, attrs)
         if old.get("curvature") != attrs["curvature"]:
             different.append(f"its curvature settings are {old.get('curvature')} there and {attrs['curvature']} now")
+        different = different or _changed(store.surface(name), objective, plane, grid, settings)
         if not different:
             return
         if not overwrite:
@@ -220,3 +230,27 @@ def _prepare(
     declared = (schema.variable(n) for n in settings.variables)
     variables = [replace(v, units=units) if v.units == "nats" else v for v in declared]
     store.create_surface(name, dict(zip(schema.PLANE, grid.axes, strict=False)), variables, attrs)
+
+
+def _changed(stored: xr.Dataset, objective: Objective, plane: Plane, grid: Grid, settings: Settings) -> list[str]:
+    """In what some of the stored cells differ from the same ones measured now, in words: their losses, and the first cell's eigenvalues."""
+    done, values = stored.done.values.ravel(), {n: stored[n].values.ravel() for n in settings.variables}
+    usable = np.isfinite(values["loss"]) & np.isfinite(values["lambda_max"])
+    cells = compared_cells(done, usable, None if plane.origin is None else grid.cell_at(plane.origin))
+    points = [tuple(float(c) for c in point) for point in grid.points(cells)]
+    places = [place_in_words(point) for point in points]
+    rounding = Rounding.of(objective, [str(told.get("device")) for told in (stored.attrs["objective"], objective.description)])
+
+    def losses() -> dict[str, NDArray[np.float64]]:
+        return {"loss": np.array([objective.loss(plane.point(*point)) for point in points])}
+
+    different = changed({"loss": values["loss"][cells]}, losses, rounding, {"loss": scale_of(values["loss"])}, places)
+    if different or not len(cells) or cells[0] != 0 or not usable[0]:
+        return different
+    now, _ = measure_cell(objective, plane, points[0], settings, [])  # the first cell was not begun at a neighbor's eigenvectors
+    largest = max(abs(values["lambda_max"][0]), abs(values["lambda_min"][0]))
+    for name in ("lambda_max", "lambda_min"):
+        room = values[f"{name}_residual"][0] + now[f"{name}_residual"] + rounding.relative * largest
+        if not abs(values[name][0] - now[name]) <= room:
+            return [difference(name, places[0], values[name][0], now[name])]
+    return []

@@ -72,8 +72,8 @@ class Curvature:
         return total
 
     def _of_batches(self, step: Params) -> Iterator[Params]:
-        """Each batch's product, in order. Kept graphs may be walked by threads; a model may not run in two at once."""
-        if self.workers == 1 or not all(isinstance(batch, Kept) for batch in self.batches):
+        """Each batch's product, in order. Kept graphs may be walked by threads; a model may not run in two at once, as other methods do."""
+        if self.workers == 1 or self.method != "double backward" or not all(isinstance(batch, Kept) for batch in self.batches):
             return (prepared()(step) for prepared in self.batches)
         with ThreadPoolExecutor(self.workers) as pool:
             return iter(list(pool.map(lambda prepared: prepared()(step), self.batches)))
@@ -102,7 +102,7 @@ def hessian(
         biases: False leaves one-dimensional tensors (biases, BatchNorm scale and shift) out, as Li et al. 2018 do.
         method: how to multiply; "auto" takes the first that works on this model and says which.
         memory: bytes that kept graphs may hold; what does not fit is built anew for every product.
-        workers: threads that share the batches, where all graphs are kept; set ``torch.set_num_threads(1)`` with it.
+        workers: threads that share the batches, where all graphs of "double backward" are kept; set ``torch.set_num_threads(1)`` with it.
 
     Raises:
         InputError: an unknown method, or no method works.

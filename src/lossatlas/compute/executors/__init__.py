@@ -6,12 +6,13 @@ from lossatlas.compute.executors.base import Cells, Executor, Job, Tile
 from lossatlas.compute.executors.processes import processes
 from lossatlas.compute.executors.ray_cluster import cluster
 from lossatlas.compute.executors.serial import serial
+from lossatlas.compute.executors.sharing import thread_hazard
 from lossatlas.compute.executors.threads import threads
 from lossatlas.errors import InputError
 
 EXECUTORS: dict[str, Executor] = {"serial": serial, "threads": threads, "processes": processes, "ray": cluster()}
 
-__all__ = ["EXECUTORS", "Cells", "Executor", "Job", "Tile", "executor_named"]
+__all__ = ["EXECUTORS", "Cells", "Executor", "Job", "Tile", "executor_named", "thread_hazard"]
 
 
 def executor_named(name: str) -> Executor:

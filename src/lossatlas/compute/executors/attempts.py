@@ -42,8 +42,17 @@ class Waiting:
         attempt.began = time.monotonic()
         return attempt
 
-    def again(self, attempt: Attempt, error: BaseException | str) -> None:
+    def put_back(self, attempt: Attempt) -> None:
+        """It was taken and never handed out."""
+        self.left.appendleft(attempt)
+
+    def again(self, attempt: Attempt, error: BaseException | str, first: bool = False) -> None:
         """Try this tile once more, or end the run with the reason; what other tiles gave is stored already.
+
+        Args:
+            attempt: what failed.
+            error: why.
+            first: as the next tile, so that workers that never start cost one tile all of its tries and not every tile one.
 
         Raises:
             LossatlasError: it failed too often.
@@ -53,7 +62,10 @@ class Waiting:
         attempt.tries += 1
         if attempt.tries > self.retries:
             cause = error if isinstance(error, BaseException) else None
-            what = f"{len(attempt.cells)} cells failed {attempt.tries} times: {error}"
+            what = f"{len(attempt.cells)} cells failed {attempt.tries} times: {str(error).rstrip('.')}"
             raise LossatlasError(f"{what}. Finished cells are stored; run the same call to continue.") from cause
         log.warning("a tile of %d cells is tried again: %s", len(attempt.cells), error)
-        self.left.append(attempt)
+        if first:
+            self.left.appendleft(attempt)
+        else:
+            self.left.append(attempt)
