@@ -1,6 +1,6 @@
 """Spectral density by stochastic Lanczos quadrature.
 
-Golub and Meurant, Matrices, Moments and Quadrature with Applications (2010), chapter 6; for the Hessian of a network Ghorbani et
+Golub and Meurant, Matrices, Moments and Quadrature with Applications (2010); for the Hessian of a network Ghorbani et
 al. 2019 (arXiv 1901.10159), algorithm 1.
 """
 

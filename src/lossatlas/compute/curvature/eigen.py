@@ -1,4 +1,4 @@
-"""Both ends of a spectrum, each eigenpair with its residual.
+"""Extreme eigenvalues of a symmetric linear operator, both ends of the spectrum, each eigenpair with its residual.
 
 The two ends of a net's Hessian often differ by orders of magnitude, and a smallest eigenvalue of exactly zero can
 never be found relative to itself. So each residual is measured against its own eigenvalue or 1 % of the largest.
@@ -28,8 +28,8 @@ class Extremes:
     """The `k` largest and the `k` smallest eigenvalues of a symmetric matrix.
 
     Attributes:
-        largest: ``(k,)``, the largest first.
-        smallest: ``(k,)``, the smallest first.
+        largest: ``(k,)``, the largest first, in the units of the matrix (for a Hessian those of the loss).
+        smallest: ``(k,)``, the smallest first, in the same units.
         largest_vectors: unit columns ``(size, k)``.
         smallest_vectors: unit columns ``(size, k)``.
         largest_residuals: ``|H v - lambda v|``, ``(k,)``: some eigenvalue lies no farther than this from the value.
@@ -51,10 +51,12 @@ class Extremes:
 
     @property
     def lambda_max(self) -> float:
+        """The largest eigenvalue."""
         return float(self.largest[0])
 
     @property
     def lambda_min(self) -> float:
+        """The smallest eigenvalue."""
         return float(self.smallest[0])
 
     @property
@@ -64,7 +66,7 @@ class Extremes:
 
 
 def curvature_ratio(smallest: float, largest: float) -> float:
-    """``|smallest / largest|``, infinite where only the largest is zero.
+    """Absolute ratio ``|smallest / largest|`` of the extreme eigenvalues, infinite where only the largest is zero.
 
     >>> curvature_ratio(-1.0, 4.0), curvature_ratio(-1.0, 0.0)
     (0.25, inf)

@@ -43,9 +43,9 @@ class Curvature(LinearOperator):
 
     With the mean loss over N samples (`Objective.samples`; the weights of a class-weighted loss where it has them)::
 
-        L(θ) = 1/N  Σ_n  ℓ(f_θ(x_n), y_n)
-        H    = ∇²_θ L                                       `hessian`
-        G    = 1/N  Σ_n  J_nᵀ (∇²_f ℓ) J_n,  J_n = ∂f_θ(x_n)/∂θ    `ggn`
+        L(θ) = 1/N Σ_n ℓ(f_θ(x_n), y_n)
+        H    = ∇²_θ L                                           (`hessian`)
+        G    = 1/N Σ_n J_nᵀ (∇²_f ℓ) J_n,  J_n = ∂f_θ(x_n)/∂θ   (`ggn`)
 
     θ are the chosen tensors in the order of the model's `named_parameters`, each flattened in row-major order (`layout`); all others
     stay at the point. Vectors and products are float64 NumPy arrays ``(size,)``; the model computes in its own precision. Products
@@ -176,7 +176,7 @@ def ggn(
     """Make the linear operator of the generalized Gauss-Newton matrix ``JᵀBJ``: J the outputs' Jacobian, B the loss's Hessian in them.
 
     Positive semi-definite for a loss that is convex in the outputs; equal to the Hessian where the outputs are linear
-    in the parameters (Schraudolph 2002, equation 6).
+    in the parameters (Schraudolph 2002).
 
     Args:
         objective: model, loss function and data.

@@ -1,8 +1,9 @@
-"""Both ends of a spectrum from one growing subspace, which may start from vectors that are nearly right.
+"""Rayleigh-Ritz for both ends of a spectrum in one growing subspace, which may start from vectors that are nearly right.
 
-Rayleigh-Ritz in a subspace that is enlarged by the residual of its worst wanted pair. From one random vector this is
-Lanczos; from the eigenvectors of a neighboring point it often needs a handful of products (Davidson's method without
-a preconditioner). SciPy's eigsh must build its whole basis before it looks, whatever the start.
+The subspace is enlarged by the residual of its worst wanted pair. From one random vector this is Lanczos; from the eigenvectors of a
+neighboring point it often needs a handful of products: Davidson's method (J. Comput. Phys. 17, 87, 1975) without a preconditioner.
+SciPy's eigsh must build its whole basis before it looks, whatever the start; its lobpcg takes as many products or up to twice as many,
+one run an end, and at loose tolerances it mistakes the bulk for the lower end (measured in docs/log.md).
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ class Pairs:
 
 
 def refine(matrix: Matrix, start: Sequence[FloatArray], k: int, tolerance: float, limit: int) -> tuple[Pairs, Pairs, int]:
-    """The `k` largest and `k` smallest eigenpairs.
+    """Find the `k` largest and `k` smallest eigenpairs by Rayleigh-Ritz in a growing subspace.
 
     A small residual alone proves little at the lower end: any vector of a Hessian's bulk, whose eigenvalues are nearly
     zero, has one. So the values must also have settled while the subspace grew.
 
     Args:
-        matrix: what to decompose.
-        start: vectors that span the first subspace; a random one among them keeps a nearly right start from
+        matrix: symmetric, ``(size, size)``: a `LinearOperator` or a dense array.
+        start: vectors ``(size,)`` that span the first subspace; a random one among them keeps a nearly right start from
             overlooking a direction that none of them has.
         k: how many at each end.
         tolerance: as in `allowed_residuals`.
@@ -49,6 +50,10 @@ def refine(matrix: Matrix, start: Sequence[FloatArray], k: int, tolerance: float
 
     Returns:
         The upper end, the lower end, and the products spent.
+
+    Raises:
+        InputError: `matrix` is no real square operator.
+        numpy.linalg.LinAlgError: a product is not finite.
     """
     matrix = as_operator(matrix)
     space = Subspace(matrix, max(WIDTH + 4 * k, len(start) + 2 * k + 1))
