@@ -161,7 +161,7 @@ def test_every_solver_takes_a_dense_matrix_or_any_linear_operator() -> None:
     for take in takers:
         expected = take(Matrix(dense))
         for other in (dense, csr_array(dense), aslinearoperator(dense), aslinearoperator(dense / 2) + 0.5 * aslinearoperator(dense)):
-            np.testing.assert_allclose(take(other), expected, rtol=1e-7)
+            np.testing.assert_allclose(take(other), expected, rtol=1e-7, atol=1e-8)
 
 
 def test_what_is_no_real_square_matrix_is_refused() -> None:

@@ -158,7 +158,19 @@ def hessian(
 def hessian_at(
     objective: Objective, point: Params, names: Iterable[str], method: Method = "auto", memory: int = MEMORY, workers: int = 1
 ) -> Curvature:
-    """`hessian` with everything already chosen: `point` may hold buffers too, `names` are the tensors to differentiate."""
+    """Make the operator of `hessian` where everything is chosen already, as along a training.
+
+    Args:
+        objective: model, loss and data.
+        point: all parameters, in the model's own precision; it may hold buffers too.
+        names: the tensors to differentiate.
+        method: as in `hessian`.
+        memory: as in `hessian`.
+        workers: as in `hessian`.
+
+    Raises:
+        InputError: an unknown method, or no method works.
+    """
     moving, shares = {n: point[n].detach() for n in names}, _shares(objective, point)
     name, note, batches = _first_working(shares, moving, method, memory)
     return Curvature(moving, "hessian", name, batches, note=note, units=_units(objective), workers=workers)
