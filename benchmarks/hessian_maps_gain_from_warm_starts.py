@@ -44,7 +44,7 @@ def objective(images: int, data: Path | None) -> la.Objective:
 
 def solve(chosen: la.Objective, point: dict[str, torch.Tensor], way: str, before: Any) -> tuple[Any, float]:
     began = time.process_time()
-    matrix = hessian(chosen, point, biases=False)
+    matrix = hessian(chosen, point)
     start = [before.largest_vectors[:, 0], before.smallest_vectors[:, 0]] if way.endswith("warm") and before is not None else []
     found = extreme_eigenvalues(matrix, tolerance=TOLERANCE, start=start, solver="eigsh" if way.startswith("eigsh") else "ritz")
     return found, time.process_time() - began

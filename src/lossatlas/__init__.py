@@ -34,6 +34,11 @@ _PUBLIC = {
     "extreme_eigenvalues": "lossatlas.compute.curvature",
     "trace": "lossatlas.compute.curvature",
     "spectral_density": "lossatlas.compute.curvature",
+    "Curvature": "lossatlas.compute.curvature",
+    "CurvatureReport": "lossatlas.compute.curvature",
+    "Estimate": "lossatlas.compute.curvature",
+    "Extremes": "lossatlas.compute.curvature",
+    "SpectralDensity": "lossatlas.compute.curvature",
     # Symmetry and connected minima
     "symmetry_audit": "lossatlas.compute.symmetry",
     "balanced": "lossatlas.compute.symmetry",
@@ -94,6 +99,11 @@ if TYPE_CHECKING:
     from lossatlas.compute.batches import SampleLosses
     from lossatlas.compute.connect import align, along, bezier, curve_plane, curve_trajectory, fit_curve, polygon
     from lossatlas.compute.curvature import (
+        Curvature,
+        CurvatureReport,
+        Estimate,
+        Extremes,
+        SpectralDensity,
         curvature_report,
         extreme_eigenvalues,
         ggn,

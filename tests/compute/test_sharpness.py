@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch.autograd.functional import hessian
 from torch.func import functional_call
 
+from compute.curvature.cases import OnceOnly, convolutional
+from lossatlas.compute.curvature import hessian as hessian_operator
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.record.recorder import Recorder
 from lossatlas.compute.sharpness import largest_eigenvalue, stability_limit
@@ -112,6 +114,23 @@ def test_the_recorder_follows_the_curvature_of_trainable_parameters_only() -> No
     model.requires_grad_(True)
     recorder.step()
     assert recorder.trajectory.dataset.sharpness.values[2] == pytest.approx(largest_eigenvalue(objective).value, rel=1e-3)
+
+
+def test_sharpness_of_an_operation_that_is_differentiable_once_is_not_missing_a_part() -> None:
+    """Double backward alone gives 0 here: autograd leaves out, without a word, what cannot be differentiated again."""
+    torch.manual_seed(0)
+    model, x, y = OnceOnly().double(), torch.randn(9, 3).double(), torch.randn(9, 2).double()
+    plain = Objective(model.layer, lambda out, target: F.mse_loss((3 * out) ** 2, target), (x, y))
+    found = largest_eigenvalue(Objective(model, F.mse_loss, (x, y)))
+    assert found.value == pytest.approx(largest_eigenvalue(plain).value, rel=1e-5), "finite differences are right to about eps ** (2/3)"
+
+
+def test_buffers_of_the_point_count() -> None:
+    objective = convolutional()
+    dense = float(np.linalg.eigvalsh(hessian_operator(objective, biases=True).dense())[-1])
+    assert largest_eigenvalue(objective, tolerance=1e-6).value == pytest.approx(dense, rel=1e-6)
+    wide = {"1.running_var": 100 * dict(objective.module.named_buffers())["1.running_var"]}
+    assert largest_eigenvalue(objective, wide).value != pytest.approx(dense, rel=0.1)
 
 
 def test_groups_that_differ_have_no_one_stability_limit() -> None:

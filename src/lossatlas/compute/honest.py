@@ -244,9 +244,8 @@ def _explained(cast: Shadow, plane: Plane, trajectory: Trajectory) -> dict[str, 
 
 def _flat(trajectory: Trajectory, plane: Plane) -> tuple[Array, Array]:
     layout = trajectory.layout
-    zero = {n: p.new_zeros(()).expand(p.shape) for n, p in plane.center.items()}
-    axes = np.stack([layout.flatten({**zero, **d.params}, "float64") for d in plane.directions])
-    return layout.flatten(plane.center, "float64"), axes
+    axes = np.stack([layout.flatten(d.params, partial=True) for d in plane.directions])
+    return layout.flatten(plane.center), axes
 
 
 def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array, memory: int) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Sharpness, the largest Hessian eigenvalue, cheap enough to follow along a training."""
+"""Sharpness, the largest Hessian eigenvalue, cheap enough to follow along a training (Cohen et al. 2021, arXiv 2103.00065)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from lossatlas._util.arrays import FloatArray
+from lossatlas.compute.curvature.operator import Curvature, hessian_at
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params
+from lossatlas.compute.params import Params, typed
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Sharpness:
     """The largest eigenvalue of the Hessian of the mean loss, and its unit eigenvector, ``(parameters,)``."""
 
     value: float
-    vector: NDArray[np.float64]
+    vector: FloatArray
 
 
 def largest_eigenvalue(
@@ -28,11 +28,13 @@ def largest_eigenvalue(
     params: Params | None = None,
     *,
     names: tuple[str, ...] | None = None,
-    start: NDArray[np.float64] | None = None,
+    start: FloatArray | None = None,
     tolerance: float = 1e-3,
     seed: int = 0,
 ) -> Sharpness:
-    """Largest (algebraic) Hessian eigenvalue by Lanczos with double backward.
+    """Find the largest (algebraic) Hessian eigenvalue of the mean loss by one run of restarted Lanczos (ARPACK).
+
+    Stability is about all that is trained, so one-dimensional tensors belong to it here, unlike to the curvature of a plane.
 
     Args:
         objective: the loss; its data are the fixed subset on which curvature is measured.
@@ -51,26 +53,30 @@ def largest_eigenvalue(
         >>> round(largest_eigenvalue(bowl).value, 6)
         6.0
     """
-    point = {**objective.params, **(params or {})}
+    point = typed({**objective.params, **(params or {})}, objective.tensors)
     span = names if names is not None else tuple(n for n, p in objective.params.items() if p.is_floating_point())
     size = sum(point[n].numel() for n in span)
     if not size or not all(bool(torch.isfinite(point[n]).all()) for n in span):
         return Sharpness(float("nan"), np.zeros(size))
-    multiply = _hessian_product(objective, point, span)
-    if size <= 2:
-        values, vectors = np.linalg.eigh(np.stack([multiply(e) for e in np.eye(size)]))
-        return Sharpness(float(values[-1]), vectors[:, -1])
+    matrix = _FiniteProducts(hessian_at(objective, point, span))
     guess = np.random.default_rng(seed).standard_normal(size) / np.sqrt(size)
     if start is not None and start.size == size and start.any():
         # A little of everything, or a start that is an eigenvector would hide a larger eigenvalue for ever.
         guess = start + 1e-3 * guess
     try:
-        if not multiply(guess).any():
-            return Sharpness(0.0, guess / np.linalg.norm(guess))
-        operator: Any = LinearOperator((size, size), matvec=multiply, dtype=np.float64)  # type: ignore[call-arg]
-        values, vectors = eigsh(operator, k=1, which="LA", v0=guess, tol=tolerance)  # type: ignore[arg-type]
+        return _largest(matrix, guess, tolerance)
     except (ArpackNoConvergence, _NotFiniteError):
         return Sharpness(float("nan"), np.zeros(size))
+
+
+def _largest(matrix: LinearOperator, start: FloatArray, tolerance: float) -> Sharpness:
+    if len(start) <= 2:
+        values, vectors = np.linalg.eigh(matrix.matmat(np.eye(len(start))))
+        return Sharpness(float(values[-1]), vectors[:, -1])
+    if not matrix.matvec(start).any():
+        return Sharpness(0.0, start / np.linalg.norm(start))
+    solve: Any = eigsh  # SciPy's stubs take an integer tolerance only
+    values, vectors = solve(matrix, k=1, which="LA", v0=start, tol=tolerance)
     return Sharpness(float(values[0]), np.asarray(vectors[:, 0]))
 
 
@@ -99,22 +105,15 @@ class _NotFiniteError(ArithmeticError):
     pass
 
 
-def _hessian_product(objective: Objective, point: Params, span: tuple[str, ...]):
-    def multiply(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        # The flash kernel has no second derivative.
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-            leaves = [point[n].detach().clone().requires_grad_() for n in span]
-            loss = objective.differentiable_loss({**point, **dict(zip(span, leaves, strict=True))})
-            slopes = torch.autograd.grad(loss, leaves, create_graph=True, materialize_grads=True)
-            parts = torch.split(torch.from_numpy(np.array(vector).ravel()), [leaf.numel() for leaf in leaves])
-            steps = [part.reshape(leaf.shape).to(leaf) for part, leaf in zip(parts, leaves, strict=True)]
-            inner = sum(((s * v).sum() for s, v in zip(slopes, steps, strict=True)), start=torch.zeros(()))
-            if not inner.requires_grad:
-                return np.zeros(vector.size)
-            products = torch.autograd.grad(inner, leaves, materialize_grads=True)
-        flat = torch.cat([p.double().reshape(-1).cpu() for p in products]).numpy()
-        if not np.isfinite(flat).all():
-            raise _NotFiniteError
-        return flat
+class _FiniteProducts(LinearOperator):
+    """A Hessian that stops the solver at a product that is not finite; ARPACK would go on with NaN."""
 
-    return multiply
+    def __init__(self, matrix: Curvature) -> None:
+        super().__init__(matrix.dtype, matrix.shape)
+        self._matrix = matrix
+
+    def _matvec(self, x: FloatArray) -> FloatArray:
+        product = self._matrix.matvec(np.ravel(x))
+        if not np.isfinite(product).all():
+            raise _NotFiniteError
+        return product

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import LinearOperator
 from torch import nn
 from torch.nn import functional as F
 
@@ -124,19 +125,20 @@ def dense_hessian(objective: la.Objective, names: list[str] | None = None) -> np
     return matrix
 
 
-class Matrix:
+class Matrix(LinearOperator):
     """A dense symmetric matrix as an operator that counts its products."""
 
     def __init__(self, dense: np.ndarray) -> None:
+        super().__init__(np.dtype(np.float64), dense.shape)
         self.dense, self.count = dense, 0
 
     @property
     def size(self) -> int:
         return len(self.dense)
 
-    def __matmul__(self, vector: np.ndarray) -> np.ndarray:
+    def _matvec(self, x: np.ndarray) -> np.ndarray:
         self.count += 1
-        return self.dense @ vector
+        return self.dense @ np.ravel(x)
 
 
 def with_spectrum(values: np.ndarray, seed: int = 0) -> Matrix:

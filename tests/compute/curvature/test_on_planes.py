@@ -127,6 +127,18 @@ def test_a_report_says_what_the_slice_cannot() -> None:
     assert report.as_dict()["lambda_max"] == report.lambda_max
 
 
+@pytest.mark.parametrize(("moved", "biases"), [(None, False), (None, True), ("2", True), ("0.weight", False)])
+def test_a_report_under_a_plane_is_about_what_the_plane_moves(moved: str | None, biases: bool) -> None:
+    objective = mlp()
+    plane = la.random_plane(objective, params=moved, biases=biases)
+    report = curvature_report(objective, plane, tolerance=1e-6)
+    values = np.linalg.eigvalsh(dense_hessian(objective, list(plane.moving)))
+    assert report.parameters == sum(objective.params[n].numel() for n in plane.moving) == len(values)
+    assert (report.lambda_min, report.lambda_max) == pytest.approx((values[0], values[-1]), rel=1e-6)
+    assert curvature_report(objective, plane, biases=True, probes=3).parameters == 51
+    assert curvature_report(objective, probes=3).parameters == 42
+
+
 def test_a_report_elsewhere_and_bad_places() -> None:
     objective = two_weights(3.0, 3.0)
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))

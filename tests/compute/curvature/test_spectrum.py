@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import aslinearoperator
 from torch.nn import functional as F
 
 import lossatlas as la
 from compute.curvature.cases import CASES, NAMES, Matrix, dense_hessian, mlp, with_spectrum
 from lossatlas.compute.curvature import extreme_eigenvalues, hessian, spectral_density, trace
+from lossatlas.compute.curvature.lanczos import lanczos
 
 SPECTRA = {
     "outlier and bulk": np.concatenate([np.linspace(-0.3, 0.2, 196), [5.0, 20.0, 90.0, -4.0]]),
@@ -38,7 +41,7 @@ def test_eigenvalues_of_networks_equal_the_dense_ones(name: str) -> None:
     objective = CASES[name]()
     values = np.linalg.eigvalsh(dense_hessian(objective))
     for solver in ("eigsh", "ritz"):
-        found = extreme_eigenvalues(hessian(objective), tolerance=1e-5, solver=solver)
+        found = extreme_eigenvalues(hessian(objective, biases=True), tolerance=1e-5, solver=solver)
         assert found.lambda_max == pytest.approx(values[-1], rel=1e-6)
         assert found.lambda_min == pytest.approx(values[0], rel=1e-6, abs=1e-8)
 
@@ -49,7 +52,7 @@ def test_eigenvalues_do_not_depend_on_the_batches(batch_size: int) -> None:
     x, y = (torch.cat(parts) for parts in zip(*whole.data.batches, strict=True))
     cut = la.Objective(whole.module, F.cross_entropy, (x, y), batch_size=batch_size)
     expected = np.linalg.eigvalsh(dense_hessian(whole))
-    found = extreme_eigenvalues(hessian(cut), tolerance=1e-6)
+    found = extreme_eigenvalues(hessian(cut, biases=True), tolerance=1e-6)
     assert (found.lambda_min, found.lambda_max) == pytest.approx((expected[0], expected[-1]), rel=1e-7)
 
 
@@ -141,6 +144,29 @@ def test_the_density_has_the_dense_moments_within_its_error_and_integral_one() -
 def test_full_steps_give_the_dense_spectrum_of_a_network() -> None:
     objective = mlp()
     values = np.linalg.eigvalsh(dense_hessian(objective))
-    found = spectral_density(hessian(objective), steps=1000, probes=1)
+    found = spectral_density(hessian(objective, biases=True), steps=1000, probes=1)
     assert found.nodes[0][[0, -1]] == pytest.approx(values[[0, -1]], abs=1e-9)
     assert found.products <= len(values)
+
+
+def test_every_solver_takes_a_dense_matrix_or_any_linear_operator() -> None:
+    dense = with_spectrum(np.concatenate([np.linspace(-1, 1, 50), [9.0, -3.0]])).dense
+    takers = (
+        lambda m: extreme_eigenvalues(m, tolerance=1e-8, solver="ritz").largest,
+        lambda m: extreme_eigenvalues(m, tolerance=1e-8, solver="eigsh").smallest,
+        lambda m: trace(m, 12).value,
+        lambda m: spectral_density(m, steps=5).nodes[0],
+        lambda m: lanczos(m, np.ones(52), 5).diagonal,
+    )
+    for take in takers:
+        expected = take(Matrix(dense))
+        for other in (dense, csr_array(dense), aslinearoperator(dense), aslinearoperator(dense / 2) + 0.5 * aslinearoperator(dense)):
+            np.testing.assert_allclose(take(other), expected, rtol=1e-7, atol=1e-8)
+
+
+def test_what_is_no_real_square_matrix_is_refused() -> None:
+    wrong = (np.ones((3, 4)), np.ones((2, 2)) * 1j, np.ones(3), np.ones((0, 0)), "matrix", torch.eye(3))
+    for solve in (extreme_eigenvalues, trace, spectral_density):
+        for matrix in wrong:
+            with pytest.raises(la.InputError, match=r"matrix: got .* expected a SciPy LinearOperator"):
+                solve(matrix)

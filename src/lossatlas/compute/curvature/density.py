@@ -1,30 +1,34 @@
-"""The density of eigenvalues by stochastic Lanczos quadrature (Golub and Meurant; Ghorbani et al. 2019)."""
+"""Spectral density by stochastic Lanczos quadrature.
+
+Golub and Meurant, Matrices, Moments and Quadrature with Applications (2010); for the Hessian of a network Ghorbani et
+al. 2019 (arXiv 1901.10159), algorithm 1.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from lossatlas.compute.curvature.lanczos import Operator, lanczos
-from lossatlas.compute.curvature.layout import Vector
+from lossatlas._util.arrays import FloatArray
+from lossatlas.compute.curvature.lanczos import Matrix, as_operator, lanczos
 from lossatlas.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
 class SpectralDensity:
-    """Where the eigenvalues lie, as point masses.
+    """Density of the eigenvalues as point masses: one Gauss quadrature rule a probe.
 
     Attributes:
-        nodes: one array of Ritz values a probe.
-        weights: one array a probe, of sum 1.
+        nodes: one array ``(steps,)`` of Ritz values a probe, in the units of the matrix.
+        weights: one array ``(steps,)`` a probe, of sum 1.
         size: the number of eigenvalues that the masses stand for.
         products: matrix-vector products spent.
     """
 
-    nodes: tuple[Vector, ...]
-    weights: tuple[Vector, ...]
+    nodes: tuple[FloatArray, ...]
+    weights: tuple[FloatArray, ...]
     size: int
     products: int
 
@@ -37,11 +41,11 @@ class SpectralDensity:
         error = float(np.std(each, ddof=1) / np.sqrt(len(each))) if len(each) > 1 else float("nan")
         return float(np.mean(each)), error
 
-    def curve(self, at: ArrayLike, width: float | None = None) -> NDArray[np.float64]:
-        """The density, smoothed with a Gaussian; its integral is 1.
+    def curve(self, at: ArrayLike, width: float | None = None) -> FloatArray:
+        """The density smoothed with a Gaussian, in 1/units, of the shape of `at`; its integral is 1.
 
         Args:
-            at: eigenvalues at which to give the density.
+            at: eigenvalues at which to give the density, of any shape.
             width: standard deviation of the Gaussian, in the units of the eigenvalues; None takes 1 % of the range.
         """
         place = np.asarray(at, dtype=np.float64)[..., None]
@@ -50,32 +54,30 @@ class SpectralDensity:
         return (weights * np.exp(-0.5 * ((place - nodes) / sigma) ** 2)).sum(-1) / (sigma * np.sqrt(2 * np.pi))
 
 
-def spectral_density(matrix: Operator, steps: int = 40, probes: int = 4, seed: int = 0) -> SpectralDensity:
-    """The eigenvalue density from `probes` runs of `steps` Lanczos steps with full re-orthogonalization.
+def spectral_density(matrix: Matrix, steps: int = 40, probes: int = 4, seed: int = 0) -> SpectralDensity:
+    """Estimate the eigenvalue density from `probes` runs of `steps` Lanczos steps with full re-orthogonalization.
 
     Args:
-        matrix: a `Curvature`, or anything with ``size`` and ``@``.
+        matrix: symmetric, ``(size, size)``: a SciPy `LinearOperator` such as `hessian` returns, or a dense array.
         steps: products a probe; as many as the size give the exact spectrum of that probe.
         probes: Rademacher starts to average over.
         seed: of the starts.
 
     Raises:
-        InputError: no steps or no probes.
+        InputError: no steps, no probes, or `matrix` is no real square operator.
 
     Example:
-        >>> class Diagonal:
-        ...     size = 4
-        ...     def __matmul__(self, v): return np.array([0.0, 1.0, 2.0, 7.0]) * v
-        >>> density = spectral_density(Diagonal(), steps=4, probes=1)
+        >>> density = spectral_density(np.diag([0.0, 1.0, 2.0, 7.0]), steps=4, probes=1)
         >>> abs(density.nodes[0].round(6)).tolist(), density.weights[0].round(6).tolist()
         ([0.0, 1.0, 2.0, 7.0], [0.25, 0.25, 0.25, 0.25])
     """
     if steps < 1 or probes < 1:
         raise InputError("steps, probes", (steps, probes), "both at least 1")
-    rng = np.random.default_rng(seed)
+    matrix, rng = as_operator(matrix), np.random.default_rng(seed)
+    size = matrix.shape[0]
     nodes, weights = [], []
     for _ in range(probes):
-        values, coordinates = lanczos(matrix, rng.choice([-1.0, 1.0], size=matrix.size), steps).eigh()
+        values, coordinates = lanczos(matrix, rng.choice([-1.0, 1.0], size=size), steps).eigh()
         nodes.append(values)
         weights.append(coordinates[0] ** 2)
-    return SpectralDensity(tuple(nodes), tuple(weights), matrix.size, sum(map(len, nodes)))
+    return SpectralDensity(tuple(nodes), tuple(weights), size, sum(map(len, nodes)))

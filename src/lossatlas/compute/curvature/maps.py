@@ -15,9 +15,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas._util.arrays import BoolArray, FloatArray
 from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.curvature.eigen import Extremes, extreme_eigenvalues
-from lossatlas.compute.curvature.layout import Vector
 from lossatlas.compute.curvature.operator import Curvature, Method, hessian
 from lossatlas.compute.curvature.trace import trace
 from lossatlas.compute.grid import Bounds, Grid
@@ -70,7 +70,7 @@ def hessian_map(
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> xr.Dataset:
-    """Loss, largest and smallest Hessian eigenvalue, their residuals and their ratio at every cell.
+    """Compute the loss, both extreme Hessian eigenvalues, their residuals and their ratio at every cell (Li et al. 2018, figure 7).
 
     Args:
         objective: model, loss and the data whose mean loss is differentiated.
@@ -138,11 +138,11 @@ def _fill(
     settings: Settings,
     store: Archive,
     name: str,
-    done: NDArray[np.bool_],
+    done: BoolArray,
     words: str,
     progress: bool | None,
 ) -> None:
-    start: list[Vector] = []
+    start: list[FloatArray] = []
     with progress_bar(words, grid.size, int(done.sum()), progress) as advance:
         for cell in serpentine(grid.shape):
             if done[cell]:
@@ -156,7 +156,7 @@ def _fill(
 
 
 def measure_cell(
-    objective: Objective, plane: Plane, place: tuple[float, ...], settings: Settings, start: list[Vector]
+    objective: Objective, plane: Plane, place: tuple[float, ...], settings: Settings, start: list[FloatArray]
 ) -> tuple[dict[str, float], Extremes | None]:
     """Every variable of one cell; NaN, and no eigenvectors to go on from, where the loss or a product is not finite."""
     point = plane.point(*place)

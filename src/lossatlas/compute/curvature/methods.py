@@ -1,4 +1,4 @@
-"""Three ways to multiply a Hessian by a vector, each for one batch at one point.
+"""Hessian-vector products in three ways and the Gauss-Newton product, each for one batch at one point.
 
 A method is prepared once a point and then multiplies many vectors, as every solver here needs it. Double backward
 comes first because its graph can be kept between products: measured on a CPU with torch 2.13, one more product then
@@ -23,17 +23,22 @@ Share = Callable[[Params], Tensor]
 """One batch's share of the mean loss, as a function of the parameters that are differentiated."""
 Multiply = Callable[[Params], Params]
 Prepare = Callable[[Share, Params], Multiply]
+OutputHalves = tuple[Callable[[Params], Tensor], Callable[[Tensor], Tensor]]
+"""Parameters to outputs, and outputs to a batch's share of the mean loss."""
 
 
 @contextmanager
 def differentiable_attention() -> Iterator[None]:
-    """Attention through the MATH kernel: the flash kernels have neither a forward nor a second derivative."""
-    with sdpa_kernel(SDPBackend.MATH):
+    """Autograd on, also where a caller has it off, and attention through the MATH kernel.
+
+    The flash kernels have neither a forward nor a second derivative.
+    """
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         yield
 
 
 def double_backward(share: Share, point: Params) -> Multiply:
-    """Differentiate ``<gradient, v>``; the graph of the gradient is kept for the next vector."""
+    """Hessian-vector product by differentiating ``<gradient, v>`` (Pearlmutter 1994); its graph is kept for the next vector."""
     leaves = {n: p.detach().clone().requires_grad_() for n, p in point.items()}
     inputs = list(leaves.values())
     found = _gradients([share(leaves)], inputs, create_graph=True)
@@ -50,13 +55,13 @@ def double_backward(share: Share, point: Params) -> Multiply:
 
 
 def forward_over_reverse(share: Share, point: Params) -> Multiply:
-    """``jvp(grad(loss), v)``: needs a forward derivative of every operation, keeps no graph."""
+    """Hessian-vector product by ``jvp(grad(loss), v)``: needs a forward derivative of every operation, keeps no graph."""
     slope = torch.func.grad(share)
     return lambda v: torch.func.jvp(slope, (dict(point),), (v,))[1]
 
 
 def finite_differences(share: Share, point: Params) -> Multiply:
-    """Central difference of the gradient: the last resort, right to about ``eps ** (2/3)``."""
+    """Hessian-vector product by a central difference of the gradient: the last resort, right to about ``eps ** (2/3)``."""
     epsilon = max(torch.finfo(p.dtype).eps for p in point.values())
 
     def multiply(v: Params) -> Params:
@@ -68,6 +73,34 @@ def finite_differences(share: Share, point: Params) -> Multiply:
         return {n: (ahead[n] - behind[n]) / (2 * step) for n in point}
 
     return multiply
+
+
+def gauss_newton(halves: OutputHalves, point: Params) -> Multiply:
+    """Multiply by ``J' B J`` with one kept graph: J v is the derivative of ``J' u`` in u, which is linear in u."""
+    leaves = {n: p.detach().clone().requires_grad_() for n, p in point.items()}
+    inputs = list(leaves.values())
+    output = halves[0](leaves)
+    dummy = torch.zeros_like(output, requires_grad=True)
+    pulled = torch.autograd.grad(output, inputs, dummy, create_graph=True, allow_unused=True, materialize_grads=True)
+    refuse_once_only(pulled)
+    cut = output.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(halves[1](cut), cut, create_graph=True)
+
+    def multiply(v: Params) -> Params:
+        live = [(g, v[n]) for n, g in zip(leaves, pulled, strict=True) if g.requires_grad]
+        (pushed,) = torch.autograd.grad([g for g, _ in live], dummy, [w for _, w in live], retain_graph=True, materialize_grads=True)
+        curved = _product(slope, cut, pushed)
+        back = torch.autograd.grad(output, inputs, curved, retain_graph=True, allow_unused=True, materialize_grads=True)
+        return dict(zip(leaves, back, strict=True))
+
+    return multiply
+
+
+def _product(slope: Tensor, cut: Tensor, pushed: Tensor) -> Tensor:
+    if not slope.requires_grad:  # a loss that is linear in the outputs has no curvature of its own
+        return torch.zeros_like(pushed)
+    (curved,) = torch.autograd.grad(slope, cut, pushed, retain_graph=True)
+    return curved
 
 
 METHODS: dict[str, Prepare] = {

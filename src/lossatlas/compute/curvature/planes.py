@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from lossatlas._util.arrays import FloatArray
 from lossatlas.compute.curvature.eigen import Extremes, extreme_eigenvalues
-from lossatlas.compute.curvature.layout import Vector
 from lossatlas.compute.curvature.operator import Curvature, Method, hessian
 from lossatlas.compute.directions import Direction
 from lossatlas.compute.objective import Objective
@@ -29,7 +29,7 @@ def hessian_plane(
     seed: int = 0,
     workers: int = 1,
 ) -> Plane:
-    """The plane through the model along eigenvectors of its Hessian.
+    """Make the plane through the model along eigenvectors of its Hessian.
 
     Args:
         objective: the model at the center, and the data whose Hessian is meant.
@@ -81,20 +81,20 @@ def hessian_plane(
     return Plane(dict(objective.params), steps, "hessian", words, recipe, (0.0, 0.0))
 
 
-def _chosen(found: Extremes, axes: str) -> list[tuple[float, float, Vector]]:
+def _chosen(found: Extremes, axes: str) -> list[tuple[float, float, FloatArray]]:
     """Value, residual and vector of the two axes."""
     top = [(float(v), float(r), x) for v, r, x in zip(found.largest, found.largest_residuals, found.largest_vectors.T, strict=True)]
     low = (found.lambda_min, float(found.smallest_residuals[0]), found.smallest_vectors[:, 0])
     return top[:2] if axes == "top" and len(top) > 1 else [top[0], low]
 
 
-def _gradient(objective: Objective, matrix: Curvature) -> Vector:
-    leaves: Params = {n: p.detach().clone().requires_grad_() for n, p in matrix.layout.like.items()}
+def _gradient(objective: Objective, matrix: Curvature) -> FloatArray:
+    leaves: Params = {n: p.detach().clone().requires_grad_() for n, p in matrix.point.items()}
     objective.differentiable_loss(leaves).backward()
-    return matrix.layout.flatten({n: leaf.grad for n, leaf in leaves.items() if leaf.grad is not None})
+    return matrix.layout.flatten({n: leaf.grad for n, leaf in leaves.items() if leaf.grad is not None}, partial=True)
 
 
-def _sign(vector: Vector, slope: Vector) -> float:
+def _sign(vector: FloatArray, slope: FloatArray) -> float:
     """An eigenvector has no sign of its own: uphill, or a positive largest entry where the gradient is zero."""
     along = float(vector @ slope)
     if abs(along) > 1e-12 * float(np.linalg.norm(slope)):
@@ -102,8 +102,8 @@ def _sign(vector: Vector, slope: Vector) -> float:
     return 1.0 if vector[np.abs(vector).argmax()] > 0 else -1.0
 
 
-def _direction(matrix: Curvature, vector: Vector, value: float, scale: str) -> Direction:
-    step = matrix.layout.unflatten(vector / np.linalg.norm(vector) * _length(matrix, value, scale))
+def _direction(matrix: Curvature, vector: FloatArray, value: float, scale: str) -> Direction:
+    step = matrix.layout.unflatten(vector / np.linalg.norm(vector) * _length(matrix, value, scale), like=matrix.point)
     return Direction(step, {"kind": "hessian", "eigenvalue": value})
 
 
@@ -111,7 +111,7 @@ def _length(matrix: Curvature, value: float, scale: str) -> float:
     if scale == "unit":
         return 1.0
     if scale == "norm":
-        return norm(matrix.layout.like) or 1.0
+        return norm(matrix.point) or 1.0
     if abs(value) < 1e-12:
         raise InputError("scale", "curvature", "eigenvalues that are not zero", 'Pass scale="norm"')
     return abs(value) ** -0.5

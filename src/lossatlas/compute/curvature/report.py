@@ -1,4 +1,7 @@
-"""The numbers that belong beside every slice: what curvature there is that a random plane cannot show."""
+"""Report of the Hessian at a model or a point of a plane: extreme eigenvalues, trace and the curvature within the plane.
+
+These numbers belong beside every slice: they say what curvature there is that a random plane cannot show.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lossatlas._util.arrays import FloatArray
 from lossatlas.archive import Archive
 from lossatlas.compute.curvature.eigen import extreme_eigenvalues
 from lossatlas.compute.curvature.operator import Curvature, Method, hessian
@@ -98,21 +101,24 @@ def curvature_report(
     at: Sequence[float] | None = None,
     *,
     params: str | Iterable[str] | None = None,
-    biases: bool = True,
+    biases: bool | None = None,
     tolerance: float = 1e-2,
     probes: int = 30,
     method: Method = "auto",
     seed: int = 0,
     workers: int = 1,
 ) -> CurvatureReport:
-    """Largest and smallest Hessian eigenvalue and trace at the model, or at a point of a plane.
+    """Measure the largest and smallest Hessian eigenvalue and the trace at the model, or at a point of a plane.
+
+    Under a plane the numbers are about the parameters that the plane moves, so that picture and report speak of one thing.
 
     Args:
         objective: model, loss and data.
         plane: to also give the curvature along its own directions, and to look at another point than the center.
         at: coordinates on the plane; None is the model itself.
-        params: names, modules or globs to differentiate; None takes all.
-        biases: False leaves one-dimensional tensors out.
+        params: names, modules or globs to differentiate. None takes exactly the tensors that the plane moves, or all without a plane.
+        biases: True also differentiates one-dimensional tensors, False leaves them out. None follows the plane where one is given and
+            `params` is None, and leaves them out otherwise.
         tolerance: of the eigenvalues, as in `extreme_eigenvalues`.
         probes: products for the trace (Hutch++).
         method: of the products.
@@ -120,17 +126,19 @@ def curvature_report(
         workers: threads over batches.
 
     Raises:
-        InputError: coordinates without a plane, or of the wrong number.
+        InputError: coordinates without a plane, or of the wrong number; `params` and `biases` that leave out what the plane moves.
 
     Example:
         >>> import torch
         >>> objective = Objective(lambda p, _: (p["u"] * p["v"] - 1) ** 2, params={"u": torch.tensor(2.0), "v": torch.tensor(0.5)})
-        >>> report = curvature_report(objective)
+        >>> report = curvature_report(objective, biases=True)
         >>> round(report.lambda_max, 4), round(abs(report.lambda_min), 4), round(report.trace, 4)
         (8.5, 0.0, 8.5)
     """
     point, objective = _point(plane, at), objective if plane is None else about(objective, plane)
-    matrix = hessian(objective, point, params=params, biases=biases, method=method, workers=workers)
+    if plane is not None and params is None and biases is None:
+        params, biases = plane.moving, True
+    matrix = hessian(objective, point, params=params, biases=bool(biases), method=method, workers=workers)
     ends = extreme_eigenvalues(matrix, tolerance=tolerance, seed=seed, solver="ritz")
     total = trace(matrix, probes, seed=seed)
     along = None if plane is None else tuple(float(v) for v in np.linalg.eigvalsh(plane_hessian(matrix, plane)))
@@ -151,16 +159,22 @@ def curvature_report(
     )
 
 
-def plane_hessian(matrix: Curvature, plane: Plane) -> NDArray[np.float64]:
-    """The Hessian within the plane, in an orthonormal basis of it: ``(ndim, ndim)``, one product a direction.
+def plane_hessian(matrix: Curvature, plane: Plane) -> FloatArray:
+    """Compute the Hessian within the plane, in an orthonormal basis of it: ``(ndim, ndim)``, in the units of the loss.
+
+    Args:
+        matrix: at the point meant; it differentiates at least what the plane moves. One product a direction.
+        plane: whose directions span it.
 
     Raises:
         InputError: the plane moves parameters that the matrix does not differentiate.
     """
     if left_out := sorted(set(plane.moving) - set(matrix.layout.names)):
-        raise InputError("params", f"without {', '.join(left_out[:4])}", "every parameter that the plane moves", "Pass params=None")
-    basis = np.linalg.qr(np.stack([matrix.layout.flatten(d.params) for d in plane.directions], axis=1))[0]
-    inner = basis.T @ np.stack([matrix @ column for column in basis.T], axis=1)
+        raise InputError(
+            "params", f"without {', '.join(left_out[:4])}", "every parameter that the plane moves", "Leave params= and biases= out"
+        )
+    basis = np.linalg.qr(np.stack([matrix.layout.flatten(d.params, partial=True) for d in plane.directions], axis=1))[0]
+    inner = basis.T @ matrix.matmat(basis)
     return (inner + inner.T) / 2
 
 

@@ -1,4 +1,4 @@
-"""The trace of a matrix known by its products: Hutchinson's mean, and Hutch++ which takes the large part exactly."""
+"""Stochastic trace estimation: Hutchinson's estimator, and Hutch++, which takes the dominant part of the spectrum exactly."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator
 
-from lossatlas.compute.curvature.lanczos import Operator
-from lossatlas.compute.curvature.layout import Vector
+from lossatlas._util.arrays import FloatArray
+from lossatlas.compute.curvature.lanczos import Matrix, as_operator
 from lossatlas.errors import InputError
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its standard error (NaN from a single probe) and what it cost."""
+    """An estimated trace.
+
+    Attributes:
+        value: the estimate, in the units of the matrix (for a Hessian those of the loss).
+        standard_error: of `value`, from the spread of the probes; 0 where the trace is exact, NaN from a single probe.
+        products: matrix-vector products spent.
+    """
 
     value: float
     standard_error: float
@@ -25,48 +31,46 @@ class Estimate:
         return f"{self.value:.4g} ± {self.standard_error:.2g}"
 
 
-def trace(matrix: Operator, products: int = 30, method: Literal["hutch++", "hutchinson"] = "hutch++", seed: int = 0) -> Estimate:
-    """The trace, estimated from Rademacher probes.
+def trace(matrix: Matrix, products: int = 30, method: Literal["hutch++", "hutchinson"] = "hutch++", seed: int = 0) -> Estimate:
+    """Estimate the trace from Rademacher probes.
 
     Args:
-        matrix: a `Curvature`, or anything with ``size`` and ``@``.
+        matrix: symmetric, ``(size, size)``: a SciPy `LinearOperator` such as `hessian` returns, or a dense array.
         products: to spend; as many as the size or more give the exact trace.
-        method: "hutchinson" averages ``z' H z`` (variance ``2 (|H|_F^2 - sum H_ii^2)`` a probe); "hutch++" (Meyer et al.
-            2021, arXiv 2010.09649) takes a third of the products to find the dominant range, a third for its exact
-            trace and a third for what is left; it is exact where the rank is at most a third of `products`.
+        method: "hutchinson" averages ``z' H z`` (variance ``2 (|H|_F^2 - sum H_ii^2)`` a probe; Hutchinson 1990); "hutch++" (Meyer et
+            al. 2021, arXiv 2010.09649, algorithm 1) takes a third of the products to find the dominant range, a third for its
+            exact trace and a third for what is left; it is exact where the rank is at most a third of `products`.
         seed: of the probes.
 
     Raises:
-        InputError: fewer than 3 products, or an unknown method.
+        InputError: fewer than 3 products, an unknown method, or `matrix` is no real square operator.
 
     Example:
-        >>> class Ones:
-        ...     size = 50
-        ...     def __matmul__(self, v): return np.full(50, v.sum())
-        >>> round(trace(Ones(), products=9).value, 9)
+        >>> round(trace(np.ones((50, 50)), products=9).value, 9)
         50.0
     """
+    matrix = as_operator(matrix)
+    size = matrix.shape[0]
     if products < 3:
         raise InputError("products", products, "at least 3")
     if method not in ("hutch++", "hutchinson"):
         raise InputError("method", method, '"hutch++" or "hutchinson"')
-    if products >= matrix.size:
-        exact = sum(float(row @ (matrix @ row)) for row in np.eye(matrix.size))
-        return Estimate(exact, 0.0, matrix.size)
+    if products >= size:
+        return Estimate(sum(float(row @ matrix.matvec(row)) for row in np.eye(size)), 0.0, size)
     rng = np.random.default_rng(seed)
     if method == "hutchinson":
-        return _hutchinson([float(z @ (matrix @ z)) for z in _probes(rng, products, matrix.size)], 0.0, products)
+        return _hutchinson([float(z @ matrix.matvec(z)) for z in _probes(rng, products, size)], 0.0, products)
     return _hutch_plus_plus(matrix, products, rng)
 
 
-def _hutch_plus_plus(matrix: Operator, products: int, rng: np.random.Generator) -> Estimate:
+def _hutch_plus_plus(matrix: LinearOperator, products: int, rng: np.random.Generator) -> Estimate:
     third = products // 3
-    sketch = np.stack([matrix @ z for z in _probes(rng, third, matrix.size)], axis=1)
+    sketch = np.stack([matrix.matvec(z) for z in _probes(rng, third, matrix.shape[0])], axis=1)
     basis = np.linalg.qr(sketch)[0]
-    exact = sum(float(column @ (matrix @ column)) for column in basis.T)
+    exact = sum(float(column @ matrix.matvec(column)) for column in basis.T)
     rest = products - 2 * third
-    probes = [z - basis @ (basis.T @ z) for z in _probes(rng, rest, matrix.size)]
-    return _hutchinson([float(z @ (matrix @ z)) for z in probes], exact, products)
+    probes = [z - basis @ (basis.T @ z) for z in _probes(rng, rest, matrix.shape[0])]
+    return _hutchinson([float(z @ matrix.matvec(z)) for z in probes], exact, products)
 
 
 def _hutchinson(values: list[float], exact: float, products: int) -> Estimate:
@@ -74,6 +78,5 @@ def _hutchinson(values: list[float], exact: float, products: int) -> Estimate:
     return Estimate(exact + float(np.mean(values)), error, products)
 
 
-def _probes(rng: np.random.Generator, count: int, size: int) -> list[Vector]:
-    probes: NDArray[np.float64] = rng.choice([-1.0, 1.0], size=(count, size))
-    return list(probes)
+def _probes(rng: np.random.Generator, count: int, size: int) -> list[FloatArray]:
+    return list(rng.choice([-1.0, 1.0], size=(count, size)))

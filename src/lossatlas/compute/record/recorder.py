@@ -16,9 +16,9 @@ import lossatlas
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.objective import Objective, check_objective
+from lossatlas.compute.param_layout import ParamLayout
 from lossatlas.compute.params import select
 from lossatlas.compute.record.given import check_words, checked, module_of, number, refuse_existing, sharpness_objective
-from lossatlas.compute.record.layout import Layout
 from lossatlas.compute.record.measures import Histogram, Layers, Watch, gradient_norm, learning_rates, settings, with_units
 from lossatlas.compute.record.resume import Seam, check_same_curves, check_same_storage, check_same_weights, warn_of_other_data
 from lossatlas.compute.record.schedule import Schedule
@@ -121,7 +121,7 @@ class Recorder:
         check_words(flush_seconds, step, resume, overwrite)
         self._names = None if params is None else select(dict(self._model.named_parameters()), params)
         self._layers, self._histogram = Layers.of(self._params()), Histogram.of(self._params())
-        self._layout, self._buffer_layout = Layout.of(self._params()), Layout.of(self._buffers())
+        self._layout, self._buffer_layout = ParamLayout.of(self._params()), ParamLayout.of(self._buffers())
         for argument, given in (("objective", objective), ("test_objective", test_objective), ("sharpness", sharpness)):
             if given is not None and not isinstance(given, bool):
                 check_objective(given, argument)

@@ -21,7 +21,7 @@ from zarr.core.sync import sync
 
 from lossatlas import schema
 from lossatlas.archive import Archive
-from lossatlas.compute.record.layout import Layout
+from lossatlas.compute.param_layout import ParamLayout
 from lossatlas.errors import ArchiveError, InputError
 
 COLUMNS = 131_072
@@ -58,16 +58,16 @@ class WeightStore:
     archive: Archive
     name: str
     group: zarr.Group
-    layout: Layout
-    buffer_layout: Layout
+    layout: ParamLayout
+    buffer_layout: ParamLayout
 
     @classmethod
     def create(
         cls,
         archive: Archive,
         name: str,
-        layout: Layout,
-        buffer_layout: Layout,
+        layout: ParamLayout,
+        buffer_layout: ParamLayout,
         variables: Iterable[schema.Variable],
         lengths: Mapping[str, int],
         attrs: Mapping[str, Any],
@@ -111,7 +111,7 @@ class WeightStore:
         if "weights" not in group:
             raise InputError("trajectory", name, "a trajectory that holds weights", "Record one with la.Recorder")
         attrs = group["weights"].attrs
-        return cls(archive, name, group, Layout.from_attrs(attrs), Layout.from_attrs(attrs["buffers"]))
+        return cls(archive, name, group, ParamLayout.from_attrs(attrs), ParamLayout.from_attrs(attrs["buffers"]))
 
     @property
     def rows(self) -> int:

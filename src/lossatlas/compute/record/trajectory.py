@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive, open_archive
+from lossatlas.compute.param_layout import ParamLayout
 from lossatlas.compute.params import Params, params_of, unwrapped
-from lossatlas.compute.record.layout import Layout
 from lossatlas.compute.record.schedule import whole
 from lossatlas.compute.record.store import Row, WeightStore
 from lossatlas.errors import InputError
@@ -55,7 +55,7 @@ class Trajectory:
         return str(self.store.attrs.get("label", self.name))
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> ParamLayout:
         return self.store.layout
 
     @property
@@ -180,7 +180,7 @@ def trajectory_of(
         params, buffers = _parted(checkpoint, module)
         if store is None:
             kept = archive if isinstance(archive, Archive) else create_archive(archive)
-            layouts = Layout.of(params), Layout.of(buffers)
+            layouts = ParamLayout.of(params), ParamLayout.of(buffers)
             attrs = {"label": label or name, "parameters": layouts[0].size}
             store = WeightStore.create(kept, name, *layouts, [schema.variable("step")], {}, attrs)
         layout, buffer_layout = store.layout, store.buffer_layout

@@ -117,7 +117,7 @@ def plane_surface(setting: Setting, one: Net, seed: int, resolution: int, name: 
 def _report(setting: Setting, one: Net) -> CurvatureReport:
     """Curvature at the model, of the parameters that the plane moves; kept with the stored surface."""
     objective = one.objective(setting, setting.size.ratio_samples, batch=32)
-    report = curvature_report(objective, biases=False, tolerance=0.1, probes=PROBES)
+    report = curvature_report(objective, tolerance=0.1, probes=PROBES)
     report.attach(setting.archive, one.name)
     return report
 

@@ -1,4 +1,4 @@
-"""How named tensors lie in one flat vector, and back."""
+"""`ParamLayout`: named tensors as one flat vector and back, for eigenvalue solvers, stored weights and projections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from lossatlas.compute.params import Params
@@ -17,13 +17,22 @@ from lossatlas.errors import InputError
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Names, shapes and dtypes, in the order in which they follow one another in a flat vector.
+class ParamLayout:
+    """Names, shapes and dtypes of tensors, in the order in which they follow one another in a flat vector.
+
+    Each tensor is flattened in row-major order. Layouts are equal where all three are, so those of two runs can be compared.
+
+    Attributes:
+        names: of the tensors, in order.
+        shapes: one a tensor.
+        dtypes: one a tensor, as torch calls them: "float32", "bfloat16".
 
     Example:
-        >>> layout = Layout.of({"w": torch.ones(2, 2), "b": torch.zeros(1)})
+        >>> layout = ParamLayout.of({"w": torch.ones(2, 2), "b": torch.zeros(1)})
         >>> layout.size, layout.flatten({"b": torch.zeros(1), "w": torch.ones(2, 2)}, "float32").tolist()
         (5, [1.0, 1.0, 1.0, 1.0, 0.0])
+        >>> layout.flatten({"b": torch.tensor([5.0])}, partial=True).tolist()
+        [0.0, 0.0, 0.0, 0.0, 5.0]
     """
 
     names: tuple[str, ...]
@@ -31,24 +40,29 @@ class Layout:
     dtypes: tuple[str, ...]
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor]) -> Layout:
+    def of(cls, tensors: Mapping[str, Tensor]) -> ParamLayout:
+        """The layout of `tensors`, in their order."""
         shapes = tuple(tuple(t.shape) for t in tensors.values())
         return cls(tuple(tensors), shapes, tuple(str(t.dtype).removeprefix("torch.") for t in tensors.values()))
 
     @classmethod
-    def from_attrs(cls, attrs: Any) -> Layout:
+    def from_attrs(cls, attrs: Any) -> ParamLayout:
+        """The layout that `attrs` of a stored recording describe."""
         return cls(tuple(attrs["names"]), tuple(tuple(s) for s in attrs["shapes"]), tuple(attrs["dtypes"]))
 
     @property
     def attrs(self) -> dict[str, Any]:
+        """Plain values to store; docs/format.md names them."""
         return {"names": list(self.names), "shapes": [list(s) for s in self.shapes], "dtypes": list(self.dtypes)}
 
     @property
     def sizes(self) -> tuple[int, ...]:
+        """Entries of each tensor."""
         return tuple(math.prod(shape) for shape in self.shapes)
 
     @property
     def size(self) -> int:
+        """Entries of all tensors together: the length of the flat vector."""
         return sum(self.sizes)
 
     @property
@@ -77,24 +91,37 @@ class Layout:
                 advice = "Record a model that changes shape as a new run"
                 raise InputError("trajectory", found, f"shape {shape}, as at the first step", advice)
 
-    def flatten(self, tensors: Mapping[str, Tensor], dtype: str) -> NDArray[Any]:
-        """One vector ``(size,)``; the layout must fit (`check`)."""
-        flat = np.empty(self.size, dtype)
+    def flatten(self, tensors: Mapping[str, Tensor], dtype: DTypeLike = np.float64, *, partial: bool = False) -> NDArray[Any]:
+        """One vector ``(size,)`` of the tensors of this layout (see `check`); further names are left out.
+
+        Args:
+            tensors: by name, on any device.
+            dtype: of the vector.
+            partial: a missing name means zero; otherwise it is a KeyError.
+        """
+        flat = np.zeros(self.size, dtype) if partial else np.empty(self.size, dtype)
         start = 0
         for name, size in zip(self.names, self.sizes, strict=True):
-            value = tensors[name].detach()
-            value = value.float() if value.dtype == torch.bfloat16 else value
-            flat[start : start + size] = value.cpu().reshape(-1).numpy()
+            if not partial or name in tensors:
+                value = tensors[name].detach()
+                value = value.float() if value.dtype == torch.bfloat16 else value
+                flat[start : start + size] = value.cpu().reshape(-1).numpy()
             start += size
         return flat
 
-    def unflatten(self, flat: NDArray[Any], *, at_least_single: bool = False) -> Params:
-        """The tensors of a vector, in their own shapes and dtypes; half precision becomes float32 where asked for."""
+    def unflatten(self, flat: NDArray[Any], *, at_least_single: bool = False, like: Mapping[str, Tensor] | None = None) -> Params:
+        """The tensors of a vector ``(size,)``, in their own shapes and dtypes; they share no memory with it.
+
+        Args:
+            flat: the vector.
+            at_least_single: half precision becomes float32.
+            like: tensors on whose devices these are to lie; the CPU where None.
+        """
         tensors: Params = {}
         start = 0
         for name, shape, dtype, size in zip(self.names, self.shapes, self.dtypes, self.sizes, strict=True):
             values = torch.from_numpy(np.array(flat[start : start + size]).reshape(shape))
             wanted = "float32" if at_least_single and dtype in ("float16", "bfloat16") else dtype
-            tensors[name] = values.to(getattr(torch, wanted))
+            tensors[name] = values.to("cpu" if like is None else like[name].device, getattr(torch, wanted))
             start += size
         return tensors
