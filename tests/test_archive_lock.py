@@ -148,6 +148,32 @@ def test_a_recording_and_a_surface_share_an_archive(tmp_path: Path) -> None:
     assert archive.surfaces == ("surface",) and archive.trajectories == ("run",)
 
 
+@pytest.mark.parametrize("kind", ["symbolic", "hard"])
+def test_a_lock_is_not_taken_through_a_link(tmp_path: Path, kind: str) -> None:
+    """An archive from a stranger could else make us write into any file of its reader."""
+    archive, mine = laid_out(tmp_path / "a.zarr"), tmp_path / "mine.txt"
+    mine.write_text("my own words")
+    with archive.writing("s"):
+        (lock,) = locks(tmp_path / "a.zarr")
+    lock.symlink_to(mine) if kind == "symbolic" else lock.hardlink_to(mine)
+    with pytest.raises(la.ArchiveError, match=r"\.lock-.*is a link.*remove it"):
+        archive.write_cells("s", np.array([0]), {"loss": np.array([1.0])})
+    assert mine.read_text() == "my own words"
+    lock.unlink()
+    archive.write_cells("s", np.array([0]), {"loss": np.array([1.0])})
+    assert not locks(tmp_path / "a.zarr")
+
+
+def test_a_dangling_link_makes_no_file(tmp_path: Path) -> None:
+    archive = laid_out(tmp_path / "a.zarr")
+    with archive.writing("s"):
+        (lock,) = locks(tmp_path / "a.zarr")
+    lock.symlink_to(tmp_path / "new")
+    with pytest.raises(la.ArchiveError, match="is a link"), archive.writing("s"):
+        pass
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.slow
 def test_two_processes_on_one_surface_leave_it_whole(tmp_path: Path) -> None:
     """Started on the same line, one is refused and the other loses nothing."""

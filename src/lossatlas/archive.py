@@ -7,12 +7,13 @@ Reading needs no torch. Only one process writes a surface (`Archive.writing`); w
 from __future__ import annotations
 
 import datetime
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -22,14 +23,11 @@ from zarr.abc.store import Store
 from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import LocalStore, MemoryStore
 
-from lossatlas import archive_lock, schema
+from lossatlas import archive_arrays, archive_lock, schema
+from lossatlas._util.files import write_file
+from lossatlas.archive_arrays import array_at, arrays_at, create_declared, dims_of, exists, group_at, write_cells
+from lossatlas.archive_reading import DEEP, read_surface, read_trajectory, stored_coordinate
 from lossatlas.errors import ArchiveError, InputError
-
-CHUNK = 64
-"""Cells along each side of a chunk: one small file for usual grids, a bounded write for very large ones."""
-
-DEEP_CHUNK = 4 * 2**20
-"""Bytes of a chunk of an array with an axis beyond the plane."""
 
 Location = str | os.PathLike[str] | Store
 
@@ -69,22 +67,27 @@ class Archive:
             InputError: no such surface, or several and no name.
             ArchiveError: its files are damaged.
         """
-        return self._dataset("surfaces", self._one("surface", name, self.surfaces))
+        return read_surface(self.root, self.location, self._one("surface", name, self.surfaces))
 
     def trajectory(self, name: str | None = None) -> xr.Dataset:
         """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
-        return self._dataset("trajectories", self._one("trajectory", name, self.trajectories))
+        return read_trajectory(self.root, self.location, self._one("trajectory", name, self.trajectories))
 
     def samples(self, name: str | None = None) -> dict[str, zarr.Array[Any]]:
         """Arrays of a surface with an axis of samples or batches, read only where indexed; empty where none were kept.
 
         A tensor over ``(alpha, beta, sample)`` may be larger than memory, so `surface` leaves it out.
         """
-        group = self._group(f"surfaces/{self._one('surface', name, self.surfaces)}")
-        return {v.name: _array(group, v.name) for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH) and v.name in group}
+        path = f"surfaces/{self._one('surface', name, self.surfaces)}"
+        return {name: self._array(f"{path}/{name}") for name in DEEP if exists(self.root, f"{path}/{name}")}
 
     def has_surface(self, name: str) -> bool:
-        return f"surfaces/{name}/done" in self.root  # laid out last
+        """Is there such a surface, be it damaged? One whose laying out was cut short is none: `done` is laid out last."""
+        return exists(self.root, f"surfaces/{name}/done")
+
+    def surface_attrs(self, name: str) -> dict[str, Any]:
+        """How a surface was made; none of its arrays is read."""
+        return dict(self._group(f"surfaces/{name}").attrs)
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -103,8 +106,32 @@ class Archive:
         if not isinstance(store, LocalStore):
             yield
             return
+        self._check_folder()
         with archive_lock.held(Path(store.root), kind, name):
             yield
+
+    def lock(self, name: str, kind: str = "surfaces") -> archive_lock.Lock | None:
+        """The lock of `writing` for an object that writes until it releases it; None where the store has none.
+
+        Raises:
+            ArchiveError: another writer is at it.
+        """
+        store = self.root.store
+        if not isinstance(store, LocalStore):
+            return None
+        self._check_folder()
+        return archive_lock.Lock.take(Path(store.root), kind, name)
+
+    def check_present(self, name: str, kind: str = "surfaces") -> None:
+        """Make sure that what is being written still lies where it did: Zarr would make the folders of a lost archive anew.
+
+        Raises:
+            ArchiveError: it was moved, deleted or replaced.
+        """
+        store = self.root.store
+        if isinstance(store, LocalStore) and archive_lock.is_lost(Path(store.root), kind, name):
+            raise archive_arrays.archive_is_gone(self.location)
+        self._group(f"{kind}/{name}")
 
     def create_surface(
         self, name: str, coordinates: Mapping[str, NDArray[np.float64]], variables: Iterable[schema.Variable], attrs: Mapping[str, Any]
@@ -114,9 +141,9 @@ class Archive:
             group = self._replace_group("surfaces", name, attrs)
             lengths = {axis: len(values) for axis, values in coordinates.items()}
             for axis, values in coordinates.items():
-                _create(group, schema.variable(axis), lengths)[:] = values
+                create_declared(group, schema.variable(axis), lengths)[:] = values
             for declared in (*variables, schema.variable("done")):
-                _create(group, declared, lengths)
+                create_declared(group, declared, lengths)
 
     def write_cells(self, name: str, cells: NDArray[np.int64], values: Mapping[str, NDArray[Any]]) -> None:
         """Store finished cells, given by flat C-order index into the surface; `done` is set after every value.
@@ -126,17 +153,52 @@ class Archive:
             values: by variable, each ``(n,)`` or ``(n, …)`` where the variable has further dims.
         """
         with self.writing(name):
-            group = self._group(f"surfaces/{name}")
-            where = np.unravel_index(cells, _array(group, "done").shape)
+            self.check_present(name)
+            done = self._array(f"surfaces/{name}/done")
+            where = np.unravel_index(cells, done.shape)
             for variable_name, value in values.items():
-                _write(_array(group, variable_name), where, value)
-            _array(group, "done").vindex[where] = np.ones(len(cells), bool)
+                write_cells(self._array(f"surfaces/{name}/{variable_name}"), where, value)
+            write_cells(done, where, np.ones(len(cells), bool))
 
     def forget_cells(self, name: str, cells: NDArray[np.int64]) -> None:
         """Say of cells, given as to `write_cells`, that they are not computed; their values stay until they are."""
         with self.writing(name):
-            done = _array(self._group(f"surfaces/{name}"), "done")
-            done.vindex[np.unravel_index(cells, done.shape)] = np.zeros(len(cells), bool)
+            done = self._array(f"surfaces/{name}/done")
+            write_cells(done, np.unravel_index(cells, done.shape), np.zeros(len(cells), bool))
+
+    def mend_surface(self, name: str, coordinates: Mapping[str, NDArray[np.float64]], variables: Iterable[str] = ()) -> int:
+        """Make a damaged surface one that can be continued: lost coordinates are stored anew, cells of damaged chunks forgotten.
+
+        The losses of samples, which may be larger than memory, are not looked through.
+
+        Args:
+            name: of the surface.
+            coordinates: what they must be, by axis.
+            variables: arrays that it must have.
+
+        Returns:
+            How many cells are to be computed again.
+
+        Raises:
+            ArchiveError: an array or its metadata are lost.
+        """
+        with self.writing(name):
+            path = f"surfaces/{name}"
+            group, done = self._group(path), self._array(f"{path}/done")
+            for axis, values in coordinates.items():
+                if stored_coordinate(self.root, path, axis) is None:
+                    create_declared(group, schema.variable(axis), {axis: len(values)})[:] = values
+            arrays = {n: a for n, a in arrays_at(self.root, path).items() if n not in DEEP and dims_of(a) == dims_of(done)}
+            for missing in sorted({*variables} - {*arrays} - {*DEEP}):
+                self._array(f"{path}/{missing}")
+            lost = np.zeros(done.shape, bool)
+            for array in arrays.values():
+                for chunk in archive_arrays.damaged_chunks(array):
+                    lost[archive_arrays.chunk_cells(array, chunk)] = True
+                    archive_arrays.delete_chunk(array, chunk)
+            if lost.any():
+                self.forget_cells(name, np.flatnonzero(lost))
+            return int(lost.sum())
 
     def write_surface(self, name: str, dataset: xr.Dataset) -> None:
         """Store a whole surface, such as an imported one, replacing an earlier one of that name."""
@@ -149,9 +211,9 @@ class Archive:
 
     def write_variable(self, name: str, declared: schema.Variable, values: NDArray[Any]) -> None:
         """Store a whole variable beside the computed ones, replacing an earlier one of that name."""
-        group = self._group(f"surfaces/{name}")
-        lengths = {axis: _array(group, axis).shape[0] for axis in schema.PLANE if axis in group}
-        _create(group, declared, lengths)[...] = values
+        path = f"surfaces/{name}"
+        done = self._array(f"{path}/done")
+        create_declared(self._group(path), declared, dict(zip(dims_of(done), done.shape, strict=True)))[...] = values
 
     def drop_variable(self, name: str, variable_name: str) -> None:
         """Remove a variable of a surface; nothing happens where there is none."""
@@ -169,61 +231,64 @@ class Archive:
             group = self._replace_group("trajectories", name, dataset.attrs)
             lengths = {str(dim): size for dim, size in dataset.sizes.items()}
             for variable_name in dataset.variables:
-                _create(group, schema.variable(str(variable_name)), lengths)[...] = dataset[variable_name].values
+                create_declared(group, schema.variable(str(variable_name)), lengths)[...] = dataset[variable_name].values
 
     # -- inside ----------------------------------------------------------------------------------------------
 
     def _names(self, kind: str) -> tuple[str, ...]:
-        return tuple(sorted(self._group(kind).group_keys())) if kind in self.root else ()
+        """Of all that lies there, also of what lost its metadata: reading it tells so."""
+        return tuple(name for name in archive_arrays.children(self.root, kind) if exists(self.root, f"{kind}/{name}"))
 
     def _one(self, noun: str, name: str | None, names: tuple[str, ...]) -> str:
         if name is None and len(names) == 1:
             return names[0]
         if name in names:
             return str(name)
+        self._check_folder()
         allowed = "one of " + ", ".join(names) if names else f"an archive that holds a {noun}"
         raise InputError(noun, name, allowed, f"List what {self.location} holds with: lossatlas info {self.location}")
 
-    def _dataset(self, kind: str, name: str) -> xr.Dataset:
-        group = self._group(f"{kind}/{name}")
-        if "rows" in group.attrs:
-            return _recorded(group)
-        deep = [v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH)] if kind == "surfaces" else None
-        path = f"{kind}/{name}"
-        try:
-            return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
-        except (RuntimeError, ValueError) as error:  # of the codecs and of JSON
-            raise ArchiveError(
-                f"{name!r} of {self.location} cannot be read, some of its files are damaged ({error}). "
-                "Restore them from a copy, or make it anew with overwrite=True."
-            ) from error
+    def _check_folder(self) -> None:
+        store = self.root.store
+        if isinstance(store, LocalStore) and not (Path(store.root) / "zarr.json").exists():
+            raise archive_arrays.archive_is_gone(self.location)
 
     def _group(self, path: str) -> zarr.Group:
-        group = self.root[path]
-        assert isinstance(group, zarr.Group)
-        return group
+        return group_at(self.root, path)
+
+    def _array(self, path: str) -> zarr.Array[Any]:
+        return array_at(self.root, path)
 
     def _replace_group(self, kind: str, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
         if not name or set(name) & set("/\\\0") or name.startswith((".", "__")):
             raise InputError(f"{kind} name", name, "a name without slashes that does not begin with a dot")
-        return self.root.create_group(f"{kind}/{name}", overwrite=True, attributes=dict(attrs))
+        return archive_arrays.replace_group(self.root, kind, name, attrs)
 
 
-def create_archive(location: Location | None) -> Archive:
+def create_archive(location: Location | None, *, repair: bool = False) -> Archive:
     """Open `location` for writing, making it where it does not exist; None keeps the archive in memory.
 
+    Args:
+        location: a path or a Zarr store.
+        repair: write the archive's own ``zarr.json`` anew where it is lost or damaged, as a power cut may leave it; what
+            lies in the archive stays.
+
     Raises:
-        ArchiveError: the path cannot be written, holds something else, or was written by a newer format.
+        ArchiveError: the path cannot be written, holds something else, is damaged, or was written by a newer format.
     """
     store: Any = MemoryStore() if location is None else location
     name = _name_of(location)
     try:
+        if repair and isinstance(location, str | os.PathLike) and "://" not in str(location):
+            _repair(Path(location))
         _refuse_foreign_folder(location)
         root = _own_group(store)
-    except OSError as error:
-        raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another archive=.") from error
     except ContainsArrayError as error:
         raise ArchiveError(f"{name} is a Zarr array and not a Lossatlas archive. Choose another path.") from error
+    except OSError as error:
+        raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another archive=.") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _damaged_root(name, error) from error
     _check_format(root, name)
     return Archive(root, name)
 
@@ -232,17 +297,49 @@ def open_archive(location: Location) -> Archive:
     """Open an archive for reading; torch is not imported.
 
     Raises:
-        ArchiveError: nothing there, not a Lossatlas archive, or a newer format.
+        ArchiveError: nothing there, not a Lossatlas archive, damaged, or a newer format.
     """
     name = _name_of(location)
     try:
         root = zarr.open_group(location, mode="r", zarr_format=3)
-    except (FileNotFoundError, KeyError, ValueError, OSError) as error:
+    except (OSError, ContainsArrayError) as error:
+        if isinstance(location, str | os.PathLike) and _holds_parts(Path(location)):
+            raise _damaged_root(name, error) from error
         raise ArchiveError(
             f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`."
         ) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _damaged_root(name, error) from error
     _check_format(root, name)
     return Archive(root, name)
+
+
+def _holds_parts(folder: Path) -> bool:
+    """Are surfaces or trajectories there, as in an archive that has lost its own ``zarr.json``?"""
+    return any((folder / part).is_dir() for part in ("surfaces", "trajectories"))
+
+
+def _damaged_root(name: str, error: Exception) -> ArchiveError:
+    return ArchiveError(
+        f"The file zarr.json of {name} is lost or damaged ({type(error).__name__}), so that the archive cannot be opened. "
+        "Restore it from a copy; or compute with overwrite=True, which writes it anew and keeps the archive's other surfaces and runs."
+    )
+
+
+def _repair(folder: Path) -> None:
+    """Give a folder of an archive's parts, and of nothing else, its ``zarr.json`` back."""
+    file = folder / "zarr.json"
+    try:
+        text = json.loads(file.read_bytes())
+        if isinstance(text, dict) and {"zarr_format", "node_type"} <= text.keys():
+            return
+    except FileNotFoundError:
+        if not _holds_parts(folder):
+            return
+    except ValueError:
+        pass
+    if all(entry.name in ("zarr.json", "surfaces", "trajectories") or entry.name.startswith(".") for entry in folder.iterdir()):
+        write_file(file, json.dumps({"zarr_format": 3, "node_type": "group", "attributes": _new_attrs()}, indent=2))
 
 
 def _own_group(store: Any) -> zarr.Group:
@@ -254,66 +351,6 @@ def _own_group(store: Any) -> zarr.Group:
     if not root.attrs and not any(True for _ in root.keys()):  # noqa: SIM118 - a group is no mapping
         root.attrs.update(_new_attrs())
     return root
-
-
-def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, int]) -> zarr.Array[Any]:
-    dims = tuple(dim for dim in declared.dims if dim in lengths)
-    shape = tuple(lengths[dim] for dim in dims)
-    # A coordinate or a trajectory is read whole; only plane variables are cut into chunks.
-    chunks = tuple(min(n, CHUNK) for n in shape) if dims and dims[0] == "alpha" and len(dims) > 1 else tuple(max(n, 1) for n in shape)
-    if _is_deep(declared):
-        chunks = _deep_chunks(shape, np.dtype(declared.dtype).itemsize)
-    return group.create_array(
-        declared.name,
-        shape=shape,
-        chunks=chunks,
-        dtype=declared.dtype,
-        fill_value=declared.fill_value,
-        dimension_names=dims,
-        attributes=declared.attrs,
-        overwrite=True,
-    )
-
-
-def _is_deep(declared: schema.Variable) -> bool:
-    """Over a plane and one axis more, such as samples."""
-    return len(declared.dims) == 3 and declared.dims[:2] == schema.PLANE
-
-
-def _deep_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Whole cells, as many of a row as fit `DEEP_CHUNK`: a tile writes its own cells, and readers stream cell by cell."""
-    depth = min(shape[-1], max(1, DEEP_CHUNK // itemsize))
-    along = max(1, min(shape[-2], DEEP_CHUNK // (depth * itemsize)))
-    return (1,) * (len(shape) - 2) + (along, depth)
-
-
-def _write(array: zarr.Array[Any], where: tuple[NDArray[np.intp], ...], value: NDArray[Any]) -> None:
-    if array.ndim == len(where):
-        array.vindex[where] = value
-        return
-    order = np.lexsort(where[::-1])
-    where, value = tuple(index[order] for index in where), value[order]
-    if len(where) == 1:
-        array.oindex[where[0], slice(None)] = value
-        return
-    for row in np.unique(where[0]):
-        here = where[0] == row
-        array.oindex[slice(int(row), int(row) + 1), where[1][here], slice(None)] = value[here][None]
-
-
-def _recorded(group: zarr.Group) -> xr.Dataset:
-    """A trajectory that a recorder writes. A killed one may leave arrays of unequal length; `rows` counts the complete steps."""
-    rows, variables = int(cast(int, group.attrs["rows"])), {}
-    for name, array in group.arrays():
-        dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
-        variables[name] = (dims, np.asarray(array[:rows] if dims[:1] == ("step",) else array[...]), dict(array.attrs))
-    return xr.Dataset(variables, attrs=dict(group.attrs))
-
-
-def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
-    array = group[name]
-    assert isinstance(array, zarr.Array)
-    return array
 
 
 def _new_attrs() -> dict[str, Any]:
@@ -338,6 +375,8 @@ def _refuse_foreign_folder(location: Location | None) -> None:
         return
     path = Path(location)
     if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists()):
+        if _holds_parts(path):
+            raise _damaged_root(str(path), FileNotFoundError())
         raise ArchiveError(f"{path} exists and is not an archive. Choose a new path for the archive, such as {path}.zarr.")
 
 

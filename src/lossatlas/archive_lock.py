@@ -2,6 +2,9 @@
 
 The system gives the lock back however its process ends, so no lock outlives a kill and none must ever be removed by hand.
 A file that a kill left behind means nothing: only the lock on it counts. Readers take none.
+
+The package filelock does not take its place: it leaves its files in the archive, cannot say who holds a lock, and where a file
+system has no locks it falls back on files that outlive a kill.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import errno
 import hashlib
 import os
 import platform
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -29,17 +33,23 @@ PREFIX = ".lock-"
 BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 """What a system says where another process holds the lock; anything else means that the file system has no locks."""
 
+THREAD, RECORDER = "Another thread of this process", "Another recorder of this process, which is still open,"
+
 FAR = 2**30
 """The byte that Windows locks: beyond the words in the file, which others want to read."""
 
 
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""How a lock's file is opened: never through a link, and without waiting for the other end of a pipe."""
+
+
 @dataclass
 class _Held:
-    """A lock of this process. POSIX locks belong to processes, so threads are told apart here."""
+    """A lock of this process. POSIX locks belong to processes, so owners, threads or objects, are told apart here."""
 
     file: int
     process: int
-    thread: int
+    owner: object
     depth: int = 1
 
 
@@ -52,51 +62,112 @@ def held(folder: Path, kind: str, name: str) -> Iterator[None]:
     """Hold the lock of one surface or trajectory while the block runs; the same thread may take it again within.
 
     Raises:
-        ArchiveError: another process or thread holds it.
+        ArchiveError: another process, thread or object holds it.
         OSError: nothing can be written into `folder`.
     """
-    path = folder.resolve() / f"{PREFIX}{hashlib.sha256(f'{kind}/{name}'.encode()).hexdigest()[:16]}"
-    if not _take(path):
-        raise ArchiveError(
-            f"{_holder(path)} is writing {name!r} of {folder}. Wait until it has ended or stop it; another name= or archive= is free."
-        )
+    path = _path(folder, kind, name)
+    _take_or_refuse(path, threading.get_ident(), folder, name)
     try:
         yield
     finally:
         _give_back(path)
 
 
-def _take(path: Path) -> bool:
+@dataclass(frozen=True, eq=False)
+class Lock:
+    """A lock that belongs to an object, whichever thread uses it, until it is released; `take` makes one."""
+
+    path: Path
+
+    @classmethod
+    def take(cls, folder: Path, kind: str, name: str) -> Lock:
+        """Raises as `held` does, also where another object of this very thread holds the lock."""
+        lock = cls(_path(folder, kind, name))
+        _take_or_refuse(lock.path, lock, folder, name)
+        return lock
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens the second time."""
+        mine = _held.get(self.path)
+        if mine is not None and mine.owner is self:
+            _give_back(self.path)
+
+
+def is_lost(folder: Path, kind: str, name: str) -> bool:
+    """Does this process hold a lock whose file lies there no more, as where the folder was moved, deleted or replaced?"""
+    path = _path(folder, kind, name)
+    mine = _held.get(path)
+    return mine is not None and mine.process == os.getpid() and not _lies_at(mine.file, path)
+
+
+def _path(folder: Path, kind: str, name: str) -> Path:
+    return folder.resolve() / f"{PREFIX}{hashlib.sha256(f'{kind}/{name}'.encode()).hexdigest()[:16]}"
+
+
+def _take_or_refuse(path: Path, owner: object, folder: Path, name: str) -> None:
+    holder = _take(path, owner)
+    if holder:
+        raise ArchiveError(f"{holder} is writing {name!r} of {folder}. {_way_out(holder)}; another name= or archive= is free.")
+
+
+def _take(path: Path, owner: object) -> str:
+    """Who else holds the lock; nobody, an empty string, where it is now `owner`'s."""
     with _guard:
         mine = _held.get(path)
         if mine is not None and mine.process == os.getpid():
-            if mine.thread != threading.get_ident():
-                return False
+            if mine.owner != owner:
+                return RECORDER if isinstance(mine.owner, Lock) else THREAD if mine.owner != threading.get_ident() else "This thread"
             mine.depth += 1
-            return True
+            return ""
         # A forked child inherits the table, not the locks.
-        file = _locked(path)
-        if file is None:
-            return False
-        _held[path] = _Held(file, os.getpid(), threading.get_ident())
-        return True
+        file, holder = _locked(path)
+        if file is not None:
+            _held[path] = _Held(file, os.getpid(), owner)
+        return holder
 
 
-def _locked(path: Path) -> int | None:
-    """An open and locked file at `path`, or None where another process has it."""
+def _locked(path: Path) -> tuple[int | None, str]:
+    """An open and locked file at `path`, or None and who has it."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        file = _open(path)
         if not _lock(file):
+            words = os.read(file, 200).decode(errors="replace").strip()
             os.close(file)
-            return None
+            return None, f"Another process ({words})" if words else "Another process"
         # The last holder removes the file: what was locked must still be what others will find.
-        with suppress(OSError):
-            if os.path.samestat(os.fstat(file), path.stat()):
-                with suppress(OSError):  # a full disk; the words are a courtesy
-                    os.ftruncate(file, 0)
-                    os.write(file, f"process {os.getpid()} on {platform.node()}".encode())
-                return file
+        if _lies_at(file, path):
+            with suppress(OSError):  # a full disk; the words are a courtesy
+                os.ftruncate(file, 0)
+                os.write(file, f"process {os.getpid()} on {platform.node()}".encode())
+            return file, ""
         os.close(file)
+
+
+def _open(path: Path) -> int:
+    """The lock's file, made where there is none.
+
+    Raises:
+        ArchiveError: a link lies there. Somebody else's archive could lead through it to a file of the reader's own.
+    """
+    link = ArchiveError(f"{path} is a link or no plain file, and no lock is taken through it. Lossatlas makes none: remove it.")
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | NOFOLLOW, 0o666)
+    except OSError as error:
+        if path.is_symlink():
+            raise link from error
+        raise
+    status = os.fstat(file)
+    if path.is_symlink() or not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(file)
+        raise link
+    return file
+
+
+def _lies_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except OSError:
+        return False
 
 
 def _lock(file: int) -> bool:
@@ -123,19 +194,15 @@ def _give_back(path: Path) -> None:
         if mine.depth:
             return
         del _held[path]
+        ours = _lies_at(mine.file, path)  # not where the archive was moved and another has taken its place
         if fcntl is None:  # an open file cannot be removed there
             os.close(mine.file)
-        with suppress(OSError):
-            path.unlink()
+        if ours:
+            with suppress(OSError):
+                path.unlink()
         if fcntl is not None:
             os.close(mine.file)
 
 
-def _holder(path: Path) -> str:
-    mine = _held.get(path)
-    if mine is not None and mine.process == os.getpid():  # reading the file would end the lock: POSIX drops it at any close
-        return "Another thread of this process"
-    words = ""
-    with suppress(OSError):
-        words = path.read_text(encoding="utf-8", errors="replace").strip()
-    return f"Another process ({words})" if words else "Another process"
+def _way_out(holder: str) -> str:
+    return "Call its close(), or del it, first" if holder == RECORDER else "Wait until it has ended or stop it"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LossatlasError(Exception):
     """Base of every error that Lossatlas raises on purpose; the command line prints it without a traceback."""
@@ -28,6 +32,22 @@ class MissingDependencyError(LossatlasError, ImportError):
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(f"{purpose} needs an optional dependency: pip install 'lossatlas[{extra}]'.")
+
+
+@contextmanager
+def output_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Name the output file that the block could not write.
+
+    Raises:
+        InputError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        allowed = f"a place that can be written (the system says: {error.strerror or error})"
+        raise InputError(
+            "path", os.fspath(path), allowed, "Free space or choose another place; an older file there is as it was"
+        ) from error
 
 
 def _shorten(text: str, width: int = 160) -> str:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, open_archive
+from lossatlas.archive_arrays import read_array
 from lossatlas.compute.sampling import Indices, check_batch_size, finite_population, shuffled_batches, undrawn
 from lossatlas.errors import InputError
 
@@ -63,7 +64,7 @@ class SampleLosses:
         if "sample_loss" in arrays:
             return cls(arrays["sample_loss"], surface, np.ones(arrays["sample_loss"].shape[-1]), True)
         if "batch_mean_loss" in arrays:
-            return cls(arrays["batch_mean_loss"], surface, np.asarray(arrays["batch_weight"][...], float), False)
+            return cls(arrays["batch_mean_loss"], surface, read_array(arrays["batch_weight"]).astype(float), False)
         raise InputError(
             "surface", name, "a surface with per-sample losses", 'Compute it with evaluate(..., metrics=("loss", "sample_loss"), archive=…)'
         )
@@ -87,7 +88,7 @@ class SampleLosses:
         step = max(1, BLOCK_BYTES // max(row, 1))
         for start in range(0, self.losses.shape[0], step):
             rows = slice(start, min(start + step, self.losses.shape[0]))
-            yield rows, np.asarray(self.losses[rows], np.float64)
+            yield rows, read_array(self.losses, rows).astype(np.float64)
 
     def surfaces(self, batches: Sequence[Indices | Sequence[int]]) -> xr.DataArray:
         """The surface that each batch sees, ``(batch, alpha, beta)``: the mean loss of its samples.
@@ -123,7 +124,7 @@ class SampleLosses:
                 found["loss"][rows] = self._mean(block)
                 found["loss_sd"][rows] = self._sd(block)
             lowest = self._lowest(found["loss"])
-            best = np.nan if lowest is None else np.asarray(self.losses[lowest], np.float64)
+            best = np.nan if lowest is None else read_array(self.losses, lowest).astype(np.float64)
             for rows, block in self.blocks():
                 found["loss_difference_standard_error"][rows] = self._sd(block - best) * share
             low = np.nan if lowest is None else found["loss"][lowest]

@@ -128,7 +128,7 @@ def evaluate(
     task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
     objective = task.objective
     _check_threads(executor, task)
-    store = archive if isinstance(archive, Archive) else create_archive(archive)
+    store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
     with _writing(store, name):
         keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite, task)
         left = keeper.unfinished()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,20 +69,20 @@ class Keeper:
             ArchiveError: another surface has that name.
         """
         variables = tuple(_with_units(metric.variable, objective) for metric in metrics)
-        if store.has_surface(name) and (stored := _stored(store, name, overwrite)) is not None:
+        layout = [v for m, d in zip(metrics, variables, strict=True) for v in ((d,) if m.each else (d, d.with_error()))]
+        if store.has_surface(name) and (stored := stored_attrs(store, name, overwrite)) is not None:
             different = differences(stored, attrs)
-            if not different:
+            if not different and mend(store, name, grid, [v.name for v in layout], overwrite):
                 found = cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
                 found.forget_lost()
                 different = found.changed(task)
                 if not different:
                     return found
-            if not overwrite:
+            if different and not overwrite:
                 raise another_surface(name, store.location, different)
         coordinates: dict[str, NDArray[Any]] = {**dict(zip(schema.PLANE, grid.axes, strict=False)), **_depth(metrics, objective)}
-        stored = [v for m, d in zip(metrics, variables, strict=True) for v in ((d,) if m.each else (d, d.with_error()))]
-        check_room(store.location, stored, {axis: len(values) for axis, values in coordinates.items()})
-        store.create_surface(name, coordinates, stored, attrs)
+        check_room(store.location, layout, {axis: len(values) for axis, values in coordinates.items()})
+        store.create_surface(name, coordinates, layout, attrs)
         return cls(store, name, grid, variables)
 
     def known(self) -> xr.Dataset:
@@ -185,14 +186,29 @@ class Keeper:
         self.store.update_attrs("surfaces", self.name, attrs)
 
 
-def _stored(store: Archive, name: str, overwrite: bool) -> dict[str, Any] | None:
-    """How the stored surface was made; None where it is damaged and may be replaced."""
+def stored_attrs(store: Archive, name: str, overwrite: bool) -> dict[str, Any] | None:
+    """How the stored surface was made; None where that is lost and it may be replaced."""
     try:
-        return dict(store.surface(name).attrs)
+        return store.surface_attrs(name)
     except ArchiveError:
         if overwrite:
             return None
         raise
+
+
+def mend(store: Archive, name: str, grid: Grid, variables: Iterable[str], overwrite: bool) -> bool:
+    """Take the cells of damaged chunks for not computed, with a warning; False where more is lost and it may be replaced."""
+    try:
+        lost = store.mend_surface(name, dict(zip(schema.PLANE, grid.axes, strict=False)), variables)
+    except ArchiveError:
+        if overwrite:
+            return False
+        raise
+    if lost:
+        warnings.warn(
+            f"Chunks of {name!r} in {store.location} are damaged: {lost:,} cells are measured anew. Look after the disk.", stacklevel=4
+        )
+    return True
 
 
 def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:

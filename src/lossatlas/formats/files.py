@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lossatlas.errors import InputError
+from lossatlas._util import files
+from lossatlas.errors import InputError, output_errors
 
 Location = str | os.PathLike[str]
 
@@ -31,12 +32,5 @@ def replacing(path: Location) -> Iterator[Path]:
     Raises:
         InputError: the place cannot be written.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with output_errors(path), files.replacing(path) as partial:
         yield partial
-        partial.replace(target)
-    except OSError as error:
-        raise InputError("path", str(target), f"a place that can be written ({error})", "Choose another place") from error
-    finally:
-        partial.unlink(missing_ok=True)

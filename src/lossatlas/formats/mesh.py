@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from lossatlas.errors import InputError
+from lossatlas._util.files import write_file
+from lossatlas.errors import InputError, output_errors
 
 Floats = NDArray[np.float64]
 Triangles = NDArray[np.uint32]
@@ -48,7 +49,8 @@ def write_mesh(
         The path written.
 
     Raises:
-        InputError: no such quantity, a line, no finite cell, a size that is not positive, a log scale with values <= 0, or another suffix.
+        InputError: no such quantity, a line, no finite cell, a size that is not positive, a log scale with values <= 0,
+            another suffix, or a place that cannot be written.
     """
     target = Path(path)
     if target.suffix not in (".stl", ".glb"):
@@ -58,11 +60,9 @@ def write_mesh(
             raise InputError(name, size, "a positive length in millimetres")
     share = _heights(surface, quantity, scale, clip)
     vertices, triangles = solid(_axis(surface, "alpha"), _axis(surface, "beta"), share * height_mm + base_mm, size_mm)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.suffix == ".stl":
-        target.write_bytes(_stl(vertices, triangles))
-    else:
-        target.write_bytes(_glb(vertices, triangles, _colors(share, colormap)))
+    data = _stl(vertices, triangles) if target.suffix == ".stl" else _glb(vertices, triangles, _colors(share, colormap))
+    with output_errors(target):
+        write_file(target, data)
     return target
 
 

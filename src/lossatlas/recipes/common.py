@@ -13,7 +13,8 @@ import xarray as xr
 from rich.console import Console
 
 import lossatlas
-from lossatlas.errors import ArchiveError
+from lossatlas._util.files import write_file
+from lossatlas.errors import ArchiveError, output_errors
 
 console = Console(stderr=True, highlight=False)
 
@@ -43,9 +44,8 @@ def write_summary(out: Path, recipe: str, numbers: Mapping[str, Any]) -> dict[st
     """Write ``summary.json`` (strict JSON: NaN and infinity become null) and return it."""
     summary = {"recipe": recipe, "version": lossatlas.__version__, **numbers}
     plain = _plain(summary)
-    temporary = out / ".summary.json"
-    temporary.write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(out / "summary.json")
+    with output_errors(out / "summary.json"):
+        write_file(out / "summary.json", json.dumps(plain, indent=2, allow_nan=False) + "\n")
     return plain
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from lossatlas.errors import InputError, MissingDependencyError
+from lossatlas._util.files import write_file
+from lossatlas.errors import InputError, MissingDependencyError, output_errors
 from lossatlas.view.colors import STAR
 from lossatlas.view.draw.style import INK, styled
 from lossatlas.view.draw.track import color_of_path
-from lossatlas.view.files import write_atomically
 from lossatlas.view.gif import encode_gif
 from lossatlas.view.matplotlib import Drawing, draw
 from lossatlas.view.scene import Scene
@@ -48,7 +48,8 @@ def save(scene: Scene, path: str | os.PathLike[str], *, width: int = 900, on_fra
     milliseconds = scene.timeline.milliseconds if scene.timeline is not None else 80
     images = _counted(frames(scene, width=width), count, on_frame)
     data = encode_gif(images, milliseconds, _mark_colors(scene)) if target.suffix.lower() == ".gif" else _encode_mp4(images, milliseconds)
-    write_atomically(target, data)
+    with output_errors(target):
+        write_file(target, data)
     return target
 
 

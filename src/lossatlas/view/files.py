@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from lossatlas.errors import InputError
+from lossatlas._util.files import write_file
+from lossatlas.errors import InputError, output_errors
 from lossatlas.view.draw.style import styled
 
 FORMATS = {
@@ -23,11 +23,13 @@ def save(drawn: Figure, path: str | os.PathLike[str], *, dpi: float = 200) -> Pa
     """Write a figure; the suffix chooses PNG, SVG or PDF. The file appears whole or not at all.
 
     Raises:
-        InputError: another suffix.
+        InputError: another suffix, or a place that cannot be written.
     """
     target = check_suffix(path)
     vector = target.suffix.lower() != ".png"
-    write_atomically(target, encoded(drawn, target.suffix.lower(), 300 if vector else dpi))
+    data = encoded(drawn, target.suffix.lower(), 300 if vector else dpi)
+    with output_errors(target):
+        write_file(target, data)
     return target
 
 
@@ -45,24 +47,3 @@ def encoded(drawn: Figure, suffix: str, dpi: float) -> bytes:
     with styled():
         drawn.savefig(buffer, format=suffix[1:], dpi=dpi, metadata=FORMATS[suffix])
     return buffer.getvalue()
-
-
-def write_atomically(target: Path, data: bytes) -> None:
-    """Replace a file in one step, making its folder where needed.
-
-    Raises:
-        InputError: the place cannot be written.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError("path", str(target), "a place that can be written", f"The system says: {error.strerror or error}") from error

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lossatlas._util.files import write_file
+from lossatlas.errors import output_errors
 from lossatlas.view.bundle import script
 from lossatlas.view.pages import scenes_of
 from lossatlas.view.payload import Payload, Precision, encode
@@ -40,15 +42,16 @@ def export_html(
         The path written.
 
     Raises:
-        InputError: a source that cannot be drawn, or a wrong `precision` or `theme`.
+        InputError: a source that cannot be drawn, or a wrong `precision` or `theme`, or a place that cannot be written.
         ArchiveError: no archive at that path.
         MissingBundleError: this installation carries no viewer bundle.
     """
     scenes, warnings = scenes_of(source, title=title)
     payload = encode(scenes, precision=precision, theme=theme, view=view, warnings=warnings)
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page(payload, scenes), encoding="utf-8")
+    text = page(payload, scenes)
+    with output_errors(target):
+        write_file(target, text)
     return target
 
 

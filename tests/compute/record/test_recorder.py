@@ -274,7 +274,8 @@ def test_a_model_that_changes_shape_or_names_is_refused(training, tmp_path: Path
     model[3] = torch.nn.Linear(6, 4)
     with pytest.raises(InputError, match=r"step 1 has 3.weight of shape \(4, 6\)"):
         recorder.step()
-    recorder.flush()
+    with pytest.raises(InputError, match="shape"):
+        recorder.close()
     with pytest.raises(InputError, match="shape"):
         Recorder(tmp_path / "e.zarr", model, resume=True)
     model[3] = torch.nn.Identity()

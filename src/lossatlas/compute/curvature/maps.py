@@ -21,6 +21,7 @@ from lossatlas.compute.curvature.eigen import Extremes, extreme_eigenvalues
 from lossatlas.compute.curvature.operator import Curvature, Method, hessian
 from lossatlas.compute.curvature.trace import trace
 from lossatlas.compute.grid import Bounds, Grid
+from lossatlas.compute.keeper import mend, stored_attrs
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
@@ -104,7 +105,7 @@ def hessian_map(
         raise InputError("tolerance, probes", (tolerance, probes), "a positive tolerance, and no probes or at least 3")
     settings = Settings(tolerance, probes, biases, method, warm, seed, memory, workers)
     grid, objective = Grid.make(bounds, resolution, plane.ndim), about(objective, plane)
-    store = archive if isinstance(archive, Archive) else create_archive(archive)
+    store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
     try:
         with store.writing(name):
             attrs = _attrs(objective, plane, grid, settings, title)
@@ -217,14 +218,15 @@ def _prepare(
 ) -> None:
     """Lay out the map, or make sure that the stored one is the same."""
     if store.has_surface(name):
-        old = store.surface(name).attrs
+        old = stored_attrs(store, name, overwrite) or {}
         different = differences(old, attrs)
         if old.get("curvature") != attrs["curvature"]:
             different.append(f"its curvature settings are {old.get('curvature')} there and {attrs['curvature']} now")
-        different = different or _changed(store.surface(name), objective, plane, grid, settings)
-        if not different:
-            return
-        if not overwrite:
+        if not different and mend(store, name, grid, settings.variables, overwrite):
+            different = _changed(store.surface(name), objective, plane, grid, settings)
+            if not different:
+                return
+        if different and not overwrite:
             raise another_surface(name, store.location, different)
     units = str(objective.description["units"]) or "1"
     declared = (schema.variable(n) for n in settings.variables)

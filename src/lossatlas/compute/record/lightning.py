@@ -64,6 +64,7 @@ class LightningRecorder(Callback):
         optimizer = trainer.optimizers[0] if trainer.optimizers else None
         model = pl_module.get_submodule(self.submodule)
         self._final = trainer.estimated_stepping_batches
+        self.recorder = None  # one that an exception left open gives its lock back
         self.recorder = Recorder(self.archive, model, optimizer, resume=self.resume, step=self._seen, **options)
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:

@@ -19,6 +19,7 @@ from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.param_layout import ParamLayout
 from lossatlas.compute.params import select
 from lossatlas.compute.record.given import check_words, checked, module_of, number, refuse_existing, sharpness_objective
+from lossatlas.compute.record.lock import locked_by
 from lossatlas.compute.record.measures import Histogram, Layers, Watch, gradient_norm, learning_rates, settings, with_units
 from lossatlas.compute.record.resume import Seam, check_same_curves, check_same_storage, check_same_weights, warn_of_other_data
 from lossatlas.compute.record.schedule import Schedule
@@ -77,7 +78,8 @@ class Recorder:
     Raises:
         InputError: an argument is not what is needed; the trajectory exists and neither `resume` nor `overwrite` is set;
             what resumes is not the model, the precision or the objectives of the first part.
-        ArchiveError: the disk is full or not writable; as many rows as fit are stored, the others wait in memory.
+        ArchiveError: another recorder is writing the trajectory, or the archive is gone; the disk is full or not writable: as many
+            rows as fit are stored, the others wait in memory.
 
     Example:
         >>> model = torch.nn.Linear(2, 1)
@@ -134,7 +136,23 @@ class Recorder:
         self._loss: Tensor | float | None = None
         self._epoch: float | None = None
         self._noted: tuple[int, float, float] | None = None
-        store = archive if isinstance(archive, Archive) else create_archive(archive)
+        store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
+        with locked_by(self, store, name) as self._lock:
+            self._begin(store, name, step, label, dtype, delta, resume, overwrite, flush_seconds, attrs)
+
+    def _begin(
+        self,
+        store: Archive,
+        name: str,
+        step: int | None,
+        label: str,
+        dtype: str | None,
+        delta: bool,
+        resume: bool,
+        overwrite: bool,
+        flush_seconds: float | None,
+        attrs: Mapping[str, Any] | None,
+    ) -> None:
         continues = resume and name in store.trajectories
         if continues:
             kept, seam = self._resume(store, name, step, dtype, delta)
@@ -227,6 +245,7 @@ class Recorder:
             self._closed = True
             self._last_chance.detach()
             self._store.update_attrs({"ended": words, "steps": self._step})
+            self._lock.release()
 
     def __enter__(self) -> Recorder:
         return self

@@ -21,6 +21,7 @@ from zarr.core.sync import sync
 
 from lossatlas import schema
 from lossatlas.archive import Archive
+from lossatlas.archive_arrays import AGAIN, DAMAGE, array_at, arrays_at, create_array, damaged_array, dims_of, exists, group_at, read_array
 from lossatlas.compute.param_layout import ParamLayout
 from lossatlas.errors import ArchiveError, InputError
 
@@ -91,14 +92,15 @@ class WeightStore:
         if dtype is not None and dtype not in DTYPES:
             raise InputError("dtype", dtype, "one of " + ", ".join(DTYPES) + " or None")
         stored = dtype or layout.widest
-        with _writing(archive):
+        with cannot_write(archive):
             group = archive._replace_group("trajectories", name, {**attrs, "kind": "trajectory", "rows": 0})
             for variable in variables:
                 _create(group, variable, {"step": GROWTH, **lengths})
             weights = group.create_group("weights", attributes={**layout.attrs, "buffers": buffer_layout.attrs, "delta": delta})
             _matrix(weights, "theta", layout.size, stored)
             _matrix(weights, "buffers", buffer_layout.size, buffer_layout.widest)
-            weights.create_array("start", shape=(layout.size if delta else 0,), chunks=(COLUMNS,), dtype=layout.widest)
+            length = layout.size if delta else 0
+            create_array(weights, "start", shape=(length,), chunks=(COLUMNS,), dtype=layout.widest, dims=None)
         return cls(archive, name, group, layout, buffer_layout)
 
     @classmethod
@@ -106,11 +108,10 @@ class WeightStore:
         """Raises InputError where the trajectory is not there or holds no weights."""
         if name not in archive.trajectories:
             archive.trajectory(name)
-        group = archive.root[f"trajectories/{name}"]
-        assert isinstance(group, zarr.Group)
-        if "weights" not in group:
+        group = group_at(archive.root, f"trajectories/{name}")
+        if not exists(group, "weights"):
             raise InputError("trajectory", name, "a trajectory that holds weights", "Record one with la.Recorder")
-        attrs = group["weights"].attrs
+        attrs = group_at(group, "weights").attrs
         return cls(archive, name, group, ParamLayout.from_attrs(attrs), ParamLayout.from_attrs(attrs["buffers"]))
 
     @property
@@ -120,7 +121,11 @@ class WeightStore:
     @property
     def steps(self) -> NDArray[np.int64]:
         """Steps of the complete rows, ``(rows,)``."""
-        return np.asarray(self._array("step")[: self.rows], dtype=np.int64)
+        steps = read_array(self._array("step"), slice(self.rows)).astype(np.int64)
+        if (np.diff(steps) <= 0).any():
+            lost = f"The steps of {self.name!r} in {self.archive.location} are lost or damaged."
+            raise ArchiveError(f"{lost} Restore {self.group.path}/step from a copy; without one, {AGAIN['trajectories']}.")
+        return steps
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -128,7 +133,7 @@ class WeightStore:
 
     @property
     def delta(self) -> bool:
-        return bool(self.group["weights"].attrs["delta"])
+        return bool(group_at(self.group, "weights").attrs["delta"])
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -152,10 +157,11 @@ class WeightStore:
             after: so many rows are kept, later ones are replaced; all are kept where None.
 
         Raises:
-            ArchiveError: the disk is full or not writable; what was stored before is kept.
+            ArchiveError: the disk is full or not writable, or the archive is gone; what was stored before is kept.
         """
         if not rows:
             return
+        self.archive.check_present(self.name, "trajectories")
         first = self.rows if after is None else after
         try:
             self._append(rows, first)
@@ -169,7 +175,7 @@ class WeightStore:
         if first < self.rows:
             self.group.attrs["rows"] = first
         self._drop_projection()
-        for name, array in self.group.arrays():
+        for name, array in self._arrays().items():
             if _over_steps(array):
                 _write(array, first, np.stack([np.asarray(row.step if name == "step" else row.values[name]) for row in rows]))
         _write(self._array("weights/theta"), first, self.encode([row.theta for row in rows], first))
@@ -187,12 +193,13 @@ class WeightStore:
 
     def amend(self, name: str, value: float) -> None:
         """Correct one number of the last row."""
-        with _writing(self.archive):
+        with cannot_write(self.archive):
+            self.archive.check_present(self.name, "trajectories")
             self._array(name)[self.rows - 1] = value
 
     def write(self, name: str, values: NDArray[Any]) -> None:
         """Store a whole array that does not depend on the step."""
-        with _writing(self.archive):
+        with cannot_write(self.archive):
             self._array(name)[...] = values
 
     def add(self, dataset: Any, attrs: Mapping[str, Any]) -> None:
@@ -212,7 +219,7 @@ class WeightStore:
         arrays = {*kept["arrays"], *(str(name) for name in dataset.variables if name not in self.group)}
         replaced = {key: before[key] for key in attrs if key in before and key not in kept["attrs"]} | kept["replaced"]
         projection = {"arrays": sorted(arrays), "attrs": sorted({*kept["attrs"], *attrs}), "replaced": replaced}
-        with _writing(self.archive):
+        with cannot_write(self.archive):
             for name, values in dataset.variables.items():
                 if name not in self.group or str(name).startswith(("path_", "area_", "data_")):
                     _create(self.group, _like(str(name), values), dict(values.sizes))[...] = values.values
@@ -240,10 +247,11 @@ class WeightStore:
     @property
     def curves(self) -> tuple[str, ...]:
         """Names of what the recorder itself keeps over steps."""
-        return tuple(name for name, array in self.group.arrays() if _over_steps(array) and name not in self.projection["arrays"])
+        return tuple(name for name, array in self._arrays().items() if _over_steps(array) and name not in self.projection["arrays"])
 
     def update_attrs(self, attrs: Mapping[str, Any]) -> None:
-        with _writing(self.archive):
+        with cannot_write(self.archive):
+            self.archive.check_present(self.name, "trajectories")
             self.group.attrs.update(dict(attrs))
 
     def encode(self, thetas: list[NDArray[Any]], first: int) -> NDArray[Any]:
@@ -253,7 +261,7 @@ class WeightStore:
             start = self._array("weights/start")
             if first == 0:
                 start[:] = values[0]
-            values = values - start[:]
+            values = values - read_array(start)
         with np.errstate(over="ignore"):
             stored = values.astype(self._array("weights/theta").dtype, copy=False)
         if stored is not values and (np.isinf(stored) & np.isfinite(values)).any():
@@ -268,14 +276,14 @@ class WeightStore:
 
     def stored(self, rows: slice, columns: slice) -> NDArray[Any]:
         """The same as it lies on disk."""
-        return np.asarray(self._array("weights/theta")[rows, columns])
+        return read_array(self._array("weights/theta"), (rows, columns))
 
     def decode(self, values: NDArray[Any], columns: slice) -> NDArray[Any]:
         """Stored values to weights."""
-        return self._array("weights/start")[columns] + values if self.delta else values
+        return read_array(self._array("weights/start"), columns) + values if self.delta else values
 
     def buffers(self, row: int) -> NDArray[Any]:
-        return np.asarray(self._array("weights/buffers")[row])
+        return read_array(self._array("weights/buffers"), row)
 
     def blocks(self, columns: int) -> Iterator[slice]:
         """Slices that cover all columns, at most `columns` wide, aligned with chunks where they can be."""
@@ -284,8 +292,11 @@ class WeightStore:
         for start in range(0, self.layout.size, width):
             yield slice(start, min(start + width, self.layout.size))
 
-    def _array(self, path: str) -> Any:
-        return self.group[path]
+    def _array(self, path: str) -> zarr.Array[Any]:
+        return array_at(self.group, path)
+
+    def _arrays(self) -> dict[str, zarr.Array[Any]]:
+        return arrays_at(self.group, "")
 
 
 def _write(array: Any, first: int, rows: NDArray[Any]) -> None:
@@ -293,11 +304,14 @@ def _write(array: Any, first: int, rows: NDArray[Any]) -> None:
     if array.shape[0] < needed:
         # Longer than needed: growing by one row a time would list every chunk each time.
         array.resize((max(needed, 2 * array.shape[0], GROWTH), *array.shape[1:]))
-    array[first:needed] = rows
+    try:
+        array[first:needed] = rows
+    except DAMAGE as error:  # the rest of a chunk that is changed in part is read
+        raise damaged_array(array, error) from error
 
 
 def _over_steps(array: Any) -> bool:
-    return bool(array.shape) and array.metadata.dimension_names[0] == "step"
+    return dims_of(array)[:1] == ("step",)
 
 
 def _like(name: str, values: Any) -> schema.Variable:
@@ -308,27 +322,20 @@ def _like(name: str, values: Any) -> schema.Variable:
 def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, int]) -> Any:
     shape = tuple(lengths[dim] for dim in declared.dims)
     chunks = tuple(1024 if dim == "step" and len(shape) == 1 else 64 if dim == "step" else max(lengths[dim], 1) for dim in declared.dims)
-    return group.create_array(
-        declared.name,
-        shape=shape,
-        chunks=chunks,
-        dtype=declared.dtype,
-        fill_value=declared.fill_value,
-        dimension_names=declared.dims,
-        attributes=dict[str, Any](declared.attrs),
-        overwrite=True,
-    )
+    form = {"dtype": declared.dtype, "fill_value": declared.fill_value, "attrs": declared.attrs}
+    return create_array(group, declared.name, shape=shape, chunks=chunks, dims=declared.dims, **form)
 
 
 def _matrix(group: zarr.Group, name: str, width: int, dtype: str) -> None:
     columns = max(min(width, COLUMNS), 1)
     # Trained weights do not compress; small models share a chunk among many steps.
     chunks = (max(1, COLUMNS // columns // 16), columns)
-    group.create_array(name, shape=(0, width), chunks=chunks, dtype=dtype, compressors=None, dimension_names=("step", "entry"))
+    create_array(group, name, shape=(0, width), chunks=chunks, dtype=dtype, dims=("step", "entry"), compressed=False)
 
 
 @contextmanager
-def _writing(archive: Archive) -> Iterator[None]:
+def cannot_write(archive: Archive) -> Iterator[None]:
+    """Say in words, and with the next step, what the system refuses."""
     try:
         yield
     except OSError as error:

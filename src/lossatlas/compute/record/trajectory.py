@@ -168,18 +168,31 @@ def trajectory_of(
     Raises:
         InputError: no checkpoint, no weights, other names, shapes or dtypes in one of them, steps that do not increase
             or are not one a checkpoint.
+        ArchiveError: a recorder is writing the trajectory.
 
     Example:
         >>> trajectory = trajectory_of({"w": torch.full((3,), float(k))} for k in range(4))
         >>> len(trajectory), trajectory.params(-1)["w"].tolist()
         (4, [3.0, 3.0, 3.0])
     """
+    kept = archive if isinstance(archive, Archive) else create_archive(archive)
+    with kept.writing(name, "trajectories"):
+        return Trajectory.of_store(_stored(kept, checkpoints, steps, module, name, label))
+
+
+def _stored(
+    kept: Archive,
+    checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
+    steps: Sequence[int] | None,
+    module: torch.nn.Module | None,
+    name: str,
+    label: str,
+) -> WeightStore:
     store: WeightStore | None = None
     times, count = _steps(steps), 0
     for count, checkpoint in enumerate(checkpoints, 1):
         params, buffers = _parted(checkpoint, module)
         if store is None:
-            kept = archive if isinstance(archive, Archive) else create_archive(archive)
             layouts = ParamLayout.of(params), ParamLayout.of(buffers)
             attrs = {"label": label or name, "parameters": layouts[0].size}
             store = WeightStore.create(kept, name, *layouts, [schema.variable("step")], {}, attrs)
@@ -192,7 +205,7 @@ def trajectory_of(
         raise InputError("checkpoints", "none", "at least one checkpoint")
     if times is not None and len(times) > count:
         raise InputError("steps", f"{len(times)} steps for {count} checkpoints", "one step a checkpoint")
-    return Trajectory.of_store(store)
+    return store
 
 
 def _parted(checkpoint: torch.nn.Module | Mapping[str, Tensor], module: torch.nn.Module | None) -> tuple[Params, Params]:

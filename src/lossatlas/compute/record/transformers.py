@@ -57,6 +57,7 @@ class TransformersRecorder(TrainerCallback):
             options["steps_per_epoch"] = _updates(train_dataloader, args.gradient_accumulation_steps)
         self._logged = int(state.global_step)
         inner = getattr(optimizer, "optimizer", optimizer)
+        self.recorder = None  # one that an exception left open gives its lock back
         self.recorder = Recorder(self.archive, model, inner, resume=self.resume, step=int(state.global_step), **options)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lossatlas._util.files import replacing
 from lossatlas.errors import ArchiveError, InputError
 from lossatlas.zoo.training.settings import Training
 
@@ -41,15 +41,10 @@ class Checkpoint:
             ArchiveError: the disk is full or not writable; the file stays as it was.
         """
         content = {**vars(self), "training": json.dumps(self.training, sort_keys=True), "format": FORMAT}
-        temporary = file.with_name(f".{file.name}.new")
         try:
-            with temporary.open("wb") as stream:
+            with replacing(file) as partial, partial.open("wb") as stream:
                 torch.save(content, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(file)
         except (OSError, RuntimeError) as error:
-            temporary.unlink(missing_ok=True)
             raise ArchiveError(f"Cannot write {file}: {error}. The checkpoint before it is kept; free space, then run it again.") from error
 
 

@@ -13,12 +13,13 @@ import torch.nn.functional as F
 from torch import nn
 
 import lossatlas
+from lossatlas._util.files import write_file
 from lossatlas.archive import create_archive, open_archive
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.record.recorder import Recorder
 from lossatlas.compute.score import score
-from lossatlas.errors import ArchiveError, InputError
+from lossatlas.errors import ArchiveError, InputError, output_errors
 from lossatlas.zoo.networks import network
 from lossatlas.zoo.training.checkpoint import Checkpoint, read_training_checkpoint
 from lossatlas.zoo.training.figure import draw_training
@@ -174,7 +175,7 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 def _summarize(run: _Run) -> dict[str, Any]:
     """Measure the trained network on the whole test set, store its weights, and write the numbers."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     test = score(run.objective("test", None), metrics=("loss", "accuracy"))
     watched = score(run.objective("train", WATCHED), metrics=("loss", "accuracy"))
@@ -198,8 +199,10 @@ def _summarize(run: _Run) -> dict[str, Any]:
     }
     plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in summary.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in run.model.state_dict().items()}
-    save_file(tensors, run.out / WEIGHTS, {"summary": json.dumps(plain)})
-    (run.out / SUMMARY).write_text(json.dumps(plain, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(plain, indent=2, allow_nan=False) + "\n"
+    for file, data in ((run.out / WEIGHTS, save(tensors, {"summary": json.dumps(plain)})), (run.out / SUMMARY, text)):
+        with output_errors(file):
+            write_file(file, data)
     return plain
 
 
