@@ -110,6 +110,20 @@ def test_folded_batchnorm_agrees_or_is_not_offered(name: str) -> None:
         assert task.objective.loss() == case(name).loss()
 
 
+def test_folding_keeps_what_each_batch_counts_for() -> None:
+    """Batches of a weighted mean count for the weights of their targets, in every layout."""
+    loss = torch.nn.CrossEntropyLoss(weight=torch.tensor([0.2, 1.0, 5.0], dtype=torch.float64), label_smoothing=0.1)
+    plain = case("conv-batchnorm")
+    (x, y), module = (torch.cat(parts) for parts in zip(*plain.data.batches, strict=True)), plain.module
+    assert module is not None
+    objective = la.Objective(module, loss, (x, y), batch_size=5)
+    assert not objective.per_sample
+    task = Task.make(objective, la.random_plane(objective, seed=1), metrics_named("loss"))
+    expected = Loop(task)(POINTS).values["loss"]
+    assert objective.loss() == pytest.approx(float(loss(module(x), y)), rel=1e-12)
+    np.testing.assert_allclose(Choice(layout="folded").build(task)(POINTS).values["loss"], expected, rtol=1e-11)
+
+
 def test_a_deep_network_folds_every_batchnorm() -> None:
     from lossatlas.zoo.networks import network
 
