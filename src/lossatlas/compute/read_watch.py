@@ -63,8 +63,9 @@ class ReadWatch(TorchFunctionMode):
 
     def _look(self, tensor: Tensor) -> None:
         known = self.callers.get(id(tensor)) or self.callers.get(_address(tensor))
-        if known is not None and id(tensor) not in self.stale:
-            self.stale[id(tensor)] = Read(tensor, known[0], _line())
+        if known is not None:
+            if id(tensor) not in self.stale:
+                self.stale[id(tensor)] = Read(tensor, known[0], _line())
         elif _is_weight(tensor) and id(tensor) not in self.own and id(tensor) not in self.foreign and torch.is_grad_enabled():
             self.foreign[id(tensor)] = Read(tensor, f"a tensor of shape {tuple(tensor.shape)}", _line())
 
