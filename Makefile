@@ -9,13 +9,20 @@ export OMP_NUM_THREADS = 1
 # Compiled tests are kept between runs, also where the environment says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check fast format lint viewer bench clean
+.PHONY: demo test portable check fast format lint viewer bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/lossatlas demo --out out/demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# What must not depend on the machine: instruction sets, hash seeds and the order of tests.
+PORTABLE := $(BIN)/python -m pytest -n 2 --dist worksteal -q
+portable: $(VENV)/.dev
+	ATEN_CPU_CAPABILITY=default PYTHONHASHSEED=7 LOSSATLAS_TEST_ORDER=1 $(PORTABLE) -m "$(FAST)"
+	ATEN_CPU_CAPABILITY=default $(PORTABLE) -k compile tests/compute/evaluators
+	ATEN_CPU_CAPABILITY=avx2 PYTHONHASHSEED=8 LOSSATLAS_TEST_ORDER=2 $(PORTABLE) -m "$(FAST)" tests/compute
 
 check: $(VENV)/.dev
 	$(MAKE) --no-print-directory --output-sync -j2 lint fast

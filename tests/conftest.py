@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,6 +29,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.get_closest_marker(tier) for tier in ("browser", "ray")):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+    if seed := os.environ.get("LOSSATLAS_TEST_ORDER"):
+        _shuffle(items, seed)
+
+
+def _shuffle(items: list[pytest.Item], seed: str) -> None:
+    """Another order of modules, of classes within a module and of tests within a class, the same in every worker."""
+
+    def place(*names: str) -> float:
+        return random.Random("/".join((seed, *names))).random()
+
+    def key(item: pytest.Item) -> tuple[float, ...]:
+        file, *middle, name = item.nodeid.split("::")
+        return place(file), place(file, *middle), place(file, *middle, name)
+
+    items.sort(key=key)
 
 
 @pytest.fixture(scope="session")

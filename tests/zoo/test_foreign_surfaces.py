@@ -24,6 +24,8 @@ from lossatlas.zoo.datasets import load_mnist, normalize
 
 SAMPLES = 60_000
 RELATIVE = 1e-6
+SEED_TOLERANCE = 4e-6
+"""Twice what docs/format.md measured between instruction sets: `torch.randn` is not the same to the last bit on all of them."""
 
 
 class Dense(nn.Module):
@@ -129,7 +131,8 @@ def test_the_seed_gives_the_stored_directions(case: str, data_root: Path) -> Non
                 assert not stored.any()
                 assert name not in ours.params
             else:
-                torch.testing.assert_close(ours.params[name], stored, rtol=0, atol=1e-7)
+                spread = float((stored.flatten(1).norm(dim=1) / stored[0].numel() ** 0.5).max())  # of a Gaussian number, normalized
+                torch.testing.assert_close(ours.params[name], stored, rtol=0, atol=SEED_TOLERANCE * spread)
 
 
 @pytest.mark.slow

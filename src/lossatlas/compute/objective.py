@@ -21,6 +21,7 @@ from lossatlas.compute.microbatch import micro_batches
 from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, typed
 from lossatlas.compute.sampling import undrawn
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch
+from lossatlas.compute.stale_reads import check_reads
 from lossatlas.compute.weighing import batch_weights, batching_note
 from lossatlas.errors import InputError
 
@@ -57,7 +58,8 @@ class Objective:
         units: of the loss; "nats" for cross-entropy.
 
     Raises:
-        InputError: an empty dataset, a model that does not run on the batch, NaN weights, or a loss of the wrong shape.
+        InputError: an empty dataset, a model that does not run on the batch, NaN weights, a loss of the wrong shape, or one that
+            reads the caller's own model in place of the parameters it is given.
 
     Example:
         >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [5.0]])
@@ -107,16 +109,14 @@ class Objective:
         center = given if module is None else override(module, given)
         check_finite(center)
         fixed = _drawn_from(population, fix(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
-        function = (
-            CallableLoss(model) if module is None else _module_loss(module, loss, mode).careful(center, fixed).resolved(center, fixed)
-        )
+        function = CallableLoss(model) if module is None else _module_loss(module, loss, mode, center, fixed)
         self._set(function=function, params=center, data=fixed, module=module, mode=mode, precision="full", differentiates=False)
         self._set(calibration=_calibration(module, mode))
         probe = self._probe()
         check_labels(loss, probe.outputs, fixed)
         self._set(per_sample=probe.losses.dim() == 1)
         noise = "the model is random in eval mode: the same noise at every point" if getattr(function, "noisy", False) else None
-        fixed = fixed.noted(batching_note(self), noise)
+        fixed = fixed.noted(batching_note(self), noise, check_reads(self, model, loss, params))
         self._set(data=fixed, given=fixed)
         self._set(description=self._describe(model, loss, split, units))
         self._set(data=micro_batches(self))
@@ -365,8 +365,8 @@ def check_objective(objective: object, argument: str = "objective") -> None:
         raise InputError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")
 
 
-def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode) -> ModuleLoss:
-    return ModuleLoss(moded(module, mode), loss, mode, tied=has_ties(module))
+def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode, center: Params, data: FixedData) -> ModuleLoss:
+    return ModuleLoss(moded(module, mode), loss, mode, tied=has_ties(module)).careful(center, data).resolved(center, data)
 
 
 def _calibration(module: torch.nn.Module | None, mode: Mode) -> Calibration | None:

@@ -31,6 +31,7 @@ def batch_weights(function: ScoreFunction, data: FixedData, per_sample: bool) ->
     batches of padded sequences add up to the mean over all of their tokens. A batch in which nothing counts has weight 0.
     """
     counts = tuple(float(n) for n in data.counts)
+    function = getattr(function, "base", function)  # another layout of the same loss weighs its batches alike
     if per_sample or not isinstance(function, ModuleLoss):
         return counts
     shift = any(type(m).__name__.endswith(("ForCausalLM", "LMHeadModel")) for m in function.module.modules())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +111,20 @@ def test_folded_batchnorm_agrees_or_is_not_offered(name: str) -> None:
         assert task.objective.loss() == case(name).loss()
 
 
+def test_folding_keeps_what_each_batch_counts_for() -> None:
+    """Batches of a weighted mean count for the weights of their targets, in every layout."""
+    loss = torch.nn.CrossEntropyLoss(weight=torch.tensor([0.2, 1.0, 5.0], dtype=torch.float64), label_smoothing=0.1)
+    plain = case("conv-batchnorm")
+    (x, y), module = (torch.cat(parts) for parts in zip(*plain.data.batches, strict=True)), plain.module
+    assert module is not None
+    objective = la.Objective(module, loss, (x, y), batch_size=5)
+    assert not objective.per_sample
+    task = Task.make(objective, la.random_plane(objective, seed=1), metrics_named("loss"))
+    expected = Loop(task)(POINTS).values["loss"]
+    assert objective.loss() == pytest.approx(float(loss(module(x), y)), rel=1e-12)
+    np.testing.assert_allclose(Choice(layout="folded").build(task)(POINTS).values["loss"], expected, rtol=1e-11)
+
+
 def test_a_deep_network_folds_every_batchnorm() -> None:
     from lossatlas.zoo.networks import network
 
@@ -161,6 +176,20 @@ def test_features_first_takes_chains_alone() -> None:
             expected, found = Loop(task)(POINTS).values, Loop(other)(POINTS).values
             np.testing.assert_array_equal(found["accuracy"], expected["accuracy"])
             np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-13)
+
+
+@pytest.mark.parametrize("loss", [F.mse_loss, torch.nn.L1Loss(), F.binary_cross_entropy_with_logits])
+def test_features_first_takes_losses_of_several_outputs(loss: Any) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.rand(11, width, generator=generator, dtype=torch.float64) for width in (4, 2))
+    chain = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).double()
+    objective = la.Objective(chain, loss, (x, y), batch_size=4)
+    task = Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
+    other = task.features_first()
+    assert other is not None
+    expected = Loop(task)(POINTS).values["loss"]
+    for evaluator in (Loop(other), Vmap(other, 4)):
+        np.testing.assert_allclose(evaluator(POINTS).values["loss"], expected, rtol=1e-12)
 
 
 def test_a_line_works_as_a_plane_does() -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
 import lossatlas as la
 from cases import CASES, case
-from lossatlas.compute.evaluators import Choice, Loop, Task, choose
+from lossatlas.compute import evaluate as evaluate_module
+from lossatlas.compute.evaluate import _probes
+from lossatlas.compute.evaluators import Choice, Loop, Measured, Task, choose
+from lossatlas.compute.evaluators.agreement import SpotCheck
 from lossatlas.compute.evaluators.vmap import Vmap
+from lossatlas.compute.grid import Grid
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.errors import InputError
 
@@ -126,7 +134,87 @@ def test_bf16_is_named_and_close_and_does_not_continue_a_full_surface() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch.compile warns of its own deprecations
-def test_compiled_gives_the_same_values() -> None:
+def test_compiled_gives_the_same_values_or_is_refused() -> None:
+    """On some processors with `ATEN_CPU_CAPABILITY=default` a compiled network gave NaN where the loop gives 1.18."""
     task = task_of("relu")
     for choice in (Choice(compiled=True), Choice("vmap", 4, compiled=True)):
-        np.testing.assert_allclose(choice.build(task)(PROBES).values["loss"], Loop(task)(PROBES).values["loss"], rtol=1e-10)
+        try:
+            found = choice.build(task)(PROBES).values["loss"]
+        except InputError as error:
+            assert "is not the loop's" in str(error)
+        else:
+            np.testing.assert_allclose(found, Loop(task)(PROBES).values["loss"], rtol=1e-10)
+
+
+def refuses(choice: Choice, wrong: Callable[[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch, tile: int) -> str:
+    """What is said, if anything, of a compiled evaluator that gives `wrong` of the losses; nothing is compiled here."""
+    kind = Vmap if choice.evaluator == "vmap" else Loop
+    honest = kind.__call__
+
+    def compiled(self: Any, points: np.ndarray) -> Measured:
+        found = honest(replace(self, compiled=False), points)
+        if self.compiled:
+            found.values["loss"][:] = np.where(wrong(points), np.nan, found.values["loss"])
+        return found
+
+    objective = case("relu")
+    plane = la.random_plane(objective, seed=1, biases=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(kind, "__call__", compiled)
+        patched.setattr(evaluate_module, "choose", lambda *_, **__: choice)
+        try:
+            found = la.evaluate(objective, plane, resolution=(9, 7), tile=tile)
+        except InputError as error:
+            return str(error)
+    np.testing.assert_allclose(found.loss, la.evaluate(objective, plane, resolution=(9, 7), evaluator="loop").loss, rtol=1e-10)
+    return ""
+
+
+@pytest.mark.parametrize("choice", [Choice(compiled=True), Choice("vmap", 4, compiled=True)], ids=["loop", "vmap"])
+@pytest.mark.parametrize("tile", [1, 8, 63])
+def test_compiled_values_are_checked_in_every_tile(choice: Choice, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A NaN at one late cell is found and refused; where nothing is wrong nothing is said, also of a NaN that is the model's own."""
+    assert refuses(choice, lambda points: np.zeros(len(points), bool), monkeypatch, tile) == ""
+    said = refuses(choice, lambda points: (points == [0.5, -1 / 3]).all(1), monkeypatch, tile)
+    assert "compile: got True, and at (0.5, -0.3333) its loss [nan] is not the loop's" in said and "overwrite=True" in said
+
+
+@pytest.mark.parametrize("tile", [1, 5, 40, 160])
+def test_a_compiler_that_goes_wrong_later_is_found(tile: int) -> None:
+    """Finite values that are wrong from some cell on are found within sixteen cells, and nothing else is refused."""
+    task = task_of("relu")
+    check, points = SpotCheck(Loop(task)), np.random.default_rng(0).uniform(-1, 1, (320, 2))
+    right = Loop(task)(points)
+    for start in range(0, 160, tile):
+        check(points[start : start + tile], Measured({n: v[start : start + tile] for n, v in right.values.items()}))
+    with pytest.raises(InputError, match=r"its loss .* is not the loop's"):
+        for start in range(160, 160 + max(tile, 16), tile):
+            check(points[start : start + tile], Measured({n: 1.001 * v[start : start + tile] for n, v in right.values.items()}))
+
+
+def test_a_models_own_nan_is_not_refused() -> None:
+    objective = la.Objective(lambda p, _: p["w"].log().sum(), params={"w": torch.tensor([1.0, 2.0])})
+    task = Task.make(objective, la.plane(objective, {"w": torch.tensor([2.0, 1.0])}), metrics_named("loss"))
+    points = np.linspace(-1, 1, 5)[:, None]
+    found = Loop(task)(points)
+    assert np.isnan(found.values["loss"]).any()
+    SpotCheck(Loop(task))(points, found)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch.compile warns of its own deprecations
+def test_compile_takes_wrong_probes_for_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrong at one corner of the plane alone: the candidate is refused before anything is measured, and the run goes on without."""
+    honest = Loop.__call__
+
+    def compiled(self: Loop, points: np.ndarray) -> Measured:
+        found = honest(replace(self, compiled=False), points)
+        if self.compiled:
+            found.values["loss"][(points == [1.0, -1.0]).all(1)] = np.nan
+        return found
+
+    monkeypatch.setattr(Loop, "__call__", compiled)
+    objective = case("relu")
+    plane = la.random_plane(objective, seed=1, biases=True)
+    choice = choose(Task.make(objective, plane, metrics_named("loss")), _probes(Grid.make((-1, 1), (5, 4), 2), True), 20, compiled=True)
+    assert (choice.evaluator, choice.compiled) != ("loop", True) and any("nan" in reason for reason in choice.reasons)

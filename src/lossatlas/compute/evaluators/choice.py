@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from lossatlas.compute.evaluators.affine import Affine
+from lossatlas.compute.evaluators.agreement import SpotCheck
 from lossatlas.compute.evaluators.loop import Loop
 from lossatlas.compute.evaluators.memory import out_of_memory
 from lossatlas.compute.evaluators.sums import Measured
@@ -72,7 +73,7 @@ class Choice:
     def build(self, task: Task) -> Evaluator:
         """The evaluator, wrapped so that it can be trusted; the plain loop needs no wrapper."""
         plain = self.evaluator == "loop" and self.layout == "given" and not self.compiled
-        return Loop(task) if plain else Trusted(self.fast(task), Loop(task))
+        return Loop(task) if plain else Trusted(self.fast(task), Loop(task), SpotCheck(Loop(task)) if self.compiled else None)
 
     def describe(self) -> dict[str, Any]:
         return {"evaluator": self.evaluator, "chunk": self.chunk, "layout": self.layout, "compiled": self.compiled}
@@ -82,11 +83,12 @@ class Choice:
 class Trusted:
     """A fast evaluator with the loop behind it: for the model's own cell, and for whatever the fast one refuses.
 
-    Out of memory halves the chunk, for good, and goes on.
+    Out of memory halves the chunk, for good, and goes on. Compiled values are compared with the loop's in every tile.
     """
 
     evaluator: Loop | Vmap | Affine
     loop: Loop
+    check: SpotCheck | None = None
 
     @property
     def task(self) -> Task:
@@ -101,6 +103,8 @@ class Trusted:
         own = self._own(points)
         if found is None or len(own) == len(points):
             return self.loop(points)
+        if self.check is not None:
+            self.check(points, found)
         if len(own):
             for name, values in self.loop(points[own]).values.items():
                 found.values[name][own] = values

@@ -1,6 +1,6 @@
 """Which evaluator does the work: a short probe on the first batch, each candidate checked against the loop.
 
-Only evaluators that agree with the loop at two points are trusted.
+Only evaluators that agree with the loop at every probe point are trusted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from lossatlas.compute.evaluators.affine import worthwhile
+from lossatlas.compute.evaluators.agreement import disagreement, tolerance_of
 from lossatlas.compute.evaluators.choice import Choice, log
 from lossatlas.compute.evaluators.loop import Loop
 from lossatlas.compute.evaluators.sums import Measured
@@ -38,13 +39,11 @@ PATIENCE_SECONDS = 0.01
 """For timing one candidate again and again."""
 CLEAR = 4.0
 """An affine shortcut this much faster is taken without trying others."""
-TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
-LOW_PRECISION = 3e-2
 
 
 @dataclass(frozen=True)
 class Probe:
-    """The first batch, two points, and what the loop says there.
+    """The first batch, a few points, and what the loop says there.
 
     Attributes:
         seconds: the loop's time of a point on this batch.
@@ -83,12 +82,8 @@ class Probe:
     def _check(self, found: Measured) -> None:
         if found.holes:
             raise Unsuitable(next(iter(found.holes.values())))
-        dtype = next(iter(self.task.objective.params.values())).dtype
-        tolerance = LOW_PRECISION if self.task.objective.precision == "bf16" else TOLERANCES.get(dtype, LOW_PRECISION)
-        for name, values in self.expected.values.items():
-            here = found.values[name][: len(values)]
-            if not name.endswith("_standard_error") and not np.allclose(here, values, rtol=tolerance, atol=tolerance**2, equal_nan=True):
-                raise Unsuitable(f"its {name} {here.tolist()} is not the loop's {values.tolist()}")
+        if reason := disagreement(found.values, self.expected.values, tolerance_of(self.task)):
+            raise Unsuitable(reason)
 
 
 def choose(
@@ -98,7 +93,7 @@ def choose(
 
     Args:
         task: what is to be measured.
-        points: two points of the grid to check at, ``(2, ndim)``.
+        points: some points of the grid to check at, ``(n, ndim)``.
         cells: how many cells are to be measured.
         named: "auto", or the one to use; a named one that disagrees or refuses is an error, not a fallback.
         chunk: points at a time; None leaves it to the probe.

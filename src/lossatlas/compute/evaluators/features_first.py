@@ -71,6 +71,8 @@ class FeaturesFirst:
             losses = self.base.loss(hidden.unsqueeze(0), targets.unsqueeze(0)).squeeze(0)
         else:
             losses = self.base.loss(hidden.T, targets)
+            if losses.dim() > 1 and len(losses) == len(targets):
+                losses = losses.flatten(1).mean(1)  # one value an output, as in regression: `ModuleLoss` takes their mean too
         return Scores(losses, hidden.T, targets, self.base.reading)
 
 
