@@ -26,15 +26,20 @@ def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
     unit = str(dataset["loss"].attrs.get("units", "")) if "loss" in dataset else ""
     unit = "" if unit in ("", "1") else f" {unit}"
     lines = []
-    if isinstance(barrier.get("loss"), float):
-        error = f", {_error(barrier)}" if "error" in barrier else ""
+    if _is_known(barrier.get("loss")):
+        error = f", {_error(barrier)}" if _is_known(barrier.get("error")) else ""
         lines.append(f"barrier: loss {barrier['loss']:.3g}{unit} above the chord at {barrier['loss_at']:.2g}{error}")
-    elif isinstance(barrier.get("error"), float):
+    elif _is_known(barrier.get("error")):
         lines.append(f"barrier: {_error(barrier)} above the chord")
     if shape.get("monotone") is not None:
         rises = f"rises by {shape['largest_rise']:.3g}{unit} from {shape['rise_from']:.2g} to {shape['rise_to']:.2g}"
         lines.append("the loss falls all the way from 0 to 1" if shape["monotone"] else f"the loss {rises}")
     return tuple(lines)
+
+
+def _is_known(height: object) -> bool:
+    """A line through a cell that is not finite has no barrier."""
+    return isinstance(height, float) and bool(np.isfinite(height))
 
 
 def _error(barrier: Mapping[str, Any]) -> str:
