@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_on_mode
+from lossatlas.compute.batchnorm import Calibration, Mode, check_mode
+from lossatlas.compute.composition import layers_by_mode
 from lossatlas.compute.copies import moded, override, own_copy, twin, write
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
@@ -347,7 +348,7 @@ class Objective:
             "dtype": str(first.dtype).removeprefix("torch."),
             "device": str(first.device),
             "mode": self.mode,
-            "mode_layers": self.module is None or depends_on_mode(self.module),
+            "mode_layers": layers_by_mode(self.module),
             "per_sample": self.per_sample,
             "note": self.data.note,
             "center_hash": fingerprint(self.params),

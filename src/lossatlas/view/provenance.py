@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ import xarray as xr
 
 CAREFUL_SAMPLES = 200
 """Below this many samples a band of 2 standard errors covers 79-90 % instead of 95 % (LeNet; heavy tails near a minimum)."""
+
+MOST_NAMES = 3
+"""Of the tensors that move, where only some do."""
 
 
 def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -80,7 +83,14 @@ def _small(error: float) -> str:
 
 
 def _plane_line(plane: Mapping[str, Any]) -> str:
-    parts = [_kind(plane), _normalization(plane), _value(plane, "seed", "direction seed {}"), _cosine(plane), _biases(plane)]
+    parts = [
+        _kind(plane),
+        _normalization(plane),
+        _value(plane, "seed", "direction seed {}"),
+        _cosine(plane),
+        _biases(plane),
+        _part_moved(plane),
+    ]
     return _sentence("axes", parts)
 
 
@@ -117,10 +127,34 @@ def _cosine(plane: Mapping[str, Any]) -> str:
 
 
 def _biases(plane: Mapping[str, Any]) -> str:
-    """Only random directions choose whether biases move."""
+    """Only random directions choose whether biases move; what there is of them is known since `one_dimensional` is stored."""
     if plane.get("kind") != "random" or "biases" not in plane:
         return ""
-    return "biases perturbed" if plane["biases"] else "biases and BatchNorm fixed"
+    kinds = plane.get("one_dimensional", {"one-dimensional weights": 0})
+    return f"{_listed(list(kinds))} {'perturbed' if plane['biases'] else 'fixed'}" if kinds else ""
+
+
+def _part_moved(plane: Mapping[str, Any]) -> str:
+    """Such as ``"moves 4,608 of 116,992 weights: *lora*"``; nothing where all weights move but those that `biases` leaves out."""
+    count, left_out = _mapping(plane.get("weight_count")), _mapping(plane.get("one_dimensional"))
+    moved, total = count.get("moved"), count.get("of")
+    if not isinstance(moved, int) or not isinstance(total, int):
+        return ""
+    still = 0 if plane.get("biases") else sum(left_out.values())
+    where = _places(plane, count.get("tensors"))
+    return f"moves {moved:,} of {total:,} weights{f': {where}' if where else ''}" if moved < total - still else ""
+
+
+def _places(plane: Mapping[str, Any], tensors: object) -> str:
+    """The patterns that were asked for, else the names of the tensors that move where only some do; axes of weights name them already."""
+    names = [str(name) for name in plane.get("params") or plane.get("parameters") or ()]
+    if plane.get("kind") == "weights" or (not plane.get("params") and len(names) == tensors):
+        return ""
+    return _listed(names if len(names) <= MOST_NAMES else [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def _objective_line(objective: Mapping[str, Any]) -> str:
@@ -142,9 +176,22 @@ def _mode(objective: Mapping[str, Any]) -> str:
         "train": "train mode (BatchNorm by batch statistics, dropout noise the same at every point)",
     }
     mode = objective.get("mode")
-    if objective.get("mode_layers") is False:
-        return f"{mode} mode"
-    return words.get(mode, f"{mode} mode") if isinstance(mode, str) else ""
+    if not isinstance(mode, str) or objective.get("kind") == "callable":
+        return ""
+    return _only_of(objective.get("mode_layers", True), words.get(mode, "")) or f"{mode} mode"
+
+
+def _only_of(layers: object, words: str) -> str:
+    """The words on a mode without those on BatchNorm or dropout where the model has none; `layers` is true where nobody knows."""
+    if layers is True:
+        return words
+    known = layers if isinstance(layers, list | tuple) else ()
+    absent = [kind for kind in ("BatchNorm", "dropout") if kind not in known]
+    head, _, inside = words.partition(" (")
+    whole, details = (
+        [part for part in text.split(", ") if part and not any(kind in part for kind in absent)] for text in (head, inside.rstrip(")"))
+    )
+    return ", ".join(whole) + (f" ({', '.join(details)})" if details else "")
 
 
 def statistics_line(plane: Mapping[str, Any], objective: Mapping[str, Any]) -> str:
