@@ -167,7 +167,7 @@ def _with_error_field(surface: Surface, quantity: str) -> Surface:
     base = surface.fields.get(quantity.removesuffix("_standard_error"))
     if base is None or base.standard_error is None or quantity in surface.fields:
         return surface
-    error = Field(base.standard_error, f"standard error of {base.label}", base.units)
+    error = Field(base.standard_error, f"standard error of {base.label}", base.units, notes=base.notes)
     return replace(surface, fields={**surface.fields, quantity: error})
 
 

@@ -16,10 +16,16 @@ MOST_NAMES = 3
 
 
 def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
-    """How a surface was made and how much of it stands, one short line each: axes, loss and data, seed, share computed."""
+    """How a surface was made and how much of it stands, and what is to be said of each of its quantities."""
+    of_quantities = (note for key in sorted(map(str, dataset.data_vars)) for note in error_notes(dataset, key))
+    return tuple(dict.fromkeys([*general_notes(dataset), *of_quantities]))
+
+
+def general_notes(dataset: xr.Dataset) -> tuple[str, ...]:
+    """What holds for every quantity of a surface, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
     said = (_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective))
-    lines = (*said, computed_line(dataset), _error_line(dataset))
+    lines = (*said, computed_line(dataset))
     return (*(line for line in lines if line), *_rise_lines(dataset), *_curvature_lines(dataset))
 
 
@@ -158,8 +164,9 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _objective_line(objective: Mapping[str, Any]) -> str:
+    named = ("model",) if objective.get("kind") == "callable" else ("loss", "model")  # a function is the loss itself
     parts = [
-        " of ".join(str(objective[key]) for key in ("loss", "model") if objective.get(key)),
+        " of ".join(str(objective[key]) for key in named if objective.get(key)),
         _mode(objective),
         _data(objective),
         _value(objective, "dtype", "{}"),
@@ -225,22 +232,23 @@ def _free_note(objective: Mapping[str, Any]) -> str:
     return note if isinstance(note, str) else ""
 
 
-def _error_line(dataset: xr.Dataset) -> str:
-    if "loss_standard_error" not in dataset:
-        return ""
-    errors = np.asarray(dataset["loss_standard_error"].values, float)
+def error_notes(dataset: xr.Dataset, quantity: str) -> tuple[str, ...]:
+    """The standard error of one quantity; nothing where it has none."""
+    key = f"{quantity}_standard_error"
+    errors = np.asarray(dataset[key].values, float) if key in dataset else np.empty(0)
     errors = errors[np.isfinite(errors)]
     if not errors.size:
-        return ""
-    units = dataset["loss"].attrs.get("units", "") if "loss" in dataset else ""
+        return ()
+    units = dataset[quantity].attrs.get("units", "") if quantity in dataset else ""
     objective = _mapping(dataset.attrs.get("objective"))
     samples, population = objective.get("samples"), objective.get("population")
     if population is not None and population == samples:
-        return "no standard error: these samples are all there is"
+        return ("no standard error: these samples are all there is",)
     of = f" for all {population:,} samples" if isinstance(population, int) else ""
-    said = f"standard error of a cell's loss{of} up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
+    name, unit = quantity.replace("_", " "), "" if units in ("", "1", "fraction") else f" {units}"
+    said = f"standard error of a cell's {name}{of} up to {errors.max():.2g}{unit}"
     few = isinstance(samples, int) and samples < CAREFUL_SAMPLES
-    return f"{said}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else said
+    return (f"{said}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else said,)
 
 
 def _value(source: Mapping[str, Any], key: str, form: str) -> str:
