@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
 from typing import Any
 
 import xarray as xr
@@ -21,10 +22,11 @@ Source = xr.Dataset | Archive | str | os.PathLike[str] | Sequence[Any]
 
 @dataclass(frozen=True)
 class Sources:
-    """Surfaces to draw, and for each the paths that run on it."""
+    """Surfaces to draw, for each the paths that run on it, and the trajectory that each path was read from, by the path's name."""
 
     surfaces: tuple[Surface, ...]
     paths: tuple[tuple[str, Path], ...]
+    recorded: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
     def paths_on(self, surface: str) -> tuple[Path, ...]:
         return tuple(path for owner, path in self.paths if owner == surface)
@@ -47,7 +49,9 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     if not found:
         raise nothing_to_draw(things)
     _check_finished([surface for _, surface, _ in found])
-    return Sources(tuple(surface for _, surface, _ in found), tuple(_distinct(list(_paths_of(found, paths, things)))))
+    read = list(_distinct(list(_paths_of(found, paths, things))))
+    recorded = {path.name: trajectory for _, path, trajectory in read if trajectory is not None}
+    return Sources(tuple(surface for _, surface, _ in found), tuple((owner, path) for owner, path, _ in read), recorded)
 
 
 def title_of(surfaces: Sequence[Surface]) -> str:
@@ -70,18 +74,44 @@ def nothing_to_draw(things: Sequence[Any]) -> InputError:
     )
 
 
-def recorded(source: Source) -> dict[str, xr.Dataset]:
-    """The trajectories of a source by name, as they were recorded; Datasets by the name their path would have."""
-    found: dict[str, xr.Dataset] = {}
+@dataclass(frozen=True)
+class Recording:
+    """A recorded run: its name in the archive, the label that tells it apart from all others, and the trajectory."""
+
+    name: str
+    label: str
+    run: xr.Dataset
+
+
+def recordings(source: Source) -> list[Recording]:
+    """What recorders kept, in order. Labels that several runs share get their archive's name behind them, or a number."""
+    found: list[tuple[str, str, xr.Dataset]] = []
     for thing in _flat(source):
-        if isinstance(thing, Archive):
-            found |= {name: thing.trajectory(name) for name in thing.trajectories}
-        elif thing.attrs.get("kind") == "trajectory" or "step" in thing.dims:
-            found[str(thing.attrs.get("title") or thing.attrs.get("label") or "path")] = thing
-    return found
+        runs = {name: thing.trajectory(name) for name in thing.trajectories} if isinstance(thing, Archive) else {"": thing}
+        for stored, run in runs.items():
+            if "weight_norm" in run:
+                name = stored or str(run.attrs.get("title") or run.attrs.get("label") or "path")
+                origin = FilePath(thing.location).stem if isinstance(thing, Archive) else ""
+                found.append((name, origin, run))
+    labels = [str(run.attrs.get("label") or name) for name, _, run in found]
+    labels = _told_apart(_told_apart(labels, [name for name, _, _ in found]), [origin for _, origin, _ in found])
+    numbers = [str(labels[: k + 1].count(label)) for k, label in enumerate(labels)]
+    return [Recording(name, label, run) for (name, _, run), label in zip(found, _told_apart(labels, numbers), strict=True)]
+
+
+def _told_apart(labels: list[str], words: list[str]) -> list[str]:
+    """Labels that occur several times with the words behind them, where the words differ.
+
+    >>> _told_apart(["run", "run", "adam"], ["a", "b", "b"])
+    ['run (a)', 'run (b)', 'adam']
+    """
+    shared = [{word for other, word in zip(labels, words, strict=True) if other == label} for label in labels]
+    return [f"{label} ({word})" if len(all_) > 1 and word else label for label, word, all_ in zip(labels, words, shared, strict=True)]
 
 
 Found = tuple[str, Surface, Any]
+Read = tuple[str, Path, xr.Dataset | None]
+"""The surface that a path runs on, the path, and the trajectory it was read from."""
 
 
 def _flat(source: Source) -> list[Any]:
@@ -138,31 +168,31 @@ def _check_finished(surfaces: list[Surface]) -> None:
             )
 
 
-def _paths_of(found: list[Found], wanted: Sequence[Any] | None, things: list[Any]) -> Iterator[tuple[str, Path]]:
+def _paths_of(found: list[Found], wanted: Sequence[Any] | None, things: list[Any]) -> Iterator[Read]:
     known = _known_paths(found)
     if wanted is None:
         yield from known
-        yield from ((s.name, p) for d in things if _is_trajectory(d) for _, s, _ in found for p in [path_from(d, surface=s)])
+        yield from ((s.name, path_from(d, surface=s), d) for d in things if _is_trajectory(d) for _, s, _ in found)
         return
     for path in wanted:
         yield from _asked(path, known, found)
 
 
-def _distinct(paths: list[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
+def _distinct(paths: list[Read]) -> Iterator[Read]:
     """Paths with names of their own: one trajectory over two surfaces has two heights, and so is two paths."""
     taken: dict[str, Path] = {}
-    for owner, path in paths:
+    for owner, path, trajectory in paths:
         name = path.name if taken.setdefault(path.name, path) is path else f"{path.name} on {owner}"
-        yield owner, path if name == path.name else replace(path, name=name)
+        yield owner, path if name == path.name else replace(path, name=name), trajectory
 
 
-def _known_paths(found: list[Found]) -> list[tuple[str, Path]]:
-    known = []
+def _known_paths(found: list[Found]) -> list[Read]:
+    known: list[Read] = []
     for stored, surface, thing in found:
         for name in thing.trajectories if isinstance(thing, Archive) else ():
             trajectory = thing.trajectory(name)
             if trajectory.attrs.get("surface") in (None, stored) and "path_alpha" in trajectory:
-                known.append((surface.name, path_from(trajectory, name=name, surface=surface)))
+                known.append((surface.name, path_from(trajectory, name=name, surface=surface), trajectory))
     return known
 
 
@@ -170,17 +200,17 @@ def _is_trajectory(thing: Any) -> bool:
     return isinstance(thing, xr.Dataset) and "path_alpha" in thing
 
 
-def _asked(path: Any, known: list[tuple[str, Path]], found: list[Found]) -> list[tuple[str, Path]]:
+def _asked(path: Any, known: list[Read], found: list[Found]) -> list[Read]:
     if isinstance(path, Path):
-        return [(surface.name, path) for _, surface, _ in found]
+        return [(surface.name, path, None) for _, surface, _ in found]
     if isinstance(path, xr.Dataset):
-        return [(surface.name, path_from(path, surface=surface)) for _, surface, _ in found]
-    matches = [(owner, one) for owner, one in known if one.name == path]
+        return [(surface.name, path_from(path, surface=surface), path) for _, surface, _ in found]
+    matches = [one for one in known if one[1].name == path]
     if not matches:
         raise InputError(
             "path",
             path,
-            f"one of {', '.join(dict.fromkeys(one.name for _, one in known)) or 'none'}",
+            f"one of {', '.join(dict.fromkeys(one.name for _, one, _ in known)) or 'none'}",
             "Paths belong to the surface they were recorded on",
         )
     return matches
