@@ -63,7 +63,7 @@ def test_sample_loss_is_the_loss_of_every_sample(turns_on: bool, keeps: bool, lo
     objective = la.Objective(model, loss, (X, Y), batch_size=4)
     plane = la.random_plane(objective)
     surface = la.evaluate(objective, plane, **GRID, metrics=("loss", "sample_loss"), archive=archive, evaluator=evaluator)
-    stored = archive.samples()["sample_loss"][...]
+    stored = np.asarray(archive.samples()["sample_loss"][...])
     expected = np.array([[by_hand(plane.point(a, b)) for b in np.linspace(-1, 1, 3)] for a in np.linspace(-1, 1, 4)])
     np.testing.assert_allclose(stored, expected, rtol=1e-11)
     np.testing.assert_allclose(surface.loss, expected.mean(-1), rtol=1e-11)
@@ -84,7 +84,7 @@ def test_a_physics_informed_residual_is_kept_sample_by_sample() -> None:
     la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), **GRID, metrics=("loss", "sample_loss"), archive=archive)
     w, v = np.linspace(-1, 1, 4)[:, None, None], np.linspace(-1, 1, 3)[None, :, None]
     expected = ((w - v) * np.sin(x.numpy()) + (w + v) * np.cos(x.numpy())) ** 2
-    np.testing.assert_allclose(archive.samples()["sample_loss"][...], expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(np.asarray(archive.samples()["sample_loss"][...]), expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.filterwarnings("ignore:The model is random in eval mode")

@@ -102,10 +102,11 @@ def test_rescaling_outputs_of_a_grouped_layer_leaves_the_landscape_alone() -> No
 
     def surface(factors: Tensor) -> np.ndarray:
         torch.manual_seed(1)
-        model = nn.Sequential(Decoder(), nn.ReLU(), nn.Linear(6, 2)).to(F64)
-        up, last = model[0].up, model[2]
+        decoder, last = Decoder(), nn.Linear(6, 2)
+        model, up = nn.Sequential(decoder, nn.ReLU(), last).to(F64), decoder.up
         with torch.no_grad():
             up.weight.mul_(factors.reshape(2, 1, 3, 1, 1).expand(2, 2, 3, 1, 1).reshape(4, 3, 1, 1))
+            assert up.bias is not None
             up.bias.mul_(factors)
             last.weight.div_(factors)
         plane = la.random_plane(model, params="0.up")

@@ -36,7 +36,7 @@ class Adapted(nn.Module):
         return self.head(self.base(x) + self.lora_b(self.lora_a(x)))
 
 
-def adapted() -> nn.Module:
+def adapted() -> Adapted:
     torch.manual_seed(0)
     return Adapted()
 

@@ -70,5 +70,5 @@ def _transposed(layer: nn.Module) -> tuple[FilterAxis, tuple[int, ...]] | None:
     if isinstance(layer, TRANSPOSED):
         return FilterAxis(1, layer.groups), (layer.in_channels, layer.out_channels // layer.groups, *layer.kernel_size)
     if any(kind.__name__ == "Conv1D" and kind.__module__.startswith("transformers.") for kind in type(layer).__mro__):
-        return FilterAxis(1), tuple(layer.weight.shape)
+        return FilterAxis(1), tuple(getattr(layer, "weight").shape)  # noqa: B009 - nn.Module types its attributes
     return None

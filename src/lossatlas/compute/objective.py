@@ -390,9 +390,7 @@ def _shapes(batch: Any) -> str:
 
 
 def _name(function: Any) -> str:
-    if isinstance(function, functools.partial):
-        return _name(function.func)
-    return str(getattr(function, "__name__", type(function).__name__))
+    return _name(function.func) if isinstance(function, functools.partial) else str(getattr(function, "__name__", type(function).__name__))
 
 
 def _units(loss_name: str) -> str:
