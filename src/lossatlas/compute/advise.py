@@ -103,7 +103,7 @@ def plan(
         >>> from lossatlas.compute.plane import weight_plane
         >>> found = plan(objective, weight_plane(objective, ("w", 0), ("w", 1)), bounds=(-2, 2), resolution=(5, 7))
         >>> found.cells, found.scale, max(value for _, value in found.values)
-        (35, 'linear', 4.0)
+        (35, 'linear', 8.0)
     """
     check_objective(objective)
     grid = Grid.make(bounds, resolution, plane.ndim)
