@@ -43,3 +43,50 @@ def test_nothing_is_written_and_the_probed_values_are_the_surface() -> None:
 def test_a_line_can_be_planned() -> None:
     objective = case("relu")
     assert la.plan(objective, la.random_plane(objective, ndim=1), resolution=201).cells == 201
+
+
+SURFACES = {
+    "corners": lambda a, b: 1 + 8 * (a * b) ** 2,
+    "one corner": lambda a, b: 1 + 9 * torch.exp(-60 * ((a - 1) ** 2 + (b + 1) ** 2)),
+    "walls": lambda a, b: 1 + 20 * torch.sigmoid(40 * (a.abs() - 0.9)),
+    "a spike at an edge": lambda a, b: 1 + 12 * torch.exp(-40 * ((a - 1) ** 2 + b**2)),
+    "bowl": lambda a, b: 1 + a**2 + b**2,
+    "plateau": lambda a, b: 11 - 10 * torch.exp(-8 * (a**2 + b**2)),
+}
+
+
+@pytest.mark.parametrize("name", SURFACES)
+@pytest.mark.parametrize("resolution", [(21, 14), (5, 9)])
+def test_the_highest_place_is_probed_and_a_clip_hides_little(name: str, resolution: tuple[int, int]) -> None:
+    """Against the whole surface: what is advised is read from a lattice, and has to hold for every cell."""
+    objective, plane = function(SURFACES[name])
+    found = la.plan(objective, plane, resolution=resolution)
+    surface = la.evaluate(objective, plane, resolution=resolution).loss.values
+    assert max(value for _, value in found.values) == pytest.approx(surface.max(), rel=1e-12)
+    assert 0 <= found.hidden <= 0.05
+    assert (found.clip is None) == (found.hidden == 0)
+    if found.clip is not None:
+        assert (surface > found.clip).mean() <= 0.1
+        assert f"which hides {100 * found.hidden:.2g} % of the cells probed" in str(found)
+
+
+def test_a_clip_is_advised_where_few_cells_take_up_most_of_the_range() -> None:
+    assert la.plan(*function(SURFACES["one corner"])).clip is not None
+    for name in ("bowl", "plateau", "walls", "corners"):
+        assert la.plan(*function(SURFACES[name])).clip is None, name
+
+
+def test_every_corner_and_edge_is_probed() -> None:
+    objective, plane = function(lambda a, b: a - b)
+    places = np.array([place for place, _ in la.plan(objective, plane, bounds=((-1, 2), (-3, 4)), resolution=(30, 11)).values])
+    corners = {(a, b) for a in (-1.0, 2.0) for b in (-3.0, 4.0)}
+    assert corners <= set(map(tuple, places))
+    for axis, ends in enumerate(((-1.0, 2.0), (-3.0, 4.0))):
+        for end in ends:
+            assert len(places[places[:, axis] == end]) >= 5
+
+
+def test_probes_that_are_not_finite_are_counted_and_a_surface_of_none_is_no_crash() -> None:
+    part = str(la.plan(*function(lambda a, b: 1 - torch.log(0.6 - a) + b**2)))
+    assert "not finite)" in part and "nan" not in part
+    assert "nan" in str(la.plan(*function(lambda a, b: a * torch.nan)))

@@ -21,6 +21,7 @@ ATTRS: dict[str, Any] = {
         "seed": 3,
         "normalize": "filter",
         "biases": False,
+        "one_dimensional": {"biases": 10, "BatchNorm": 1376},
         "cosine": 0.0123,
         "axis_labels": ["α", "β"],
         "origin": [0.0, 0.0],

@@ -10,7 +10,8 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from lossatlas.archive import create_archive
+from lossatlas import schema
+from lossatlas.archive import create_archive, open_archive
 from lossatlas.errors import InputError
 from lossatlas.view.compose import compose
 from lossatlas.view.matplotlib import figure
@@ -178,9 +179,65 @@ def test_what_is_no_recording_is_refused() -> None:
     archive = create_archive(None)
     with pytest.raises(InputError, match="no recorded run"):
         compose(archive, kind="recording")
-    with pytest.raises(InputError, match="one run"):
-        compose([recorded(), recorded().assign_attrs(label="other")], kind="recording")
+    with pytest.raises(InputError, match="at least two"):
+        compose([recorded(), recorded().isel(step=[0])], kind="recording")
 
 
 def test_a_recording_needs_no_surface() -> None:
     assert compose(recorded(), kind="recording").title == "run"
+
+
+def kept(folder: FilePath, name: str, scale: float) -> str:
+    """An archive with a projected run called "run", whose norms and losses are `scale` times those of `recorded`."""
+    archive = create_archive(folder / name)
+    trajectory = recorded(weight_norm=("step", [3.0 * scale, 4.0 * scale]))
+    trajectory["path_alpha"], trajectory["path_beta"] = ("step", [-0.5, 0.0]), ("step", [1.0, 0.0])
+    trajectory["test_loss"] = ("step", [2.1 * scale, 0.9 * scale])
+    archive.write_trajectory("run", trajectory)
+    return str(folder / name)
+
+
+def test_every_run_is_drawn_and_told_apart_though_both_have_one_name(tmp_path: FilePath) -> None:
+    a, b = kept(tmp_path, "first.zarr", 1.0), kept(tmp_path, "second.zarr", 10.0)
+    alone, scene = compose(a, kind="recording"), compose([a, b], kind="recording")
+    assert len(scene.panes) == 2 * len(alone.panes) and len(scene.curves) == 2 * len(alone.curves)
+    norms = {pane.title: [scene.curve(name).y.tolist() for name in pane.curves] for pane in scene.panes if "norm of the w" in pane.title}
+    assert {title: curves[0] for title, curves in norms.items()} == {
+        "run (first): norm of the weights": [3.0, 4.0],
+        "run (second): norm of the weights": [30.0, 40.0],
+    }
+    assert len({(pane.row, pane.column) for pane in scene.panes}) == len(scene.panes)
+    assert sum("SGD" in note for note in scene.notes) == 1, "what holds for both is said once"
+    figure(scene)
+
+
+def test_runs_are_told_apart_by_labels_names_archives_or_numbers(tmp_path: FilePath) -> None:
+    one, two, other = recorded(), recorded(), recorded().assign_attrs(label="adam")
+    titles = [pane.title for pane in compose([one, two, other], kind="recording").panes if "learning" in pane.title]
+    assert titles == ["run (1): learning rate", "run (2): learning rate", "adam: learning rate"]
+    archive = create_archive(tmp_path / "both.zarr")
+    archive.write_trajectory("warm", one)
+    archive.write_trajectory("cold", two)
+    titles = [pane.title for pane in compose(archive, kind="recording").panes if "learning" in pane.title]
+    assert sorted(titles) == ["run (cold): learning rate", "run (warm): learning rate"]
+    (only,) = (pane for pane in compose(archive, kind="recording", paths=["warm"]).panes if "learning" in pane.title)
+    assert only.title == "learning rate"
+    with pytest.raises(InputError, match="none of cold, warm"):
+        compose(archive, kind="recording", paths=["hot"])
+    with pytest.raises(InputError, match="no recorded run"):
+        compose(bowl(), kind="recording")
+
+
+def test_a_training_figure_takes_the_curves_of_its_own_run(tmp_path: FilePath) -> None:
+    """The map lies in the first archive; the second has a run of the same name."""
+    a, b = kept(tmp_path, "first.zarr", 1.0), kept(tmp_path, "second.zarr", 10.0)
+    map_ = bowl()
+    first = create_archive(tmp_path / "map.zarr")
+    declared = [schema.variable("loss")]
+    first.create_surface("bowl", {axis: map_[axis].values for axis in ("alpha", "beta")}, declared, map_.attrs)
+    first.write_cells("bowl", np.arange(63), {"loss": map_.loss.values.ravel()})
+    first.write_trajectory("run", open_archive(a).trajectory("run"))
+    for sources in ([tmp_path / "map.zarr", b], [b, tmp_path / "map.zarr"]):
+        scene = compose(sources, kind="training")
+        (held_out,) = (curve.y.tolist() for curve in scene.curves if curve.label == "held-out loss")
+        assert held_out == [2.1, 0.9]

@@ -6,6 +6,7 @@ import { plain } from "../src/math/words";
 import { Surface } from "../src/data/surface";
 import { Session } from "../src/session";
 import { aboveNoise } from "../src/ui/outlines";
+import { footLine, notes } from "../src/ui/about";
 import { binEdges } from "../src/ui/plot";
 
 const array = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length] });
@@ -83,5 +84,19 @@ describe("histograms", () => {
   it("take edges as they are and set them between centers", () => {
     expect(Array.from(binEdges([0, 1, 3], 2))).toEqual([0, 1, 3]);
     expect(Array.from(binEdges([0, 1, 3], 3))).toEqual([-0.5, 0.5, 2, 4]);
+  });
+});
+
+describe("notes", () => {
+  const lines = ["axes: random", "standard error of a cell's loss up to 0.02 nats", "standard error of a cell's accuracy for all 60 samples up to 0.01"];
+  const field = surface("a").fields.loss;
+  const one = { ...surface("a"), notes: lines, fields: { loss: field, accuracy: { ...field, label: "accuracy" }, loss_standard_error: field } };
+  const session = (quantity: string) => new Session({ scenes: [{ ...scene, panes: [pane(["a"])], surfaces: [one], paths: [] } as unknown as SceneData], colormaps: {}, theme: "light", view: {}, warnings: [] }, { quantity });
+
+  it("tell the standard error of the quantity that is shown, and of no other", () => {
+    expect(notes(session("loss"))).toEqual([lines[0], lines[1]]);
+    expect(notes(session("accuracy"))).toEqual([lines[0], lines[2]]);
+    expect(notes(session("loss_standard_error"))).toEqual([lines[0], lines[1]]);
+    expect(footLine(session("accuracy"))).toBe(`${lines[0]} · ${lines[2]}`);
   });
 });

@@ -16,9 +16,15 @@ from lossatlas.compute.metrics import Metric, metrics_named
 from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.plane import Plane
 
-FRACTIONS = (0.125, 0.25, 0.5, 1.0)
+FRACTIONS = (0.125, 0.25, 0.5)
+LATTICE = 7
+"""Cells along each axis that are probed, ends included: corners and edges are where a plane is highest."""
+LINE = 25
+"""The same on a line."""
 LOG_RATIO = 30.0
 """A surface whose largest value exceeds its median that often is read on a log scale."""
+MOST_HIDDEN = 0.05
+"""Share of the probed cells that an advised clip may hide."""
 COARSE_SHARE = 0.1
 """Share of cells that coarse to fine at 1 % usually computes (7-8 % measured on a linear scale)."""
 
@@ -36,7 +42,8 @@ class Plan:
         disk_bytes: of the archive.
         evaluator: chosen by the probe.
         bounds: range of alpha and beta within which the surface stays readable.
-        clip: a level above which to cut the picture, or None.
+        clip: a level above which to cut the picture, or None; at most a twentieth of the cells of the lattice lies higher.
+        hidden: the share of the lattice's cells that the clip hides.
         scale: "linear" or "log".
         mode: what BatchNorm will do, in words.
         values: the losses probed, and where.
@@ -51,19 +58,23 @@ class Plan:
     evaluator: str
     bounds: tuple[float, float]
     clip: float | None
+    hidden: float
     scale: str
     mode: str
     values: tuple[tuple[tuple[float, ...], float], ...]
 
     def __str__(self) -> str:
-        low, high = min(v for _, v in self.values), max(v for _, v in self.values)
-        clip = "no clipping needed" if self.clip is None else f"clip the picture at {self.clip:.3g}"
+        finite = [v for _, v in self.values if np.isfinite(v)] or [float("nan")]
+        low, high, lost = min(finite), max(finite), len(self.values) - len(finite)
+        broken = f" ({lost} of {len(self.values)} not finite)" if lost and lost < len(self.values) else ""
+        hides = f"clip the picture at {self.clip:.3g}, which hides {100 * self.hidden:.2g} % of the cells probed" if self.clip else ""
         return "\n".join(
             (
                 f"{self.cells:,} cells, {self.passes:,} passes over the data by the {self.evaluator} evaluator",
                 f"about {_duration(self.seconds)} for the full grid; about {_duration(self.seconds_coarse)} with tol=0.01",
                 f"about {_size(self.memory_bytes)} of memory, {_size(self.disk_bytes)} on disk",
-                f"losses probed from {low:.4g} to {high:.4g}: bounds=({self.bounds[0]:g}, {self.bounds[1]:g}), {self.scale} scale, {clip}",
+                f"{len(self.values)} losses probed, from {low:.4g} to {high:.4g}{broken}: "
+                f"bounds=({self.bounds[0]:g}, {self.bounds[1]:g}), {self.scale} scale, {hides or 'no clipping needed'}",
                 f"BatchNorm and dropout: {self.mode}",
             )
         )
@@ -81,7 +92,8 @@ def plan(
     Args:
         objective: as for `evaluate`.
         plane: as for `evaluate`.
-        bounds: as for `evaluate`; probed at one eighth, a quarter, a half and all of the way to every end.
+        bounds: as for `evaluate`; probed on a coarse lattice of cells with all corners and edges, and closer to the model at one
+            eighth, a quarter and a half of the way to every end.
         resolution: as for `evaluate`.
         metrics: as for `evaluate`.
 
@@ -91,16 +103,17 @@ def plan(
         >>> from lossatlas.compute.plane import weight_plane
         >>> found = plan(objective, weight_plane(objective, ("w", 0), ("w", 1)), bounds=(-2, 2), resolution=(5, 7))
         >>> found.cells, found.scale, max(value for _, value in found.values)
-        (35, 'linear', 4.0)
+        (35, 'linear', 8.0)
     """
     check_objective(objective)
     grid = Grid.make(bounds, resolution, plane.ndim)
     task = Task.make(objective, plane, metrics_named(metrics))
     choice = choose(task, grid.points(np.array([0, grid.size * 2 // 3])), grid.size)
-    points = _points(grid, plane)
+    near, lattice = _near(grid, plane), grid.points(_lattice(grid))
+    points = np.concatenate([near, lattice])
     losses = Loop(task.head())(points).values[task.metrics[0].name]
     seconds = (choice.seconds or _seconds(task, points)) * grid.size
-    clip, scale = _shown(losses)
+    clip, hidden, scale = _shown(losses[len(near) :], losses)
     return Plan(
         cells=grid.size,
         passes=grid.size,
@@ -111,6 +124,7 @@ def plan(
         evaluator=choice.evaluator,
         bounds=_readable(grid, points, losses),
         clip=clip,
+        hidden=hidden,
         scale=scale,
         mode=_mode(objective),
         values=tuple((tuple(float(c) for c in point), float(value)) for point, value in zip(points, losses, strict=True)),
@@ -123,8 +137,8 @@ def _seconds(task: Task, points: NDArray[np.float64]) -> float:
     return (perf_counter() - began) / 2 * task.objective.samples / task.head().objective.samples
 
 
-def _points(grid: Grid, plane: Plane) -> NDArray[np.float64]:
-    """The model's own place, or the middle, and steps from there to every end of every axis."""
+def _near(grid: Grid, plane: Plane) -> NDArray[np.float64]:
+    """The model's own place, or the middle, and steps from there toward every end of every axis."""
     center = np.array(plane.origin if plane.origin is not None else [(a[0] + a[-1]) / 2 for a in grid.axes])
     rows = [center]
     for axis, values in enumerate(grid.axes):
@@ -136,23 +150,36 @@ def _points(grid: Grid, plane: Plane) -> NDArray[np.float64]:
     return np.stack(rows)
 
 
-def _shown(losses: NDArray[np.float64]) -> tuple[float | None, str]:
-    """Clip level and scale: log where a few values dwarf the rest and none is below zero."""
-    finite = losses[np.isfinite(losses)]
-    if not finite.size:
-        return None, "linear"
-    middle, top = float(np.median(finite)), float(finite.max())
+def _lattice(grid: Grid) -> NDArray[np.int64]:
+    """Cells spread evenly over the grid, ends of every axis included."""
+    most = LATTICE if len(grid.shape) > 1 else LINE
+    along = [np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)) for n in grid.shape]
+    return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), grid.shape).ravel()
+
+
+def _shown(lattice: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[float | None, float, str]:
+    """Clip level, the share of the lattice above it, and the scale: log where a few values dwarf the rest and none is below zero.
+
+    A clip is worth its loss where few cells take up most of the range.
+    """
+    finite, cells = losses[np.isfinite(losses)], lattice[np.isfinite(lattice)]
+    if not cells.size:
+        return None, 0.0, "linear"
+    middle, top = float(np.median(cells)), float(finite.max())
     if finite.min() > 0 and top > LOG_RATIO * middle:
-        return None, "log"
-    return (float(np.quantile(finite, 0.8)) if middle > 0 and top > 5 * middle else None), "linear"
+        return None, 0.0, "log"
+    level = float(np.quantile(cells, 1 - MOST_HIDDEN, method="higher"))
+    hidden = float(np.mean(lattice > level))
+    return (level, hidden, "linear") if 0 < level < top / 2 and hidden else (None, 0.0, "linear")
 
 
 def _readable(grid: Grid, points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[float, float]:
     """As far as the loss stays finite and below a hundred times its middle value; the whole range as a rule."""
-    limit = 100 * max(float(np.nanmedian(losses)), 1e-12)
+    finite = losses[np.isfinite(losses)]
+    limit = 100 * max(float(np.median(finite)) if finite.size else 0.0, 1e-12)
     good = np.isfinite(losses) & (losses <= limit)
     reach = np.abs(points - points[0]).max(1)
-    far = float(reach[~good].min()) / 2 if (~good).any() else float(reach.max())
+    far = float(reach[reach < reach[~good].min(initial=np.inf)].max(initial=0.0))
     low = min(a[0] for a in grid.axes)
     return (-far, far) if low < 0 and (~good).any() else (float(low), float(max(a[-1] for a in grid.axes)))
 

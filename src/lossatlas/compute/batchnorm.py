@@ -22,8 +22,6 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
-from torch.nn.modules.instancenorm import _InstanceNorm
 
 from lossatlas.compute.params import Params
 from lossatlas.errors import InputError
@@ -59,13 +57,6 @@ def set_mode(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
 def norms(module: torch.nn.Module) -> dict[str, _BatchNorm]:
     """BatchNorm layers that keep running statistics, by name."""
     return {name: m for name, m in module.named_modules() if isinstance(m, _BatchNorm) and m.running_mean is not None}
-
-
-def depends_on_mode(module: torch.nn.Module) -> bool:
-    """Whether some layer, such as BatchNorm or dropout, computes otherwise in train mode; a model's own code may too."""
-    kinds = (_BatchNorm, _InstanceNorm, _DropoutNd, torch.nn.RReLU)
-    known = any(isinstance(m, kinds) or getattr(m, "dropout", 0) for m in module.modules())
-    return known or isinstance(module, torch.jit.ScriptModule)
 
 
 def running_statistics(module: torch.nn.Module) -> Params:

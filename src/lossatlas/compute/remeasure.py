@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lossatlas.compute.evaluators.choose import LOW_PRECISION, TOLERANCES
+from lossatlas.compute.evaluators.agreement import LOW_PRECISION, TOLERANCES
 from lossatlas.compute.objective import Objective
 
 log = logging.getLogger("lossatlas")

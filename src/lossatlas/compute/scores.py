@@ -8,7 +8,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,8 @@ from lossatlas.compute.data import FixedData, count_of
 from lossatlas.compute.params import Params
 from lossatlas.compute.targets import PLAIN, Reading, is_mean_over_samples
 from lossatlas.errors import InputError
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,16 @@ class ModuleLoss:
         """Guarded where the model is found to change its buffers or its inputs; a landscape needs the same ones everywhere."""
         batch = data.batches[0]
         before = pytree.tree_map_only(Tensor, torch.clone, (dict(self.module.named_buffers()), batch))
-        with torch.no_grad():
-            try:
-                steady, held = replace(self, guarded=True).steady(center, batch)
-                replace(steady, guarded=False)(center, batch)
-            except Exception:
-                return self
+
+        def tried() -> tuple[ModuleLoss, bool]:
+            steady, held = replace(self, guarded=True).steady(center, batch)
+            replace(steady, guarded=False)(center, batch)
+            return steady, held
+
+        try:
+            steady, held = without_gradients_if_possible(tried)
+        except Exception:
+            return self
         after = (dict(self.module.named_buffers()), batch)
         pairs = list(zip(pytree.tree_leaves(before), pytree.tree_leaves(after), strict=True))
         changed = [(old, new) for old, new in pairs if isinstance(new, Tensor) and not _identical(old, new)]
@@ -124,11 +130,10 @@ class ModuleLoss:
         if candidate is None or not is_mean_over_samples(self.loss, targets):
             return whole
         per_sample = replace(whole, loss=candidate)
-        with torch.no_grad():
-            try:
-                one, each = self(center, data.batches[0]).losses, per_sample(center, data.batches[0]).losses
-            except Exception:
-                return whole
+        try:
+            one, each = without_gradients_if_possible(lambda: [f(center, data.batches[0]).losses.detach() for f in (self, per_sample)])
+        except Exception:
+            return whole
         same = one.dim() == 0 and each.dim() == 1 and len(each) == data.counts[0]
         return per_sample if same and torch.allclose(each.double().mean(), one.double(), rtol=1e-4, atol=1e-8, equal_nan=True) else whole
 
@@ -151,6 +156,16 @@ def split_batch(batch: Any, has_loss: bool = True) -> tuple[Any, Any]:
     if isinstance(batch, tuple) and len(batch) >= 2 and has_loss:
         return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
     return batch, None
+
+
+def without_gradients_if_possible(function: Callable[[], Result]) -> Result:
+    """The function's result without autograd, or with it where the model differentiates in its forward pass."""
+    with torch.no_grad():
+        try:
+            return function()
+        except Exception:
+            with torch.enable_grad():
+                return function()
 
 
 def has_ties(module: torch.nn.Module) -> bool:

@@ -28,7 +28,8 @@ from lossatlas.compute.couplings import (
     states_of,
     with_states,
 )
-from lossatlas.compute.directions import Normalize, filter_axes, normalize_direction, random_directions
+from lossatlas.compute.directions import Normalize, normalize_direction, random_directions
+from lossatlas.compute.filters import filter_axes
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params
 from lossatlas.errors import InputError

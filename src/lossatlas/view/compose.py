@@ -14,9 +14,10 @@ from lossatlas.view.cells import cells_of
 from lossatlas.view.colors import DEFAULT
 from lossatlas.view.colors import colormap as known_colormap
 from lossatlas.view.doubt import with_doubt
-from lossatlas.view.recording import recording_scene
+from lossatlas.view.recorded_runs import recordings
+from lossatlas.view.recording import recordings_scene
 from lossatlas.view.scene import Camera, ColorScale, Field, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
-from lossatlas.view.sources import Source, Sources, dashed, read_sources, recorded, title_of
+from lossatlas.view.sources import Source, Sources, dashed, read_sources, title_of
 from lossatlas.view.training import Run, training_scene
 
 Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
@@ -46,7 +47,8 @@ def compose(
         paths: names of trajectories, `Path` objects or Datasets; by default all that were recorded on the surfaces.
         kind: "auto" draws map and relief of one surface, maps of several, and curves of lines; "training" a map with its
             paths and beside it their decision areas, or, where the data are not 2-D, the curves of loss and accuracy;
-            "recording" all that a recorder measured: losses, rates, norms, sharpness, the spread of the weights.
+            "recording" all that a recorder measured: losses, rates, norms, sharpness, the spread of the weights; of several
+            runs, one sheet below the other.
         quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
         scale: "linear" or "log" for color and height alike.
         clip: hide what is higher; the figure says what share of the cells that is.
@@ -71,7 +73,7 @@ def compose(
         quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(found.surfaces, quantity, clip), levels=levels
     )
     if kind == "training":
-        return _training(source, found, color, title)
+        return _training(found, color, title)
     panes = _panes(found, kind, quantity, camera or Camera())
     shown = {name for pane in panes for name in pane.paths}
     return Scene(
@@ -83,26 +85,26 @@ def compose(
     )
 
 
-def _training(source: Source, found: Sources, color: ColorScale, title: str | None) -> Scene:
+def _training(found: Sources, color: ColorScale, title: str | None) -> Scene:
     """Of the first surface that paths run on."""
-    kept, paths = recorded(source), dashed([path for _, path in found.paths])
+    paths = dashed([path for _, path in found.paths])
     owner = next((surface for surface in found.surfaces if found.paths_on(surface.name)), None)
     if owner is None:
         raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_path")
     names = [path.name for path in found.paths_on(owner.name)]
-    runs = [Run(path, kept.get(path.name.removesuffix(f" on {owner.name}"), xr.Dataset())) for path in paths if path.name in names]
+    runs = [Run(path, found.recorded.get(path.name, xr.Dataset())) for path in paths if path.name in names]
     return training_scene(owner, runs, (color,), title_of((owner,)) if title is None else title)
 
 
 def _recording(source: Source, paths: Sequence[Any] | None, title: str) -> Scene:
-    """Of the one run that is asked for, or that is there."""
-    runs = {name: run for name, run in recorded(source).items() if "weight_norm" in run and (paths is None or name in paths)}
-    if len(runs) != 1:
-        known = [name for name, run in recorded(source).items() if "weight_norm" in run]
-        found = ", ".join(runs) or (f"none of {', '.join(known)}" if known else "no recorded run")
-        named = known[0] if known else "run"
-        raise InputError("paths", found, "one run that a recorder kept", f"Name it: paths=['{named}'], or --path {named}")
-    return recording_scene(next(iter(runs.values())), title)
+    """Of every run that is asked for, or that is there: one sheet below the other."""
+    known = recordings(source)
+    chosen = [one for one in known if paths is None or one.name in paths or one.label in paths]
+    if not chosen:
+        names = ", ".join(dict.fromkeys(one.name for one in known))
+        found = f"none of {names}" if known else "no recorded run"
+        raise InputError("paths", found, "runs that a recorder kept", f"Name one: paths=['{known[0].name if known else 'run'}'], or --path")
+    return recordings_scene({one.label: one.run for one in chosen}, title)
 
 
 def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int = 80) -> Scene:
@@ -167,7 +169,7 @@ def _with_error_field(surface: Surface, quantity: str) -> Surface:
     base = surface.fields.get(quantity.removesuffix("_standard_error"))
     if base is None or base.standard_error is None or quantity in surface.fields:
         return surface
-    error = Field(base.standard_error, f"standard error of {base.label}", base.units)
+    error = Field(base.standard_error, f"standard error of {base.label}", base.units, notes=base.notes)
     return replace(surface, fields={**surface.fields, quantity: error})
 
 

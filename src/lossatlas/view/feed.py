@@ -71,7 +71,7 @@ class Feed:
 
     def notes(self) -> list[list[str]]:
         """What is to be said of each surface now; a share computed, for one, grows with the cells."""
-        return [] if self._scene is None else [list(surface.notes) for surface in self._scene.surfaces]
+        return [] if self._scene is None else [list(surface.all_notes()) for surface in self._scene.surfaces]
 
     def _anew(self, signature: Any) -> Change:
         try:

@@ -52,7 +52,8 @@ def _shown_paths(scene: Scene) -> list[Path]:
 
 def _surface_lines(scene: Scene, surface: Surface) -> list[str]:
     views = {(pane.quantity, scene.color_of(pane), limits_of(scene, pane)) for pane in scene.panes if _shows(pane, surface)}
-    lines = list(surface.notes)
+    shown = dict.fromkeys(pane.quantity for pane in scene.panes if _shows(pane, surface))
+    lines = [*surface.notes, *(note for quantity in shown if quantity in surface.fields for note in surface.fields[quantity].notes)]
     for quantity, color, limits in sorted(views, key=lambda view: view[0]):
         if quantity in surface.fields:
             cells, drawn = cells_of(surface, color, quantity), _every_frame(surface, color, quantity)

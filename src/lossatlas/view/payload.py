@@ -12,7 +12,7 @@ import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lossatlas.errors import InputError
 from lossatlas.view.colormaps import tables
-from lossatlas.view.scene import Field, Scene
+from lossatlas.view.scene import Field, Scene, Surface
 
 FORMAT = "lossatlas-viewer"
 VERSION = 1
@@ -100,6 +100,8 @@ class _Blocks:
         """`thing` as JSON: dataclasses and mappings become objects, arrays become references."""
         if isinstance(thing, Field):
             return self._field(thing)
+        if isinstance(thing, Surface):
+            thing = replace(thing, notes=thing.all_notes())  # the page leaves out those of other quantities than it shows
         if is_dataclass(thing) and not isinstance(thing, type):
             return {f.name: self.plain(getattr(thing, f.name)) for f in fields(thing)}
         if isinstance(thing, Mapping):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,21 @@ import xarray as xr
 CAREFUL_SAMPLES = 200
 """Below this many samples a band of 2 standard errors covers 79-90 % instead of 95 % (LeNet; heavy tails near a minimum)."""
 
+MOST_NAMES = 3
+"""Of the tensors that move, where only some do."""
+
 
 def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
-    """How a surface was made and how much of it stands, one short line each: axes, loss and data, seed, share computed."""
+    """How a surface was made and how much of it stands, and what is to be said of each of its quantities."""
+    of_quantities = (note for key in sorted(map(str, dataset.data_vars)) for note in error_notes(dataset, key))
+    return tuple(dict.fromkeys([*general_notes(dataset), *of_quantities]))
+
+
+def general_notes(dataset: xr.Dataset) -> tuple[str, ...]:
+    """What holds for every quantity of a surface, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
     said = (_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective))
-    lines = (*said, computed_line(dataset), _error_line(dataset))
+    lines = (*said, computed_line(dataset))
     return (*(line for line in lines if line), *_rise_lines(dataset), *_curvature_lines(dataset))
 
 
@@ -26,15 +35,20 @@ def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
     unit = str(dataset["loss"].attrs.get("units", "")) if "loss" in dataset else ""
     unit = "" if unit in ("", "1") else f" {unit}"
     lines = []
-    if isinstance(barrier.get("loss"), float):
-        error = f", {_error(barrier)}" if "error" in barrier else ""
+    if _is_known(barrier.get("loss")):
+        error = f", {_error(barrier)}" if _is_known(barrier.get("error")) else ""
         lines.append(f"barrier: loss {barrier['loss']:.3g}{unit} above the chord at {barrier['loss_at']:.2g}{error}")
-    elif isinstance(barrier.get("error"), float):
+    elif _is_known(barrier.get("error")):
         lines.append(f"barrier: {_error(barrier)} above the chord")
     if shape.get("monotone") is not None:
         rises = f"rises by {shape['largest_rise']:.3g}{unit} from {shape['rise_from']:.2g} to {shape['rise_to']:.2g}"
         lines.append("the loss falls all the way from 0 to 1" if shape["monotone"] else f"the loss {rises}")
     return tuple(lines)
+
+
+def _is_known(height: object) -> bool:
+    """A line through a cell that is not finite has no barrier."""
+    return isinstance(height, float) and bool(np.isfinite(height))
 
 
 def _error(barrier: Mapping[str, Any]) -> str:
@@ -75,7 +89,14 @@ def _small(error: float) -> str:
 
 
 def _plane_line(plane: Mapping[str, Any]) -> str:
-    parts = [_kind(plane), _normalization(plane), _value(plane, "seed", "direction seed {}"), _cosine(plane), _biases(plane)]
+    parts = [
+        _kind(plane),
+        _normalization(plane),
+        _value(plane, "seed", "direction seed {}"),
+        _cosine(plane),
+        _biases(plane),
+        _part_moved(plane),
+    ]
     return _sentence("axes", parts)
 
 
@@ -112,15 +133,40 @@ def _cosine(plane: Mapping[str, Any]) -> str:
 
 
 def _biases(plane: Mapping[str, Any]) -> str:
-    """Only random directions choose whether biases move."""
+    """Only random directions choose whether biases move; what there is of them is known since `one_dimensional` is stored."""
     if plane.get("kind") != "random" or "biases" not in plane:
         return ""
-    return "biases perturbed" if plane["biases"] else "biases and BatchNorm fixed"
+    kinds = plane.get("one_dimensional", {"one-dimensional weights": 0})
+    return f"{_listed(list(kinds))} {'perturbed' if plane['biases'] else 'fixed'}" if kinds else ""
+
+
+def _part_moved(plane: Mapping[str, Any]) -> str:
+    """Such as ``"moves 4,608 of 116,992 weights: *lora*"``; nothing where all weights move but those that `biases` leaves out."""
+    count, left_out = _mapping(plane.get("weight_count")), _mapping(plane.get("one_dimensional"))
+    moved, total = count.get("moved"), count.get("of")
+    if not isinstance(moved, int) or not isinstance(total, int):
+        return ""
+    still = 0 if plane.get("biases") else sum(left_out.values())
+    where = _places(plane, count.get("tensors"))
+    return f"moves {moved:,} of {total:,} weights{f': {where}' if where else ''}" if moved < total - still else ""
+
+
+def _places(plane: Mapping[str, Any], tensors: object) -> str:
+    """The patterns that were asked for, else the names of the tensors that move where only some do; axes of weights name them already."""
+    names = [str(name) for name in plane.get("params") or plane.get("parameters") or ()]
+    if plane.get("kind") == "weights" or (not plane.get("params") and len(names) == tensors):
+        return ""
+    return _listed(names if len(names) <= MOST_NAMES else [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"])
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
 
 
 def _objective_line(objective: Mapping[str, Any]) -> str:
+    named = ("model",) if objective.get("kind") == "callable" else ("loss", "model")  # a function is the loss itself
     parts = [
-        " of ".join(str(objective[key]) for key in ("loss", "model") if objective.get(key)),
+        " of ".join(str(objective[key]) for key in named if objective.get(key)),
         _mode(objective),
         _data(objective),
         _value(objective, "dtype", "{}"),
@@ -137,9 +183,22 @@ def _mode(objective: Mapping[str, Any]) -> str:
         "train": "train mode (BatchNorm by batch statistics, dropout noise the same at every point)",
     }
     mode = objective.get("mode")
-    if objective.get("mode_layers") is False:
-        return f"{mode} mode"
-    return words.get(mode, f"{mode} mode") if isinstance(mode, str) else ""
+    if not isinstance(mode, str) or objective.get("kind") == "callable":
+        return ""
+    return _only_of(objective.get("mode_layers", True), words.get(mode, "")) or f"{mode} mode"
+
+
+def _only_of(layers: object, words: str) -> str:
+    """The words on a mode without those on BatchNorm or dropout where the model has none; `layers` is true where nobody knows."""
+    if layers is True:
+        return words
+    known = layers if isinstance(layers, list | tuple) else ()
+    absent = [kind for kind in ("BatchNorm", "dropout") if kind not in known]
+    head, _, inside = words.partition(" (")
+    whole, details = (
+        [part for part in text.split(", ") if part and not any(kind in part for kind in absent)] for text in (head, inside.rstrip(")"))
+    )
+    return ", ".join(whole) + (f" ({', '.join(details)})" if details else "")
 
 
 def statistics_line(plane: Mapping[str, Any], objective: Mapping[str, Any]) -> str:
@@ -173,22 +232,23 @@ def _free_note(objective: Mapping[str, Any]) -> str:
     return note if isinstance(note, str) else ""
 
 
-def _error_line(dataset: xr.Dataset) -> str:
-    if "loss_standard_error" not in dataset:
-        return ""
-    errors = np.asarray(dataset["loss_standard_error"].values, float)
+def error_notes(dataset: xr.Dataset, quantity: str) -> tuple[str, ...]:
+    """The standard error of one quantity; nothing where it has none."""
+    key = f"{quantity}_standard_error"
+    errors = np.asarray(dataset[key].values, float) if key in dataset else np.empty(0)
     errors = errors[np.isfinite(errors)]
     if not errors.size:
-        return ""
-    units = dataset["loss"].attrs.get("units", "") if "loss" in dataset else ""
+        return ()
+    units = dataset[quantity].attrs.get("units", "") if quantity in dataset else ""
     objective = _mapping(dataset.attrs.get("objective"))
     samples, population = objective.get("samples"), objective.get("population")
     if population is not None and population == samples:
-        return "no standard error: these samples are all there is"
+        return ("no standard error: these samples are all there is",)
     of = f" for all {population:,} samples" if isinstance(population, int) else ""
-    said = f"standard error of a cell's loss{of} up to {errors.max():.2g}{'' if units in ('', '1') else ' ' + units}"
+    name, unit = quantity.replace("_", " "), "" if units in ("", "1", "fraction") else f" {units}"
+    said = f"standard error of a cell's {name}{of} up to {errors.max():.2g}{unit}"
     few = isinstance(samples, int) and samples < CAREFUL_SAMPLES
-    return f"{said}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else said
+    return (f"{said}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else said,)
 
 
 def _value(source: Mapping[str, Any], key: str, form: str) -> str:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from lossatlas import schema
 from lossatlas.errors import InputError
-from lossatlas.view.provenance import model_words, surface_notes
+from lossatlas.view.provenance import error_notes, general_notes, model_words
 from lossatlas.view.scene import Areas, Field, FloatArray, Path, Surface
 
 LEAST_SHARE_FOR_STEMS = 0.5
@@ -53,7 +53,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
         beta_label=labels[1],
         origin=_origin(dataset, dims),
         origin_label=_origin_label(dataset),
-        notes=surface_notes(dataset),
+        notes=general_notes(dataset),
     )
 
 
@@ -142,7 +142,8 @@ def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     error = _ordered(dataset, key + _ERROR, dims).astype(float) if key + _ERROR in dataset else None
     words = _with_units(_long_name(dataset, key), units)
     shown = key + _FILLED if key + _FILLED in dataset else key
-    return Field(_ordered(dataset, shown, dims).astype(float), words, units, error, _doubtful(dataset, key, dims))
+    values, doubtful = _ordered(dataset, shown, dims).astype(float), _doubtful(dataset, key, dims)
+    return Field(values, words, units, error, doubtful, notes=error_notes(dataset, key))
 
 
 def _doubtful(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> np.ndarray | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,36 @@ def recording_scene(run: xr.Dataset, title: str = "") -> Scene:
     ]
     curves = tuple(curve for _, own in groups for curve in own)
     return Scene(tuple(panes), curves=curves, title=title or str(run.attrs.get("label") or "A recorded training"), notes=_notes(run))
+
+
+def recordings_scene(runs: Mapping[str, xr.Dataset], title: str = "") -> Scene:
+    """The sheets of several runs, one below the other; panes and notes name their run where there are several.
+
+    Args:
+        runs: trajectories by the label that tells them apart.
+        title: of the figure.
+
+    Raises:
+        InputError: see `recording_scene`.
+    """
+    if len(runs) == 1:
+        return recording_scene(next(iter(runs.values())), title)
+    panes, curves, row = list[Pane](), list[Curve](), 0
+    sheets = {label: recording_scene(run) for label, run in runs.items()}
+    for label, sheet in sheets.items():
+        curves += [replace(curve, name=f"{label}: {curve.name}") for curve in sheet.curves]
+        for pane in sheet.panes:
+            names = tuple(f"{label}: {name}" for name in pane.curves)
+            panes.append(replace(pane, title=f"{label}: {pane.title}", curves=names, row=row + pane.row))
+        row = 1 + max(pane.row for pane in panes)
+    return Scene(tuple(panes), curves=tuple(curves), title=title or "Recorded trainings", notes=_notes_of_all(sheets))
+
+
+def _notes_of_all(sheets: Mapping[str, Scene]) -> tuple[str, ...]:
+    """What each run says of itself, then what all say."""
+    common = [note for note in next(iter(sheets.values())).notes if all(note in sheet.notes for sheet in sheets.values())]
+    own = [(label, [note for note in sheet.notes if note not in common]) for label, sheet in sheets.items()]
+    return (*(f"{label}: {'; '.join(notes)}" for label, notes in own if notes), *common)
 
 
 def _panes(run: xr.Dataset) -> Iterator[tuple[Pane, list[Curve]]]:

@@ -32,6 +32,7 @@ class Field:
         standard_error: same shape as `values` without the frame axis, or None.
         doubtful: cells that are not told apart from the lowest one by their samples, hatched; same shape, or None.
         conservative: whether `doubtful` takes the samples of two cells for different ones, and so hatches too many.
+        notes: what is to be said of this quantity alone, such as its standard error; figures of others leave it out.
     """
 
     values: FloatArray
@@ -40,6 +41,7 @@ class Field:
     standard_error: FloatArray | None = None
     doubtful: BoolArray | None = None
     conservative: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class Surface:
     @property
     def is_line(self) -> bool:
         return self.beta is None
+
+    def all_notes(self) -> tuple[str, ...]:
+        """Those of the surface, then those of each quantity, each line once."""
+        return tuple(dict.fromkeys([*self.notes, *(note for field in self.fields.values() for note in field.notes)]))
 
     def minimum(self, quantity: str = "loss", frame: int = 0) -> tuple[float, float, float]:
         """``(alpha, beta, value)`` of the smallest finite computed cell; NaNs where there is none (beta is NaN on a line)."""
@@ -289,7 +295,7 @@ class Scene:
 
     def all_notes(self) -> tuple[str, ...]:
         """Scene notes, then those of surfaces and paths, each line once."""
-        lines = [*self.notes, *(n for s in self.surfaces for n in s.notes), *(n for p in self.paths for n in p.notes)]
+        lines = [*self.notes, *(n for s in self.surfaces for n in s.all_notes()), *(n for p in self.paths for n in p.notes)]
         return tuple(dict.fromkeys(lines))
 
     def replace(self, **changes: Any) -> Scene:

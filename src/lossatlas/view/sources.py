@@ -7,8 +7,8 @@ directions tell. Its attribute ``surface`` chooses among several; names alone de
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -40,10 +40,11 @@ class SourceSurface:
 
 @dataclass(frozen=True)
 class Sources:
-    """Surfaces to draw, and for each the paths that run on it."""
+    """Surfaces to draw, for each the paths that run on it, and the trajectory that each path was read from, by the path's name."""
 
     surfaces: tuple[Surface, ...]
     paths: tuple[tuple[str, Path], ...]
+    recorded: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
     def paths_on(self, surface: str) -> tuple[Path, ...]:
         return tuple(path for owner, path in self.paths if owner == surface)
@@ -67,7 +68,9 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     if not read:
         raise nothing_to_draw(things)
     _check_finished([one.surface for one in read])
-    return Sources(tuple(one.surface for one in read), tuple(_distinct(list(_paths_of(read, paths, things)))))
+    owned = list(_distinct(list(_paths_of(read, paths, things))))
+    recorded = {path.name: trajectory for _, path, trajectory in owned if trajectory is not None}
+    return Sources(tuple(one.surface for one in read), tuple((owner, path) for owner, path, _ in owned), recorded)
 
 
 def iter_inputs(source: Any) -> Iterator[Any]:
@@ -165,17 +168,6 @@ def nothing_to_draw(things: Sequence[Any]) -> InputError:
     )
 
 
-def recorded(source: Source) -> dict[str, xr.Dataset]:
-    """The trajectories of a source by name, as they were recorded; Datasets by the name their path would have."""
-    found: dict[str, xr.Dataset] = {}
-    for thing in iter_inputs(source):
-        if isinstance(thing, Archive):
-            found |= {name: thing.trajectory(name) for name in thing.trajectories}
-        elif thing.attrs.get("kind") == "trajectory" or "step" in thing.dims:
-            found[str(thing.attrs.get("title") or thing.attrs.get("label") or "path")] = thing
-    return found
-
-
 def _same_plane(a: xr.Dataset, b: xr.Dataset) -> bool | None:
     """Whether two Datasets are about one plane; None where one of them does not say."""
     one, other = plane_of(a), plane_of(b)
@@ -219,10 +211,14 @@ def _check_finished(surfaces: list[Surface]) -> None:
             )
 
 
-def _paths_of(surfaces: Sequence[SourceSurface], wanted: Sequence[Any] | None, things: list[Any]) -> Iterator[tuple[str, Path]]:
-    """Name of the surface and the path on it, for each of the paths that were asked for."""
-    known = [
-        (below.surface.name, path_from(data, name=name, surface=below.surface))
+OwnedPath = tuple[str, Path, xr.Dataset | None]
+"""The name of the surface that a path runs on, the path, and the trajectory it was read from."""
+
+
+def _paths_of(surfaces: Sequence[SourceSurface], wanted: Sequence[Any] | None, things: list[Any]) -> Iterator[OwnedPath]:
+    """Each of the paths that were asked for, on each of its surfaces."""
+    known: list[OwnedPath] = [
+        (below.surface.name, path_from(data, name=name, surface=below.surface), data)
         for name, data, thing in stored_paths(things)
         for below in surfaces_under(data, thing, surfaces)
     ]
@@ -232,24 +228,22 @@ def _paths_of(surfaces: Sequence[SourceSurface], wanted: Sequence[Any] | None, t
         yield from _requested_paths(path, known, surfaces, things)
 
 
-def _requested_paths(
-    path: Any, known: list[tuple[str, Path]], surfaces: Sequence[SourceSurface], things: list[Any]
-) -> list[tuple[str, Path]]:
+def _requested_paths(path: Any, known: list[OwnedPath], surfaces: Sequence[SourceSurface], things: list[Any]) -> list[OwnedPath]:
     if isinstance(path, Path):
-        return [(one.surface.name, path) for one in surfaces]
+        return [(one.surface.name, path, None) for one in surfaces]
     if isinstance(path, xr.Dataset):
         below = surfaces_under(path, path, surfaces)
         if not below:
             raise _other_plane_error(str(path.attrs.get("label") or "path"), surfaces)
-        return [(one.surface.name, path_from(path, surface=one.surface)) for one in below]
-    matches = [(owner, one) for owner, one in known if one.name == path]
+        return [(one.surface.name, path_from(path, surface=one.surface), path) for one in below]
+    matches = [entry for entry in known if entry[1].name == path]
     if not matches and path in [name for name, *_ in stored_paths(things)]:
         raise _other_plane_error(str(path), surfaces)
     if not matches:
         raise InputError(
             "path",
             path,
-            f"one of {', '.join(dict.fromkeys(one.name for _, one in known)) or 'none'}",
+            f"one of {', '.join(dict.fromkeys(one.name for _, one, _ in known)) or 'none'}",
             "Paths belong to the surface they were recorded on",
         )
     return matches
@@ -264,12 +258,12 @@ def _other_plane_error(path: str, surfaces: Sequence[SourceSurface]) -> InputErr
     )
 
 
-def _distinct(paths: list[tuple[str, Path]]) -> Iterator[tuple[str, Path]]:
+def _distinct(paths: list[OwnedPath]) -> Iterator[OwnedPath]:
     """Paths with names of their own: one trajectory over two surfaces has two heights, and so is two paths."""
     taken: dict[str, Path] = {}
-    for owner, path in paths:
+    for owner, path, trajectory in paths:
         name = path.name if taken.setdefault(path.name, path) is path else f"{path.name} on {owner}"
-        yield owner, path if name == path.name else replace(path, name=name)
+        yield owner, path if name == path.name else replace(path, name=name), trajectory
 
 
 def dashed(paths: Sequence[Path]) -> tuple[Path, ...]:

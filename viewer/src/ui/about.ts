@@ -9,17 +9,26 @@ import { knowsNoise } from "./outlines";
 import { percent } from "./painter";
 import { contourSteps } from "../gl/stage";
 
+const ERROR = /^standard error of a cell's (.+?) (for all|up to) /;
+
+/** Without the standard errors of other quantities than the one that is shown. */
+function ofQuantity(lines: string[], quantity: string): string[] {
+  const shown = quantity.replace(/_standard_error$/, "").replaceAll("_", " ");
+  return lines.filter((line) => (ERROR.exec(line)?.[1] ?? shown) === shown);
+}
+
 export function notes(session: Session): string[] {
   const { scene, landscape, state } = session;
   const shown = landscape.visible(state).map((s) => s.data);
   const surfaces = shown.length ? [...shown, ...landscape.lines.map((s) => s.data)] : scene.surfaces;
   const elsewhere = state.log && surfaces.some((s) => s.notes.some((note) => /estimated error/.test(note) && !/log range/.test(note)));
   const caution = elsewhere ? ["The estimated error is for a linear scale; on this log scale low values between computed cells may be far off."] : [];
-  return [...new Set([...scene.notes, ...surfaces.flatMap((s) => s.notes), ...caution, ...landscape.paths(state).flatMap(({ path }) => path.notes)])];
+  return [...new Set([...scene.notes, ...surfaces.flatMap((s) => ofQuantity(s.notes, state.quantity)), ...caution, ...landscape.paths(state).flatMap(({ path }) => path.notes)])];
 }
 
 export function footLine(session: Session): string {
-  const shared = [...session.scene.notes, ...(session.active?.data.notes ?? session.scene.surfaces[0]?.notes ?? [])];
+  const own = session.active?.data.notes ?? session.scene.surfaces[0]?.notes ?? [];
+  const shared = [...session.scene.notes, ...ofQuantity(own, session.state.quantity)];
   return [...new Set(shared)].join(" · ") || "About this landscape";
 }
 

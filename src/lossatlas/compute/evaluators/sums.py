@@ -103,7 +103,7 @@ class Each(Sums):
     def add(self, where: int | slice, values: Tensor, weight: float) -> None:
         """Put a batch behind those before it; batches come in order, though points may come in other groups each time."""
         rows = where if isinstance(where, slice) else slice(where, where + 1)
-        each = values.double().reshape(rows.stop - rows.start, -1)
+        each = values.detach().double().reshape(rows.stop - rows.start, -1)
         start = int(self.filled[rows.start])
         self.kept[rows, start : start + each.shape[1]] = each
         self.filled[rows] = start + each.shape[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from lossatlas.compute.metrics.base import Metric
@@ -11,7 +12,7 @@ from lossatlas.errors import InputError
 
 
 def correct(scores: Scores) -> Tensor:
-    """1 for a right answer and 0 for a wrong one, ``(samples,)``.
+    """1 for a right answer, 0 for a wrong one and NaN where some output is NaN, which is no answer, ``(samples,)``.
 
     Outputs are ``(samples, classes)`` or ``(samples, classes, …)``; targets are classes ``(samples, …)``, or shares of the classes
     such as one-hot labels, shaped like the outputs. Where the data hold labels that the loss ignores, such as padding, one value
@@ -36,8 +37,8 @@ def correct(scores: Scores) -> Tensor:
         raise InputError("metrics", f"accuracy, but targets have shape {tuple(targets.shape)}", f"shape {tuple(chosen.shape)}")
     if outputs.dim() > 2 and classes.shape == outputs.shape[:-1] and not reading.classes_second:
         raise _refusal(f"the classes of outputs {tuple(outputs.shape)} may be along axis 1 or the last one")
-    # argmax calls NaN the largest output; a prediction with a NaN in it is not a right answer.
-    right = ((chosen == classes) & ~outputs.isnan().any(1)).double()
+    # argmax calls NaN the largest output, so that whatever class is at its place would be right or wrong by chance.
+    right = torch.where(outputs.isnan().any(1), torch.nan, (chosen == classes).double())
     if reading.ignored is not None:
         return right[classes != reading.ignored]
     return right.flatten(1).mean(1) if right.dim() > 1 else right

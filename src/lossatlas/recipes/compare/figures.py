@@ -71,7 +71,7 @@ def scales(found: Scales, label: str, file: Path) -> None:
         )
         for column, normalize in enumerate(WORDS)
     )
-    found_notes = surface_from(found.lines["filter", 1]).notes
+    found_notes = surface_from(found.lines["filter", 1]).all_notes()
     notes = (
         f"both networks compute the same outputs (largest difference {found.numbers['output_difference']:.2g}): each convolution before a "
         f"batch norm is {FACTOR} times as large, the batch norm undoes it",
