@@ -7,6 +7,8 @@ at a clock, so the same objective is cut the same way everywhere and its values 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lossatlas.compute.batchnorm import norms
 from lossatlas.compute.data import FixedData, count_of
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ def micro_batches(objective: Objective) -> FixedData:
     Left alone: losses that have only a mean, samples that see each other (BatchNorm on batch statistics, contrastive
     losses), and accelerators, which want large batches.
     """
-    data = objective.data
+    data = _without_lone_sample(objective.data) if _sees_each_other(objective) else objective.data
     device = next(iter(objective.params.values())).device
     if not objective.per_sample or objective.mode != "eval" or device.type != "cpu" or objective.module is None:
         return data
@@ -39,6 +42,31 @@ def micro_batches(objective: Objective) -> FixedData:
         return data
     cut = data.split(size)
     return cut if _same(objective, cut) else data
+
+
+def _sees_each_other(objective: Objective) -> bool:
+    """Whether a normalization layer takes its statistics from batches."""
+    return objective.mode in ("batch", "train", "recalibrated", "anchored") and objective.module is not None and bool(norms(objective.module))
+
+
+def _without_lone_sample(data: FixedData) -> FixedData:
+    """A last batch of one sample has no variance: it joins the batch before. Left alone where the two do not fit together."""
+    if len(data.counts) < 2 or data.counts[-1] != 1 or data.counts[-2] == 1:
+        return data
+    *others, before, last = data.batches
+    try:
+        joined = pytree.tree_map(_joined(data.counts[-2]), before, last)
+    except (RuntimeError, ValueError):  # sequences of other lengths
+        return data
+    return replace(data, batches=(*others, joined), counts=(*data.counts[:-2], data.counts[-2] + 1))
+
+
+def _joined(count: int) -> Callable[[Any, Any], Any]:
+    def join(one: Any, other: Any) -> Any:
+        each = isinstance(one, Tensor) and one.dim() and len(one) == count and len(other) == 1
+        return torch.cat([one, other]) if each else one
+
+    return join
 
 
 def _size(objective: Objective) -> int:
