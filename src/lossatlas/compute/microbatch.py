@@ -46,7 +46,9 @@ def micro_batches(objective: Objective) -> FixedData:
 
 def _sees_each_other(objective: Objective) -> bool:
     """Whether a normalization layer takes its statistics from batches."""
-    return objective.mode in ("batch", "train", "recalibrated", "anchored") and objective.module is not None and bool(norms(objective.module))
+    return (
+        objective.mode in ("batch", "train", "recalibrated", "anchored") and objective.module is not None and bool(norms(objective.module))
+    )
 
 
 def _without_lone_sample(data: FixedData) -> FixedData:

@@ -77,7 +77,7 @@ def differ(own: float, read: float, error: float) -> bool:
 def warn_of_difference(label: str, own: float | None, read: float | None, stacklevel: int) -> None:
     warnings.warn(
         f"At {label} this plane reads a loss of {_number(read)}, that model's own is {_number(own)}: the statistics (BatchNorm's running "
-        'averages) all over the plane are another model\'s. Leave the objective\'s mode out, or take objective.with_mode("auto"), '
+        "averages) all over the plane are another model's. Leave the objective's mode out, or take objective.with_mode(\"auto\"), "
         "which is right at every model.",
         UserWarning,
         stacklevel=stacklevel + 1,

@@ -17,7 +17,6 @@ from lossatlas.compute.rows import Array, Rows
 from lossatlas.compute.walk import random_walk_null, random_walks_null, start_end_null
 from lossatlas.errors import InputError
 
-
 ON_PLANE = 1e-6
 """Weights this close to a plane, relative to their distance from its center, lie on it: single precision cannot tell."""
 
@@ -249,7 +248,9 @@ def _models(runs: Sequence[Trajectory], center: Array, axes: Array) -> tuple[Pla
 def _plain(place: Array) -> tuple[float, ...]:
     """Coordinates within rounding of a whole number are that number: the model stands on a cell of the grid."""
     near = np.round(place)
-    return tuple(float(n) if abs(p - n) <= ON_PLANE**2 * max(1.0, np.abs(place).max()) else float(p) for p, n in zip(place, near, strict=True))
+    return tuple(
+        float(n) if abs(p - n) <= ON_PLANE**2 * max(1.0, np.abs(place).max()) else float(p) for p, n in zip(place, near, strict=True)
+    )
 
 
 def _same_start(model: PlaneModel, other: PlaneModel) -> bool:

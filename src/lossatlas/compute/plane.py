@@ -14,7 +14,20 @@ from torch import Tensor
 
 from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params, check_alike, check_finite, difference, dot, fingerprint, norm, params_of, select, typed, unwrapped, wide
+from lossatlas.compute.params import (
+    Params,
+    check_alike,
+    check_finite,
+    difference,
+    dot,
+    fingerprint,
+    norm,
+    params_of,
+    select,
+    typed,
+    unwrapped,
+    wide,
+)
 from lossatlas.compute.regrown import Typed, regrown_directions
 from lossatlas.errors import InputError
 

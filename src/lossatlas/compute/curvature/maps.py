@@ -20,12 +20,12 @@ from lossatlas.compute.curvature.eigen import Extremes, extreme_eigenvalues
 from lossatlas.compute.curvature.layout import Vector
 from lossatlas.compute.curvature.operator import Curvature, Method, hessian
 from lossatlas.compute.curvature.trace import trace
+from lossatlas.compute.evaluators.task import Task
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import another_surface, differences, provenance
-from lossatlas.compute.statistics import about
 from lossatlas.errors import ArchiveError, InputError
 
 ENDS = ("loss", "lambda_max", "lambda_max_residual", "lambda_min", "lambda_min_residual", "hessian_ratio", "hessian_products")
@@ -71,6 +71,8 @@ def hessian_map(
 ) -> xr.Dataset:
     """Loss, largest and smallest Hessian eigenvalue, their residuals and their ratio at every cell.
 
+    BatchNorm statistics that change over the plane are held at what they are in a cell while that cell is differentiated.
+
     Args:
         objective: model, loss and the data whose mean loss is differentiated.
         plane: where.
@@ -102,7 +104,8 @@ def hessian_map(
     if tolerance <= 0 or probes < 0 or (0 < probes < 3):
         raise InputError("tolerance, probes", (tolerance, probes), "a positive tolerance, and no probes or at least 3")
     settings = Settings(tolerance, probes, biases, method, warm, seed, memory, workers)
-    grid, objective = Grid.make(bounds, resolution, plane.ndim), about(objective, plane)
+    grid, task = Grid.make(bounds, resolution, plane.ndim), Task.make(objective, plane, ())
+    objective = task.objective
     store = archive if isinstance(archive, Archive) else create_archive(archive)
     try:
         with store.writing(name):
@@ -110,7 +113,7 @@ def hessian_map(
             stored = store.surface(name)
             done, before = stored.done.values.ravel(), float(stored.attrs.get("seconds", 0.0))
             began = time.perf_counter()
-            _fill(objective, plane, grid, settings, store, name, done, title or name, progress)
+            _fill(task, plane, grid, settings, store, name, done, title or name, progress)
             if not done.all():
                 store.update_attrs("surfaces", name, {"seconds": before + time.perf_counter() - began})
     except OSError as error:
@@ -130,7 +133,7 @@ def serpentine(shape: tuple[int, ...]) -> NDArray[np.int64]:
 
 
 def _fill(
-    objective: Objective,
+    task: Task,
     plane: Plane,
     grid: Grid,
     settings: Settings,
@@ -147,7 +150,7 @@ def _fill(
                 start = []
                 continue
             place = tuple(float(c) for c in grid.points([int(cell)])[0])
-            values, ends = measure_cell(objective, plane, place, settings, start)
+            values, ends = measure_cell(task.held(place), plane, place, settings, start)
             store.write_cells(name, np.array([cell]), {n: np.array([v]) for n, v in values.items()})
             start = [] if ends is None or not settings.warm else [ends.largest_vectors[:, 0], ends.smallest_vectors[:, 0]]
             advance(1)

@@ -65,6 +65,13 @@ class Task:
             return moved | self.anchors.statistics(place, lambda: self.objective.estimated(moved))
         return self.objective.placed(moved)
 
+    def held(self, place: tuple[float, ...]) -> Objective:
+        """The objective to differentiate at a place: statistics that change over the plane are held at what they are there."""
+        if self.objective.mode not in ("interpolated", "anchored"):
+            return self.objective
+        buffers = {n: t for n, t in self.point(place).items() if n not in self.objective.params}
+        return self.kept("eval", lambda: self.objective.with_mode("eval")).at(buffers)
+
     def warn_of_lost_steps(self, spacings: Sequence[float]) -> None:
         """Say so where a step of the grid is less than most weights can tell: bfloat16 has three digits, and neighbors are one point."""
         center = self.plane.center
