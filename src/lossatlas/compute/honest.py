@@ -14,7 +14,7 @@ from lossatlas import schema
 from lossatlas.compute.evaluators.loop import Loop
 from lossatlas.compute.evaluators.task import Task
 from lossatlas.compute.metrics import metrics_named
-from lossatlas.compute.model_losses import differ, loss_with_error, warn_of_difference
+from lossatlas.compute.model_losses import ANOTHER, LAG, differ, loss_with_error, warn_of_difference
 from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.params import check_alike, check_holds, fingerprint
 from lossatlas.compute.plane import Plane
@@ -217,22 +217,26 @@ def _scores(trajectory: Trajectory, task: Task, objective: Objective, cast: Shad
 
 
 def _differences(trajectory: Trajectory, task: Task, objective: Objective, cast: Shadow, below: Array) -> dict[str, Any]:
-    """Where the path's ends have another loss than the plane below them for the sake of its statistics, not of their distance from it.
+    """Where the path's ends have another loss than the plane below them for the sake of statistics, not of their distance from it.
 
-    With statistics estimated anew, the plane's loss there is what the distance alone explains.
+    With one model's statistics everywhere, what the distance explains is the plane's loss there with statistics estimated anew.
+    With those, it is what is left between the end and the plane when the end's are estimated anew too.
     """
-    if not keeps_statistics(task.objective) or len(task.plane.models) < 2:
+    anchored = task.anchors is not None
+    if not (anchored or keeps_statistics(task.objective)) or len(task.plane.models) < 2:
         return {}
-    found = []
-    for row in (0, -1):
+    found, anew = [], objective.with_mode("recalibrated")
+    for row in (-1,) if anchored else (0, -1):  # averages of an untrained network have not begun to follow its weights
         if not np.isfinite(cast.coordinates[row]).all():
             continue
         own, error = loss_with_error(objective, trajectory.state(row))
-        fresh = objective.with_mode("recalibrated").loss(task.plane.point(*cast.coordinates[row].tolist()))
-        if differ(own, below[row], error) and differ(fresh, below[row], error):
-            found.append({"step": int(trajectory.steps[row]), "loss": _plain(own), "plane_loss": _plain(below[row])})
+        place = tuple(cast.coordinates[row].tolist())
+        unexplained = (anew.loss(trajectory.params(row)), own) if anchored else (anew.loss(task.plane.point(*place)), float(below[row]))
+        if differ(own, below[row], error) and differ(*unexplained, error):
+            why = LAG if anchored else ANOTHER
+            found.append({"step": int(trajectory.steps[row]), "loss": _plain(own), "plane_loss": _plain(below[row]), "why": why})
             label = f"the {'start' if row == 0 else 'end'} of {trajectory.label}"
-            warn_of_difference(label, _plain(own), _plain(below[row]), stacklevel=4)
+            warn_of_difference(label, _plain(own), _plain(below[row]), why, stacklevel=4)
     return {"statistics_differ": found} if found else {}
 
 

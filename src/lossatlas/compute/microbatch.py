@@ -33,7 +33,7 @@ def micro_batches(objective: Objective) -> FixedData:
     Left alone: losses that have only a mean, samples that see each other (BatchNorm on batch statistics, contrastive
     losses), and accelerators, which want large batches.
     """
-    data = _without_lone_sample(objective.data) if _sees_each_other(objective) else objective.data
+    data = join_lone_sample(objective.data, objective.module, objective.mode)
     device = next(iter(objective.params.values())).device
     if not objective.per_sample or objective.mode != "eval" or device.type != "cpu" or objective.module is None:
         return data
@@ -44,16 +44,13 @@ def micro_batches(objective: Objective) -> FixedData:
     return cut if _same(objective, cut) else data
 
 
-def _sees_each_other(objective: Objective) -> bool:
-    """Whether a normalization layer takes its statistics from batches."""
-    return (
-        objective.mode in ("batch", "train", "recalibrated", "anchored") and objective.module is not None and bool(norms(objective.module))
-    )
+def join_lone_sample(data: FixedData, module: torch.nn.Module | None, mode: str) -> FixedData:
+    """The data with a last batch of one sample joined to the batch before, where normalization layers take statistics from batches.
 
-
-def _without_lone_sample(data: FixedData) -> FixedData:
-    """A last batch of one sample has no variance: it joins the batch before. Left alone where the two do not fit together."""
-    if len(data.counts) < 2 or data.counts[-1] != 1 or data.counts[-2] == 1:
+    One sample has no variance: BatchNorm refuses it, or divides by nothing. Left alone where the two do not fit together.
+    """
+    takes = mode in ("batch", "train", "recalibrated", "anchored") and module is not None and bool(norms(module))
+    if not takes or len(data.counts) < 2 or data.counts[-1] != 1 or data.counts[-2] == 1:
         return data
     *others, before, last = data.batches
     try:

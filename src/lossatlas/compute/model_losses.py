@@ -24,6 +24,8 @@ from lossatlas.compute.plane import Plane, PlaneModel
 
 LEAST = 1e-3
 """Two losses of one model on data batched otherwise agree far better than this, relatively, also in half precision."""
+ANOTHER = "BatchNorm statistics of another model"
+LAG = "BatchNorm statistics estimated from the data, behind which the model's own running averages lag"
 WITHOUT_ERROR = 1e-2
 """Where a loss has no standard error, it may differ by this much, relatively."""
 
@@ -43,7 +45,7 @@ def model_losses(objective: Objective, plane: Plane) -> list[dict[str, Any]]:
     found = [_beside(objective, plane, model, float(value)) for model, value in zip(models, read, strict=True)]
     for each in found:
         if each["differs"]:
-            warn_of_difference(each["label"], each["loss"], each["plane_loss"], stacklevel=4)
+            warn_of_difference(each["label"], each["loss"], each["plane_loss"], ANOTHER, stacklevel=4)
     return found
 
 
@@ -74,11 +76,13 @@ def differ(own: float, read: float, error: float) -> bool:
     return abs(read - own) > max(2 * error if math.isfinite(error) else 0.0, share * abs(own))
 
 
-def warn_of_difference(label: str, own: float | None, read: float | None, stacklevel: int) -> None:
+def warn_of_difference(label: str, own: float | None, read: float | None, why: str, stacklevel: int) -> None:
+    advice = {
+        ANOTHER: 'Leave the objective\'s mode out, or take objective.with_mode("auto"), which is right at every model on the plane.',
+        LAG: 'Compare objective.with_mode("recalibrated") on both, or train some steps at a small learning rate.',
+    }
     warnings.warn(
-        f"At {label} this plane reads a loss of {_number(read)}, that model's own is {_number(own)}: the statistics (BatchNorm's running "
-        "averages) all over the plane are another model's. Leave the objective's mode out, or take objective.with_mode(\"auto\"), "
-        "which is right at every model.",
+        f"At {label} this plane reads a loss of {_number(read)}, that model's own is {_number(own)} ({why}). {advice[why]}",
         UserWarning,
         stacklevel=stacklevel + 1,
     )

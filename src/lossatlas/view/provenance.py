@@ -186,7 +186,7 @@ def path_cautions(dataset: xr.Dataset) -> tuple[str, ...]:
     """The same of a path's ends, where their distance from the plane does not explain it."""
     found = dataset.attrs.get("statistics_differ")
     rows = [row for row in found if isinstance(row, Mapping)] if isinstance(found, list | tuple) else []
-    return tuple(f"CAUTION: at step {row.get('step')} {_losses(row)} (BatchNorm statistics of another model)" for row in rows)
+    return tuple(f"CAUTION: at step {row.get('step')} {_losses(row)} ({row.get('why', 'other BatchNorm statistics')})" for row in rows)
 
 
 def end_caution(dataset: xr.Dataset) -> str:
