@@ -16,12 +16,12 @@ from torch.nn import functional as F
 import lossatlas as la
 from cases import F64
 from lossatlas.compute.anchors import Anchors
-from lossatlas.compute.batchnorm import MODES
+from lossatlas.compute.batchnorm import MODES, mixed
 from lossatlas.compute.connect import bezier, curve_plane, curve_trajectory
 from lossatlas.compute.curvature import curvature_report, hessian_map, hessian_plane
 from lossatlas.compute.descend import descend
 from lossatlas.compute.evaluators.task import Task
-from lossatlas.compute.plane import mixed, plane
+from lossatlas.compute.plane import plane
 from lossatlas.compute.slopes import sample_slopes
 from lossatlas.errors import InputError
 from lossatlas.view.read import path_from, surface_from
@@ -393,6 +393,36 @@ def test_a_last_sample_that_would_be_a_batch_alone_joins_the_one_before(mode: st
     assert alone.with_mode("auto").data.counts in ((16, 16, 1), (16, 17)), "stored statistics need no company"
     surface = la.evaluate(alone, la.random_plane(alone), resolution=(2, 3))
     assert np.isfinite(surface.loss).all()
+
+
+class Scaled(nn.Module):
+    """A layer of the user's own, which nobody knows how to estimate."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(scale, dtype=F64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.scale
+
+
+def test_other_buffers_go_along_with_the_weights() -> None:
+    torch.manual_seed(0)
+    a, b = (nn.Sequential(nn.Linear(4, 5), Scaled(scale), nn.Linear(5, 3)).to(F64) for scale in (1.0, 3.0))
+    x = LAYERS["BatchNorm1d"][1]
+    line = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y)), la.between(a, b), (0, 1), 3)
+    assert line.loss.values[[0, -1]] == pytest.approx([own_loss(net, x, "eval") for net in (a, b)], rel=ROUNDING)
+
+
+def test_statistics_are_estimated_from_single_samples_together_and_an_impossible_estimate_is_told() -> None:
+    a, b = model("BatchNorm1d", 0), model("BatchNorm1d", 1)
+    x = LAYERS["BatchNorm1d"][1]
+    single = la.Objective(a, F.cross_entropy, (x, Y), batch_size=1)
+    line = la.evaluate(single, la.between(a, b), (0, 1), 3)
+    whole = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y)), la.between(a, b), (0, 1), 3)
+    np.testing.assert_allclose(line.loss, whole.loss, rtol=1e-10)
+    with pytest.raises(InputError, match=r'more than 1 value per channel.*mode="eval"'):
+        la.evaluate(la.Objective(a, F.cross_entropy, (x[:1], Y[:1])), la.between(a, b), (0, 1), 3)
 
 
 def test_a_plane_between_models_takes_a_last_batch_of_one_sample_too() -> None:

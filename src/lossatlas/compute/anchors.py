@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas.compute.batchnorm import norms, statistics_names
+from lossatlas.compute.evaluators.memory import out_of_memory
 from lossatlas.compute.params import Params, dot, typed
+from lossatlas.errors import InputError
 
 if TYPE_CHECKING:
     from lossatlas.compute.objective import Objective
@@ -64,7 +66,7 @@ class Anchors:
         held = [(m, {n: b for n, b in m.buffers.items() if n in names}) for m in plane.models if m.lies_on_plane]
         held = [(model, typed(own, objective.tensors)) for model, own in held if own]
         points = [{**plane.point(*model.place), **other_buffers(objective, plane, model.place)} for model, _ in held]
-        shifts = [_shift(own, objective.estimated(point), epsilons) for point, (_, own) in zip(points, held, strict=True)]
+        shifts = [_shift(own, _estimated(objective, point), epsilons) for point, (_, own) in zip(points, held, strict=True)]
         return cls(
             np.array([model.place for model, _ in held]).reshape(-1, plane.ndim),
             gram,
@@ -91,6 +93,16 @@ class Anchors:
         """The same with tensors on another device."""
         own, shifts = (tuple({n: t.to(device) for n, t in each.items()} for each in several) for several in (self.own, self.shifts))
         return replace(self, own=own, shifts=shifts)
+
+
+def _estimated(objective: Objective, point: Params) -> Params:
+    try:
+        return objective.estimated(point)
+    except Exception as error:
+        if isinstance(error, InputError) or out_of_memory(error):
+            raise
+        words, advice = "a model whose statistics can be estimated from every batch", 'Choose another batch_size, or mode="eval"'
+        raise InputError("model", f"{type(error).__name__}: {error}", words, advice) from error
 
 
 def other_buffers(objective: Objective, plane: Plane, place: tuple[float, ...]) -> Params:

@@ -20,8 +20,9 @@ model's loss (0.055 for 0.194, whose averages lag behind), hence the anchors.
 from __future__ import annotations
 
 import copy
+import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -86,6 +87,28 @@ def depends_on_mode(module: torch.nn.Module) -> bool:
 def running_statistics(module: torch.nn.Module) -> Params:
     """Running means and variances, under their buffers' names."""
     return {f"{name}.{kind}": getattr(m, kind) for name, m in norms(module).items() for kind in ("running_mean", "running_var")}
+
+
+def mixed(name: str, shares: Sequence[float], values: Sequence[Tensor]) -> Tensor:
+    """A weighted sum of tensors, with shares that add up to 1; bit for bit one of them where its share is 1 and the rest 0.
+
+    Beyond the models some shares are negative, and a straight line would make variances negative too: `running_var` is then
+    extrapolated by its logarithm. Of v at 0 and w at 1 it is ``w (w / v)^(t - 1)`` at t > 1.
+
+    >>> mixed("running_var", (-1.0, 2.0), [torch.tensor(4.0), torch.tensor(2.0)]).item()
+    1.0
+    """
+    if 1.0 in shares and sum(map(bool, shares)) == 1:
+        return values[shares.index(1.0)]
+    if not name.endswith("running_var") or min(shares) >= 0:
+        return sum((share * value for share, value in zip(shares, values, strict=True)), start=torch.zeros_like(values[0]))
+    tiny = torch.finfo(values[0].dtype).tiny
+    total = sum(share for share in shares if share > 0)
+    inside = sum((share / total * value for share, value in zip(shares, values, strict=True) if share > 0), torch.zeros_like(values[0]))
+    logarithm = total * inside.clamp(min=tiny).log()
+    for share, value in zip(shares, values, strict=True):
+        logarithm = logarithm + min(share, 0.0) * value.clamp(min=tiny).log()
+    return logarithm.clamp(max=math.log(torch.finfo(values[0].dtype).max)).exp()
 
 
 @contextmanager

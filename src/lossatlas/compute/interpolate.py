@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas import schema
+from lossatlas.compute.batchnorm import mixed
 from lossatlas.compute.grid import Grid
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.params import params_of
-from lossatlas.compute.plane import between, mixed
+from lossatlas.compute.plane import between
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import provenance
 from lossatlas.compute.rise import above_chord, shape_of

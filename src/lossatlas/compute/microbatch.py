@@ -7,7 +7,7 @@ at a clock, so the same objective is cut the same way everywhere and its values 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ACTIVATION_BYTES = 2 * 2**20
 """Aim for the largest activation of a micro-batch on a CPU."""
 SMALLEST = 16
+ESTIMATING = ("recalibrated", "anchored")
+JOINED = 64
 
 
 def micro_batches(objective: Objective) -> FixedData:
@@ -33,7 +35,7 @@ def micro_batches(objective: Objective) -> FixedData:
     Left alone: losses that have only a mean, samples that see each other (BatchNorm on batch statistics, contrastive
     losses), and accelerators, which want large batches.
     """
-    data = join_lone_sample(objective.data, objective.module, objective.mode)
+    data = join_lone_samples(objective.data, objective.module, objective.mode)
     device = next(iter(objective.params.values())).device
     if not objective.per_sample or objective.mode != "eval" or device.type != "cpu" or objective.module is None:
         return data
@@ -44,28 +46,37 @@ def micro_batches(objective: Objective) -> FixedData:
     return cut if _same(objective, cut) else data
 
 
-def join_lone_sample(data: FixedData, module: torch.nn.Module | None, mode: str) -> FixedData:
-    """The data with a last batch of one sample joined to the batch before, where normalization layers take statistics from batches.
+def join_lone_samples(data: FixedData, module: torch.nn.Module | None, mode: str) -> FixedData:
+    """The data without batches of one sample, where normalization layers take statistics from batches.
 
-    One sample has no variance: BatchNorm refuses it, or divides by nothing. Left alone where the two do not fit together.
+    One sample has no variance: BatchNorm refuses it, or divides by nothing. A last one joins the batch before; where all are
+    alone and batches only serve to estimate statistics, they are joined 64 at a time. Left alone where they do not fit together.
     """
-    takes = mode in ("batch", "train", "recalibrated", "anchored") and module is not None and bool(norms(module))
-    if not takes or len(data.counts) < 2 or data.counts[-1] != 1 or data.counts[-2] == 1:
+    if mode not in ("batch", "train", *ESTIMATING) or module is None or not norms(module) or len(data.counts) < 2:
         return data
-    *others, before, last = data.batches
+    if max(data.counts) == 1 and mode in ESTIMATING:
+        groups = [list(range(i, min(i + JOINED, data.samples))) for i in range(0, data.samples, JOINED)]
+    elif data.counts[-1] == 1 < data.counts[-2]:
+        groups = [[i] for i in range(len(data.counts))]
+    else:
+        return data
+    if len(groups) > 1 and sum(data.counts[i] for i in groups[-1]) == 1:
+        groups[-2:] = [groups[-2] + groups[-1]]
     try:
-        joined = pytree.tree_map(_joined(data.counts[-2]), before, last)
+        batches = tuple(_joined([(data.batches[i], data.counts[i]) for i in group]) for group in groups)
     except (RuntimeError, ValueError):  # sequences of other lengths
         return data
-    return replace(data, batches=(*others, joined), counts=(*data.counts[:-2], data.counts[-2] + 1))
+    return replace(data, batches=batches, counts=tuple(sum(data.counts[i] for i in group) for group in groups))
 
 
-def _joined(count: int) -> Callable[[Any, Any], Any]:
-    def join(one: Any, other: Any) -> Any:
-        each = isinstance(one, Tensor) and one.dim() and len(one) == count and len(other) == 1
-        return torch.cat([one, other]) if each else one
+def _joined(parts: Sequence[tuple[Any, int]]) -> Any:
+    """One batch of several; what has no entry a sample is the first one's."""
 
-    return join
+    def join(*leaves: Any) -> Any:
+        each = all(isinstance(leaf, Tensor) and leaf.dim() and len(leaf) == count for leaf, (_, count) in zip(leaves, parts, strict=True))
+        return torch.cat(leaves) if each and len(leaves) > 1 else leaves[0]
+
+    return pytree.tree_map(join, *(batch for batch, _ in parts))
 
 
 def _size(objective: Objective) -> int:

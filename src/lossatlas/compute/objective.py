@@ -15,7 +15,7 @@ from lossatlas.compute.batchnorm import AUTO, Calibration, Mode, check_mode, dep
 from lossatlas.compute.copies import moded, override, own_copy, twin, write
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
-from lossatlas.compute.microbatch import join_lone_sample, micro_batches
+from lossatlas.compute.microbatch import join_lone_samples, micro_batches
 from lossatlas.compute.names import name_of, shapes_of, units_of
 from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, typed
 from lossatlas.compute.sampling import undrawn
@@ -114,7 +114,7 @@ class Objective:
             CallableLoss(model) if module is None else _module_loss(module, loss, mode).careful(center, fixed).resolved(center, fixed)
         )
         self._set(function=function, params=center, module=module, mode=mode, precision="full", differentiates=False)
-        self._set(data=join_lone_sample(fixed, module, mode))
+        self._set(data=join_lone_samples(fixed, module, mode))
         self._set(calibration=_calibration(module, mode), automatic=automatic)
         probe = self._probe()
         check_labels(loss, probe.outputs, fixed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas.compute.batchnorm import mixed
 from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import (
@@ -201,28 +201,6 @@ class Plane:
             **({"buffers_hash": fingerprint(self.buffers[0])} if len(self.buffers) == 1 else {}),
             **({"model_places": [[m.label, list(m.place), m.residual] for m in self.models]} if self.models else {}),
         }
-
-
-def mixed(name: str, shares: Sequence[float], values: Sequence[Tensor]) -> Tensor:
-    """A weighted sum of tensors, with shares that add up to 1; bit for bit one of them where its share is 1 and the rest 0.
-
-    Beyond the models some shares are negative, and a straight line would make variances negative too: `running_var` is then
-    extrapolated by its logarithm. Of v at 0 and w at 1 it is ``w (w / v)^(t - 1)`` at t > 1.
-
-    >>> mixed("running_var", (-1.0, 2.0), [torch.tensor(4.0), torch.tensor(2.0)]).item()
-    1.0
-    """
-    if 1.0 in shares and sum(map(bool, shares)) == 1:
-        return values[shares.index(1.0)]
-    if not name.endswith("running_var") or min(shares) >= 0:
-        return sum((share * value for share, value in zip(shares, values, strict=True)), start=torch.zeros_like(values[0]))
-    tiny = torch.finfo(values[0].dtype).tiny
-    total = sum(share for share in shares if share > 0)
-    inside = sum((share / total * value for share, value in zip(shares, values, strict=True) if share > 0), torch.zeros_like(values[0]))
-    logarithm = total * inside.clamp(min=tiny).log()
-    for share, value in zip(shares, values, strict=True):
-        logarithm = logarithm + min(share, 0.0) * value.clamp(min=tiny).log()
-    return logarithm.clamp(max=math.log(torch.finfo(values[0].dtype).max)).exp()
 
 
 def _with_params(direction: Direction, params: Mapping[str, Tensor]) -> Direction:

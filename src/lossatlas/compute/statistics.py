@@ -25,10 +25,13 @@ def resolved(objective: Objective, plane: Plane) -> tuple[Objective, Plane]:
     """The objective in the mode that this plane is measured in, and the plane with what is known of its models' statistics.
 
     The mode "auto" becomes "anchored" where the plane goes through several models whose normalization statistics matter: one
-    model's would be wrong at all the others. Otherwise the statistics are those of `about`.
+    model's would be wrong at all the others. Buffers of layers that nobody knows how to estimate are interpolated where they
+    differ between the models. Otherwise the statistics are those of `about`.
     """
     check_objective(objective)
     anchored = objective.mode == "anchored" or (objective.automatic and keeps_statistics(objective) and len(plane.models) > 1)
+    if objective.automatic and not anchored and _other_buffers_differ(objective, plane):
+        return objective.with_mode("interpolated"), plane
     if not anchored:
         return about(objective, plane, stacklevel=6), plane
     assert objective.module is not None
@@ -79,6 +82,10 @@ def without_statistics(objective: Objective, tensors: Mapping[str, Tensor]) -> P
         return dict(tensors)
     left_out = statistics_names(objective.module)
     return {name: value for name, value in tensors.items() if name not in left_out}
+
+
+def _other_buffers_differ(objective: Objective, plane: Plane) -> bool:
+    return objective.module is not None and any(bool(value.any()) for each in plane.buffers[1:] for value in each.values())
 
 
 def _with_statistics(model: PlaneModel, plane: Plane, objective: Objective) -> PlaneModel:
