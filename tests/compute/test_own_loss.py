@@ -217,6 +217,24 @@ def test_the_loss_of_an_iterate_is_that_of_an_objective_about_it(mode: str) -> N
     assert path.path_plane_loss.values[-1] == pytest.approx(expected[-1], rel=ROUNDING)
 
 
+@pytest.mark.parametrize("mode", ["auto", "recalibrated", "batch", "train"])
+def test_recorded_statistics_of_one_layer_do_not_reach_the_estimates_of_the_next(mode: str) -> None:
+    """Of two layers the second's estimate depends on how the first normalizes while statistics are gathered."""
+    x, nets = LAYERS["BatchNorm1d"][1], []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 3))
+        with torch.no_grad():
+            net.to(F64).train()(x * 20 + 5)
+        nets.append(net.eval())
+    run, objective = la.trajectory_of(nets), la.Objective(nets[0], F.cross_entropy, (x, Y), mode=mode)
+    path = la.project_path(run, la.start_end_plane(run), objective)
+    np.testing.assert_allclose(path.path_loss, [objective.at(run.state(index)).loss() for index in range(3)], rtol=ROUNDING)
+    assert path.path_plane_loss.values[[0, -1]] == pytest.approx(path.path_loss.values[[0, -1]], rel=ROUNDING)
+    if mode != "auto":  # one batch: what is estimated is the batch's own
+        np.testing.assert_allclose(path.path_loss, [own_loss(net, x, "batch") for net in nets], rtol=ROUNDING)
+
+
 def test_optimizers_on_a_shared_plane_end_beside_their_own_loss() -> None:
     """With one model's statistics the plane reads something else at the end of a run that lies all but on it."""
     x = LAYERS["BatchNorm1d"][1]
