@@ -72,9 +72,10 @@ def join_lone_samples(data: FixedData, module: torch.nn.Module | None, mode: str
 def _joined(parts: Sequence[tuple[Any, int]]) -> Any:
     """One batch of several; what has no entry a sample is the first one's."""
 
-    def join(*leaves: Any) -> Any:
+    def join(first: Any, *others: Any) -> Any:
+        leaves = (first, *others)
         each = all(isinstance(leaf, Tensor) and leaf.dim() and len(leaf) == count for leaf, (_, count) in zip(leaves, parts, strict=True))
-        return torch.cat(leaves) if each and len(leaves) > 1 else leaves[0]
+        return torch.cat(leaves) if each and others else first
 
     return pytree.tree_map(join, *(batch for batch, _ in parts))
 
