@@ -134,7 +134,7 @@ def evaluate(
     path: Annotated[str | None, typer.Option("--path", help="Which run of the recording, where there are several.")] = None,
     through: Annotated[str, typer.Option("--through", help="pca or start-end: the plane through the path of --recording.")] = "pca",
     metrics: Annotated[str, typer.Option(help="Comma-separated: loss, accuracy.")] = "loss",
-    mode: Annotated[str | None, typer.Option(help="BatchNorm and dropout: eval, recalibrated, batch or train.")] = None,
+    mode: Annotated[str | None, typer.Option(help="BatchNorm and dropout: auto, eval, recalibrated, anchored, batch or train.")] = None,
     compare_modes: Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")] = False,
     tol: Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")] = None,
     scale: Annotated[str, typer.Option(help="linear or log: the scale in which --tol counts.")] = "linear",

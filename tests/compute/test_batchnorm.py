@@ -77,7 +77,7 @@ def test_interpolated_takes_the_statistics_along() -> None:
             if value.is_floating_point():
                 halfway.state_dict()[name].copy_((value + other) / 2)
     assert line.loss.values == pytest.approx([by_hand(a, False, 24), by_hand(halfway, False, 24), by_hand(b, False, 24)], rel=1e-12)
-    wrong = la.evaluate(la.Objective(a, F.cross_entropy, (X, Y)), la.between(a, b), bounds=(0, 1), resolution=3)
+    wrong = la.evaluate(objective_of("eval", model=a), la.between(a, b), bounds=(0, 1), resolution=3)
     assert abs(float(wrong.loss[-1]) - by_hand(b, False, 24)) > 1e-3, "weights alone do not arrive at the other model"
 
 
@@ -156,9 +156,9 @@ def test_another_mode_keeps_the_batches_that_were_given() -> None:
 
 
 def test_a_model_that_raises_everywhere_is_an_error_and_no_empty_surface() -> None:
-    """A last batch of one sample has no batch statistics."""
+    """Batches of one sample have no batch statistics."""
     model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
-    objective = la.Objective(model, F.cross_entropy, (torch.randn(33, 4), torch.arange(33) % 3), batch_size=16)
+    objective = la.Objective(model, F.cross_entropy, (torch.randn(33, 4), torch.arange(33) % 3), batch_size=1)
     for call in (
         lambda: la.evaluate(objective.with_mode("batch"), la.random_plane(objective), resolution=3),
         lambda: compare_modes(objective, la.random_plane(objective), resolution=3),

@@ -126,7 +126,7 @@ def plan(
         clip=clip,
         hidden=hidden,
         scale=scale,
-        mode=_mode(objective),
+        mode=_mode(task.objective),
         values=tuple((tuple(float(c) for c in point), float(value)) for point, value in zip(points, losses, strict=True)),
     )
 
@@ -197,6 +197,7 @@ def _mode(objective: Objective) -> str:
         "eval": "stored statistics, no dropout, as in Li et al. 2018",
         "interpolated": "statistics interpolated between the models",
         "recalibrated": "statistics estimated anew at every point, which doubles the passes",
+        "anchored": "statistics estimated anew at every point, at each model its own, which doubles the passes",
         "batch": "each batch's own statistics, no dropout",
         "train": "each batch's own statistics, and dropout with the same noise everywhere",
     }

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive
-from lossatlas.compute.evaluators import unlike_objective
+from lossatlas.compute.evaluators.task import Task
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params, dot
 from lossatlas.compute.plane import Plane, coordinates_of
 from lossatlas.compute.progress import progress_bar
-from lossatlas.compute.statistics import about
 from lossatlas.errors import InputError
 
 GradientRule = Callable[[Params], Params]
@@ -54,7 +53,8 @@ def descend(
 ) -> xr.Dataset:
     """Follow an optimizer that may move along the plane only, with the full data at every step.
 
-    Entry k of every array belongs to the same moment: the coordinates after k updates, and the loss *there*.
+    Entry k of every array belongs to the same moment: the coordinates after k updates, and the loss *there*. BatchNorm statistics
+    that change over the plane are held while the gradient is taken.
 
     Args:
         objective: what to minimize.
@@ -89,9 +89,10 @@ def descend(
     (place,) = coordinates_of([start], plane.ndim)
     coordinates = torch.tensor(place, dtype=torch.float64, requires_grad=True)
     make, defaults = optimizer_named(optimizer)
-    objective = about(objective, plane)
+    task = Task.make(objective, plane, ())
+    objective = task.objective
     mover = make([coordinates], lr=learning_rate, **{**defaults, **options})
-    places, losses = _follow(objective, plane, coordinates, mover, steps, gradient, label or name, progress)
+    places, losses = _follow(task, coordinates, mover, steps, gradient, label or name, progress)
     described = _name_of(optimizer)
     path = _dataset(places, losses, plane, objective)
     path.attrs = {
@@ -114,8 +115,7 @@ def descend(
 
 
 def _follow(
-    objective: Objective,
-    plane: Plane,
+    task: Task,
     coordinates: torch.Tensor,
     mover: torch.optim.Optimizer,
     steps: int,
@@ -123,14 +123,13 @@ def _follow(
     words: str,
     progress: bool | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    plane = plane.typed(objective.params)
-    still = unlike_objective(objective, plane)
+    plane, still = task.plane, task.still
     places, losses = np.empty((steps + 1, plane.ndim)), np.empty(steps + 1)
     slope = _true_slope if gradient is None else _ruled_slope(gradient)
     with progress_bar(words, steps, 0, progress) as advance:
         for k in range(steps + 1):
             places[k] = coordinates.detach().numpy()
-            losses[k] = slope(objective, plane, coordinates, still)
+            losses[k] = slope(task.held(tuple(places[k].tolist())), plane, coordinates, still)
             if not np.isfinite(losses[k]) and k:
                 return places[: k + 1], losses[: k + 1]
             if k < steps:

@@ -20,6 +20,7 @@ from lossatlas.compute.executors import Executor, Job, executor_named, thread_ha
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.keeper import Keeper
 from lossatlas.compute.metrics import Metric, metrics_named, suited
+from lossatlas.compute.model_losses import model_losses
 from lossatlas.compute.objective import Objective, Precision, check_objective
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
@@ -126,13 +127,15 @@ def evaluate(
     run = None if executor == "auto" else executor_named(executor)
     objective = objective.with_precision(precision) if precision != "full" else objective
     _check_center(objective, plane)
+    losses = model_losses(objective, plane)
     task = Task.make(objective, plane, chosen)
     task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
     objective = task.objective
     _check_threads(executor, task)
     store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
     with _writing(store, name):
-        keeper = Keeper.open(store, name, grid, chosen, objective, provenance(objective, plane, grid, chosen, title), overwrite, task)
+        attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
+        keeper = Keeper.open(store, name, grid, chosen, objective, attrs, overwrite, task)
         left = keeper.unfinished()
         if len(left):
             named, size = keeper.begun_with() if evaluator == "auto" and chunk is None else (evaluator, chunk)

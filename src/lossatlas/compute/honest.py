@@ -11,13 +11,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas.compute.evaluators.loop import Loop
+from lossatlas.compute.evaluators.task import Task
+from lossatlas.compute.metrics import metrics_named
+from lossatlas.compute.model_losses import ANOTHER, LAG, differ, loss_with_error, warn_of_difference
 from lossatlas.compute.objective import Objective, check_objective
 from lossatlas.compute.params import check_alike, check_holds, fingerprint
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.record.trajectory import MEMORY, Trajectory
 from lossatlas.compute.rows import check_trajectory
 from lossatlas.compute.score import has_accuracy, score
-from lossatlas.compute.statistics import about, keeps_statistics
+from lossatlas.compute.statistics import keeps_statistics
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
@@ -126,16 +130,18 @@ def project_path(
         InputError: the plane or the objective belongs to another model.
     """
     check_trajectory(trajectory)
-    there = None if objective is None else _about(objective, trajectory, plane)
+    task = None if objective is None else _task(objective, trajectory, plane)
     cast = shadow(trajectory, plane, memory)
     path = trajectory.dataset.copy()
-    columns = {**_columns(cast), **({} if objective is None or there is None else _scores(trajectory, plane, objective, there, cast))}
+    columns = {**_columns(cast), **({} if objective is None or task is None else _scores(trajectory, task, objective, cast))}
     for name, values in columns.items():
         path[name] = ("step", values, dict(schema.variable(name).attrs))
     if objective is not None:
         for name in ("path_loss", "path_plane_loss"):
             path[name].attrs["units"] = str(objective.description["units"]) or "1"
-    added = {**_attrs(cast, plane, there, surface), **_explained(cast, plane, trajectory)}
+    added = {**_attrs(cast, plane, None if task is None else task.objective, surface), **_explained(cast, plane, trajectory)}
+    if objective is not None and task is not None:
+        added |= _differences(trajectory, task, objective, cast, columns["path_plane_loss"])
     path.attrs = {**path.attrs, **added, "label": label or trajectory.label}
     if keep:
         _check_writable(trajectory)
@@ -178,8 +184,8 @@ def _columns(cast: Shadow) -> dict[str, Array]:
     return {**places, "path_residual": cast.residual, "path_relative_residual": cast.relative_residual}
 
 
-def _about(objective: Objective, trajectory: Trajectory, plane: Plane) -> Objective:
-    """The objective, found to be of the recorded model, with the buffers of the plane's; what a recording leaves out, it says."""
+def _task(objective: Objective, trajectory: Trajectory, plane: Plane) -> Task:
+    """The objective, found to be of the recorded model, on the plane as `evaluate` takes it; what a recording leaves out, it says."""
     check_objective(objective)
     weights = trajectory.params(0)
     check_holds(objective.params, weights, "objective")
@@ -193,19 +199,45 @@ def _about(objective: Objective, trajectory: Trajectory, plane: Plane) -> Object
             "The recording holds no BatchNorm statistics: every iterate is measured with the objective's own, which are right for "
             'one model only. Record with la.Recorder, which keeps them, or pass objective.with_mode("recalibrated").'
         )
-    return about(objective, plane)
+    return Task.make(objective, plane, metrics_named("loss"))
 
 
 def _warn(words: str) -> None:
     warnings.warn(words, UserWarning, stacklevel=4)
 
 
-def _scores(trajectory: Trajectory, plane: Plane, objective: Objective, there: Objective, cast: Shadow) -> dict[str, Array]:
+def _scores(trajectory: Trajectory, task: Task, objective: Objective, cast: Shadow) -> dict[str, Array]:
     metrics = ("loss", "accuracy") if has_accuracy(objective) else ("loss",)
     own = [score(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
-    below = [score(there, plane.point(*place))["loss"] if np.isfinite(place).all() else np.nan for place in cast.coordinates.tolist()]
+    below, known = np.full(len(own), np.nan), np.isfinite(cast.coordinates).all(1)
+    if known.any():
+        below[known] = Loop(task)(cast.coordinates[known]).values["loss"]
     columns = {f"path_{metric}": np.array([scores[metric] for scores in own]) for metric in metrics}
-    return {**columns, "path_plane_loss": np.array(below)}
+    return {**columns, "path_plane_loss": below}
+
+
+def _differences(trajectory: Trajectory, task: Task, objective: Objective, cast: Shadow, below: Array) -> dict[str, Any]:
+    """Where the path's ends have another loss than the plane below them for the sake of statistics, not of their distance from it.
+
+    With one model's statistics everywhere, what the distance explains is the plane's loss there with statistics estimated anew.
+    With those, it is what is left between the end and the plane when the end's are estimated anew too.
+    """
+    anchored = task.anchors is not None
+    if not (anchored or keeps_statistics(task.objective)) or len(task.plane.models) < 2:
+        return {}
+    found, anew = [], objective.with_mode("recalibrated")
+    for row in (-1,) if anchored else (0, -1):  # averages of an untrained network have not begun to follow its weights
+        if not np.isfinite(cast.coordinates[row]).all():
+            continue
+        own, error = loss_with_error(objective, trajectory.state(row))
+        place = tuple(cast.coordinates[row].tolist())
+        unexplained = (anew.loss(trajectory.params(row)), own) if anchored else (anew.loss(task.plane.point(*place)), float(below[row]))
+        if differ(own, below[row], error) and differ(*unexplained, error):
+            why = LAG if anchored else ANOTHER
+            found.append({"step": int(trajectory.steps[row]), "loss": _plain(own), "plane_loss": _plain(below[row]), "why": why})
+            label = f"the {'start' if row == 0 else 'end'} of {trajectory.label}"
+            warn_of_difference(label, _plain(own), _plain(below[row]), why, stacklevel=4)
+    return {"statistics_differ": found} if found else {}
 
 
 def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.batchnorm import norms
+from lossatlas.compute.batchnorm import statistics_names
 from lossatlas.compute.data import FixedData
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params, fingerprint, update_hash
@@ -78,10 +78,11 @@ def _buffers(objective: Objective, plane: Plane) -> str:
     if objective.module is None:
         return "none"
     own: Params = dict(objective.module.named_buffers())
-    if objective.mode in ("batch", "train", "recalibrated"):
-        statistics = {f"{name}.{kind}" for name in norms(objective.module) for kind in ("running_mean", "running_var")}
-        own = {n: b for n, b in own.items() if n not in statistics}
-    if objective.mode == "interpolated" and plane.buffers:
+    if objective.mode in ("batch", "train", "recalibrated") or (objective.mode == "anchored" and all(m.buffers for m in plane.models)):
+        own = {n: b for n, b in own.items() if n not in statistics_names(objective.module)}
+    if objective.mode in ("interpolated", "anchored") and len(plane.buffers) > 1:
         own = {n: b for n, b in own.items() if n not in plane.buffers[0]}
         own |= {f"{index} {n}": b for index, several in enumerate(plane.buffers) for n, b in several.items()}
+    if objective.mode == "anchored":
+        own |= {f"model {index} {n}": b for index, model in enumerate(plane.models) for n, b in model.buffers.items()}
     return fingerprint({n: b for n, b in own.items() if not n.endswith("num_batches_tracked")})

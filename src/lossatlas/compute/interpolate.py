@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas import schema
+from lossatlas.compute.batchnorm import mixed
 from lossatlas.compute.grid import Grid
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective import Objective, check_objective
@@ -54,7 +55,8 @@ def interpolate(
         bounds: of alpha; 0 and 1 are always among the points.
         resolution: points at equal distances over the bounds.
         metrics: any of "loss", "accuracy".
-        buffers: "interpolate" mixes BatchNorm statistics like weights; "recalibrated" estimates them anew from the data
+        buffers: "interpolate" mixes BatchNorm statistics like weights (beyond the models, where a straight line would make
+            variances negative, by their logarithm); "recalibrated" estimates them anew from the data
             at every point, the ends included; "stored" keeps the objective's own everywhere, which is wrong at the
             other end. The figure names the choice; without BatchNorm all three are the same.
         calibration: the objective whose data "recalibrated" estimates from: the training data when `objective` has
@@ -167,6 +169,8 @@ def _line(
     dataset.attrs["objective"]["buffers"] = buffers
     if objective.mode == "eval" and statistics_source(objective) is not None:
         dataset.attrs["objective"]["mode"] = MODES[buffers]
+        if buffers == "interpolate" and (alphas[0] < 0 or alphas[-1] > 1):
+            dataset.attrs["objective"]["statistics"] = "extrapolated"
     return dataset
 
 
@@ -178,5 +182,5 @@ def _tensors(model: Model) -> dict[str, Tensor]:
 
 
 def _mix(a: Mapping[str, Tensor], b: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
-    """``(1 - alpha) a + alpha b``, bit for bit a at 0 and b at 1; counters stay those of a."""
-    return {n: (1 - alpha) * t + alpha * b[n] if t.is_floating_point() and n in b else t for n, t in a.items()}
+    """``(1 - alpha) a + alpha b``, bit for bit a at 0 and b at 1, variances as `mixed` does; counters stay those of a."""
+    return {n: mixed(n, (1 - alpha, alpha), (t, b[n])) if t.is_floating_point() and n in b else t for n, t in a.items()}

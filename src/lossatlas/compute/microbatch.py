@@ -7,6 +7,8 @@ at a clock, so the same objective is cut the same way everywhere and its values 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lossatlas.compute.batchnorm import norms
 from lossatlas.compute.data import FixedData, count_of
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 ACTIVATION_BYTES = 2 * 2**20
 """Aim for the largest activation of a micro-batch on a CPU."""
 SMALLEST = 16
+ESTIMATING = ("recalibrated", "anchored")
+JOINED = 64
 
 
 def micro_batches(objective: Objective) -> FixedData:
@@ -30,7 +35,7 @@ def micro_batches(objective: Objective) -> FixedData:
     Left alone: losses that have only a mean, samples that see each other (BatchNorm on batch statistics, contrastive
     losses), and accelerators, which want large batches.
     """
-    data = objective.data
+    data = join_lone_samples(objective.data, objective.module, objective.mode)
     device = next(iter(objective.params.values())).device
     if not objective.per_sample or objective.mode != "eval" or device.type != "cpu" or objective.module is None:
         return data
@@ -39,6 +44,40 @@ def micro_batches(objective: Objective) -> FixedData:
         return data
     cut = data.split(size)
     return cut if _same(objective, cut) else data
+
+
+def join_lone_samples(data: FixedData, module: torch.nn.Module | None, mode: str) -> FixedData:
+    """The data without batches of one sample, where normalization layers take statistics from batches.
+
+    One sample has no variance: BatchNorm refuses it, or divides by nothing. A last one joins the batch before; where all are
+    alone and batches only serve to estimate statistics, they are joined 64 at a time. Left alone where they do not fit together.
+    """
+    if mode not in ("batch", "train", *ESTIMATING) or module is None or not norms(module) or len(data.counts) < 2:
+        return data
+    if max(data.counts) == 1 and mode in ESTIMATING:
+        groups = [list(range(i, min(i + JOINED, data.samples))) for i in range(0, data.samples, JOINED)]
+    elif data.counts[-1] == 1 < data.counts[-2]:
+        groups = [[i] for i in range(len(data.counts))]
+    else:
+        return data
+    if len(groups) > 1 and sum(data.counts[i] for i in groups[-1]) == 1:
+        groups[-2:] = [groups[-2] + groups[-1]]
+    try:
+        batches = tuple(_joined([(data.batches[i], data.counts[i]) for i in group]) for group in groups)
+    except (RuntimeError, ValueError):  # sequences of other lengths
+        return data
+    return replace(data, batches=batches, counts=tuple(sum(data.counts[i] for i in group) for group in groups))
+
+
+def _joined(parts: Sequence[tuple[Any, int]]) -> Any:
+    """One batch of several; what has no entry a sample is the first one's."""
+
+    def join(first: Any, *others: Any) -> Any:
+        leaves = (first, *others)
+        each = all(isinstance(leaf, Tensor) and leaf.dim() and len(leaf) == count for leaf, (_, count) in zip(leaves, parts, strict=True))
+        return torch.cat(leaves) if each and others else first
+
+    return pytree.tree_map(join, *(batch for batch, _ in parts))
 
 
 def _size(objective: Objective) -> int:

@@ -17,6 +17,7 @@ WORDS: dict[str, str] = {
     "eval": "stored statistics",
     "interpolated": "interpolated statistics",
     "recalibrated": "statistics re-estimated at every point",
+    "anchored": "statistics re-estimated, at each model its own",
     "batch": "each batch's own statistics",
     "train": "each batch's own statistics, with dropout",
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
@@ -11,14 +10,14 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from lossatlas.compute.batchnorm import Calibration, Mode, check_mode
+from lossatlas.compute.batchnorm import AUTO, Calibration, Mode, check_mode
 from lossatlas.compute.composition import layers_by_mode
 from lossatlas.compute.copies import loss_twin, moded, override, own_copy, twin, write
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
-from lossatlas.compute.microbatch import micro_batches
+from lossatlas.compute.microbatch import join_lone_samples, micro_batches
+from lossatlas.compute.names import name_of, shapes_of, units_of
 from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, typed
 from lossatlas.compute.sampling import undrawn
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch
@@ -53,8 +52,10 @@ class Objective:
         dtype: cast model and floating-point data, for instance ``torch.float64``.
         device: where to compute.
         mode: "eval" uses stored BatchNorm statistics and no dropout (Li et al. 2018); "interpolated" moves them along a
-            plane between models; "recalibrated" estimates them anew at every point; "batch" uses each batch's own;
-            "train" also drops out, with the same noise everywhere.
+            plane between models; "recalibrated" estimates them anew at every point, "anchored" too, except near the models
+            of a plane, where they become those models' own; "batch" uses each batch's own, with a last sample that would be
+            a batch alone joined to the batch before; "train" also drops out, with the same noise everywhere. "auto" is
+            "anchored" on planes through several models and "eval" elsewhere.
         split: a word for the provenance, such as "train" or "test".
         units: of the loss; "nats" for cross-entropy.
 
@@ -78,6 +79,7 @@ class Objective:
     module: torch.nn.Module | None
     per_sample: bool
     mode: Mode
+    automatic: bool
     calibration: Calibration | None = field(repr=False)
     weights: tuple[float, ...] = field(repr=False)
     precision: Precision
@@ -96,11 +98,12 @@ class Objective:
         population: int | None = None,
         dtype: torch.dtype | None = None,
         device: str | torch.device | None = None,
-        mode: Mode = "eval",
+        mode: Mode | Literal["auto"] = "auto",
         split: str | None = None,
         units: str | None = None,
     ) -> None:
         check_mode(mode)
+        mode, automatic = ("eval", True) if mode == AUTO else (mode, False)
         if loss is not None and not callable(loss):
             raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
         module = own_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
@@ -111,8 +114,9 @@ class Objective:
         check_finite(center)
         fixed = _drawn_from(population, fix(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
         function = CallableLoss(model) if module is None else _module_loss(module, loss, mode, center, fixed)
-        self._set(function=function, params=center, data=fixed, module=module, mode=mode, precision="full", differentiates=False)
-        self._set(calibration=_calibration(module, mode))
+        self._set(function=function, params=center, module=module, mode=mode, precision="full", differentiates=False)
+        self._set(data=join_lone_samples(fixed, module, mode))
+        self._set(calibration=_calibration(module, mode), automatic=automatic)
         probe = self._probe()
         check_labels(loss, probe.outputs, fixed)
         self._set(per_sample=probe.losses.dim() == 1)
@@ -123,19 +127,21 @@ class Objective:
         self._set(data=micro_batches(self))
         self._set(weights=self._weights(self.data))
 
-    def with_mode(self, mode: Mode) -> Objective:
+    def with_mode(self, mode: Mode | Literal["auto"]) -> Objective:
         """The same objective in another BatchNorm and dropout mode.
 
         Raises:
             InputError: an unknown mode, or an objective made from a callable.
         """
         check_mode(mode)
+        automatic, mode = mode == AUTO, "eval" if mode == AUTO else mode
         if self.module is None or not isinstance(self.function, ModuleLoss):
             raise InputError("mode", mode, "an objective made from an nn.Module")
         function = replace(self.function, module=moded(self.module, mode), mode=mode)
         described = {**self.description, "mode": mode}
         # Micro-batches suit one mode: where samples see each other, batches are those that were given.
-        changed = {"function": function, "mode": mode, "calibration": _calibration(self.module, mode), "description": described}
+        changed = {"function": function, "mode": mode, "automatic": automatic, "description": described}
+        changed |= {"calibration": _calibration(self.module, mode)}
         data = micro_batches(self._like(**changed, data=self.given))
         return self._like(**changed, data=data, weights=self._weights(data))
 
@@ -240,11 +246,14 @@ class Objective:
 
     def placed(self, params: Params) -> Params:
         """`params` with what the mode adds at that point: statistics estimated anew in "recalibrated", else nothing."""
+        return {**typed(params, self.tensors), **self.estimated(params)} if self.mode == "recalibrated" else params
+
+    def estimated(self, params: Params) -> Params:
+        """Normalization statistics estimated from the data with the weights `params`, in modes that do so."""
         if self.calibration is None:
-            return params
-        params = typed(params, self.tensors)
+            return {}
         with torch.no_grad():
-            return {**params, **self.calibration.statistics(params, self.data.batches)}
+            return self.calibration.statistics(typed(params, self.tensors), self.data.batches)
 
     def counted(self) -> Iterator[tuple[Any, float]]:
         """The batches that count and what the mean of each counts for; one without any target that counts has no mean but NaN."""
@@ -305,7 +314,7 @@ class Objective:
                 scores = self._first_batch()
             except Exception:
                 self._check_labels_of_first_batch()
-                shapes = _shapes(self.data.batches[0])
+                shapes = shapes_of(self.data.batches[0])
                 raise InputError("model", f"{type(error).__name__}: {error}", f"a model that runs on a batch of shapes {shapes}") from error
         count = self.data.counts[0]
         if scores.losses.dim() > 1 or (scores.losses.dim() == 1 and len(scores.losses) != count):
@@ -333,12 +342,12 @@ class Objective:
 
     def _describe(self, model: Any, loss: Any, split: str | None, units: str | None) -> dict[str, Any]:
         first = next(iter(self.params.values()))
-        loss_name = _name(loss) if loss is not None else "the model's own loss"
+        loss_name = name_of(loss) if loss is not None else "the model's own loss"
         return {
             "kind": "module" if self.module is not None else "callable",
-            "model": type(model).__name__ if self.module is not None else _name(model),
+            "model": type(model).__name__ if self.module is not None else name_of(model),
             "loss": loss_name,
-            "units": units if units is not None else _units(loss_name),
+            "units": units if units is not None else units_of(loss_name),
             "samples": self.samples,
             "population": self.data.population,
             "split": split,
@@ -371,7 +380,7 @@ def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mo
 
 
 def _calibration(module: torch.nn.Module | None, mode: Mode) -> Calibration | None:
-    if mode != "recalibrated" or module is None:
+    if mode not in ("recalibrated", "anchored") or module is None:
         return None
     return Calibration.of(twin(module), lambda m, params, batch: run_module(m, params, split_batch(batch)[0]))
 
@@ -383,16 +392,3 @@ def _drawn_from(population: int | None, data: FixedData) -> FixedData:
 
 def _cast(tensor: Tensor, dtype: torch.dtype | None, device: Any) -> Tensor:
     return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
-
-
-def _shapes(batch: Any) -> str:
-    return ", ".join(str(tuple(t.shape)) for t in pytree.tree_leaves(batch) if isinstance(t, Tensor)) or "none"
-
-
-def _name(function: Any) -> str:
-    return _name(function.func) if isinstance(function, functools.partial) else str(getattr(function, "__name__", type(function).__name__))
-
-
-def _units(loss_name: str) -> str:
-    entropic = ("crossentropy", "nll", "kldiv", "bce", "binarycrossentropy")
-    return "nats" if any(word in loss_name.lower().replace("_", "") for word in entropic) else ""

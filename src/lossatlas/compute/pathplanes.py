@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from lossatlas.compute.directions import Direction
-from lossatlas.compute.params import fingerprint
-from lossatlas.compute.plane import Plane
+from lossatlas.compute.params import Params, fingerprint
+from lossatlas.compute.plane import Plane, PlaneModel
 from lossatlas.compute.record.trajectory import MEMORY, Trajectory
 from lossatlas.compute.rows import Array, Rows
 from lossatlas.compute.walk import random_walk_null, random_walks_null, start_end_null
 from lossatlas.errors import InputError
+
+ON_PLANE = 1e-6
+"""Weights this close to a plane, relative to their distance from its center, lie on it: single precision cannot tell."""
 
 
 def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = MEMORY) -> Plane:
@@ -212,11 +216,46 @@ def _plane(
         Direction(layout.unflatten(axis, at_least_single=True), {"kind": kind, "index": index}) for index, axis in enumerate(axes)
     )
     point = layout.unflatten(run.vector(center), at_least_single=True)
-    state = run.state(center if model is None else model)
-    buffers = {name: value for name, value in state.items() if name not in layout.names}
+    buffers = _buffers(run, center if model is None else model)
     ends = [fingerprint(one.params(-1)) for one in runs]
     recipe = {"trajectory": run.name, "steps": steps, "ends": ends, **recipe}
-    return Plane(point, directions, kind, labels, recipe, origin, (buffers,) if buffers else ())
+    return Plane(point, directions, kind, labels, recipe, origin, (buffers,) if buffers else (), _models(runs, run.vector(center), axes))
+
+
+def _buffers(run: Trajectory, row: int) -> Params:
+    return {name: value for name, value in run.state(row).items() if name not in run.layout.names}
+
+
+def _models(runs: Sequence[Trajectory], center: Array, axes: Array) -> tuple[PlaneModel, ...]:
+    """The first and last model of every run, where they stand; runs from one start have it once."""
+    found: list[PlaneModel] = []
+    squares = np.square(axes).sum(1)
+    center = center.astype(np.float64)
+    for run, row in [*((run, 0) for run in runs), *((run, -1) for run in runs)]:
+        offset = run.vector(row).astype(np.float64) - center
+        place = axes @ offset / squares
+        residual = float(np.linalg.norm(offset - place @ axes))
+        near = residual <= ON_PLANE * np.sqrt(max(float(offset @ offset), float(squares.max()) * ON_PLANE))
+        of = "the run" if len(runs) == 1 else run.label
+        model = PlaneModel(f"the {'end' if row else 'start'} of {of}", _plain(place), 0.0 if near else residual, _buffers(run, row))
+        if row == 0 and any(_same_start(model, other) for other in found):
+            found[0] = replace(found[0], label="the common start")
+        else:
+            found.append(model)
+    return tuple(found)
+
+
+def _plain(place: Array) -> tuple[float, ...]:
+    """Coordinates within rounding of a whole number are that number: the model stands on a cell of the grid."""
+    near = np.round(place)
+    return tuple(
+        float(n) if abs(p - n) <= ON_PLANE**2 * max(1.0, np.abs(place).max()) else float(p) for p, n in zip(place, near, strict=True)
+    )
+
+
+def _same_start(model: PlaneModel, other: PlaneModel) -> bool:
+    same = np.allclose(model.place, other.place, rtol=ON_PLANE, atol=ON_PLANE) and model.lies_on_plane and other.lies_on_plane
+    return same and all(n in other.buffers and bool((b == other.buffers[n]).all()) for n, b in model.buffers.items())
 
 
 def _percent(share: float) -> str:

@@ -11,11 +11,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas.compute.batchnorm import mixed
 from lossatlas.compute.composition import moved_weights, one_dimensional
 from lossatlas.compute.directions import Direction, Normalize, normalize_direction, random_directions
 from lossatlas.compute.filters import described, filter_axes
 from lossatlas.compute.objective import Objective
-from lossatlas.compute.params import Params, check_alike, check_finite, difference, dot, fingerprint, norm, params_of, select, typed, wide
+from lossatlas.compute.params import (
+    Params,
+    check_alike,
+    check_finite,
+    difference,
+    dot,
+    fingerprint,
+    norm,
+    params_of,
+    select,
+    typed,
+    unwrapped,
+    wide,
+)
 from lossatlas.compute.regrown import Typed, regrown_directions
 from lossatlas.errors import InputError
 
@@ -41,6 +55,27 @@ class Projection:
 
 
 @dataclass(frozen=True, eq=False)
+class PlaneModel:
+    """A model that a plane was made of, and where it stands.
+
+    Attributes:
+        label: such as "model b" or "the end of the run".
+        place: coordinates of the model, or of its projection.
+        residual: distance from the plane; exactly 0 where the model lies on it up to rounding.
+        buffers: its own, such as BatchNorm statistics; empty where nobody knows them.
+    """
+
+    label: str
+    place: tuple[float, ...]
+    residual: float = 0.0
+    buffers: Params = field(default_factory=dict, repr=False)
+
+    @property
+    def lies_on_plane(self) -> bool:
+        return self.residual == 0.0
+
+
+@dataclass(frozen=True, eq=False)
 class Plane:
     """A center and one or two directions.
 
@@ -52,7 +87,8 @@ class Plane:
         recipe: seed, normalization and what else is needed to make it again.
         origin: coordinates of the model itself, or None where it is not on the plane.
         buffers: of a plane between models: the center's floating-point buffers, and how they differ along each direction. Of
-            a plane through recorded weights: one entry, the buffers of the model at `origin`, which hold all over the plane.
+            a plane through recorded weights: one entry, the buffers of the model at `origin`.
+        models: that the plane was made of; empty where that is the one at `origin` alone.
     """
 
     center: Params
@@ -62,6 +98,7 @@ class Plane:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     origin: tuple[float, ...] | None = None
     buffers: tuple[Params, ...] = ()
+    models: tuple[PlaneModel, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.directions) not in (1, 2):
@@ -98,13 +135,12 @@ class Plane:
         return moved
 
     def moved_buffers(self, *coordinates: float) -> Params:
-        """Running statistics at ``(alpha, beta)`` of a plane between models; variances never fall below zero."""
+        """Buffers at ``(alpha, beta)`` of a plane between models: mixed as the weights are; see `mixed` for variances."""
         if len(self.buffers) < 2:
             return {}
-        moved = dict(self.buffers[0])
-        for coordinate, difference_ in zip(coordinates, self.buffers[1:], strict=True):
-            moved = {n: torch.add(v, difference_[n], alpha=coordinate) for n, v in moved.items()}
-        return {n: v.clamp(min=0) if n.endswith("running_var") else v for n, v in moved.items()}
+        first, *differences = self.buffers
+        shares = (1 - sum(coordinates), *coordinates)
+        return {n: mixed(n, shares, [v, *(v + each[n] for each in differences)]) for n, v in first.items()}
 
     def point(self, *coordinates: float) -> Params:
         """All parameters at ``(alpha, beta)``."""
@@ -139,7 +175,8 @@ class Plane:
             return {n: p.to(device) for n, p in params.items()}
 
         directions = tuple(replace(d, params=moved(d.params)) for d in self.directions)
-        return replace(self, center=moved(self.center), directions=directions, buffers=tuple(moved(b) for b in self.buffers))
+        buffers, models = tuple(moved(b) for b in self.buffers), tuple(replace(m, buffers=moved(m.buffers)) for m in self.models)
+        return replace(self, center=moved(self.center), directions=directions, buffers=buffers, models=models)
 
     def typed(self, like: Mapping[str, Tensor]) -> Plane:
         """The same plane in the dtypes of `like`; directions that are drawn when asked are cast then."""
@@ -165,6 +202,7 @@ class Plane:
             "parameters": list(self.moving),
             "weight_count": moved_weights(self.center, [d.params for d in self.directions]),
             **({"buffers_hash": fingerprint(self.buffers[0])} if len(self.buffers) == 1 else {}),
+            **({"model_places": [[m.label, list(m.place), m.residual] for m in self.models]} if self.models else {}),
         }
 
 
@@ -261,8 +299,8 @@ def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: Weig
 def between(a: Any, b: Any, c: Any = None) -> Plane:
     """The line from model `a` at 0 to `b` at 1 (Goodfellow et al. 2015), or the plane with `c` at ``(0, 1)``.
 
-    Models are modules, parameter dicts or objectives. Buffers such as BatchNorm statistics move along only where the
-    objective's mode is "interpolated".
+    Models are modules, parameter dicts or objectives. Modules and objectives bring their BatchNorm statistics, with which the
+    plane shows each model's own loss where it stands (`batchnorm` says how).
 
     Raises:
         InputError: the models differ in names or shapes, two of them are the same, or one has NaN weights.
@@ -276,7 +314,16 @@ def between(a: Any, b: Any, c: Any = None) -> Plane:
         raise InputError("models", "two equal models", "models that differ", "Check that each checkpoint was loaded")
     labels = ("a → b", "a → c")[: len(steps)]
     recipe = {"models": [fingerprint(m) for m in (start, *others)]}
-    return Plane(start, steps, "between", labels, recipe, (0.0,) * len(steps), _buffers_between([m for m in (a, b, c) if m is not None]))
+    given = [m for m in (a, b, c) if m is not None]
+    places = [(0.0,) * len(steps), *(tuple(float(i == k) for i in range(len(steps))) for k in range(len(steps)))]
+    models = tuple(PlaneModel(f"model {n}", p, buffers=buffers_of(m)) for n, p, m in zip("abc", places, given, strict=False))
+    return Plane(start, steps, "between", labels, recipe, places[0], _buffers_between(given), models)
+
+
+def buffers_of(model: Any) -> Params:
+    """Copies of the buffers of a module or an objective; none of a bare dict of parameters."""
+    module = model if isinstance(model, torch.nn.Module) else getattr(model, "module", None)
+    return {} if module is None else {n: b.detach().clone() for n, b in unwrapped(module).named_buffers()}
 
 
 def _buffers_between(models: Sequence[Any]) -> tuple[Params, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ def sample_slopes(objective: Objective, plane: Plane, point: Sequence[float]) ->
         )
     (place,) = coordinates_of([point], plane.ndim)
     task = Task.make(objective, plane, ())
+    task = replace(task, objective=task.held(place))
     here = torch.tensor(place, dtype=torch.float64, device=task.device)
     try:
         return _forward(task, here)

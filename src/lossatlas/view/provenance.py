@@ -25,6 +25,7 @@ def general_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """What holds for every quantity of a surface, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
     said = (_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective))
+    said = (*said, *model_lines(dataset))
     lines = (*said, computed_line(dataset))
     return (*(line for line in lines if line), *_rise_lines(dataset), *_curvature_lines(dataset))
 
@@ -179,6 +180,7 @@ def _mode(objective: Mapping[str, Any]) -> str:
         "eval": "eval mode (BatchNorm by running statistics, no dropout)",
         "interpolated": "eval mode with interpolated BatchNorm statistics",
         "recalibrated": "eval mode, BatchNorm statistics re-estimated at every point",
+        "anchored": "eval mode, BatchNorm statistics re-estimated at every point, at each model its own",
         "batch": "BatchNorm by each batch's statistics, no dropout",
         "train": "train mode (BatchNorm by batch statistics, dropout noise the same at every point)",
     }
@@ -202,13 +204,56 @@ def _only_of(layers: object, words: str) -> str:
 
 
 def statistics_line(plane: Mapping[str, Any], objective: Mapping[str, Any]) -> str:
-    """Whose BatchNorm statistics hold all over the plane, where they are not the objective's own."""
+    """Whose BatchNorm statistics a figure shows, where they are not the objective's own."""
     whose = objective.get("statistics")
     if whose == "plane":
         return f"BatchNorm statistics everywhere: those recorded with the model at {model_words(plane)}"
+    if whose == "extrapolated":
+        return "BatchNorm statistics below 0 and above 1 are extrapolated (variances by their logarithm), no network's own"
     if whose == "another model":
         return "CAUTION: the BatchNorm statistics are another model's than the one on this plane; these values are not its loss"
     return ""
+
+
+def model_lines(dataset: xr.Dataset) -> tuple[str, ...]:
+    """A caution for every model on the plane whose own loss the plane does not read."""
+    models = dataset.attrs.get("models")
+    differing = [m for m in models if isinstance(m, Mapping) and m.get("differs") is True] if isinstance(models, list | tuple) else []
+    return tuple(
+        f"CAUTION: at {model.get('label', 'a model')} {_losses(model)} (BatchNorm statistics of another model)" for model in differing
+    )
+
+
+def _losses(model: Mapping[str, Any]) -> str:
+    return f"the plane reads {_number(model.get('plane_loss'))}, that model's own loss is {_number(model.get('loss'))}"
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else "NaN"
+
+
+def origin_caution(dataset: xr.Dataset, origin: object) -> str:
+    """What the mark at the origin adds to its label where the plane does not read that model's own loss."""
+    models = dataset.attrs.get("models")
+    for model in models if isinstance(models, list | tuple) else ():
+        if isinstance(model, Mapping) and model.get("differs") is True and list(model.get("place") or ()) == origin:
+            return f" ({_losses(model)})"
+    return ""
+
+
+def path_cautions(dataset: xr.Dataset) -> tuple[str, ...]:
+    """The same of a path's ends, where their distance from the plane does not explain it."""
+    found = dataset.attrs.get("statistics_differ")
+    rows = [row for row in found if isinstance(row, Mapping)] if isinstance(found, list | tuple) else []
+    return tuple(f"CAUTION: at step {row.get('step')} {_losses(row)} ({row.get('why', 'other BatchNorm statistics')})" for row in rows)
+
+
+def end_caution(dataset: xr.Dataset) -> str:
+    """What the label of a path adds where the plane under its end reads another loss for another model's statistics."""
+    found = dataset.attrs.get("statistics_differ")
+    last = found[-1] if isinstance(found, list | tuple) and found else None
+    ends = isinstance(last, Mapping) and "step" in dataset and last.get("step") == int(np.asarray(dataset["step"].values)[-1])
+    return f" (own loss {_number(last.get('loss'))}, plane {_number(last.get('plane_loss'))})" if ends and last is not None else ""
 
 
 def model_words(plane: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from lossatlas import schema
 from lossatlas.errors import InputError
-from lossatlas.view.provenance import error_notes, general_notes, model_words
+from lossatlas.view.provenance import end_caution, error_notes, general_notes, model_words, origin_caution, path_cautions
 from lossatlas.view.scene import Areas, Field, FloatArray, Path, Surface
 
 LEAST_SHARE_FOR_STEMS = 0.5
@@ -75,7 +75,7 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
         alpha=alpha,
         beta=beta,
         step=_steps(dataset),
-        label=label if label is not None else str(dataset.attrs.get("label") or shown),
+        label=(label if label is not None else str(dataset.attrs.get("label") or shown)) + end_caution(dataset),
         epoch=_optional(dataset, "epoch"),
         loss=_optional(dataset, "path_loss"),
         accuracy=_optional(dataset, "path_accuracy"),
@@ -193,7 +193,8 @@ def _origin(dataset: xr.Dataset, dims: Sequence[str]) -> tuple[float, ...] | Non
 
 def _origin_label(dataset: xr.Dataset) -> str:
     plane = dataset.attrs.get("plane")
-    return model_words(plane if isinstance(plane, dict) else {})
+    plane = plane if isinstance(plane, dict) else {}
+    return model_words(plane) + origin_caution(dataset, plane.get("origin"))
 
 
 def _series(dataset: xr.Dataset, key: str) -> FloatArray:
@@ -226,7 +227,14 @@ def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     optimizer, rate = dataset.attrs.get("optimizer"), dataset.attrs.get("learning_rate")
     parts = [str(optimizer) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
     said = ", ".join(part for part in parts if part)
-    return (*((said,) if said else ()), *ending_notes(dataset), *_still_note(dataset), *_null_notes(dataset), *_share_notes(dataset))
+    return (
+        *path_cautions(dataset),
+        *((said,) if said else ()),
+        *ending_notes(dataset),
+        *_still_note(dataset),
+        *_null_notes(dataset),
+        *_share_notes(dataset),
+    )
 
 
 def ending_notes(dataset: xr.Dataset) -> tuple[str, ...]:

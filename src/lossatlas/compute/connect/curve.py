@@ -11,7 +11,7 @@ import numpy as np
 
 from lossatlas.compute.directions import Direction
 from lossatlas.compute.params import Params, check_alike, difference, dot, fingerprint, norm, params_of
-from lossatlas.compute.plane import Plane
+from lossatlas.compute.plane import Plane, PlaneModel, buffers_of
 from lossatlas.errors import InputError
 
 Kind = Literal["bezier", "polygon"]
@@ -26,10 +26,12 @@ class Curve:
     Attributes:
         kind: "bezier" (control points) or "polygon" (corners, at equal steps of t).
         points: parameters, ends included.
+        buffers: of the first and last model, such as BatchNorm statistics; empty where they are not known.
     """
 
     kind: Kind
     points: tuple[Params, ...]
+    buffers: tuple[Params, Params] = ({}, {})
 
     def point(self, t: float) -> Params:
         """The parameters at t; bit for bit the models themselves at 0 and 1."""
@@ -75,7 +77,7 @@ def polygon(*points: Any) -> Curve:
         >>> chain.point(0.25)["w"].item(), chain.point(0.75)["w"].item()
         (2.0, 5.0)
     """
-    return Curve("polygon", _points(points))
+    return Curve("polygon", _points(points), (buffers_of(points[0]), buffers_of(points[-1])))
 
 
 def bezier(*points: Any) -> Curve:
@@ -84,7 +86,7 @@ def bezier(*points: Any) -> Curve:
     Raises:
         InputError: fewer than two, or models of different names or shapes.
     """
-    return Curve("bezier", _points(points))
+    return Curve("bezier", _points(points), (buffers_of(points[0]), buffers_of(points[-1])))
 
 
 def curve_plane(curve: Curve) -> Plane:
@@ -105,7 +107,9 @@ def curve_plane(curve: Curve) -> Plane:
         raise InputError("curve", "a bend on the straight line", "a curve with a bend beside the line", "Fit it first: fit_curve")
     scale = length / norm(rest)
     steps = (Direction(along, {"kind": "difference"}), Direction({n: scale * v for n, v in rest.items()}, {"kind": "bend"}))
-    return Plane(start, steps, "between", ("a → b", "bend"), {"curve": curve.describe()}, (0.0, 0.0))
+    places = ((0.0, 0.0), (1.0, 0.0))
+    models = tuple(PlaneModel(f"model {n}", p, buffers=b) for n, p, b in zip("ab", places, curve.buffers, strict=True))
+    return Plane(start, steps, "between", ("a → b", "bend"), {"curve": curve.describe()}, places[0], models=models)
 
 
 def places_on(plane: Plane, curve: Curve, ts: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from lossatlas.compute.connect.curve import Curve, Kind
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params, check_alike, params_of
+from lossatlas.compute.plane import buffers_of
 from lossatlas.compute.progress import progress_bar
 from lossatlas.errors import InputError
 
@@ -76,7 +77,8 @@ def fit_curve(
             mover.step()
             schedule.step()
             advance(1)
-    return Curve(shape.kind, (kept[0], *({n: p.detach() for n, p in point.items()} for point in leaves), kept[1]))
+    points = (kept[0], *({n: p.detach() for n, p in point.items()} for point in leaves), kept[1])
+    return Curve(shape.kind, points, (buffers_of(a), buffers_of(b)))
 
 
 def _initial(ends: tuple[Params, Params], bends: int, start: Curve | None) -> tuple[tuple[Params, Params], list[Params]]:

@@ -96,13 +96,20 @@ def curve_trajectory(objective: Objective, curve: Curve, plane: Plane, resolutio
         ("epoch", ts),
         ("path_alpha", places[:, 0]),
         ("path_beta", places[:, 1]),
-        ("path_loss", np.array([score(objective, placed_by(source, curve.point(t)))["loss"] for t in ts.tolist()])),
+        ("path_loss", np.array([score(objective, _placed(objective, source, curve, t))["loss"] for t in ts.tolist()])),
         ("path_residual", places[:, -1]),
     ]
     path = xr.Dataset({name: ("step", values, schema.variable(name).attrs) for name, values in columns})
     path.path_loss.attrs["units"] = str(objective.description["units"]) or "1"
     path.attrs = {"kind": "trajectory", "label": label or curve.kind, "curve": curve.describe(), "start": places[0, :2].tolist()}
     return path
+
+
+def _placed(objective: Objective, source: Objective | None, curve: Curve, t: float) -> dict[str, Any]:
+    """The curve's point with statistics estimated there; at an end that is a model, its own, as on a plane in mode "auto"."""
+    own = curve.buffers[int(t)] if t in (0.0, 1.0) and objective.automatic else {}
+    point = dict(curve.point(t))
+    return {**point, **{n: b for n, b in own.items() if n in objective.tensors}} if own else placed_by(source, point)
 
 
 def _dataset(

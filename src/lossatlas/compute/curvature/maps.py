@@ -20,6 +20,7 @@ from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.curvature.eigen import Extremes, extreme_eigenvalues
 from lossatlas.compute.curvature.operator import Curvature, Method, hessian
 from lossatlas.compute.curvature.trace import trace
+from lossatlas.compute.evaluators.task import Task
 from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.keeper import mend, stored_attrs
 from lossatlas.compute.objective import Objective
@@ -27,7 +28,6 @@ from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import another_surface, differences, provenance
 from lossatlas.compute.remeasure import Rounding, changed, compared_cells, difference, place_in_words, scale_of
-from lossatlas.compute.statistics import about
 from lossatlas.errors import ArchiveError, InputError
 
 ENDS = ("loss", "lambda_max", "lambda_max_residual", "lambda_min", "lambda_min_residual", "hessian_ratio", "hessian_products")
@@ -73,6 +73,8 @@ def hessian_map(
 ) -> xr.Dataset:
     """Compute the loss, both extreme Hessian eigenvalues, their residuals and their ratio at every cell (Li et al. 2018, figure 7).
 
+    BatchNorm statistics that change over the plane are held at what they are in a cell while that cell is differentiated.
+
     Args:
         objective: model, loss and the data whose mean loss is differentiated.
         plane: where.
@@ -104,7 +106,8 @@ def hessian_map(
     if tolerance <= 0 or probes < 0 or (0 < probes < 3):
         raise InputError("tolerance, probes", (tolerance, probes), "a positive tolerance, and no probes or at least 3")
     settings = Settings(tolerance, probes, biases, method, warm, seed, memory, workers)
-    grid, objective = Grid.make(bounds, resolution, plane.ndim), about(objective, plane)
+    grid, task = Grid.make(bounds, resolution, plane.ndim), Task.make(objective, plane, ())
+    objective = task.objective
     store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
     try:
         with store.writing(name):
@@ -113,7 +116,7 @@ def hessian_map(
             stored = store.surface(name)
             done, before = stored.done.values.ravel(), float(stored.attrs.get("seconds", 0.0))
             began = time.perf_counter()
-            _fill(objective, plane, grid, settings, store, name, done, title or name, progress)
+            _fill(task, plane, grid, settings, store, name, done, title or name, progress)
             if not done.all():
                 store.update_attrs("surfaces", name, {"seconds": before + time.perf_counter() - began})
     except OSError as error:
@@ -133,7 +136,7 @@ def serpentine(shape: tuple[int, ...]) -> NDArray[np.int64]:
 
 
 def _fill(
-    objective: Objective,
+    task: Task,
     plane: Plane,
     grid: Grid,
     settings: Settings,
@@ -150,7 +153,7 @@ def _fill(
                 start = []
                 continue
             place = tuple(float(c) for c in grid.points([int(cell)])[0])
-            values, ends = measure_cell(objective, plane, place, settings, start)
+            values, ends = measure_cell(task.held(place), plane, place, settings, start)
             store.write_cells(name, np.array([cell]), {n: np.array([v]) for n, v in values.items()})
             start = [] if ends is None or not settings.warm else [ends.largest_vectors[:, 0], ends.smallest_vectors[:, 0]]
             advance(1)

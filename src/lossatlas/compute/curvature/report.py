@@ -16,9 +16,9 @@ from lossatlas.archive import Archive
 from lossatlas.compute.curvature.eigen import extreme_eigenvalues
 from lossatlas.compute.curvature.operator import Curvature, Method, hessian
 from lossatlas.compute.curvature.trace import Estimate, trace
+from lossatlas.compute.evaluators.task import Task
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.plane import Plane
-from lossatlas.compute.statistics import about
 from lossatlas.errors import InputError
 
 CAVEAT = (
@@ -135,9 +135,11 @@ def curvature_report(
         >>> round(report.lambda_max, 4), round(abs(report.lambda_min), 4), round(report.trace, 4)
         (8.5, 0.0, 8.5)
     """
-    point, objective = _point(plane, at), objective if plane is None else about(objective, plane)
-    if plane is not None and params is None and biases is None:
-        params, biases = plane.moving, True
+    point = _point(plane, at)
+    if plane is not None:
+        objective = Task.make(objective, plane, ()).held(_place(plane, at))
+        if params is None and biases is None:
+            params, biases = plane.moving, True
     matrix = hessian(objective, point, params=params, biases=bool(biases), method=method, workers=workers)
     ends = extreme_eigenvalues(matrix, tolerance=tolerance, seed=seed, solver="ritz")
     total = trace(matrix, probes, seed=seed)
@@ -183,10 +185,14 @@ def _point(plane: Plane | None, at: Sequence[float] | None) -> dict[str, Any] | 
         if at is not None:
             raise InputError("at", tuple(at), "no coordinates without a plane", "Pass plane= too")
         return None
+    return plane.point(*_place(plane, at))
+
+
+def _place(plane: Plane, at: Sequence[float] | None) -> tuple[float, ...]:
     place = at if at is not None else plane.origin
     if place is None or len(place) != plane.ndim:
         raise InputError("at", place, f"{plane.ndim} coordinates on the plane")
-    return plane.point(*(float(c) for c in place))
+    return tuple(float(c) for c in place)
 
 
 def _trace_fields(total: Estimate) -> dict[str, float]:

@@ -107,7 +107,8 @@ def choose(
     if named == "loop" and not compiled:
         return Choice()
     if named not in ("auto", "loop") and not task.same_everywhere:
-        raise InputError("evaluator", f"{named} in mode {task.objective.mode}", '"loop" or "auto"')
+        words = 'the statistics change from cell to cell: objective.with_mode("eval") keeps one model\'s everywhere'
+        raise InputError("evaluator", f"{named} in mode {task.objective.mode}", '"loop" or "auto"', words)
     probe = Probe.of(task, points, cells)
     loop = Choice(seconds=probe.seconds, loop_seconds=probe.seconds)
     if named != "auto":

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from lossatlas.compute.anchors import Anchors, other_buffers
 from lossatlas.compute.evaluators.features_first import columns, features_first
 from lossatlas.compute.evaluators.folded import folded
 from lossatlas.compute.evaluators.sums import Each, Sums
@@ -18,7 +19,7 @@ from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective import Objective, Scores
 from lossatlas.compute.params import Params
 from lossatlas.compute.plane import Plane
-from lossatlas.compute.statistics import about
+from lossatlas.compute.statistics import resolved
 from lossatlas.errors import InputError
 
 
@@ -27,23 +28,28 @@ class Task:
     """An objective on a plane; every evaluator measures one.
 
     Attributes:
-        objective: with the buffers of the plane's own model (`statistics.about`).
+        objective: in the mode that suits the plane, with the buffers of the plane's own model (`statistics.resolved`).
         still: parameters that do not move but differ from the objective's own.
+        anchors: in mode "anchored", the models of the plane with their statistics.
     """
 
     objective: Objective
     plane: Plane
     metrics: tuple[Metric, ...]
     still: Params
+    anchors: Anchors | None = None
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def make(cls, objective: Objective, plane: Plane, metrics: tuple[Metric, ...]) -> Task:
         if objective.mode == "interpolated" and len(plane.buffers) < 2:
             raise InputError("mode", "interpolated", "a plane between models that have buffers", "Make it with between(a, b) of nn.Modules")
-        objective = about(objective, plane)
+        if objective.mode == "anchored" and not any(m.lies_on_plane for m in plane.models):
+            raise InputError("mode", "anchored", "a plane made of models", "Make it with between(a, b), or leave the mode out")
+        objective, plane = resolved(objective, plane)
         plane = plane.typed(objective.tensors)
-        return cls(objective, plane, metrics, unlike_objective(objective, plane))
+        anchors = Anchors.of(objective, plane) if objective.mode == "anchored" else None
+        return cls(objective, plane, metrics, unlike_objective(objective, plane), anchors)
 
     @property
     def device(self) -> torch.device:
@@ -54,7 +60,17 @@ class Task:
         moved = {**self.still, **self.plane.moved(*place)}
         if self.objective.mode == "interpolated":
             moved |= self.plane.moved_buffers(*place)
+        if self.anchors is not None:
+            moved |= other_buffers(self.objective, self.plane, place)
+            return moved | self.anchors.statistics(place, lambda: self.objective.estimated(moved))
         return self.objective.placed(moved)
+
+    def held(self, place: tuple[float, ...]) -> Objective:
+        """The objective to differentiate at a place: statistics that change over the plane are held at what they are there."""
+        if self.objective.mode not in ("interpolated", "anchored"):
+            return self.objective
+        buffers = {n: t for n, t in self.point(place).items() if n not in self.objective.params}
+        return self.kept("eval", lambda: self.objective.with_mode("eval")).at(buffers)
 
     def warn_of_lost_steps(self, spacings: Sequence[float]) -> None:
         """Say so where a step of the grid is less than most weights can tell: bfloat16 has three digits, and neighbors are one point."""
@@ -81,7 +97,7 @@ class Task:
     @property
     def same_everywhere(self) -> bool:
         """Only weights change from point to point; not so where statistics do, and only the loop can do that."""
-        return self.objective.mode not in ("interpolated", "recalibrated")
+        return self.objective.mode not in ("interpolated", "recalibrated", "anchored")
 
     def evaluated(self, params: Params, batch: Any, compiled: bool = False) -> Scores:
         """The objective's scores, through `torch.compile` where asked."""
@@ -99,10 +115,9 @@ class Task:
         """The same task on another device, without compiled functions, which cannot travel."""
         if self.device == torch.device(device):
             return replace(self, _kept={})
-        plane = self.plane.to(device)
-        return replace(
-            self, objective=self.objective.to(device), plane=plane, still={n: p.to(device) for n, p in self.still.items()}, _kept={}
-        )
+        plane, still = self.plane.to(device), {n: p.to(device) for n, p in self.still.items()}
+        anchors = None if self.anchors is None else self.anchors.to(device)
+        return replace(self, objective=self.objective.to(device), plane=plane, still=still, anchors=anchors, _kept={})
 
     def has_images(self) -> bool:
         """Batches of images and filters to go with them, for which the layout in memory matters."""

@@ -64,7 +64,7 @@ class Net:
     def objective(self, setting: Setting, samples: int, split: str = "train", batch: int = BATCH) -> Objective:
         """Cross-entropy on the first pictures of a split, without augmentation, in eval mode."""
         pictures = setting.pictures(split, samples, self.normalization)
-        return Objective(self.module, F.cross_entropy, pictures, batch_size=batch, split=split, device=setting.device)
+        return Objective(self.module, F.cross_entropy, pictures, batch_size=batch, split=split, device=setting.device, mode="eval")
 
     @property
     def title(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -87,7 +88,9 @@ def _as_long_as(plane: Plane, length: float) -> Plane:
 
 def _surface_and_path(setting: Setting, one: Solution, plane: Plane, name: str) -> tuple[xr.Dataset, xr.Dataset]:
     objective = one.net.objective(setting, setting.size.samples)
-    path = project_path(one.trajectory, plane, objective, surface=name)
+    with warnings.catch_warnings():  # the paper's choice; the figure says whose statistics they are
+        warnings.filterwarnings("ignore", message="At the (start|end) of .* this plane reads", category=UserWarning)
+        path = project_path(one.trajectory, plane, objective, surface=name)
     surface = evaluate(
         objective,
         plane,
