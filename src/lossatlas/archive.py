@@ -22,7 +22,7 @@ from zarr.abc.store import Store
 from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import LocalStore, MemoryStore
 
-from lossatlas import archive_lock, schema
+from lossatlas import archive_checks, archive_lock, schema
 from lossatlas.errors import ArchiveError, InputError
 
 CHUNK = 64
@@ -60,7 +60,9 @@ class Archive:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        return dict(self.root.attrs)
+        """Of the root group: format, its version, and when it was made."""
+        with archive_checks.reading("the root group", self.location):
+            return archive_checks.checked_attributes(self.root.attrs)
 
     def surface(self, name: str | None = None) -> xr.Dataset:
         """The surface `name` as a Dataset over ``(alpha, beta)``, in memory; the only one may go unnamed.
@@ -69,22 +71,29 @@ class Archive:
             InputError: no such surface, or several and no name.
             ArchiveError: its files are damaged.
         """
-        return self._dataset("surfaces", self._one("surface", name, self.surfaces))
+        known = self._one("surface", name, self.surfaces)
+        with archive_checks.reading(known, self.location):
+            return archive_checks.checked_surface(self._dataset("surfaces", known))
 
     def trajectory(self, name: str | None = None) -> xr.Dataset:
         """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
-        return self._dataset("trajectories", self._one("trajectory", name, self.trajectories))
+        known = self._one("trajectory", name, self.trajectories)
+        with archive_checks.reading(known, self.location):
+            return archive_checks.checked_trajectory(self._dataset("trajectories", known))
 
     def samples(self, name: str | None = None) -> dict[str, zarr.Array[Any]]:
         """Arrays of a surface with an axis of samples or batches, read only where indexed; empty where none were kept.
 
         A tensor over ``(alpha, beta, sample)`` may be larger than memory, so `surface` leaves it out.
         """
-        group = self._group(f"surfaces/{self._one('surface', name, self.surfaces)}")
-        return {v.name: _array(group, v.name) for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH) and v.name in group}
+        known = self._one("surface", name, self.surfaces)
+        with archive_checks.reading(known, self.location):
+            group = self._group(f"surfaces/{known}")
+            return {v.name: _array(group, v.name) for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH) and v.name in group}
 
     def has_surface(self, name: str) -> bool:
-        return f"surfaces/{name}/done" in self.root  # laid out last
+        with archive_checks.reading(name, self.location):
+            return f"surfaces/{name}/done" in self.root  # laid out last
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -174,7 +183,8 @@ class Archive:
     # -- inside ----------------------------------------------------------------------------------------------
 
     def _names(self, kind: str) -> tuple[str, ...]:
-        return tuple(sorted(self._group(kind).group_keys())) if kind in self.root else ()
+        with archive_checks.reading(kind, self.location):
+            return tuple(sorted(self._group(kind).group_keys())) if kind in self.root else ()
 
     def _one(self, noun: str, name: str | None, names: tuple[str, ...]) -> str:
         if name is None and len(names) == 1:
@@ -186,17 +196,12 @@ class Archive:
 
     def _dataset(self, kind: str, name: str) -> xr.Dataset:
         group = self._group(f"{kind}/{name}")
+        _check_sizes(group, kind)
         if "rows" in group.attrs:
             return _recorded(group)
         deep = [v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH)] if kind == "surfaces" else None
         path = f"{kind}/{name}"
-        try:
-            return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
-        except (RuntimeError, ValueError) as error:  # of the codecs and of JSON
-            raise ArchiveError(
-                f"{name!r} of {self.location} cannot be read, some of its files are damaged ({error}). "
-                "Restore them from a copy, or make it anew with overwrite=True."
-            ) from error
+        return xr.open_zarr(self.root.store, group=path, consolidated=False, zarr_format=3, chunks=None, drop_variables=deep).load()
 
     def _group(self, path: str) -> zarr.Group:
         group = self.root[path]
@@ -237,7 +242,7 @@ def open_archive(location: Location) -> Archive:
     name = _name_of(location)
     try:
         root = zarr.open_group(location, mode="r", zarr_format=3)
-    except (FileNotFoundError, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # Zarr and JSON answer damage with nearly any exception
         raise ArchiveError(
             f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`."
         ) from error
@@ -303,11 +308,19 @@ def _write(array: zarr.Array[Any], where: tuple[NDArray[np.intp], ...], value: N
 
 def _recorded(group: zarr.Group) -> xr.Dataset:
     """A trajectory that a recorder writes. A killed one may leave arrays of unequal length; `rows` counts the complete steps."""
-    rows, variables = int(cast(int, group.attrs["rows"])), {}
+    rows, variables = int(cast(int, archive_checks.checked_attributes(group.attrs)["rows"])), {}
     for name, array in group.arrays():
         dims = tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
         variables[name] = (dims, np.asarray(array[:rows] if dims[:1] == ("step",) else array[...]), dict(array.attrs))
     return xr.Dataset(variables, attrs=dict(group.attrs))
+
+
+def _check_sizes(group: zarr.Group, kind: str) -> None:
+    """Of the arrays that are read whole; those with an axis of samples are streamed."""
+    deep = {v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH)} if kind == "surfaces" else set()
+    arrays = {name: array for name, array in group.arrays() if name not in deep}
+    claimed = {name: (array.shape, array.chunks, array.dtype.itemsize) for name, array in arrays.items()}
+    archive_checks.check_sizes(claimed, lambda: sum(array.nbytes_stored() for array in arrays.values()))
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
@@ -322,10 +335,11 @@ def _new_attrs() -> dict[str, Any]:
 
 
 def _check_format(root: zarr.Group, name: str) -> None:
-    if root.attrs.get("format") != schema.FORMAT:
+    attrs = root.attrs
+    if attrs.get("format") != schema.FORMAT:
         raise ArchiveError(f"{name} is a Zarr group but not a Lossatlas archive (its attribute 'format' is missing). Choose another path.")
-    version = root.attrs.get("format_version")
-    if not isinstance(version, int) or version > schema.FORMAT_VERSION:
+    version = attrs.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= schema.FORMAT_VERSION:
         raise ArchiveError(
             f"{name} has format version {version}; this Lossatlas reads up to {schema.FORMAT_VERSION}. "
             "Update with: pip install --upgrade lossatlas"

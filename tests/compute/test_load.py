@@ -32,7 +32,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "recursion": (b"def make(): return make()\n", "RecursionError"),
     "module_getattr_fails": (b"def __getattr__(name): raise ValueError(name)\n", "ValueError: make"),
     "class_property_fails": (b"class M:\n  @property\n  def __class__(self): raise ValueError('x')\nmake = M()\n", "ValueError: x"),
-    "type_name_fails": (b"class T(type):\n  @property\n  def __name__(cls): raise ValueError\nclass M(metaclass=T): pass\nmake=M()\n", "object"),
+    "type_name_fails": (b"class T(type):\n  @property\n  def __name__(cls): raise OSError\nclass M(metaclass=T): 0\nmake=M()\n", "object"),
     "key_error": (b"def make(): raise KeyError\n", "raises KeyError;"),
     "missing_import": (b"import nothing_of_this_name\n", "No module named 'nothing_of_this_name'"),
     "empty": (b"", "defines: nothing"),

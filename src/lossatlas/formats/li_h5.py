@@ -182,7 +182,7 @@ def _contents(datasets: Sequence[xr.Dataset]) -> dict[str, Any]:
     contents: dict[str, Any] = {}
     for dataset in datasets:
         _check_same_grid(datasets[0], dataset)
-        split = dataset.attrs.get("objective", {}).get("split") or "train"
+        split = (dataset.attrs.get("objective") or {}).get("split") or "train"
         new = _encoded(dataset, _stored_names(split))
         if twice := contents.keys() & new.keys():
             raise InputError("datasets", f"two surfaces for {', '.join(sorted(twice))}", "one a split")
@@ -190,12 +190,12 @@ def _contents(datasets: Sequence[xr.Dataset]) -> dict[str, Any]:
     if not contents:
         raise InputError("dataset", "no loss, accuracy or Hessian extremes", "at least one quantity that the format knows")
     axes = {stored: datasets[0][axis].values for stored, axis in zip(AXES, ("alpha", "beta"), strict=True) if axis in datasets[0].dims}
-    dir_file = datasets[0].attrs.get("imported", {}).get("dir_file")
+    dir_file = (datasets[0].attrs.get("imported") or {}).get("dir_file")
     return {**({"dir_file": dir_file} if dir_file else {}), **axes, **contents}
 
 
 def _encoded(dataset: xr.Dataset, stored_names: Mapping[str, str]) -> dict[str, Array]:
-    layout = dataset.attrs.get("imported", {}).get("layout")
+    layout = (dataset.attrs.get("imported") or {}).get("layout")
     encoded = {}
     for name, stored in stored_names.items():
         if name in dataset:

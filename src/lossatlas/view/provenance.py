@@ -26,15 +26,19 @@ def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
     unit = str(dataset["loss"].attrs.get("units", "")) if "loss" in dataset else ""
     unit = "" if unit in ("", "1") else f" {unit}"
     lines = []
-    if isinstance(barrier.get("loss"), float):
-        error = f", {_error(barrier)}" if "error" in barrier else ""
+    if _has_numbers(barrier, "loss", "loss_at"):
+        error = f", {_error(barrier)}" if _has_numbers(barrier, "error", "error_at") else ""
         lines.append(f"barrier: loss {barrier['loss']:.3g}{unit} above the chord at {barrier['loss_at']:.2g}{error}")
-    elif isinstance(barrier.get("error"), float):
+    elif _has_numbers(barrier, "error", "error_at"):
         lines.append(f"barrier: {_error(barrier)} above the chord")
-    if shape.get("monotone") is not None:
+    if shape.get("monotone") is not None and _has_numbers(shape, "largest_rise", "rise_from", "rise_to"):
         rises = f"rises by {shape['largest_rise']:.3g}{unit} from {shape['rise_from']:.2g} to {shape['rise_to']:.2g}"
         lines.append("the loss falls all the way from 0 to 1" if shape["monotone"] else f"the loss {rises}")
     return tuple(lines)
+
+
+def _has_numbers(source: Mapping[str, Any], *keys: str) -> bool:
+    return all(isinstance(source.get(key), int | float) for key in keys)
 
 
 def _error(barrier: Mapping[str, Any]) -> str:
