@@ -11,6 +11,7 @@ as another tool may have meant Z[ix, iy] by the same shape (``order="transposed"
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -55,8 +56,9 @@ def read_surface(path: Location, split: str | None = None, order: Order = "auto"
         raise InputError("order", order, " or ".join(map(repr, get_args(Order))))
     with hdf5.opened(path) as file:
         split = _split(file, split)
-        axes = [hdf5.array(file, name, ndim=1) for name in AXES if name in file]
-        check_size(file.path, int(np.prod([len(axis) for axis in axes], dtype=object)))
+        named = [name for name in AXES if name in file]
+        check_size(file.path, math.prod(math.prod(hdf5.shape(file, name)) for name in named))
+        axes = [hdf5.array(file, name, ndim=1) for name in named]
         stored = {name: file_name for name, file_name in _stored_names(split).items() if file_name in file}
         raw = {name: _oriented(file, file_name, axes, order) for name, file_name in stored.items()}
         layout = LI_LAYOUT if any(_is_li_layout(hdf5.shape(file, n), axes) for n in stored.values()) else "rows are y"
