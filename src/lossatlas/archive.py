@@ -23,6 +23,7 @@ from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import LocalStore, MemoryStore
 
 from lossatlas import archive_checks, archive_lock, schema
+from lossatlas.checks import check_name
 from lossatlas.errors import ArchiveError, InputError
 
 CHUNK = 64
@@ -209,8 +210,7 @@ class Archive:
         return group
 
     def _replace_group(self, kind: str, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
-        if not name or set(name) & set("/\\\0") or name.startswith((".", "__")):
-            raise InputError(f"{kind} name", name, "a name without slashes that does not begin with a dot")
+        check_name(f"{kind} name", name)
         return self.root.create_group(f"{kind}/{name}", overwrite=True, attributes=dict(attrs))
 
 
@@ -225,6 +225,8 @@ def create_archive(location: Location | None) -> Archive:
     try:
         _refuse_foreign_folder(location)
         root = _own_group(store)
+    except TypeError as error:
+        raise InputError("archive", location, "a path, a Zarr store, an open archive or None") from error
     except OSError as error:
         raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another archive=.") from error
     except ContainsArrayError as error:

@@ -20,6 +20,7 @@ from lossatlas.compute.grid import Bounds, Grid
 from lossatlas.compute.keeper import Keeper
 from lossatlas.compute.metrics import Metric, metrics_named, suited
 from lossatlas.compute.objective import Objective, Precision, check_objective
+from lossatlas.compute.options import check_run
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import provenance
@@ -113,12 +114,12 @@ def evaluate(
         >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
         (('alpha', 'beta'), 1.25)
     """
+    check_run(**locals())
     if live:
         return _on_a_page({**locals(), "live": False})
     _check_order(objective, plane)
     check_objective(objective)
     grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
-    _check_numbers(tile=tile, workers=workers, chunk=chunk)
     tol = _tolerance(tol, chosen)
     check_refinement(tol, scale)
     run = None if executor == "auto" else executor_named(executor)
@@ -197,12 +198,6 @@ def _automatic(job: Job) -> Executor:
     long = seconds * job.grid.size > THREADS_JOB_SECONDS and seconds * (job.choice.chunk or 1) > THREADS_SECONDS
     several = job.workers != 1 and torch.get_num_threads() > 1 and job.task.device.type == "cpu"
     return executor_named("threads" if long and several else "serial")
-
-
-def _check_numbers(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise InputError(name, number, "a positive number or None")
 
 
 def _check_order(objective: object, plane: object) -> None:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas.checks import check_integer
 from lossatlas.compute.directions import Direction, Normalize, filter_axes, normalize_direction, random_directions
 from lossatlas.compute.objective import Objective
 from lossatlas.compute.params import Params, check_alike, check_finite, difference, dot, fingerprint, norm, params_of, select, typed, wide
@@ -205,6 +206,8 @@ def random_plane(
         regrow: keep the directions as a seed and draw their tensors again whenever they are needed, the same to the last
             bit; None does so for models above 2 GiB.
     """
+    if check_integer("ndim", ndim, 1, 2) and not isinstance(biases, bool):
+        raise InputError("biases", biases, "True or False")
     center = params_of(objective)
     axes = filter_axes(objective if isinstance(objective, torch.nn.Module) else getattr(objective, "module", None))
     names, large = select(center, params), sum(p.numel() * p.element_size() for p in center.values()) > REGROW_BYTES

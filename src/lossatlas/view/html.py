@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lossatlas.checks import check_text, path_of
+from lossatlas.errors import InputError
 from lossatlas.view.bundle import script
 from lossatlas.view.pages import scenes_of
 from lossatlas.view.payload import Payload, Precision, encode
@@ -44,9 +46,13 @@ def export_html(
         ArchiveError: no archive at that path.
         MissingBundleError: this installation carries no viewer bundle.
     """
+    if title is not None:
+        check_text("title", title)
+    if view is not None and not isinstance(view, Mapping):
+        raise InputError("view", view, "an object such as {'log': True}, or None")
+    target = path_of(path)
     scenes, warnings = scenes_of(source, title=title)
     payload = encode(scenes, precision=precision, theme=theme, view=view, warnings=warnings)
-    target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page(payload, scenes), encoding="utf-8")
     return target

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas.checks import check_choice, check_integer, check_number
 from lossatlas.compute.curvature.lanczos import Operator, lanczos
 from lossatlas.compute.curvature.layout import Vector
 from lossatlas.compute.curvature.ritz import FLOOR, Pairs, allowed_residuals, refine
@@ -108,6 +109,11 @@ def extreme_eigenvalues(
         >>> round(ends.lambda_max, 6), round(ends.lambda_min, 6), round(ends.ratio, 6)
         (8.0, -2.0, 0.25)
     """
+    check_choice("solver", solver, get_args(Solver))
+    check_integer("k", k)
+    check_number("tolerance", tolerance, above=0)
+    check_integer("seed", seed, least=0)
+    check_integer("limit", limit, least=1)
     if not 1 <= k <= max(1, matrix.size // 2):
         raise InputError("k", k, f"1 to {max(1, matrix.size // 2)} for {matrix.size} parameters")
     if matrix.size <= max(SMALL, 4 * k):
