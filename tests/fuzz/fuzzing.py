@@ -1,7 +1,7 @@
 """What every fuzz target shares: a seeded loop within a time limit, and mutations of bytes, numbers and JSON.
 
-A target runs a few hundred milliseconds by default. ``LOSSATLAS_FUZZ_SECONDS`` lengthens it (`make fuzz`), and then each run starts
-from another seed, which is printed; ``LOSSATLAS_FUZZ_SEED`` repeats one.
+A target runs a fixed number of cases by default, a second or less. ``LOSSATLAS_FUZZ_SECONDS`` lengthens it (`make fuzz`), and
+then each run starts from another seed, which is printed; ``LOSSATLAS_FUZZ_SEED`` repeats one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from typing import Any
 from lossatlas.errors import LossatlasError
 
 SECONDS = float(os.environ.get("LOSSATLAS_FUZZ_SECONDS", "0"))
-FEWEST = 40
-"""Cases of a target by default, whatever the time: the fast tier runs the same ones everywhere."""
 
 NUMBERS = (0, 1, -1, 2, 3, 255, 65536, 2**31 - 1, 2**31, 2**40, 2**63, -(2**63), 10**400, 0.0, -0.0, 0.5, 1e-320, 1e308, -1e308,
            float("nan"), float("inf"), float("-inf"))  # fmt: skip
@@ -29,16 +27,17 @@ TEXTS = ("", " ", "x", "a/b", "..", ".", "../../x", "\x00", "\x1b[2J", "\ud800",
 VALUES: tuple[Any, ...] = (None, True, False, [], [None], [[1]], [1, 2], {}, {"a": 1}, *NUMBERS, *TEXTS)
 
 
-def run_cases(target: str, case: Callable[[random.Random], object], seconds: float | None = None) -> Counter[str]:
-    """Call `case` again and again: `FEWEST` times, or for `LOSSATLAS_FUZZ_SECONDS`; it may return or raise one of our errors, no more.
+def run_cases(target: str, case: Callable[[random.Random], object], fewest: int = 40) -> Counter[str]:
+    """Call `case` again and again: `fewest` times, the same everywhere, or for `LOSSATLAS_FUZZ_SECONDS`.
+
+    A case may return or raise one of our errors, no more.
 
     Returns:
         How many cases there were ("cases"), and how many were refused ("refused").
     """
-    limit = SECONDS if seconds is None else seconds
-    seed = int(os.environ.get("LOSSATLAS_FUZZ_SEED", time.time_ns() % 10**9 if limit else 0))
-    end, counts = time.monotonic() + limit, Counter[str](cases=0, refused=0)
-    while counts["cases"] < FEWEST if not limit else time.monotonic() < end:
+    seed = int(os.environ.get("LOSSATLAS_FUZZ_SEED", time.time_ns() % 10**9 if SECONDS else 0))
+    end, counts = time.monotonic() + SECONDS, Counter[str](cases=0, refused=0)
+    while counts["cases"] < fewest if not SECONDS else time.monotonic() < end:
         dice = random.Random(f"{target}/{seed}/{counts['cases']}")
         counts["cases"] += 1
         try:

@@ -8,7 +8,6 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -147,17 +146,18 @@ def use(verbs: dict[str, Callable[[Path, Path], None]], whole: Path, folder: Pat
     return case
 
 
+@pytest.mark.slow
 def test_a_whole_archive_is_drawn(whole: Path, tmp_path: Path) -> None:
-    for verb in (*QUICK.values(), draw, record):
+    for verb in (*QUICK.values(), record):
         verb(whole, tmp_path)
 
 
 def test_spoiled_archives_are_read_or_refused(whole: Path, tmp_path: Path) -> None:
-    counts = run_cases("archives", use(QUICK, whole, tmp_path))
+    counts = run_cases("archives", use(QUICK, whole, tmp_path), fewest=15)
     assert 0 < counts["refused"] < counts["cases"]
 
 
 @pytest.mark.slow
 def test_spoiled_archives_are_drawn_or_refused(whole: Path, tmp_path: Path) -> None:
-    counts: Any = run_cases("archives drawn", use(SLOW, whole, tmp_path))
+    counts = run_cases("archives drawn", use(SLOW, whole, tmp_path), fewest=15)
     assert 0 < counts["refused"] < counts["cases"]

@@ -89,12 +89,17 @@ def parse_wish(text: str | bytes) -> dict[str, Any]:
 
 
 async def read_body(request: Any) -> bytes | None:
-    """The body of a request, or None where it is longer than `MOST_BYTES`; no more than that is kept."""
+    """The body of a request, or None where it is longer than `MOST_BYTES` or breaks off; no more than that is kept."""
+    from starlette.requests import ClientDisconnect
+
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BYTES:
-            return None
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MOST_BYTES:
+                return None
+    except ClientDisconnect:
+        return None
     return body
 
 

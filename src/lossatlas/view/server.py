@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from lossatlas.archive import Archive, open_archive
+from lossatlas.checks import check_integer, check_number
 from lossatlas.errors import InputError, LossatlasError, MissingDependencyError
 from lossatlas.view.bundle import script
 from lossatlas.view.feed import Feed
@@ -76,6 +77,8 @@ class LiveServer:
     ) -> None:
         if host not in ("127.0.0.1", "localhost", "::1"):
             raise InputError("host", host, "a loopback address such as 127.0.0.1", "Reach a remote machine through an SSH tunnel")
+        check_integer("port", port, 0, 65535)
+        check_number("interval", interval, above=0)
         self.token = secrets.token_urlsafe(16)
         self.feed = Feed([_opened(archive) for archive in _listed(archives)])
         self._socket = _bind(host, port)
@@ -137,6 +140,7 @@ class LiveServer:
             ws_max_size=MOST_BYTES,
             limit_concurrency=MOST_CONNECTIONS,
             server_header=False,
+            proxy_headers=False,  # a client could give any address as its own
             lifespan="on",
             timeout_graceful_shutdown=1,
         )
@@ -178,7 +182,10 @@ class LiveServer:
         if len(self._clients) >= MOST_CLIENTS:
             await page.close(code=1013)
             return
-        await page.accept()
+        try:
+            await page.accept()
+        except (RuntimeError, OSError):  # gone in the middle of its greeting
+            return
         client = self._greeted(page)
         sending = asyncio.create_task(send_over_socket(client, page))
         try:
