@@ -18,7 +18,7 @@ from lossatlas.compute.copies import moded, override, own_copy, twin, write
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import micro_batches
-from lossatlas.compute.options import check_device, check_placement, check_words
+from lossatlas.compute.options import check_device, check_options
 from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, typed
 from lossatlas.compute.sampling import undrawn
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch
@@ -99,8 +99,7 @@ class Objective:
         units: str | None = None,
     ) -> None:
         check_mode(mode)
-        check_placement(dtype, device)
-        check_words(split, units)
+        check_options(dtype, device, split, units)
         if loss is not None and not callable(loss):
             raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
         module = own_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None

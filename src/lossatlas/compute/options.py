@@ -31,16 +31,19 @@ def check_run(
         raise InputError("watch", watch, "a function watch(cells, values), or None")
 
 
-def check_placement(dtype: Any, device: Any) -> None:
-    """Data type and device of an objective.
+def check_options(dtype: Any, device: Any, split: Any, units: Any) -> None:
+    """Data type, device and words of an objective.
 
     Raises:
-        InputError: no type of real or complex numbers, or a device that this machine does not have.
+        InputError: no type of real or complex numbers, a device that this machine does not have, or words that are no text.
     """
     if dtype is not None and not (isinstance(dtype, torch.dtype) and (dtype.is_floating_point or dtype.is_complex)):
         raise InputError("dtype", dtype, "a floating-point torch.dtype such as torch.float64, or None")
     if device is not None:
         check_device(device)
+    for argument, value in (("split", split), ("units", units)):
+        if value is not None:
+            check_text(argument, value)
 
 
 def check_device(device: Any) -> None:
@@ -54,9 +57,3 @@ def check_device(device: Any) -> None:
         raise InputError("device", device, allowed, f"torch says: {reason}") from error
     if not usable:
         raise InputError("device", device, allowed)
-
-
-def check_words(split: Any, units: Any) -> None:
-    for argument, value in (("split", split), ("units", units)):
-        if value is not None:
-            check_text(argument, value)
