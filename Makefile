@@ -9,7 +9,7 @@ export OMP_NUM_THREADS = 1
 # Compiled tests are kept between runs, also where the environment says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test portable check fast format lint viewer bench clean
+.PHONY: demo test portable check fast fuzz format lint viewer bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/lossatlas demo --out out/demo
@@ -29,6 +29,11 @@ check: $(VENV)/.dev
 
 fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(FAST)" -q
+
+# Minutes of mutated archives, files, commands and requests; FUZZ_SECONDS=600 makes them longer.
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.dev
+	LOSSATLAS_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest -n 0 -s -q --timeout 0 tests/fuzz
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

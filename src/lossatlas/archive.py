@@ -10,7 +10,7 @@ import datetime
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from zarr.abc.store import Store
 from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import LocalStore, MemoryStore
 
-from lossatlas import archive_arrays, archive_lock, schema
+from lossatlas import archive_arrays, archive_checks, archive_lock, schema
 from lossatlas._util.files import write_file
 from lossatlas.archive_arrays import array_at, arrays_at, create_declared, dims_of, exists, group_at, write_cells
 from lossatlas.archive_reading import DEEP, read_surface, read_trajectory, stored_coordinate
+from lossatlas.checks import check_name
 from lossatlas.errors import ArchiveError, InputError
 
 Location = str | os.PathLike[str] | Store
@@ -58,7 +59,9 @@ class Archive:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        return dict(self.root.attrs)
+        """Of the root group: format, its version, and when it was made."""
+        with archive_checks.reading("the root group", self.location):
+            return archive_checks.checked_attributes(self.root.attrs)
 
     def surface(self, name: str | None = None) -> xr.Dataset:
         """The surface `name` as a Dataset over ``(alpha, beta)``, in memory; the only one may go unnamed.
@@ -67,23 +70,32 @@ class Archive:
             InputError: no such surface, or several and no name.
             ArchiveError: its files are damaged.
         """
-        return read_surface(self.root, self.location, self._one("surface", name, self.surfaces))
+        known = self._one("surface", name, self.surfaces)
+        with archive_checks.reading(known, self.location):
+            self._check_sizes(f"surfaces/{known}", DEEP)
+            return archive_checks.checked_surface(read_surface(self.root, self.location, known))
 
     def trajectory(self, name: str | None = None) -> xr.Dataset:
         """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
-        return read_trajectory(self.root, self.location, self._one("trajectory", name, self.trajectories))
+        known = self._one("trajectory", name, self.trajectories)
+        with archive_checks.reading(known, self.location):
+            self._check_sizes(f"trajectories/{known}")
+            return archive_checks.checked_trajectory(read_trajectory(self.root, self.location, known))
 
     def samples(self, name: str | None = None) -> dict[str, zarr.Array[Any]]:
         """Arrays of a surface with an axis of samples or batches, read only where indexed; empty where none were kept.
 
         A tensor over ``(alpha, beta, sample)`` may be larger than memory, so `surface` leaves it out.
         """
-        path = f"surfaces/{self._one('surface', name, self.surfaces)}"
-        return {name: self._array(f"{path}/{name}") for name in DEEP if exists(self.root, f"{path}/{name}")}
+        known = self._one("surface", name, self.surfaces)
+        with archive_checks.reading(known, self.location):
+            path = f"surfaces/{known}"
+            return {key: self._array(f"{path}/{key}") for key in DEEP if exists(self.root, f"{path}/{key}")}
 
     def has_surface(self, name: str) -> bool:
         """Is there such a surface, be it damaged? One whose laying out was cut short is none: `done` is laid out last."""
-        return exists(self.root, f"surfaces/{name}/done")
+        with archive_checks.reading(name, self.location):
+            return exists(self.root, f"surfaces/{name}/done")
 
     def surface_attrs(self, name: str) -> dict[str, Any]:
         """How a surface was made; none of its arrays is read."""
@@ -237,7 +249,8 @@ class Archive:
 
     def _names(self, kind: str) -> tuple[str, ...]:
         """Of all that lies there, also of what lost its metadata: reading it tells so."""
-        return tuple(name for name in archive_arrays.children(self.root, kind) if exists(self.root, f"{kind}/{name}"))
+        with archive_checks.reading(kind, self.location):
+            return tuple(name for name in archive_arrays.children(self.root, kind) if exists(self.root, f"{kind}/{name}"))
 
     def _one(self, noun: str, name: str | None, names: tuple[str, ...]) -> str:
         if name is None and len(names) == 1:
@@ -253,6 +266,15 @@ class Archive:
         if isinstance(store, LocalStore) and not (Path(store.root) / "zarr.json").exists():
             raise archive_arrays.archive_is_gone(self.location)
 
+    def _check_sizes(self, path: str, but: tuple[str, ...] = ()) -> None:
+        """Of the arrays that are read whole; those with an axis of samples are streamed."""
+        arrays = arrays_at(self.root, path, but=(*but, *schema.PLANE))
+        for axis in schema.PLANE:
+            with suppress(ArchiveError):  # a lost coordinate is rebuilt
+                arrays[axis] = self._array(f"{path}/{axis}")
+        claimed = {name: (array.shape, array.chunks, array.dtype.itemsize) for name, array in arrays.items()}
+        archive_checks.check_sizes(claimed, lambda: sum(array.nbytes_stored() for array in arrays.values()))
+
     def _group(self, path: str) -> zarr.Group:
         return group_at(self.root, path)
 
@@ -260,8 +282,7 @@ class Archive:
         return array_at(self.root, path)
 
     def _replace_group(self, kind: str, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
-        if not name or set(name) & set("/\\\0") or name.startswith((".", "__")):
-            raise InputError(f"{kind} name", name, "a name without slashes that does not begin with a dot")
+        check_name(f"{kind} name", name)
         return archive_arrays.replace_group(self.root, kind, name, attrs)
 
 
@@ -276,6 +297,8 @@ def create_archive(location: Location | None, *, repair: bool = False) -> Archiv
     Raises:
         ArchiveError: the path cannot be written, holds something else, is damaged, or was written by a newer format.
     """
+    if location is not None and not isinstance(location, str | os.PathLike | Store):
+        raise InputError("archive", location, "a path, a Zarr store, an open archive or None")
     store: Any = MemoryStore() if location is None else location
     name = _name_of(location)
     try:
@@ -302,14 +325,12 @@ def open_archive(location: Location) -> Archive:
     name = _name_of(location)
     try:
         root = zarr.open_group(location, mode="r", zarr_format=3)
-    except (OSError, ContainsArrayError) as error:
+    except Exception as error:  # Zarr and JSON answer damage with nearly any exception
         if isinstance(location, str | os.PathLike) and _holds_parts(Path(location)):
             raise _damaged_root(name, error) from error
         raise ArchiveError(
             f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`."
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _damaged_root(name, error) from error
     _check_format(root, name)
     return Archive(root, name)
 
@@ -359,10 +380,11 @@ def _new_attrs() -> dict[str, Any]:
 
 
 def _check_format(root: zarr.Group, name: str) -> None:
-    if root.attrs.get("format") != schema.FORMAT:
+    attrs = root.attrs
+    if attrs.get("format") != schema.FORMAT:
         raise ArchiveError(f"{name} is a Zarr group but not a Lossatlas archive (its attribute 'format' is missing). Choose another path.")
-    version = root.attrs.get("format_version")
-    if not isinstance(version, int) or version > schema.FORMAT_VERSION:
+    version = attrs.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= schema.FORMAT_VERSION:
         raise ArchiveError(
             f"{name} has format version {version}; this Lossatlas reads up to {schema.FORMAT_VERSION}. "
             "Update with: pip install --upgrade lossatlas"

@@ -22,8 +22,8 @@ class _Verbs(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except LossatlasError as error:
-            if ctx.obj:
+        except (LossatlasError, OSError) as error:  # what the system refuses, such as a full disk, is said in its own words
+            if ctx.obj or isinstance(error, BrokenPipeError):
                 raise
             typer.secho(f"error: {_as_options(str(error))}", err=True, fg="red")
             raise typer.Exit(2) from None

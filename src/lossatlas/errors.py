@@ -16,7 +16,7 @@ class InputError(LossatlasError, ValueError):
 
     def __init__(self, argument: str, value: object, allowed: str, next_step: str = "") -> None:
         shown = value if isinstance(value, str) else repr(value)
-        parts = [f"{argument}: got {_shorten(shown)}; expected {allowed}."]
+        parts = [f"{argument}: got {shortened(shown)}; expected {allowed}."]
         if next_step:
             parts.append(f"{next_step.rstrip('.')}.")
         super().__init__(" ".join(parts))
@@ -50,5 +50,6 @@ def output_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
-def _shorten(text: str, width: int = 160) -> str:
+def shortened(text: str, width: int = 160) -> str:
+    """`text`, cut where it is longer than `width`."""
     return text if len(text) <= width else text[: width - 1] + "…"

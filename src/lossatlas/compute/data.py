@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler
 
+from lossatlas.checks import check_integer
 from lossatlas.compute.params import update_hash
 from lossatlas.errors import InputError
 
@@ -88,10 +89,10 @@ def fix(data: Any, batch_size: int | None = None, samples: int | None = None) ->
     Raises:
         InputError: empty, of unequal lengths, or too large to keep in memory.
     """
-    if batch_size is not None and batch_size < 1:
-        raise InputError("batch_size", batch_size, "a positive integer or None")
-    if samples is not None and samples < 1:
-        raise InputError("samples", samples, "a positive integer or None for all of the data")
+    if batch_size is not None:
+        batch_size = check_integer("batch_size", batch_size, least=1)
+    if samples is not None:
+        samples = check_integer("samples", samples, least=1)
     if isinstance(data, FixedData):
         return data if batch_size is None else data.split(batch_size)
     if data is None:

@@ -22,6 +22,7 @@ from lossatlas.compute.keeper import Keeper
 from lossatlas.compute.metrics import Metric, metrics_named, suited
 from lossatlas.compute.model_losses import model_losses
 from lossatlas.compute.objective import Objective, Precision, check_objective
+from lossatlas.compute.options import check_run
 from lossatlas.compute.plane import Plane
 from lossatlas.compute.progress import progress_bar
 from lossatlas.compute.provenance import provenance
@@ -116,12 +117,12 @@ def evaluate(
         >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
         (('alpha', 'beta'), 1.25)
     """
+    check_run(**locals())
     if live:
         return _on_a_page({**locals(), "live": False})
     _check_order(objective, plane)
     check_objective(objective)
     grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
-    _check_numbers(tile=tile, workers=workers, chunk=chunk)
     tol = _tolerance(tol, chosen)
     check_refinement(tol, scale)
     run = None if executor == "auto" else executor_named(executor)
@@ -212,12 +213,6 @@ def _check_threads(executor: str, task: Task) -> None:
     if executor == "threads" and (hazard := thread_hazard(task)) is not None:
         step = 'Pass executor="processes", where each worker has its own copy of everything'
         raise InputError("executor", f"threads with {hazard}", '"auto", "serial", "processes" or "ray" for this objective', step)
-
-
-def _check_numbers(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise InputError(name, number, "a positive number or None")
 
 
 def _check_order(objective: object, plane: object) -> None:

@@ -18,6 +18,7 @@ from lossatlas.compute.data import FixedData, fix
 from lossatlas.compute.labels import check_labels
 from lossatlas.compute.microbatch import join_lone_samples, micro_batches
 from lossatlas.compute.names import name_of, shapes_of, units_of
+from lossatlas.compute.options import check_device, check_options
 from lossatlas.compute.params import Params, check_finite, check_holds, fingerprint, params_of, typed
 from lossatlas.compute.sampling import undrawn
 from lossatlas.compute.scores import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch
@@ -103,6 +104,7 @@ class Objective:
         units: str | None = None,
     ) -> None:
         check_mode(mode)
+        check_options(dtype, device, split, units)
         mode, automatic = ("eval", True) if mode == AUTO else (mode, False)
         if loss is not None and not callable(loss):
             raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
@@ -188,6 +190,7 @@ class Objective:
 
     def to(self, device: str) -> Objective:
         """The same objective on another device."""
+        check_device(device)
         data = self.data.map(lambda t: t.to(device))
         given = data if self.given is self.data else self.given.map(lambda t: t.to(device))
         moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": data, "given": given}

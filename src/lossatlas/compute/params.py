@@ -49,7 +49,10 @@ def select(params: Params, patterns: str | Iterable[str] | None) -> tuple[str, .
     """
     if patterns is None:
         return tuple(params)
-    wanted = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    listed = isinstance(patterns, Iterable) and not isinstance(patterns, bytes)
+    wanted = (patterns,) if isinstance(patterns, str) else tuple(patterns) if listed else ()
+    if not listed or not all(isinstance(pattern, str) for pattern in wanted):
+        raise InputError("params", patterns, "a name, a module or a glob, or several of them, or None for all")
     matched = {p: [n for n in params if fnmatchcase(n, p) or n.startswith(f"{p}.")] for p in wanted}
     chosen = tuple(name for name in params if any(name in names for names in matched.values()))
     if not chosen or not all(matched.values()):
@@ -102,6 +105,8 @@ def check_alike(a: Mapping[str, Tensor], b: Mapping[str, Tensor], what: str = "m
 
 def check_holds(whole: Mapping[str, Tensor], part: Mapping[str, Tensor], what: str = "models") -> None:
     """Every name of `part` is in `whole`, with the same shape, or an error says which is not."""
+    if not isinstance(part, Mapping) or not all(isinstance(n, str) and isinstance(t, Tensor) for n, t in part.items()):
+        raise InputError(what, type(part).__name__, "tensors by name, such as model.state_dict()")
     if unknown := [n for n in part if n not in whole]:
         raise InputError(what, f"{', '.join(unknown[:6])}, which this model has not", f"names of the model such as {next(iter(whole))!r}")
     check_alike({n: whole[n] for n in part}, part, what)

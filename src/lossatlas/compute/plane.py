@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas.checks import check_integer
 from lossatlas.compute.batchnorm import mixed
 from lossatlas.compute.composition import moved_weights, one_dimensional
 from lossatlas.compute.directions import Direction, Normalize, normalize_direction, random_directions
@@ -247,6 +248,8 @@ def random_plane(
         regrow: keep the directions as a seed and draw their tensors again whenever they are needed, the same to the last
             bit; None does so for models above 2 GiB.
     """
+    if check_integer("ndim", ndim, 1, 2) and not isinstance(biases, bool):
+        raise InputError("biases", biases, "True or False")
     center = params_of(objective)
     module = objective if isinstance(objective, torch.nn.Module) else getattr(objective, "module", None)
     axes = filter_axes(module)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from lossatlas.checks import check_integer
 from lossatlas.compute.data import FixedData, fix
 from lossatlas.errors import InputError
 
@@ -79,6 +80,8 @@ def undrawn(samples: int, population: int | None) -> float:
     Raises:
         InputError: fewer in the population than were drawn.
     """
+    if population is not None:
+        check_integer("population", population)
     if population is None:
         return 1.0
     if population < samples:

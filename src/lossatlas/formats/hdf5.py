@@ -16,6 +16,10 @@ from lossatlas.formats.files import Location, existing, replacing
 
 LARGEST = 16 * 2**30
 """Bytes one array may claim; more than this is damage or malice rather than a direction of a network."""
+UNQUESTIONED = 2**20
+MOST_RATIO = 1100
+"""Bytes unpacked for one stored; Deflate comes near it on constants only, and what was never written takes none."""
+LONGEST_TEXT = 2**16
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def opened(path: Location) -> Iterator[File]:
             yield File(file, root)
     except LossatlasError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except Exception as error:  # HDF5 answers damage with nearly any exception
         raise InputError(str(file), f"a file that cannot be read ({error})", "a whole HDF5 file", "Get the file again") from error
 
 
@@ -73,18 +77,28 @@ def array(file: File, name: str, ndim: int | None = None) -> NDArray[Any]:
         raise InputError(str(file.path), f"{name} of shape {item.shape}", f"{ndim} dimension(s)", "The file is damaged, or of another kind")
     if item.nbytes > LARGEST:
         raise InputError(str(file.path), f"{name} of {item.nbytes:,} bytes", f"at most {LARGEST:,}", "The file is damaged")
+    if item.nbytes > UNQUESTIONED and item.nbytes > MOST_RATIO * item.id.get_storage_size():
+        stored = f"{name} of {item.nbytes:,} bytes, of which {item.id.get_storage_size():,} are stored"
+        raise InputError(str(file.path), stored, "values that were written", "The file is damaged")
     return np.asarray(item[()]) if ndim is None else np.asarray(item[()], np.float64)
 
 
 def shape(file: File, name: str) -> tuple[int, ...]:
-    return tuple(_item(file, name).shape)
+    """Of an array, without reading it."""
+    item = _item(file, name)
+    if not hasattr(item, "shape") or item.shape is None:
+        raise InputError(str(file.path), f"{name} that holds no numbers", "an array of numbers")
+    return tuple(item.shape)
 
 
 def text(file: File, name: str) -> str | None:
     """A string, or None where there is none of that name."""
     if name not in file:
         return None
-    value = _item(file, name)[()]
+    item = _item(file, name)
+    if not hasattr(item, "is_virtual") or item.is_virtual or item.external or item.shape != () or item.nbytes > LONGEST_TEXT:
+        raise InputError(str(file.path), f"{name} that is no text", "one string", "The file is damaged, or of another kind")
+    value = item[()]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 

@@ -11,6 +11,7 @@ as another tool may have meant Z[ix, iy] by the same shape (``order="transposed"
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -55,8 +56,9 @@ def read_surface(path: Location, split: str | None = None, order: Order = "auto"
         raise InputError("order", order, " or ".join(map(repr, get_args(Order))))
     with hdf5.opened(path) as file:
         split = _split(file, split)
-        axes = [hdf5.array(file, name, ndim=1) for name in AXES if name in file]
-        check_size(file.path, int(np.prod([len(axis) for axis in axes], dtype=object)))
+        named = [name for name in AXES if name in file]
+        check_size(file.path, math.prod(math.prod(hdf5.shape(file, name)) for name in named))
+        axes = [hdf5.array(file, name, ndim=1) for name in named]
         stored = {name: file_name for name, file_name in _stored_names(split).items() if file_name in file}
         raw = {name: _oriented(file, file_name, axes, order) for name, file_name in stored.items()}
         layout = LI_LAYOUT if any(_is_li_layout(hdf5.shape(file, n), axes) for n in stored.values()) else "rows are y"
@@ -182,7 +184,7 @@ def _contents(datasets: Sequence[xr.Dataset]) -> dict[str, Any]:
     contents: dict[str, Any] = {}
     for dataset in datasets:
         _check_same_grid(datasets[0], dataset)
-        split = dataset.attrs.get("objective", {}).get("split") or "train"
+        split = (dataset.attrs.get("objective") or {}).get("split") or "train"
         new = _encoded(dataset, _stored_names(split))
         if twice := contents.keys() & new.keys():
             raise InputError("datasets", f"two surfaces for {', '.join(sorted(twice))}", "one a split")
@@ -190,12 +192,12 @@ def _contents(datasets: Sequence[xr.Dataset]) -> dict[str, Any]:
     if not contents:
         raise InputError("dataset", "no loss, accuracy or Hessian extremes", "at least one quantity that the format knows")
     axes = {stored: datasets[0][axis].values for stored, axis in zip(AXES, ("alpha", "beta"), strict=True) if axis in datasets[0].dims}
-    dir_file = datasets[0].attrs.get("imported", {}).get("dir_file")
+    dir_file = (datasets[0].attrs.get("imported") or {}).get("dir_file")
     return {**({"dir_file": dir_file} if dir_file else {}), **axes, **contents}
 
 
 def _encoded(dataset: xr.Dataset, stored_names: Mapping[str, str]) -> dict[str, Array]:
-    layout = dataset.attrs.get("imported", {}).get("layout")
+    layout = (dataset.attrs.get("imported") or {}).get("layout")
     encoded = {}
     for name, stored in stored_names.items():
         if name in dataset:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas.archive_checks import checked_surface
 from lossatlas.errors import InputError
 from lossatlas.formats.files import Location, existing, replacing
 from lossatlas.formats.surfaces import Array, check_grid, check_size, computed, imported, make_surface
@@ -159,7 +161,7 @@ def read_npz(path: Location) -> xr.Dataset:
 def _load(file: Path) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(file) as archive:
-            check_size(file, sum(member.file_size for member in archive.infolist()) // 64)  # eight quantities of eight bytes
+            _check_members(file, archive)
         with np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
     except InputError:
@@ -168,16 +170,33 @@ def _load(file: Path) -> dict[str, NDArray[Any]]:
         raise InputError(str(file), f"a file that cannot be read ({error})", "an npz of plain arrays", "Get the file again") from error
 
 
+def _check_members(file: Path, archive: zipfile.ZipFile) -> None:
+    """Every header before its array: NumPy makes room for what a header says."""
+    total = 0
+    for member in archive.infolist():
+        with archive.open(member) as handle:
+            version = np.lib.format.read_magic(handle)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(handle)
+        cells, claimed = math.prod(shape), math.prod(shape) * dtype.itemsize
+        check_size(file, cells)
+        if claimed > member.file_size:
+            raise ValueError(f"{member.filename} says {shape} of {dtype} and has {member.file_size:,} bytes")
+        total += claimed
+    check_size(file, total // 64)  # eight quantities of eight bytes
+
+
 def _own(file: Path, arrays: Mapping[str, NDArray[Any]]) -> xr.Dataset:
     try:
         told = json.loads(str(arrays["attrs"]))
         variables = {name: (told["dims"][name], arrays[name], told["variables"][name]) for name in told["dims"]}
-        return xr.Dataset(
+        dataset = xr.Dataset(
             {name: value for name, value in variables.items() if name not in told["axes"]},
             {name: variables[name] for name in told["axes"]},
             told["attrs"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+        return checked_surface(dataset)
+    except Exception as error:  # text from anywhere has any type and depth
         raise InputError(str(file), f"arrays that do not fit each other ({error})", "a whole npz that Lossatlas exported") from error
 
 

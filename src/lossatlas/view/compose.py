@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 
+from lossatlas.checks import check_integer, check_names, check_number, check_text
 from lossatlas.errors import InputError
 from lossatlas.view.cells import cells_of
 from lossatlas.view.colors import DEFAULT
@@ -61,6 +63,7 @@ def compose(
         InputError: an unknown surface, path, quantity, kind, scale or colormap, or nothing computed yet.
     """
     _check(kind, scale, levels, colormap)
+    _check_types(surfaces, paths, quantity, clip, camera, title)
     if kind == "recording":
         return _recording(source, paths, title or "")
     names = [surfaces] if isinstance(surfaces, str) else surfaces
@@ -158,10 +161,22 @@ def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
         raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}")
     if scale not in get_args(Scale):
         raise InputError("scale", scale, "linear or log")
-    if not 2 <= levels <= 200:
-        raise InputError("levels", levels, "a number of contour levels from 2 to 200")
+    check_integer("levels", levels, 2, 200)
     if colormap is not None:
-        known_colormap(colormap)
+        known_colormap(check_text("colormap", colormap))
+
+
+def _check_types(surfaces: Any, paths: Any, quantity: Any, clip: Any, camera: Any, title: Any) -> None:
+    check_names("surfaces", surfaces)
+    check_text("quantity", quantity)
+    if paths is not None and (isinstance(paths, bytes) or not isinstance(paths, Sequence)):
+        raise InputError("paths", paths, "a list of names, paths or Datasets, or None")
+    if clip is not None and (isinstance(clip, bool) or not isinstance(clip, Real)):
+        raise InputError("clip", clip, "a number above the lowest value, or None")
+    if camera is not None and not isinstance(camera, Camera):
+        raise InputError("camera", camera, "a Camera, or None")
+    if title is not None:
+        check_text("title", title)
 
 
 def _with_error_field(surface: Surface, quantity: str) -> Surface:
@@ -185,7 +200,7 @@ def _checked_clip(surfaces: Sequence[Surface], quantity: str, clip: float | None
     lowest = min(surface.minimum(quantity)[2] for surface in surfaces)
     if clip is not None and not clip > lowest:
         raise InputError("clip", clip, f"a level above the lowest value, {lowest:.6g}")
-    return clip
+    return None if clip is None else check_number("clip", clip)
 
 
 def _panes(found: Sources, kind: Kind, quantity: str, camera: Camera) -> tuple[Pane, ...]:

@@ -46,6 +46,7 @@ class Feed:
     _signature: Any = None
     _started: float = field(default_factory=time.monotonic)
     _first_count: int | None = None
+    _encoded: tuple[Scene, Payload] | None = None
 
     def look(self) -> Change:
         """Compare the archives with what was last told."""
@@ -62,8 +63,13 @@ class Feed:
         return _patches(self._told, self._scene)
 
     def whole(self) -> Payload | None:
-        """The full state as last looked at, for a page that has just come (back)."""
-        return None if self._scene is None else encode(self._scene, precision="float32", warnings=())
+        """The full state as last looked at, for a page that has just come (back); encoded once, however many come."""
+        scene = self._scene
+        if scene is None:
+            return None
+        if self._encoded is None or self._encoded[0] is not scene:
+            self._encoded = scene, encode(scene, precision="float32", warnings=())
+        return self._encoded[1]
 
     def progress(self) -> tuple[str, bool]:
         """Share computed and time left in words, and whether all is done."""

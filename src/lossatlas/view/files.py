@@ -9,6 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from lossatlas._util.files import write_file
+from lossatlas.checks import path_of
 from lossatlas.errors import InputError, output_errors
 from lossatlas.view.draw.style import styled
 
@@ -35,7 +36,7 @@ def save(drawn: Figure, path: str | os.PathLike[str], *, dpi: float = 200) -> Pa
 
 def check_suffix(path: str | os.PathLike[str]) -> Path:
     """The path, if its suffix is one that `save` can write."""
-    target = Path(path)
+    target = path_of(path)
     if target.suffix.lower() not in FORMATS:
         raise InputError("path", str(path), "a file name ending in .png, .svg or .pdf")
     return target

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lossatlas._util.files import write_file
-from lossatlas.errors import output_errors
+from lossatlas.checks import check_text, path_of
+from lossatlas.errors import InputError, output_errors
 from lossatlas.view.bundle import script
 from lossatlas.view.pages import scenes_of
 from lossatlas.view.payload import Payload, Precision, encode
@@ -46,9 +47,13 @@ def export_html(
         ArchiveError: no archive at that path.
         MissingBundleError: this installation carries no viewer bundle.
     """
+    if title is not None:
+        check_text("title", title)
+    if view is not None and not isinstance(view, Mapping):
+        raise InputError("view", view, "an object such as {'log': True}, or None")
+    target = path_of(path)
     scenes, warnings = scenes_of(source, title=title)
     payload = encode(scenes, precision=precision, theme=theme, view=view, warnings=warnings)
-    target = Path(path)
     text = page(payload, scenes)
     with output_errors(target):
         write_file(target, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,9 +41,10 @@ def _surface(name: str, dataset: xr.Dataset) -> Iterator[str]:
         yield f"    {metric}: " + (f"{finite.min():.6g} to {finite.max():.6g}" if finite.size else "no finite value")
     yield from (f"    {note}" for note in surface_notes(dataset))
     attrs = dataset.attrs
-    versions = ", ".join(f"{k} {v}" for k, v in attrs.get("versions", {}).items())
-    made, seconds = attrs.get("created", "at an unknown time"), attrs.get("seconds", float("nan"))
-    yield f"    made {made} in {seconds:.1f} s with lossatlas {attrs.get('lossatlas_version', '?')}, {versions}"
+    versions = ", ".join(f"{k} {v}" for k, v in (attrs.get("versions") or {}).items())
+    made, seconds = attrs.get("created") or "at an unknown time", attrs.get("seconds")
+    took = f"{math.nan if seconds is None else seconds:.1f} s"
+    yield f"    made {made} in {took} with lossatlas {attrs.get('lossatlas_version') or '?'}, {versions}"
 
 
 def _samples(archive: Archive, name: str) -> Iterator[str]:
@@ -68,7 +70,7 @@ def _length(dataset: xr.Dataset) -> str:
 
 def _trajectory(name: str, dataset: xr.Dataset) -> Iterator[str]:
     attrs = dataset.attrs
-    yield f"trajectory {name} ({attrs.get('label', '')})"
+    yield f"trajectory {name} ({attrs.get('label') or ''})"
     yield f"    {attrs.get('optimizer', '?')}, learning rate {attrs.get('learning_rate', '?')}, {_length(dataset)}"
     yield from (f"    {note}" for note in ending_notes(dataset))
     if "path_loss" in dataset and dataset.sizes["step"]:

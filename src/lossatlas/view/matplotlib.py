@@ -20,6 +20,7 @@ from lossatlas.errors import InputError
 from lossatlas.view.cells import FIELD_PANES, panes_by_scale
 from lossatlas.view.draw import areas, contour, flat, layout, surface
 from lossatlas.view.draw.layout import GAP, MARGIN, Sheet, arrange, wrapped
+from lossatlas.view.draw.mathtext import escape_broken_mathtext
 from lossatlas.view.draw.page import add_color_bar, add_header, add_legend, height_of, settle_legends, shared_handles, stack_header
 from lossatlas.view.draw.pane import Drawn, changes
 from lossatlas.view.draw.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, styled
@@ -105,6 +106,7 @@ def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None)
     """
     if not scene.panes:
         raise InputError("scene", "no panes", "at least one pane")
+    scene = escape_broken_mathtext(scene)
     columns = max(pane.column + pane.column_span for pane in scene.panes)
     wide = width or _default_width(scene, columns)
     sheet_figure = Picture(figsize=(wide, wide), dpi=150 if pixels is None else 2 * (pixels // 2) / wide)

@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from lossatlas.checks import check_integer, check_number
 from lossatlas.view import matplotlib as drawing
 from lossatlas.view.compose import compose, with_timeline
 from lossatlas.view.scene import Scene
@@ -31,6 +32,7 @@ def plot(source: Source | Scene, path: str | os.PathLike[str] | None = None, *, 
     Raises:
         InputError: an option, name or suffix that is not known, or nothing computed yet.
     """
+    check_number("dpi", dpi, least=1)
     if path is not None:
         drawing.check_suffix(path)
     scene = source if isinstance(source, Scene) else compose(source, **options)
@@ -66,6 +68,8 @@ def animate(
     """
     from lossatlas.view import animation
 
+    for argument, value in (("frames", frames), ("milliseconds", milliseconds), ("width", width)):
+        check_integer(argument, value, 1, 100_000)
     animation.check_suffix(path)
     scene = source if isinstance(source, Scene) else compose(source, **{"kind": "surface", **options})
     return animation.save(with_timeline(scene, frames=frames, milliseconds=milliseconds), path, width=width, on_frame=on_frame)

@@ -36,20 +36,20 @@ def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
     unit = str(dataset["loss"].attrs.get("units", "")) if "loss" in dataset else ""
     unit = "" if unit in ("", "1") else f" {unit}"
     lines = []
-    if _is_known(barrier.get("loss")):
-        error = f", {_error(barrier)}" if _is_known(barrier.get("error")) else ""
+    if _has_numbers(barrier, "loss", "loss_at"):
+        error = f", {_error(barrier)}" if _has_numbers(barrier, "error", "error_at") else ""
         lines.append(f"barrier: loss {barrier['loss']:.3g}{unit} above the chord at {barrier['loss_at']:.2g}{error}")
-    elif _is_known(barrier.get("error")):
+    elif _has_numbers(barrier, "error", "error_at"):
         lines.append(f"barrier: {_error(barrier)} above the chord")
-    if shape.get("monotone") is not None:
+    if shape.get("monotone") is not None and _has_numbers(shape, "largest_rise", "rise_from", "rise_to"):
         rises = f"rises by {shape['largest_rise']:.3g}{unit} from {shape['rise_from']:.2g} to {shape['rise_to']:.2g}"
         lines.append("the loss falls all the way from 0 to 1" if shape["monotone"] else f"the loss {rises}")
     return tuple(lines)
 
 
-def _is_known(height: object) -> bool:
-    """A line through a cell that is not finite has no barrier."""
-    return isinstance(height, float) and bool(np.isfinite(height))
+def _has_numbers(source: Mapping[str, Any], *keys: str) -> bool:
+    """A line through a cell that is not finite has no barrier, and archives from elsewhere may hold anything."""
+    return all(isinstance(source.get(key), int | float) and bool(np.isfinite(source[key])) for key in keys)
 
 
 def _error(barrier: Mapping[str, Any]) -> str:
@@ -236,7 +236,7 @@ def origin_caution(dataset: xr.Dataset, origin: object) -> str:
     """What the mark at the origin adds to its label where the plane does not read that model's own loss."""
     models = dataset.attrs.get("models")
     for model in models if isinstance(models, list | tuple) else ():
-        if isinstance(model, Mapping) and model.get("differs") is True and list(model.get("place") or ()) == origin:
+        if isinstance(model, Mapping) and model.get("differs") is True and model.get("place") == origin:
             return f" ({_losses(model)})"
     return ""
 

@@ -34,6 +34,7 @@ def recording_scene(run: xr.Dataset, title: str = "") -> Scene:
         raise InputError("trajectory", str(run.attrs.get("label", "")), "one that a recorder kept", "Record a training with la.Recorder")
     if run.sizes["step"] < 2:
         raise InputError("trajectory", f"{run.sizes['step']} recorded steps", "at least two, for curves need a way")
+    run = _without_incomplete(run)
     groups = [(pane, curves) for pane, curves in _panes(run) if curves]
     panes = [
         replace(pane, curves=tuple(curve.name for curve in curves), row=i // COLUMNS, column=i % COLUMNS)
@@ -73,6 +74,12 @@ def _notes_of_all(sheets: Mapping[str, Scene]) -> tuple[str, ...]:
     return (*(f"{label}: {'; '.join(notes)}" for label, notes in own if notes), *common)
 
 
+def _without_incomplete(run: xr.Dataset) -> xr.Dataset:
+    """Without histograms whose bins are missing; an archive from elsewhere may hold parts of what a recorder keeps."""
+    binned = [name for name in ("weight_histogram", "layer_histogram") if name in run]
+    return run if "bin" in run and run.sizes["bin"] >= 2 else run.drop_vars(binned)
+
+
 def _panes(run: xr.Dataset) -> Iterator[tuple[Pane, list[Curve]]]:
     losses = _curves(run, ("batch_loss", "path_loss", "test_loss"), ("of the batch, before the update", "training data", "test data"))
     yield _pane("loss", _words(run, "path_loss", "batch_loss"), _log(losses)), losses
@@ -110,13 +117,15 @@ def _curves(run: xr.Dataset, names: Sequence[str], words: Sequence[str], colors:
 
 
 def _layer_norms(run: xr.Dataset) -> list[Curve]:
+    if "layer_norm" not in run:
+        return []
     norms, steps = run.layer_norm.values, _steps(run)
     return [Curve(f"norm {name}", steps, norms[:, index], name, LAYERS[i]) for i, (name, index) in enumerate(_chosen(run))]
 
 
 def _chosen(run: xr.Dataset) -> list[tuple[str, int]]:
     """The layers of the most weights, in the order of the network."""
-    layers = [str(name) for name in run.attrs.get("layers", [])]
+    layers = [str(name) for name in run.attrs.get("layers") or ()]
     counted = "layer_histogram" in run
     sizes = run.layer_histogram.values[0].sum(-1) if counted else np.nan_to_num(run.layer_norm.values[0])
     kept = sorted(np.argsort(-sizes, kind="stable")[:MOST_LAYERS].tolist())
@@ -199,7 +208,7 @@ def _words(run: xr.Dataset, *names: str) -> str:
 
 
 def _limit_words(run: xr.Dataset) -> str:
-    optimizer, momentum = str(run.attrs.get("optimizer", "")), float(run.attrs.get("options", {}).get("momentum", 0) or 0)
+    optimizer, momentum = str(run.attrs.get("optimizer", "")), float((run.attrs.get("options") or {}).get("momentum") or 0)
     if optimizer == "SGD":
         return "2 / learning rate" if not momentum else "(2 + 2 momentum) / learning rate"
     return "the optimizer's stability limit"
@@ -213,7 +222,7 @@ def _notes(run: xr.Dataset) -> tuple[str, ...]:
     for key, words in (("objective", "training data"), ("test_objective", "test data"), ("sharpness_objective", "sharpness")):
         samples = (attrs.get(key) or {}).get("samples")
         if samples is not None:
-            lines.append(f"{words}: {samples:,} samples")
+            lines.append(f"{words}: {samples:,} samples" if isinstance(samples, int) else f"{words}: {samples} samples")
     if "weight_histogram" in run:
         reach = float(run.bin[-1] + (run.bin[1] - run.bin[0]) / 2)
         lines.append("spread: the line is the median, the bands hold 50, 80 and 98 % of the weights")
@@ -222,7 +231,7 @@ def _notes(run: xr.Dataset) -> tuple[str, ...]:
         )
     if "layer_norm" in run and not np.ptp(run.layer_norm.values, 0).any():
         lines.append("CAUTION: no layer's norm ever changed, the weights stood still: were they given to the optimizer?")
-    layers = len(attrs.get("layers", []))
+    layers = len(attrs.get("layers") or ())
     if layers > MOST_LAYERS:
         lines.append(f"the {len(_chosen(run))} largest of {layers} layers")
     return tuple(lines)

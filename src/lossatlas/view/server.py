@@ -1,32 +1,39 @@
 """A page on this machine that follows archives while they are computed.
 
-It listens on the loopback address only, asks for a random token, and refuses sockets from other origins. The full
-state is sent first, also after a lost connection; then patches as cells finish. Pages talk over a WebSocket; where a
-proxy lets none through, they listen to server-sent events and post their wishes.
+It listens on the loopback address only, answers only to its names (`live_guard`), asks for a random token, and refuses
+sockets from other origins. The full state is sent first, also after a lost connection; then patches as cells finish. Pages
+talk over a WebSocket; where a proxy lets none through, they listen to server-sent events and post their wishes. A client that
+takes nothing any more is dropped (`live_clients`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import json
 import os
 import secrets
 import socket
 import threading
 import webbrowser
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from lossatlas.archive import Archive, open_archive
+from lossatlas.checks import check_integer, check_number
 from lossatlas.errors import InputError, LossatlasError, MissingDependencyError
 from lossatlas.view.bundle import script
 from lossatlas.view.feed import Feed
-from lossatlas.view.payload import Payload
+from lossatlas.view.live_clients import Client, Update, events, send_over_socket
+from lossatlas.view.live_guard import MOST_BYTES, Guard, is_own_origin, parse_wish, read_body
 from lossatlas.view.steering import Steering
 
 Archives = Archive | str | os.PathLike[str] | Sequence[Archive | str | os.PathLike[str]]
+
+MOST_CLIENTS = 32
+MOST_CONNECTIONS = 128
+"""With those of the page itself, and those that never ask for anything."""
+SEND_SECONDS = 30.0
+"""A client that takes longer over one update is gone or hostile: a slow tunnel moves 30 MB in that time."""
 
 
 def serve(archives: Archives, host: str = "127.0.0.1", port: int = 0, open_browser: bool = True) -> None:
@@ -59,17 +66,26 @@ class LiveServer:
     """
 
     def __init__(
-        self, archives: Archives, *, host: str = "127.0.0.1", port: int = 0, interval: float = 0.5, steering: Steering | None = None
+        self,
+        archives: Archives,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        interval: float = 0.5,
+        steering: Steering | None = None,
+        send_seconds: float = SEND_SECONDS,
     ) -> None:
         if host not in ("127.0.0.1", "localhost", "::1"):
             raise InputError("host", host, "a loopback address such as 127.0.0.1", "Reach a remote machine through an SSH tunnel")
+        check_integer("port", port, 0, 65535)
+        check_number("interval", interval, above=0)
         self.token = secrets.token_urlsafe(16)
         self.feed = Feed([_opened(archive) for archive in _listed(archives)])
         self._socket = _bind(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self.steering = steering
-        self._interval = interval
-        self._pages: set[_Page] = set()
+        self._interval, self._send_seconds = interval, send_seconds
+        self._clients: set[Client] = set()
         self._wake: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: Any = None
@@ -117,12 +133,22 @@ class LiveServer:
     def _run(self) -> None:
         import uvicorn
 
-        config = uvicorn.Config(self.app(), log_level="error", ws="websockets-sansio", lifespan="on", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            self.app(),
+            log_level="error",
+            ws="websockets-sansio",
+            ws_max_size=MOST_BYTES,
+            limit_concurrency=MOST_CONNECTIONS,
+            server_header=False,
+            proxy_headers=False,  # a client could give any address as its own
+            lifespan="on",
+            timeout_graceful_shutdown=1,
+        )
         self._server = uvicorn.Server(config)
         asyncio.run(self._server.serve(sockets=[self._socket]))
 
     def app(self) -> Any:
-        """The Starlette application."""
+        """The ASGI application."""
         from starlette.applications import Starlette
         from starlette.routing import Route, WebSocketRoute
 
@@ -132,7 +158,7 @@ class LiveServer:
             Route("/events", self._events),
             Route("/ask", self._asked, methods=["POST"]),
         ]
-        return Starlette(routes=routes, lifespan=self._lifespan)
+        return Guard(Starlette(routes=routes, lifespan=self._lifespan))
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Any) -> AsyncIterator[None]:
@@ -147,154 +173,126 @@ class LiveServer:
 
         if not self._knows(request):
             return PlainTextResponse("This page needs the token that `lossatlas view` printed with its address.", status_code=403)
-        return HTMLResponse(_PAGE % script(), headers=_HEADERS)
+        return HTMLResponse(_PAGE % script())
 
     async def _live(self, page: Any) -> None:
-        from starlette.websockets import WebSocketDisconnect
-
         if not self._welcome(page):
             await page.close(code=4403)
             return
-        await page.accept()
-        follower = _SocketPage(page)
-        await self._greet(follower)
+        if len(self._clients) >= MOST_CLIENTS:
+            await page.close(code=1013)
+            return
         try:
-            while True:
-                self._take(await page.receive_text())
-        except WebSocketDisconnect:
-            pass
+            await page.accept()
+        except (RuntimeError, OSError):  # gone in the middle of its greeting
+            return
+        client = self._greeted(page)
+        sending = asyncio.create_task(send_over_socket(client, page))
+        try:
+            while (message := await page.receive())["type"] != "websocket.disconnect":
+                self._take(message.get("text") or "")
         finally:
-            self._pages.discard(follower)
+            self._clients.discard(client)
+            sending.cancel()
 
     async def _events(self, request: Any) -> Any:
         """The same messages one way, for pages whose WebSocket does not come through."""
         from starlette.responses import PlainTextResponse, StreamingResponse
 
-        if not self._knows(request) or request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        same_site = request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+        if not self._knows(request) or not same_site or ("origin" in request.headers and not is_own_origin(request.headers)):
             return PlainTextResponse("", status_code=403)
-        follower = _EventPage()
-        await self._greet(follower)
+        if len(self._clients) >= MOST_CLIENTS:
+            return PlainTextResponse("", status_code=503)
 
         async def stream() -> AsyncIterator[str]:
+            client = self._greeted(request)
             try:
-                while (message := await follower.queue.get()) is not None:
-                    yield f"data: {message}\n\n"
+                async for message in events(client):
+                    yield message
             finally:
-                self._pages.discard(follower)
+                self._clients.discard(client)
 
-        return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(stream(), media_type="text/event-stream")
 
     async def _asked(self, request: Any) -> Any:
         from starlette.responses import PlainTextResponse
 
         if not self._welcome(request):
             return PlainTextResponse("", status_code=403)
-        return PlainTextResponse("", status_code=204 if self._take((await request.body()).decode("utf-8", "replace")) else 400)
+        body = await read_body(request)
+        if body is None:
+            return PlainTextResponse("", status_code=413)
+        return PlainTextResponse("", status_code=204 if self._take(body) else 400)
 
-    def _take(self, text: str) -> bool:
+    def _take(self, text: str | bytes) -> bool:
         """A page's wish; one that makes no sense changes nothing."""
         if self.steering is None:
             return False
         try:
-            self.steering.ask(json.loads(text))
-        except (ValueError, AttributeError, LossatlasError):
+            self.steering.ask(parse_wish(text))
+        except (ValueError, LossatlasError):
             return False
         self.notify()
         return True
 
-    async def _greet(self, page: _Page) -> None:
-        """The full state first; patches from then on."""
-        payload, (words, finished) = self.feed.whole(), self.feed.progress()
-        await page.send(payload, (), self._progress(words, finished))
-        self._pages.add(page)
+    def _greeted(self, request: Any) -> Client:
+        """A client that gets the full state first, and patches from then on."""
+        client = Client(request.client, self.feed.whole)
+        client.offer(Update(self.feed.whole(), (), self._progress(*self.feed.progress())))
+        self._clients.add(client)
+        return client
 
     async def _say_goodbye(self) -> None:
-        for page in tuple(self._pages):
-            await self._tell(page, None, (), {"type": "end", "words": "The evaluation has ended, and with it this live page."})
-            await page.close()
+        told = {"type": "end", "words": "The evaluation has ended, and with it this live page."}
+        for client in self._clients:
+            client.offer(Update(None, (), told, last=True))
+        for _ in range(20):
+            if not self._clients:
+                return
+            await asyncio.sleep(0.05)
+        for client in tuple(self._clients):
+            self._drop(client)
+
+    def _drop(self, client: Client) -> None:
+        """Cut a client's connection without waiting for it to read what is on the way."""
+        self._clients.discard(client)
+        for connection in tuple(self._server.server_state.connections):
+            if client.address is not None and connection.client == tuple(client.address):
+                connection.transport.abort()
 
     def _progress(self, words: str, finished: bool) -> dict[str, Any]:
         steering = None if self.steering is None else self.steering.describe()
         return {"type": "progress", "words": words, "finished": finished, "notes": self.feed.notes(), "steering": steering}
 
     def _knows(self, request: Any) -> bool:
-        return secrets.compare_digest(request.query_params.get("token", "").encode(), self.token.encode())
+        return secrets.compare_digest(request.query_params.get("token", "").encode("utf-8", "replace"), self.token.encode())
 
     def _welcome(self, request: Any) -> bool:
-        origin = request.headers.get("origin", "").split("://")[-1]
-        return self._knows(request) and origin == request.headers.get("host")
+        return self._knows(request) and is_own_origin(request.headers)
 
     async def _watch(self) -> None:
-        """Look, tell every page, wait for the next look."""
+        """Look, tell every client, drop those that take nothing, wait for the next look."""
         assert self._wake is not None
         while True:
-            try:
-                change = await asyncio.to_thread(self.feed.look)
-                told, payload, patches = self._progress(change.words, change.finished), change.payload, change.patches
-            except (LossatlasError, OSError, ValueError, KeyError) as error:
-                # An archive may be looked at in the middle of a write; the next look finds it whole.
-                told, payload, patches = self._progress(f"The archive cannot be read just now ({type(error).__name__})", False), None, ()
-            for page in tuple(self._pages):
-                await self._tell(page, payload, patches, told)
+            update = await self._looked()
+            for client in tuple(self._clients):
+                if client.lags(self._send_seconds):
+                    self._drop(client)
+                else:
+                    client.offer(update)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._interval)
             self._wake.clear()
 
-    async def _tell(self, page: _Page, payload: Payload | None, patches: Sequence[bytes], told: dict[str, Any]) -> None:
+    async def _looked(self) -> Update:
         try:
-            await page.send(payload, patches, told)
-        except (RuntimeError, OSError):
-            self._pages.discard(page)
+            change = await asyncio.to_thread(self.feed.look)
+            return Update(change.payload, change.patches, self._progress(change.words, change.finished))
         except Exception as error:
-            # Starlette raises its own type when a page has gone away in the middle of a message.
-            if type(error).__name__ != "WebSocketDisconnect":
-                raise
-            self._pages.discard(page)
-
-
-class _Page(Protocol):
-    """Someone who follows: a full state or patches, then what is going on."""
-
-    async def send(self, payload: Payload | None, patches: Sequence[bytes], told: dict[str, Any]) -> None: ...
-    async def close(self) -> None: ...
-
-
-class _SocketPage:
-    def __init__(self, socket: Any) -> None:
-        self.socket = socket
-
-    async def send(self, payload: Payload | None, patches: Sequence[bytes], told: dict[str, Any]) -> None:
-        if payload is not None:
-            await self.socket.send_text(json.dumps({"type": "scene", "header": payload.header}))
-            await self.socket.send_bytes(payload.blob)
-        for patch in patches:
-            await self.socket.send_bytes(patch)
-        await self.socket.send_text(json.dumps(told))
-
-    async def close(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            await self.socket.close()
-
-
-class _EventPage:
-    """Binary parts travel as base64, a third larger."""
-
-    def __init__(self) -> None:
-        self.queue: asyncio.Queue[str | None] = asyncio.Queue()
-
-    async def send(self, payload: Payload | None, patches: Sequence[bytes], told: dict[str, Any]) -> None:
-        if payload is not None:
-            self.queue.put_nowait(json.dumps({"type": "scene", "header": payload.header, "parts": [_base64(payload.blob)]}))
-        if patches:
-            self.queue.put_nowait(json.dumps({"type": "patches", "parts": [_base64(patch) for patch in patches]}))
-        self.queue.put_nowait(json.dumps(told))
-
-    async def close(self) -> None:
-        self.queue.put_nowait(None)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
+            # An archive may be looked at in the middle of a write, or be damaged: the next look may find it whole, and a page
+            # that no longer looks would stand still without a word.
+            return Update(None, (), self._progress(f"The archive cannot be read just now ({type(error).__name__})", False))
 
 
 def _listed(archives: Archives) -> list[Archive | str | os.PathLike[str]]:
@@ -326,13 +324,6 @@ def _need_app_extra() -> None:
     except ImportError as error:
         raise MissingDependencyError("The live page", "app") from error
 
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; media-src blob:; connect-src 'self'",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

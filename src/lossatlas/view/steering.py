@@ -21,6 +21,8 @@ FINER = 4
 """How many cells of a closer look stand where one cell stood."""
 FEWEST, MOST = 9, 51
 """Cells a closer look has along an axis."""
+MOST_REGIONS = 8
+"""Closer looks that may wait at a time."""
 
 
 class Turn(Exception):
@@ -57,10 +59,12 @@ class Steering:
         """Take a wish: ``{"do": "pause"}``, "resume", "stop", or "refine" with ``alpha`` and ``beta``, two numbers each.
 
         Raises:
-            InputError: anything else.
+            InputError: anything else, or more closer looks than may wait.
         """
         done = wish.get("do")
         if done == "refine" and self.can_refine:
+            if len(self.regions) >= MOST_REGIONS:
+                raise InputError("do", done, f"at most {MOST_REGIONS} closer looks that wait", "Ask again when one of them is done")
             self.regions.append((_span("alpha", wish.get("alpha")), _span("beta", wish.get("beta"))))
             self._going.set()
         elif done in ("resume", "stop"):
@@ -125,10 +129,10 @@ def _closer_axis(low: float, high: float, a: float, b: float, count: int) -> tup
 
 
 def _span(name: str, given: Any) -> tuple[float, float]:
-    try:
-        low, high = sorted(float(value) for value in given)
-    except (TypeError, ValueError) as error:
-        raise InputError(name, given, "two numbers") from error
+    numbers = given if isinstance(given, list | tuple) else ()
+    if len(numbers) != 2 or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
+        raise InputError(name, given, "two numbers")
+    low, high = min(numbers), max(numbers)
     if not (-1e300 < low < high < 1e300):
         raise InputError(name, given, "two different finite numbers")
-    return low, high
+    return float(low), float(high)

@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,9 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from lossatlas.errors import InputError
+from lossatlas.zoo.bounded import check_pickle
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "params")
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+LEGACY_PICKLES = 5
+"""That a file of torch before 1.6 begins with: a mark, its version, the system, the object and the keys of its storages."""
+MOST_UNPACKED = 64 * 2**20
+"""Bytes by which a file's members may exceed the file."""
 MOST_WRAPPINGS = 3
 """Deep enough for every framework met; a bound, as a hostile file can wrap itself."""
 Model = TypeVar("Model", bound=nn.Module)
@@ -70,8 +76,32 @@ def _only_there(prefix: str, named: Iterable[str], expected: Iterable[str]) -> b
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
+def _check_claims(file: Path) -> None:
+    """What the file says it holds, before torch makes room for it.
+
+    Raises:
+        ValueError: more than the file can hold.
+    """
+    size = file.stat().st_size
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > size + MOST_UNPACKED:
+                raise ValueError("compressed members of a far larger size; torch.save compresses nothing")
+            for member in members:
+                if member.filename.endswith(".pkl"):
+                    check_pickle(archive.read(member), size, containers_again=True)
+        return
+    with file.open("rb") as stream:
+        for part in range(LEGACY_PICKLES):
+            check_pickle(stream, size, containers_again=True)
+            if part == 0 and stream.tell() == size:
+                return  # a plain pickle of data
+
+
 def _read_torch(file: Path) -> Any:
     try:
+        _check_claims(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of pickle protocols it may not know; it then fails below
             return torch.load(file, map_location="cpu", weights_only=True)

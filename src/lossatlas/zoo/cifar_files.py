@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import math
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas.errors import InputError
+from lossatlas.zoo.bounded import BoundedStream, read_at_most
 from lossatlas.zoo.safe_pickle import read_pickled_arrays
 
 Pictures = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -23,6 +24,8 @@ BATCH = 10_000
 PIXELS = 3 * 32 * 32
 BATCHES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)}
 _LARGEST = 64 * 2**20
+_LARGEST_TAR = 2**29
+"""Unpacked; the published ones have 184 MB."""
 _REMEDY = "Replace the file with an intact copy"
 
 
@@ -47,7 +50,7 @@ def _batches(path: Path, split: str, count: int | None) -> Iterator[tuple[str, b
     needed = len(BATCHES[split]) if count is None else -(-count // BATCH)
     names = BATCHES[split][:needed]
     if path.is_dir():
-        return ((str(file), file.read_bytes()) for file in (_batch_file(path, name) for name in names))
+        return ((str(file), _whole(file)) for file in (_batch_file(path, name) for name in names))
     return iter(_tar_members(path, names))
 
 
@@ -58,18 +61,26 @@ def _batch_file(folder: Path, name: str) -> Path:
     raise InputError(str(folder), f"no {name}", f"{name} or {name}.bin beside the other batches", "Unpack the whole of CIFAR-10 there")
 
 
+def _whole(file: Path) -> bytes:
+    if file.stat().st_size > _LARGEST:
+        raise InputError(str(file), f"{file.stat().st_size:,} bytes", f"a batch of at most {_LARGEST:,}", _REMEDY)
+    return file.read_bytes()
+
+
 def _tar_members(path: Path, names: tuple[str, ...]) -> list[tuple[str, bytes]]:
     """Nothing is unpacked to disk. The whole file is read even for one batch, as gzip's checksum stands at its end."""
     found: dict[str, tuple[str, bytes]] = {}
     try:
-        with _stream(path) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+        with _stream(path) as whole:
+            stream = BoundedStream(whole, _LARGEST_TAR)
+            tar = tarfile.open(fileobj=cast(Any, stream), mode="r:")  # noqa: SIM115 - nothing is left to be closed
             for member in tar:
                 stem = Path(member.name).name.removesuffix(".bin")
                 if stem in names and member.isfile() and member.size <= _LARGEST and (handle := tar.extractfile(member)):
                     found[stem] = (f"{path}:{member.name}", handle.read())
             while stream.read(2**20):
                 pass
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except Exception as error:  # tarfile and gzip answer damage with nearly any exception
         raise InputError(str(path), f"a broken tar ({error})", "an intact tar of CIFAR-10's batches", _REMEDY) from error
     if missing := [name for name in names if name not in found]:
         raise InputError(str(path), f"a tar without {', '.join(missing)}", "the published tar of CIFAR-10", _REMEDY)
@@ -97,7 +108,8 @@ def _decode_python(name: str, content: bytes) -> Pictures:
     if not isinstance(data, np.ndarray) or data.shape != (BATCH, PIXELS):
         raise InputError(name, f"data of shape {getattr(data, 'shape', None)}", f"an array of ({BATCH}, {PIXELS}) bytes", _REMEDY)
     if not isinstance(labels, list) or len(labels) != BATCH or not all(type(v) is int and 0 <= v < 256 for v in labels):
-        raise InputError(name, f"labels {labels!r}", f"a list of {BATCH} classes", _REMEDY)
+        found = f"a list of {len(labels)}" if isinstance(labels, list) else type(labels).__name__
+        raise InputError(name, f"labels that are {found}", f"a list of {BATCH} classes from 0 to 255", _REMEDY)
     return data, np.array(labels, np.uint8)
 
 
@@ -123,8 +135,10 @@ def _npy_head(file: zipfile.ZipFile, member: str, count: int | None) -> NDArray[
         if dtype != np.uint8 or fortran or not shape:
             raise ValueError(f"{member} holds {dtype} of shape {shape} instead of bytes in row order")
         shape = (shape[0] if count is None else min(count, shape[0]), *shape[1:])
-        size = int(np.prod(shape, dtype=object))
-        content = handle.read(size)
+        size = math.prod(shape)
+        if size > file.getinfo(member).file_size:
+            raise ValueError(f"{member} says {shape} and has {file.getinfo(member).file_size:,} bytes")
+        content = read_at_most(handle, size)
     if len(content) != size:
         raise ValueError(f"{member} ends after {len(content)} of {size} bytes")
     return np.frombuffer(content, np.uint8).reshape(shape)

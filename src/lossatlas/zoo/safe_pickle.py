@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lossatlas.errors import InputError
+from lossatlas.zoo.bounded import check_pickle
 
 
 class _Token:
@@ -95,6 +96,7 @@ def read_pickled_arrays(content: bytes, source: str) -> dict[str, Any]:
         InputError: broken, not a dictionary, or naming anything but byte arrays.
     """
     try:
+        check_pickle(content, len(content))
         loaded = _Reader(io.BytesIO(content), encoding="bytes").load()
         return {_text(key): value.decode() if isinstance(value, _ByteArray) else value for key, value in loaded.items()}
     except Exception as error:  # a hostile pickle can raise anything

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from lossatlas._util.arrays import FloatArray
+from lossatlas.checks import check_choice, check_integer, check_number
 from lossatlas.compute.curvature.lanczos import Matrix, as_operator, lanczos
 from lossatlas.compute.curvature.ritz import FLOOR, Pairs, allowed_residuals, refine
 from lossatlas.errors import InputError
@@ -106,6 +107,11 @@ def extreme_eigenvalues(
         >>> round(ends.lambda_max, 6), round(ends.lambda_min, 6), round(ends.ratio, 6)
         (8.0, -2.0, 0.25)
     """
+    check_choice("solver", solver, get_args(Solver))
+    check_integer("k", k)
+    check_number("tolerance", tolerance, above=0)
+    check_integer("seed", seed, least=0)
+    check_integer("limit", limit, least=1)
     matrix = as_operator(matrix)
     size = matrix.shape[0]
     if not 1 <= k <= max(1, size // 2):

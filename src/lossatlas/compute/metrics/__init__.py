@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lossatlas.compute.metrics.accuracy import ACCURACY
 from lossatlas.compute.metrics.base import Metric
@@ -21,7 +21,10 @@ def metrics_named(names: str | Iterable[str | Metric]) -> tuple[Metric, ...]:
     Raises:
         InputError: an unknown name, a name twice, or none.
     """
-    wanted = [names] if isinstance(names, str) else list(names)
+    listed = isinstance(names, Iterable) and not isinstance(names, bytes | Mapping)
+    wanted = [names] if isinstance(names, str) else list(names) if listed else []
+    if not listed or not all(isinstance(n, str | Metric) for n in wanted):
+        raise InputError("metrics", names, "names out of " + ", ".join(METRICS) + ", or metrics of your own")
     unknown = [n for n in wanted if isinstance(n, str) and n not in METRICS]
     if unknown or not wanted or len(set(wanted)) != len(wanted):
         raise InputError("metrics", wanted, "different names out of " + ", ".join(METRICS))

@@ -173,6 +173,8 @@ def _faces(axes: Any, scene: Scene, pane: Pane, relief: Relief, sight: Sight) ->
         return []
     x, y, depth = sight.place(*corners.T)
     faces = faces[_has_area(x[faces], y[faces])]
+    if not len(faces):
+        return []
     far_to_near = np.argsort(-depth[faces].mean(axis=1), kind="stable")
     mesh = _Faces(Triangulation(x, y, faces[far_to_near]), facecolors=_colors(scene, pane, relief, corners, axes.azim), zorder=2)
     mesh.set_transform(axes.transData)
