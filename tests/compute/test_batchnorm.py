@@ -95,7 +95,8 @@ def test_the_model_given_is_untouched_and_values_repeat(mode: str) -> None:
     first, second = (la.evaluate(objective, plane, resolution=(3, 4), evaluator="loop").loss.values for _ in range(2))
     np.testing.assert_array_equal(first, second)
     threads = la.evaluate(objective, plane, resolution=(3, 4), evaluator="loop", executor="threads", workers=3, tile=1)
-    np.testing.assert_array_equal(first, threads.loss)
+    # BLAS orders its sums by the alignment of its operands, which other tests in the process shift.
+    np.testing.assert_allclose(first, threads.loss, rtol=1e-12)
     assert model.training
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name

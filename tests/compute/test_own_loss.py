@@ -273,7 +273,10 @@ def test_descents_curvature_and_slopes_have_the_statistics_of_their_place() -> N
     ours = hessian_map(objective, where, ((1.0, 1.1), (0.0, 0.1)), (2, 2), progress=False)
     assert float(ours.loss[0, 0]) == pytest.approx(true, rel=ROUNDING)
     there = la.Objective(b, F.cross_entropy, (x, Y))
-    one, other = curvature_report(objective, where, (1.0, 0.0), probes=3), curvature_report(there, probes=3)
+    one, other = (
+        curvature_report(objective, where, (1.0, 0.0), probes=3),
+        curvature_report(there, probes=3, params=where.moving, biases=True),
+    )
     assert one.lambda_max == pytest.approx(other.lambda_max, rel=1e-3)
     directions = [d.params for d in where.directions]
     alone = sample_slopes(there, plane(there, *directions), (0.0, 0.0))

@@ -16,7 +16,7 @@ def escape_broken_mathtext(thing: Thing) -> Thing:
     """`thing`, such as a scene, with the dollar signs of every text in it escaped that holds broken mathematics.
 
     >>> escape_broken_mathtext(("$x^2$", "$\\\\frac{$", "5 $"))
-    ('$x^2$', '\\\\$\\\\frac{\\\\$', '5 $')
+    ('$x^2$', '\\\\$\\\\frac{\\\\$', '5 \\\\$')
     """
     return _escaped(thing)  # type: ignore[return-value]
 
