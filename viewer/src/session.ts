@@ -1,14 +1,14 @@
 // What every part of the viewer shares: the data, the state, and what follows from the two.
 import type { Document } from "./data/types";
 import type { Surface } from "./data/surface";
-import type { Stage } from "./gl/stage";
-import { layout, type Rect, type View } from "./gl/views";
-import { Landscape, joint } from "./landscape";
+import type { Stage } from "./gl/renderer";
+import { layout, type Rect, type View } from "./gl/viewLayout";
+import { Landscape, joint } from "./sceneModel";
 import { DEFAULTS, Store, accept, fromHash, type ViewState } from "./state";
 import { Timeline } from "./timeline";
-import { themeOf, type Theme } from "./ui/theme";
+import { themeOf, type Theme } from "./dom/theme";
 import { share } from "./math/scale";
-import type { Bar } from "./ui/colorbar";
+import type { Bar } from "./overlay/colorbar";
 import { HOME } from "./math/camera";
 
 export interface Hovered {

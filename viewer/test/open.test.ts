@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { merged } from "../src/data/merge";
-import { documentInPage, openFile, surfaceFromCsv, textInPng } from "../src/data/open";
+import { merged } from "../src/data/mergeDocuments";
+import { documentInPage, openFile, surfaceFromCsv, textInPng } from "../src/data/openFile";
 import { withText } from "../src/export/png";
 import type { Document, SceneData, SurfaceData } from "../src/data/types";
 

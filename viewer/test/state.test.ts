@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { contours } from "../src/math/contour";
-import { cells, layout } from "../src/gl/views";
-import { gridIndices, picks } from "../src/gl/lod";
-import { Quality } from "../src/gl/quality";
+import { cells, layout } from "../src/gl/viewLayout";
+import { gridIndices, picks } from "../src/gl/gridIndices";
+import { Quality } from "../src/gl/adaptiveQuality";
 import { DEFAULTS, accept, fromHash, toHash } from "../src/state";
 import { withText } from "../src/export/png";
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { difference, indexIn } from "../src/data/difference";
-import { fillUnknown, latticeStride } from "../src/data/fill";
-import { refineAxis, refineGrid } from "../src/data/refine";
+import { fillUnknown, latticeStride } from "../src/data/fillMissing";
+import { refineAxis, refineGrid } from "../src/math/interpolation";
 import { HOLE, Sheet, Surface } from "../src/data/surface";
 import type { SurfaceData } from "../src/data/types";
 

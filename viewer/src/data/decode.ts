@@ -1,5 +1,5 @@
 // Undoes src/lossatlas/view/payload.py: inflate each block, put the byte planes back, undo the differences, dequantise.
-import { plain } from "../math/words";
+import { plain } from "../math/texToText";
 import type { Block, Document, Header, NumArray, SceneData } from "./types";
 
 export const STEPS = 65532;

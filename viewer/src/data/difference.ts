@@ -1,5 +1,5 @@
 // Two surfaces as one: their difference on the first one's grid, the second read between its cells where grids differ.
-import { bilinear } from "./refine";
+import { bilinear } from "../math/interpolation";
 import { Surface } from "./surface";
 import type { FieldData, SurfaceData } from "./types";
 

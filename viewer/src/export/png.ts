@@ -1,9 +1,9 @@
 // The picture as PNG at a multiple of its size on screen; the view's state travels inside it as text.
 import { toHash } from "../state";
-import { paint } from "../ui/painter";
-import { FONT } from "../ui/theme";
+import { paint } from "../overlay/overlayPainter";
+import { FONT } from "../dom/theme";
 import type { Viewer } from "../viewer";
-import { footLine } from "../ui/about";
+import { footLine } from "../chrome/about";
 
 export async function picture(viewer: Viewer, times: number, transparent: boolean): Promise<Blob> {
   const canvas = compose(viewer, times, transparent);

@@ -1,12 +1,12 @@
 // The contour pane as vectors: a picture of the colors, and contour lines and paths as true curves.
-import { contourSteps } from "../gl/stage";
-import { indexAtStep } from "../landscape";
+import { contourSteps } from "../gl/renderer";
+import { indexAtStep } from "../sceneModel";
 import { contours, levelsFor } from "../math/contour";
 import { bend, share } from "../math/scale";
 import { formatTick, linearTicks, niceStep } from "../math/ticks";
 import type { Session } from "../session";
-import { shaded } from "../ui/fallback";
-import { footLine } from "../ui/about";
+import { shaded } from "../plots/fallbackMap";
+import { footLine } from "../chrome/about";
 
 const SIDE = 480;
 

@@ -1,0 +1,50 @@
+// The page's words round the picture: heading, what is missing, and what to say while there is nothing to draw.
+import type { SceneData } from "../data/types";
+import type { Landscape } from "../sceneModel";
+import type { Session } from "../session";
+import { h } from "../dom/elements";
+
+/** Title, subtitle and, where the document holds several scenes, their menu. */
+export function headingOf(session: Session, open: (index: number) => void): HTMLElement[] {
+  const { scene, document, state } = session;
+  const out: HTMLElement[] = [h("h1", {}, scene.title)];
+  if (scene.subtitle) out.push(h("p", {}, scene.subtitle));
+  if (document.scenes.length > 1) {
+    const named = (s: SceneData, k: number) => {
+      const alone = document.scenes.filter((other) => other.title === s.title).length < 2;
+      return alone && s.title ? s.title : `${s.title || "Scene"} · ${s.subtitle || k + 1}`;
+    };
+    const menu = h("select", { class: "scenes", "aria-label": "Scene" }, ...document.scenes.map((s, k) => h("option", { value: k, selected: k === state.scene }, named(s, k))));
+    menu.addEventListener("change", () => open(Number(menu.value)));
+    out.push(menu);
+  }
+  return out;
+}
+
+/** Surfaces that do not hold the quantity shown are named. */
+export function lacking(session: Session): string[] {
+  const { quantity, hidden } = session.state;
+  const names = session.landscape.surfaces.filter((s) => !hidden.includes(s.name) && !s.quantities.includes(quantity)).map((s) => s.label);
+  if (!names.length || !quantity) return [];
+  return [`${names.join(", ")} ${names.length > 1 ? "have" : "has"} no ${quantity} and ${names.length > 1 ? "are" : "is"} not shown.`];
+}
+
+/** Surfaces on planes that are not shown are named, and how to come by them. */
+export function elsewhere(session: Session): string[] {
+  const { landscape, state } = session;
+  const shown = landscape.visible(state);
+  const away = landscape.surfaces.filter((s) => state.hidden.includes(s.name) && shown.length && !shown.some((other) => landscape.samePlane(s.name, other.name)));
+  if (!away.length) return [];
+  const named = away.slice(0, 3).map((s) => s.label).join(", ");
+  return [`${away.length === 1 ? "Another surface lies on a plane of its own" : `${away.length} more surfaces lie on other planes`} and ${away.length === 1 ? "is" : "are"} not shown (${named}${away.length > 3 ? ", …" : ""}): choose one in the legend.`];
+}
+
+/** What to say instead of a picture; null when there is one. */
+export function emptyMessage(landscape: Landscape): HTMLElement | null {
+  if (landscape.lines.length && !landscape.surfaces.length) return null;
+  if (landscape.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high))) return null;
+  const [title, words] = landscape.surfaces.length
+    ? ["Nothing has been computed yet", "No cell of this surface holds a finite value. Continue the evaluation with the command that started it, or follow it with: lossatlas view ARCHIVE"]
+    : ["There is no surface to show", "This scene holds no surface over a plane or a line. Evaluate one with: lossatlas evaluate"];
+  return h("div", {}, h("h2", {}, title), h("p", {}, words));
+}

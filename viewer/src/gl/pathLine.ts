@@ -1,0 +1,151 @@
+// An optimizer's path: a line of constant width with a light halo, draped on a sheet, and dimmed where a ridge hides it.
+// Where the iterates themselves are far from the plane the line is dashed and fainter: it is their shadow only.
+import { Color, GreaterDepth, InstancedInterleavedBuffer, InterleavedBufferAttribute, LessEqualDepth } from "three";
+import { LineMaterial } from "three/examples/jsm/lines/LineMaterial.js";
+import { LineSegments2 } from "three/examples/jsm/lines/LineSegments2.js";
+import { LineSegmentsGeometry } from "three/examples/jsm/lines/LineSegmentsGeometry.js";
+import type { PathData } from "../data/types";
+import type { World } from "../math/coordinates";
+import { offPlane } from "../data/offPlane";
+
+const LIFT = 0.006;
+
+/** One drawing of the path: on a sheet or flat on a map. */
+export class Trail {
+  readonly objects: LineSegments2[];
+  private readonly near: Strokes;
+  private readonly far: Strokes;
+  private readonly points: Float32Array;
+  private readonly off: Uint8Array | null;
+  private readonly count: number;
+
+  constructor(readonly path: PathData, color: string, world: World, readonly flat: boolean) {
+    const { alpha, beta } = path;
+    this.count = alpha.data.length;
+    this.off = offPlane(path, world.b);
+    this.points = new Float32Array(this.count * 3);
+    for (let k = 0; k < this.count; k++) this.points.set([world.x(alpha.data[k]), world.y(beta.data[k]), 0], 3 * k);
+    const solid = [material("#ffffff", flat ? 4.5 : 6, 0.85), material(color, flat ? 2.2 : 3, 1)];
+    const faint = [dashes(material("#ffffff", flat ? 4 : 5, 0.75)), dashes(material(color, flat ? 2 : 2.6, 0.9))];
+    this.near = new Strokes(this.count, flat ? solid : [...solid, hidden(color)]);
+    this.far = new Strokes(this.off ? this.count : 1, flat ? faint : [...faint, dashes(hidden(color))]);
+    this.objects = [...this.near.objects, ...this.far.objects];
+  }
+
+  /** Put the path on the sheet; where it leaves the sheet the line is interrupted. */
+  drape(height: (x: number, y: number) => number, world: World): void {
+    for (let k = 0; k < this.count; k++) {
+      const value = height(this.points[3 * k], this.points[3 * k + 1]);
+      this.points[3 * k + 2] = this.flat ? (Number.isNaN(this.points[3 * k]) ? NaN : LIFT) : world.z(value) + LIFT;
+    }
+  }
+
+  /** Show the path up to the fractional index `until`. */
+  reveal(until: number): void {
+    const whole = Math.max(0, Math.min(Math.floor(until), this.count - 1));
+    const part = whole < this.count - 1 ? Math.max(0, Math.min(until - whole, 1)) : 0;
+    this.near.clear();
+    this.far.clear();
+    for (let k = 0; k < whole; k++) this.segment(k, 1);
+    if (part > 0) this.segment(whole, part);
+    this.near.finish();
+    this.far.finish();
+  }
+
+  point(k: number, part: number): [number, number, number] | null {
+    const at = (axis: number) => {
+      const here = this.points[3 * k + axis];
+      return part > 0 && k < this.count - 1 ? here + (this.points[3 * (k + 1) + axis] - here) * part : here;
+    };
+    const p: [number, number, number] = [at(0), at(1), at(2)];
+    return p.some(Number.isNaN) ? null : p;
+  }
+
+  dispose(): void {
+    this.near.dispose();
+    this.far.dispose();
+  }
+
+  private segment(k: number, part: number): void {
+    const strokes = this.off && (this.off[k] || this.off[k + 1]) ? this.far : this.near;
+    strokes.add(this.points, k, part);
+  }
+}
+
+/** Segments drawn in one style, as one instanced geometry with a material for each pass. */
+export class Strokes {
+  readonly objects: LineSegments2[];
+  private readonly geometry = new LineSegmentsGeometry();
+  private readonly ends: Float32Array;
+  private readonly lengths: InstancedInterleavedBuffer;
+  private drawn = 0;
+  private length = 0;
+
+  constructor(count: number, private readonly materials: LineMaterial[]) {
+    const most = Math.max(count - 1, 1);
+    this.ends = new Float32Array(most * 6);
+    this.geometry.setPositions(this.ends);
+    this.lengths = new InstancedInterleavedBuffer(new Float32Array(most * 2), 2, 1);
+    this.geometry.setAttribute("instanceDistanceStart", new InterleavedBufferAttribute(this.lengths, 1, 0));
+    this.geometry.setAttribute("instanceDistanceEnd", new InterleavedBufferAttribute(this.lengths, 1, 1));
+    this.objects = materials.map((m, k) => {
+      const object = new LineSegments2(this.geometry, m);
+      object.frustumCulled = false;
+      object.renderOrder = k === 2 ? 5 : 6 + k;
+      return object;
+    });
+  }
+
+  clear(): void {
+    this.drawn = 0;
+    this.length = 0;
+  }
+
+  add(points: Float32Array, k: number, part: number): void {
+    let square = 0;
+    for (let axis = 0; axis < 3; axis++) {
+      const [from, to] = [points[3 * k + axis], points[3 * (k + 1) + axis]];
+      if (Number.isNaN(from) || Number.isNaN(to)) return;
+      const step = (to - from) * part;
+      this.ends[6 * this.drawn + axis] = from;
+      this.ends[6 * this.drawn + 3 + axis] = from + step;
+      square += step * step;
+    }
+    const lengths = this.lengths.array as Float32Array;
+    lengths[2 * this.drawn] = this.length;
+    this.length += Math.sqrt(square);
+    lengths[2 * this.drawn + 1] = this.length;
+    this.drawn++;
+  }
+
+  finish(): void {
+    const start = this.geometry.attributes.instanceStart as unknown as { data: { array: Float32Array; needsUpdate: boolean } };
+    start.data.array.set(this.ends);
+    start.data.needsUpdate = true;
+    this.lengths.needsUpdate = true;
+    this.geometry.instanceCount = this.drawn;
+  }
+
+  dispose(): void {
+    this.geometry.dispose();
+    for (const m of this.materials) m.dispose();
+  }
+}
+
+export function material(color: string, width: number, opacity: number): LineMaterial {
+  const m = new LineMaterial({ color: new Color(color).getHex(), linewidth: width, transparent: true, opacity, depthFunc: LessEqualDepth });
+  m.depthWrite = false;
+  return m;
+}
+
+function hidden(color: string): LineMaterial {
+  const m = material(color, 2, 0.28);
+  m.depthFunc = GreaterDepth;
+  return m;
+}
+
+/** Dashes of world units, so that they do not crawl while the camera moves. */
+function dashes(m: LineMaterial): LineMaterial {
+  Object.assign(m, { dashed: true, dashSize: 0.035, gapSize: 0.022 });
+  return m;
+}

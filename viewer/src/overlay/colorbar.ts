@@ -1,0 +1,88 @@
+// The color bar: what a color means, in units, with the hovered value marked. Its ends can be dragged to set the range.
+import { symlogTicks, formatAll, linearTicks, logTicks } from "../math/ticks";
+import { share, valueAt, type Scale } from "../math/scale";
+import { text, type Pen } from "./overlay";
+import type { Rect } from "../gl/viewLayout";
+
+export interface Bar {
+  rect: Rect;
+  scale: Scale;
+  morph: number;
+  /** Shares of the scale at the bar's two ends. */
+  range: [number, number];
+  rgb: Uint8Array;
+  label: string;
+  note: string;
+}
+
+export function drawBar(pen: Pen, bar: Bar, hovered: number | null): void {
+  const { context, theme } = pen;
+  const { x, y, width, height } = bar.rect;
+  const gradient = context.createLinearGradient(0, y + height, 0, y);
+  for (let k = 0; k <= 64; k++) {
+    const c = Math.round((k / 64) * 255) * 3;
+    gradient.addColorStop(k / 64, `rgb(${bar.rgb[c]},${bar.rgb[c + 1]},${bar.rgb[c + 2]})`);
+  }
+  context.beginPath();
+  context.roundRect(x, y, width, height, 4);
+  context.fillStyle = gradient;
+  context.fill();
+  context.lineWidth = 1;
+  context.strokeStyle = theme.name === "dark" ? "rgba(255,255,255,.25)" : "rgba(23,28,43,.22)";
+  context.stroke();
+  text(pen, bar.label, x + width + 44, y - 34, { size: 13, weight: 600, color: theme.text, align: "right" });
+  text(pen, bar.note, x + width + 44, y - 17, { size: 11, align: "right" });
+  ticks(pen, bar);
+  if (hovered !== null && Number.isFinite(hovered)) marker(pen, bar, hovered);
+}
+
+export function barTicks(bar: Bar): number[] {
+  const low = valueAt(bar.scale, bar.range[0], bar.morph);
+  const high = valueAt(bar.scale, bar.range[1], bar.morph);
+  if (bar.morph < 0.5) return linearTicks(low, high, 5);
+  return bar.scale.curve === "log" ? logTicks(low, high, 5) : symlogTicks(low, high, bar.scale.knee);
+}
+
+/** Height of a value on the bar, in pixels of the picture. */
+export function barY(bar: Bar, value: number): number {
+  const s = (share(bar.scale, value, bar.morph) - bar.range[0]) / (bar.range[1] - bar.range[0]);
+  return bar.rect.y + bar.rect.height * (1 - Math.max(0, Math.min(1, s)));
+}
+
+export function barValue(bar: Bar, py: number): number {
+  const s = 1 - (py - bar.rect.y) / bar.rect.height;
+  return valueAt(bar.scale, bar.range[0] + Math.max(0, Math.min(1, s)) * (bar.range[1] - bar.range[0]), bar.morph);
+}
+
+function ticks(pen: Pen, bar: Bar): void {
+  const { context, theme } = pen;
+  const { x, y, width, height } = bar.rect;
+  const ends = [bar.range[0], bar.range[1]].map((s) => valueAt(bar.scale, s, bar.morph));
+  const placed: number[] = [];
+  const inner = barTicks(bar);
+  const words = formatAll([...ends, ...inner]);
+  const put = (py: number, strong: boolean, word: string) => {
+    if (placed.some((other) => Math.abs(other - py) < 15)) return;
+    placed.push(py);
+    context.fillStyle = theme.soft;
+    context.fillRect(x + width, py - 0.5, 4, 1);
+    text(pen, word, x + width + 8, py, { size: 11.5, align: "left", color: strong ? theme.text : theme.soft });
+  };
+  put(y + height, true, words[0]);
+  put(y, true, words[1]);
+  inner.forEach((value, k) => put(barY(bar, value), false, words[k + 2]));
+}
+
+function marker(pen: Pen, bar: Bar, value: number): void {
+  const { context, theme } = pen;
+  const y = barY(bar, value);
+  const { x, width } = bar.rect;
+  context.beginPath();
+  context.moveTo(x - 2, y);
+  context.lineTo(x - 10, y - 5);
+  context.lineTo(x - 10, y + 5);
+  context.closePath();
+  context.fillStyle = theme.text;
+  context.fill();
+  context.fillRect(x - 2, y - 0.75, width + 4, 1.5);
+}

@@ -1,0 +1,108 @@
+// What samples leave open, drawn over maps and sheets: where a value is not told apart from the lowest, and outlines of noise.
+import type { Surface } from "../data/surface";
+import type { Layer } from "../gl/surfaceMesh";
+import { project } from "../gl/projection";
+import type { View } from "../gl/viewLayout";
+import { contours } from "../math/contour";
+import type { Session } from "../session";
+import { hidden, text, type Pen } from "./overlay";
+
+/** By how much each cell stands above the noise round the lowest one; at or below zero it is not told apart. Null where no errors are known. */
+export function aboveNoise(surface: Surface, quantity: string): Float64Array | null {
+  const field = surface.field(quantity);
+  if (surface.frames(quantity) > 1 || !field) return null;
+  const { doubtful, standard_error: error } = field;
+  if (doubtful) return Float64Array.from(doubtful.data as ArrayLike<number>, (d) => (d ? -1 : 1));
+  const values = surface.raw(quantity, 0);
+  const usable = (k: number) => Number.isFinite(values[k]) && Number.isFinite(error!.data[k]) && (!surface.known || surface.known[k]);
+  if (!error) return null;
+  let low = -1;
+  for (let k = 0; k < values.length; k++) if (usable(k) && (low < 0 || values[k] < values[low])) low = k;
+  if (low < 0) return null;
+  return Float64Array.from(values as ArrayLike<number>, (v, k) => (usable(k) ? v - values[low] - 2 * Math.hypot(error.data[k], error.data[low]) : NaN));
+}
+
+export function knowsNoise(session: Session): boolean {
+  return session.drawn.some((surface) => aboveNoise(surface, session.state.quantity) !== null);
+}
+
+export function outlines(session: Session, pen: Pen, view: View, layer: Layer): void {
+  for (const one of session.scene.outlines ?? []) {
+    const n = one.alpha.data.length;
+    const at = Array.from({ length: n + 1 }, (_, k): [number, number] => [one.alpha.data[k % n], one.beta.data[k % n]]);
+    stroke(session, pen, view, layer, at.slice(1).map((to, k) => [at[k], to]), one.color ?? "#111", []);
+    if (!one.label || view.kind !== "map" || session.state.map === "inset") continue;
+    const [px, py] = placed(session, pen, view, layer, at.reduce((best, place) => (place[1] > best[1] ? place : best)));
+    text(pen, one.label, px, py - 10, { size: 11, color: pen.theme.text });
+  }
+  if (!session.state.noise) return;
+  const surface = layer.surface;
+  const above = aboveNoise(surface, session.state.quantity);
+  if (!above) return;
+  const at = (axis: ArrayLike<number>, index: number) => { const k = Math.min(Math.floor(index), axis.length - 2); return axis[k] + (axis[k + 1] - axis[k]) * (index - k); };
+  const segments = contours(above, surface.na, surface.nb, 0).map(([i0, j0, i1, j1]): Segment => [[at(surface.alpha, i0), at(surface.beta, j0)], [at(surface.alpha, i1), at(surface.beta, j1)]]);
+  if (view.kind === "map") hatch(session, pen, view, surface, above);
+  stroke(session, pen, view, layer, segments, "#ffffff", [5, 3]);
+}
+
+type Segment = [[number, number], [number, number]];
+
+function placed(session: Session, pen: Pen, view: View, layer: Layer, [a, b]: [number, number]): [number, number] {
+  const { world } = pen;
+  const [x, y] = [world.x(a), world.y(b)];
+  const value = layer.at(x, y);
+  const [px, py] = project(view, session.state, world, x, y, view.kind === "map" || Number.isNaN(value) ? 0 : world.z(value) + 0.006);
+  return [px, py];
+}
+
+/** Segments on the map or draped on the sheet; behind a ridge they are left out. */
+function stroke(session: Session, pen: Pen, view: View, layer: Layer, segments: Segment[], color: string, dash: number[]): void {
+  const { context, world } = pen;
+  const seen = (a: number, b: number) => {
+    const [x, y] = [world.x(a), world.y(b)];
+    const value = layer.at(x, y);
+    return view.kind === "map" || !(Number.isNaN(value) || hidden(layer, world, session.state, [x, y, world.z(value) + 0.006]));
+  };
+  const shown = segments.filter(([from, to]) => seen((from[0] + to[0]) / 2, (from[1] + to[1]) / 2));
+  for (const [width, ink, pattern] of [[3.6, color === "#ffffff" ? "rgba(10,14,24,.55)" : "rgba(255,255,255,.85)", []], [1.7, color, dash]] as [number, string, number[]][]) {
+    context.beginPath();
+    for (const [from, to] of shown) {
+      context.moveTo(...placed(session, pen, view, layer, from));
+      context.lineTo(...placed(session, pen, view, layer, to));
+    }
+    context.setLineDash(pattern);
+    context.lineWidth = width;
+    context.strokeStyle = ink;
+    context.stroke();
+  }
+  context.setLineDash([]);
+}
+
+/** The cells within the noise, hatched as in figures. */
+function hatch(session: Session, pen: Pen, view: View, surface: Surface, above: Float64Array): void {
+  const { context, world } = pen;
+  const edges = (axis: ArrayLike<number>, k: number): [number, number] => [k ? (axis[k - 1] + axis[k]) / 2 : axis[0], k < axis.length - 1 ? (axis[k] + axis[k + 1]) / 2 : axis[axis.length - 1]];
+  const { rect } = view;
+  context.save();
+  context.beginPath();
+  context.rect(rect.x, rect.y, rect.width, rect.height);
+  context.clip();
+  context.beginPath();
+  for (let i = 0; i < surface.na; i++) for (let j = 0; j < surface.nb; j++) {
+    if (!(above[i * surface.nb + j] <= 0)) continue;
+    const [[a0, a1], [b0, b1]] = [edges(surface.alpha, i), edges(surface.beta, j)];
+    const [x0, y0] = project(view, session.state, world, world.x(a0), world.y(b0), 0);
+    const [x1, y1] = project(view, session.state, world, world.x(a1), world.y(b1), 0);
+    context.rect(x0, y1, x1 - x0, y0 - y1);
+  }
+  context.clip();
+  context.beginPath();
+  for (let x = rect.x - rect.height; x < rect.x + rect.width; x += 6) {
+    context.moveTo(x, rect.y);
+    context.lineTo(x + rect.height, rect.y + rect.height);
+  }
+  context.lineWidth = 1;
+  context.strokeStyle = "rgba(255,255,255,.75)";
+  context.stroke();
+  context.restore();
+}

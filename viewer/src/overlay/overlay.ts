@@ -1,0 +1,152 @@
+// Words and marks over the WebGL picture: axes, heads of paths, minimum, probes. Drawn on a 2-D canvas, so that exports can redraw it at any size.
+import type { Layer } from "../gl/surfaceMesh";
+import { project } from "../gl/projection";
+import type { View } from "../gl/viewLayout";
+import { axes } from "../math/camera";
+import { formatTick, linearTicks, niceStep } from "../math/ticks";
+import type { World } from "../math/coordinates";
+import type { ViewState } from "../state";
+import { FONT, type Theme } from "../dom/theme";
+
+export interface Pen { context: CanvasRenderingContext2D; theme: Theme; state: ViewState; world: World }
+
+export function text(pen: Pen, words: string, x: number, y: number, options: { size?: number; weight?: number; color?: string; align?: CanvasTextAlign; italic?: boolean; halo?: boolean } = {}): void {
+  const { context, theme } = pen;
+  const { size = 12, weight = 400, align = "center", italic = false, halo = true } = options;
+  context.font = `${italic ? "italic " : ""}${weight} ${size}px ${FONT}`;
+  context.textAlign = align;
+  context.textBaseline = "middle";
+  if (halo) {
+    context.lineJoin = "round";
+    context.lineWidth = 3;
+    context.strokeStyle = theme.halo;
+    context.strokeText(words, x, y);
+  }
+  context.fillStyle = options.color ?? theme.soft;
+  context.fillText(words, x, y);
+}
+
+/** Ticks and names of both plane axes along the front edges, and of the height along the right-most upright edge. */
+export function spaceAxes(pen: Pen, view: View, labels: { alpha: string; beta: string }, heights: { z: number; words: string }[]): void {
+  const { state, world } = pen;
+  const { back } = axes(state.camera);
+  const at = (x: number, y: number, z: number) => project(view, state, world, x, y, z);
+  const small = Math.min(view.rect.width, view.rect.height) < 330;
+  const [frontX, frontY] = [back[0] > 0 ? world.halfX : -world.halfX, back[1] > 0 ? world.halfY : -world.halfY];
+  axis(pen, view, linearTicks(world.a[0], world.a[1], small ? 2 : 4), world.a, (v) => [world.x(v), frontY], [0, Math.sign(frontY)], labels.alpha, Math.abs(back[0]) > 0.985 && back[2] < 0.5);
+  axis(pen, view, linearTicks(world.b[0], world.b[1], small ? 2 : 4), world.b, (v) => [frontX, world.y(v)], [Math.sign(frontX), 0], labels.beta, Math.abs(back[1]) > 0.985 && back[2] < 0.5);
+  if (state.camera.elevation > 75 || small) return;
+  const corners: [number, number][] = [[frontX, -frontY], [-frontX, frontY]];
+  const [x, y] = corners.reduce((a, b) => (at(a[0], a[1], 0)[0] > at(b[0], b[1], 0)[0] ? a : b));
+  let last = Infinity;
+  for (const { z, words } of heights) {
+    const [px, py] = at(x, y, z);
+    if (Math.abs(last - py) < 13) continue;
+    last = py;
+    text(pen, words, px + 9, py, { size: 11, align: "left" });
+  }
+}
+
+function axis(pen: Pen, view: View, ticks: number[], range: [number, number], place: (v: number) => [number, number], out: [number, number], label: string, foreshortened: boolean): void {
+  if (foreshortened) return;
+  const { state, world } = pen;
+  const step = niceStep(range[1] - range[0], 4);
+  // `wide` is half the width of words: they step aside so that they do not lie over the numbers.
+  const offset = (near: number, v: number, wide = 0): [number, number] => {
+    const [x, y] = place(v);
+    const [px, py] = project(view, state, world, x, y, 0);
+    const [qx, qy] = project(view, state, world, x + out[0] * 0.1, y + out[1] * 0.1, 0);
+    const length = Math.hypot(qx - px, qy - py) || 1;
+    const distance = near + wide * Math.max(0, Math.abs(qx - px) / length - 0.25);
+    return [px + ((qx - px) / length) * distance, py + ((qy - py) / length) * distance];
+  };
+  for (const tick of ticks) text(pen, formatTick(tick, step), ...offset(17, tick), { size: 11.5 });
+  const middle = (range[0] + range[1]) / 2;
+  // The name stands between two ticks where the middle carries a number.
+  const nudge = ticks.some((t) => Math.abs(t - middle) < step * 0.2) ? (range[1] - range[0]) * 0.001 : 0;
+  const half = label.length > 3 ? label.length * 3.3 : 0;
+  const [px, py] = offset(label.length > 3 ? 44 : 38, middle + nudge, half);
+  const inside = Math.max(view.rect.x + half + 6, Math.min(view.rect.x + view.rect.width - half - 6, px));
+  text(pen, label, inside, py, { size: label.length > 3 ? 12.5 : 16, weight: 500, italic: label.length <= 3, color: pen.theme.text });
+}
+
+/** A frame with ticks for the contour pane. */
+export function mapAxes(pen: Pen, view: View, labels: { alpha: string; beta: string }, large: boolean): void {
+  const { context, theme, state, world } = pen;
+  const { rect } = view;
+  context.strokeStyle = theme.name === "dark" ? "rgba(255,255,255,.28)" : "rgba(23,28,43,.28)";
+  context.lineWidth = 1;
+  context.strokeRect(rect.x - 0.5, rect.y - 0.5, rect.width + 1, rect.height + 1);
+  const [w, h] = [world.halfX / state.mapView.zoom, world.halfY / state.mapView.zoom];
+  const a: [number, number] = [world.alpha(state.mapView.x - w), world.alpha(state.mapView.x + w)];
+  const b: [number, number] = [world.beta(state.mapView.y - h), world.beta(state.mapView.y + h)];
+  const [countA, countB] = large ? [rect.width, rect.height].map((size) => Math.max(2, Math.min(6, Math.round(size / 64)))) : [2, 2];
+  const stepA = niceStep(a[1] - a[0], countA);
+  const stepB = niceStep(b[1] - b[0], countB);
+  for (const v of linearTicks(a[0], a[1], countA)) {
+    const x = rect.x + ((v - a[0]) / (a[1] - a[0])) * rect.width;
+    text(pen, formatTick(v, stepA), Math.max(x, rect.x + 6), rect.y + rect.height + 11, { size: large ? 12 : 10 });
+  }
+  for (const v of linearTicks(b[0], b[1], countB)) {
+    const y = rect.y + rect.height - ((v - b[0]) / (b[1] - b[0])) * rect.height;
+    if (large) text(pen, formatTick(v, stepB), rect.x - 8, y, { size: 12, align: "right" });
+    else text(pen, formatTick(v, stepB), rect.x + rect.width + 7, y, { size: 10, align: "left" });
+  }
+  if (!large) return;
+  text(pen, labels.alpha, rect.x + rect.width / 2, rect.y + rect.height + 32, { size: labels.alpha.length > 3 ? 13 : 16, italic: labels.alpha.length <= 3, color: theme.text });
+  context.save();
+  context.translate(rect.x - 44, rect.y + rect.height / 2);
+  context.rotate(labels.beta.length > 3 ? -Math.PI / 2 : 0);
+  text(pen, labels.beta, 0, 0, { size: labels.beta.length > 3 ? 13 : 16, italic: labels.beta.length <= 3, color: theme.text });
+  context.restore();
+}
+
+export function dot(pen: Pen, x: number, y: number, radius: number, fill: string, opacity = 1): void {
+  const { context } = pen;
+  context.globalAlpha = opacity;
+  context.beginPath();
+  context.arc(x, y, radius, 0, 7);
+  context.fillStyle = fill;
+  context.fill();
+  context.lineWidth = 2;
+  context.strokeStyle = "#ffffff";
+  context.stroke();
+  context.lineWidth = 0.8;
+  context.strokeStyle = "rgba(10,14,24,.55)";
+  context.beginPath();
+  context.arc(x, y, radius + 1.2, 0, 7);
+  context.stroke();
+  context.globalAlpha = 1;
+}
+
+export function star(pen: Pen, x: number, y: number, radius: number, fill = "#ffd84d", opacity = 1): void {
+  const { context } = pen;
+  context.globalAlpha = opacity;
+  context.beginPath();
+  for (let k = 0; k < 10; k++) {
+    const r = k % 2 ? radius * 0.45 : radius;
+    const angle = (k * Math.PI) / 5 - Math.PI / 2;
+    context.lineTo(x + r * Math.cos(angle), y + r * Math.sin(angle));
+  }
+  context.closePath();
+  context.lineJoin = "round";
+  context.lineWidth = 2.4;
+  context.strokeStyle = "rgba(10,14,24,.85)";
+  context.stroke();
+  context.fillStyle = fill;
+  context.fill();
+  context.globalAlpha = 1;
+}
+
+/** Is a point of the sheet hidden behind a fold? Marched from the point towards the eye. */
+export function hidden(layer: Layer, world: World, state: ViewState, at: [number, number, number]): boolean {
+  const { back } = axes(state.camera);
+  for (let k = 3; k < 70; k++) {
+    const t = k * 0.03;
+    const [x, y, z] = [at[0] + back[0] * t, at[1] + back[1] * t, at[2] + back[2] * t];
+    if (z > world.top || Math.abs(x) > world.halfX || Math.abs(y) > world.halfY) return false;
+    const value = layer.at(x, y);
+    if (!Number.isNaN(value) && world.z(value) > z + 0.004 && world.share(value) <= 1) return true;
+  }
+  return false;
+}

@@ -1,0 +1,64 @@
+// Small panes beside the landscape: decision areas, histograms, and words the scene brings along.
+import type { CurveData, PaneData } from "../data/types";
+import { PALETTE } from "../sceneModel";
+import type { Session } from "../session";
+import { AreasPane } from "./decisionRegions";
+import { h } from "../dom/elements";
+import { fitCanvas, plotHistogram } from "./linePlot";
+
+export const CARD_LIMITS: [number, number] = [110, 420];
+
+export class Cards {
+  readonly element = h("div", { class: "cards" });
+  private readonly areas: AreasPane;
+  private readonly grip = h("div", { class: "grip", title: "Drag to make these panes larger or smaller" });
+  private histograms: { pane: PaneData; canvas: HTMLCanvasElement }[] = [];
+  private scene: unknown = null;
+  private key = "";
+
+  constructor(private readonly session: Session) {
+    this.areas = new AreasPane(session);
+    this.grip.addEventListener("pointerdown", (event) => this.grip.setPointerCapture(event.pointerId));
+    this.grip.addEventListener("pointermove", (event) => {
+      if (!this.grip.hasPointerCapture(event.pointerId)) return;
+      const size = session.state.cardSize - event.movementY;
+      session.store.set({ cardSize: Math.max(CARD_LIMITS[0], Math.min(CARD_LIMITS[1], size)) });
+    });
+  }
+
+  update(): void {
+    const { session } = this;
+    const { scene, state } = session;
+    const page = this.element.parentElement;
+    const [width, height] = [page?.clientWidth ?? 0, page?.clientHeight ?? 0];
+    const size = Math.round(Math.min(state.cardSize, width * 0.5, height * 0.34));
+    if (scene !== this.scene) this.rebuild();
+    this.areas.update(size);
+    const shown = !this.areas.element.hidden || this.histograms.length > 0 || this.element.querySelector(".words") !== null;
+    this.element.hidden = !shown || size < 80 || state.ui === "0";
+    const key = `${size}/${session.theme.name}/${Math.round(state.frame)}`;
+    if (this.element.hidden || key === this.key) return;
+    this.key = key;
+    for (const { pane, canvas } of this.histograms) {
+      const [w, hh] = [Math.round(size * 1.6), size];
+      canvas.style.width = `${w}px`;
+      canvas.style.height = `${hh}px`;
+      plotHistogram(fitCanvas(canvas, w, hh), w, hh, { curves: this.curves(pane), pane, theme: session.theme });
+    }
+    for (const words of this.element.querySelectorAll<HTMLElement>(".words")) words.style.maxWidth = `${Math.round(size * 1.5)}px`;
+  }
+
+  private curves(pane: PaneData): (CurveData & { color: string })[] {
+    return this.session.scene.curves.filter((curve) => pane.curves.includes(curve.name)).map((curve, k) => ({ ...curve, color: curve.color ?? PALETTE[k % PALETTE.length] }));
+  }
+
+  private rebuild(): void {
+    const { scene } = this.session;
+    this.scene = scene;
+    this.key = "";
+    this.histograms = scene.panes.filter((pane) => pane.kind === "histogram").map((pane) => ({ pane, canvas: h("canvas", { role: "img", "aria-label": `Histogram: ${pane.title}` }) }));
+    const texts = scene.panes.filter((pane) => pane.kind === "text" && pane.text);
+    this.element.replaceChildren(this.grip, ...texts.map((pane) => h("div", { class: "card words" }, pane.title ? h("b", {}, pane.title) : null, h("p", {}, pane.text))),
+      ...this.histograms.map(({ pane, canvas }) => h("div", { class: "card" }, pane.title, canvas)), this.areas.element);
+  }
+}

@@ -1,0 +1,122 @@
+// Without WebGL: the hill-shaded contour map on a 2-D canvas, with hovering and playing, never an empty page.
+import { contourSteps } from "../gl/renderer";
+import { indexAtStep } from "../sceneModel";
+import { bend, share } from "../math/scale";
+import { contours, levelsFor } from "../math/contour";
+import { format } from "../math/ticks";
+import type { Session } from "../session";
+import { h } from "../dom/elements";
+
+export class Fallback {
+  readonly canvas = h("canvas", { class: "gl" });
+  private at: { x: number; y: number } | null = null;
+
+  constructor(private readonly session: Session, wake: () => void) {
+    this.canvas.addEventListener("pointermove", (event) => { const box = this.canvas.getBoundingClientRect(); this.at = { x: event.clientX - box.left, y: event.clientY - box.top }; wake(); });
+    this.canvas.addEventListener("pointerleave", () => { this.at = null; wake(); });
+  }
+
+  draw(width: number, height: number): void {
+    const { session } = this;
+    const ratio = devicePixelRatio || 1;
+    this.canvas.width = width * ratio;
+    this.canvas.height = height * ratio;
+    const context = this.canvas.getContext("2d")!;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const size = Math.min(width - 190, height - 178);
+    const [left, top] = [(width - size) / 2, 78];
+    const surface = session.drawn[0];
+    const scale = session.landscape.scale(session.drawn, session.state);
+    const morph = session.state.log ? 1 : 0;
+    const values = surface.filled(session.state.quantity, Math.round(session.state.frame));
+    const image = shaded(values, surface.na, surface.nb, (v) => share(scale, v, morph), session.rgb);
+    const small = new OffscreenCanvas(surface.na, surface.nb);
+    small.getContext("2d")!.putImageData(image, 0, 0);
+    context.imageSmoothingQuality = "high";
+    context.drawImage(small, left, top, size, size);
+    this.veil(context, left, top, size);
+    this.lines(context, values, left, top, size);
+    this.paths(context, left, top, size);
+    context.font = "12px system-ui, sans-serif";
+    context.fillStyle = session.theme.text;
+    context.textAlign = "center";
+    const { alpha, beta } = surface;
+    context.fillText(`${surface.data.alpha_label}: ${format(alpha[0])} to ${format(alpha[alpha.length - 1])}`, left + size / 2, top + size + 20);
+    context.fillText(`${surface.data.beta_label}: ${format(beta[0])} to ${format(beta[beta.length - 1])}`, left + size / 2, top + size + 36);
+    if (this.at) this.readout(context, values, left, top, size);
+  }
+
+  /** Cells that are not computed, paled. */
+  private veil(context: CanvasRenderingContext2D, left: number, top: number, size: number): void {
+    const { na, nb, known } = this.session.drawn[0];
+    if (!known) return;
+    context.fillStyle = "rgba(255,255,255,.45)";
+    const [w, h] = [size / na, size / nb];
+    for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) if (!known[i * nb + j]) context.fillRect(left + i * w, top + (nb - 1 - j) * h, w, h);
+  }
+
+  private lines(context: CanvasRenderingContext2D, values: ArrayLike<number>, left: number, top: number, size: number): void {
+    const { session } = this;
+    const surface = session.drawn[0];
+    const scale = session.landscape.scale(session.drawn, session.state);
+    const steps = contourSteps(scale, session.state.interval);
+    context.strokeStyle = "rgba(10,14,24,.45)";
+    context.lineWidth = 0.8;
+    const bent = (v: number) => (session.state.log ? bend(scale, v) : v);
+    for (const level of levelsFor(scale, session.state.log, steps)) {
+      context.beginPath();
+      for (const [i0, j0, i1, j1] of contours(values, surface.na, surface.nb, level, bent)) {
+        context.moveTo(left + (i0 / (surface.na - 1)) * size, top + (1 - j0 / (surface.nb - 1)) * size);
+        context.lineTo(left + (i1 / (surface.na - 1)) * size, top + (1 - j1 / (surface.nb - 1)) * size);
+      }
+      context.stroke();
+    }
+  }
+
+  private paths(context: CanvasRenderingContext2D, left: number, top: number, size: number): void {
+    const { session } = this;
+    const { alpha, beta } = session.drawn[0];
+    session.landscape.paths(session.state).forEach(({ path, color: own }) => {
+      const until = Number.isFinite(session.step) ? indexAtStep(path, session.step) : Infinity;
+      for (const [width, color] of [[5, "#fff"], [2.5, own]] as const) {
+        context.beginPath();
+        for (let n = 0; n < path.alpha.data.length && n <= until; n++) {
+          context.lineTo(left + ((path.alpha.data[n] - alpha[0]) / (alpha[alpha.length - 1] - alpha[0])) * size, top + (1 - (path.beta.data[n] - beta[0]) / (beta[beta.length - 1] - beta[0])) * size);
+        }
+        context.strokeStyle = color;
+        context.lineWidth = width;
+        context.stroke();
+      }
+    });
+  }
+
+  private readout(context: CanvasRenderingContext2D, values: ArrayLike<number>, left: number, top: number, size: number): void {
+    const { session } = this;
+    const surface = session.drawn[0];
+    const i = Math.round(((this.at!.x - left) / size) * (surface.na - 1));
+    const j = Math.round((1 - (this.at!.y - top) / size) * (surface.nb - 1));
+    if (i < 0 || j < 0 || i >= surface.na || j >= surface.nb) return;
+    const words = `${format(surface.alpha[i])}, ${format(surface.beta[j])}: ${session.state.quantity} ${format(values[i * surface.nb + j], 5)}`;
+    context.textAlign = "left";
+    const w = context.measureText(words).width + 16;
+    context.fillStyle = session.theme.paper;
+    context.fillRect(this.at!.x + 12, this.at!.y + 8, w, 24);
+    context.fillStyle = session.theme.text;
+    context.fillText(words, this.at!.x + 20, this.at!.y + 24);
+  }
+}
+
+/** Colors by share, darkened and lightened by the slope towards the north-west. */
+export function shaded(values: ArrayLike<number>, na: number, nb: number, toShare: (v: number) => number, rgb: Uint8Array): ImageData {
+  const image = new ImageData(na, nb);
+  const at = (i: number, j: number) => toShare(values[Math.max(0, Math.min(na - 1, i)) * nb + Math.max(0, Math.min(nb - 1, j))]);
+  for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) {
+    const s = at(i, j);
+    if (!Number.isFinite(s)) continue;
+    const slope = ((at(i + 1, j) - at(i - 1, j)) - (at(i, j + 1) - at(i, j - 1))) * na * 0.12;
+    const light = Math.max(0.72, Math.min(1.2, 1 + (Number.isFinite(slope) ? slope : 0)));
+    const c = Math.round(Math.max(0, Math.min(1, s)) * 255) * 3;
+    image.data.set([rgb[c] * light, rgb[c + 1] * light, rgb[c + 2] * light, 255], 4 * ((nb - 1 - j) * na + i));
+  }
+  return image;
+}
