@@ -1,8 +1,8 @@
 // Live: a full state first, then patches of finished cells; after a lost connection it starts again with the full state.
+import type { Steering } from "./chrome/runControls";
 import { decode, fromBase64, plainly } from "./data/decode";
 import type { Document, Header, SurfaceData } from "./data/types";
 import type { ViewState } from "./state";
-import type { Steering } from "./chrome/runControls";
 import { Viewer, type Options } from "./viewer";
 
 interface Told { type: "scene" | "progress" | "patches" | "end"; header?: Header; words?: string; finished?: boolean; notes?: string[][]; steering?: Steering | null; parts?: string[] }

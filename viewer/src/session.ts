@@ -1,15 +1,15 @@
 // What every part of the viewer shares: the data, the state, and what follows from the two.
-import type { Document } from "./data/types";
 import type { Surface } from "./data/surface";
+import type { Document } from "./data/types";
+import { themeOf, type Theme } from "./dom/theme";
 import type { Stage } from "./gl/renderer";
 import { layout, type Rect, type View } from "./gl/viewLayout";
+import { HOME } from "./math/camera";
+import { share } from "./math/scale";
+import type { Bar } from "./overlay/colorbar";
 import { Landscape, joint } from "./sceneModel";
 import { DEFAULTS, Store, accept, fromHash, type ViewState } from "./state";
 import { Timeline } from "./timeline";
-import { themeOf, type Theme } from "./dom/theme";
-import { share } from "./math/scale";
-import type { Bar } from "./overlay/colorbar";
-import { HOME } from "./math/camera";
 
 export interface Hovered {
   x: number;

@@ -1,7 +1,7 @@
 // What "frame" means: the scene's timeline, or one made from the recorded paths so that they can be played all the same.
 import type { PathData, SceneData } from "./data/types";
-import { indexAtStep } from "./sceneModel";
 import { format } from "./math/ticks";
+import { indexAtStep } from "./sceneModel";
 
 export class Timeline {
   readonly length: number;

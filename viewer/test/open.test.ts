@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { merged } from "../src/data/mergeDocuments";
 import { documentInPage, openFile, surfaceFromCsv, textInPng } from "../src/data/openFile";
-import { withText } from "../src/export/png";
 import type { Document, SceneData, SurfaceData } from "../src/data/types";
+import { withText } from "../src/export/png";
 
 const array = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length] });
 const surface = (name: string): SurfaceData => ({ name, alpha: array(-1, 1), beta: array(-1, 1), label: name, done: null, alpha_label: "α", beta_label: "β", origin: null, notes: [], fields: {} });

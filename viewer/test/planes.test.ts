@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { PathData, SceneData, SurfaceData } from "../src/data/types";
 import { FAR, offPlane } from "../src/data/offPlane";
-import { Landscape } from "../src/sceneModel";
-import { plain } from "../src/math/texToText";
 import { Surface } from "../src/data/surface";
-import { Session } from "../src/session";
+import type { PathData, SceneData, SurfaceData } from "../src/data/types";
+import { plain } from "../src/math/texToText";
 import { aboveNoise } from "../src/overlay/outlines";
 import { binEdges } from "../src/plots/linePlot";
+import { Landscape } from "../src/sceneModel";
+import { Session } from "../src/session";
 
 const array = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length] });
 const surface = (name: string, reach = 1): SurfaceData => ({ name, alpha: array(-reach, reach), beta: array(-1, 1), label: name, done: null, alpha_label: "α", beta_label: "β", origin: null, notes: [],

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { contours } from "../src/math/contour";
-import { cells, layout } from "../src/gl/viewLayout";
-import { gridIndices, picks } from "../src/gl/gridIndices";
-import { Quality } from "../src/gl/adaptiveQuality";
-import { DEFAULTS, accept, fromHash, toHash } from "../src/state";
 import { withText } from "../src/export/png";
+import { Quality } from "../src/gl/adaptiveQuality";
+import { gridIndices, picks } from "../src/gl/gridIndices";
+import { cells, layout } from "../src/gl/viewLayout";
+import { contours } from "../src/math/contour";
+import { DEFAULTS, accept, fromHash, toHash } from "../src/state";
 
 describe("the address", () => {
   it("carries only what differs and returns it", () => {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { difference, indexIn } from "../src/data/difference";
+import { difference } from "../src/data/difference";
 import { fillUnknown, latticeStride } from "../src/data/fillMissing";
-import { refineAxis, refineGrid } from "../src/math/interpolation";
 import { HOLE, Sheet, Surface } from "../src/data/surface";
 import type { SurfaceData } from "../src/data/types";
+import { indexIn, refineAxis, refineGrid } from "../src/math/interpolation";
 
 const line = (n: number, from = -1, to = 1) => Float64Array.from({ length: n }, (_, k) => from + ((to - from) * k) / (n - 1));
 

@@ -1,13 +1,12 @@
 // What keeps the picture honest: the notes, in one line at the foot and in full in a panel; and the same as words for those who cannot see it.
 import { sameGrid } from "../data/difference";
-import { joint } from "../sceneModel";
-import { format } from "../math/ticks";
-import type { Session } from "../session";
-import { h } from "../dom/elements";
 import { FAR } from "../data/offPlane";
+import { h } from "../dom/elements";
+import { contourSteps } from "../math/contour";
+import { format, percent } from "../math/ticks";
 import { knowsNoise } from "../overlay/outlines";
-import { percent } from "../overlay/overlayPainter";
-import { contourSteps } from "../gl/renderer";
+import { joint } from "../sceneModel";
+import type { Session } from "../session";
 
 export function notes(session: Session): string[] {
   const { scene, landscape, state } = session;

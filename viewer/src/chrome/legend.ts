@@ -1,9 +1,9 @@
 // Names of surfaces and paths; a click shows or hides one, a double-click makes a surface the active one.
 import { offPlane } from "../data/offPlane";
+import { h } from "../dom/elements";
 import { TINTS } from "../sceneModel";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
-import { h } from "../dom/elements";
 
 export class Legend {
   readonly element = h("div", { class: "legend", role: "group", "aria-label": "Legend" });

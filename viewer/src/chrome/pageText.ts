@@ -1,8 +1,8 @@
 // The page's words round the picture: heading, what is missing, and what to say while there is nothing to draw.
 import type { SceneData } from "../data/types";
+import { h } from "../dom/elements";
 import type { Landscape } from "../sceneModel";
 import type { Session } from "../session";
-import { h } from "../dom/elements";
 
 /** Title, subtitle and, where the document holds several scenes, their menu. */
 export function headingOf(session: Session, open: (index: number) => void): HTMLElement[] {

@@ -1,6 +1,6 @@
 // The strip of a live page: how far the evaluation is, and buttons that pause, stop and aim it.
-import type { Session } from "../session";
 import { button, h } from "../dom/elements";
+import type { Session } from "../session";
 
 /** What the server says can be asked of the evaluation. */
 export interface Steering { state: "running" | "paused" | "stopping"; refine: boolean; waiting: number }

@@ -1,12 +1,12 @@
 // Everything that can be set, in one panel: what is height, what is color, how it is drawn, how surfaces are compared.
-import { joint } from "../sceneModel";
+import { button, h, select, slider } from "../dom/elements";
+import { makeScale, share, valueAt } from "../math/scale";
 import { format } from "../math/ticks";
-import { share, valueAt, makeScale } from "../math/scale";
+import { knowsNoise } from "../overlay/outlines";
+import { joint } from "../sceneModel";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
 import type { Actions } from "./toolbar";
-import { knowsNoise } from "../overlay/outlines";
-import { button, h, select, slider } from "../dom/elements";
 
 export function settingsPanel(session: Session, actions: Actions): HTMLElement {
   const { state, landscape } = session;

@@ -1,14 +1,14 @@
 // Export: the picture, the contour pane as vectors, the numbers, the animation, and the address that restores the view.
-import type { Viewer } from "../viewer";
+import { button, h, save } from "../dom/elements";
 import { csvOfPaths, csvOfSurface } from "../export/csv";
+import type { Exportable } from "../export/exportable";
 import { picture } from "../export/png";
+import { pythonCode } from "../export/python";
 import { contourSvg } from "../export/svg";
 import { record } from "../export/webm";
-import { pythonCode } from "../export/python";
 import { toHash } from "../state";
-import { button, h, save } from "../dom/elements";
 
-export function sharePanel(viewer: Viewer): HTMLElement {
+export function sharePanel(viewer: Exportable): HTMLElement {
   const { session } = viewer;
   const stem = (session.scene.title || "landscape").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60) || "landscape";
   const transparent = h("input", { type: "checkbox", id: "transparent" });

@@ -1,10 +1,11 @@
 // The timeline: play, and loss and accuracy curves that are the scrubber themselves.
+import type { PathData } from "../data/types";
+import { fitCanvas } from "../dom/canvas";
+import { button, h, icon, select } from "../dom/elements";
+import { drawPlot, type Frame, type Series } from "../plots/linePlot";
+import { PALETTE } from "../sceneModel";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
-import type { PathData } from "../data/types";
-import { PALETTE } from "../sceneModel";
-import { button, h, icon, select } from "../dom/elements";
-import { drawPlot, fitCanvas, type Frame, type Series } from "../plots/linePlot";
 
 export interface TimeActions { set(change: Partial<ViewState>): void; play(): void; stepBy(frames: number): void; goto(end: "first" | "last"): void }
 

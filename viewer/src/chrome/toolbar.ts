@@ -1,7 +1,7 @@
 // The few buttons at the top right: what a reader wants first, each with its key.
-import type { ViewState } from "../state";
-import type { Session } from "../session";
 import { button, h } from "../dom/elements";
+import type { Session } from "../session";
+import type { ViewState } from "../state";
 
 export interface Actions {
   set(change: Partial<ViewState>): void;

@@ -1,5 +1,5 @@
 // Two surfaces as one: their difference on the first one's grid, the second read between its cells where grids differ.
-import { bilinear } from "../math/interpolation";
+import { bilinear, indexIn } from "../math/interpolation";
 import { Surface } from "./surface";
 import type { FieldData, SurfaceData } from "./types";
 
@@ -50,22 +50,6 @@ function positionsIn(one: Surface, other: Surface): Float32Array {
     out[k + 1] = indexIn(other.beta, one.beta[j]);
   }
   return out;
-}
-
-/** The fractional index of `value` on an increasing or decreasing axis; NaN outside. */
-export function indexIn(axis: ArrayLike<number>, value: number): number {
-  const last = axis.length - 1;
-  if (last < 1) return 0;
-  const rising = axis[last] > axis[0];
-  const slack = Math.abs(axis[last] - axis[0]) * 1e-9;
-  let [low, high] = [0, last];
-  if (rising ? value < axis[0] - slack || value > axis[last] + slack : value > axis[0] + slack || value < axis[last] - slack) return NaN;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (axis[middle] <= value === rising) low = middle;
-    else high = middle;
-  }
-  return low + Math.max(0, Math.min(1, (value - axis[low]) / (axis[high] - axis[low])));
 }
 
 function bothKnown(one: Surface, other: Surface): Uint8Array {

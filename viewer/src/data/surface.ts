@@ -1,6 +1,6 @@
 // A surface as the viewer works with it: raw values by quantity and frame, and the sheet that is drawn.
-import { fillUnknown } from "./fillMissing";
 import { refineAxis, refineFactor, refineGrid, type Axis } from "../math/interpolation";
+import { fillUnknown } from "./fillMissing";
 import type { FieldData, SurfaceData } from "./types";
 
 export const HOLE = -1000;

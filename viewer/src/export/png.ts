@@ -1,19 +1,19 @@
 // The picture as PNG at a multiple of its size on screen; the view's state travels inside it as text.
-import { toHash } from "../state";
-import { paint } from "../overlay/overlayPainter";
-import { FONT } from "../dom/theme";
-import type { Viewer } from "../viewer";
 import { footLine } from "../chrome/about";
+import { FONT } from "../dom/theme";
+import { paint } from "../overlay/overlayPainter";
+import { toHash } from "../state";
+import type { Exportable } from "./exportable";
 
-export async function picture(viewer: Viewer, times: number, transparent: boolean): Promise<Blob> {
+export async function picture(viewer: Exportable, times: number, transparent: boolean): Promise<Blob> {
   const canvas = compose(viewer, times, transparent);
   const blob = await new Promise<Blob>((resolve, reject) => canvas.toBlob((b) => (b ? resolve(b) : reject(new Error("The picture could not be made at this size."))), "image/png"));
   const bytes = new Uint8Array(await blob.arrayBuffer());
-  return new Blob([withText(bytes, "lossatlas", toHash(viewer.state, viewer.session.store.initial)) as BlobPart], { type: "image/png" });
+  return new Blob([withText(bytes, "lossatlas", toHash(viewer.session.state, viewer.session.store.initial)) as BlobPart], { type: "image/png" });
 }
 
 /** Background, WebGL, overlay, heading and the honest line, at `times` the size on screen. */
-export function compose(viewer: Viewer, times: number, transparent: boolean): HTMLCanvasElement {
+export function compose(viewer: Exportable, times: number, transparent: boolean): HTMLCanvasElement {
   const { session } = viewer;
   const { width, height, theme } = session;
   const canvas = document.createElement("canvas");

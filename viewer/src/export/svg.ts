@@ -1,12 +1,11 @@
 // The contour pane as vectors: a picture of the colors, and contour lines and paths as true curves.
-import { contourSteps } from "../gl/renderer";
-import { indexAtStep } from "../sceneModel";
-import { contours, levelsFor } from "../math/contour";
+import { footLine } from "../chrome/about";
+import { contours, contourSteps, levelsFor } from "../math/contour";
 import { bend, share } from "../math/scale";
 import { formatTick, linearTicks, niceStep } from "../math/ticks";
-import type { Session } from "../session";
 import { shaded } from "../plots/fallbackMap";
-import { footLine } from "../chrome/about";
+import { indexAtStep } from "../sceneModel";
+import type { Session } from "../session";
 
 const SIDE = 480;
 

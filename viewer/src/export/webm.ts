@@ -1,11 +1,11 @@
 // The animation as a film: plays every frame once into a recorder.
+import type { Exportable } from "./exportable";
 import { compose } from "./png";
-import type { Viewer } from "../viewer";
 
 /** A file of headers alone is smaller than this, in bytes. */
 const EMPTY = 1000;
 
-export async function record(viewer: Viewer, done: (blob: Blob) => void): Promise<void> {
+export async function record(viewer: Exportable, done: (blob: Blob) => void): Promise<void> {
   const { session } = viewer;
   if (typeof MediaRecorder === "undefined") return viewer.toast("This browser cannot record films");
   const canvas = document.createElement("canvas");

@@ -4,9 +4,9 @@ import { Color, GreaterDepth, InstancedInterleavedBuffer, InterleavedBufferAttri
 import { LineMaterial } from "three/examples/jsm/lines/LineMaterial.js";
 import { LineSegments2 } from "three/examples/jsm/lines/LineSegments2.js";
 import { LineSegmentsGeometry } from "three/examples/jsm/lines/LineSegmentsGeometry.js";
+import { offPlane } from "../data/offPlane";
 import type { PathData } from "../data/types";
 import type { World } from "../math/coordinates";
-import { offPlane } from "../data/offPlane";
 
 const LIFT = 0.006;
 

@@ -1,8 +1,8 @@
 // Cameras of the views: from the plane's world to pixels and back to rays.
 import { OrthographicCamera, PerspectiveCamera, Vector3 } from "three";
 import { DISTANCE, FIELD_OF_VIEW, axes, eye, type Camera } from "../math/camera";
-import type { Ray } from "../math/ray";
 import type { World } from "../math/coordinates";
+import type { Ray } from "../math/ray";
 import type { ViewState } from "../state";
 import type { View } from "./viewLayout";
 

@@ -1,21 +1,21 @@
 // The WebGL picture: builds layers and trails for a landscape, and draws the views of a state into one canvas.
 import { ColorManagement, LinearSRGBColorSpace, Scene, WebGLRenderer } from "three";
-import type { Landscape } from "../sceneModel";
-import { PALETTE, TINTS, indexAtStep, joint } from "../sceneModel";
-import { axes, eye } from "../math/camera";
-import { bend, share, type Scale } from "../math/scale";
-import { niceStep } from "../math/ticks";
-import { World } from "../math/coordinates";
-import type { ViewState } from "../state";
+import type { Surface } from "../data/surface";
 import type { Theme } from "../dom/theme";
+import { axes, eye } from "../math/camera";
+import { contourSteps } from "../math/contour";
+import { World } from "../math/coordinates";
+import { type Scale } from "../math/scale";
+import type { Landscape } from "../sceneModel";
+import { PALETTE, TINTS, indexAtStep } from "../sceneModel";
+import type { ViewState } from "../state";
 import { Box } from "./boxFrame";
-import { Layer } from "./surfaceMesh";
+import { Trail } from "./pathLine";
 import { cameraOf } from "./projection";
 import { Stems } from "./stems";
-import { Trail } from "./pathLine";
+import { Layer } from "./surfaceMesh";
 import { colorTexture, sharedUniforms } from "./uniforms";
 import type { View } from "./viewLayout";
-import type { Surface } from "../data/surface";
 
 ColorManagement.enabled = false;
 
@@ -250,13 +250,3 @@ export class Stage {
   }
 }
 
-/** Round contour intervals: in the quantity itself, and in its logarithm (a whole number of lines a decade). */
-export function contourSteps(scale: Scale, interval: number): { linear: number; log: number; perDecade: number } {
-  const linear = niceStep(scale.high - scale.low, 26 / interval);
-  const bentSpan = bend(scale, scale.high) - bend(scale, scale.low);
-  const decades = bentSpan / Math.LN10;
-  const perDecade = [50, 20, 10, 5, 2, 1].reduce((best, n) => (Math.abs(decades * n - 30 / interval) < Math.abs(decades * best - 30 / interval) ? n : best));
-  return { linear, log: Math.LN10 / perDecade, perDecade };
-}
-
-export { joint, share };

@@ -1,7 +1,7 @@
 // Stems: from a path's shadow on the sheet up or down to the loss that the iterate itself had, where it is far off the plane.
+import { offPlane } from "../data/offPlane";
 import type { PathData } from "../data/types";
 import type { World } from "../math/coordinates";
-import { offPlane } from "../data/offPlane";
 import { Strokes, material } from "./pathLine";
 
 /** More would be a hedge. */

@@ -1,8 +1,8 @@
 // One surface in the 3-D scene: its sheet, its map on the floor, and the same map for the contour pane.
 import { BufferAttribute, BufferGeometry, Color, DoubleSide, GLSL3, LessEqualDepth, Mesh, ShaderMaterial, Vector2 } from "three";
 import type { Surface } from "../data/surface";
-import { sample, type Grid } from "../math/ray";
 import type { World } from "../math/coordinates";
+import { sample, type Grid } from "../math/ray";
 import { Frames } from "./framePair";
 import { gridIndices } from "./gridIndices";
 import { mapFragment, mapVertex, surfaceFragment, surfaceVertex } from "./shaders";

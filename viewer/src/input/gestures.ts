@@ -1,15 +1,15 @@
 // What mouse, pen and fingers do to the view: the camera, the contour pane, the swipe divider and the ends of the color bar.
+import type { Motion } from "../animator";
 import { fit, mapPosition } from "../gl/projection";
 import { INSET_LIMITS, SPLIT_LIMITS, contains } from "../gl/viewLayout";
 import { pan, rotate, zoomAt } from "../math/camera";
-import type { Motion } from "../animator";
+import { barValue } from "../overlay/colorbar";
+import type { Tooltip } from "../overlay/tooltip";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
-import { barValue } from "../overlay/colorbar";
-import type { Keys } from "../chrome/help";
+import type { Keys } from "./keys";
 import { pick, viewAt } from "./pick";
 import type { Verbs } from "./pointer";
-import type { Tooltip } from "../overlay/tooltip";
 
 export interface Host {
   keys(): Keys;

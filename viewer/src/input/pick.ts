@@ -1,9 +1,9 @@
 // What the pointer is over, in any pane.
+import type { Surface } from "../data/surface";
 import { mapPosition, rayAt } from "../gl/projection";
 import { contains, type View } from "../gl/viewLayout";
 import { hitFloor, hitSheet } from "../math/ray";
 import type { Hovered, Session } from "../session";
-import type { Surface } from "../data/surface";
 
 export function viewAt(session: Session, px: number, py: number): View | null {
   const views = session.views();

@@ -1,6 +1,7 @@
 // Contour lines as segments (marching squares), for drawings that are not shaders.
 import type { Scale } from "./scale";
 import { bend } from "./scale";
+import { niceStep } from "./ticks";
 
 export type Segment = [number, number, number, number];
 
@@ -41,4 +42,13 @@ export function levelsFor(scale: Scale, log: boolean, steps: { linear: number; l
   const out: number[] = [];
   for (let k = Math.ceil(low / step); k * step <= high && out.length < 300; k++) out.push(k * step);
   return out;
+}
+
+/** Round contour intervals: in the quantity itself, and in its logarithm (a whole number of lines a decade). */
+export function contourSteps(scale: Scale, interval: number): { linear: number; log: number; perDecade: number } {
+  const linear = niceStep(scale.high - scale.low, 26 / interval);
+  const bentSpan = bend(scale, scale.high) - bend(scale, scale.low);
+  const decades = bentSpan / Math.LN10;
+  const perDecade = [50, 20, 10, 5, 2, 1].reduce((best, n) => (Math.abs(decades * n - 30 / interval) < Math.abs(decades * best - 30 / interval) ? n : best));
+  return { linear, log: Math.LN10 / perDecade, perDecade };
 }

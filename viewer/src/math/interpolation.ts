@@ -77,3 +77,19 @@ export function bilinear(grid: ArrayLike<number>, na: number, nb: number, x: num
 function mixed(a: number, b: number, t: number): number {
   return t === 0 ? a : t === 1 ? b : a + (b - a) * t;
 }
+
+/** The fractional index of `value` on an increasing or decreasing axis; NaN outside. */
+export function indexIn(axis: ArrayLike<number>, value: number): number {
+  const last = axis.length - 1;
+  if (last < 1) return 0;
+  const rising = axis[last] > axis[0];
+  const slack = Math.abs(axis[last] - axis[0]) * 1e-9;
+  let [low, high] = [0, last];
+  if (rising ? value < axis[0] - slack || value > axis[last] + slack : value > axis[0] + slack || value < axis[last] - slack) return NaN;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (axis[middle] <= value === rising) low = middle;
+    else high = middle;
+  }
+  return low + Math.max(0, Math.min(1, (value - axis[low]) / (axis[high] - axis[low])));
+}

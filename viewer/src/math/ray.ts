@@ -1,8 +1,7 @@
 // What lies under the pointer: a ray marched over the drawn sheet on the CPU, and values between its points.
-import { bilinear } from "./interpolation";
-import { indexIn } from "../data/difference";
 import type { Vector } from "./camera";
 import type { World } from "./coordinates";
+import { bilinear, indexIn } from "./interpolation";
 
 export interface Grid { x: Float64Array; y: Float64Array; values: Float32Array }
 

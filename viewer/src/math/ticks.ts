@@ -74,3 +74,7 @@ export function formatAll(values: number[]): string[] {
   const different = tried.map((words) => new Set(words).size);
   return tried[different.indexOf(Math.max(...different))];
 }
+export function percent(share: number): string {
+  const value = share * 100;
+  return `${value < 1 ? value.toFixed(1) : value > 99 && value < 100 ? "99+" : Math.round(value)} %`;
+}

@@ -1,8 +1,8 @@
 // The color bar: what a color means, in units, with the hovered value marked. Its ends can be dragged to set the range.
-import { symlogTicks, formatAll, linearTicks, logTicks } from "../math/ticks";
-import { share, valueAt, type Scale } from "../math/scale";
-import { text, type Pen } from "./overlay";
 import type { Rect } from "../gl/viewLayout";
+import { share, valueAt, type Scale } from "../math/scale";
+import { formatAll, linearTicks, logTicks, symlogTicks } from "../math/ticks";
+import { text, type Pen } from "./marks";
 
 export interface Bar {
   rect: Rect;

@@ -1,11 +1,11 @@
 // What samples leave open, drawn over maps and sheets: where a value is not told apart from the lowest, and outlines of noise.
 import type { Surface } from "../data/surface";
-import type { Layer } from "../gl/surfaceMesh";
 import { project } from "../gl/projection";
+import type { Layer } from "../gl/surfaceMesh";
 import type { View } from "../gl/viewLayout";
 import { contours } from "../math/contour";
 import type { Session } from "../session";
-import { hidden, text, type Pen } from "./overlay";
+import { hidden, text, type Pen } from "./marks";
 
 /** By how much each cell stands above the noise round the lowest one; at or below zero it is not told apart. Null where no errors are known. */
 export function aboveNoise(surface: Surface, quantity: string): Float64Array | null {

@@ -1,14 +1,15 @@
 // Paints everything that is not WebGL onto the overlay: axes, titles of views, heads of paths, minimum, probes, color bar.
-import type { Session } from "../session";
+import type { PathData } from "../data/types";
+import { FONT } from "../dom/theme";
 import { project } from "../gl/projection";
 import type { View } from "../gl/viewLayout";
+import { formatAll, percent } from "../math/ticks";
 import { indexAtStep } from "../sceneModel";
-import { formatAll } from "../math/ticks";
+import type { Session } from "../session";
+import { mapAxes, spaceAxes } from "./axes";
 import { barTicks, drawBar, type Bar } from "./colorbar";
-import type { PathData } from "../data/types";
+import { dot, hidden, star, text, type Pen } from "./marks";
 import { outlines } from "./outlines";
-import { FONT } from "../dom/theme";
-import { dot, hidden, mapAxes, spaceAxes, star, text, type Pen } from "./overlay";
 
 export function paint(session: Session, context: CanvasRenderingContext2D, marks = true): void {
   const { stage, state, theme, drawn } = session;
@@ -226,11 +227,6 @@ function underBar(session: Session, pen: Pen, rect: { x: number; y: number; widt
     if (share > 0) lines.push(`${percent(share)} clipped${session.drawn.length > 1 ? ` · ${surface.label}` : ""}`);
   }
   lines.forEach((words, k) => text(pen, words, rect.x + rect.width + 44, rect.y + rect.height + 24 + 16 * k, { size: 11, align: "right" }));
-}
-
-export function percent(share: number): string {
-  const value = share * 100;
-  return `${value < 1 ? value.toFixed(1) : value > 99 && value < 100 ? "99+" : Math.round(value)} %`;
 }
 
 function hoveredOnBar(session: Session): number | null {

@@ -1,13 +1,12 @@
 // The little card beside the pointer: where, how high, and what else is known there.
-import { indexIn } from "../data/difference";
-import { bilinear } from "../math/interpolation";
 import type { Surface } from "../data/surface";
 import type { PathData } from "../data/types";
-import { project } from "../gl/projection";
-import { indexAtStep } from "../sceneModel";
-import { format } from "../math/ticks";
-import type { Hovered, Session } from "../session";
 import { h } from "../dom/elements";
+import { project } from "../gl/projection";
+import { bilinear, indexIn } from "../math/interpolation";
+import { format } from "../math/ticks";
+import { indexAtStep } from "../sceneModel";
+import type { Hovered, Session } from "../session";
 
 export type Row = [string, string, boolean?];
 

@@ -1,10 +1,11 @@
 // Small panes beside the landscape: decision areas, histograms, and words the scene brings along.
 import type { CurveData, PaneData } from "../data/types";
+import { fitCanvas } from "../dom/canvas";
+import { h } from "../dom/elements";
 import { PALETTE } from "../sceneModel";
 import type { Session } from "../session";
 import { AreasPane } from "./decisionRegions";
-import { h } from "../dom/elements";
-import { fitCanvas, plotHistogram } from "./linePlot";
+import { plotHistogram } from "./linePlot";
 
 export const CARD_LIMITS: [number, number] = [110, 420];
 

@@ -1,7 +1,7 @@
 // Decision areas of a classifier on its data, on the same step as everything else.
 import type { AreasData } from "../data/types";
-import type { Session } from "../session";
 import { h } from "../dom/elements";
+import type { Session } from "../session";
 
 const CLASSES: [number, number, number][] = [[65, 120, 210], [226, 108, 62], [58, 157, 110], [190, 90, 170], [200, 165, 50], [90, 90, 110], [40, 165, 185], [150, 110, 70], [120, 80, 200], [210, 80, 100]];
 

@@ -1,11 +1,10 @@
 // Without WebGL: the hill-shaded contour map on a 2-D canvas, with hovering and playing, never an empty page.
-import { contourSteps } from "../gl/renderer";
-import { indexAtStep } from "../sceneModel";
-import { bend, share } from "../math/scale";
-import { contours, levelsFor } from "../math/contour";
-import { format } from "../math/ticks";
-import type { Session } from "../session";
 import { h } from "../dom/elements";
+import { contours, contourSteps, levelsFor } from "../math/contour";
+import { bend, share } from "../math/scale";
+import { format } from "../math/ticks";
+import { indexAtStep } from "../sceneModel";
+import type { Session } from "../session";
 
 export class Fallback {
   readonly canvas = h("canvas", { class: "gl" });

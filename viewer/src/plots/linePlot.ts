@@ -1,7 +1,7 @@
 // A small line plot on a 2-D canvas, shared by the timeline, the profile between probes and one-dimensional surfaces.
 import type { Dash } from "../data/types";
-import { format, formatTick, linearTicks, logTicks, niceStep } from "../math/ticks";
 import { FONT, type Theme } from "../dom/theme";
+import { format, formatTick, linearTicks, logTicks, niceStep } from "../math/ticks";
 
 export interface Series { x: ArrayLike<number>; y: ArrayLike<number>; color: string; dash?: Dash; axis?: "left" | "right"; until?: number; width?: number; label?: string; band?: { low: ArrayLike<number>; high: ArrayLike<number> } }
 export interface Plot {
@@ -18,15 +18,6 @@ export interface Plot {
 export interface Frame { toX(v: number): number; toY(v: number): number; toYRight(v: number): number; y: [number, number] }
 
 const DASHES: Record<Dash, number[]> = { solid: [], dashed: [6, 4], dashdot: [8, 3, 2, 3], dotted: [2, 3] };
-
-export function fitCanvas(canvas: HTMLCanvasElement, width: number, height: number, ratio = devicePixelRatio || 1): CanvasRenderingContext2D {
-  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
-  if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
-  const context = canvas.getContext("2d")!;
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.clearRect(0, 0, width, height);
-  return context;
-}
 
 export function drawPlot(context: CanvasRenderingContext2D, width: number, height: number, plot: Plot): Frame {
   const { margin } = plot;

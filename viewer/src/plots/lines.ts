@@ -1,10 +1,11 @@
 // One-dimensional surfaces: their quantities along the line, loss to the left, accuracy to the right, read by hovering.
 import type { Surface } from "../data/surface";
-import { PALETTE } from "../sceneModel";
-import { format } from "../math/ticks";
-import type { Session } from "../session";
+import { fitCanvas } from "../dom/canvas";
 import { h } from "../dom/elements";
-import { drawPlot, fitCanvas, type Series } from "./linePlot";
+import { format } from "../math/ticks";
+import { PALETTE } from "../sceneModel";
+import type { Session } from "../session";
+import { drawPlot, type Series } from "./linePlot";
 
 export class LinesPane {
   readonly element = h("div", { hidden: true, style: "position:absolute;inset:70px 24px 20px" });

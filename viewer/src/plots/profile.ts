@@ -1,9 +1,10 @@
 // Two probes and the profile between them: every shown surface along the straight way from A to B.
+import { fitCanvas } from "../dom/canvas";
+import { button, h } from "../dom/elements";
+import { format } from "../math/ticks";
 import { TINTS } from "../sceneModel";
 import type { Session } from "../session";
-import { button, h } from "../dom/elements";
-import { drawPlot, fitCanvas, type Series } from "./linePlot";
-import { format } from "../math/ticks";
+import { drawPlot, type Series } from "./linePlot";
 
 const SAMPLES = 160;
 

@@ -1,30 +1,9 @@
-// Words and marks over the WebGL picture: axes, heads of paths, minimum, probes. Drawn on a 2-D canvas, so that exports can redraw it at any size.
-import type { Layer } from "../gl/surfaceMesh";
+// Axes of the 3-D views and of the contour pane: ticks and labels, drawn on the 2-D overlay canvas.
 import { project } from "../gl/projection";
 import type { View } from "../gl/viewLayout";
 import { axes } from "../math/camera";
 import { formatTick, linearTicks, niceStep } from "../math/ticks";
-import type { World } from "../math/coordinates";
-import type { ViewState } from "../state";
-import { FONT, type Theme } from "../dom/theme";
-
-export interface Pen { context: CanvasRenderingContext2D; theme: Theme; state: ViewState; world: World }
-
-export function text(pen: Pen, words: string, x: number, y: number, options: { size?: number; weight?: number; color?: string; align?: CanvasTextAlign; italic?: boolean; halo?: boolean } = {}): void {
-  const { context, theme } = pen;
-  const { size = 12, weight = 400, align = "center", italic = false, halo = true } = options;
-  context.font = `${italic ? "italic " : ""}${weight} ${size}px ${FONT}`;
-  context.textAlign = align;
-  context.textBaseline = "middle";
-  if (halo) {
-    context.lineJoin = "round";
-    context.lineWidth = 3;
-    context.strokeStyle = theme.halo;
-    context.strokeText(words, x, y);
-  }
-  context.fillStyle = options.color ?? theme.soft;
-  context.fillText(words, x, y);
-}
+import { text, type Pen } from "./marks";
 
 /** Ticks and names of both plane axes along the front edges, and of the height along the right-most upright edge. */
 export function spaceAxes(pen: Pen, view: View, labels: { alpha: string; beta: string }, heights: { z: number; words: string }[]): void {
@@ -47,7 +26,7 @@ export function spaceAxes(pen: Pen, view: View, labels: { alpha: string; beta: s
   }
 }
 
-function axis(pen: Pen, view: View, ticks: number[], range: [number, number], place: (v: number) => [number, number], out: [number, number], label: string, foreshortened: boolean): void {
+export function axis(pen: Pen, view: View, ticks: number[], range: [number, number], place: (v: number) => [number, number], out: [number, number], label: string, foreshortened: boolean): void {
   if (foreshortened) return;
   const { state, world } = pen;
   const step = niceStep(range[1] - range[0], 4);
@@ -99,54 +78,4 @@ export function mapAxes(pen: Pen, view: View, labels: { alpha: string; beta: str
   context.rotate(labels.beta.length > 3 ? -Math.PI / 2 : 0);
   text(pen, labels.beta, 0, 0, { size: labels.beta.length > 3 ? 13 : 16, italic: labels.beta.length <= 3, color: theme.text });
   context.restore();
-}
-
-export function dot(pen: Pen, x: number, y: number, radius: number, fill: string, opacity = 1): void {
-  const { context } = pen;
-  context.globalAlpha = opacity;
-  context.beginPath();
-  context.arc(x, y, radius, 0, 7);
-  context.fillStyle = fill;
-  context.fill();
-  context.lineWidth = 2;
-  context.strokeStyle = "#ffffff";
-  context.stroke();
-  context.lineWidth = 0.8;
-  context.strokeStyle = "rgba(10,14,24,.55)";
-  context.beginPath();
-  context.arc(x, y, radius + 1.2, 0, 7);
-  context.stroke();
-  context.globalAlpha = 1;
-}
-
-export function star(pen: Pen, x: number, y: number, radius: number, fill = "#ffd84d", opacity = 1): void {
-  const { context } = pen;
-  context.globalAlpha = opacity;
-  context.beginPath();
-  for (let k = 0; k < 10; k++) {
-    const r = k % 2 ? radius * 0.45 : radius;
-    const angle = (k * Math.PI) / 5 - Math.PI / 2;
-    context.lineTo(x + r * Math.cos(angle), y + r * Math.sin(angle));
-  }
-  context.closePath();
-  context.lineJoin = "round";
-  context.lineWidth = 2.4;
-  context.strokeStyle = "rgba(10,14,24,.85)";
-  context.stroke();
-  context.fillStyle = fill;
-  context.fill();
-  context.globalAlpha = 1;
-}
-
-/** Is a point of the sheet hidden behind a fold? Marched from the point towards the eye. */
-export function hidden(layer: Layer, world: World, state: ViewState, at: [number, number, number]): boolean {
-  const { back } = axes(state.camera);
-  for (let k = 3; k < 70; k++) {
-    const t = k * 0.03;
-    const [x, y, z] = [at[0] + back[0] * t, at[1] + back[1] * t, at[2] + back[2] * t];
-    if (z > world.top || Math.abs(x) > world.halfX || Math.abs(y) > world.halfY) return false;
-    const value = layer.at(x, y);
-    if (!Number.isNaN(value) && world.z(value) > z + 0.004 && world.share(value) <= 1) return true;
-  }
-  return false;
 }
