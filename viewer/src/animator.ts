@@ -1,50 +1,50 @@
 // Everything that moves by itself: camera flights, glide after a drag, the log morph, playing frames, slow rotation.
-import { blend, rotate, type Camera } from "./math/camera";
+import { interpolateCamera, rotate, type Camera } from "./math/camera";
 import type { Session } from "./session";
 import type { ViewState } from "./state";
 
-const FLIGHT = 420;
-const MORPH = 360;
+const FLIGHT_MS = 420;
+const MORPH_MS = 360;
 
-export class Motion {
+export class Animator {
   private flight: { from: Camera; to: Camera; start: number } | null = null;
-  private gliding: { dx: number; dy: number } | null = null;
-  private morphing: { from: number; to: number; start: number } | null = null;
-  private before = 0;
-  private lastChange = -Infinity;
-  private readonly calm = typeof matchMedia === "function" && matchMedia("(prefers-reduced-motion: reduce)").matches;
+  private inertia: { dx: number; dy: number } | null = null;
+  private morphTransition: { from: number; to: number; start: number } | null = null;
+  private lastFrameTime = 0;
+  private lastChangeTime = -Infinity;
+  private readonly reducedMotion = typeof matchMedia === "function" && matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-  constructor(private readonly session: Session, private readonly wake: () => void) {}
+  constructor(private readonly session: Session, private readonly requestFrame: () => void) {}
 
   /** React to a change of state that takes time to show. */
-  follow(state: ViewState, changed: Set<keyof ViewState>): void {
-    if (changed.has("log")) this.morphing = { from: this.session.morph, to: state.log ? 1 : 0, start: -1 };
-    if (changed.has("camera") || changed.has("frame") || changed.has("exaggeration") || changed.has("clip") || changed.has("mapView") || changed.has("swipe")) this.lastChange = performance.now();
+  onStateChange(state: ViewState, changed: Set<keyof ViewState>): void {
+    if (changed.has("log")) this.morphTransition = { from: this.session.morph, to: state.log ? 1 : 0, start: -1 };
+    if (changed.has("camera") || changed.has("frame") || changed.has("exaggeration") || changed.has("clip") || changed.has("mapView") || changed.has("swipe")) this.lastChangeTime = performance.now();
   }
 
-  fly(to: Camera): void {
-    this.gliding = null;
+  flyTo(to: Camera): void {
+    this.inertia = null;
     this.flight = { from: { ...this.session.state.camera }, to, start: -1 };
-    this.wake();
+    this.requestFrame();
   }
 
-  glide(dx: number, dy: number): void {
-    if (!this.calm && Math.hypot(dx, dy) > 0.15) this.gliding = { dx, dy };
-    this.wake();
+  startInertia(dx: number, dy: number): void {
+    if (!this.reducedMotion && Math.hypot(dx, dy) > 0.15) this.inertia = { dx, dy };
+    this.requestFrame();
   }
 
   /** No movement outlives this: the camera stays exactly where it is put next. */
-  stopGlide(): void { this.gliding = null; this.flight = null; }
+  stopCamera(): void { this.inertia = null; this.flight = null; }
 
-  stop(): void { this.stopGlide(); this.morphing = null; }
+  stop(): void { this.stopCamera(); this.morphTransition = null; }
 
-  changedRecently(now: number): boolean { return now - this.lastChange < 160; }
+  changedRecently(now: number): boolean { return now - this.lastChangeTime < 160; }
 
   /** Advance to `now`; true while anything still moves. */
   advance(now: number): boolean {
-    const elapsed = this.before && now - this.before < 200 ? now - this.before : 16;
-    this.before = now;
-    const active = [this.advanceFlight(now), this.advanceGlide(elapsed), this.advanceMorph(now), this.advanceFrames(elapsed), this.advanceRotation(elapsed)];
+    const elapsed = this.lastFrameTime && now - this.lastFrameTime < 200 ? now - this.lastFrameTime : 16;
+    this.lastFrameTime = now;
+    const active = [this.advanceFlight(now), this.advanceInertia(elapsed), this.advanceMorph(now), this.advanceFrames(elapsed), this.advanceRotation(elapsed)];
     return active.some(Boolean);
   }
 
@@ -52,27 +52,27 @@ export class Motion {
     if (!this.flight) return false;
     const { from, to } = this.flight;
     if (this.flight.start < 0) this.flight.start = now;
-    const t = this.calm ? 1 : Math.min(1, (now - this.flight.start) / FLIGHT);
-    this.session.store.set({ camera: blend(from, to, t * t * (3 - 2 * t)) });
+    const t = this.reducedMotion ? 1 : Math.min(1, (now - this.flight.start) / FLIGHT_MS);
+    this.session.store.set({ camera: interpolateCamera(from, to, t * t * (3 - 2 * t)) });
     if (t >= 1) this.flight = null;
     return true;
   }
 
-  private advanceGlide(elapsed: number): boolean {
-    if (!this.gliding) return false;
-    const { dx, dy } = this.gliding;
+  private advanceInertia(elapsed: number): boolean {
+    if (!this.inertia) return false;
+    const { dx, dy } = this.inertia;
     this.session.store.set({ camera: rotate(this.session.state.camera, dx * elapsed, dy * elapsed) });
     const decay = Math.exp(-elapsed / 130);
-    this.gliding = Math.hypot(dx, dy) * decay < 0.02 ? null : { dx: dx * decay, dy: dy * decay };
+    this.inertia = Math.hypot(dx, dy) * decay < 0.02 ? null : { dx: dx * decay, dy: dy * decay };
     return true;
   }
 
   private advanceMorph(now: number): boolean {
-    if (!this.morphing) return false;
-    if (this.morphing.start < 0) this.morphing.start = now;
-    const t = this.calm ? 1 : Math.min(1, (now - this.morphing.start) / MORPH);
-    this.session.morph = this.morphing.from + (this.morphing.to - this.morphing.from) * (t * t * (3 - 2 * t));
-    if (t >= 1) this.morphing = null;
+    if (!this.morphTransition) return false;
+    if (this.morphTransition.start < 0) this.morphTransition.start = now;
+    const t = this.reducedMotion ? 1 : Math.min(1, (now - this.morphTransition.start) / MORPH_MS);
+    this.session.morph = this.morphTransition.from + (this.morphTransition.to - this.morphTransition.from) * (t * t * (3 - 2 * t));
+    if (t >= 1) this.morphTransition = null;
     return true;
   }
 

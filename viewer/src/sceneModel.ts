@@ -6,10 +6,10 @@ import { makeScale, type Scale } from "./math/scale";
 import type { ViewState } from "./state";
 
 /** Colors that stay apart for color-blind readers and on any of the colormaps, with a white halo. */
-export const PALETTE = ["#e3242b", "#1b6cff", "#12141c", "#d6249f", "#ff8a00", "#00857a", "#7a4dff", "#8a5a00"];
-export const TINTS = ["#5b8def", "#22b3ae", "#9b6bdf", "#d65fa5", "#8f9d20", "#4e7fb8", "#d0563f", "#5f6b7a"];
+export const PATH_COLORS = ["#e3242b", "#1b6cff", "#12141c", "#d6249f", "#ff8a00", "#00857a", "#7a4dff", "#8a5a00"];
+export const SURFACE_TINTS = ["#5b8def", "#22b3ae", "#9b6bdf", "#d65fa5", "#8f9d20", "#4e7fb8", "#d0563f", "#5f6b7a"];
 
-export class Landscape {
+export class SceneModel {
   readonly surfaces: Surface[];
   readonly lines: Surface[];
   readonly colors: Record<string, ColorData>;
@@ -37,7 +37,7 @@ export class Landscape {
   }
 
   /** Does a path run on a surface: on its own one's plane, or where a pane draws it. */
-  carries(surface: Surface, path: PathData): boolean {
+  showsPath(surface: Surface, path: PathData): boolean {
     if (path.surface) return path.surface === surface.name || this.samePlane(path.surface, surface.name);
     const owners = this.scene.panes.filter((pane) => pane.paths.includes(path.name)).flatMap((pane) => pane.surfaces);
     return !owners.length || owners.includes(surface.name) || !this.surfaces.some((s) => owners.includes(s.name));
@@ -46,8 +46,8 @@ export class Landscape {
   /** Paths on any of the surfaces that are shown, with their places in the scene (which give them their colors). */
   paths(state: ViewState): { path: PathData; color: string }[] {
     const shown = this.visible(state);
-    const all = this.scene.paths.map((path, k) => ({ path, color: path.color ?? PALETTE[k % PALETTE.length] }));
-    return shown.length ? all.filter(({ path }) => shown.some((surface) => this.carries(surface, path))) : all;
+    const all = this.scene.paths.map((path, k) => ({ path, color: path.color ?? PATH_COLORS[k % PATH_COLORS.length] }));
+    return shown.length ? all.filter(({ path }) => shown.some((surface) => this.showsPath(surface, path))) : all;
   }
 
   get quantities(): string[] { return [...new Set(this.surfaces.flatMap((s) => s.quantities))]; }
@@ -60,7 +60,7 @@ export class Landscape {
   }
 
   /** Surfaces whose ends make the window: those of the planes that are shown. */
-  reach(state: ViewState): Surface[] {
+  windowSurfaces(state: ViewState): Surface[] {
     const shown = this.visible(state);
     const near = this.surfaces.filter((s) => shown.some((other) => this.samePlane(s.name, other.name)));
     return near.length ? near : this.surfaces;
@@ -80,13 +80,13 @@ export class Landscape {
     return [this.differences.get(key)!];
   }
 
-  forgetDifferences(): void { this.differences.clear(); }
+  clearDifferences(): void { this.differences.clear(); }
 
   isDifference(state: ViewState): boolean { return state.mode === "difference" && this.visible(state).length > 1; }
 
   /** The height scale of a set of surfaces; a difference is centered on zero. */
   scale(surfaces: Surface[], state: ViewState): Scale {
-    const range = joint(surfaces, state.quantity);
+    const range = jointRange(surfaces, state.quantity);
     if (this.isDifference(state)) {
       const reach = Math.min(Math.max(Math.abs(range.low), Math.abs(range.high)) || 1, state.clip ?? Infinity);
       return makeScale(-reach, reach, range.positive);
@@ -99,7 +99,7 @@ export class Landscape {
 
   /** Scale of the coloring quantity where it is another one than the height. */
   colorScale(surfaces: Surface[], quantity: string): Scale {
-    const range = joint(surfaces, quantity);
+    const range = jointRange(surfaces, quantity);
     if (/ratio|difference/.test(quantity) && range.low < 0) {
       const reach = Math.max(-range.low, range.high);
       return makeScale(-reach, reach, range.positive);
@@ -108,12 +108,12 @@ export class Landscape {
   }
 
   /** Share of computed finite cells whose value lies above `clip`, of one frame. */
-  clipped(surface: Surface, state: ViewState): number {
+  clippedFraction(surface: Surface, state: ViewState): number {
     if (state.clip === null) return 0;
-    const values = surface.raw(state.quantity, Math.round(state.frame));
+    const values = surface.frameValues(state.quantity, Math.round(state.frame));
     let [above, all] = [0, 0];
     for (let k = 0; k < values.length; k++) {
-      if (Number.isNaN(values[k]) || (surface.known && !surface.known[k])) continue;
+      if (Number.isNaN(values[k]) || (surface.doneMask && !surface.doneMask[k])) continue;
       all++;
       if (values[k] > state.clip) above++;
     }
@@ -121,7 +121,7 @@ export class Landscape {
   }
 }
 
-export function joint(surfaces: Surface[], quantity: string): { low: number; high: number; positive: number } {
+export function jointRange(surfaces: Surface[], quantity: string): { low: number; high: number; positive: number } {
   const found = { low: Infinity, high: -Infinity, positive: Infinity };
   for (const surface of surfaces) {
     const range = surface.range(quantity);

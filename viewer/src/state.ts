@@ -72,14 +72,14 @@ export class Store {
   }
 }
 
-const KEPT_OUT = new Set<keyof ViewState>(["playing"]);
+const TRANSIENT_KEYS = new Set<keyof ViewState>(["playing"]);
 
 /** What differs from `base`, as short JSON for an address. */
 export function toHash(state: ViewState, base: ViewState): string {
   const kept: Record<string, unknown> = {};
   for (const key of Object.keys(base) as (keyof ViewState)[]) {
-    if (KEPT_OUT.has(key) || JSON.stringify(state[key]) === JSON.stringify(base[key])) continue;
-    kept[key] = rounded(state[key]);
+    if (TRANSIENT_KEYS.has(key) || JSON.stringify(state[key]) === JSON.stringify(base[key])) continue;
+    kept[key] = roundNumbers(state[key]);
   }
   return Object.keys(kept).length ? `#v=${encodeURIComponent(JSON.stringify(kept))}` : "";
 }
@@ -89,20 +89,20 @@ export function fromHash(hash: string): Partial<ViewState> {
   const match = /[#&]v=([^&]*)/.exec(hash);
   if (!match) return {};
   try {
-    return accept(JSON.parse(decodeURIComponent(match[1])));
+    return parseState(JSON.parse(decodeURIComponent(match[1])));
   } catch {
     return {};
   }
 }
 
 /** Keep what has the type of the default. */
-export function accept(given: unknown): Partial<ViewState> {
+export function parseState(given: unknown): Partial<ViewState> {
   if (given === null || typeof given !== "object") return {};
   const out: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(given)) {
     if (!(key in DEFAULTS)) continue;
     const standard = DEFAULTS[key as keyof ViewState];
-    if (key === "camera" && value && typeof value === "object") out.camera = camera(value as Record<string, unknown>);
+    if (key === "camera" && value && typeof value === "object") out.camera = parseCamera(value as Record<string, unknown>);
     else if (key === "clip") out.clip = typeof value === "number" && Number.isFinite(value) ? value : null;
     else if (standard === null || Array.isArray(standard)) { if (value === null || Array.isArray(value)) out[key] = value ?? standard; }
     else if (typeof value === typeof standard && (typeof value !== "number" || Number.isFinite(value))) out[key] = value;
@@ -110,15 +110,15 @@ export function accept(given: unknown): Partial<ViewState> {
   return out as Partial<ViewState>;
 }
 
-function camera(given: Record<string, unknown>): Camera {
+function parseCamera(given: Record<string, unknown>): Camera {
   const out = { ...HOME } as unknown as Record<string, unknown>;
   for (const key of Object.keys(HOME)) if (typeof given[key] === typeof out[key] && !Number.isNaN(given[key])) out[key] = given[key];
   return out as unknown as Camera;
 }
 
-function rounded(value: unknown): unknown {
+function roundNumbers(value: unknown): unknown {
   if (typeof value === "number") return Number(value.toPrecision(7));
-  if (Array.isArray(value)) return value.map(rounded);
-  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, rounded(v)]));
+  if (Array.isArray(value)) return value.map(roundNumbers);
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, roundNumbers(v)]));
   return value;
 }

@@ -1,6 +1,6 @@
 // What "frame" means: the scene's timeline, or one made from the recorded paths so that they can be played all the same.
 import type { PathData, SceneData } from "./data/types";
-import { format } from "./math/ticks";
+import { formatNumber } from "./math/ticks";
 import { indexAtStep } from "./sceneModel";
 
 export class Timeline {
@@ -15,7 +15,7 @@ export class Timeline {
     this.milliseconds = scene.timeline?.milliseconds ?? Math.max(30, Math.min(120, 8000 / Math.max(this.length, 1)));
   }
 
-  get moves(): boolean { return this.length > 1; }
+  get isAnimated(): boolean { return this.length > 1; }
 
   /** Training step at a fractional frame. */
   step(frame: number): number {
@@ -40,11 +40,11 @@ export class Timeline {
     const path = this.paths.find((one) => one.epoch);
     const at = path ? indexAtStep(path, this.step(k)) : 0;
     const epoch = path?.epoch?.data[Math.round(at)];
-    const step = `step ${format(this.step(k), 6)}`;
-    return epoch === undefined || Number.isNaN(epoch) ? step : `${step} · epoch ${format(epoch, 3)}`;
+    const step = `step ${formatNumber(this.step(k), 6)}`;
+    return epoch === undefined || Number.isNaN(epoch) ? step : `${step} · epoch ${formatNumber(epoch, 3)}`;
   }
 
-  cosmetic(frame: number): boolean { return !!this.scene.timeline?.cosmetic?.data[Math.round(frame)]; }
+  isTransition(frame: number): boolean { return !!this.scene.timeline?.cosmetic?.data[Math.round(frame)]; }
   azimuth(frame: number): number | null { return this.scene.timeline?.rotation?.data[Math.round(frame)] ?? null; }
 }
 

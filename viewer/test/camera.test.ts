@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HOME, blend, eye, pan, rotate, zoomAt } from "../src/math/camera";
+import { HOME, interpolateCamera, eyePosition, pan, rotate, zoomAt } from "../src/math/camera";
 
 describe("camera", () => {
   it("turns and comes back to where it was", () => {
@@ -10,7 +10,7 @@ describe("camera", () => {
   });
 
   it("stands as matplotlib counts: azimuth from x, elevation from the plane", () => {
-    const [x, y, z] = eye({ ...HOME, azimuth: 90, elevation: 0, x: 0, y: 0, z: 0 });
+    const [x, y, z] = eyePosition({ ...HOME, azimuth: 90, elevation: 0, x: 0, y: 0, z: 0 });
     expect(x).toBeCloseTo(0, 9);
     expect(y).toBeGreaterThan(1);
     expect(z).toBeCloseTo(0, 9);
@@ -32,7 +32,7 @@ describe("camera", () => {
   it("flies the short way round and lands exactly", () => {
     const from = { ...HOME, azimuth: 170 };
     const to = { ...HOME, azimuth: -170 };
-    expect(Math.abs(blend(from, to, 0.5).azimuth)).toBeCloseTo(180, 6);
-    expect(blend(from, to, 1)).toEqual(to);
+    expect(Math.abs(interpolateCamera(from, to, 0.5).azimuth)).toBeCloseTo(180, 6);
+    expect(interpolateCamera(from, to, 1)).toEqual(to);
   });
 });

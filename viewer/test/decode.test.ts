@@ -1,6 +1,6 @@
 import { deflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { decode, decodeBlock, PayloadError, STEPS } from "../src/data/decode";
+import { decode, decodeBlock, PayloadError, QUANTIZATION_STEPS } from "../src/data/decode";
 import type { Block, Header } from "../src/data/types";
 
 /** The encoder's last three steps, written again from the format's description. */
@@ -14,13 +14,13 @@ const block = (data: Uint8Array, extra: Partial<Block>): Block => ({ codec: "u16
 
 describe("decodeBlock", () => {
   it("returns exact ends, holes and infinities", async () => {
-    const data = pack([0, STEPS, 65535, 65534, 65533, STEPS / 2], 3);
+    const data = pack([0, QUANTIZATION_STEPS, 65535, 65534, 65533, QUANTIZATION_STEPS / 2], 3);
     const { data: values } = await decodeBlock(block(data, { low: -1, high: 3, log: false }), data);
     expect(Array.from(values)).toEqual([-1, 3, NaN, Infinity, -Infinity, 1]);
   });
 
   it("undoes the logarithm", async () => {
-    const data = pack([0, STEPS / 2, STEPS], 3);
+    const data = pack([0, QUANTIZATION_STEPS / 2, QUANTIZATION_STEPS], 3);
     const { data: values } = await decodeBlock(block(data, { shape: [1, 3], low: 0.01, high: 100, log: true }), data);
     expect(values[0]).toBeCloseTo(0.01, 6);
     expect(values[1]).toBeCloseTo(1, 5);
@@ -48,7 +48,7 @@ describe("decodeBlock", () => {
 
 describe("decode", () => {
   it("puts arrays where the header refers to them", async () => {
-    const data = pack([0, STEPS, 0], 3);
+    const data = pack([0, QUANTIZATION_STEPS, 0], 3);
     const header = { format: "lossatlas-viewer", version: 1, scenes: [{ title: "t", deep: [{ values: { block: 0 } }] }], blocks: [block(data, { shape: [3], low: 0, high: 2 })], colormaps: {}, theme: null, view: {}, warnings: [] } as unknown as Header;
     const document = await decode(header, data);
     const scene = document.scenes[0] as unknown as { deep: { values: { data: Float32Array } }[] };

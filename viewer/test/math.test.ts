@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { makeScale, share, valueAt } from "../src/math/scale";
-import { format, formatAll, formatTick, linearTicks, logTicks, niceStep } from "../src/math/ticks";
+import { makeScale, normalize, denormalize } from "../src/math/scale";
+import { formatNumber, formatAll, formatTick, linearTicks, logTicks, niceStep } from "../src/math/ticks";
 
 describe("words for ticks", () => {
   it("tell close values apart", () => {
@@ -14,9 +14,9 @@ describe("scale", () => {
   it("share and valueAt are inverse for every morph", () => {
     for (const scale of [makeScale(0.1, 40, 0.1), makeScale(-3, 5, 0.01), makeScale(0, 2, 0.5)]) {
       for (const morph of [0, 0.3, 1]) {
-        expect(share(scale, scale.low, morph)).toBeCloseTo(0, 9);
-        expect(share(scale, scale.high, morph)).toBeCloseTo(1, 9);
-        for (const at of [0.2, 0.5, 0.9]) expect(share(scale, valueAt(scale, at, morph), morph)).toBeCloseTo(at, 6);
+        expect(normalize(scale, scale.low, morph)).toBeCloseTo(0, 9);
+        expect(normalize(scale, scale.high, morph)).toBeCloseTo(1, 9);
+        for (const at of [0.2, 0.5, 0.9]) expect(normalize(scale, denormalize(scale, at, morph), morph)).toBeCloseTo(at, 6);
       }
     }
   });
@@ -38,10 +38,10 @@ describe("ticks", () => {
   });
 
   it("read as people write", () => {
-    expect(format(-0.16084)).toBe("−0.161");
-    expect(format(261246.255)).toBe("2.6e5");
-    expect(format(1240)).toBe("1,240");
-    expect(format(NaN)).toBe("not a number");
+    expect(formatNumber(-0.16084)).toBe("−0.161");
+    expect(formatNumber(261246.255)).toBe("2.6e5");
+    expect(formatNumber(1240)).toBe("1,240");
+    expect(formatNumber(NaN)).toBe("not a number");
     expect(formatTick(0.5, 0.5)).toBe("0.5");
     expect(formatTick(1, 0.5)).toBe("1.0");
   });

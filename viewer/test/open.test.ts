@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { merged } from "../src/data/mergeDocuments";
-import { documentInPage, openFile, surfaceFromCsv, textInPng } from "../src/data/openFile";
+import { mergeDocuments } from "../src/data/mergeDocuments";
+import { documentInPage, openFile, surfaceFromCsv, viewInPng } from "../src/data/openFile";
 import type { Document, SceneData, SurfaceData } from "../src/data/types";
-import { withText } from "../src/export/png";
+import { insertTextChunk } from "../src/export/png";
 
 const array = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length] });
 const surface = (name: string): SurfaceData => ({ name, alpha: array(-1, 1), beta: array(-1, 1), label: name, done: null, alpha_label: "α", beta_label: "β", origin: null, notes: [], fields: {} });
@@ -11,7 +11,7 @@ const page = (...names: string[]): Document => ({ colormaps: {}, theme: null, vi
 
 describe("a dropped file", () => {
   it("is laid over with names of its own and planes told apart", () => {
-    const both = merged(merged(page("a"), 0, page("a"), "x"), 0, page("a"), "x").scenes[0];
+    const both = mergeDocuments(mergeDocuments(page("a"), 0, page("a"), "x"), 0, page("a"), "x").scenes[0];
     expect(both.surfaces.map((s) => s.name)).toEqual(["a", "x: a", "x: a (2)"]);
     expect(both.panes[0].surfaces).toEqual(["a", "x: a", "x: a (2)"]);
     expect(both.meta.planes).toEqual({ a: { seed: "a" }, "x: a": { seed: "a" }, "x: a (2)": { seed: "a" } });
@@ -19,8 +19,8 @@ describe("a dropped file", () => {
 
   it("gives the view a picture carries, and says so where it carries none", () => {
     const png = Uint8Array.from(atob("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="), (c) => c.charCodeAt(0));
-    expect(textInPng(withText(png, "lossatlas", "#v=%7B%22log%22%3Atrue%7D"))).toBe("#v=%7B%22log%22%3Atrue%7D");
-    expect(() => textInPng(png)).toThrow("carries no view");
+    expect(viewInPng(insertTextChunk(png, "lossatlas", "#v=%7B%22log%22%3Atrue%7D"))).toBe("#v=%7B%22log%22%3Atrue%7D");
+    expect(() => viewInPng(png)).toThrow("carries no view");
   });
 
   it("may be a table in any order of rows", () => {

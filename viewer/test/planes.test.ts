@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { FAR, offPlane } from "../src/data/offPlane";
+import { OFF_PLANE_FRACTION, offPlaneFlags } from "../src/data/offPlane";
 import { Surface } from "../src/data/surface";
 import type { PathData, SceneData, SurfaceData } from "../src/data/types";
-import { plain } from "../src/math/texToText";
-import { aboveNoise } from "../src/overlay/outlines";
+import { texToText } from "../src/math/texToText";
+import { excessOverNoise } from "../src/overlay/outlines";
 import { binEdges } from "../src/plots/linePlot";
-import { Landscape } from "../src/sceneModel";
+import { SceneModel } from "../src/sceneModel";
 import { Session } from "../src/session";
 
 const array = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length] });
@@ -21,43 +21,43 @@ describe("surfaces on several planes", () => {
   const session = () => new Session({ scenes: [scene], colormaps: {}, theme: "light", view: {}, warnings: [] }, {});
 
   it("start with those the panes name, their window and the paths on their plane", () => {
-    const { landscape, state, timeline } = session();
+    const { sceneModel, state, timeline } = session();
     expect(state.hidden).toEqual(["c"]);
-    expect(landscape.reach(state).map((s) => s.name)).toEqual(["a", "b"]);
-    expect(landscape.paths(state).map((p) => p.path.name)).toEqual(["on a"]);
+    expect(sceneModel.windowSurfaces(state).map((s) => s.name)).toEqual(["a", "b"]);
+    expect(sceneModel.paths(state).map((p) => p.path.name)).toEqual(["on a"]);
     expect(timeline.length).toBe(3);
   });
 
   it("are changed for those of another plane in one step", () => {
     const one = session();
-    one.choosePlane("c");
+    one.showPlane("c");
     expect(one.state.hidden).toEqual(["a", "b"]);
-    expect(one.landscape.paths(one.state).map((p) => p.path.name)).toEqual(["on c"]);
+    expect(one.sceneModel.paths(one.state).map((p) => p.path.name)).toEqual(["on c"]);
     expect(one.timeline.length).toBe(7);
     expect(one.state.frame).toBe(6);
   });
 
   it("are one plane where a scene tells nothing of planes", () => {
-    const silent = new Landscape({ ...scene, meta: {} });
+    const silent = new SceneModel({ ...scene, meta: {} });
     expect(silent.samePlane("a", "c")).toBe(true);
   });
 });
 
 describe("a path off the plane", () => {
   it("is far beyond a share of the window, in units of its axis", () => {
-    const stem = array(0, 2 * FAR * 0.9, 2 * FAR * 1.1);
-    expect(Array.from(offPlane({ ...path("p", null), stem, residual: array(9, 9, 9) }, [-1, 1])!)).toEqual([0, 0, 1]);
-    expect(offPlane({ ...path("p", null), stem: array(0, 0, 0.01) }, [-1, 1])).toBeNull();
-    expect(offPlane(path("p", null), [-1, 1])).toBeNull();
-    expect(Array.from(offPlane({ ...path("p", null), residual: array(0, 1e-9, 0.2) }, [-1, 1])!)).toEqual([0, 0, 1]);
+    const stem = array(0, 2 * OFF_PLANE_FRACTION * 0.9, 2 * OFF_PLANE_FRACTION * 1.1);
+    expect(Array.from(offPlaneFlags({ ...path("p", null), stem, residual: array(9, 9, 9) }, [-1, 1])!)).toEqual([0, 0, 1]);
+    expect(offPlaneFlags({ ...path("p", null), stem: array(0, 0, 0.01) }, [-1, 1])).toBeNull();
+    expect(offPlaneFlags(path("p", null), [-1, 1])).toBeNull();
+    expect(Array.from(offPlaneFlags({ ...path("p", null), residual: array(0, 1e-9, 0.2) }, [-1, 1])!)).toEqual([0, 0, 1]);
   });
 });
 
 describe("formulas in labels", () => {
   it("become letters", () => {
-    expect(plain("$w_a$")).toBe("w_a");
-    expect(plain("ratio $\\lambda_{1} / \\lambda_{n}^2$ [1]")).toBe("ratio λ₁ / λ_n² [1]");
-    expect(plain("$\\mathrm{loss}$ costs 5 $")).toBe("loss costs 5 $");
+    expect(texToText("$w_a$")).toBe("w_a");
+    expect(texToText("ratio $\\lambda_{1} / \\lambda_{n}^2$ [1]")).toBe("ratio λ₁ / λ_n² [1]");
+    expect(texToText("$\\mathrm{loss}$ costs 5 $")).toBe("loss costs 5 $");
   });
 });
 
@@ -66,7 +66,7 @@ describe("noise", () => {
     values: { data: Float32Array.from(values), shape: [2, 2] }, label: "loss", units: "", standard_error: error && { data: Float32Array.from(error), shape: [2, 2] }, doubtful: doubtful && { data: Uint8Array.from(doubtful), shape: [2, 2] } } } });
 
   it("holds what two standard errors of the difference from the lowest do not tell apart", () => {
-    const above = aboveNoise(noisy([1, 1.2, 1.4, NaN], [0.1, 0.1, 0.1, 0.1]), "loss")!;
+    const above = excessOverNoise(noisy([1, 1.2, 1.4, NaN], [0.1, 0.1, 0.1, 0.1]), "loss")!;
     expect(above[0]).toBeLessThan(0);
     expect(above[1]).toBeCloseTo(0.2 - 2 * Math.hypot(0.1, 0.1), 5);
     expect(above[2]).toBeGreaterThan(0);
@@ -74,8 +74,8 @@ describe("noise", () => {
   });
 
   it("follows what the archive says where it does, and is silent where nothing is known", () => {
-    expect(Array.from(aboveNoise(noisy([1, 2, 3, 4], null, [1, 0, 1, 0]), "loss")!)).toEqual([-1, 1, -1, 1]);
-    expect(aboveNoise(noisy([1, 2, 3, 4], null), "loss")).toBeNull();
+    expect(Array.from(excessOverNoise(noisy([1, 2, 3, 4], null, [1, 0, 1, 0]), "loss")!)).toEqual([-1, 1, -1, 1]);
+    expect(excessOverNoise(noisy([1, 2, 3, 4], null), "loss")).toBeNull();
   });
 });
 

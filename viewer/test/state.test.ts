@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { withText } from "../src/export/png";
-import { Quality } from "../src/gl/adaptiveQuality";
+import { insertTextChunk } from "../src/export/png";
+import { AdaptiveQuality } from "../src/gl/adaptiveQuality";
 import { gridIndices, picks } from "../src/gl/gridIndices";
-import { cells, layout } from "../src/gl/viewLayout";
-import { contours } from "../src/math/contour";
-import { DEFAULTS, accept, fromHash, toHash } from "../src/state";
+import { gridCells, layoutViews } from "../src/gl/viewLayout";
+import { contourSegments } from "../src/math/contour";
+import { DEFAULTS, parseState, fromHash, toHash } from "../src/state";
 
 describe("the address", () => {
   it("carries only what differs and returns it", () => {
@@ -16,19 +16,19 @@ describe("the address", () => {
 
   it("leaves out nonsense", () => {
     expect(fromHash("#v=%7Bbroken")).toEqual({});
-    expect(accept({ log: "yes", zoom: 3, frame: NaN, camera: { azimuth: "x", zoom: 2 } })).toEqual({ camera: { ...DEFAULTS.camera, zoom: 2 } });
+    expect(parseState({ log: "yes", zoom: 3, frame: NaN, camera: { azimuth: "x", zoom: 2 } })).toEqual({ camera: { ...DEFAULTS.camera, zoom: 2 } });
   });
 });
 
 describe("layout", () => {
   it("keeps views inside the picture and apart", () => {
-    const views = layout({ ...DEFAULTS, mode: "side", map: "side" }, ["a", "b", "c"], 1000, 600, 1);
+    const views = layoutViews({ ...DEFAULTS, mode: "side", map: "side" }, ["a", "b", "c"], 1000, 600, 1);
     expect(views.filter((v) => v.kind === "surface").length).toBe(3);
     for (const { rect } of views) {
       expect(rect.x).toBeGreaterThanOrEqual(0);
       expect(rect.x + rect.width).toBeLessThanOrEqual(1000.01);
     }
-    expect(cells({ x: 0, y: 0, width: 900, height: 600 }, 4).length).toBe(4);
+    expect(gridCells({ x: 0, y: 0, width: 900, height: 600 }, 4).length).toBe(4);
   });
 });
 
@@ -42,7 +42,7 @@ describe("levels of detail", () => {
   });
 
   it("coarsen when slow and return to full quality at rest", () => {
-    const quality = new Quality();
+    const quality = new AdaptiveQuality();
     let now = 0;
     for (let k = 0; k < 8; k++) quality.frame((now += 120), true);
     expect(quality.level).toBeGreaterThan(1);
@@ -53,7 +53,7 @@ describe("levels of detail", () => {
 describe("contour segments", () => {
   it("lie on the level of a plane", () => {
     const values = Float64Array.from({ length: 12 }, (_, k) => Math.floor(k / 4) + 0.5 * (k % 4));
-    const segments = contours(values, 3, 4, 1.2);
+    const segments = contourSegments(values, 3, 4, 1.2);
     expect(segments.length).toBeGreaterThan(2);
     for (const [i, j] of segments) expect(i + 0.5 * j).toBeCloseTo(1.2, 9);
   });
@@ -62,7 +62,7 @@ describe("contour segments", () => {
 describe("PNG text", () => {
   it("inserts a chunk with a right checksum", () => {
     const png = new Uint8Array(40).fill(7);
-    const out = withText(png, "k", "v");
+    const out = insertTextChunk(png, "k", "v");
     expect(out.length).toBe(40 + 12 + 3);
     expect(new TextDecoder().decode(out.subarray(37, 44))).toBe("tEXtk\0v");
   });

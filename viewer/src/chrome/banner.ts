@@ -5,7 +5,7 @@ export class Banner {
   readonly element = h("div", { class: "banner", hidden: true, role: "alert" });
   private dismissed = "";
 
-  say(words: string): void {
+  show(words: string): void {
     this.element.hidden = !words || words === this.dismissed;
     if (this.element.hidden) return;
     const close = button("close", "Close", () => { this.dismissed = words; this.element.hidden = true; });

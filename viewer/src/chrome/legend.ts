@@ -1,7 +1,7 @@
 // Names of surfaces and paths; a click shows or hides one, a double-click makes a surface the active one.
-import { offPlane } from "../data/offPlane";
+import { offPlaneFlags } from "../data/offPlane";
 import { h } from "../dom/elements";
-import { TINTS } from "../sceneModel";
+import { SURFACE_TINTS } from "../sceneModel";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
 
@@ -10,37 +10,37 @@ export class Legend {
   private key = "";
 
   update(session: Session, set: (change: Partial<ViewState>) => void): void {
-    const { state, landscape, scene } = session;
-    const shown = landscape.visible(state);
-    const alone = shown.every((s) => landscape.samePlane(s.name, shown[0].name));
-    const key = JSON.stringify([scene.title, landscape.surfaces.map((s) => s.label), landscape.surfaces.length, state.quantity, state.hidden, state.hiddenPaths, state.active, state.mode]);
+    const { state, sceneModel, scene } = session;
+    const shown = sceneModel.visible(state);
+    const alone = shown.every((s) => sceneModel.samePlane(s.name, shown[0].name));
+    const key = JSON.stringify([scene.title, sceneModel.surfaces.map((s) => s.label), sceneModel.surfaces.length, state.quantity, state.hidden, state.hiddenPaths, state.active, state.mode]);
     if (key === this.key) return;
     this.key = key;
-    const several = landscape.surfaces.length > 1;
+    const several = sceneModel.surfaces.length > 1;
     this.element.replaceChildren(
-      ...(several ? landscape.surfaces.map((surface, k) => {
-        const active = surface === landscape.visible(state)[0];
-        const item = entry(surface.label, active && state.mode === "overlay" ? "conic-gradient(#1c5460,#c09a3c,#fdb0b8,#1c5460)" : TINTS[k % TINTS.length], true, !state.hidden.includes(surface.name),
+      ...(several ? sceneModel.surfaces.map((surface, k) => {
+        const active = surface === sceneModel.visible(state)[0];
+        const item = legendButton(surface.label, active && state.mode === "overlay" ? "conic-gradient(#1c5460,#c09a3c,#fdb0b8,#1c5460)" : SURFACE_TINTS[k % SURFACE_TINTS.length], true, !state.hidden.includes(surface.name),
           (event) => {
-            const away = alone && shown.length > 0 && !landscape.samePlane(surface.name, shown[0].name);
-            if (away && !event.shiftKey) session.choosePlane(surface.name);
+            const away = alone && shown.length > 0 && !sceneModel.samePlane(surface.name, shown[0].name);
+            if (away && !event.shiftKey) session.showPlane(surface.name);
             else set({ hidden: toggle(state.hidden, surface.name) });
           }, `${surface.label} (click: show or hide; double-click: bring to the front; Shift: show with those of other planes)`);
         item.addEventListener("dblclick", () => set({ active: surface.name, hidden: state.hidden.filter((n) => n !== surface.name) }));
         item.classList.toggle("active", active);
-        item.classList.toggle("away", alone && shown.length > 0 && !landscape.samePlane(surface.name, shown[0].name));
+        item.classList.toggle("away", alone && shown.length > 0 && !sceneModel.samePlane(surface.name, shown[0].name));
         return item;
       }) : []),
-      ...landscape.paths(state).map(({ path, color }) => entry(path.label || path.name, color, false, !state.hiddenPaths.includes(path.name), () => set({ hiddenPaths: toggle(state.hiddenPaths, path.name) }), `${path.label || path.name}: show or hide`)),
+      ...sceneModel.paths(state).map(({ path, color }) => legendButton(path.label || path.name, color, false, !state.hiddenPaths.includes(path.name), () => set({ hiddenPaths: toggle(state.hiddenPaths, path.name) }), `${path.label || path.name}: show or hide`)),
     );
     const beta = shown[0]?.beta ?? [];
-    const shadows = landscape.paths(state).filter(({ path }) => !state.hiddenPaths.includes(path.name) && offPlane(path, [beta[0], beta[beta.length - 1]]));
+    const shadows = sceneModel.paths(state).filter(({ path }) => !state.hiddenPaths.includes(path.name) && offPlaneFlags(path, [beta[0], beta[beta.length - 1]]));
     if (shadows.length) this.element.append(h("p", {}, "dashed: the path's shadow, far off the plane"));
     this.element.hidden = !this.element.childElementCount;
   }
 }
 
-function entry(words: string, color: string, area: boolean, shown: boolean, press: (event: MouseEvent) => void, title: string): HTMLButtonElement {
+function legendButton(words: string, color: string, area: boolean, shown: boolean, press: (event: MouseEvent) => void, title: string): HTMLButtonElement {
   return h("button", { type: "button", "aria-pressed": String(shown), title, onclick: press }, h("i", { class: area ? "area" : "", style: `background:${color}` }), h("span", {}, words));
 }
 

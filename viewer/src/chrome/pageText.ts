@@ -1,11 +1,11 @@
 // The page's words round the picture: heading, what is missing, and what to say while there is nothing to draw.
 import type { SceneData } from "../data/types";
 import { h } from "../dom/elements";
-import type { Landscape } from "../sceneModel";
+import type { SceneModel } from "../sceneModel";
 import type { Session } from "../session";
 
 /** Title, subtitle and, where the document holds several scenes, their menu. */
-export function headingOf(session: Session, open: (index: number) => void): HTMLElement[] {
+export function headingElements(session: Session, open: (index: number) => void): HTMLElement[] {
   const { scene, document, state } = session;
   const out: HTMLElement[] = [h("h1", {}, scene.title)];
   if (scene.subtitle) out.push(h("p", {}, scene.subtitle));
@@ -22,25 +22,25 @@ export function headingOf(session: Session, open: (index: number) => void): HTML
 }
 
 /** Surfaces that do not hold the quantity shown are named. */
-export function lacking(session: Session): string[] {
+export function missingQuantityWarning(session: Session): string[] {
   const { quantity, hidden } = session.state;
-  const names = session.landscape.surfaces.filter((s) => !hidden.includes(s.name) && !s.quantities.includes(quantity)).map((s) => s.label);
+  const names = session.sceneModel.surfaces.filter((s) => !hidden.includes(s.name) && !s.quantities.includes(quantity)).map((s) => s.label);
   if (!names.length || !quantity) return [];
   return [`${names.join(", ")} ${names.length > 1 ? "have" : "has"} no ${quantity} and ${names.length > 1 ? "are" : "is"} not shown.`];
 }
 
 /** Surfaces on planes that are not shown are named, and how to come by them. */
-export function elsewhere(session: Session): string[] {
-  const { landscape, state } = session;
-  const shown = landscape.visible(state);
-  const away = landscape.surfaces.filter((s) => state.hidden.includes(s.name) && shown.length && !shown.some((other) => landscape.samePlane(s.name, other.name)));
+export function otherPlanesWarning(session: Session): string[] {
+  const { sceneModel, state } = session;
+  const shown = sceneModel.visible(state);
+  const away = sceneModel.surfaces.filter((s) => state.hidden.includes(s.name) && shown.length && !shown.some((other) => sceneModel.samePlane(s.name, other.name)));
   if (!away.length) return [];
   const named = away.slice(0, 3).map((s) => s.label).join(", ");
   return [`${away.length === 1 ? "Another surface lies on a plane of its own" : `${away.length} more surfaces lie on other planes`} and ${away.length === 1 ? "is" : "are"} not shown (${named}${away.length > 3 ? ", …" : ""}): choose one in the legend.`];
 }
 
 /** What to say instead of a picture; null when there is one. */
-export function emptyMessage(landscape: Landscape): HTMLElement | null {
+export function emptyMessage(landscape: SceneModel): HTMLElement | null {
   if (landscape.lines.length && !landscape.surfaces.length) return null;
   if (landscape.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high))) return null;
   const [title, words] = landscape.surfaces.length

@@ -3,51 +3,51 @@ import { button, h } from "../dom/elements";
 import type { Session } from "../session";
 
 /** What the server says can be asked of the evaluation. */
-export interface Steering { state: "running" | "paused" | "stopping"; refine: boolean; waiting: number }
+export interface RunStatus { state: "running" | "paused" | "stopping"; refine: boolean; waiting: number }
 
-export class Steer {
+export class RunControls {
   readonly element = h("div", { class: "progress", hidden: true, role: "status" });
-  private readonly words = h("span", {});
+  private readonly label = h("span", {});
   private readonly buttons = h("span", { class: "buttons" });
   private key = "";
 
-  constructor(private readonly session: Session, private readonly ask: ((wish: object) => void) | undefined, private readonly wake: () => void) {
-    this.element.append(this.words, this.buttons);
+  constructor(private readonly session: Session, private readonly sendRequest: ((wish: object) => void) | undefined, private readonly requestFrame: () => void) {
+    this.element.append(this.label, this.buttons);
   }
 
-  say(progress: string, lost: boolean, steering: Steering | null): void {
+  showProgress(progress: string, lost: boolean, status: RunStatus | null): void {
     this.element.hidden = !progress;
     this.element.classList.toggle("lost", lost);
-    this.element.classList.toggle("paused", steering?.state === "paused");
-    this.words.textContent = progress + (steering?.state === "paused" ? " · paused" : steering?.state === "stopping" ? " · stopping" : "") + (steering?.waiting ? " · a closer look follows" : "");
-    if (!steering) this.session.band = null;
-    this.show(steering);
+    this.element.classList.toggle("paused", status?.state === "paused");
+    this.label.textContent = progress + (status?.state === "paused" ? " · paused" : status?.state === "stopping" ? " · stopping" : "") + (status?.waiting ? " · a closer look follows" : "");
+    if (!status) this.session.selection = null;
+    this.updateButtons(status);
   }
 
-  private show(steering: Steering | null): void {
-    const { ask, session } = this;
-    const key = JSON.stringify([steering?.state, steering?.refine, !!session.band]);
+  private updateButtons(status: RunStatus | null): void {
+    const { sendRequest, session } = this;
+    const key = JSON.stringify([status?.state, status?.refine, !!session.selection]);
     if (key === this.key) return;
     this.key = key;
-    const offered = ask && steering && steering.state !== "stopping";
+    const offered = sendRequest && status && status.state !== "stopping";
     this.buttons.replaceChildren(...(offered ? [
-      steering.state === "paused" ? button("play", "Let the evaluation go on", () => ask({ do: "resume" })) : button("pause", "Let the evaluation wait", () => ask({ do: "pause" })),
-      button("stop", "Stop the evaluation; the same command continues it from its archive", () => ask({ do: "stop" })),
-      steering.refine && button(session.band ? "drag a rectangle…" : "look closer", "Draw a rectangle on the map or the surface: it is evaluated four times finer", () => {
-        session.band = session.band ? null : { from: null, to: null };
-        this.show(steering);
-        this.wake();
-      }, { "aria-pressed": String(!!session.band) }),
+      status.state === "paused" ? button("play", "Let the evaluation go on", () => sendRequest({ do: "resume" })) : button("pause", "Let the evaluation wait", () => sendRequest({ do: "pause" })),
+      button("stop", "Stop the evaluation; the same command continues it from its archive", () => sendRequest({ do: "stop" })),
+      status.refine && button(session.selection ? "drag a rectangle…" : "look closer", "Draw a rectangle on the map or the surface: it is evaluated four times finer", () => {
+        session.selection = session.selection ? null : { from: null, to: null };
+        this.updateButtons(status);
+        this.requestFrame();
+      }, { "aria-pressed": String(!!session.selection) }),
     ].filter((b) => b instanceof HTMLElement) : []));
   }
 
   /** A rectangle has been drawn. */
-  drawn(): void {
-    const { band } = this.session;
-    this.session.band = null;
+  submitRegion(): void {
+    const { selection } = this.session;
+    this.session.selection = null;
     this.key = "";
-    if (!band?.from || !band.to) return;
-    const [[a0, b0], [a1, b1]] = [band.from, band.to];
-    if (a0 !== a1 && b0 !== b1) this.ask?.({ do: "refine", alpha: [a0, a1], beta: [b0, b1] });
+    if (!selection?.from || !selection.to) return;
+    const [[a0, b0], [a1, b1]] = [selection.from, selection.to];
+    if (a0 !== a1 && b0 !== b1) this.sendRequest?.({ do: "refine", alpha: [a0, a1], beta: [b0, b1] });
   }
 }

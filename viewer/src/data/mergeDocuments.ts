@@ -2,10 +2,10 @@
 import type { Document, PathData, SceneData, SurfaceData } from "./types";
 
 /** A copy of `document` whose scene `index` also holds every surface and path of `other`; `origin` tells them apart. */
-export function merged(document: Document, index: number, other: Document, origin: string): Document {
+export function mergeDocuments(document: Document, index: number, other: Document, origin: string): Document {
   const scene = document.scenes[index];
   const taken = new Set([...scene.surfaces, ...scene.paths].map((thing) => thing.name));
-  const added = other.scenes.map((one, k) => renamed(one, taken, other.scenes.length > 1 ? `${origin} ${k + 1}` : origin));
+  const added = other.scenes.map((one, k) => renameScene(one, taken, other.scenes.length > 1 ? `${origin} ${k + 1}` : origin));
   const surfaces = added.flatMap((one) => one.surfaces);
   const shown = added.flatMap((one) => one.shown);
   const panes = scene.panes.length ? scene.panes.map((pane) => (["surface", "contour", "line"].includes(pane.kind) ? { ...pane, surfaces: [...pane.surfaces, ...shown] } : pane)) : scene.panes;
@@ -17,15 +17,15 @@ export function merged(document: Document, index: number, other: Document, origi
   return { ...document, scenes: document.scenes.map((one, k) => (k === index ? grown : one)), colormaps: { ...other.colormaps, ...document.colormaps } };
 }
 
-interface Added { surfaces: SurfaceData[]; paths: PathData[]; planes: Record<string, object>; shown: string[] }
+interface RenamedScene { surfaces: SurfaceData[]; paths: PathData[]; planes: Record<string, object>; shown: string[] }
 
-function renamed(scene: SceneData, taken: Set<string>, origin: string): Added {
-  const names = new Map(scene.surfaces.map((s) => [s.name, free(`${origin}: ${s.name}`, taken)]));
+function renameScene(scene: SceneData, taken: Set<string>, origin: string): RenamedScene {
+  const names = new Map(scene.surfaces.map((s) => [s.name, uniqueName(`${origin}: ${s.name}`, taken)]));
   const listed = new Set(scene.panes.flatMap((pane) => pane.surfaces));
   const planes = planesOf(scene);
   return {
     surfaces: scene.surfaces.map((s) => ({ ...s, name: names.get(s.name)!, label: `${origin}: ${s.label || s.name}` })),
-    paths: scene.paths.map((p) => ({ ...p, name: free(`${origin}: ${p.name}`, taken), label: `${origin}: ${p.label || p.name}`, surface: names.get(p.surface ?? scene.surfaces.find((s) => s.beta)?.name ?? "") ?? null, color: null })),
+    paths: scene.paths.map((p) => ({ ...p, name: uniqueName(`${origin}: ${p.name}`, taken), label: `${origin}: ${p.label || p.name}`, surface: names.get(p.surface ?? scene.surfaces.find((s) => s.beta)?.name ?? "") ?? null, color: null })),
     planes: Object.fromEntries(scene.surfaces.map((s) => [names.get(s.name)!, planes[s.name] ?? {}])),
     shown: scene.surfaces.filter((s) => !listed.size || listed.has(s.name)).map((s) => names.get(s.name)!),
   };
@@ -36,7 +36,7 @@ function planesOf(scene: SceneData): Record<string, object> {
   return Object.fromEntries(scene.surfaces.map((s) => [s.name, told[s.name] ?? {}]));
 }
 
-function free(name: string, taken: Set<string>): string {
+function uniqueName(name: string, taken: Set<string>): string {
   let [one, k] = [name, 2];
   while (taken.has(one)) one = `${name} (${k++})`;
   taken.add(one);

@@ -2,11 +2,11 @@
 import { decode, fromBase64, PayloadError } from "./decode";
 import type { Document, Header, SceneData, SurfaceData } from "./types";
 
-export type Opened = { kind: "document"; document: Document } | { kind: "view"; hash: string };
+export type OpenedFile = { kind: "document"; document: Document } | { kind: "view"; hash: string };
 
 /** What a file holds; throws PayloadError with words for the reader. */
-export async function openFile(name: string, bytes: Uint8Array): Promise<Opened> {
-  if (/\.png$/i.test(name)) return { kind: "view", hash: textInPng(bytes) };
+export async function openFile(name: string, bytes: Uint8Array): Promise<OpenedFile> {
+  if (/\.png$/i.test(name)) return { kind: "view", hash: viewInPng(bytes) };
   const text = new TextDecoder().decode(bytes);
   if (/\.csv$/i.test(name)) return { kind: "document", document: documentOf(surfaceFromCsv(text)) };
   if (/\.html?$/i.test(name)) return { kind: "document", document: await documentInPage(text) };
@@ -24,7 +24,7 @@ export async function documentInPage(text: string): Promise<Document> {
 }
 
 /** The view that a picture carries in its tEXt chunk. */
-export function textInPng(bytes: Uint8Array): string {
+export function viewInPng(bytes: Uint8Array): string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 8; at + 12 <= bytes.length; ) {
     const length = view.getUint32(at);
@@ -42,7 +42,7 @@ export function surfaceFromCsv(text: string): SurfaceData {
   const [head = "", ...lines] = text.trim().split(/\r?\n/);
   const names = head.split(",").map((name) => name.trim());
   if (names[0] !== "alpha" || names[1] !== "beta") throw new PayloadError("This table has no columns alpha, beta and values.");
-  const rows = lines.map((line) => line.split(",").map(number));
+  const rows = lines.map((line) => line.split(",").map(parseNumber));
   const [alpha, beta] = [0, 1].map((k) => Float64Array.from(new Set(rows.map((row) => row[k]))).sort());
   const [na, nb] = [alpha.length, beta.length];
   if (na < 2 || nb < 2) throw new PayloadError("This table is no grid over alpha and beta.");
@@ -61,7 +61,7 @@ export function surfaceFromCsv(text: string): SurfaceData {
     done: { data: done, shape }, fields: Object.fromEntries(quantities.map((name, q) => [name, { values: { data: columns[q], shape }, label: name, units: "", standard_error: null }])) };
 }
 
-function number(word: string): number {
+function parseNumber(word: string): number {
   const plain = word.trim().toLowerCase();
   return plain === "inf" ? Infinity : plain === "-inf" ? -Infinity : plain === "" || plain === "nan" ? NaN : Number(plain);
 }

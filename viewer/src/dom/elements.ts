@@ -47,14 +47,14 @@ export function icon(name: keyof typeof ICONS | string): SVGSVGElement {
   return svg;
 }
 
-export function button(name: string, label: string, press: () => void, attributes: Record<string, unknown> = {}): HTMLButtonElement {
-  const element = h("button", { type: "button", "aria-label": label, title: label, ...attributes, onclick: press });
+export function button(name: string, label: string, onClick: () => void, attributes: Record<string, unknown> = {}): HTMLButtonElement {
+  const element = h("button", { type: "button", "aria-label": label, title: label, ...attributes, onclick: onClick });
   element.append(name in ICONS ? icon(name) : document.createTextNode(name));
   return element;
 }
 
-export function select(label: string, options: [string, string][], value: string, choose: (value: string) => void): HTMLSelectElement {
-  const element = h("select", { "aria-label": label, title: label, onchange: () => choose(element.value) });
+export function select(label: string, options: [string, string][], value: string, onChange: (value: string) => void): HTMLSelectElement {
+  const element = h("select", { "aria-label": label, title: label, onchange: () => onChange(element.value) });
   fillSelect(element, options, value);
   return element;
 }
@@ -68,13 +68,13 @@ export function fillSelect(element: HTMLSelectElement, options: [string, string]
   element.value = value;
 }
 
-export function slider(label: string, low: number, high: number, step: number, value: number, change: (value: number) => void): HTMLInputElement {
-  const element = h("input", { type: "range", min: low, max: high, step, "aria-label": label, title: label, oninput: () => change(Number(element.value)) });
+export function slider(label: string, low: number, high: number, step: number, value: number, onChange: (value: number) => void): HTMLInputElement {
+  const element = h("input", { type: "range", min: low, max: high, step, "aria-label": label, title: label, oninput: () => onChange(Number(element.value)) });
   element.value = String(value);
   return element;
 }
 
-export function save(name: string, content: Blob | string, type = "text/plain"): void {
+export function download(name: string, content: Blob | string, type = "text/plain"): void {
   const blob = typeof content === "string" ? new Blob([content], { type }) : content;
   const link = h("a", { href: URL.createObjectURL(blob), download: name });
   document.body.append(link);

@@ -3,35 +3,35 @@ import { Color } from "three";
 import { LineMaterial } from "three/examples/jsm/lines/LineMaterial.js";
 import { LineSegments2 } from "three/examples/jsm/lines/LineSegments2.js";
 import { LineSegmentsGeometry } from "three/examples/jsm/lines/LineSegmentsGeometry.js";
-import { axes, type Camera } from "../math/camera";
-import type { World } from "../math/coordinates";
+import { viewAxes, type Camera } from "../math/camera";
+import type { WorldCoordinates } from "../math/coordinates";
 
-const MOST = 60;
+const MAX_LINES = 60;
 
-export class Box {
+export class BoxFrame {
   readonly lines: LineSegments2;
   private readonly geometry = new LineSegmentsGeometry();
   private readonly material = new LineMaterial({ linewidth: 1, transparent: true, opacity: 0.5 });
 
   constructor() {
-    this.geometry.setPositions(new Float32Array(MOST * 6));
+    this.geometry.setPositions(new Float32Array(MAX_LINES * 6));
     this.lines = new LineSegments2(this.geometry, this.material);
     this.lines.frustumCulled = false;
   }
 
-  ink(color: string, opacity: number): void {
+  setColor(color: string, opacity: number): void {
     this.material.color = new Color(color);
     this.material.opacity = opacity;
   }
 
   /** Edges of the two far walls and of the floor, and the walls' height lines at `levels` (world z). */
-  update(world: World, camera: Camera, levels: number[]): void {
+  update(world: WorldCoordinates, camera: Camera, levels: number[]): void {
     const { halfX: X, halfY: Y, top } = world;
-    const { back } = axes(camera);
+    const { back } = viewAxes(camera);
     const [farX, farY] = [back[0] > 0 ? -X : X, back[1] > 0 ? -Y : Y];
     const { data } = this.geometry.attributes.instanceStart as unknown as { data: { array: Float32Array; needsUpdate: boolean } };
     let at = 0;
-    const line = (...p: number[]) => { if (at < MOST) data.array.set(p, 6 * at++); };
+    const line = (...p: number[]) => { if (at < MAX_LINES) data.array.set(p, 6 * at++); };
     line(-X, -Y, 0, X, -Y, 0); line(-X, Y, 0, X, Y, 0); line(-X, -Y, 0, -X, Y, 0); line(X, -Y, 0, X, Y, 0);
     if (camera.elevation <= 80) {
       for (const z of [...levels, top]) { line(-X, farY, z, X, farY, z); line(farX, -Y, z, farX, Y, z); }

@@ -1,19 +1,19 @@
 // Browsers grant about sixteen WebGL contexts a page. Viewers beyond the limit keep their last picture and give theirs back.
 
-export interface Tenant { freeze(): void }
+export interface Client { releaseContext(): void }
 
-const LIMIT = 10;
+const MAX_CONTEXTS = 10;
 /** The least recently drawn first. */
-const tenants: Tenant[] = [];
+const clients: Client[] = [];
 
 /** Called at each drawing; may freeze the viewer that has been quiet for longest. */
-export function occupy(tenant: Tenant): void {
+export function acquire(tenant: Client): void {
   release(tenant);
-  tenants.push(tenant);
-  while (tenants.length > LIMIT) tenants.shift()!.freeze();
+  clients.push(tenant);
+  while (clients.length > MAX_CONTEXTS) clients.shift()!.releaseContext();
 }
 
-export function release(tenant: Tenant): void {
-  const at = tenants.indexOf(tenant);
-  if (at >= 0) tenants.splice(at, 1);
+export function release(tenant: Client): void {
+  const at = clients.indexOf(tenant);
+  if (at >= 0) clients.splice(at, 1);
 }

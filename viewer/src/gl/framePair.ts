@@ -1,82 +1,82 @@
 // Two neighboring frames of a surface on the GPU, as vertex attributes for the sheet and as textures for the maps.
 import { BufferAttribute, DataTexture, DynamicDrawUsage, FloatType, NearestFilter, RGBAFormat, RGFormat } from "three";
-import { Sheet, type Surface } from "../data/surface";
-import type { World } from "../math/coordinates";
+import { VertexData, type Surface } from "../data/surface";
+import type { WorldCoordinates } from "../math/coordinates";
 
-export class Frames {
+export class FramePair {
   readonly x: Float64Array;
   readonly y: Float64Array;
-  readonly sheets: [Sheet, Sheet];
+  readonly vertexData: [VertexData, VertexData];
   readonly attributes: [BufferAttribute, BufferAttribute];
   readonly textures: [DataTexture, DataTexture];
-  readonly q: BufferAttribute;
-  readonly qTexture: DataTexture;
+  readonly colorAttribute: BufferAttribute;
+  readonly colorTexture: DataTexture;
   blend = 0;
   /** Which sheet holds the earlier of the two frames. */
   first = 0;
-  private colored: Sheet | null = null;
-  private qKey = "";
+  private colorData: VertexData | null = null;
+  private colorKey = "";
 
-  constructor(readonly surface: Surface, world: World) {
-    this.x = surface.a.positions.map((v) => world.x(v));
-    this.y = surface.b.positions.map((v) => world.y(v));
-    this.sheets = [new Sheet(surface), new Sheet(surface)];
+  constructor(readonly surface: Surface, world: WorldCoordinates) {
+    this.x = surface.alphaAxis.positions.map((v) => world.x(v));
+    this.y = surface.betaAxis.positions.map((v) => world.y(v));
+    this.vertexData = [new VertexData(surface), new VertexData(surface)];
     const size = this.x.length * this.y.length;
-    const attribute = (sheet: Sheet) => new BufferAttribute(sheet.packed, 4).setUsage(DynamicDrawUsage);
-    const texture = (sheet: Sheet) => floatTexture(sheet.packed, this.y.length, this.x.length, RGBAFormat);
-    this.attributes = [attribute(this.sheets[0]), attribute(this.sheets[1])];
-    this.textures = [texture(this.sheets[0]), texture(this.sheets[1])];
-    this.q = new BufferAttribute(new Float32Array(size * 2), 2).setUsage(DynamicDrawUsage);
-    this.qTexture = floatTexture(this.q.array as Float32Array, this.y.length, this.x.length, RGFormat);
+    const attribute = (sheet: VertexData) => new BufferAttribute(sheet.packed, 4).setUsage(DynamicDrawUsage);
+    const texture = (sheet: VertexData) => floatTexture(sheet.packed, this.y.length, this.x.length, RGBAFormat);
+    this.attributes = [attribute(this.vertexData[0]), attribute(this.vertexData[1])];
+    this.textures = [texture(this.vertexData[0]), texture(this.vertexData[1])];
+    this.colorAttribute = new BufferAttribute(new Float32Array(size * 2), 2).setUsage(DynamicDrawUsage);
+    this.colorTexture = floatTexture(this.colorAttribute.array as Float32Array, this.y.length, this.x.length, RGFormat);
   }
 
   /** Make `frame` (fractional) of `quantity` current; returns true when anything was uploaded. */
-  show(quantity: string, frame: number): boolean {
-    const count = this.surface.frames(quantity);
+  showFrame(quantity: string, frame: number): boolean {
+    const count = this.surface.frameCount(quantity);
     const low = Math.max(0, Math.min(Math.floor(frame), count - 1));
     const high = Math.min(low + 1, count - 1);
     this.blend = high === low ? 0 : Math.max(0, Math.min(frame - low, 1));
     const [lowKey, highKey] = [`${quantity}/${low}`, `${quantity}/${high}`];
-    if (this.sheets[this.first].key !== lowKey && this.sheets[1 - this.first].key === lowKey) this.first = 1 - this.first;
+    if (this.vertexData[this.first].key !== lowKey && this.vertexData[1 - this.first].key === lowKey) this.first = 1 - this.first;
     const loaded = this.load(this.first, lowKey, quantity, low);
     return (high === low ? false : this.load(1 - this.first, highKey, quantity, high)) || loaded;
   }
 
   /** Colors from another quantity, already as shares of its range. */
-  color(quantity: string, frame: number, toShare: (value: number) => number, scaleKey: string): void {
-    const low = Math.floor(Math.max(0, Math.min(frame, this.surface.frames(quantity) - 1)));
+  setColorQuantity(quantity: string, frame: number, toShare: (value: number) => number, scaleKey: string): void {
+    const low = Math.floor(Math.max(0, Math.min(frame, this.surface.frameCount(quantity) - 1)));
     const key = `${quantity}/${low}/${scaleKey}`;
-    if (key === this.qKey) return;
-    this.qKey = key;
-    this.colored ??= new Sheet(this.surface);
-    const target = this.q.array as Float32Array;
+    if (key === this.colorKey) return;
+    this.colorKey = key;
+    this.colorData ??= new VertexData(this.surface);
+    const target = this.colorAttribute.array as Float32Array;
     for (const lane of [0, 1]) {
-      this.colored.load(quantity, low + lane, this.x, this.y);
-      const { values } = this.colored;
+      this.colorData.load(quantity, low + lane, this.x, this.y);
+      const { values } = this.colorData;
       for (let k = 0; k < values.length; k++) target[2 * k + lane] = Number.isNaN(values[k]) ? 0 : toShare(values[k]);
     }
-    this.q.needsUpdate = true;
-    this.qTexture.needsUpdate = true;
+    this.colorAttribute.needsUpdate = true;
+    this.colorTexture.needsUpdate = true;
   }
 
   /** The drawn value at a refined grid index, blended between the two frames. */
-  get current(): (k: number) => number {
-    const [a, b] = [this.sheets[this.first].values, this.sheets[1 - this.first].values];
+  get currentValue(): (k: number) => number {
+    const [a, b] = [this.vertexData[this.first].values, this.vertexData[1 - this.first].values];
     const t = this.blend;
     return t === 0 ? (k) => a[k] : (k) => a[k] + (b[k] - a[k]) * t;
   }
 
   invalidate(): void {
-    for (const sheet of this.sheets) sheet.key = "";
-    this.qKey = "";
+    for (const sheet of this.vertexData) sheet.key = "";
+    this.colorKey = "";
   }
 
   dispose(): void {
-    for (const texture of [...this.textures, this.qTexture]) texture.dispose();
+    for (const texture of [...this.textures, this.colorTexture]) texture.dispose();
   }
 
   private load(slot: number, key: string, quantity: string, frame: number): boolean {
-    const sheet = this.sheets[slot];
+    const sheet = this.vertexData[slot];
     if (sheet.key === key) return false;
     sheet.key = key;
     sheet.load(quantity, frame, this.x, this.y);

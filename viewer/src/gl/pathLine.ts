@@ -4,52 +4,52 @@ import { Color, GreaterDepth, InstancedInterleavedBuffer, InterleavedBufferAttri
 import { LineMaterial } from "three/examples/jsm/lines/LineMaterial.js";
 import { LineSegments2 } from "three/examples/jsm/lines/LineSegments2.js";
 import { LineSegmentsGeometry } from "three/examples/jsm/lines/LineSegmentsGeometry.js";
-import { offPlane } from "../data/offPlane";
+import { offPlaneFlags } from "../data/offPlane";
 import type { PathData } from "../data/types";
-import type { World } from "../math/coordinates";
+import type { WorldCoordinates } from "../math/coordinates";
 
-const LIFT = 0.006;
+const Z_OFFSET = 0.006;
 
 /** One drawing of the path: on a sheet or flat on a map. */
-export class Trail {
+export class PathLine {
   readonly objects: LineSegments2[];
-  private readonly near: Strokes;
-  private readonly far: Strokes;
+  private readonly onPlane: LineBatch;
+  private readonly offPlane: LineBatch;
   private readonly points: Float32Array;
-  private readonly off: Uint8Array | null;
+  private readonly offPlaneFlags: Uint8Array | null;
   private readonly count: number;
 
-  constructor(readonly path: PathData, color: string, world: World, readonly flat: boolean) {
+  constructor(readonly path: PathData, color: string, world: WorldCoordinates, readonly flat: boolean) {
     const { alpha, beta } = path;
     this.count = alpha.data.length;
-    this.off = offPlane(path, world.b);
+    this.offPlaneFlags = offPlaneFlags(path, world.b);
     this.points = new Float32Array(this.count * 3);
     for (let k = 0; k < this.count; k++) this.points.set([world.x(alpha.data[k]), world.y(beta.data[k]), 0], 3 * k);
-    const solid = [material("#ffffff", flat ? 4.5 : 6, 0.85), material(color, flat ? 2.2 : 3, 1)];
-    const faint = [dashes(material("#ffffff", flat ? 4 : 5, 0.75)), dashes(material(color, flat ? 2 : 2.6, 0.9))];
-    this.near = new Strokes(this.count, flat ? solid : [...solid, hidden(color)]);
-    this.far = new Strokes(this.off ? this.count : 1, flat ? faint : [...faint, dashes(hidden(color))]);
-    this.objects = [...this.near.objects, ...this.far.objects];
+    const solid = [lineMaterial("#ffffff", flat ? 4.5 : 6, 0.85), lineMaterial(color, flat ? 2.2 : 3, 1)];
+    const faint = [dashed(lineMaterial("#ffffff", flat ? 4 : 5, 0.75)), dashed(lineMaterial(color, flat ? 2 : 2.6, 0.9))];
+    this.onPlane = new LineBatch(this.count, flat ? solid : [...solid, hiddenLineMaterial(color)]);
+    this.offPlane = new LineBatch(this.offPlaneFlags ? this.count : 1, flat ? faint : [...faint, dashed(hiddenLineMaterial(color))]);
+    this.objects = [...this.onPlane.objects, ...this.offPlane.objects];
   }
 
   /** Put the path on the sheet; where it leaves the sheet the line is interrupted. */
-  drape(height: (x: number, y: number) => number, world: World): void {
+  drape(height: (x: number, y: number) => number, world: WorldCoordinates): void {
     for (let k = 0; k < this.count; k++) {
       const value = height(this.points[3 * k], this.points[3 * k + 1]);
-      this.points[3 * k + 2] = this.flat ? (Number.isNaN(this.points[3 * k]) ? NaN : LIFT) : world.z(value) + LIFT;
+      this.points[3 * k + 2] = this.flat ? (Number.isNaN(this.points[3 * k]) ? NaN : Z_OFFSET) : world.z(value) + Z_OFFSET;
     }
   }
 
   /** Show the path up to the fractional index `until`. */
-  reveal(until: number): void {
+  showUntil(until: number): void {
     const whole = Math.max(0, Math.min(Math.floor(until), this.count - 1));
     const part = whole < this.count - 1 ? Math.max(0, Math.min(until - whole, 1)) : 0;
-    this.near.clear();
-    this.far.clear();
-    for (let k = 0; k < whole; k++) this.segment(k, 1);
-    if (part > 0) this.segment(whole, part);
-    this.near.finish();
-    this.far.finish();
+    this.onPlane.clear();
+    this.offPlane.clear();
+    for (let k = 0; k < whole; k++) this.addSegment(k, 1);
+    if (part > 0) this.addSegment(whole, part);
+    this.onPlane.finish();
+    this.offPlane.finish();
   }
 
   point(k: number, part: number): [number, number, number] | null {
@@ -62,29 +62,29 @@ export class Trail {
   }
 
   dispose(): void {
-    this.near.dispose();
-    this.far.dispose();
+    this.onPlane.dispose();
+    this.offPlane.dispose();
   }
 
-  private segment(k: number, part: number): void {
-    const strokes = this.off && (this.off[k] || this.off[k + 1]) ? this.far : this.near;
+  private addSegment(k: number, part: number): void {
+    const strokes = this.offPlaneFlags && (this.offPlaneFlags[k] || this.offPlaneFlags[k + 1]) ? this.offPlane : this.onPlane;
     strokes.add(this.points, k, part);
   }
 }
 
 /** Segments drawn in one style, as one instanced geometry with a material for each pass. */
-export class Strokes {
+export class LineBatch {
   readonly objects: LineSegments2[];
   private readonly geometry = new LineSegmentsGeometry();
-  private readonly ends: Float32Array;
+  private readonly endpoints: Float32Array;
   private readonly lengths: InstancedInterleavedBuffer;
   private drawn = 0;
   private length = 0;
 
   constructor(count: number, private readonly materials: LineMaterial[]) {
     const most = Math.max(count - 1, 1);
-    this.ends = new Float32Array(most * 6);
-    this.geometry.setPositions(this.ends);
+    this.endpoints = new Float32Array(most * 6);
+    this.geometry.setPositions(this.endpoints);
     this.lengths = new InstancedInterleavedBuffer(new Float32Array(most * 2), 2, 1);
     this.geometry.setAttribute("instanceDistanceStart", new InterleavedBufferAttribute(this.lengths, 1, 0));
     this.geometry.setAttribute("instanceDistanceEnd", new InterleavedBufferAttribute(this.lengths, 1, 1));
@@ -107,8 +107,8 @@ export class Strokes {
       const [from, to] = [points[3 * k + axis], points[3 * (k + 1) + axis]];
       if (Number.isNaN(from) || Number.isNaN(to)) return;
       const step = (to - from) * part;
-      this.ends[6 * this.drawn + axis] = from;
-      this.ends[6 * this.drawn + 3 + axis] = from + step;
+      this.endpoints[6 * this.drawn + axis] = from;
+      this.endpoints[6 * this.drawn + 3 + axis] = from + step;
       square += step * step;
     }
     const lengths = this.lengths.array as Float32Array;
@@ -120,7 +120,7 @@ export class Strokes {
 
   finish(): void {
     const start = this.geometry.attributes.instanceStart as unknown as { data: { array: Float32Array; needsUpdate: boolean } };
-    start.data.array.set(this.ends);
+    start.data.array.set(this.endpoints);
     start.data.needsUpdate = true;
     this.lengths.needsUpdate = true;
     this.geometry.instanceCount = this.drawn;
@@ -132,20 +132,20 @@ export class Strokes {
   }
 }
 
-export function material(color: string, width: number, opacity: number): LineMaterial {
+export function lineMaterial(color: string, width: number, opacity: number): LineMaterial {
   const m = new LineMaterial({ color: new Color(color).getHex(), linewidth: width, transparent: true, opacity, depthFunc: LessEqualDepth });
   m.depthWrite = false;
   return m;
 }
 
-function hidden(color: string): LineMaterial {
-  const m = material(color, 2, 0.28);
+function hiddenLineMaterial(color: string): LineMaterial {
+  const m = lineMaterial(color, 2, 0.28);
   m.depthFunc = GreaterDepth;
   return m;
 }
 
 /** Dashes of world units, so that they do not crawl while the camera moves. */
-function dashes(m: LineMaterial): LineMaterial {
+function dashed(m: LineMaterial): LineMaterial {
   Object.assign(m, { dashed: true, dashSize: 0.035, gapSize: 0.022 });
   return m;
 }

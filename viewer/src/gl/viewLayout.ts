@@ -8,7 +8,7 @@ export interface View {
   /** Names of the surfaces it shows. */
   surfaces: string[];
   /** Part of the rectangle that is drawn (swipe). */
-  cut?: Rect;
+  clipRect?: Rect;
   title?: string;
 }
 
@@ -19,7 +19,7 @@ export const SPLIT_LIMITS: [number, number] = [0.2, 0.8];
 const clamp = (value: number, [low, high]: [number, number]) => Math.max(low, Math.min(high, value));
 
 /** Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first; `head` is where the heading ends. */
-export function layout(state: ViewState, names: string[], width: number, height: number, aspect: number, head = 58): View[] {
+export function layoutViews(state: ViewState, names: string[], width: number, height: number, aspect: number, head = 58): View[] {
   const phone = width < 620;
   const whole = { x: 0, y: 0, width, height };
   const sideBySide = state.map === "side";
@@ -31,22 +31,22 @@ export function layout(state: ViewState, names: string[], width: number, height:
   const spare = phone ? 0 : Math.max(0, Math.min(72, 1.32 * height - width));
   const room = several && !phone ? { x: 0, y: below, width: width - 96, height: height - below } : { ...whole, y: lower, width: width - spare, height: height - lower };
   const inner = phone || height < 260 ? width : width - 96;
-  if (state.map === "full") return [{ kind: "map", rect: mapRect(inside({ ...whole, width: inner }, 56, Math.max(76, head + 24)), aspect), surfaces: names.slice(0, 1) }];
+  if (state.map === "full") return [{ kind: "map", rect: centeredRect(insetRect({ ...whole, width: inner }, 56, Math.max(76, head + 24)), aspect), surfaces: names.slice(0, 1) }];
   const split = clamp(state.split, SPLIT_LIMITS);
   const stage = !sideBySide ? room : phone ? { ...whole, height: height / 2 } : { x: 0, y: Math.min(head - 30, height / 4), width: inner * split, height: height - Math.min(head - 30, height / 4) };
   const views = surfaceViews(state, names, stage);
   if (sideBySide) {
     const rest = phone ? { x: 0, y: height / 2, width, height: height / 2 } : { x: inner * split, y: 0, width: inner * (1 - split), height };
-    views.push({ kind: "map", rect: mapRect(inside(rest, phone ? 26 : 52, phone ? 60 : Math.max(60, head + 24)), aspect), surfaces: names.slice(0, 1) });
+    views.push({ kind: "map", rect: centeredRect(insetRect(rest, phone ? 26 : 52, phone ? 60 : Math.max(60, head + 24)), aspect), surfaces: names.slice(0, 1) });
   } else if (state.map === "inset" && !several && !(phone && height < head + 360)) {
     const share = clamp(state.insetSize, INSET_LIMITS);
     const size = Math.max(96, Math.min(1000 * share, Math.min(width, height) * share));
     const top = Math.max(phone ? 122 : 84, head + 26);
-    const rect = mapRect({ x: 20, y: top, width: size, height: size }, aspect);
+    const rect = centeredRect({ x: 20, y: top, width: size, height: size }, aspect);
     // The landscape steps aside, and down where that is not enough, so that the inset does not cover its corner.
     const narrow = clamp((1.7 - width / height) / 0.5, [0, 1]);
     const [aside, down] = phone ? [0, size] : [size * (0.22 + 0.18 * narrow), size * 0.5 * narrow];
-    for (const view of views) if (!view.cut) view.rect = { x: view.rect.x + aside, y: view.rect.y + down, width: view.rect.width - aside, height: view.rect.height - down };
+    for (const view of views) if (!view.clipRect) view.rect = { x: view.rect.x + aside, y: view.rect.y + down, width: view.rect.width - aside, height: view.rect.height - down };
     views.push({ kind: "map", rect: { ...rect, x: 20, y: top }, surfaces: names.slice(0, 1) });
   }
   return views;
@@ -54,20 +54,20 @@ export function layout(state: ViewState, names: string[], width: number, height:
 
 function surfaceViews(state: ViewState, names: string[], stage: Rect): View[] {
   if (state.mode === "side" && names.length > 1) {
-    return cells(stage, names.length).map((rect, k) => ({ kind: "surface" as const, rect, surfaces: [names[k]], title: names[k] }));
+    return gridCells(stage, names.length).map((rect, k) => ({ kind: "surface" as const, rect, surfaces: [names[k]], title: names[k] }));
   }
   if (state.mode === "swipe" && names.length > 1) {
     const at = stage.width * state.swipe;
     return [
-      { kind: "surface", rect: stage, surfaces: [names[0]], cut: { ...stage, width: at } },
-      { kind: "surface", rect: stage, surfaces: [names[1]], cut: { ...stage, x: stage.x + at, width: stage.width - at } },
+      { kind: "surface", rect: stage, surfaces: [names[0]], clipRect: { ...stage, width: at } },
+      { kind: "surface", rect: stage, surfaces: [names[1]], clipRect: { ...stage, x: stage.x + at, width: stage.width - at } },
     ];
   }
   return [{ kind: "surface", rect: stage, surfaces: names }];
 }
 
 /** Equal cells, as square as the stage allows. */
-export function cells(stage: Rect, count: number): Rect[] {
+export function gridCells(stage: Rect, count: number): Rect[] {
   let best = { columns: 1, size: 0 };
   for (let columns = 1; columns <= count; columns++) {
     const size = Math.min(stage.width / columns, (stage.height / Math.ceil(count / columns)) * 1.25);
@@ -79,13 +79,13 @@ export function cells(stage: Rect, count: number): Rect[] {
 }
 
 /** The largest rectangle of the given width / height ratio in the middle of `room`. */
-function mapRect(room: Rect, aspect: number): Rect {
+function centeredRect(room: Rect, aspect: number): Rect {
   const width = Math.min(room.width, room.height * aspect);
   const height = width / aspect;
   return { x: room.x + (room.width - width) / 2, y: room.y + (room.height - height) / 2, width, height };
 }
 
-function inside(rect: Rect, margin: number, top = margin): Rect {
+function insetRect(rect: Rect, margin: number, top = margin): Rect {
   return { x: rect.x + margin, y: rect.y + top, width: rect.width - 2 * margin, height: rect.height - margin - top };
 }
 

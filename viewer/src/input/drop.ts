@@ -1,7 +1,7 @@
 // Files dragged onto the page.
 
 /** Call `take` with each dropped file; `element` wears the class "dropping" while one hovers over it. */
-export function listenForDrops(element: HTMLElement, take: (file: File) => void): () => void {
+export function listenForDrops(element: HTMLElement, onFile: (file: File) => void): () => void {
   const over = (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
@@ -11,7 +11,7 @@ export function listenForDrops(element: HTMLElement, take: (file: File) => void)
   const drop = (event: DragEvent) => {
     event.preventDefault();
     element.classList.remove("dropping");
-    for (const file of event.dataTransfer?.files ?? []) take(file);
+    for (const file of event.dataTransfer?.files ?? []) onFile(file);
   };
   const events = [["dragover", over], ["dragenter", over], ["dragleave", leave], ["drop", drop]] as const;
   for (const [name, handler] of events) element.addEventListener(name, handler as EventListener);

@@ -1,22 +1,22 @@
 // Mouse, pen and fingers on the picture, turned into a few verbs. Left turns, middle and wheel zoom, right or Shift slides.
 
-export interface Verbs {
+export interface PointerHandlers {
   /** A drag begins at a place; says what it drags: the camera, the contour pane, a divider, or nothing. */
-  grab(x: number, y: number): boolean;
+  dragStart(x: number, y: number): boolean;
   rotate(dx: number, dy: number): void;
   pan(dx: number, dy: number): void;
   zoom(factor: number, x: number, y: number): void;
   /** `glide` is the speed of the last movement, in pixels a millisecond. */
-  release(glide: { dx: number; dy: number } | null): void;
+  dragEnd(glide: { dx: number; dy: number } | null): void;
   hover(x: number, y: number, touch: boolean): void;
   leave(): void;
   click(x: number, y: number): void;
-  double(x: number, y: number): void;
+  doubleClick(x: number, y: number): void;
   /** May the wheel zoom now? In a scrolling page it waits for a click or Ctrl. */
   wheelAllowed(event: WheelEvent): boolean;
 }
 
-export function listen(element: HTMLElement, verbs: Verbs): () => void {
+export function listenToPointer(element: HTMLElement, handlers: PointerHandlers): () => void {
   const pointers = new Map<number, { x: number; y: number }>();
   let button = -1;
   let shift = false;
@@ -40,7 +40,7 @@ export function listen(element: HTMLElement, verbs: Verbs): () => void {
       shift = event.shiftKey;
       moved = 0;
       last = { ...at, time: event.timeStamp, vx: 0, vy: 0 };
-      verbs.grab(at.x, at.y);
+      handlers.dragStart(at.x, at.y);
     }
     if (event.button === 1) event.preventDefault();
   };
@@ -48,8 +48,8 @@ export function listen(element: HTMLElement, verbs: Verbs): () => void {
   const move = (event: PointerEvent) => {
     const at = place(event);
     const before = pointers.get(event.pointerId);
-    if (!before && onControl(event)) return verbs.leave();
-    if (!before) return verbs.hover(at.x, at.y, event.pointerType === "touch");
+    if (!before && onControl(event)) return handlers.leave();
+    if (!before) return handlers.hover(at.x, at.y, event.pointerType === "touch");
     if (pointers.size === 2) pinch(event.pointerId, at, before);
     else drag(at, before, event.timeStamp);
     pointers.set(event.pointerId, at);
@@ -60,41 +60,41 @@ export function listen(element: HTMLElement, verbs: Verbs): () => void {
     moved += Math.hypot(dx, dy);
     const elapsed = Math.max(time - last.time, 1);
     last = { ...at, time, vx: 0.6 * (dx / elapsed) + 0.4 * last.vx, vy: 0.6 * (dy / elapsed) + 0.4 * last.vy };
-    if (button === 1) verbs.zoom(Math.exp(-dy * 0.008), at.x, at.y);
-    else if (button === 2 || shift) verbs.pan(dx, dy);
-    else verbs.rotate(dx, dy);
+    if (button === 1) handlers.zoom(Math.exp(-dy * 0.008), at.x, at.y);
+    else if (button === 2 || shift) handlers.pan(dx, dy);
+    else handlers.rotate(dx, dy);
   };
 
   const pinch = (id: number, at: { x: number; y: number }, before: { x: number; y: number }) => {
     const other = [...pointers].find(([key]) => key !== id)![1];
     const [was, is] = [Math.hypot(before.x - other.x, before.y - other.y), Math.hypot(at.x - other.x, at.y - other.y)];
     moved += 10;
-    verbs.zoom(is / Math.max(was, 1), (at.x + other.x) / 2, (at.y + other.y) / 2);
-    verbs.pan((at.x - before.x) / 2, (at.y - before.y) / 2);
+    handlers.zoom(is / Math.max(was, 1), (at.x + other.x) / 2, (at.y + other.y) / 2);
+    handlers.pan((at.x - before.x) / 2, (at.y - before.y) / 2);
   };
 
   const up = (event: PointerEvent) => {
     if (!pointers.delete(event.pointerId) || pointers.size) return;
     const fresh = event.timeStamp - last.time < 60 && moved > 12 && button === 0 && !shift;
-    verbs.release(fresh ? { dx: last.vx, dy: last.vy } : null);
+    handlers.dragEnd(fresh ? { dx: last.vx, dy: last.vy } : null);
     const at = place(event);
-    if (moved < 5 && button === 0) verbs.click(at.x, at.y);
-    if (event.pointerType === "touch") verbs.leave();
+    if (moved < 5 && button === 0) handlers.click(at.x, at.y);
+    if (event.pointerType === "touch") handlers.leave();
   };
 
   const wheel = (event: WheelEvent) => {
-    if (onControl(event) || !verbs.wheelAllowed(event)) return;
+    if (onControl(event) || !handlers.wheelAllowed(event)) return;
     event.preventDefault();
     const at = place(event);
     const lines = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1;
-    verbs.zoom(Math.exp(-Math.max(-240, Math.min(240, event.deltaY * lines)) * 0.0016), at.x, at.y);
+    handlers.zoom(Math.exp(-Math.max(-240, Math.min(240, event.deltaY * lines)) * 0.0016), at.x, at.y);
   };
 
   const events: [string, (event: never) => void, AddEventListenerOptions?][] = [
     ["pointerdown", down], ["pointermove", move], ["pointerup", up], ["pointercancel", up],
-    ["pointerleave", () => pointers.size || verbs.leave()], ["wheel", wheel, { passive: false }],
+    ["pointerleave", () => pointers.size || handlers.leave()], ["wheel", wheel, { passive: false }],
     ["contextmenu", (event: MouseEvent) => event.preventDefault()],
-    ["dblclick", (event: MouseEvent) => { if (onControl(event)) return; const at = place(event); verbs.double(at.x, at.y); }],
+    ["dblclick", (event: MouseEvent) => { if (onControl(event)) return; const at = place(event); handlers.doubleClick(at.x, at.y); }],
     ["auxclick", (event: MouseEvent) => event.preventDefault()],
     ["mousedown", (event: MouseEvent) => event.button === 1 && event.preventDefault()],
   ];

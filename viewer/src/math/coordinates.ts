@@ -1,10 +1,10 @@
 // Where things stand: the plane spans [-1, 1] along its longer side, z is up, the floor map lies at z = 0.
-import { share, valueAt, type Scale } from "./scale";
+import { normalize, denormalize, type Scale } from "./scale";
 
 export const BASE = 0.42;
 export const HEIGHT = 0.95;
 
-export class World {
+export class WorldCoordinates {
   readonly halfX: number;
   readonly halfY: number;
   scale: Scale;
@@ -25,9 +25,9 @@ export class World {
   y(beta: number): number { return ((beta - this.b[0]) / (this.b[1] - this.b[0]) * 2 - 1) * this.halfY; }
   alpha(x: number): number { return this.a[0] + (x / this.halfX + 1) / 2 * (this.a[1] - this.a[0]); }
   beta(y: number): number { return this.b[0] + (y / this.halfY + 1) / 2 * (this.b[1] - this.b[0]); }
-  share(value: number): number { return share(this.scale, value, this.morph); }
-  z(value: number): number { return BASE + this.share(value) * this.height; }
-  value(z: number): number { return valueAt(this.scale, (z - BASE) / this.height, this.morph); }
+  normalize(value: number): number { return normalize(this.scale, value, this.morph); }
+  z(value: number): number { return BASE + this.normalize(value) * this.height; }
+  value(z: number): number { return denormalize(this.scale, (z - BASE) / this.height, this.morph); }
   get height(): number { return HEIGHT * this.exaggeration; }
   get top(): number { return BASE + this.height; }
 }

@@ -24,7 +24,7 @@ export function refineFactor(n: number, target = 130): number {
 }
 
 /** Limited slope at the middle of three samples: zero at an extremum, never steeper than three times a neighbor's. */
-function slope(before: number, after: number): number {
+function harmonicSlope(before: number, after: number): number {
   if (!(before * after > 0)) return 0;
   return (2 * before * after) / (before + after);
 }
@@ -42,7 +42,7 @@ export function refineLine(source: Float32Array, offset: number, stride: number,
   const slopeAt = (k: number) => {
     const [before, after] = [secant(k - 1), secant(k)];
     if (Number.isNaN(before)) return Number.isNaN(after) ? 0 : after;
-    return Number.isNaN(after) ? before : slope(before, after);
+    return Number.isNaN(after) ? before : harmonicSlope(before, after);
   };
   let [cell, m0, m1] = [-1, 0, 0];
   for (let k = 0; k < axis.cell.length; k++) {
@@ -69,17 +69,17 @@ export function bilinear(grid: ArrayLike<number>, na: number, nb: number, x: num
   const s = Math.max(0, Math.min(x - i, 1));
   const t = Math.max(0, Math.min(y - j, 1));
   const [i1, j1] = [Math.min(i + 1, na - 1), Math.min(j + 1, nb - 1)];
-  const low = mixed(grid[i * nb + j], grid[i * nb + j1], t);
-  return s === 0 ? low : mixed(low, mixed(grid[i1 * nb + j], grid[i1 * nb + j1], t), s);
+  const low = lerp(grid[i * nb + j], grid[i * nb + j1], t);
+  return s === 0 ? low : lerp(low, lerp(grid[i1 * nb + j], grid[i1 * nb + j1], t), s);
 }
 
 /** A weight of zero takes nothing from its end, not even a NaN. */
-function mixed(a: number, b: number, t: number): number {
+function lerp(a: number, b: number, t: number): number {
   return t === 0 ? a : t === 1 ? b : a + (b - a) * t;
 }
 
 /** The fractional index of `value` on an increasing or decreasing axis; NaN outside. */
-export function indexIn(axis: ArrayLike<number>, value: number): number {
+export function fractionalIndex(axis: ArrayLike<number>, value: number): number {
   const last = axis.length - 1;
   if (last < 1) return 0;
   const rising = axis[last] > axis[0];

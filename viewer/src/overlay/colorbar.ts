@@ -1,10 +1,10 @@
 // The color bar: what a color means, in units, with the hovered value marked. Its ends can be dragged to set the range.
 import type { Rect } from "../gl/viewLayout";
-import { share, valueAt, type Scale } from "../math/scale";
+import { normalize, denormalize, type Scale } from "../math/scale";
 import { formatAll, linearTicks, logTicks, symlogTicks } from "../math/ticks";
-import { text, type Pen } from "./marks";
+import { drawText, type OverlayContext } from "./marks";
 
-export interface Bar {
+export interface ColorBar {
   rect: Rect;
   scale: Scale;
   morph: number;
@@ -15,7 +15,7 @@ export interface Bar {
   note: string;
 }
 
-export function drawBar(pen: Pen, bar: Bar, hovered: number | null): void {
+export function drawColorBar(pen: OverlayContext, bar: ColorBar, hovered: number | null): void {
   const { context, theme } = pen;
   const { x, y, width, height } = bar.rect;
   const gradient = context.createLinearGradient(0, y + height, 0, y);
@@ -30,52 +30,52 @@ export function drawBar(pen: Pen, bar: Bar, hovered: number | null): void {
   context.lineWidth = 1;
   context.strokeStyle = theme.name === "dark" ? "rgba(255,255,255,.25)" : "rgba(23,28,43,.22)";
   context.stroke();
-  text(pen, bar.label, x + width + 44, y - 34, { size: 13, weight: 600, color: theme.text, align: "right" });
-  text(pen, bar.note, x + width + 44, y - 17, { size: 11, align: "right" });
-  ticks(pen, bar);
-  if (hovered !== null && Number.isFinite(hovered)) marker(pen, bar, hovered);
+  drawText(pen, bar.label, x + width + 44, y - 34, { size: 13, weight: 600, color: theme.text, align: "right" });
+  drawText(pen, bar.note, x + width + 44, y - 17, { size: 11, align: "right" });
+  drawTicks(pen, bar);
+  if (hovered !== null && Number.isFinite(hovered)) drawMarker(pen, bar, hovered);
 }
 
-export function barTicks(bar: Bar): number[] {
-  const low = valueAt(bar.scale, bar.range[0], bar.morph);
-  const high = valueAt(bar.scale, bar.range[1], bar.morph);
+export function colorBarTicks(bar: ColorBar): number[] {
+  const low = denormalize(bar.scale, bar.range[0], bar.morph);
+  const high = denormalize(bar.scale, bar.range[1], bar.morph);
   if (bar.morph < 0.5) return linearTicks(low, high, 5);
-  return bar.scale.curve === "log" ? logTicks(low, high, 5) : symlogTicks(low, high, bar.scale.knee);
+  return bar.scale.curve === "log" ? logTicks(low, high, 5) : symlogTicks(low, high, bar.scale.linearThreshold);
 }
 
 /** Height of a value on the bar, in pixels of the picture. */
-export function barY(bar: Bar, value: number): number {
-  const s = (share(bar.scale, value, bar.morph) - bar.range[0]) / (bar.range[1] - bar.range[0]);
+export function colorBarY(bar: ColorBar, value: number): number {
+  const s = (normalize(bar.scale, value, bar.morph) - bar.range[0]) / (bar.range[1] - bar.range[0]);
   return bar.rect.y + bar.rect.height * (1 - Math.max(0, Math.min(1, s)));
 }
 
-export function barValue(bar: Bar, py: number): number {
+export function colorBarValue(bar: ColorBar, py: number): number {
   const s = 1 - (py - bar.rect.y) / bar.rect.height;
-  return valueAt(bar.scale, bar.range[0] + Math.max(0, Math.min(1, s)) * (bar.range[1] - bar.range[0]), bar.morph);
+  return denormalize(bar.scale, bar.range[0] + Math.max(0, Math.min(1, s)) * (bar.range[1] - bar.range[0]), bar.morph);
 }
 
-function ticks(pen: Pen, bar: Bar): void {
+function drawTicks(pen: OverlayContext, bar: ColorBar): void {
   const { context, theme } = pen;
   const { x, y, width, height } = bar.rect;
-  const ends = [bar.range[0], bar.range[1]].map((s) => valueAt(bar.scale, s, bar.morph));
+  const ends = [bar.range[0], bar.range[1]].map((s) => denormalize(bar.scale, s, bar.morph));
   const placed: number[] = [];
-  const inner = barTicks(bar);
+  const inner = colorBarTicks(bar);
   const words = formatAll([...ends, ...inner]);
   const put = (py: number, strong: boolean, word: string) => {
     if (placed.some((other) => Math.abs(other - py) < 15)) return;
     placed.push(py);
     context.fillStyle = theme.soft;
     context.fillRect(x + width, py - 0.5, 4, 1);
-    text(pen, word, x + width + 8, py, { size: 11.5, align: "left", color: strong ? theme.text : theme.soft });
+    drawText(pen, word, x + width + 8, py, { size: 11.5, align: "left", color: strong ? theme.text : theme.soft });
   };
   put(y + height, true, words[0]);
   put(y, true, words[1]);
-  inner.forEach((value, k) => put(barY(bar, value), false, words[k + 2]));
+  inner.forEach((value, k) => put(colorBarY(bar, value), false, words[k + 2]));
 }
 
-function marker(pen: Pen, bar: Bar, value: number): void {
+function drawMarker(pen: OverlayContext, bar: ColorBar, value: number): void {
   const { context, theme } = pen;
-  const y = barY(bar, value);
+  const y = colorBarY(bar, value);
   const { x, width } = bar.rect;
   context.beginPath();
   context.moveTo(x - 2, y);

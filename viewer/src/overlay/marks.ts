@@ -1,13 +1,13 @@
 // Words and marks over the WebGL picture: axes, heads of paths, minimum, probes. Drawn on a 2-D canvas, so that exports can redraw it at any size.
 import { FONT, type Theme } from "../dom/theme";
-import type { Layer } from "../gl/surfaceMesh";
-import { axes } from "../math/camera";
-import type { World } from "../math/coordinates";
+import type { SurfaceMesh } from "../gl/surfaceMesh";
+import { viewAxes } from "../math/camera";
+import type { WorldCoordinates } from "../math/coordinates";
 import type { ViewState } from "../state";
 
-export interface Pen { context: CanvasRenderingContext2D; theme: Theme; state: ViewState; world: World }
+export interface OverlayContext { context: CanvasRenderingContext2D; theme: Theme; state: ViewState; world: WorldCoordinates }
 
-export function text(pen: Pen, words: string, x: number, y: number, options: { size?: number; weight?: number; color?: string; align?: CanvasTextAlign; italic?: boolean; halo?: boolean } = {}): void {
+export function drawText(pen: OverlayContext, words: string, x: number, y: number, options: { size?: number; weight?: number; color?: string; align?: CanvasTextAlign; italic?: boolean; halo?: boolean } = {}): void {
   const { context, theme } = pen;
   const { size = 12, weight = 400, align = "center", italic = false, halo = true } = options;
   context.font = `${italic ? "italic " : ""}${weight} ${size}px ${FONT}`;
@@ -23,7 +23,7 @@ export function text(pen: Pen, words: string, x: number, y: number, options: { s
   context.fillText(words, x, y);
 }
 
-export function dot(pen: Pen, x: number, y: number, radius: number, fill: string, opacity = 1): void {
+export function drawDot(pen: OverlayContext, x: number, y: number, radius: number, fill: string, opacity = 1): void {
   const { context } = pen;
   context.globalAlpha = opacity;
   context.beginPath();
@@ -41,7 +41,7 @@ export function dot(pen: Pen, x: number, y: number, radius: number, fill: string
   context.globalAlpha = 1;
 }
 
-export function star(pen: Pen, x: number, y: number, radius: number, fill = "#ffd84d", opacity = 1): void {
+export function drawStar(pen: OverlayContext, x: number, y: number, radius: number, fill = "#ffd84d", opacity = 1): void {
   const { context } = pen;
   context.globalAlpha = opacity;
   context.beginPath();
@@ -61,14 +61,14 @@ export function star(pen: Pen, x: number, y: number, radius: number, fill = "#ff
 }
 
 /** Is a point of the sheet hidden behind a fold? Marched from the point towards the eye. */
-export function hidden(layer: Layer, world: World, state: ViewState, at: [number, number, number]): boolean {
-  const { back } = axes(state.camera);
+export function isHidden(layer: SurfaceMesh, world: WorldCoordinates, state: ViewState, at: [number, number, number]): boolean {
+  const { back } = viewAxes(state.camera);
   for (let k = 3; k < 70; k++) {
     const t = k * 0.03;
     const [x, y, z] = [at[0] + back[0] * t, at[1] + back[1] * t, at[2] + back[2] * t];
     if (z > world.top || Math.abs(x) > world.halfX || Math.abs(y) > world.halfY) return false;
-    const value = layer.at(x, y);
-    if (!Number.isNaN(value) && world.z(value) > z + 0.004 && world.share(value) <= 1) return true;
+    const value = layer.valueAt(x, y);
+    if (!Number.isNaN(value) && world.z(value) > z + 0.004 && world.normalize(value) <= 1) return true;
   }
   return false;
 }

@@ -1,20 +1,20 @@
 // What samples leave open, drawn over maps and sheets: where a value is not told apart from the lowest, and outlines of noise.
 import type { Surface } from "../data/surface";
 import { project } from "../gl/projection";
-import type { Layer } from "../gl/surfaceMesh";
+import type { SurfaceMesh } from "../gl/surfaceMesh";
 import type { View } from "../gl/viewLayout";
-import { contours } from "../math/contour";
+import { contourSegments } from "../math/contour";
 import type { Session } from "../session";
-import { hidden, text, type Pen } from "./marks";
+import { isHidden, drawText, type OverlayContext } from "./marks";
 
 /** By how much each cell stands above the noise round the lowest one; at or below zero it is not told apart. Null where no errors are known. */
-export function aboveNoise(surface: Surface, quantity: string): Float64Array | null {
+export function excessOverNoise(surface: Surface, quantity: string): Float64Array | null {
   const field = surface.field(quantity);
-  if (surface.frames(quantity) > 1 || !field) return null;
+  if (surface.frameCount(quantity) > 1 || !field) return null;
   const { doubtful, standard_error: error } = field;
   if (doubtful) return Float64Array.from(doubtful.data as ArrayLike<number>, (d) => (d ? -1 : 1));
-  const values = surface.raw(quantity, 0);
-  const usable = (k: number) => Number.isFinite(values[k]) && Number.isFinite(error!.data[k]) && (!surface.known || surface.known[k]);
+  const values = surface.frameValues(quantity, 0);
+  const usable = (k: number) => Number.isFinite(values[k]) && Number.isFinite(error!.data[k]) && (!surface.doneMask || surface.doneMask[k]);
   if (!error) return null;
   let low = -1;
   for (let k = 0; k < values.length; k++) if (usable(k) && (low < 0 || values[k] < values[low])) low = k;
@@ -22,53 +22,53 @@ export function aboveNoise(surface: Surface, quantity: string): Float64Array | n
   return Float64Array.from(values as ArrayLike<number>, (v, k) => (usable(k) ? v - values[low] - 2 * Math.hypot(error.data[k], error.data[low]) : NaN));
 }
 
-export function knowsNoise(session: Session): boolean {
-  return session.drawn.some((surface) => aboveNoise(surface, session.state.quantity) !== null);
+export function hasStandardErrors(session: Session): boolean {
+  return session.drawn.some((surface) => excessOverNoise(surface, session.state.quantity) !== null);
 }
 
-export function outlines(session: Session, pen: Pen, view: View, layer: Layer): void {
+export function drawOutlines(session: Session, pen: OverlayContext, view: View, layer: SurfaceMesh): void {
   for (const one of session.scene.outlines ?? []) {
     const n = one.alpha.data.length;
     const at = Array.from({ length: n + 1 }, (_, k): [number, number] => [one.alpha.data[k % n], one.beta.data[k % n]]);
-    stroke(session, pen, view, layer, at.slice(1).map((to, k) => [at[k], to]), one.color ?? "#111", []);
+    strokeSegments(session, pen, view, layer, at.slice(1).map((to, k) => [at[k], to]), one.color ?? "#111", []);
     if (!one.label || view.kind !== "map" || session.state.map === "inset") continue;
-    const [px, py] = placed(session, pen, view, layer, at.reduce((best, place) => (place[1] > best[1] ? place : best)));
-    text(pen, one.label, px, py - 10, { size: 11, color: pen.theme.text });
+    const [px, py] = projectPoint(session, pen, view, layer, at.reduce((best, place) => (place[1] > best[1] ? place : best)));
+    drawText(pen, one.label, px, py - 10, { size: 11, color: pen.theme.text });
   }
   if (!session.state.noise) return;
   const surface = layer.surface;
-  const above = aboveNoise(surface, session.state.quantity);
+  const above = excessOverNoise(surface, session.state.quantity);
   if (!above) return;
   const at = (axis: ArrayLike<number>, index: number) => { const k = Math.min(Math.floor(index), axis.length - 2); return axis[k] + (axis[k + 1] - axis[k]) * (index - k); };
-  const segments = contours(above, surface.na, surface.nb, 0).map(([i0, j0, i1, j1]): Segment => [[at(surface.alpha, i0), at(surface.beta, j0)], [at(surface.alpha, i1), at(surface.beta, j1)]]);
-  if (view.kind === "map") hatch(session, pen, view, surface, above);
-  stroke(session, pen, view, layer, segments, "#ffffff", [5, 3]);
+  const segments = contourSegments(above, surface.na, surface.nb, 0).map(([i0, j0, i1, j1]): Segment => [[at(surface.alpha, i0), at(surface.beta, j0)], [at(surface.alpha, i1), at(surface.beta, j1)]]);
+  if (view.kind === "map") hatchCells(session, pen, view, surface, above);
+  strokeSegments(session, pen, view, layer, segments, "#ffffff", [5, 3]);
 }
 
 type Segment = [[number, number], [number, number]];
 
-function placed(session: Session, pen: Pen, view: View, layer: Layer, [a, b]: [number, number]): [number, number] {
+function projectPoint(session: Session, pen: OverlayContext, view: View, layer: SurfaceMesh, [a, b]: [number, number]): [number, number] {
   const { world } = pen;
   const [x, y] = [world.x(a), world.y(b)];
-  const value = layer.at(x, y);
+  const value = layer.valueAt(x, y);
   const [px, py] = project(view, session.state, world, x, y, view.kind === "map" || Number.isNaN(value) ? 0 : world.z(value) + 0.006);
   return [px, py];
 }
 
 /** Segments on the map or draped on the sheet; behind a ridge they are left out. */
-function stroke(session: Session, pen: Pen, view: View, layer: Layer, segments: Segment[], color: string, dash: number[]): void {
+function strokeSegments(session: Session, pen: OverlayContext, view: View, layer: SurfaceMesh, segments: Segment[], color: string, dash: number[]): void {
   const { context, world } = pen;
   const seen = (a: number, b: number) => {
     const [x, y] = [world.x(a), world.y(b)];
-    const value = layer.at(x, y);
-    return view.kind === "map" || !(Number.isNaN(value) || hidden(layer, world, session.state, [x, y, world.z(value) + 0.006]));
+    const value = layer.valueAt(x, y);
+    return view.kind === "map" || !(Number.isNaN(value) || isHidden(layer, world, session.state, [x, y, world.z(value) + 0.006]));
   };
   const shown = segments.filter(([from, to]) => seen((from[0] + to[0]) / 2, (from[1] + to[1]) / 2));
   for (const [width, ink, pattern] of [[3.6, color === "#ffffff" ? "rgba(10,14,24,.55)" : "rgba(255,255,255,.85)", []], [1.7, color, dash]] as [number, string, number[]][]) {
     context.beginPath();
     for (const [from, to] of shown) {
-      context.moveTo(...placed(session, pen, view, layer, from));
-      context.lineTo(...placed(session, pen, view, layer, to));
+      context.moveTo(...projectPoint(session, pen, view, layer, from));
+      context.lineTo(...projectPoint(session, pen, view, layer, to));
     }
     context.setLineDash(pattern);
     context.lineWidth = width;
@@ -79,7 +79,7 @@ function stroke(session: Session, pen: Pen, view: View, layer: Layer, segments: 
 }
 
 /** The cells within the noise, hatched as in figures. */
-function hatch(session: Session, pen: Pen, view: View, surface: Surface, above: Float64Array): void {
+function hatchCells(session: Session, pen: OverlayContext, view: View, surface: Surface, above: Float64Array): void {
   const { context, world } = pen;
   const edges = (axis: ArrayLike<number>, k: number): [number, number] => [k ? (axis[k - 1] + axis[k]) / 2 : axis[0], k < axis.length - 1 ? (axis[k] + axis[k + 1]) / 2 : axis[axis.length - 1]];
   const { rect } = view;

@@ -3,38 +3,38 @@ import type { Surface } from "../data/surface";
 import type { PathData } from "../data/types";
 import { h } from "../dom/elements";
 import { project } from "../gl/projection";
-import { bilinear, indexIn } from "../math/interpolation";
-import { format } from "../math/ticks";
+import { bilinear, fractionalIndex } from "../math/interpolation";
+import { formatNumber } from "../math/ticks";
 import { indexAtStep } from "../sceneModel";
-import type { Hovered, Session } from "../session";
+import type { HoverTarget, Session } from "../session";
 
 export type Row = [string, string, boolean?];
 
-export function rows(session: Session, at: Hovered): Row[] {
+export function tooltipRows(session: Session, at: HoverTarget): Row[] {
   const { surface } = at;
   const { state } = session;
-  const out: Row[] = [[surface.data.alpha_label || "α", format(at.alpha, 4)], [surface.data.beta_label || "β", format(at.beta, 4)]];
-  out.push([name(surface, state.quantity), Number.isNaN(at.value) ? "not finite (a hole)" : withUnits(surface, state.quantity, at.value), true]);
+  const out: Row[] = [[surface.data.alpha_label || "α", formatNumber(at.alpha, 4)], [surface.data.beta_label || "β", formatNumber(at.beta, 4)]];
+  out.push([quantityLabel(surface, state.quantity), Number.isNaN(at.value) ? "not finite (a hole)" : withUnits(surface, state.quantity, at.value), true]);
   const error = standardError(surface, state.quantity, at);
-  if (error !== null) out.push(["± standard error", format(error, 2)]);
-  if (state.log && at.value > 0) out.push(["log₁₀", format(Math.log10(at.value), 3)]);
+  if (error !== null) out.push(["± standard error", formatNumber(error, 2)]);
+  if (state.log && at.value > 0) out.push(["log₁₀", formatNumber(Math.log10(at.value), 3)]);
   for (const quantity of surface.quantities) {
-    if (quantity !== state.quantity) out.push([name(surface, quantity), withUnits(surface, quantity, valueAt(surface, quantity, state.frame, at))]);
+    if (quantity !== state.quantity) out.push([quantityLabel(surface, quantity), withUnits(surface, quantity, valueAt(surface, quantity, state.frame, at))]);
   }
   for (const other of session.drawn) {
     if (other === surface) continue;
-    const value = session.stage ? session.stage.layer(other).at(at.x, at.y) : NaN;
-    out.push([other.label, Number.isNaN(value) ? "no value here" : `${format(value, 4)} (${signed(value - at.value)})`]);
+    const value = session.renderer ? session.renderer.meshOf(other).valueAt(at.x, at.y) : NaN;
+    out.push([other.label, Number.isNaN(value) ? "no value here" : `${formatNumber(value, 4)} (${formatSigned(value - at.value)})`]);
   }
-  if (isFilled(surface, at)) out.push(["", "not computed yet: filled in from its neighbors"]);
+  if (isInterpolated(surface, at)) out.push(["", "not computed yet: filled in from its neighbors"]);
   return [...out, ...pathRows(session, at)];
 }
 
 export class Tooltip {
   readonly element = h("div", { class: "tooltip", role: "status", hidden: true });
 
-  show(session: Session, at: Hovered): void {
-    const lines = rows(session, at).map(([key, value, strong]) => h("div", { class: strong ? "strong" : "" }, key ? h("b", {}, key) : null, h("span", {}, value)));
+  show(session: Session, at: HoverTarget): void {
+    const lines = tooltipRows(session, at).map(([key, value, strong]) => h("div", { class: strong ? "strong" : "" }, key ? h("b", {}, key) : null, h("span", {}, value)));
     this.element.replaceChildren(...lines);
     this.element.hidden = false;
     const { offsetWidth: w, offsetHeight: height } = this.element;
@@ -48,36 +48,36 @@ export class Tooltip {
 
 /** Other quantities are read bilinearly between computed cells. */
 function valueAt(surface: Surface, quantity: string, frame: number, at: { alpha: number; beta: number }): number {
-  const [i, j] = [indexIn(surface.alpha, at.alpha), indexIn(surface.beta, at.beta)];
-  return Number.isNaN(i) || Number.isNaN(j) ? NaN : bilinear(surface.raw(quantity, Math.round(frame)), surface.na, surface.nb, i, j);
+  const [i, j] = [fractionalIndex(surface.alpha, at.alpha), fractionalIndex(surface.beta, at.beta)];
+  return Number.isNaN(i) || Number.isNaN(j) ? NaN : bilinear(surface.frameValues(quantity, Math.round(frame)), surface.na, surface.nb, i, j);
 }
 
 function standardError(surface: Surface, quantity: string, at: { alpha: number; beta: number }): number | null {
   const error = surface.field(quantity)?.standard_error;
-  const [i, j] = [indexIn(surface.alpha, at.alpha), indexIn(surface.beta, at.beta)];
+  const [i, j] = [fractionalIndex(surface.alpha, at.alpha), fractionalIndex(surface.beta, at.beta)];
   if (!error || Number.isNaN(i) || Number.isNaN(j)) return null;
   const value = error.data[Math.round(i) * surface.nb + Math.round(j)];
   return Number.isFinite(value) ? value : null;
 }
 
-function isFilled(surface: Surface, at: { alpha: number; beta: number }): boolean {
-  const [i, j] = [indexIn(surface.alpha, at.alpha), indexIn(surface.beta, at.beta)];
-  return !!surface.known && !Number.isNaN(i) && !Number.isNaN(j) && !surface.known[Math.round(i) * surface.nb + Math.round(j)];
+function isInterpolated(surface: Surface, at: { alpha: number; beta: number }): boolean {
+  const [i, j] = [fractionalIndex(surface.alpha, at.alpha), fractionalIndex(surface.beta, at.beta)];
+  return !!surface.doneMask && !Number.isNaN(i) && !Number.isNaN(j) && !surface.doneMask[Math.round(i) * surface.nb + Math.round(j)];
 }
 
 /** The nearest visible point of a path, when the pointer is close to one. */
-function pathRows(session: Session, at: Hovered): Row[] {
-  const { stage, state, landscape } = session;
-  if (!stage) return [];
+function pathRows(session: Session, at: HoverTarget): Row[] {
+  const { renderer, state, sceneModel } = session;
+  if (!renderer) return [];
   const view = session.views().find((v) => v.kind === "surface") ?? session.views()[0];
-  const layer = stage.layer(at.surface);
+  const layer = renderer.meshOf(at.surface);
   let best: { path: PathData; k: number; distance: number } | null = null;
-  for (const { path } of landscape.paths(state)) {
-    if (state.hiddenPaths.includes(path.name) || !landscape.carries(at.surface, path)) continue;
+  for (const { path } of sceneModel.paths(state)) {
+    if (state.hiddenPaths.includes(path.name) || !sceneModel.showsPath(at.surface, path)) continue;
     const until = indexAtStep(path, session.step);
     for (let k = 0; k < path.alpha.data.length && k <= until + 1e-9; k++) {
-      const [x, y] = [stage.world.x(path.alpha.data[k]), stage.world.y(path.beta.data[k])];
-      const [px, py] = project(view, state, stage.world, x, y, stage.world.z(layer.at(x, y)));
+      const [x, y] = [renderer.world.x(path.alpha.data[k]), renderer.world.y(path.beta.data[k])];
+      const [px, py] = project(view, state, renderer.world, x, y, renderer.world.z(layer.valueAt(x, y)));
       const distance = Math.hypot(px - at.px, py - at.py);
       if (distance < 9 && (!best || distance < best.distance)) best = { path, k, distance };
     }
@@ -87,23 +87,23 @@ function pathRows(session: Session, at: Hovered): Row[] {
 
 function pathPoint(path: PathData, k: number): Row[] {
   const at = (array: { data: ArrayLike<number> } | null) => (array ? array.data[k] : NaN);
-  const out: Row[] = [[path.label || path.name, `step ${format(path.step.data[k], 6)}${Number.isNaN(at(path.epoch)) ? "" : `, epoch ${format(at(path.epoch), 3)}`}`, true]];
-  if (!Number.isNaN(at(path.loss))) out.push(["its own loss", format(at(path.loss), 4)]);
-  if (!Number.isNaN(at(path.accuracy))) out.push(["its accuracy", format(at(path.accuracy), 3)]);
-  if (at(path.residual) > 0) out.push(["distance from the plane", format(at(path.residual), 3)]);
-  if (!Number.isNaN(at(path.plane_loss)) && at(path.residual) > 0) out.push(["the plane's loss below it", format(at(path.plane_loss), 4)]);
+  const out: Row[] = [[path.label || path.name, `step ${formatNumber(path.step.data[k], 6)}${Number.isNaN(at(path.epoch)) ? "" : `, epoch ${formatNumber(at(path.epoch), 3)}`}`, true]];
+  if (!Number.isNaN(at(path.loss))) out.push(["its own loss", formatNumber(at(path.loss), 4)]);
+  if (!Number.isNaN(at(path.accuracy))) out.push(["its accuracy", formatNumber(at(path.accuracy), 3)]);
+  if (at(path.residual) > 0) out.push(["distance from the plane", formatNumber(at(path.residual), 3)]);
+  if (!Number.isNaN(at(path.plane_loss)) && at(path.residual) > 0) out.push(["the plane's loss below it", formatNumber(at(path.plane_loss), 4)]);
   return out;
 }
 
-function name(surface: Surface, quantity: string): string {
+function quantityLabel(surface: Surface, quantity: string): string {
   return (surface.field(quantity)?.label || quantity).replace(/\s*[[(].*$/, "");
 }
 
 function withUnits(surface: Surface, quantity: string, value: number): string {
   const units = surface.field(quantity)?.units ?? "";
-  return `${format(value, 5)}${units && !["1", "fraction"].includes(units) ? ` ${units}` : ""}`;
+  return `${formatNumber(value, 5)}${units && !["1", "fraction"].includes(units) ? ` ${units}` : ""}`;
 }
 
-function signed(value: number): string {
-  return value > 0 ? `+${format(value, 2)}` : format(value, 2);
+function formatSigned(value: number): string {
+  return value > 0 ? `+${formatNumber(value, 2)}` : formatNumber(value, 2);
 }

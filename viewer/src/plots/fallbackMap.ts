@@ -1,18 +1,18 @@
 // Without WebGL: the hill-shaded contour map on a 2-D canvas, with hovering and playing, never an empty page.
 import { h } from "../dom/elements";
-import { contours, contourSteps, levelsFor } from "../math/contour";
-import { bend, share } from "../math/scale";
-import { format } from "../math/ticks";
+import { contourSegments, contourIntervals, contourLevels } from "../math/contour";
+import { transform, normalize } from "../math/scale";
+import { formatNumber } from "../math/ticks";
 import { indexAtStep } from "../sceneModel";
 import type { Session } from "../session";
 
-export class Fallback {
+export class FallbackMap {
   readonly canvas = h("canvas", { class: "gl" });
-  private at: { x: number; y: number } | null = null;
+  private pointer: { x: number; y: number } | null = null;
 
   constructor(private readonly session: Session, wake: () => void) {
-    this.canvas.addEventListener("pointermove", (event) => { const box = this.canvas.getBoundingClientRect(); this.at = { x: event.clientX - box.left, y: event.clientY - box.top }; wake(); });
-    this.canvas.addEventListener("pointerleave", () => { this.at = null; wake(); });
+    this.canvas.addEventListener("pointermove", (event) => { const box = this.canvas.getBoundingClientRect(); this.pointer = { x: event.clientX - box.left, y: event.clientY - box.top }; wake(); });
+    this.canvas.addEventListener("pointerleave", () => { this.pointer = null; wake(); });
   }
 
   draw(width: number, height: number): void {
@@ -25,46 +25,46 @@ export class Fallback {
     const size = Math.min(width - 190, height - 178);
     const [left, top] = [(width - size) / 2, 78];
     const surface = session.drawn[0];
-    const scale = session.landscape.scale(session.drawn, session.state);
+    const scale = session.sceneModel.scale(session.drawn, session.state);
     const morph = session.state.log ? 1 : 0;
-    const values = surface.filled(session.state.quantity, Math.round(session.state.frame));
-    const image = shaded(values, surface.na, surface.nb, (v) => share(scale, v, morph), session.rgb);
+    const values = surface.filledValues(session.state.quantity, Math.round(session.state.frame));
+    const image = hillshade(values, surface.na, surface.nb, (v) => normalize(scale, v, morph), session.rgb);
     const small = new OffscreenCanvas(surface.na, surface.nb);
     small.getContext("2d")!.putImageData(image, 0, 0);
     context.imageSmoothingQuality = "high";
     context.drawImage(small, left, top, size, size);
-    this.veil(context, left, top, size);
+    this.paleMissingCells(context, left, top, size);
     this.lines(context, values, left, top, size);
     this.paths(context, left, top, size);
     context.font = "12px system-ui, sans-serif";
     context.fillStyle = session.theme.text;
     context.textAlign = "center";
     const { alpha, beta } = surface;
-    context.fillText(`${surface.data.alpha_label}: ${format(alpha[0])} to ${format(alpha[alpha.length - 1])}`, left + size / 2, top + size + 20);
-    context.fillText(`${surface.data.beta_label}: ${format(beta[0])} to ${format(beta[beta.length - 1])}`, left + size / 2, top + size + 36);
-    if (this.at) this.readout(context, values, left, top, size);
+    context.fillText(`${surface.data.alpha_label}: ${formatNumber(alpha[0])} to ${formatNumber(alpha[alpha.length - 1])}`, left + size / 2, top + size + 20);
+    context.fillText(`${surface.data.beta_label}: ${formatNumber(beta[0])} to ${formatNumber(beta[beta.length - 1])}`, left + size / 2, top + size + 36);
+    if (this.pointer) this.readout(context, values, left, top, size);
   }
 
   /** Cells that are not computed, paled. */
-  private veil(context: CanvasRenderingContext2D, left: number, top: number, size: number): void {
-    const { na, nb, known } = this.session.drawn[0];
-    if (!known) return;
+  private paleMissingCells(context: CanvasRenderingContext2D, left: number, top: number, size: number): void {
+    const { na, nb, doneMask } = this.session.drawn[0];
+    if (!doneMask) return;
     context.fillStyle = "rgba(255,255,255,.45)";
     const [w, h] = [size / na, size / nb];
-    for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) if (!known[i * nb + j]) context.fillRect(left + i * w, top + (nb - 1 - j) * h, w, h);
+    for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) if (!doneMask[i * nb + j]) context.fillRect(left + i * w, top + (nb - 1 - j) * h, w, h);
   }
 
   private lines(context: CanvasRenderingContext2D, values: ArrayLike<number>, left: number, top: number, size: number): void {
     const { session } = this;
     const surface = session.drawn[0];
-    const scale = session.landscape.scale(session.drawn, session.state);
-    const steps = contourSteps(scale, session.state.interval);
+    const scale = session.sceneModel.scale(session.drawn, session.state);
+    const steps = contourIntervals(scale, session.state.interval);
     context.strokeStyle = "rgba(10,14,24,.45)";
     context.lineWidth = 0.8;
-    const bent = (v: number) => (session.state.log ? bend(scale, v) : v);
-    for (const level of levelsFor(scale, session.state.log, steps)) {
+    const bent = (v: number) => (session.state.log ? transform(scale, v) : v);
+    for (const level of contourLevels(scale, session.state.log, steps)) {
       context.beginPath();
-      for (const [i0, j0, i1, j1] of contours(values, surface.na, surface.nb, level, bent)) {
+      for (const [i0, j0, i1, j1] of contourSegments(values, surface.na, surface.nb, level, bent)) {
         context.moveTo(left + (i0 / (surface.na - 1)) * size, top + (1 - j0 / (surface.nb - 1)) * size);
         context.lineTo(left + (i1 / (surface.na - 1)) * size, top + (1 - j1 / (surface.nb - 1)) * size);
       }
@@ -75,7 +75,7 @@ export class Fallback {
   private paths(context: CanvasRenderingContext2D, left: number, top: number, size: number): void {
     const { session } = this;
     const { alpha, beta } = session.drawn[0];
-    session.landscape.paths(session.state).forEach(({ path, color: own }) => {
+    session.sceneModel.paths(session.state).forEach(({ path, color: own }) => {
       const until = Number.isFinite(session.step) ? indexAtStep(path, session.step) : Infinity;
       for (const [width, color] of [[5, "#fff"], [2.5, own]] as const) {
         context.beginPath();
@@ -92,21 +92,21 @@ export class Fallback {
   private readout(context: CanvasRenderingContext2D, values: ArrayLike<number>, left: number, top: number, size: number): void {
     const { session } = this;
     const surface = session.drawn[0];
-    const i = Math.round(((this.at!.x - left) / size) * (surface.na - 1));
-    const j = Math.round((1 - (this.at!.y - top) / size) * (surface.nb - 1));
+    const i = Math.round(((this.pointer!.x - left) / size) * (surface.na - 1));
+    const j = Math.round((1 - (this.pointer!.y - top) / size) * (surface.nb - 1));
     if (i < 0 || j < 0 || i >= surface.na || j >= surface.nb) return;
-    const words = `${format(surface.alpha[i])}, ${format(surface.beta[j])}: ${session.state.quantity} ${format(values[i * surface.nb + j], 5)}`;
+    const words = `${formatNumber(surface.alpha[i])}, ${formatNumber(surface.beta[j])}: ${session.state.quantity} ${formatNumber(values[i * surface.nb + j], 5)}`;
     context.textAlign = "left";
     const w = context.measureText(words).width + 16;
     context.fillStyle = session.theme.paper;
-    context.fillRect(this.at!.x + 12, this.at!.y + 8, w, 24);
+    context.fillRect(this.pointer!.x + 12, this.pointer!.y + 8, w, 24);
     context.fillStyle = session.theme.text;
-    context.fillText(words, this.at!.x + 20, this.at!.y + 24);
+    context.fillText(words, this.pointer!.x + 20, this.pointer!.y + 24);
   }
 }
 
 /** Colors by share, darkened and lightened by the slope towards the north-west. */
-export function shaded(values: ArrayLike<number>, na: number, nb: number, toShare: (v: number) => number, rgb: Uint8Array): ImageData {
+export function hillshade(values: ArrayLike<number>, na: number, nb: number, toShare: (v: number) => number, rgb: Uint8Array): ImageData {
   const image = new ImageData(na, nb);
   const at = (i: number, j: number) => toShare(values[Math.max(0, Math.min(na - 1, i)) * nb + Math.max(0, Math.min(nb - 1, j))]);
   for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) {

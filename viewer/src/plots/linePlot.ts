@@ -1,10 +1,10 @@
 // A small line plot on a 2-D canvas, shared by the timeline, the profile between probes and one-dimensional surfaces.
 import type { Dash } from "../data/types";
 import { FONT, type Theme } from "../dom/theme";
-import { format, formatTick, linearTicks, logTicks, niceStep } from "../math/ticks";
+import { formatNumber, formatTick, linearTicks, logTicks, niceStep } from "../math/ticks";
 
 export interface Series { x: ArrayLike<number>; y: ArrayLike<number>; color: string; dash?: Dash; axis?: "left" | "right"; until?: number; width?: number; label?: string; band?: { low: ArrayLike<number>; high: ArrayLike<number> } }
-export interface Plot {
+export interface PlotOptions {
   series: Series[];
   x: [number, number];
   margin: { left: number; right: number; top: number; bottom: number };
@@ -15,34 +15,34 @@ export interface Plot {
   ticks?: number;
   theme: Theme;
 }
-export interface Frame { toX(v: number): number; toY(v: number): number; toYRight(v: number): number; y: [number, number] }
+export interface PlotFrame { toX(v: number): number; toY(v: number): number; toYRight(v: number): number; y: [number, number] }
 
 const DASHES: Record<Dash, number[]> = { solid: [], dashed: [6, 4], dashdot: [8, 3, 2, 3], dotted: [2, 3] };
 
-export function drawPlot(context: CanvasRenderingContext2D, width: number, height: number, plot: Plot): Frame {
+export function drawPlot(context: CanvasRenderingContext2D, width: number, height: number, plot: PlotOptions): PlotFrame {
   const { margin } = plot;
-  const left = range(plot.series.filter((s) => s.axis !== "right"), !!plot.logY);
-  const right = range(plot.series.filter((s) => s.axis === "right"), false);
+  const left = valueRange(plot.series.filter((s) => s.axis !== "right"), !!plot.logY);
+  const right = valueRange(plot.series.filter((s) => s.axis === "right"), false);
   const toX = (v: number) => margin.left + ((v - plot.x[0]) / (plot.x[1] - plot.x[0] || 1)) * (width - margin.left - margin.right);
   const vertical = (r: [number, number], log: boolean) => (v: number) => {
     const s = log ? Math.log(v / r[0]) / Math.log(r[1] / r[0]) : (v - r[0]) / (r[1] - r[0]);
     return height - margin.bottom - s * (height - margin.top - margin.bottom);
   };
-  const frame: Frame = { toX, toY: vertical(left, !!plot.logY), toYRight: vertical(right, false), y: left };
-  grid(context, width, height, plot, frame, left, right);
-  for (const series of plot.series) line(context, { ...series, color: readable(series.color, plot.theme) }, toX, series.axis === "right" ? frame.toYRight : frame.toY);
+  const frame: PlotFrame = { toX, toY: vertical(left, !!plot.logY), toYRight: vertical(right, false), y: left };
+  drawGrid(context, width, height, plot, frame, left, right);
+  for (const series of plot.series) drawSeries(context, { ...series, color: readableColor(series.color, plot.theme) }, toX, series.axis === "right" ? frame.toYRight : frame.toY);
   context.setLineDash([]);
   return frame;
 }
 
 /** Near-black lines would vanish on a dark page. */
-export function readable(color: string, theme: Theme): string {
+export function readableColor(color: string, theme: Theme): string {
   if (theme.name === "light" || !/^#[0-9a-f]{6}$/i.test(color)) return color;
   const [r, g, b] = [1, 3, 5].map((k) => parseInt(color.slice(k, k + 2), 16));
   return 0.3 * r + 0.59 * g + 0.11 * b < 60 ? "#c9d1e3" : color;
 }
 
-function grid(context: CanvasRenderingContext2D, width: number, height: number, plot: Plot, frame: Frame, left: [number, number], right: [number, number]): void {
+function drawGrid(context: CanvasRenderingContext2D, width: number, height: number, plot: PlotOptions, frame: PlotFrame, left: [number, number], right: [number, number]): void {
   const { margin, theme, ticks = 3 } = plot;
   context.font = `10.5px ${FONT}`;
   context.textBaseline = "middle";
@@ -61,7 +61,7 @@ function grid(context: CanvasRenderingContext2D, width: number, height: number, 
     context.stroke();
     context.fillStyle = theme.soft;
     context.textAlign = "right";
-    context.fillText(plot.logY ? format(tick) : formatTick(tick, step), margin.left - 5, y);
+    context.fillText(plot.logY ? formatNumber(tick) : formatTick(tick, step), margin.left - 5, y);
   }
   if (plot.series.some((s) => s.axis === "right")) {
     const stepRight = niceStep(right[1] - right[0], ticks);
@@ -79,9 +79,9 @@ function grid(context: CanvasRenderingContext2D, width: number, height: number, 
   if (plot.yLabelRight) context.fillText(plot.yLabelRight, width - 4, 8);
 }
 
-function line(context: CanvasRenderingContext2D, series: Series, toX: (v: number) => number, toY: (v: number) => number): void {
+function drawSeries(context: CanvasRenderingContext2D, series: Series, toX: (v: number) => number, toY: (v: number) => number): void {
   const { x, y, until = Infinity, width = 1.6 } = series;
-  if (series.band) band(context, series, toX, toY);
+  if (series.band) drawBand(context, series, toX, toY);
   context.setLineDash(DASHES[series.dash ?? "solid"]);
   for (const part of until < Infinity ? [0.22, 1] : [1]) {
     context.beginPath();
@@ -103,10 +103,10 @@ function line(context: CanvasRenderingContext2D, series: Series, toX: (v: number
   context.globalAlpha = 1;
 }
 
-export interface Bars { curves: { x: ArrayLike<number> | { data: ArrayLike<number> }; y: { data: ArrayLike<number> }; color: string; label: string }[]; pane: { x_label: string; y_label: string }; theme: Theme }
+export interface HistogramOptions { curves: { x: ArrayLike<number> | { data: ArrayLike<number> }; y: { data: ArrayLike<number> }; color: string; label: string }[]; pane: { x_label: string; y_label: string }; theme: Theme }
 
 /** Step outlines over their bins: `x` holds edges (one more than values) or centers. */
-export function plotHistogram(context: CanvasRenderingContext2D, width: number, height: number, { curves, pane, theme }: Bars): void {
+export function plotHistogram(context: CanvasRenderingContext2D, width: number, height: number, { curves, pane, theme }: HistogramOptions): void {
   const series = curves.map(({ x, y, color, label }): Series => {
     const places = "data" in x ? x.data : x;
     const values = y.data;
@@ -122,7 +122,7 @@ export function plotHistogram(context: CanvasRenderingContext2D, width: number, 
   context.textAlign = "left";
   series.forEach((s, k) => {
     if (!s.label) return;
-    context.fillStyle = readable(s.color, theme);
+    context.fillStyle = readableColor(s.color, theme);
     context.fillRect(42, 9 + 12 * k, 10, 3);
     context.fillStyle = theme.soft;
     context.fillText(s.label, 56, 10 + 12 * k);
@@ -134,7 +134,7 @@ export function binEdges(x: ArrayLike<number>, count: number): Float64Array {
   return Float64Array.from({ length: count + 1 }, (_, k) => (k === 0 ? x[0] - (x[1] - x[0]) / 2 : k === count ? x[count - 1] + (x[count - 1] - x[count - 2]) / 2 : (x[k - 1] + x[k]) / 2));
 }
 
-function band(context: CanvasRenderingContext2D, series: Series, toX: (v: number) => number, toY: (v: number) => number): void {
+function drawBand(context: CanvasRenderingContext2D, series: Series, toX: (v: number) => number, toY: (v: number) => number): void {
   const { x, band: b } = series;
   context.beginPath();
   for (let k = 0; k < x.length; k++) context.lineTo(toX(x[k]), toY(b!.high[k]));
@@ -145,7 +145,7 @@ function band(context: CanvasRenderingContext2D, series: Series, toX: (v: number
   context.globalAlpha = 1;
 }
 
-function range(series: Series[], log: boolean): [number, number] {
+function valueRange(series: Series[], log: boolean): [number, number] {
   let [low, high] = [Infinity, -Infinity];
   for (const s of series) for (let k = 0; k < s.y.length; k++) {
     const v = s.y[k];
