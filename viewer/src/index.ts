@@ -40,7 +40,7 @@ export function fromAddress(): Partial<ViewState> {
 
 export function showError(element: HTMLElement, error: unknown): void {
   const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
-  const words = error instanceof PayloadError ? error.message : error instanceof SyntaxError ? "The data on this page are damaged (the header is not complete). Copy or export the page again." : `The viewer could not start: ${error instanceof Error ? error.message : String(error)}`;
+  const text = error instanceof PayloadError ? error.message : error instanceof SyntaxError ? "The data on this page are damaged (the header is not complete). Copy or export the page again." : `The viewer could not start: ${error instanceof Error ? error.message : String(error)}`;
   const box = document.createElement("div");
   box.setAttribute("role", "alert");
   box.style.cssText = "display:grid;place-items:center;height:100%;min-height:200px;font:15px/1.5 system-ui,sans-serif;text-align:center;padding:24px;color:#5a6377";
@@ -49,7 +49,7 @@ export function showError(element: HTMLElement, error: unknown): void {
   const title = document.createElement("b");
   title.textContent = "This landscape cannot be shown.";
   title.style.color = "CanvasText";
-  inner.append(title, document.createElement("br"), words);
+  inner.append(title, document.createElement("br"), text);
   box.append(inner);
   root.replaceChildren(box);
 }

@@ -18,8 +18,8 @@ export class LiveClient {
   constructor(private readonly element: HTMLElement, private readonly options: Options) {}
 
   /** A message and the binary parts that came with it; handled one after the other. */
-  enqueue(told: ServerMessage, parts: ArrayBuffer[] = []): void {
-    this.queue = this.queue.then(() => this.handle(told, parts)).catch((error: unknown) => this.showStatus(`The page could not read what was sent: ${String(error)}`, true));
+  enqueue(message: ServerMessage, parts: ArrayBuffer[] = []): void {
+    this.queue = this.queue.then(() => this.handle(message, parts)).catch((error: unknown) => this.showStatus(`The page could not read what was sent: ${String(error)}`, true));
   }
 
   /** A binary message: the data of the scene announced before it, or a patch. */
@@ -32,31 +32,31 @@ export class LiveClient {
 
   expectBlob(header: Header): void { this.pendingHeader = header; }
 
-  showStatus(words: string, lost = false): void {
-    this.status = words;
-    if (this.viewer) this.viewer.showProgress(words, lost, lost ? null : this.runStatus);
-    else showMessage(this.element, words);
+  showStatus(text: string, lost = false): void {
+    this.status = text;
+    if (this.viewer) this.viewer.showProgress(text, lost, lost ? null : this.runStatus);
+    else showMessage(this.element, text);
   }
 
-  private async handle(told: ServerMessage, parts: ArrayBuffer[]): Promise<void> {
-    if (told.type === "scene" && told.header) await this.openDocument(told.header, new Uint8Array(parts[0]));
-    else if (told.type === "patches") { for (const part of parts) this.applyPatch(part); this.viewer?.refresh(); }
-    else if (told.type === "progress") {
-      const ended = told.finished && this.status;
-      const news = this.updateNotes(told.notes ?? []);
-      this.runStatus = told.finished ? null : (told.steering ?? null);
-      this.showStatus(told.finished ? "" : told.words ?? "");
+  private async handle(message: ServerMessage, parts: ArrayBuffer[]): Promise<void> {
+    if (message.type === "scene" && message.header) await this.openDocument(message.header, new Uint8Array(parts[0]));
+    else if (message.type === "patches") { for (const part of parts) this.applyPatch(part); this.viewer?.refresh(); }
+    else if (message.type === "progress") {
+      const ended = message.finished && this.status;
+      const news = this.updateNotes(message.notes ?? []);
+      this.runStatus = message.finished ? null : (message.steering ?? null);
+      this.showStatus(message.finished ? "" : message.words ?? "");
       if (ended || news) this.viewer?.refresh();
     }
   }
 
   private async openDocument(header: Header, blob: Uint8Array): Promise<void> {
     const document = await decode(header, blob);
-    const kept: Partial<ViewState> = this.viewer ? { ...this.viewer.state } : { ...this.options.state };
+    const state: Partial<ViewState> = this.viewer ? { ...this.viewer.state } : { ...this.options.state };
     // Surfaces that came in between are shown or hidden as the scene says.
-    if (this.viewer && names(this.viewer.session.document) !== names(document)) delete kept.hidden;
+    if (this.viewer && names(this.viewer.session.document) !== names(document)) delete state.hidden;
     this.viewer?.dispose();
-    this.viewer = new Viewer(this.element, document, { ...this.options, state: kept, progress: this.status });
+    this.viewer = new Viewer(this.element, document, { ...this.options, state, progress: this.status });
     this.viewer.showProgress(this.status, false, this.runStatus);
     (this.element as unknown as { viewer: Viewer }).viewer = this.viewer;
   }
@@ -65,9 +65,9 @@ export class LiveClient {
   private get surfaces(): SurfaceData[] { return this.viewer?.session.document.scenes[0].surfaces ?? []; }
 
   /** What is said of each surface; whether that is new. */
-  private updateNotes(told: string[][]): boolean {
+  private updateNotes(message: string[][]): boolean {
     const { surfaces } = this;
-    const news = told.slice(0, surfaces.length).map((notes) => texToTextIn(notes) as string[]);
+    const news = message.slice(0, surfaces.length).map((notes) => texToTextIn(notes) as string[]);
     if (news.every((notes, k) => notes.join() === surfaces[k].notes.join())) return false;
     news.forEach((notes, k) => { surfaces[k].notes = notes; });
     return true;
@@ -97,17 +97,17 @@ function names(document: Document): string {
 export function live(element: HTMLElement, state: Partial<ViewState>): LiveClient {
   const token = encodeURIComponent(new URLSearchParams(location.search).get("token") ?? "");
   let socket: WebSocket | null = null;
-  const sendRequest = (wish: object) => {
-    const words = JSON.stringify(wish);
-    if (socket?.readyState === WebSocket.OPEN) socket.send(words);
-    else void fetch(`/ask?token=${token}`, { method: "POST", body: words });
+  const sendRequest = (request: object) => {
+    const text = JSON.stringify(request);
+    if (socket?.readyState === WebSocket.OPEN) socket.send(text);
+    else void fetch(`/ask?token=${token}`, { method: "POST", body: text });
   };
   const client = new LiveClient(element, { address: true, wheel: true, state, sendRequest });
   let [pause, failures, ended] = [400, 0, false];
-  const receive = (told: ServerMessage) => {
-    if (told.type === "end") { ended = true; client.showStatus(told.words ?? "", true); return; }
-    if (told.type === "scene" && !told.parts) client.expectBlob(told.header!);
-    else client.enqueue(told, (told.parts ?? []).map((part) => fromBase64(part).buffer as ArrayBuffer));
+  const receive = (message: ServerMessage) => {
+    if (message.type === "end") { ended = true; client.showStatus(message.words ?? "", true); return; }
+    if (message.type === "scene" && !message.parts) client.expectBlob(message.header!);
+    else client.enqueue(message, (message.parts ?? []).map((part) => fromBase64(part).buffer as ArrayBuffer));
   };
   const reconnect = () => {
     if (ended) return;
@@ -116,11 +116,11 @@ export function live(element: HTMLElement, state: Partial<ViewState>): LiveClien
     pause = Math.min(pause * 1.6, 5000);
   };
   const connect = () => {
-    const mine = (socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live?token=${token}`));
-    mine.binaryType = "arraybuffer";
-    mine.onopen = () => { pause = 400; failures = 0; };
-    mine.onmessage = (event: MessageEvent<string | ArrayBuffer>) => (typeof event.data === "string" ? receive(JSON.parse(event.data) as ServerMessage) : client.receiveBinary(event.data));
-    mine.onclose = (event) => {
+    const connection = (socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live?token=${token}`));
+    connection.binaryType = "arraybuffer";
+    connection.onopen = () => { pause = 400; failures = 0; };
+    connection.onmessage = (event: MessageEvent<string | ArrayBuffer>) => (typeof event.data === "string" ? receive(JSON.parse(event.data) as ServerMessage) : client.receiveBinary(event.data));
+    connection.onclose = (event) => {
       if (event.code === 4403 || event.code === 1008) return client.showStatus("The server does not accept this page; open the address it printed.", true);
       failures++;
       reconnect();
@@ -143,12 +143,12 @@ export function live(element: HTMLElement, state: Partial<ViewState>): LiveClien
   return client;
 }
 
-function showMessage(element: HTMLElement, words: string): void {
+function showMessage(element: HTMLElement, text: string): void {
   const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
   const box = document.createElement("div");
   box.setAttribute("role", "status");
   box.style.cssText = "display:grid;place-items:center;height:100%;min-height:200px;font:15px/1.5 system-ui,sans-serif;color:#5a6377;text-align:center;padding:24px";
-  box.textContent = words;
+  box.textContent = text;
   root.replaceChildren(box);
 }
 

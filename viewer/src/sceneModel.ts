@@ -21,14 +21,14 @@ export class SceneModel {
     this.surfaces = all.filter((surface) => !surface.isLine);
     this.lines = all.filter((surface) => surface.isLine);
     this.planes = Object.fromEntries(Object.entries((scene.meta.planes ?? {}) as Record<string, object>).map(([name, plane]) => [name, Object.keys(plane).length ? JSON.stringify(plane) : `only ${name}`]));
-    const own = scene.panes.filter((pane) => pane.color).map((pane) => pane.color!);
-    this.colors = Object.fromEntries([...own, ...scene.colors].reverse().map((color) => [color.quantity, color]));
+    const paneColors = scene.panes.filter((pane) => pane.color).map((pane) => pane.color!);
+    this.colors = Object.fromEntries([...paneColors, ...scene.colors].reverse().map((color) => [color.quantity, color]));
   }
 
   surface(name: string): Surface | undefined { return this.surfaces.find((s) => s.name === name); }
 
   /** Do two surfaces lie on one plane? A scene that tells nothing of planes has only one. */
-  samePlane(one: string, two: string): boolean { return (this.planes[one] ?? "") === (this.planes[two] ?? ""); }
+  samePlane(first: string, second: string): boolean { return (this.planes[first] ?? "") === (this.planes[second] ?? ""); }
 
   /** Surfaces in no pane are at hand and not shown at first. */
   get unlisted(): string[] {
@@ -122,14 +122,14 @@ export class SceneModel {
 }
 
 export function jointRange(surfaces: Surface[], quantity: string): { low: number; high: number; positive: number } {
-  const found = { low: Infinity, high: -Infinity, positive: Infinity };
+  const joint = { low: Infinity, high: -Infinity, positive: Infinity };
   for (const surface of surfaces) {
     const range = surface.range(quantity);
-    found.low = Math.min(found.low, range.low);
-    found.high = Math.max(found.high, range.high);
-    found.positive = Math.min(found.positive, range.positive);
+    joint.low = Math.min(joint.low, range.low);
+    joint.high = Math.max(joint.high, range.high);
+    joint.positive = Math.min(joint.positive, range.positive);
   }
-  return found.low <= found.high ? found : { low: 0, high: 1, positive: 1 };
+  return joint.low <= joint.high ? joint : { low: 0, high: 1, positive: 1 };
 }
 
 /** A path's fractional index at training step `step`. */

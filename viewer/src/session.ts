@@ -43,9 +43,9 @@ export class Session {
 
   constructor(public document: Document, overrides: Partial<ViewState>) {
     const base = { ...DEFAULTS, theme: document.theme ?? "", ...parseState(document.view) } as ViewState;
-    const wanted = { ...base, ...overrides };
-    this.open(wanted.scene);
-    const state = this.adaptToScene(wanted, { ...parseState(document.view), ...overrides });
+    const requested = { ...base, ...overrides };
+    this.open(requested.scene);
+    const state = this.adaptToScene(requested, { ...parseState(document.view), ...overrides });
     this.store = new Store(state, { ...this.adaptToScene(base, parseState(document.view)), scene: 0 });
     this.theme = themeOf(state.theme);
     this.morph = state.log ? 1 : 0;
@@ -123,8 +123,8 @@ export class Session {
   /** Colors of the map in use; a difference has its own, with the middle at zero. */
   get rgb(): Uint8Array {
     const maps = this.document.colormaps;
-    const own = this.sceneModel.isDifference(this.state) ? "vik" : this.state.colormap || this.theme.colormap;
-    return maps[own] ?? maps.viridis ?? new Uint8Array(768).fill(128);
+    const name = this.sceneModel.isDifference(this.state) ? "vik" : this.state.colormap || this.theme.colormap;
+    return maps[name] ?? maps.viridis ?? new Uint8Array(768).fill(128);
   }
 
   get quantityLabel(): string {
@@ -150,8 +150,8 @@ export class Session {
 }
 
 /** A range in which nearly everything lies in the lowest tenth reads only on a logarithmic scale. */
-function needsLogScale(landscape: SceneModel, shown: Surface[], quantity: string, clip: number | null): boolean {
-  if (clip !== null || landscape.colors[quantity]?.high != null) return false;
+function needsLogScale(sceneModel: SceneModel, shown: Surface[], quantity: string, clip: number | null): boolean {
+  if (clip !== null || sceneModel.colors[quantity]?.high != null) return false;
   const { low, high } = jointRange(shown, quantity);
   if (!(low > 0) || high / low < 100) return false;
   const middle = shown.map((surface) => median(surface.frameValues(quantity, 0)));

@@ -76,12 +76,12 @@ const TRANSIENT_KEYS = new Set<keyof ViewState>(["playing"]);
 
 /** What differs from `base`, as short JSON for an address. */
 export function toHash(state: ViewState, base: ViewState): string {
-  const kept: Record<string, unknown> = {};
+  const changed: Record<string, unknown> = {};
   for (const key of Object.keys(base) as (keyof ViewState)[]) {
     if (TRANSIENT_KEYS.has(key) || JSON.stringify(state[key]) === JSON.stringify(base[key])) continue;
-    kept[key] = roundNumbers(state[key]);
+    changed[key] = roundNumbers(state[key]);
   }
-  return Object.keys(kept).length ? `#v=${encodeURIComponent(JSON.stringify(kept))}` : "";
+  return Object.keys(changed).length ? `#v=${encodeURIComponent(JSON.stringify(changed))}` : "";
 }
 
 /** The part of the state an address carries; anything unreadable or of another type is left out. */
@@ -96,10 +96,10 @@ export function fromHash(hash: string): Partial<ViewState> {
 }
 
 /** Keep what has the type of the default. */
-export function parseState(given: unknown): Partial<ViewState> {
-  if (given === null || typeof given !== "object") return {};
+export function parseState(input: unknown): Partial<ViewState> {
+  if (input === null || typeof input !== "object") return {};
   const out: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(given)) {
+  for (const [key, value] of Object.entries(input)) {
     if (!(key in DEFAULTS)) continue;
     const standard = DEFAULTS[key as keyof ViewState];
     if (key === "camera" && value && typeof value === "object") out.camera = parseCamera(value as Record<string, unknown>);
@@ -110,9 +110,9 @@ export function parseState(given: unknown): Partial<ViewState> {
   return out as Partial<ViewState>;
 }
 
-function parseCamera(given: Record<string, unknown>): Camera {
+function parseCamera(input: Record<string, unknown>): Camera {
   const out = { ...HOME } as unknown as Record<string, unknown>;
-  for (const key of Object.keys(HOME)) if (typeof given[key] === typeof out[key] && !Number.isNaN(given[key])) out[key] = given[key];
+  for (const key of Object.keys(HOME)) if (typeof input[key] === typeof out[key] && !Number.isNaN(input[key])) out[key] = input[key];
   return out as unknown as Camera;
 }
 

@@ -35,9 +35,9 @@ export class Timeline {
 
   label(frame: number): string {
     const k = Math.max(0, Math.min(Math.round(frame), this.length - 1));
-    const said = this.scene.timeline?.label[k];
-    if (said) return said;
-    const path = this.paths.find((one) => one.epoch);
+    const sceneLabel = this.scene.timeline?.label[k];
+    if (sceneLabel) return sceneLabel;
+    const path = this.paths.find((candidate) => candidate.epoch);
     const at = path ? indexAtStep(path, this.step(k)) : 0;
     const epoch = path?.epoch?.data[Math.round(at)];
     const step = `step ${formatNumber(this.step(k), 6)}`;

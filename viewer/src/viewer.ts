@@ -45,7 +45,7 @@ export interface Options {
   /** Live: what is going on, in words. */
   progress?: string;
   /** Live: sends a wish to the evaluation. */
-  sendRequest?: (wish: object) => void;
+  sendRequest?: (request: object) => void;
 }
 
 export class Viewer {
@@ -130,8 +130,8 @@ export class Viewer {
     this.runControls.showProgress(progress, lost, steering);
   }
 
-  toast(words: string, milliseconds = 2200): void {
-    const element = h("div", { class: "toast", role: "status" }, words);
+  toast(text: string, milliseconds = 2200): void {
+    const element = h("div", { class: "toast", role: "status" }, text);
     this.frame.append(element);
     setTimeout(() => element.remove(), milliseconds);
   }
@@ -168,9 +168,9 @@ export class Viewer {
 
   private restoreContext(): void {
     this.session.renderer?.clear();
-    const fresh = h("canvas", { class: "gl" });
-    this.canvas.replaceWith(fresh);
-    this.canvas = fresh;
+    const canvas = h("canvas", { class: "gl" });
+    this.canvas.replaceWith(canvas);
+    this.canvas = canvas;
     this.contextReleased = false;
     this.startRenderer();
     this.loadScene();
@@ -225,10 +225,10 @@ export class Viewer {
   /** What stands in the middle while there is nothing to draw. */
   private updateMessage(): void {
     const { sceneModel } = this.session;
-    const words = emptyMessage(sceneModel);
+    const text = emptyMessage(sceneModel);
     this.lines.element.hidden = sceneModel.surfaces.length > 0 || !sceneModel.lines.length;
-    this.message.hidden = !words;
-    this.message.replaceChildren(...(words ? [words] : []));
+    this.message.hidden = !text;
+    this.message.replaceChildren(...(text ? [text] : []));
   }
 
   private loadScene(): void {
@@ -261,9 +261,9 @@ export class Viewer {
   }
 
   private applyView(hash: string): void {
-    const { scene = this.state.scene, ...wanted } = fromHash(hash);
+    const { scene = this.state.scene, ...view } = fromHash(hash);
     if (scene !== this.state.scene && scene < this.session.document.scenes.length) this.openScene(scene);
-    this.actions.set({ ...this.session.store.initial, ...wanted, scene: this.state.scene });
+    this.actions.set({ ...this.session.store.initial, ...view, scene: this.state.scene });
     this.toast("The view of that picture");
   }
 
@@ -296,7 +296,7 @@ export class Viewer {
       this.session.store.listen((state, onStateChange) => this.changed(state, onStateChange)));
     this.disposers.push(listenForDrops(this.frame, (file) => void this.openDroppedFile(file)));
     if (this.options.address) {
-      const onHash = () => { const wanted = this.session.hash(); if (Object.keys(wanted).length) this.actions.set(wanted); };
+      const onHash = () => { const view = this.session.hash(); if (Object.keys(view).length) this.actions.set(view); };
       addEventListener("hashchange", onHash);
       this.disposers.push(() => removeEventListener("hashchange", onHash));
     }

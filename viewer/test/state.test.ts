@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { insertTextChunk } from "../src/export/png";
 import { AdaptiveQuality } from "../src/gl/adaptiveQuality";
-import { gridIndices, picks } from "../src/gl/gridIndices";
+import { gridIndices, stridedIndices } from "../src/gl/gridIndices";
 import { gridCells, layoutViews } from "../src/gl/viewLayout";
 import { contourSegments } from "../src/math/contour";
 import { DEFAULTS, parseState, fromHash, toHash } from "../src/state";
@@ -37,7 +37,7 @@ describe("levels of detail", () => {
     for (const stride of [1, 2, 4]) {
       const indices = gridIndices(10, 23, stride);
       expect(Math.max(...indices)).toBe(229);
-      expect(indices.length).toBe((picks(10, stride).length - 1) * (picks(23, stride).length - 1) * 6);
+      expect(indices.length).toBe((stridedIndices(10, stride).length - 1) * (stridedIndices(23, stride).length - 1) * 6);
     }
   });
 

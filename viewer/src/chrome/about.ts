@@ -40,9 +40,9 @@ const PLANE_PROPERTY_LABELS: Record<string, string> = { center_hash: "another mo
 function differingProperties(planes: Record<string, unknown>[]): string[] {
   const keys = [...new Set(planes.flatMap(Object.keys))].filter((key) => new Set(planes.map((p) => JSON.stringify(p[key] ?? null))).size > 1);
   const values = (key: string) => [...new Set(planes.map((p) => p[key]).filter((v) => v !== undefined).map(String))];
-  const said = (key: string) => PLANE_PROPERTY_LABELS[key] ?? (values(key).length > 3 ? `several of ${key}` : `${key} ${values(key).join(" and ")}`);
+  const label = (key: string) => PLANE_PROPERTY_LABELS[key] ?? (values(key).length > 3 ? `several of ${key}` : `${key} ${values(key).join(" and ")}`);
   const first = Object.keys(PLANE_PROPERTY_LABELS);
-  return [...first.filter((key) => keys.includes(key)), ...keys.filter((key) => !first.includes(key))].slice(0, 3).map(said);
+  return [...first.filter((key) => keys.includes(key)), ...keys.filter((key) => !first.includes(key))].slice(0, 3).map(label);
 }
 
 const DASHED_LINES_NOTE = `A line is solid where the iterate lies within ${100 * OFF_PLANE_FRACTION} % of the window of the plane, dashed where it is farther away: there the line is its shadow on the plane. Stems lead from the shadow to the iterate's own loss.`;
@@ -81,8 +81,8 @@ export function describeScene(session: Session): string {
     const range = jointRange([surface], state.quantity);
     const origin = surface.data.origin;
     const model = surface.data.origin_label ?? "the model itself";
-    const own = origin ? ` ${model[0].toUpperCase()}${model.slice(1)} stands at (${origin.map((v) => formatNumber(v)).join(", ")}).` : "";
-    return `${surface.label}: smallest ${state.quantity} ${formatNumber(low.value, 4)} at (${formatNumber(low.alpha)}, ${formatNumber(low.beta)}), largest ${formatNumber(range.high, 4)}.${own}`;
+    const originText = origin ? ` ${model[0].toUpperCase()}${model.slice(1)} stands at (${origin.map((v) => formatNumber(v)).join(", ")}).` : "";
+    return `${surface.label}: smallest ${state.quantity} ${formatNumber(low.value, 4)} at (${formatNumber(low.alpha)}, ${formatNumber(low.beta)}), largest ${formatNumber(range.high, 4)}.${originText}`;
   }).join(" ");
 }
 

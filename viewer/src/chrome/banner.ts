@@ -5,10 +5,10 @@ export class Banner {
   readonly element = h("div", { class: "banner", hidden: true, role: "alert" });
   private dismissed = "";
 
-  show(words: string): void {
-    this.element.hidden = !words || words === this.dismissed;
+  show(text: string): void {
+    this.element.hidden = !text || text === this.dismissed;
     if (this.element.hidden) return;
-    const close = button("close", "Close", () => { this.dismissed = words; this.element.hidden = true; });
-    this.element.replaceChildren(h("span", {}, words), close);
+    const close = button("close", "Close", () => { this.dismissed = text; this.element.hidden = true; });
+    this.element.replaceChildren(h("span", {}, text), close);
   }
 }

@@ -12,6 +12,6 @@ const TABLE: [string, string][] = [
 
 export function helpPanel(): HTMLElement {
   return h("div", { class: "panel wide", role: "dialog", "aria-label": "Keys" }, h("h2", {}, "Keys and mouse"),
-    h("table", {}, ...TABLE.map(([keys, words]) => h("tr", {}, h("td", {}, ...keys.split(" ").map((k) => (k.length < 7 && !/^[a-z]{5}/.test(k) ? h("kbd", { style: "margin-right:3px" }, k) : `${k} `))), h("td", {}, words)))));
+    h("table", {}, ...TABLE.map(([keys, text]) => h("tr", {}, h("td", {}, ...keys.split(" ").map((k) => (k.length < 7 && !/^[a-z]{5}/.test(k) ? h("kbd", { style: "margin-right:3px" }, k) : `${k} `))), h("td", {}, text)))));
 }
 

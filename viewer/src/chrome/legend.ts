@@ -40,8 +40,8 @@ export class Legend {
   }
 }
 
-function legendButton(words: string, color: string, area: boolean, shown: boolean, press: (event: MouseEvent) => void, title: string): HTMLButtonElement {
-  return h("button", { type: "button", "aria-pressed": String(shown), title, onclick: press }, h("i", { class: area ? "area" : "", style: `background:${color}` }), h("span", {}, words));
+function legendButton(text: string, color: string, area: boolean, shown: boolean, press: (event: MouseEvent) => void, title: string): HTMLButtonElement {
+  return h("button", { type: "button", "aria-pressed": String(shown), title, onclick: press }, h("i", { class: area ? "area" : "", style: `background:${color}` }), h("span", {}, text));
 }
 
 function toggle(list: string[], name: string): string[] {

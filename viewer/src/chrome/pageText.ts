@@ -40,11 +40,11 @@ export function otherPlanesWarning(session: Session): string[] {
 }
 
 /** What to say instead of a picture; null when there is one. */
-export function emptyMessage(landscape: SceneModel): HTMLElement | null {
-  if (landscape.lines.length && !landscape.surfaces.length) return null;
-  if (landscape.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high))) return null;
-  const [title, words] = landscape.surfaces.length
+export function emptyMessage(sceneModel: SceneModel): HTMLElement | null {
+  if (sceneModel.lines.length && !sceneModel.surfaces.length) return null;
+  if (sceneModel.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high))) return null;
+  const [title, text] = sceneModel.surfaces.length
     ? ["Nothing has been computed yet", "No cell of this surface holds a finite value. Continue the evaluation with the command that started it, or follow it with: lossatlas view ARCHIVE"]
     : ["There is no surface to show", "This scene holds no surface over a plane or a line. Evaluate one with: lossatlas evaluate"];
-  return h("div", {}, h("h2", {}, title), h("p", {}, words));
+  return h("div", {}, h("h2", {}, title), h("p", {}, text));
 }

@@ -11,7 +11,7 @@ export class RunControls {
   private readonly buttons = h("span", { class: "buttons" });
   private key = "";
 
-  constructor(private readonly session: Session, private readonly sendRequest: ((wish: object) => void) | undefined, private readonly requestFrame: () => void) {
+  constructor(private readonly session: Session, private readonly sendRequest: ((request: object) => void) | undefined, private readonly requestFrame: () => void) {
     this.element.append(this.label, this.buttons);
   }
 

@@ -54,8 +54,8 @@ function clipRow(session: Session, set: (change: Partial<ViewState>) => void): H
   return settingRow("Clip above", h("span", { style: "display:grid;grid-template-columns:1fr 46px;gap:6px" }, control, shown));
 }
 
-function settingRow(words: string, control: HTMLElement): HTMLElement {
-  return h("label", { class: "row" }, h("span", {}, words), control);
+function settingRow(text: string, control: HTMLElement): HTMLElement {
+  return h("label", { class: "row" }, h("span", {}, text), control);
 }
 
 function checkbox(label: string, value: boolean, change: (value: boolean) => void): HTMLElement {

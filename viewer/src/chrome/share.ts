@@ -13,7 +13,7 @@ export function sharePanel(viewer: Exportable): HTMLElement {
   const stem = (session.scene.title || "landscape").toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "").slice(0, 60) || "landscape";
   const transparent = h("input", { type: "checkbox", id: "transparent" });
   const png = (times: number) => button(`${times}×`, `Picture, ${times} times the size on screen`, async () => download(`${stem}.png`, await pngBlob(viewer, times, transparent.checked)));
-  const copy = (words: string, done: string) => navigator.clipboard?.writeText(words).then(() => viewer.toast(done), () => viewer.toast("The browser did not allow copying"));
+  const copy = (text: string, done: string) => navigator.clipboard?.writeText(text).then(() => viewer.toast(done), () => viewer.toast("The browser did not allow copying"));
   const link = () => { const at = location.href.split("#")[0] + toHash(session.state, session.store.initial); void copy(at, "Link copied"); };
   return h("div", { class: "panel", role: "dialog", "aria-label": "Export and share" },
     h("h2", {}, "Picture (PNG)"), h("div", { class: "buttons" }, png(1), png(2), png(4)), h("label", { class: "row" }, h("span", {}, "Transparent"), h("span", {}, transparent)),

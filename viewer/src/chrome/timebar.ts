@@ -94,8 +94,8 @@ export class Timebar {
       if (!this.frame) return;
       const [a, b] = [this.frame.toX(timeline.step(0)), this.frame.toX(timeline.step(timeline.length - 1))];
       const x = event.clientX - plotArea.getBoundingClientRect().left;
-      const share = Math.max(0, Math.min(1, (x - a) / (b - a || 1)));
-      const step = timeline.step(0) + share * (timeline.step(timeline.length - 1) - timeline.step(0));
+      const fraction = Math.max(0, Math.min(1, (x - a) / (b - a || 1)));
+      const step = timeline.step(0) + fraction * (timeline.step(timeline.length - 1) - timeline.step(0));
       actions.set({ frame: Math.round(timeline.frameAt(step)), playing: false, follow: false });
     };
     plotArea.addEventListener("pointerdown", (event) => { plotArea.setPointerCapture(event.pointerId); scrub(event); });
@@ -130,7 +130,7 @@ const BAR_LIMITS: [number, number] = [48, 320];
 
 /** Below the curves: a short tick at each recorded step, a longer one where an epoch ends, a diamond where the scene marks a step. */
 function drawStepTicks(context: CanvasRenderingContext2D, session: Session, frame: PlotFrame, base: number): void {
-  const path = session.sceneModel.paths(session.state).map((p) => p.path).reduce<PathData | null>((best, one) => (!best || one.step.data.length > best.step.data.length ? one : best), null);
+  const path = session.sceneModel.paths(session.state).map((p) => p.path).reduce<PathData | null>((best, candidate) => (!best || candidate.step.data.length > best.step.data.length ? candidate : best), null);
   if (!path) return;
   const { step, epoch, marks } = path;
   const dark = session.theme.name === "dark";

@@ -28,8 +28,8 @@ export class Toolbar {
     const map = button("map", "Contour pane: inset, beside, full, off (M)", () => actions.set({ map: nextMap(state().map) }));
     const home = button("home", "Reset the view (0 or double-click)", () => actions.preset("home"));
     const panels = (["settings", "share", "info", "help"] as const).map((name) => {
-      const words = { settings: "Settings (S)", share: "Export and share (E)", info: "About this landscape (I)", help: "Keys (?)" }[name];
-      return button(name, words, () => actions.open(name), { "aria-expanded": "false", "data-panel": name });
+      const text = { settings: "Settings (S)", share: "Export and share (E)", info: "About this landscape (I)", help: "Keys (?)" }[name];
+      return button(name, text, () => actions.open(name), { "aria-expanded": "false", "data-panel": name });
     });
     const theme = button("theme", "Light or dark (T)", () => actions.toggleTheme());
     this.toggles = [[log, (s) => s.log], [style, (s) => s.style !== "solid"], [contours, (s) => s.contours], [map, (s) => s.map !== "off"]];

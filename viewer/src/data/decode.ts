@@ -41,8 +41,8 @@ export function dequantize(codes: Uint16Array, block: Block): Float32Array {
   const table = new Float32Array(65536);
   const ratio = block.log ? Math.log(high / low) : 0;
   for (let code = 0; code <= QUANTIZATION_STEPS; code++) {
-    const share = code / QUANTIZATION_STEPS;
-    table[code] = block.log ? low * Math.exp(ratio * share) : low + (high - low) * share;
+    const fraction = code / QUANTIZATION_STEPS;
+    table[code] = block.log ? low * Math.exp(ratio * fraction) : low + (high - low) * fraction;
   }
   for (const [code, value] of Object.entries(SPECIAL_CODES)) table[+code] = value;
   const values = new Float32Array(codes.length);

@@ -8,9 +8,9 @@ export function fillMissing(values: Float32Array, known: Uint8Array, na: number,
   if (!stride) return fillFromPyramid(values, known, na, nb);
   const base = new Float32Array(values.length);
   for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) base[i * nb + j] = interpolateLattice(values, na, nb, i, j, stride);
-  const rest = values.map((v, k) => v - base[k]);
-  fillFromPyramid(rest, known, na, nb);
-  for (let k = 0; k < values.length; k++) if (!known[k]) values[k] = base[k] + rest[k];
+  const residuals = values.map((v, k) => v - base[k]);
+  fillFromPyramid(residuals, known, na, nb);
+  for (let k = 0; k < values.length; k++) if (!known[k]) values[k] = base[k] + residuals[k];
 }
 
 /** The finest stride whose lattice (with the last row and column) is known and finite throughout; 0 where there is none. */

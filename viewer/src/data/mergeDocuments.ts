@@ -4,17 +4,17 @@ import type { Document, PathData, SceneData, SurfaceData } from "./types";
 /** A copy of `document` whose scene `index` also holds every surface and path of `other`; `origin` tells them apart. */
 export function mergeDocuments(document: Document, index: number, other: Document, origin: string): Document {
   const scene = document.scenes[index];
-  const taken = new Set([...scene.surfaces, ...scene.paths].map((thing) => thing.name));
-  const added = other.scenes.map((one, k) => renameScene(one, taken, other.scenes.length > 1 ? `${origin} ${k + 1}` : origin));
-  const surfaces = added.flatMap((one) => one.surfaces);
-  const shown = added.flatMap((one) => one.shown);
+  const taken = new Set([...scene.surfaces, ...scene.paths].map((item) => item.name));
+  const added = other.scenes.map((entry, k) => renameScene(entry, taken, other.scenes.length > 1 ? `${origin} ${k + 1}` : origin));
+  const surfaces = added.flatMap((entry) => entry.surfaces);
+  const shown = added.flatMap((entry) => entry.shown);
   const panes = scene.panes.length ? scene.panes.map((pane) => (["surface", "contour", "line"].includes(pane.kind) ? { ...pane, surfaces: [...pane.surfaces, ...shown] } : pane)) : scene.panes;
-  const grown: SceneData = {
-    ...scene, panes, surfaces: [...scene.surfaces, ...surfaces], paths: [...scene.paths, ...added.flatMap((one) => one.paths)],
-    colors: [...scene.colors, ...other.scenes.flatMap((one) => one.colors).filter((color) => !scene.colors.some((own) => own.quantity === color.quantity))],
-    meta: { ...scene.meta, planes: { ...planesOf(scene), ...Object.assign({}, ...added.map((one) => one.planes)) } },
+  const mergedScene: SceneData = {
+    ...scene, panes, surfaces: [...scene.surfaces, ...surfaces], paths: [...scene.paths, ...added.flatMap((entry) => entry.paths)],
+    colors: [...scene.colors, ...other.scenes.flatMap((entry) => entry.colors).filter((color) => !scene.colors.some((present) => present.quantity === color.quantity))],
+    meta: { ...scene.meta, planes: { ...planesOf(scene), ...Object.assign({}, ...added.map((entry) => entry.planes)) } },
   };
-  return { ...document, scenes: document.scenes.map((one, k) => (k === index ? grown : one)), colormaps: { ...other.colormaps, ...document.colormaps } };
+  return { ...document, scenes: document.scenes.map((entry, k) => (k === index ? mergedScene : entry)), colormaps: { ...other.colormaps, ...document.colormaps } };
 }
 
 interface RenamedScene { surfaces: SurfaceData[]; paths: PathData[]; planes: Record<string, object>; shown: string[] }
@@ -32,13 +32,13 @@ function renameScene(scene: SceneData, taken: Set<string>, origin: string): Rena
 }
 
 function planesOf(scene: SceneData): Record<string, object> {
-  const told = (scene.meta.planes ?? {}) as Record<string, object>;
-  return Object.fromEntries(scene.surfaces.map((s) => [s.name, told[s.name] ?? {}]));
+  const planes = (scene.meta.planes ?? {}) as Record<string, object>;
+  return Object.fromEntries(scene.surfaces.map((s) => [s.name, planes[s.name] ?? {}]));
 }
 
 function uniqueName(name: string, taken: Set<string>): string {
-  let [one, k] = [name, 2];
-  while (taken.has(one)) one = `${name} (${k++})`;
-  taken.add(one);
-  return one;
+  let [entry, k] = [name, 2];
+  while (taken.has(entry)) entry = `${name} (${k++})`;
+  taken.add(entry);
+  return entry;
 }

@@ -16,9 +16,9 @@ export async function openFile(name: string, bytes: Uint8Array): Promise<OpenedF
 /** The data of an exported page. Its scripts are text here: only the two data elements are looked for. */
 export async function documentInPage(text: string): Promise<Document> {
   const part = (id: string) => {
-    const found = new RegExp(`<script type="application/[a-z-]+" id="${id}">([^<]*)</script>`).exec(text);
-    if (!found) throw new PayloadError("This page holds no Lossatlas data.");
-    return found[1];
+    const match = new RegExp(`<script type="application/[a-z-]+" id="${id}">([^<]*)</script>`).exec(text);
+    if (!match) throw new PayloadError("This page holds no Lossatlas data.");
+    return match[1];
   };
   return decode(JSON.parse(part("lossatlas-header")) as Header, fromBase64(part("lossatlas-data")));
 }
@@ -30,8 +30,8 @@ export function viewInPng(bytes: Uint8Array): string {
     const length = view.getUint32(at);
     const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     const body = bytes.subarray(at + 8, Math.min(at + 8 + length, bytes.length));
-    const words = kind === "tEXt" ? new TextDecoder().decode(body) : "";
-    if (words.startsWith("lossatlas\0")) return words.slice(10);
+    const text = kind === "tEXt" ? new TextDecoder().decode(body) : "";
+    if (text.startsWith("lossatlas\0")) return text.slice(10);
     at += 12 + length;
   }
   throw new PayloadError("This picture was not saved from a Lossatlas page: it carries no view.");
@@ -46,8 +46,8 @@ export function surfaceFromCsv(text: string): SurfaceData {
   const [alpha, beta] = [0, 1].map((k) => Float64Array.from(new Set(rows.map((row) => row[k]))).sort());
   const [na, nb] = [alpha.length, beta.length];
   if (na < 2 || nb < 2) throw new PayloadError("This table is no grid over alpha and beta.");
-  const place = (axis: Float64Array) => new Map(Array.from(axis, (v, k) => [v, k]));
-  const [atA, atB] = [place(alpha), place(beta)];
+  const indexOf = (axis: Float64Array) => new Map(Array.from(axis, (v, k) => [v, k]));
+  const [atA, atB] = [indexOf(alpha), indexOf(beta)];
   const quantities = names.slice(2).filter((name) => name !== "computed");
   const columns = quantities.map(() => new Float32Array(na * nb).fill(NaN));
   const done = new Uint8Array(na * nb);
@@ -61,8 +61,8 @@ export function surfaceFromCsv(text: string): SurfaceData {
     done: { data: done, shape }, fields: Object.fromEntries(quantities.map((name, q) => [name, { values: { data: columns[q], shape }, label: name, units: "", standard_error: null }])) };
 }
 
-function parseNumber(word: string): number {
-  const plain = word.trim().toLowerCase();
+function parseNumber(text: string): number {
+  const plain = text.trim().toLowerCase();
   return plain === "inf" ? Infinity : plain === "-inf" ? -Infinity : plain === "" || plain === "nan" ? NaN : Number(plain);
 }
 

@@ -64,10 +64,10 @@ export class Surface {
   range(quantity: string): Range {
     const cached = this.ranges.get(quantity);
     if (cached) return cached;
-    const found = { low: Infinity, high: -Infinity, positive: Infinity };
-    for (let k = 0; k < this.frameCount(quantity); k++) extendRange(found, this.frameValues(quantity, k), this.doneMask);
-    this.ranges.set(quantity, found);
-    return found;
+    const extent = { low: Infinity, high: -Infinity, positive: Infinity };
+    for (let k = 0; k < this.frameCount(quantity); k++) extendRange(extent, this.frameValues(quantity, k), this.doneMask);
+    this.ranges.set(quantity, extent);
+    return extent;
   }
 
   /** The smallest computed value of a frame and where it is. */
@@ -132,18 +132,18 @@ export class VertexData {
   load(quantity: string, frame: number, x: Float64Array, y: Float64Array, givenValues?: ArrayLike<number>): void {
     const { surface, cellValues, cellMask } = this;
     const { doneMask, na, nb } = surface;
-    const wide = surface.spansDecades(quantity);
+    const logarithmic = surface.spansDecades(quantity);
     const raw = givenValues ?? surface.frameValues(quantity, frame);
     for (let k = 0; k < cellValues.length; k++) {
       const isKnown = !doneMask || doneMask[k] === 1;
       const holds = Number.isFinite(raw[k]);
       cellMask[k] = isKnown ? (holds ? 1 : HOLE) : 0;
-      cellValues[k] = holds ? (wide ? Math.log(raw[k]) : raw[k]) : NaN;
+      cellValues[k] = holds ? (logarithmic ? Math.log(raw[k]) : raw[k]) : NaN;
     }
     if (doneMask) fillMissing(cellValues, doneMask, na, nb);
     refineGrid(cellValues, na, nb, surface.alphaAxis, surface.betaAxis, this.rowBuffer, this.values);
     this.interpolateMask();
-    this.pack(x, y, wide);
+    this.pack(x, y, logarithmic);
   }
 
   private interpolateMask(): void {
@@ -151,12 +151,12 @@ export class VertexData {
     const { cellMask, vertexMask } = this;
     const mb = betaAxis.cell.length;
     for (let i = 0; i < alphaAxis.cell.length; i++) for (let j = 0; j < mb; j++) {
-      const [k, s, t] = [alphaAxis.cell[i] * nb + betaAxis.cell[j], alphaAxis.share[i], betaAxis.share[j]];
+      const [k, s, t] = [alphaAxis.cell[i] * nb + betaAxis.cell[j], alphaAxis.fraction[i], betaAxis.fraction[j]];
       vertexMask[i * mb + j] = (cellMask[k] * (1 - t) + cellMask[k + 1] * t) * (1 - s) + (cellMask[k + nb] * (1 - t) + cellMask[k + nb + 1] * t) * s;
     }
   }
 
-  private pack(x: Float64Array, y: Float64Array, wide: boolean): void {
+  private pack(x: Float64Array, y: Float64Array, isLog: boolean): void {
     const { values, packed, vertexMask } = this;
     const [ma, mb] = [x.length, y.length];
     for (let i = 0; i < ma; i++) for (let j = 0; j < mb; j++) {
@@ -164,8 +164,8 @@ export class VertexData {
       const hole = vertexMask[k] < -0.001 || Number.isNaN(values[k]);
       const gx = finiteDifference(values, k, i > 0 ? k - mb : -1, i < ma - 1 ? k + mb : -1, x[i] - (x[i - 1] ?? 0), (x[i + 1] ?? 0) - x[i]);
       const gy = finiteDifference(values, k, j > 0 ? k - 1 : -1, j < mb - 1 ? k + 1 : -1, y[j] - (y[j - 1] ?? 0), (y[j + 1] ?? 0) - y[j]);
-      const value = wide ? Math.exp(values[k]) : values[k];
-      const chain = wide ? value : 1;
+      const value = isLog ? Math.exp(values[k]) : values[k];
+      const chain = isLog ? value : 1;
       packed[4 * k] = hole ? 0 : value;
       packed[4 * k + 1] = hole ? 0 : gx * chain;
       packed[4 * k + 2] = hole ? 0 : gy * chain;

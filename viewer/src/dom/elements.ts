@@ -62,7 +62,7 @@ export function select(label: string, options: [string, string][], value: string
 export function fillSelect(element: HTMLSelectElement, options: [string, string][], value: string): void {
   const now = options.map((o) => o.join()).join(";");
   if (element.dataset.options !== now) {
-    element.replaceChildren(...options.map(([key, words]) => h("option", { value: key }, words)));
+    element.replaceChildren(...options.map(([key, text]) => h("option", { value: key }, text)));
     element.dataset.options = now;
   }
   element.value = value;

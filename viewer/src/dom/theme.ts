@@ -24,8 +24,8 @@ export const DARK: Theme = {
   unknown: "#30384c", box: "#7e89a6", boxOpacity: 0.34, halo: "rgba(12,15,24,0.8)", colormap: "lipari",
 };
 
-export function themeOf(wanted: "light" | "dark" | "" | null): Theme {
-  if (wanted) return wanted === "dark" ? DARK : LIGHT;
+export function themeOf(choice: "light" | "dark" | "" | null): Theme {
+  if (choice) return choice === "dark" ? DARK : LIGHT;
   return typeof matchMedia === "function" && matchMedia("(prefers-color-scheme: dark)").matches ? DARK : LIGHT;
 }
 

@@ -45,8 +45,8 @@ export function composePicture(viewer: Exportable, times: number, transparent: b
 }
 
 /** A tEXt chunk before the first data chunk. */
-export function insertTextChunk(png: Uint8Array, key: string, words: string): Uint8Array {
-  const body = new TextEncoder().encode(`tEXt${key}\0${words}`);
+export function insertTextChunk(png: Uint8Array, key: string, text: string): Uint8Array {
+  const body = new TextEncoder().encode(`tEXt${key}\0${text}`);
   const chunk = new Uint8Array(body.length + 8);
   const view = new DataView(chunk.buffer);
   view.setUint32(0, body.length - 4);

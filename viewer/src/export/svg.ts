@@ -54,4 +54,4 @@ ${ticks.join("")}
 }
 
 const round2 = (v: number) => String(Math.round(v * 100) / 100);
-const escapeXml = (words: string) => words.replace(/[<>&]/g, (c) => ({ "<": "&lt;", ">": "&gt;", "&": "&amp;" })[c]!);
+const escapeXml = (text: string) => text.replace(/[<>&]/g, (c) => ({ "<": "&lt;", ">": "&gt;", "&": "&amp;" })[c]!);

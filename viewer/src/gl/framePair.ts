@@ -22,8 +22,8 @@ export class FramePair {
     this.y = surface.betaAxis.positions.map((v) => world.y(v));
     this.vertexData = [new VertexData(surface), new VertexData(surface)];
     const size = this.x.length * this.y.length;
-    const attribute = (sheet: VertexData) => new BufferAttribute(sheet.packed, 4).setUsage(DynamicDrawUsage);
-    const texture = (sheet: VertexData) => floatTexture(sheet.packed, this.y.length, this.x.length, RGBAFormat);
+    const attribute = (data: VertexData) => new BufferAttribute(data.packed, 4).setUsage(DynamicDrawUsage);
+    const texture = (data: VertexData) => floatTexture(data.packed, this.y.length, this.x.length, RGBAFormat);
     this.attributes = [attribute(this.vertexData[0]), attribute(this.vertexData[1])];
     this.textures = [texture(this.vertexData[0]), texture(this.vertexData[1])];
     this.colorAttribute = new BufferAttribute(new Float32Array(size * 2), 2).setUsage(DynamicDrawUsage);
@@ -67,7 +67,7 @@ export class FramePair {
   }
 
   invalidate(): void {
-    for (const sheet of this.vertexData) sheet.key = "";
+    for (const data of this.vertexData) data.key = "";
     this.colorKey = "";
   }
 
@@ -76,10 +76,10 @@ export class FramePair {
   }
 
   private load(slot: number, key: string, quantity: string, frame: number): boolean {
-    const sheet = this.vertexData[slot];
-    if (sheet.key === key) return false;
-    sheet.key = key;
-    sheet.load(quantity, frame, this.x, this.y);
+    const data = this.vertexData[slot];
+    if (data.key === key) return false;
+    data.key = key;
+    data.load(quantity, frame, this.x, this.y);
     this.attributes[slot].needsUpdate = true;
     this.textures[slot].needsUpdate = true;
     return true;

@@ -1,8 +1,8 @@
 // Triangles of a grid at several coarsenesses over the same vertices, in strips of 16 columns that suit the vertex cache.
 
 export function gridIndices(na: number, nb: number, stride: number): Uint32Array {
-  const rows = picks(na, stride);
-  const columns = picks(nb, stride);
+  const rows = stridedIndices(na, stride);
+  const columns = stridedIndices(nb, stride);
   const out = new Uint32Array((rows.length - 1) * (columns.length - 1) * 6);
   let at = 0;
   for (let strip = 0; strip < columns.length - 1; strip += 16) {
@@ -18,7 +18,7 @@ export function gridIndices(na: number, nb: number, stride: number): Uint32Array
 }
 
 /** Every `stride`-th index and the last one. */
-export function picks(n: number, stride: number): number[] {
+export function stridedIndices(n: number, stride: number): number[] {
   const out: number[] = [];
   for (let k = 0; k < n - 1; k += stride) out.push(k);
   out.push(n - 1);

@@ -42,20 +42,20 @@ export class PathLine {
 
   /** Show the path up to the fractional index `until`. */
   showUntil(until: number): void {
-    const whole = Math.max(0, Math.min(Math.floor(until), this.count - 1));
-    const part = whole < this.count - 1 ? Math.max(0, Math.min(until - whole, 1)) : 0;
+    const lastWhole = Math.max(0, Math.min(Math.floor(until), this.count - 1));
+    const part = lastWhole < this.count - 1 ? Math.max(0, Math.min(until - lastWhole, 1)) : 0;
     this.onPlane.clear();
     this.offPlane.clear();
-    for (let k = 0; k < whole; k++) this.addSegment(k, 1);
-    if (part > 0) this.addSegment(whole, part);
+    for (let k = 0; k < lastWhole; k++) this.addSegment(k, 1);
+    if (part > 0) this.addSegment(lastWhole, part);
     this.onPlane.finish();
     this.offPlane.finish();
   }
 
   point(k: number, part: number): [number, number, number] | null {
     const at = (axis: number) => {
-      const here = this.points[3 * k + axis];
-      return part > 0 && k < this.count - 1 ? here + (this.points[3 * (k + 1) + axis] - here) * part : here;
+      const start = this.points[3 * k + axis];
+      return part > 0 && k < this.count - 1 ? start + (this.points[3 * (k + 1) + axis] - start) * part : start;
     };
     const p: [number, number, number] = [at(0), at(1), at(2)];
     return p.some(Number.isNaN) ? null : p;

@@ -29,7 +29,7 @@ export class Renderer {
   private readonly surfaceScene = new Scene();
   private readonly mapScene = new Scene();
   private readonly boxFrame = new BoxFrame();
-  private pathLines: { layer: SurfaceMesh; trail: PathLine; map: PathLine; stems: Stems }[] = [];
+  private pathLines: { surfaceMesh: SurfaceMesh; line: PathLine; mapLine: PathLine; stems: Stems }[] = [];
   private sceneModel!: SceneModel;
   private meshColor = "#0b1020";
   private pathKey = "";
@@ -44,16 +44,16 @@ export class Renderer {
     this.surfaceScene.add(this.boxFrame.lines);
   }
 
-  load(landscape: SceneModel, state: ViewState): void {
+  load(sceneModel: SceneModel, state: ViewState): void {
     this.clear();
-    this.sceneModel = landscape;
-    const surfaces = landscape.windowSurfaces(state);
+    this.sceneModel = sceneModel;
+    const surfaces = sceneModel.windowSurfaces(state);
     this.windowSurfaces = surfaces;
     const ends = (axis: (s: Surface) => ArrayLike<number>): [number, number] => {
       const all = surfaces.flatMap((s) => [axis(s)[0], axis(s)[axis(s).length - 1]]);
       return all.length ? [Math.min(...all), Math.max(...all)] : [-1, 1];
     };
-    this.world = new WorldCoordinates(ends((s) => s.alpha), ends((s) => s.beta), landscape.scale(landscape.visible(state), state));
+    this.world = new WorldCoordinates(ends((s) => s.alpha), ends((s) => s.beta), sceneModel.scale(sceneModel.visible(state), state));
   }
 
   /** Must the window change, as when a plane with other ends is chosen? */
@@ -63,25 +63,25 @@ export class Renderer {
   }
 
   meshOf(surface: Surface): SurfaceMesh {
-    let layer = this.meshes.get(surface);
-    if (!layer) {
+    let surfaceMesh = this.meshes.get(surface);
+    if (!surfaceMesh) {
       const k = this.sceneModel.surfaces.indexOf(surface);
-      layer = new SurfaceMesh(surface, this.world, this.uniforms, SURFACE_TINTS[Math.max(k, 0) % SURFACE_TINTS.length]);
-      this.meshes.set(surface, layer);
-      this.surfaceScene.add(layer.mesh, layer.depthPrepass, layer.floorMap);
-      this.mapScene.add(layer.contourMap);
+      surfaceMesh = new SurfaceMesh(surface, this.world, this.uniforms, SURFACE_TINTS[Math.max(k, 0) % SURFACE_TINTS.length]);
+      this.meshes.set(surface, surfaceMesh);
+      this.surfaceScene.add(surfaceMesh.mesh, surfaceMesh.depthPrepass, surfaceMesh.floorMap);
+      this.mapScene.add(surfaceMesh.contourMap);
       for (const [n, path] of this.sceneModel.scene.paths.entries()) {
         if (!this.sceneModel.showsPath(surface, path)) continue;
         const color = path.color ?? PATH_COLORS[n % PATH_COLORS.length];
-        const [trail, map] = [new PathLine(path, color, this.world, false), new PathLine(path, color, this.world, true)];
+        const [line, mapLine] = [new PathLine(path, color, this.world, false), new PathLine(path, color, this.world, true)];
         const stems = new Stems(path, color, this.world);
-        this.surfaceScene.add(...trail.objects, ...stems.lines.objects);
-        this.mapScene.add(...map.objects);
-        this.pathLines.push({ layer, trail, map, stems });
+        this.surfaceScene.add(...line.objects, ...stems.lines.objects);
+        this.mapScene.add(...mapLine.objects);
+        this.pathLines.push({ surfaceMesh, line, mapLine, stems });
       }
       this.pathKey = "";
     }
-    return layer;
+    return surfaceMesh;
   }
 
   /** Bring data and uniforms up to `state`; `morph` is 0 linear to 1 logarithmic, `step` the training step shown. */
@@ -100,7 +100,7 @@ export class Renderer {
   }
 
   invalidate(): void {
-    for (const layer of this.meshes.values()) layer.framePair.invalidate();
+    for (const surfaceMesh of this.meshes.values()) surfaceMesh.framePair.invalidate();
     this.pathKey = "";
   }
 
@@ -140,9 +140,9 @@ export class Renderer {
     webgl.setScissorTest(true);
     for (const view of views) {
       const { rect } = view;
-      const cut = view.clipRect ?? rect;
+      const clip = view.clipRect ?? rect;
       webgl.setViewport(rect.x, height - rect.y - rect.height, rect.width, rect.height);
-      webgl.setScissor(cut.x, height - cut.y - cut.height, cut.width, cut.height);
+      webgl.setScissor(clip.x, height - clip.y - clip.height, clip.width, clip.height);
       webgl.clearDepth();
       this.applyVisibility(state, view, stride);
       if (!state.shared && view.kind === "surface" && view.surfaces.length === 1) this.useScale(this.scaleOf(view, state), state);
@@ -175,10 +175,10 @@ export class Renderer {
   }
 
   clear(): void {
-    for (const { trail, map, stems } of this.pathLines) for (const t of [trail, map, stems.lines]) { t.objects.forEach((o) => o.removeFromParent()); t.dispose(); }
-    for (const layer of this.meshes.values()) {
-      for (const mesh of [layer.mesh, layer.depthPrepass, layer.floorMap, layer.contourMap]) mesh.removeFromParent();
-      layer.dispose();
+    for (const { line, mapLine, stems } of this.pathLines) for (const t of [line, mapLine, stems.lines]) { t.objects.forEach((o) => o.removeFromParent()); t.dispose(); }
+    for (const surfaceMesh of this.meshes.values()) {
+      for (const mesh of [surfaceMesh.mesh, surfaceMesh.depthPrepass, surfaceMesh.floorMap, surfaceMesh.contourMap]) mesh.removeFromParent();
+      surfaceMesh.dispose();
     }
     this.meshes.clear();
     this.pathLines = [];
@@ -192,41 +192,41 @@ export class Renderer {
   }
 
   /** Positions of the heads of the visible paths on one layer. */
-  pathHeads(layer: SurfaceMesh, step: number): { trail: PathLine; at: [number, number, number] }[] {
-    return this.pathLines.filter((t) => t.layer === layer).flatMap(({ trail }) => {
-      const index = indexAtStep(trail.path, step);
-      const at = trail.point(Math.floor(index), index % 1);
-      return at ? [{ trail, at }] : [];
+  pathHeads(surfaceMesh: SurfaceMesh, step: number): { line: PathLine; at: [number, number, number] }[] {
+    return this.pathLines.filter((t) => t.surfaceMesh === surfaceMesh).flatMap(({ line }) => {
+      const index = indexAtStep(line.path, step);
+      const at = line.point(Math.floor(index), index % 1);
+      return at ? [{ line, at }] : [];
     });
   }
 
   private updatePaths(step: number, isLoss: boolean): void {
-    for (const { layer, trail, map, stems } of this.pathLines) {
-      trail.drape((x, y) => layer.valueAt(x, y), this.world);
-      map.drape(() => 0, this.world);
-      const until = Number.isFinite(step) ? indexAtStep(trail.path, step) : Infinity;
-      trail.showUntil(until);
-      map.showUntil(until);
-      stems.show(until, (k) => trail.point(k, 0), this.world, isLoss);
+    for (const { surfaceMesh, line, mapLine, stems } of this.pathLines) {
+      line.drape((x, y) => surfaceMesh.valueAt(x, y), this.world);
+      mapLine.drape(() => 0, this.world);
+      const until = Number.isFinite(step) ? indexAtStep(line.path, step) : Infinity;
+      line.showUntil(until);
+      mapLine.showUntil(until);
+      stems.showUntil(until, (k) => line.point(k, 0), this.world, isLoss);
     }
   }
 
   /** Show in the scene graphs exactly what this view draws. */
   private applyVisibility(state: ViewState, view: View, stride: number): void {
-    for (const [surface, layer] of this.meshes) {
-      const place = view.surfaces.indexOf(surface.name);
-      const shown = place >= 0;
-      const over = place > 0;
-      layer.mesh.visible = shown;
-      layer.floorMap.visible = shown && !over && state.floor;
-      layer.contourMap.visible = shown && !over;
-      layer.setStyle({ opacity: over ? 0.46 : 1, tintShare: over ? 0.9 : 0, mesh: over ? 2.2 : state.style === "mesh" ? 1 : 0, wire: !over && state.style === "wire", meshColor: over ? layer.tint : this.meshColor });
-      layer.depthPrepass.visible = layer.depthPrepass.visible && shown;
-      if (shown) layer.setStride(stride);
+    for (const [surface, surfaceMesh] of this.meshes) {
+      const position = view.surfaces.indexOf(surface.name);
+      const shown = position >= 0;
+      const over = position > 0;
+      surfaceMesh.mesh.visible = shown;
+      surfaceMesh.floorMap.visible = shown && !over && state.floor;
+      surfaceMesh.contourMap.visible = shown && !over;
+      surfaceMesh.setStyle({ opacity: over ? 0.46 : 1, tintShare: over ? 0.9 : 0, mesh: over ? 2.2 : state.style === "mesh" ? 1 : 0, wire: !over && state.style === "wire", meshColor: over ? surfaceMesh.tint : this.meshColor });
+      surfaceMesh.depthPrepass.visible = surfaceMesh.depthPrepass.visible && shown;
+      if (shown) surfaceMesh.setStride(stride);
     }
-    for (const { layer, trail, map, stems } of this.pathLines) {
-      const visible = view.surfaces[0] === layer.surface.name && !state.hiddenPaths.includes(trail.path.name);
-      for (const object of [...trail.objects, ...map.objects, ...stems.lines.objects]) object.visible = visible;
+    for (const { surfaceMesh, line, mapLine, stems } of this.pathLines) {
+      const visible = view.surfaces[0] === surfaceMesh.surface.name && !state.hiddenPaths.includes(line.path.name);
+      for (const object of [...line.objects, ...mapLine.objects, ...stems.lines.objects]) object.visible = visible;
     }
   }
 

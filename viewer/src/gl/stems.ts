@@ -23,7 +23,7 @@ export class Stems {
   }
 
   /** Stand up to the point `until`; `at` gives the shadow's place on the sheet. */
-  show(until: number, at: (k: number) => [number, number, number] | null, world: WorldCoordinates, isLoss: boolean): void {
+  showUntil(until: number, at: (k: number) => [number, number, number] | null, world: WorldCoordinates, isLoss: boolean): void {
     this.lines.clear();
     for (const k of isLoss ? this.stemIndices : []) {
       const foot = k <= until + 1e-9 ? at(k) : null;

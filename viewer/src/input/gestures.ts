@@ -27,7 +27,7 @@ export class Gestures {
   private barY = 0;
 
   /** `engaged`: the wheel may zoom; in a scrolling page only after a click. */
-  constructor(private readonly session: Session, private readonly motion: Animator, private readonly tooltip: Tooltip, private readonly host: Host, private wheelEnabled: boolean) {}
+  constructor(private readonly session: Session, private readonly animator: Animator, private readonly tooltip: Tooltip, private readonly host: Host, private wheelEnabled: boolean) {}
 
   handlers(): PointerHandlers {
     const { session } = this;
@@ -39,7 +39,7 @@ export class Gestures {
     return {
       dragStart: (x, y) => {
         this.wheelEnabled = true;
-        this.motion.stopCamera();
+        this.animator.stopCamera();
         const view = viewAt(session, x, y);
         const divider = session.state.mode === "swipe" && session.views()[1]?.clipRect;
         const bar = session.colorBarRect();
@@ -76,7 +76,7 @@ export class Gestures {
       },
       dragEnd: (glide) => {
         if (this.dragTarget === "band") { this.host.selectionDone(); this.host.invalidate(); }
-        if (glide && this.dragTarget === "space") this.motion.startInertia(glide.dx, glide.dy);
+        if (glide && this.dragTarget === "space") this.animator.startInertia(glide.dx, glide.dy);
         this.dragTarget = null;
       },
       hover: (x, y) => this.hoverAt(x, y),
@@ -89,7 +89,7 @@ export class Gestures {
         if (view?.kind === "map") return set({ mapView: { zoom: 1, x: 0, y: 0 }, probes: [] });
         const hit = pick(session, x, y);
         if (!hit || Number.isNaN(hit.value) || !session.renderer) return this.host.actions().preset("home");
-        this.motion.flyTo({ ...session.state.camera, x: hit.x, y: hit.y, z: session.renderer.world.z(hit.value) });
+        this.animator.flyTo({ ...session.state.camera, x: hit.x, y: hit.y, z: session.renderer.world.z(hit.value) });
         set({ probes: [] });
       },
       wheelAllowed: (event) => this.wheelEnabled || event.ctrlKey,
@@ -105,8 +105,8 @@ export class Gestures {
   private extendSelection(dx: number, dy: number): void {
     const { session } = this;
     this.dragPosition = [this.dragPosition[0] + dx, this.dragPosition[1] + dy];
-    const place = this.planePosition();
-    if (place && session.selection) session.selection = { from: session.selection.from ?? place, to: place };
+    const position = this.planePosition();
+    if (position && session.selection) session.selection = { from: session.selection.from ?? position, to: position };
     this.host.invalidate();
   }
 
@@ -143,9 +143,9 @@ export class Gestures {
     const bar = rect && this.session.colorBar(rect);
     if (!bar) return;
     this.barY += dy;
-    const whole = { ...bar, range: [0, 1] as [number, number] };
-    const value = colorBarValue(whole, this.barY);
-    const [low, high] = this.session.state.colorRange ?? [colorBarValue(whole, rect.y + rect.height), colorBarValue(whole, rect.y)];
+    const fullBar = { ...bar, range: [0, 1] as [number, number] };
+    const value = colorBarValue(fullBar, this.barY);
+    const [low, high] = this.session.state.colorRange ?? [colorBarValue(fullBar, rect.y + rect.height), colorBarValue(fullBar, rect.y)];
     const range: [number, number] = end === "high" ? [low, value] : [value, high];
     if (range[1] > range[0]) this.session.store.set({ colorRange: range });
   }

@@ -6,16 +6,16 @@ import { HOME, PRESETS, rotate, zoomAt, type Camera } from "../math/camera";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
 
-export function makeActions(session: Session, motion: Animator, panels: Panels): ViewerActions {
+export function makeActions(session: Session, animator: Animator, panels: Panels): ViewerActions {
   const set = (change: Partial<ViewState>) => session.store.set(change);
   const last = () => Math.max(session.timeline.length - 1, 0);
   const goto = (frame: number) => set({ frame: Math.max(0, Math.min(last(), frame)), playing: false });
   return {
     set,
     preset: (name) => {
-      motion.stopCamera();
-      if (name === "home") { motion.flyTo({ ...session.store.initial.camera }); set({ rotating: false, mapView: { zoom: 1, x: 0, y: 0 } }); }
-      else motion.flyTo({ ...HOME, ...PRESETS[name] } as Camera);
+      animator.stopCamera();
+      if (name === "home") { animator.flyTo({ ...session.store.initial.camera }); set({ rotating: false, mapView: { zoom: 1, x: 0, y: 0 } }); }
+      else animator.flyTo({ ...HOME, ...PRESETS[name] } as Camera);
     },
     open: (name) => panels.toggle(name),
     toggleTheme: () => set({ theme: session.theme.name === "dark" ? "light" : "dark" }),

@@ -26,17 +26,17 @@ function pickOnMap(session: Session, view: View, surfaces: Surface[], px: number
 }
 
 function pickOnSurface(session: Session, view: View, surfaces: Surface[], px: number, py: number): HoverTarget | null {
-  const stage = session.renderer!;
-  const ray = rayAt(view, session.state, stage.world, px, py);
+  const renderer = session.renderer!;
+  const ray = rayAt(view, session.state, renderer.world, px, py);
   const clip = session.state.clip ?? Infinity;
   let best: { t: number; x: number; y: number; surface: Surface } | null = null;
   for (const surface of surfaces) {
-    const layer = stage.meshOf(surface);
-    const hit = intersectSurface(ray, (x, y) => layer.valueAt(x, y), stage.world, clip);
+    const surfaceMesh = renderer.meshOf(surface);
+    const hit = intersectSurface(ray, (x, y) => surfaceMesh.valueAt(x, y), renderer.world, clip);
     if (hit && (!best || hit.t < best.t)) best = { ...hit, surface };
   }
   if (!best && surfaces[0] && session.state.floor) {
-    const hit = intersectFloor(ray, stage.world);
+    const hit = intersectFloor(ray, renderer.world);
     if (hit) best = { ...hit, surface: surfaces[0] };
   }
   return best && hoverTarget(session, best.surface, best.x, best.y, px, py);

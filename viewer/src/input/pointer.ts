@@ -22,7 +22,7 @@ export function listenToPointer(element: HTMLElement, handlers: PointerHandlers)
   let shift = false;
   let moved = 0;
   let last = { x: 0, y: 0, time: 0, vx: 0, vy: 0 };
-  const place = (event: PointerEvent | MouseEvent) => {
+  const position = (event: PointerEvent | MouseEvent) => {
     const box = element.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
@@ -32,7 +32,7 @@ export function listenToPointer(element: HTMLElement, handlers: PointerHandlers)
 
   const down = (event: PointerEvent) => {
     if (onControl(event)) return;
-    const at = place(event);
+    const at = position(event);
     pointers.set(event.pointerId, at);
     element.setPointerCapture(event.pointerId);
     if (pointers.size === 1) {
@@ -46,7 +46,7 @@ export function listenToPointer(element: HTMLElement, handlers: PointerHandlers)
   };
 
   const move = (event: PointerEvent) => {
-    const at = place(event);
+    const at = position(event);
     const before = pointers.get(event.pointerId);
     if (!before && onControl(event)) return handlers.leave();
     if (!before) return handlers.hover(at.x, at.y, event.pointerType === "touch");
@@ -75,9 +75,9 @@ export function listenToPointer(element: HTMLElement, handlers: PointerHandlers)
 
   const up = (event: PointerEvent) => {
     if (!pointers.delete(event.pointerId) || pointers.size) return;
-    const fresh = event.timeStamp - last.time < 60 && moved > 12 && button === 0 && !shift;
-    handlers.dragEnd(fresh ? { dx: last.vx, dy: last.vy } : null);
-    const at = place(event);
+    const recent = event.timeStamp - last.time < 60 && moved > 12 && button === 0 && !shift;
+    handlers.dragEnd(recent ? { dx: last.vx, dy: last.vy } : null);
+    const at = position(event);
     if (moved < 5 && button === 0) handlers.click(at.x, at.y);
     if (event.pointerType === "touch") handlers.leave();
   };
@@ -85,7 +85,7 @@ export function listenToPointer(element: HTMLElement, handlers: PointerHandlers)
   const wheel = (event: WheelEvent) => {
     if (onControl(event) || !handlers.wheelAllowed(event)) return;
     event.preventDefault();
-    const at = place(event);
+    const at = position(event);
     const lines = event.deltaMode === 1 ? 16 : event.deltaMode === 2 ? 400 : 1;
     handlers.zoom(Math.exp(-Math.max(-240, Math.min(240, event.deltaY * lines)) * 0.0016), at.x, at.y);
   };
@@ -94,7 +94,7 @@ export function listenToPointer(element: HTMLElement, handlers: PointerHandlers)
     ["pointerdown", down], ["pointermove", move], ["pointerup", up], ["pointercancel", up],
     ["pointerleave", () => pointers.size || handlers.leave()], ["wheel", wheel, { passive: false }],
     ["contextmenu", (event: MouseEvent) => event.preventDefault()],
-    ["dblclick", (event: MouseEvent) => { if (onControl(event)) return; const at = place(event); handlers.doubleClick(at.x, at.y); }],
+    ["dblclick", (event: MouseEvent) => { if (onControl(event)) return; const at = position(event); handlers.doubleClick(at.x, at.y); }],
     ["auxclick", (event: MouseEvent) => event.preventDefault()],
     ["mousedown", (event: MouseEvent) => event.button === 1 && event.preventDefault()],
   ];

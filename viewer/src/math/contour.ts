@@ -6,10 +6,10 @@ import { niceStep } from "./ticks";
 export type Segment = [number, number, number, number];
 
 /** Segments in grid indices where `bent(value)` equals `level`; cells with a value that is not finite give none. */
-export function contourSegments(values: ArrayLike<number>, na: number, nb: number, level: number, bent: (v: number) => number = (v) => v): Segment[] {
+export function contourSegments(values: ArrayLike<number>, na: number, nb: number, level: number, transform: (v: number) => number = (v) => v): Segment[] {
   const out: Segment[] = [];
   for (let i = 0; i < na - 1; i++) for (let j = 0; j < nb - 1; j++) {
-    const corner = [values[i * nb + j], values[(i + 1) * nb + j], values[(i + 1) * nb + j + 1], values[i * nb + j + 1]].map(bent);
+    const corner = [values[i * nb + j], values[(i + 1) * nb + j], values[(i + 1) * nb + j + 1], values[i * nb + j + 1]].map(transform);
     if (!corner.every(Number.isFinite)) continue;
     const crossings = cellCrossings(corner, level, i, j);
     if (crossings.length === 2) out.push([...crossings[0], ...crossings[1]]);

@@ -3,17 +3,17 @@
 // never rises above or falls below its neighbors along a grid line, so it shows no minimum that was not computed.
 
 /** Where each refined column comes from: cell index and share within the cell. */
-export interface Axis { positions: Float64Array; cell: Int32Array; share: Float64Array }
+export interface Axis { positions: Float64Array; cell: Int32Array; fraction: Float64Array }
 
 export function refineAxis(axis: ArrayLike<number>, factor: number): Axis {
   const count = (axis.length - 1) * factor + 1;
-  const out: Axis = { positions: new Float64Array(count), cell: new Int32Array(count), share: new Float64Array(count) };
+  const out: Axis = { positions: new Float64Array(count), cell: new Int32Array(count), fraction: new Float64Array(count) };
   for (let k = 0; k < count; k++) {
     const cell = Math.min(Math.floor(k / factor), axis.length - 2);
-    const share = (k - cell * factor) / factor;
+    const fraction = (k - cell * factor) / factor;
     out.cell[k] = cell;
-    out.share[k] = share;
-    out.positions[k] = axis[cell] + (axis[cell + 1] - axis[cell]) * share;
+    out.fraction[k] = fraction;
+    out.positions[k] = axis[cell] + (axis[cell + 1] - axis[cell]) * fraction;
   }
   return out;
 }
@@ -51,7 +51,7 @@ export function refineLine(source: Float32Array, offset: number, stride: number,
       m0 = slopeAt(cell);
       m1 = slopeAt(cell + 1);
     }
-    const t = axis.share[k];
+    const t = axis.fraction[k];
     out[to + k * step] = t === 0 ? at(cell) : t === 1 ? at(cell + 1) : hermite(at(cell), at(cell + 1), m0, m1, t);
   }
 }

@@ -15,12 +15,12 @@ export function sampleGrid(grid: Grid, x: number, y: number): number {
 export interface Ray { origin: Vector; direction: Vector }
 
 /** First crossing of the ray with the sheet below `clip`, as plane position and value; null when it passes by. */
-export function intersectSurface(ray: Ray, at: (x: number, y: number) => number, world: WorldCoordinates, clip: number, steps = 420): { x: number; y: number; t: number } | null {
+export function intersectSurface(ray: Ray, heightAt: (x: number, y: number) => number, world: WorldCoordinates, clip: number, steps = 420): { x: number; y: number; t: number } | null {
   const span = boxSpan(ray, world);
   if (!span) return null;
   const gap = (t: number) => {
     const [x, y, z] = pointOnRay(ray, t);
-    const value = at(x, y);
+    const value = heightAt(x, y);
     return Number.isNaN(value) || value > clip ? NaN : z - world.z(value);
   };
   let [t0, g0] = [span[0], gap(span[0])];

@@ -27,8 +27,8 @@ export function transform(scale: Scale, value: number): number {
   return scale.curve === "log" ? Math.log(Math.max(value, 1e-30)) : Math.asinh(value / scale.linearThreshold);
 }
 
-export function inverseTransform(scale: Scale, bent: number): number {
-  return scale.curve === "log" ? Math.exp(bent) : Math.sinh(bent) * scale.linearThreshold;
+export function inverseTransform(scale: Scale, transformed: number): number {
+  return scale.curve === "log" ? Math.exp(transformed) : Math.sinh(transformed) * scale.linearThreshold;
 }
 
 /** Share of the range in [0, 1] (outside it for values outside), for morph 0 (linear) to 1 (log). */

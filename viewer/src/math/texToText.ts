@@ -22,7 +22,7 @@ function formulaToText(formula: string): string {
     .replace(/[{}]/g, "");
 }
 
-function scriptToText(kind: string, words: string): string {
+function scriptToText(kind: string, text: string): string {
   const digits = kind === "_" ? SUBSCRIPT_DIGITS : SUPERSCRIPT_DIGITS;
-  return /^\d+$/.test(words) ? [...words].map((d) => digits[Number(d)]).join("") : `${kind === "_" ? "_" : "^"}${words}`;
+  return /^\d+$/.test(text) ? [...text].map((d) => digits[Number(d)]).join("") : `${kind === "_" ? "_" : "^"}${text}`;
 }

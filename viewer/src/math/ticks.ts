@@ -71,10 +71,10 @@ export function formatTick(value: number, step: number): string {
 /** Numbers as words with as many digits as it takes to tell them apart: three at least, six at most. */
 export function formatAll(values: number[]): string[] {
   const tried = [3, 4, 5, 6].map((digits) => values.map((value) => formatNumber(value, digits)));
-  const different = tried.map((words) => new Set(words).size);
+  const different = tried.map((text) => new Set(text).size);
   return tried[different.indexOf(Math.max(...different))];
 }
-export function formatPercent(share: number): string {
-  const value = share * 100;
+export function formatPercent(fraction: number): string {
+  const value = fraction * 100;
   return `${value < 1 ? value.toFixed(1) : value > 99 && value < 100 ? "99+" : Math.round(value)} %`;
 }

@@ -15,8 +15,8 @@ export interface ColorBar {
   note: string;
 }
 
-export function drawColorBar(pen: OverlayContext, bar: ColorBar, hovered: number | null): void {
-  const { context, theme } = pen;
+export function drawColorBar(overlay: OverlayContext, bar: ColorBar, hovered: number | null): void {
+  const { context, theme } = overlay;
   const { x, y, width, height } = bar.rect;
   const gradient = context.createLinearGradient(0, y + height, 0, y);
   for (let k = 0; k <= 64; k++) {
@@ -30,10 +30,10 @@ export function drawColorBar(pen: OverlayContext, bar: ColorBar, hovered: number
   context.lineWidth = 1;
   context.strokeStyle = theme.name === "dark" ? "rgba(255,255,255,.25)" : "rgba(23,28,43,.22)";
   context.stroke();
-  drawText(pen, bar.label, x + width + 44, y - 34, { size: 13, weight: 600, color: theme.text, align: "right" });
-  drawText(pen, bar.note, x + width + 44, y - 17, { size: 11, align: "right" });
-  drawTicks(pen, bar);
-  if (hovered !== null && Number.isFinite(hovered)) drawMarker(pen, bar, hovered);
+  drawText(overlay, bar.label, x + width + 44, y - 34, { size: 13, weight: 600, color: theme.text, align: "right" });
+  drawText(overlay, bar.note, x + width + 44, y - 17, { size: 11, align: "right" });
+  drawTicks(overlay, bar);
+  if (hovered !== null && Number.isFinite(hovered)) drawMarker(overlay, bar, hovered);
 }
 
 export function colorBarTicks(bar: ColorBar): number[] {
@@ -54,27 +54,27 @@ export function colorBarValue(bar: ColorBar, py: number): number {
   return denormalize(bar.scale, bar.range[0] + Math.max(0, Math.min(1, s)) * (bar.range[1] - bar.range[0]), bar.morph);
 }
 
-function drawTicks(pen: OverlayContext, bar: ColorBar): void {
-  const { context, theme } = pen;
+function drawTicks(overlay: OverlayContext, bar: ColorBar): void {
+  const { context, theme } = overlay;
   const { x, y, width, height } = bar.rect;
   const ends = [bar.range[0], bar.range[1]].map((s) => denormalize(bar.scale, s, bar.morph));
   const placed: number[] = [];
   const inner = colorBarTicks(bar);
-  const words = formatAll([...ends, ...inner]);
-  const put = (py: number, strong: boolean, word: string) => {
+  const text = formatAll([...ends, ...inner]);
+  const put = (py: number, strong: boolean, label: string) => {
     if (placed.some((other) => Math.abs(other - py) < 15)) return;
     placed.push(py);
     context.fillStyle = theme.soft;
     context.fillRect(x + width, py - 0.5, 4, 1);
-    drawText(pen, word, x + width + 8, py, { size: 11.5, align: "left", color: strong ? theme.text : theme.soft });
+    drawText(overlay, label, x + width + 8, py, { size: 11.5, align: "left", color: strong ? theme.text : theme.soft });
   };
-  put(y + height, true, words[0]);
-  put(y, true, words[1]);
-  inner.forEach((value, k) => put(colorBarY(bar, value), false, words[k + 2]));
+  put(y + height, true, text[0]);
+  put(y, true, text[1]);
+  inner.forEach((value, k) => put(colorBarY(bar, value), false, text[k + 2]));
 }
 
-function drawMarker(pen: OverlayContext, bar: ColorBar, value: number): void {
-  const { context, theme } = pen;
+function drawMarker(overlay: OverlayContext, bar: ColorBar, value: number): void {
+  const { context, theme } = overlay;
   const y = colorBarY(bar, value);
   const { x, width } = bar.rect;
   context.beginPath();

@@ -7,8 +7,8 @@ import type { ViewState } from "../state";
 
 export interface OverlayContext { context: CanvasRenderingContext2D; theme: Theme; state: ViewState; world: WorldCoordinates }
 
-export function drawText(pen: OverlayContext, words: string, x: number, y: number, options: { size?: number; weight?: number; color?: string; align?: CanvasTextAlign; italic?: boolean; halo?: boolean } = {}): void {
-  const { context, theme } = pen;
+export function drawText(overlay: OverlayContext, label: string, x: number, y: number, options: { size?: number; weight?: number; color?: string; align?: CanvasTextAlign; italic?: boolean; halo?: boolean } = {}): void {
+  const { context, theme } = overlay;
   const { size = 12, weight = 400, align = "center", italic = false, halo = true } = options;
   context.font = `${italic ? "italic " : ""}${weight} ${size}px ${FONT}`;
   context.textAlign = align;
@@ -17,14 +17,14 @@ export function drawText(pen: OverlayContext, words: string, x: number, y: numbe
     context.lineJoin = "round";
     context.lineWidth = 3;
     context.strokeStyle = theme.halo;
-    context.strokeText(words, x, y);
+    context.strokeText(label, x, y);
   }
   context.fillStyle = options.color ?? theme.soft;
-  context.fillText(words, x, y);
+  context.fillText(label, x, y);
 }
 
-export function drawDot(pen: OverlayContext, x: number, y: number, radius: number, fill: string, opacity = 1): void {
-  const { context } = pen;
+export function drawDot(overlay: OverlayContext, x: number, y: number, radius: number, fill: string, opacity = 1): void {
+  const { context } = overlay;
   context.globalAlpha = opacity;
   context.beginPath();
   context.arc(x, y, radius, 0, 7);
@@ -41,8 +41,8 @@ export function drawDot(pen: OverlayContext, x: number, y: number, radius: numbe
   context.globalAlpha = 1;
 }
 
-export function drawStar(pen: OverlayContext, x: number, y: number, radius: number, fill = "#ffd84d", opacity = 1): void {
-  const { context } = pen;
+export function drawStar(overlay: OverlayContext, x: number, y: number, radius: number, fill = "#ffd84d", opacity = 1): void {
+  const { context } = overlay;
   context.globalAlpha = opacity;
   context.beginPath();
   for (let k = 0; k < 10; k++) {
@@ -61,13 +61,13 @@ export function drawStar(pen: OverlayContext, x: number, y: number, radius: numb
 }
 
 /** Is a point of the sheet hidden behind a fold? Marched from the point towards the eye. */
-export function isHidden(layer: SurfaceMesh, world: WorldCoordinates, state: ViewState, at: [number, number, number]): boolean {
+export function isHidden(surfaceMesh: SurfaceMesh, world: WorldCoordinates, state: ViewState, at: [number, number, number]): boolean {
   const { back } = viewAxes(state.camera);
   for (let k = 3; k < 70; k++) {
     const t = k * 0.03;
     const [x, y, z] = [at[0] + back[0] * t, at[1] + back[1] * t, at[2] + back[2] * t];
     if (z > world.top || Math.abs(x) > world.halfX || Math.abs(y) > world.halfY) return false;
-    const value = layer.valueAt(x, y);
+    const value = surfaceMesh.valueAt(x, y);
     if (!Number.isNaN(value) && world.z(value) > z + 0.004 && world.normalize(value) <= 1) return true;
   }
   return false;

@@ -26,49 +26,49 @@ export function hasStandardErrors(session: Session): boolean {
   return session.drawn.some((surface) => excessOverNoise(surface, session.state.quantity) !== null);
 }
 
-export function drawOutlines(session: Session, pen: OverlayContext, view: View, layer: SurfaceMesh): void {
-  for (const one of session.scene.outlines ?? []) {
-    const n = one.alpha.data.length;
-    const at = Array.from({ length: n + 1 }, (_, k): [number, number] => [one.alpha.data[k % n], one.beta.data[k % n]]);
-    strokeSegments(session, pen, view, layer, at.slice(1).map((to, k) => [at[k], to]), one.color ?? "#111", []);
-    if (!one.label || view.kind !== "map" || session.state.map === "inset") continue;
-    const [px, py] = projectPoint(session, pen, view, layer, at.reduce((best, place) => (place[1] > best[1] ? place : best)));
-    drawText(pen, one.label, px, py - 10, { size: 11, color: pen.theme.text });
+export function drawOutlines(session: Session, overlay: OverlayContext, view: View, surfaceMesh: SurfaceMesh): void {
+  for (const outline of session.scene.outlines ?? []) {
+    const n = outline.alpha.data.length;
+    const at = Array.from({ length: n + 1 }, (_, k): [number, number] => [outline.alpha.data[k % n], outline.beta.data[k % n]]);
+    strokeSegments(session, overlay, view, surfaceMesh, at.slice(1).map((to, k) => [at[k], to]), outline.color ?? "#111", []);
+    if (!outline.label || view.kind !== "map" || session.state.map === "inset") continue;
+    const [px, py] = projectPoint(session, overlay, view, surfaceMesh, at.reduce((best, point) => (point[1] > best[1] ? point : best)));
+    drawText(overlay, outline.label, px, py - 10, { size: 11, color: overlay.theme.text });
   }
   if (!session.state.noise) return;
-  const surface = layer.surface;
+  const surface = surfaceMesh.surface;
   const above = excessOverNoise(surface, session.state.quantity);
   if (!above) return;
   const at = (axis: ArrayLike<number>, index: number) => { const k = Math.min(Math.floor(index), axis.length - 2); return axis[k] + (axis[k + 1] - axis[k]) * (index - k); };
   const segments = contourSegments(above, surface.na, surface.nb, 0).map(([i0, j0, i1, j1]): Segment => [[at(surface.alpha, i0), at(surface.beta, j0)], [at(surface.alpha, i1), at(surface.beta, j1)]]);
-  if (view.kind === "map") hatchCells(session, pen, view, surface, above);
-  strokeSegments(session, pen, view, layer, segments, "#ffffff", [5, 3]);
+  if (view.kind === "map") hatchCells(session, overlay, view, surface, above);
+  strokeSegments(session, overlay, view, surfaceMesh, segments, "#ffffff", [5, 3]);
 }
 
 type Segment = [[number, number], [number, number]];
 
-function projectPoint(session: Session, pen: OverlayContext, view: View, layer: SurfaceMesh, [a, b]: [number, number]): [number, number] {
-  const { world } = pen;
+function projectPoint(session: Session, overlay: OverlayContext, view: View, surfaceMesh: SurfaceMesh, [a, b]: [number, number]): [number, number] {
+  const { world } = overlay;
   const [x, y] = [world.x(a), world.y(b)];
-  const value = layer.valueAt(x, y);
+  const value = surfaceMesh.valueAt(x, y);
   const [px, py] = project(view, session.state, world, x, y, view.kind === "map" || Number.isNaN(value) ? 0 : world.z(value) + 0.006);
   return [px, py];
 }
 
 /** Segments on the map or draped on the sheet; behind a ridge they are left out. */
-function strokeSegments(session: Session, pen: OverlayContext, view: View, layer: SurfaceMesh, segments: Segment[], color: string, dash: number[]): void {
-  const { context, world } = pen;
+function strokeSegments(session: Session, overlay: OverlayContext, view: View, surfaceMesh: SurfaceMesh, segments: Segment[], color: string, dash: number[]): void {
+  const { context, world } = overlay;
   const seen = (a: number, b: number) => {
     const [x, y] = [world.x(a), world.y(b)];
-    const value = layer.valueAt(x, y);
-    return view.kind === "map" || !(Number.isNaN(value) || isHidden(layer, world, session.state, [x, y, world.z(value) + 0.006]));
+    const value = surfaceMesh.valueAt(x, y);
+    return view.kind === "map" || !(Number.isNaN(value) || isHidden(surfaceMesh, world, session.state, [x, y, world.z(value) + 0.006]));
   };
   const shown = segments.filter(([from, to]) => seen((from[0] + to[0]) / 2, (from[1] + to[1]) / 2));
   for (const [width, ink, pattern] of [[3.6, color === "#ffffff" ? "rgba(10,14,24,.55)" : "rgba(255,255,255,.85)", []], [1.7, color, dash]] as [number, string, number[]][]) {
     context.beginPath();
     for (const [from, to] of shown) {
-      context.moveTo(...projectPoint(session, pen, view, layer, from));
-      context.lineTo(...projectPoint(session, pen, view, layer, to));
+      context.moveTo(...projectPoint(session, overlay, view, surfaceMesh, from));
+      context.lineTo(...projectPoint(session, overlay, view, surfaceMesh, to));
     }
     context.setLineDash(pattern);
     context.lineWidth = width;
@@ -79,8 +79,8 @@ function strokeSegments(session: Session, pen: OverlayContext, view: View, layer
 }
 
 /** The cells within the noise, hatched as in figures. */
-function hatchCells(session: Session, pen: OverlayContext, view: View, surface: Surface, above: Float64Array): void {
-  const { context, world } = pen;
+function hatchCells(session: Session, overlay: OverlayContext, view: View, surface: Surface, above: Float64Array): void {
+  const { context, world } = overlay;
   const edges = (axis: ArrayLike<number>, k: number): [number, number] => [k ? (axis[k - 1] + axis[k]) / 2 : axis[0], k < axis.length - 1 ? (axis[k] + axis[k + 1]) / 2 : axis[axis.length - 1]];
   const { rect } = view;
   context.save();

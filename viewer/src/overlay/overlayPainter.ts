@@ -14,51 +14,51 @@ import { drawOutlines } from "./outlines";
 export function paintOverlay(session: Session, context: CanvasRenderingContext2D, marks = true): void {
   const { renderer, state, theme, drawn } = session;
   if (!renderer || !drawn.length) return;
-  const pen: OverlayContext = { context, theme, state, world: renderer.world };
+  const overlay: OverlayContext = { context, theme, state, world: renderer.world };
   const views = session.views();
   const rect = session.colorBarRect();
   const bar = rect && session.colorBar(rect);
   for (const view of views) {
-    if (view.kind === "map") paintMapView(session, pen, view);
-    else paintSurfaceView(session, pen, view);
-    if (marks) paintMarkers(session, pen, view);
+    if (view.kind === "map") paintMapView(session, overlay, view);
+    else paintSurfaceView(session, overlay, view);
+    if (marks) paintMarkers(session, overlay, view);
   }
-  if (state.mode === "swipe" && views[1]?.clipRect) drawDivider(pen, views[1].clipRect.x, session.height);
-  if (bar) drawColorBar(pen, bar, hoveredColorValue(session));
-  if (rect) drawClipNote(session, pen, rect);
+  if (state.mode === "swipe" && views[1]?.clipRect) drawDivider(overlay, views[1].clipRect.x, session.height);
+  if (bar) drawColorBar(overlay, bar, hoveredColorValue(session));
+  if (rect) drawClipNote(session, overlay, rect);
 }
 
 /** Heights (world z) at which the walls carry a line, with their values in words. */
-export function wallLevels(session: Session): { z: number; words: string }[] {
+export function wallLevels(session: Session): { z: number; label: string }[] {
   const { renderer, drawn } = session;
   if (!renderer || !drawn.length) return [];
   const bar: ColorBar = { rect: { x: 0, y: 0, width: 1, height: 1 }, scale: renderer.world.scale, morph: session.morph, range: [0, 1], rgb: session.rgb, label: "", note: "" };
   const values = colorBarTicks(bar);
-  const words = formatAll(values);
-  return values.map((value, k) => ({ z: renderer.world.z(value), words: words[k] }));
+  const labels = formatAll(values);
+  return values.map((value, k) => ({ z: renderer.world.z(value), label: labels[k] }));
 }
 
-function paintSurfaceView(session: Session, pen: OverlayContext, view: View): void {
+function paintSurfaceView(session: Session, overlay: OverlayContext, view: View): void {
   const surface = session.drawn.find((s) => s.name === view.surfaces[0])!;
   if (!view.clipRect || view.clipRect.x === view.rect.x) {
-    drawSurfaceAxes(pen, view, { alpha: surface.data.alpha_label || "α", beta: surface.data.beta_label || "β" }, session.state.shared ? wallLevels(session) : []);
+    drawSurfaceAxes(overlay, view, { alpha: surface.data.alpha_label || "α", beta: surface.data.beta_label || "β" }, session.state.shared ? wallLevels(session) : []);
   }
   if (!view.title) return;
   const { rect } = view;
-  pen.context.font = `600 14px ${FONT}`;
-  drawText(pen, truncateText(pen.context, surface.label, rect.width - 16), rect.x + rect.width / 2, Math.max(rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), rect.y < 40 ? session.headingBottom + 16 : 0), { size: 14, weight: 600, color: pen.theme.text });
+  overlay.context.font = `600 14px ${FONT}`;
+  drawText(overlay, truncateText(overlay.context, surface.label, rect.width - 16), rect.x + rect.width / 2, Math.max(rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), rect.y < 40 ? session.headingBottom + 16 : 0), { size: 14, weight: 600, color: overlay.theme.text });
 }
 
-function paintMapView(session: Session, pen: OverlayContext, view: View): void {
+function paintMapView(session: Session, overlay: OverlayContext, view: View): void {
   const surface = session.drawn.find((s) => s.name === view.surfaces[0])!;
   const large = session.state.map !== "inset";
-  drawMapAxes(pen, view, { alpha: surface.data.alpha_label || "α", beta: surface.data.beta_label || "β" }, large);
-  if (!large) drawResizeCorner(pen, view);
+  drawMapAxes(overlay, view, { alpha: surface.data.alpha_label || "α", beta: surface.data.beta_label || "β" }, large);
+  if (!large) drawResizeCorner(overlay, view);
   if (!large && session.drawn.length < 2) return;
-  pen.context.font = `600 ${large ? 13 : 11}px ${FONT}`;
-  const words = truncateText(pen.context, surface.label, view.rect.width + (large ? 0 : 24));
-  if (large) drawText(pen, words, view.rect.x + view.rect.width / 2, view.rect.y - 13, { size: 13, weight: 600, color: pen.theme.text });
-  else drawText(pen, words, view.rect.x, view.rect.y - 13, { size: 11, weight: 600, color: pen.theme.text, align: "left" });
+  overlay.context.font = `600 ${large ? 13 : 11}px ${FONT}`;
+  const text = truncateText(overlay.context, surface.label, view.rect.width + (large ? 0 : 24));
+  if (large) drawText(overlay, text, view.rect.x + view.rect.width / 2, view.rect.y - 13, { size: 13, weight: 600, color: overlay.theme.text });
+  else drawText(overlay, text, view.rect.x, view.rect.y - 13, { size: 11, weight: 600, color: overlay.theme.text, align: "left" });
 }
 
 /** The corner by which the inset is made larger. */
@@ -77,64 +77,64 @@ function drawResizeCorner({ context, theme }: OverlayContext, { rect }: View): v
 }
 
 /** Words that fit into `width` pixels, in the font that is set. */
-function truncateText(context: CanvasRenderingContext2D, words: string, width: number): string {
-  if (context.measureText(words).width <= width) return words;
-  let length = words.length;
-  while (length > 1 && context.measureText(`${words.slice(0, length)}…`).width > width) length--;
-  return `${words.slice(0, length).trimEnd()}…`;
+function truncateText(context: CanvasRenderingContext2D, text: string, width: number): string {
+  if (context.measureText(text).width <= width) return text;
+  let length = text.length;
+  while (length > 1 && context.measureText(`${text.slice(0, length)}…`).width > width) length--;
+  return `${text.slice(0, length).trimEnd()}…`;
 }
 
-function paintMarkers(session: Session, pen: OverlayContext, view: View): void {
+function paintMarkers(session: Session, overlay: OverlayContext, view: View): void {
   const { state, renderer, sceneModel } = session;
   const surface = session.drawn.find((s) => s.name === view.surfaces[0])!;
-  const layer = renderer!.meshOf(surface);
+  const surfaceMesh = renderer!.meshOf(surface);
   const { world } = renderer!;
   const { rect } = view;
-  pen.context.save();
-  pen.context.beginPath();
-  const cut = view.clipRect ?? rect;
-  pen.context.rect(cut.x - 8, cut.y - 8, cut.width + 16, cut.height + 16);
-  pen.context.clip();
-  const place = (x: number, y: number, z: number) => project(view, state, world, x, y, z);
+  overlay.context.save();
+  overlay.context.beginPath();
+  const clip = view.clipRect ?? rect;
+  overlay.context.rect(clip.x - 8, clip.y - 8, clip.width + 16, clip.height + 16);
+  overlay.context.clip();
+  const toPixels = (x: number, y: number, z: number) => project(view, state, world, x, y, z);
   const small = view.kind === "map" && state.map === "inset";
   const low = sceneModel.isDifference(state) ? null : surface.minimum(state.quantity, Math.round(state.frame));
   if (low && !/accuracy/.test(state.quantity)) {
     const at: [number, number, number] = [world.x(low.alpha), world.y(low.beta), world.z(low.value) + 0.01];
-    drawStar(pen, ...xy(place(...at)), small ? 6 : 9, "#ffd84d", view.kind === "surface" && isHidden(layer, world, state, at) ? 0.35 : 1);
+    drawStar(overlay, ...xy(toPixels(...at)), small ? 6 : 9, "#ffd84d", view.kind === "surface" && isHidden(surfaceMesh, world, state, at) ? 0.35 : 1);
   }
-  drawOutlines(session, pen, view, layer);
-  drawArrows(session, pen, view);
-  if (session.selection?.from && session.selection.to) drawSelection(session, pen, view, session.selection.from, session.selection.to);
+  drawOutlines(session, overlay, view, surfaceMesh);
+  drawArrows(session, overlay, view);
+  if (session.selection?.from && session.selection.to) drawSelection(session, overlay, view, session.selection.from, session.selection.to);
   for (const { path, color } of sceneModel.paths(state)) {
     if (state.hiddenPaths.includes(path.name) || !sceneModel.showsPath(surface, path)) continue;
-    drawPathPoint(session, pen, view, path, 0, small ? 2.5 : 4, color);
-    for (const k of path.marks) if (path.step.data[k] <= session.step) drawDiamond(session, pen, view, path, k, small ? 3.5 : 6, color);
+    drawPathPoint(session, overlay, view, path, 0, small ? 2.5 : 4, color);
+    for (const k of path.marks) if (path.step.data[k] <= session.step) drawDiamond(session, overlay, view, path, k, small ? 3.5 : 6, color);
     const head = Number.isFinite(session.step) ? indexAtStep(path, session.step) : path.step.data.length - 1;
-    drawPathPoint(session, pen, view, path, head, small ? 4 : 6.5, color);
+    drawPathPoint(session, overlay, view, path, head, small ? 4 : 6.5, color);
   }
   state.probes.forEach(([alpha, beta], k) => {
     const [x, y] = [world.x(alpha), world.y(beta)];
-    const value = layer.valueAt(x, y);
-    const [px, py] = place(x, y, Number.isNaN(value) ? 0 : world.z(value));
-    drawDot(pen, px, py, 5, "#12141c");
-    drawText(pen, "AB"[k] ?? "", px, py - 14, { size: 12, weight: 700, color: pen.theme.text });
+    const value = surfaceMesh.valueAt(x, y);
+    const [px, py] = toPixels(x, y, Number.isNaN(value) ? 0 : world.z(value));
+    drawDot(overlay, px, py, 5, "#12141c");
+    drawText(overlay, "AB"[k] ?? "", px, py - 14, { size: 12, weight: 700, color: overlay.theme.text });
   });
   if (session.hovered && view.kind === "surface") {
     const { x, y } = session.hovered;
-    const value = layer.valueAt(x, y);
-    if (!Number.isNaN(value) && world.normalize(value) <= 1.001) drawDot(pen, ...xy(place(x, y, world.z(value))), 4, pen.theme.text);
+    const value = surfaceMesh.valueAt(x, y);
+    if (!Number.isNaN(value) && world.normalize(value) <= 1.001) drawDot(overlay, ...xy(toPixels(x, y, world.z(value))), 4, overlay.theme.text);
   }
-  pen.context.restore();
+  overlay.context.restore();
 }
 
 /** A point that the scene marks, such as a drop of the learning rate. */
-function drawDiamond(session: Session, pen: OverlayContext, view: View, path: PathData, k: number, radius: number, color: string): void {
-  const { world } = pen;
+function drawDiamond(session: Session, overlay: OverlayContext, view: View, path: PathData, k: number, radius: number, color: string): void {
+  const { world } = overlay;
   const [x, y] = [world.x(path.alpha.data[k]), world.y(path.beta.data[k])];
   const value = session.renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!).valueAt(x, y);
   if (Number.isNaN(x) || (view.kind === "surface" && Number.isNaN(value))) return;
   const [px, py] = project(view, session.state, world, x, y, view.kind === "map" ? 0 : world.z(value) + 0.008);
-  const { context } = pen;
+  const { context } = overlay;
   context.beginPath();
   for (const [dx, dy] of [[0, -1.3], [1, 0], [0, 1.3], [-1, 0]]) context.lineTo(px + dx * radius, py + dy * radius);
   context.closePath();
@@ -146,49 +146,49 @@ function drawDiamond(session: Session, pen: OverlayContext, view: View, path: Pa
 }
 
 /** A point of a path at a fractional index; faint behind a ridge, hollow where it is off the plane. */
-function drawPathPoint(session: Session, pen: OverlayContext, view: View, path: { alpha: { data: ArrayLike<number> }; beta: { data: ArrayLike<number> } }, index: number, radius: number, color: string): void {
+function drawPathPoint(session: Session, overlay: OverlayContext, view: View, path: { alpha: { data: ArrayLike<number> }; beta: { data: ArrayLike<number> } }, index: number, radius: number, color: string): void {
   const { renderer, state } = session;
   const { world } = renderer!;
   const mix = (v: ArrayLike<number>) => { const k = Math.floor(index); return v[k] + ((v[Math.min(k + 1, v.length - 1)] ?? v[k]) - v[k]) * (index - k); };
   const [x, y] = [world.x(mix(path.alpha.data)), world.y(mix(path.beta.data))];
-  const layer = renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!);
-  const value = layer.valueAt(x, y);
+  const surfaceMesh = renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!);
+  const value = surfaceMesh.valueAt(x, y);
   if (Number.isNaN(x) || Number.isNaN(y) || (view.kind === "surface" && Number.isNaN(value))) return;
   const at: [number, number, number] = [x, y, (view.kind === "map" ? 0 : world.z(value)) + 0.008];
   const [px, py] = project(view, state, world, ...at);
-  drawDot(pen, px, py, radius, color, view.kind === "surface" && isHidden(layer, world, state, at) ? 0.4 : 1);
+  drawDot(overlay, px, py, radius, color, view.kind === "surface" && isHidden(surfaceMesh, world, state, at) ? 0.4 : 1);
 }
 
 /** The rectangle that is being drawn, on the map or draped on the sheet. */
-function drawSelection(session: Session, pen: OverlayContext, view: View, [a0, b0]: [number, number], [a1, b1]: [number, number]): void {
-  const { world, context } = pen;
-  const layer = session.renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!);
+function drawSelection(session: Session, overlay: OverlayContext, view: View, [a0, b0]: [number, number], [a1, b1]: [number, number]): void {
+  const { world, context } = overlay;
+  const surfaceMesh = session.renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!);
   const corners = [[a0, b0], [a1, b0], [a1, b1], [a0, b1], [a0, b0]];
   context.beginPath();
   for (let side = 0; side < 4; side++) for (let k = 0; k < 16; k++) {
     const [x, y] = [0, 1].map((axis) => corners[side][axis] + ((corners[side + 1][axis] - corners[side][axis]) * k) / 16).map((v, axis) => (axis ? world.y(v) : world.x(v)));
-    const value = layer.valueAt(x, y);
+    const value = surfaceMesh.valueAt(x, y);
     context.lineTo(...xy(project(view, session.state, world, x, y, Number.isNaN(value) ? 0 : world.z(value))));
   }
   context.closePath();
   context.fillStyle = "rgba(37,99,235,.22)";
   context.fill();
   context.lineWidth = 2;
-  context.strokeStyle = pen.theme.name === "dark" ? "#9dbcff" : "#2563eb";
+  context.strokeStyle = overlay.theme.name === "dark" ? "#9dbcff" : "#2563eb";
   context.stroke();
 }
 
-function drawArrows(session: Session, pen: OverlayContext, view: View): void {
+function drawArrows(session: Session, overlay: OverlayContext, view: View): void {
   const { renderer, state, scene } = session;
   const { world } = renderer!;
-  const layer = renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!);
+  const surfaceMesh = renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!);
   const frame = Math.round(state.frame);
-  const { context } = pen;
+  const { context } = overlay;
   for (const arrow of scene.arrows) {
     if (arrow.frames && !arrow.frames.includes(frame)) continue;
     const ends = [arrow.start, arrow.end].map(([a, b]) => {
       const [x, y] = [world.x(a), world.y(b)];
-      const value = layer.valueAt(x, y);
+      const value = surfaceMesh.valueAt(x, y);
       return project(view, state, world, x, y, Number.isNaN(value) ? 0 : world.z(value) + 0.01);
     });
     const [[x0, y0], [x1, y1]] = ends;
@@ -206,27 +206,27 @@ function drawArrows(session: Session, pen: OverlayContext, view: View): void {
       context.strokeStyle = color;
       context.stroke();
     }
-    if (arrow.label) drawText(pen, arrow.label, x1 + 18 * Math.cos(angle) + (Math.cos(angle) * pen.context.measureText(arrow.label).width) / 2, y1 + 16 * Math.sin(angle), { size: 11, weight: 600, color: pen.theme.text });
+    if (arrow.label) drawText(overlay, arrow.label, x1 + 18 * Math.cos(angle) + (Math.cos(angle) * overlay.context.measureText(arrow.label).width) / 2, y1 + 16 * Math.sin(angle), { size: 11, weight: 600, color: overlay.theme.text });
   }
 }
 
-function drawDivider(pen: OverlayContext, x: number, height: number): void {
-  const { context } = pen;
+function drawDivider(overlay: OverlayContext, x: number, height: number): void {
+  const { context } = overlay;
   context.fillStyle = "rgba(255,255,255,.9)";
   context.fillRect(x - 1.5, 0, 3, height);
   context.fillStyle = "rgba(20,26,40,.65)";
   context.fillRect(x - 0.5, 0, 1, height);
-  drawDot(pen, x, height / 2, 9, "#3a4560");
-  drawText(pen, "◂▸", x, height / 2, { size: 9, color: "#fff", halo: false });
+  drawDot(overlay, x, height / 2, 9, "#3a4560");
+  drawText(overlay, "◂▸", x, height / 2, { size: 9, color: "#fff", halo: false });
 }
 
-function drawClipNote(session: Session, pen: OverlayContext, rect: { x: number; y: number; width: number; height: number }): void {
+function drawClipNote(session: Session, overlay: OverlayContext, rect: { x: number; y: number; width: number; height: number }): void {
   const lines: string[] = [];
   for (const surface of session.drawn) {
-    const share = session.sceneModel.clippedFraction(surface, session.state);
-    if (share > 0) lines.push(`${formatPercent(share)} clipped${session.drawn.length > 1 ? ` · ${surface.label}` : ""}`);
+    const fraction = session.sceneModel.clippedFraction(surface, session.state);
+    if (fraction > 0) lines.push(`${formatPercent(fraction)} clipped${session.drawn.length > 1 ? ` · ${surface.label}` : ""}`);
   }
-  lines.forEach((words, k) => drawText(pen, words, rect.x + rect.width + 44, rect.y + rect.height + 24 + 16 * k, { size: 11, align: "right" }));
+  lines.forEach((text, k) => drawText(overlay, text, rect.x + rect.width + 44, rect.y + rect.height + 24 + 16 * k, { size: 11, align: "right" }));
 }
 
 function hoveredColorValue(session: Session): number | null {

@@ -70,14 +70,14 @@ function pathRows(session: Session, at: HoverTarget): Row[] {
   const { renderer, state, sceneModel } = session;
   if (!renderer) return [];
   const view = session.views().find((v) => v.kind === "surface") ?? session.views()[0];
-  const layer = renderer.meshOf(at.surface);
+  const surfaceMesh = renderer.meshOf(at.surface);
   let best: { path: PathData; k: number; distance: number } | null = null;
   for (const { path } of sceneModel.paths(state)) {
     if (state.hiddenPaths.includes(path.name) || !sceneModel.showsPath(at.surface, path)) continue;
     const until = indexAtStep(path, session.step);
     for (let k = 0; k < path.alpha.data.length && k <= until + 1e-9; k++) {
       const [x, y] = [renderer.world.x(path.alpha.data[k]), renderer.world.y(path.beta.data[k])];
-      const [px, py] = project(view, state, renderer.world, x, y, renderer.world.z(layer.valueAt(x, y)));
+      const [px, py] = project(view, state, renderer.world, x, y, renderer.world.z(surfaceMesh.valueAt(x, y)));
       const distance = Math.hypot(px - at.px, py - at.py);
       if (distance < 9 && (!best || distance < best.distance)) best = { path, k, distance };
     }

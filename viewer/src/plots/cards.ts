@@ -46,7 +46,7 @@ export class Cards {
       canvas.style.height = `${hh}px`;
       plotHistogram(fitCanvas(canvas, w, hh), w, hh, { curves: this.curves(pane), pane, theme: session.theme });
     }
-    for (const words of this.element.querySelectorAll<HTMLElement>(".words")) words.style.maxWidth = `${Math.round(size * 1.5)}px`;
+    for (const text of this.element.querySelectorAll<HTMLElement>(".words")) text.style.maxWidth = `${Math.round(size * 1.5)}px`;
   }
 
   private curves(pane: PaneData): (CurveData & { color: string })[] {

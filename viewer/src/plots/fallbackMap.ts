@@ -61,10 +61,10 @@ export class FallbackMap {
     const steps = contourIntervals(scale, session.state.interval);
     context.strokeStyle = "rgba(10,14,24,.45)";
     context.lineWidth = 0.8;
-    const bent = (v: number) => (session.state.log ? transform(scale, v) : v);
+    const transformed = (v: number) => (session.state.log ? transform(scale, v) : v);
     for (const level of contourLevels(scale, session.state.log, steps)) {
       context.beginPath();
-      for (const [i0, j0, i1, j1] of contourSegments(values, surface.na, surface.nb, level, bent)) {
+      for (const [i0, j0, i1, j1] of contourSegments(values, surface.na, surface.nb, level, transformed)) {
         context.moveTo(left + (i0 / (surface.na - 1)) * size, top + (1 - j0 / (surface.nb - 1)) * size);
         context.lineTo(left + (i1 / (surface.na - 1)) * size, top + (1 - j1 / (surface.nb - 1)) * size);
       }
@@ -75,9 +75,9 @@ export class FallbackMap {
   private paths(context: CanvasRenderingContext2D, left: number, top: number, size: number): void {
     const { session } = this;
     const { alpha, beta } = session.drawn[0];
-    session.sceneModel.paths(session.state).forEach(({ path, color: own }) => {
+    session.sceneModel.paths(session.state).forEach(({ path, color: pathColor }) => {
       const until = Number.isFinite(session.step) ? indexAtStep(path, session.step) : Infinity;
-      for (const [width, color] of [[5, "#fff"], [2.5, own]] as const) {
+      for (const [width, color] of [[5, "#fff"], [2.5, pathColor]] as const) {
         context.beginPath();
         for (let n = 0; n < path.alpha.data.length && n <= until; n++) {
           context.lineTo(left + ((path.alpha.data[n] - alpha[0]) / (alpha[alpha.length - 1] - alpha[0])) * size, top + (1 - (path.beta.data[n] - beta[0]) / (beta[beta.length - 1] - beta[0])) * size);
@@ -95,13 +95,13 @@ export class FallbackMap {
     const i = Math.round(((this.pointer!.x - left) / size) * (surface.na - 1));
     const j = Math.round((1 - (this.pointer!.y - top) / size) * (surface.nb - 1));
     if (i < 0 || j < 0 || i >= surface.na || j >= surface.nb) return;
-    const words = `${formatNumber(surface.alpha[i])}, ${formatNumber(surface.beta[j])}: ${session.state.quantity} ${formatNumber(values[i * surface.nb + j], 5)}`;
+    const text = `${formatNumber(surface.alpha[i])}, ${formatNumber(surface.beta[j])}: ${session.state.quantity} ${formatNumber(values[i * surface.nb + j], 5)}`;
     context.textAlign = "left";
-    const w = context.measureText(words).width + 16;
+    const w = context.measureText(text).width + 16;
     context.fillStyle = session.theme.paper;
     context.fillRect(this.pointer!.x + 12, this.pointer!.y + 8, w, 24);
     context.fillStyle = session.theme.text;
-    context.fillText(words, this.pointer!.x + 20, this.pointer!.y + 24);
+    context.fillText(text, this.pointer!.x + 20, this.pointer!.y + 24);
   }
 }
 

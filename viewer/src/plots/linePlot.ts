@@ -85,14 +85,14 @@ function drawSeries(context: CanvasRenderingContext2D, series: Series, toX: (v: 
   context.setLineDash(DASHES[series.dash ?? "solid"]);
   for (const part of until < Infinity ? [0.22, 1] : [1]) {
     context.beginPath();
-    let pen = false;
+    let overlay = false;
     for (let k = 0; k < x.length; k++) {
       if (part === 1 && x[k] > until) break;
       const py = toY(y[k]);
-      if (!Number.isFinite(py)) { pen = false; continue; }
-      if (pen) context.lineTo(toX(x[k]), py);
+      if (!Number.isFinite(py)) { overlay = false; continue; }
+      if (overlay) context.lineTo(toX(x[k]), py);
       else context.moveTo(toX(x[k]), py);
-      pen = true;
+      overlay = true;
     }
     context.globalAlpha = part;
     context.strokeStyle = series.color;

@@ -47,7 +47,7 @@ export class LinesPane {
     context.fillStyle = theme.text;
     context.textAlign = px > width / 2 ? "right" : "left";
     const lines = [`α ${formatNumber(axis[k], 4)}`, ...series.map((s) => `${s.label} ${formatNumber(s.y[k], 4)}`)];
-    lines.forEach((words, n) => context.fillText(words, px + (px > width / 2 ? -8 : 8), margin.top + height / 3 + 15 * n));
+    lines.forEach((text, n) => context.fillText(text, px + (px > width / 2 ? -8 : 8), margin.top + height / 3 + 15 * n));
   }
 }
 

@@ -37,12 +37,12 @@ export function sampleProfile(session: Session): { label: string; x: Float64Arra
   const { world } = session.renderer!;
   const length = Math.hypot(a1 - a0, b1 - b0);
   return session.drawn.map((surface) => {
-    const layer = session.renderer!.meshOf(surface);
+    const surfaceMesh = session.renderer!.meshOf(surface);
     const at = (k: number) => k / (SAMPLES - 1);
     return {
       label: surface.label,
       x: Float64Array.from({ length: SAMPLES }, (_, k) => at(k) * length),
-      values: Float64Array.from({ length: SAMPLES }, (_, k) => layer.valueAt(world.x(a0 + (a1 - a0) * at(k)), world.y(b0 + (b1 - b0) * at(k)))),
+      values: Float64Array.from({ length: SAMPLES }, (_, k) => surfaceMesh.valueAt(world.x(a0 + (a1 - a0) * at(k)), world.y(b0 + (b1 - b0) * at(k)))),
     };
   });
 }
