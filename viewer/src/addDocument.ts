@@ -1,4 +1,4 @@
-// Another document laid over the scene that is open.
+// Addition of a second document to the open scene.
 import { mergeDocuments } from "./data/mergeDocuments";
 import type { Document } from "./data/types";
 import type { Session } from "./session";

@@ -1,4 +1,4 @@
-// Everything that moves by itself: camera flights, glide after a drag, the log morph, playing frames, slow rotation.
+// Animations: camera flights and inertia, the transition between linear and log height, playback, automatic rotation.
 import { interpolateCamera, rotate, type Camera } from "./math/camera";
 import type { Session } from "./session";
 import type { ViewState } from "./state";

@@ -1,11 +1,11 @@
-// The one entry for every host: an offline page, a live page, a notebook.
+// Entry point of every host: an offline page, a live page, a notebook.
 import { decode, fromBase64, PayloadError } from "./data/decode";
 import type { Header } from "./data/types";
 import { live, render } from "./live";
 import { parseState, fromHash, type ViewState } from "./state";
 import { Viewer, type Options } from "./viewer";
 
-/** Show a payload in an element; says in words what is wrong rather than staying blank. */
+/** Show a payload in an element; shows an error message instead of a blank element. */
 export async function mount(element: HTMLElement, header: Header, blob: Uint8Array, options: Options = {}): Promise<Viewer | null> {
   try {
     const document = await decode(header, blob);

@@ -1,4 +1,4 @@
-// Live: a full state first, then patches of finished cells; after a lost connection it starts again with the full state.
+// Client of a live evaluation: a full state first, then patches of finished cells; it reconnects and starts from a full state.
 import type { RunStatus } from "./chrome/runControls";
 import { decode, fromBase64, texToTextIn } from "./data/decode";
 import type { Document, Header, SurfaceData } from "./data/types";
@@ -7,7 +7,7 @@ import { Viewer, type Options } from "./viewer";
 
 interface ServerMessage { type: "scene" | "progress" | "patches" | "end"; header?: Header; words?: string; finished?: boolean; notes?: string[][]; steering?: RunStatus | null; parts?: string[] }
 
-/** Takes messages from a socket or a notebook, whichever; keeps the reader's view over new states. */
+/** Applies messages from a socket or a notebook to a viewer; the view survives new states. */
 export class LiveClient {
   viewer: Viewer | null = null;
   private pendingHeader: Header | null = null;
@@ -17,12 +17,12 @@ export class LiveClient {
 
   constructor(private readonly element: HTMLElement, private readonly options: Options) {}
 
-  /** A message and the binary parts that came with it; handled one after the other. */
+  /** Queue a message and its binary parts; messages are handled one after the other. */
   enqueue(message: ServerMessage, parts: ArrayBuffer[] = []): void {
     this.queue = this.queue.then(() => this.handle(message, parts)).catch((error: unknown) => this.showStatus(`The page could not read what was sent: ${String(error)}`, true));
   }
 
-  /** A binary message: the data of the scene announced before it, or a patch. */
+  /** Handle a binary message: the data of the scene announced before it, or a patch. */
   receiveBinary(data: ArrayBuffer): void {
     const header = this.pendingHeader;
     this.pendingHeader = null;
@@ -53,7 +53,7 @@ export class LiveClient {
   private async openDocument(header: Header, blob: Uint8Array): Promise<void> {
     const document = await decode(header, blob);
     const state: Partial<ViewState> = this.viewer ? { ...this.viewer.state } : { ...this.options.state };
-    // Surfaces that came in between are shown or hidden as the scene says.
+    // Visibility of surfaces added in between follows the new scene.
     if (this.viewer && names(this.viewer.session.document) !== names(document)) delete state.hidden;
     this.viewer?.dispose();
     this.viewer = new Viewer(this.element, document, { ...this.options, state, progress: this.status });
@@ -61,10 +61,10 @@ export class LiveClient {
     (this.element as unknown as { viewer: Viewer }).viewer = this.viewer;
   }
 
-  /** Surfaces that messages are about are those of the first scene, whichever is shown. */
+  /** Surfaces that messages refer to: those of the first scene, whichever is shown. */
   private get surfaces(): SurfaceData[] { return this.viewer?.session.document.scenes[0].surfaces ?? []; }
 
-  /** What is said of each surface; whether that is new. */
+  /** Replace the notes of each surface; returns whether any changed. */
   private updateNotes(message: string[][]): boolean {
     const { surfaces } = this;
     const news = message.slice(0, surfaces.length).map((notes) => texToTextIn(notes) as string[]);
@@ -93,7 +93,7 @@ function names(document: Document): string {
   return document.scenes.flatMap((scene) => scene.surfaces.map((s) => s.name)).join("\n");
 }
 
-/** The live page: token and place come from its own address. */
+/** Start the live page; token and host come from its own address. */
 export function live(element: HTMLElement, state: Partial<ViewState>): LiveClient {
   const token = encodeURIComponent(new URLSearchParams(location.search).get("token") ?? "");
   let socket: WebSocket | null = null;
@@ -126,7 +126,7 @@ export function live(element: HTMLElement, state: Partial<ViewState>): LiveClien
       reconnect();
     };
   };
-  // Some proxies let no WebSocket through; events come one way over plain HTTP, and wishes are posted.
+  // Some proxies let no WebSocket through; events then come one way over plain HTTP, and requests are posted.
   const events = () => {
     socket = null;
     const source = new EventSource(`/events?token=${token}`);
@@ -154,7 +154,7 @@ function showMessage(element: HTMLElement, text: string): void {
 
 interface Model { get(name: string): unknown; on(name: string, handler: () => void): void; off(name: string, handler: () => void): void }
 
-/** anywidget's view. The model holds the scene and all cells since, so a view that opens late, or again, misses nothing. */
+/** Render the anywidget view. The model holds the scene and all cells since, so a view that opens late, or again, misses nothing. */
 export function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const box = document.createElement("div");
   box.style.cssText = `height:${Number(model.get("height"))}px;border-radius:8px;overflow:hidden`;

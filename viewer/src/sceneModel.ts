@@ -1,4 +1,4 @@
-// A scene made ready to be looked at: its surfaces, the range they share, what the timeline says. No drawing here.
+// Scene model: surfaces, lines, planes, paths and value ranges of one scene, without any drawing.
 import { difference } from "./data/difference";
 import { Surface } from "./data/surface";
 import type { ColorData, PathData, SceneData } from "./data/types";
@@ -27,23 +27,23 @@ export class SceneModel {
 
   surface(name: string): Surface | undefined { return this.surfaces.find((s) => s.name === name); }
 
-  /** Do two surfaces lie on one plane? A scene that tells nothing of planes has only one. */
+  /** Whether two surfaces lie on one plane; a scene without plane descriptions has only one. */
   samePlane(first: string, second: string): boolean { return (this.planes[first] ?? "") === (this.planes[second] ?? ""); }
 
-  /** Surfaces in no pane are at hand and not shown at first. */
+  /** Names of surfaces in no pane, which are hidden at first. */
   get unlisted(): string[] {
     const listed = new Set(this.scene.panes.flatMap((pane) => pane.surfaces));
     return listed.size ? this.surfaces.map((s) => s.name).filter((name) => !listed.has(name)) : [];
   }
 
-  /** Does a path run on a surface: on its own one's plane, or where a pane draws it. */
+  /** Whether a path is drawn on a surface: where it lies on the same plane, or where a pane draws it. */
   showsPath(surface: Surface, path: PathData): boolean {
     if (path.surface) return path.surface === surface.name || this.samePlane(path.surface, surface.name);
     const owners = this.scene.panes.filter((pane) => pane.paths.includes(path.name)).flatMap((pane) => pane.surfaces);
     return !owners.length || owners.includes(surface.name) || !this.surfaces.some((s) => owners.includes(s.name));
   }
 
-  /** Paths on any of the surfaces that are shown, with their places in the scene (which give them their colors). */
+  /** Paths on any of the surfaces that are shown, with colors by their position in the scene. */
   paths(state: ViewState): { path: PathData; color: string }[] {
     const shown = this.visible(state);
     const all = this.scene.paths.map((path, k) => ({ path, color: path.color ?? PATH_COLORS[k % PATH_COLORS.length] }));
@@ -59,7 +59,7 @@ export class SceneModel {
     return active ? [active, ...shown.filter((s) => s !== active)] : [];
   }
 
-  /** Surfaces whose ends make the window: those of the planes that are shown. */
+  /** Surfaces that set the axis limits: those on the planes that are shown. */
   windowSurfaces(state: ViewState): Surface[] {
     const shown = this.visible(state);
     const near = this.surfaces.filter((s) => shown.some((other) => this.samePlane(s.name, other.name)));

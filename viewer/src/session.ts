@@ -1,4 +1,4 @@
-// What every part of the viewer shares: the data, the state, and what follows from the two.
+// Session: document, scene model, view state and renderer, shared by every part of one viewer.
 import type { Surface } from "./data/surface";
 import type { Document } from "./data/types";
 import { themeOf, type Theme } from "./dom/theme";
@@ -36,7 +36,7 @@ export class Session {
   height = 600;
   /** Where the heading ends, in pixels from the top. */
   headingBottom = 58;
-  /** Live: what has been computed so far, in words; empty otherwise. */
+  /** Live: progress text; empty otherwise. */
   progress = "";
   /** Live: a rectangle that is being drawn, in plane coordinates; null when none is wanted. */
   selection: { from: [number, number] | null; to: [number, number] | null } | null = null;
@@ -63,7 +63,7 @@ export class Session {
     this.updateTimeline({ ...DEFAULTS, hidden: this.sceneModel.unlisted });
   }
 
-  /** The frames of what is shown: the scene's, or the steps of the paths in sight. */
+  /** Rebuild the timeline for what is shown: the scene's frames, or the steps of the visible paths. */
   updateTimeline(state: ViewState): void {
     this.timeline = new Timeline(this.sceneModel.scene, this.sceneModel.paths({ ...state, quantity: this.sceneModel.surfaces.some((s) => s.quantities.includes(state.quantity)) ? state.quantity : (this.sceneModel.quantities[0] ?? "") }).map(({ path }) => path));
   }
@@ -79,7 +79,7 @@ export class Session {
       frame: Math.max(this.timeline.length - 1, 0), log: sceneModel.colors[state.quantity]?.scale === "log" || needsLogScale(sceneModel, shown, state.quantity, null) });
   }
 
-  /** A state that suits the open scene: quantities and surfaces that exist, and the scene's own wishes where nothing was asked. */
+  /** Adapt a state to the open scene: existing quantities and surfaces, and the scene's defaults where nothing was requested. */
   adaptToScene(state: ViewState, asked: Partial<ViewState>): ViewState {
     const { sceneModel, timeline } = this;
     const pane = sceneModel.scene.panes.find((p) => p.kind === "surface") ?? sceneModel.scene.panes.find((p) => p.kind === "contour");
@@ -120,7 +120,7 @@ export class Session {
     return { x: this.width - 78, y: Math.max(128, (this.height - height) / 2 - 20), width: 14, height };
   }
 
-  /** Colors of the map in use; a difference has its own, with the middle at zero. */
+  /** Colors of the map in use; a difference has a diverging one, centered on zero. */
   get rgb(): Uint8Array {
     const maps = this.document.colormaps;
     const name = this.sceneModel.isDifference(this.state) ? "vik" : this.state.colormap || this.theme.colormap;
@@ -149,7 +149,7 @@ export class Session {
   hash(): Partial<ViewState> { return fromHash(location.hash); }
 }
 
-/** A range in which nearly everything lies in the lowest tenth reads only on a logarithmic scale. */
+/** Whether nearly all values lie in the lowest part of the range, so that only a log scale separates them. */
 function needsLogScale(sceneModel: SceneModel, shown: Surface[], quantity: string, clip: number | null): boolean {
   if (clip !== null || sceneModel.colors[quantity]?.high != null) return false;
   const { low, high } = jointRange(shown, quantity);

@@ -1,4 +1,4 @@
-// Everything a reader can set, as plain data; the address of the page and Python's `view=` carry what differs from the default.
+// View state: all settings as plain data; the page's address and Python's `view=` carry what differs from the default.
 import { HOME, type Camera } from "./math/camera";
 
 export interface ViewState {
@@ -34,7 +34,7 @@ export interface ViewState {
   shared: boolean;
   colorRange: [number, number] | null;
   probes: [number, number][];
-  /** Outline the cells that samples do not tell apart from the lowest one. */
+  /** Outline the cells that are within two standard errors of the lowest one. */
   noise: boolean;
   /** Sizes that can be dragged: shares of the picture for the maps, pixels for the timeline and the cards. */
   insetSize: number;

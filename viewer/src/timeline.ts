@@ -1,4 +1,4 @@
-// What "frame" means: the scene's timeline, or one made from the recorded paths so that they can be played all the same.
+// Timeline: training steps by frame, from the scene or, without one, from the recorded paths.
 import type { PathData, SceneData } from "./data/types";
 import { formatNumber } from "./math/ticks";
 import { indexAtStep } from "./sceneModel";

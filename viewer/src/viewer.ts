@@ -1,4 +1,4 @@
-// One viewer in one element: makes the page's parts, listens, and draws when something has changed.
+// Viewer: builds the page of one element, connects events, and redraws on changes.
 import { addDocument } from "./addDocument";
 import { Animator } from "./animator";
 import { aboutPanel, comparisonWarnings, footerLine, describeScene } from "./chrome/about";
@@ -42,9 +42,9 @@ export interface Options {
   /** The wheel zooms at once (the whole page is ours). */
   wheel?: boolean;
   state?: Partial<ViewState>;
-  /** Live: what is going on, in words. */
+  /** Live: progress text. */
   progress?: string;
-  /** Live: sends a wish to the evaluation. */
+  /** Live: sends a request to the evaluation. */
   sendRequest?: (request: object) => void;
 }
 
@@ -222,7 +222,7 @@ export class Viewer {
     this.invalidate();
   }
 
-  /** What stands in the middle while there is nothing to draw. */
+  /** Show a message while there is nothing to draw. */
   private updateMessage(): void {
     const { sceneModel } = this.session;
     const text = emptyMessage(sceneModel);
@@ -246,7 +246,7 @@ export class Viewer {
     this.rebuild();
   }
 
-  /** A dropped file: landscapes are laid over these, a picture brings its view. */
+  /** Open a dropped file: surfaces are added to the open scene, a picture restores its view. */
   async openDroppedFile(file: { name: string; arrayBuffer(): Promise<ArrayBuffer> }): Promise<void> {
     try {
       const opened = await openFile(file.name, new Uint8Array(await file.arrayBuffer()));
@@ -345,7 +345,7 @@ export class Viewer {
     this.banner.show([...noWebgl, ...session.document.warnings, ...otherPlanesWarning(session), ...comparisonWarnings(session), ...missingQuantityWarning(session)].join(" "));
   }
 
-  /** Views side by side fill the picture, and a phone has no room on it; the legend then stands below. */
+  /** Side-by-side views fill the picture, and a phone has no room on it; the legend then goes below. */
   private placeLegend(): void {
     const below = ((this.state.mode === "side" && this.session.drawn.length > 1) || this.viewport.clientWidth < 620) && this.state.ui !== "0";
     const { element } = this.legend;

@@ -1,4 +1,4 @@
-// What keeps the picture honest: the notes, in one line at the foot and in full in a panel; and the same as words for those who cannot see it.
+// Provenance notes as a footer line and as a panel, and a text description of the scene for screen readers.
 import { onSameGrid } from "../data/difference";
 import { OFF_PLANE_FRACTION } from "../data/offPlane";
 import { h } from "../dom/elements";
@@ -22,7 +22,7 @@ export function footerLine(session: Session): string {
   return [...new Set(shared)].join(" · ") || "About this landscape";
 }
 
-/** Surfaces that lie on different planes or grids are compared in shape only; the picture says so. */
+/** Warnings that surfaces on different planes or grids can be compared in shape only. */
 export function comparisonWarnings(session: Session): string[] {
   const shown = session.sceneModel.visible(session.state);
   if (shown.length < 2) return [];
@@ -36,7 +36,7 @@ export function comparisonWarnings(session: Session): string[] {
 
 const PLANE_PROPERTY_LABELS: Record<string, string> = { center_hash: "another model at the center", direction_hashes: "other directions", parameters: "other parameters moved", axis_labels: "other axes" };
 
-/** What tells planes apart, in at most three words: what moved first, then how the directions were made. */
+/** Properties in which planes differ, at most three: what is moved first, then how the directions were made. */
 function differingProperties(planes: Record<string, unknown>[]): string[] {
   const keys = [...new Set(planes.flatMap(Object.keys))].filter((key) => new Set(planes.map((p) => JSON.stringify(p[key] ?? null))).size > 1);
   const values = (key: string) => [...new Set(planes.map((p) => p[key]).filter((v) => v !== undefined).map(String))];
@@ -72,7 +72,7 @@ export function aboutPanel(session: Session): HTMLElement {
   );
 }
 
-/** The landscape in a sentence or two. */
+/** Describe the shown surfaces in a sentence or two. */
 export function describeScene(session: Session): string {
   const { state, sceneModel } = session;
   return sceneModel.visible(state).map((surface) => {

@@ -1,4 +1,4 @@
-// A strip of words above the page's foot; what was closed once is not said again.
+// Warning banner above the footer; a message that was closed is not shown again.
 import { button, h } from "../dom/elements";
 
 export class Banner {

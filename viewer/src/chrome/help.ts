@@ -1,4 +1,4 @@
-// The keys, as a table for `?` and as what they do.
+// Help panel: the table of keyboard shortcuts and mouse gestures.
 import { h } from "../dom/elements";
 
 const TABLE: [string, string][] = [

@@ -1,4 +1,4 @@
-// Names of surfaces and paths; a click shows or hides one, a double-click makes a surface the active one.
+// Legend of surfaces and paths: a click shows or hides one, a double-click makes a surface the active one.
 import { offPlaneFlags } from "../data/offPlane";
 import { h } from "../dom/elements";
 import { SURFACE_TINTS } from "../sceneModel";
@@ -34,8 +34,8 @@ export class Legend {
       ...sceneModel.paths(state).map(({ path, color }) => legendButton(path.label || path.name, color, false, !state.hiddenPaths.includes(path.name), () => set({ hiddenPaths: toggle(state.hiddenPaths, path.name) }), `${path.label || path.name}: show or hide`)),
     );
     const beta = shown[0]?.beta ?? [];
-    const shadows = sceneModel.paths(state).filter(({ path }) => !state.hiddenPaths.includes(path.name) && offPlaneFlags(path, [beta[0], beta[beta.length - 1]]));
-    if (shadows.length) this.element.append(h("p", {}, "dashed: the path's shadow, far off the plane"));
+    const projected = sceneModel.paths(state).filter(({ path }) => !state.hiddenPaths.includes(path.name) && offPlaneFlags(path, [beta[0], beta[beta.length - 1]]));
+    if (projected.length) this.element.append(h("p", {}, "dashed: the path's shadow, far off the plane"));
     this.element.hidden = !this.element.childElementCount;
   }
 }

@@ -1,4 +1,4 @@
-// The page's words round the picture: heading, what is missing, and what to say while there is nothing to draw.
+// Heading, warnings about surfaces that are not shown, and the message of an empty scene.
 import type { SceneData } from "../data/types";
 import { h } from "../dom/elements";
 import type { SceneModel } from "../sceneModel";
@@ -21,7 +21,7 @@ export function headingElements(session: Session, open: (index: number) => void)
   return out;
 }
 
-/** Surfaces that do not hold the quantity shown are named. */
+/** Warning that names the surfaces without the quantity shown. */
 export function missingQuantityWarning(session: Session): string[] {
   const { quantity, hidden } = session.state;
   const names = session.sceneModel.surfaces.filter((s) => !hidden.includes(s.name) && !s.quantities.includes(quantity)).map((s) => s.label);
@@ -29,7 +29,7 @@ export function missingQuantityWarning(session: Session): string[] {
   return [`${names.join(", ")} ${names.length > 1 ? "have" : "has"} no ${quantity} and ${names.length > 1 ? "are" : "is"} not shown.`];
 }
 
-/** Surfaces on planes that are not shown are named, and how to come by them. */
+/** Warning that names the surfaces on planes that are not shown, and how to show them. */
 export function otherPlanesWarning(session: Session): string[] {
   const { sceneModel, state } = session;
   const shown = sceneModel.visible(state);
@@ -39,7 +39,7 @@ export function otherPlanesWarning(session: Session): string[] {
   return [`${away.length === 1 ? "Another surface lies on a plane of its own" : `${away.length} more surfaces lie on other planes`} and ${away.length === 1 ? "is" : "are"} not shown (${named}${away.length > 3 ? ", …" : ""}): choose one in the legend.`];
 }
 
-/** What to say instead of a picture; null when there is one. */
+/** Message shown instead of a picture; null when there is one. */
 export function emptyMessage(sceneModel: SceneModel): HTMLElement | null {
   if (sceneModel.lines.length && !sceneModel.surfaces.length) return null;
   if (sceneModel.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high))) return null;

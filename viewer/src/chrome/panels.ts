@@ -1,4 +1,4 @@
-// One panel at a time over the picture: settings, share, about, or the keys.
+// Panel host: one dialog at a time over the picture (settings, share, about, keys).
 
 export class Panels {
   private open: { name: string; element: HTMLElement } | null = null;

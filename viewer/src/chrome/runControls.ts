@@ -1,8 +1,8 @@
-// The strip of a live page: how far the evaluation is, and buttons that pause, stop and aim it.
+// Progress line and pause, stop and refine buttons of a live page.
 import { button, h } from "../dom/elements";
 import type { Session } from "../session";
 
-/** What the server says can be asked of the evaluation. */
+/** State of the evaluation, and which requests the server accepts. */
 export interface RunStatus { state: "running" | "paused" | "stopping"; refine: boolean; waiting: number }
 
 export class RunControls {

@@ -1,4 +1,4 @@
-// Everything that can be set, in one panel: what is height, what is color, how it is drawn, how surfaces are compared.
+// Settings panel: height and color quantities, drawing style, comparison mode, camera presets.
 import { button, h, select, slider } from "../dom/elements";
 import { makeScale, normalize, denormalize } from "../math/scale";
 import { formatNumber } from "../math/ticks";
@@ -40,7 +40,7 @@ export function settingsPanel(session: Session, actions: Actions): HTMLElement {
   return panel;
 }
 
-/** The clip level, along the quantity's own logarithm so that low values are easy to reach. */
+/** Slider of the clip level, on a log scale so that low values are easy to reach. */
 function clipRow(session: Session, set: (change: Partial<ViewState>) => void): HTMLElement {
   const { state } = session;
   const range = jointRange(session.sceneModel.visible(state), state.quantity);

@@ -1,4 +1,4 @@
-// Export: the picture, the contour pane as vectors, the numbers, the animation, and the address that restores the view.
+// Export panel: PNG, SVG, WebM and CSV files, Python code, and the link that restores the view.
 import { button, h, download } from "../dom/elements";
 import { pathsToCsv, surfaceToCsv } from "../export/csv";
 import type { Exportable } from "../export/exportable";

@@ -1,4 +1,4 @@
-// The timeline: play, and loss and accuracy curves that are the scrubber themselves.
+// Timeline bar: play button, speed, and loss and accuracy curves that serve as the scrubber.
 import type { PathData } from "../data/types";
 import { fitCanvas } from "../dom/canvas";
 import { button, h, icon, select } from "../dom/elements";

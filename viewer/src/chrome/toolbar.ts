@@ -1,4 +1,4 @@
-// The few buttons at the top right: what a reader wants first, each with its key.
+// Toolbar at the top right: the most used view settings, each with its keyboard shortcut.
 import { button, h } from "../dom/elements";
 import type { Session } from "../session";
 import type { ViewState } from "../state";

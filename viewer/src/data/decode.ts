@@ -1,4 +1,4 @@
-// Undoes src/lossatlas/view/payload.py: inflate each block, put the byte planes back, undo the differences, dequantise.
+// Payload decoder, the inverse of src/lossatlas/view/payload.py: inflate, unshuffle bytes, undo delta coding, dequantize.
 import { texToText } from "../math/texToText";
 import type { Block, Document, Header, NumArray, SceneData } from "./types";
 
@@ -7,7 +7,7 @@ const SPECIAL_CODES: Record<number, number> = { 65533: -Infinity, 65534: Infinit
 
 export class PayloadError extends Error {}
 
-/** The whole document; throws PayloadError with words for the reader when anything is not as written. */
+/** Decode a whole document; throws PayloadError with a message for the reader when anything is malformed. */
 export async function decode(header: Header, blob: Uint8Array): Promise<Document> {
   if (header?.format !== "lossatlas-viewer") throw new PayloadError("This page holds no Lossatlas data (the header is missing or damaged).");
   if (header.version > 1) throw new PayloadError(`This data has version ${header.version}; the viewer on this page reads version 1. Export the page again.`);
@@ -85,7 +85,7 @@ export function fromBase64(text: string): Uint8Array {
   return bytes;
 }
 
-/** Keys that hold words for the reader, in which formulas may stand. */
+/** Keys that hold text for the reader, which may contain formulas. */
 const TEXT_KEYS = /^((alpha_|beta_|x_|y_)?label|y_label_right|title|subtitle|notes|text)$/;
 
 export function texToTextIn(value: unknown): unknown {

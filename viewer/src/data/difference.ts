@@ -1,4 +1,4 @@
-// Two surfaces as one: their difference on the first one's grid, the second read between its cells where grids differ.
+// Difference of two surfaces on the grid of the first; the second is interpolated where the grids differ.
 import { bilinear, fractionalIndex } from "../math/interpolation";
 import { Surface } from "./surface";
 import type { FieldData, SurfaceData } from "./types";

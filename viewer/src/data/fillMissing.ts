@@ -1,5 +1,5 @@
-// Cells that are not computed yet, filled for display so that a half-computed surface reads as a whole.
-// Evaluations visit coarse lattices first: between the finest complete lattice the sheet is bilinear, and cells known
+// Interpolation of missing cells for display, so that a half-computed surface reads as a whole.
+// Evaluations visit coarse lattices first: between the finest complete lattice values are bilinear, and cells computed
 // beyond it pull their surroundings by a pyramid of averages.
 import { bilinear } from "../math/interpolation";
 
@@ -13,7 +13,7 @@ export function fillMissing(values: Float32Array, known: Uint8Array, na: number,
   for (let k = 0; k < values.length; k++) if (!known[k]) values[k] = base[k] + residuals[k];
 }
 
-/** The finest stride whose lattice (with the last row and column) is known and finite throughout; 0 where there is none. */
+/** The finest stride whose lattice (with the last row and column) is computed and finite throughout; 0 where there is none. */
 export function latticeStride(values: Float32Array, known: Uint8Array, na: number, nb: number): number {
   for (const stride of [2, 4, 8, 16, 32]) {
     if (latticeIndices(na, stride).every((i) => latticeIndices(nb, stride).every((j) => known[i * nb + j] && Number.isFinite(values[i * nb + j])))) return stride;

@@ -1,4 +1,4 @@
-// Another page's landscapes laid over the ones that are open: names stay apart, planes are told apart, colors come along.
+// Merge of two documents: surfaces and paths get unique names, planes stay distinguished, colormaps are joined.
 import type { Document, PathData, SceneData, SurfaceData } from "./types";
 
 /** A copy of `document` whose scene `index` also holds every surface and path of `other`; `origin` tells them apart. */

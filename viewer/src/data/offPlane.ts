@@ -1,10 +1,10 @@
-// Which iterates of a path are so far from the plane that drawing them on it shows a shadow rather than the thing.
+// Flags of the path points that lie far off the plane, where the drawn line is only a projection.
 import type { PathData } from "./types";
 
 /** Off the plane by more than this share of the window's height along beta counts as far. */
 export const OFF_PLANE_FRACTION = 0.05;
 
-/** One flag a point; null where the whole path lies on the plane or nothing is known. `b` is the window along beta. */
+/** One flag a point; null where the whole path lies on the plane or distances are not stored. `b` is the window along beta. */
 export function offPlaneFlags(path: PathData, b: [number, number]): Uint8Array | null {
   const { stem, residual } = path;
   if (!stem && !residual) return null;

@@ -1,10 +1,10 @@
-// Files dropped on the page: another page of ours (read, never run), a table of our own, or a picture that carries a view.
+// Readers of dropped files: an exported page (parsed, never run), a CSV grid, or a PNG that carries a view.
 import { decode, fromBase64, PayloadError } from "./decode";
 import type { Document, Header, SceneData, SurfaceData } from "./types";
 
 export type OpenedFile = { kind: "document"; document: Document } | { kind: "view"; hash: string };
 
-/** What a file holds; throws PayloadError with words for the reader. */
+/** Read a dropped file; throws PayloadError with a message for the reader. */
 export async function openFile(name: string, bytes: Uint8Array): Promise<OpenedFile> {
   if (/\.png$/i.test(name)) return { kind: "view", hash: viewInPng(bytes) };
   const text = new TextDecoder().decode(bytes);

@@ -1,4 +1,4 @@
-// A surface as the viewer works with it: raw values by quantity and frame, and the sheet that is drawn.
+// Surface: values by quantity and frame, and the interpolated vertex data that the GPU draws.
 import { refineAxis, refineFactor, refineGrid, type Axis } from "../math/interpolation";
 import { fillMissing } from "./fillMissing";
 import type { FieldData, SurfaceData } from "./types";
@@ -42,7 +42,7 @@ export class Surface {
     return shape.length > (this.isLine ? 1 : 2) ? shape[0] : 1;
   }
 
-  /** Values of one frame with unknown cells filled in for display. */
+  /** Values of one frame with missing cells interpolated for display. */
   filledValues(quantity: string, frame: number): ArrayLike<number> {
     if (!this.doneMask) return this.frameValues(quantity, frame);
     const values = Float32Array.from(this.frameValues(quantity, frame));
@@ -84,7 +84,7 @@ export class Surface {
   /** New values have come in (live): ranges are stale. */
   clearRanges(): void { this.ranges.clear(); }
 
-  /** Are values better interpolated as logarithms? The same rule as the encoder's. */
+  /** Whether values are interpolated as logarithms; the same rule as the encoder's. */
   spansDecades(quantity: string): boolean {
     const { low, high } = this.range(quantity);
     return low > 0 && high / low > 20;
@@ -107,7 +107,7 @@ function toMask(data: ArrayLike<number>): Uint8Array {
   return data instanceof Uint8Array ? data : Uint8Array.from(data as ArrayLike<number>, (v) => (v ? 1 : 0));
 }
 
-/** What the GPU reads at each point of the refined grid: value, its slope along x and y, and 1 known, 0 filled in, HOLE. */
+/** What the GPU reads at each point of the refined grid: value, its slope along x and y, and a mask (1 computed, 0 interpolated, HOLE). */
 export class VertexData {
   readonly packed: Float32Array;
   readonly values: Float32Array;

@@ -1,4 +1,4 @@
-// The header of a payload: the scene's dataclasses as JSON (src/lossatlas/view/scene.py is the contract).
+// Types of the payload: the scene's dataclasses as JSON (src/lossatlas/view/scene.py is the contract).
 
 export interface BlockRef { block: number }
 export interface Block {

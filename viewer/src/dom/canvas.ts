@@ -1,4 +1,4 @@
-// Canvas sizes for high-density screens.
+// Canvas size for high-density screens.
 
 /** Size a canvas to CSS pixels times the device pixel ratio, clear it, and return its context in CSS pixels. */
 export function fitCanvas(canvas: HTMLCanvasElement, width: number, height: number, ratio = devicePixelRatio || 1): CanvasRenderingContext2D {

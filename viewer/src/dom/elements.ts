@@ -1,4 +1,4 @@
-// Small helpers to make elements.
+// Factories of HTML elements: hyperscript, icons, buttons, selects, sliders, downloads.
 
 type Child = Node | string | null | undefined | false;
 

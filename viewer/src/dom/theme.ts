@@ -1,4 +1,4 @@
-// Light and dark: colors of what is drawn on canvases. The page's own colors are CSS variables of the same names.
+// Light and dark color themes of canvas drawings; the CSS variables of the page have the same names.
 
 export interface Theme {
   name: "light" | "dark";

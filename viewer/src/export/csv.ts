@@ -1,4 +1,4 @@
-// Numbers as comma-separated text, one line a cell or a step.
+// CSV export of surfaces and paths, one line a cell or a step.
 import type { Session } from "../session";
 
 export function surfaceToCsv(session: Session): string {

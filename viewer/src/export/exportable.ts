@@ -1,4 +1,4 @@
-// The interface that the exporters need of a viewer; it keeps them independent of the viewer itself.
+// Interface of a viewer as the exporters need it; it keeps them independent of the viewer itself.
 import type { Session } from "../session";
 
 export interface Exportable {

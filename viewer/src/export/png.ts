@@ -1,4 +1,4 @@
-// The picture as PNG at a multiple of its size on screen; the view's state travels inside it as text.
+// PNG export at a multiple of the size on screen, with the view's state in a tEXt chunk.
 import { footerLine } from "../chrome/about";
 import { FONT } from "../dom/theme";
 import { paintOverlay } from "../overlay/overlayPainter";
@@ -12,7 +12,7 @@ export async function pngBlob(viewer: Exportable, times: number, transparent: bo
   return new Blob([insertTextChunk(bytes, "lossatlas", toHash(viewer.session.state, viewer.session.store.initial)) as BlobPart], { type: "image/png" });
 }
 
-/** Background, WebGL, overlay, heading and the honest line, at `times` the size on screen. */
+/** Background, WebGL, overlay, heading and footer line, at `times` the size on screen. */
 export function composePicture(viewer: Exportable, times: number, transparent: boolean): HTMLCanvasElement {
   const { session } = viewer;
   const { width, height, theme } = session;

@@ -1,4 +1,4 @@
-// Python code that draws this view as a figure for print.
+// Python code that draws the same view as a figure for print.
 import type { Session } from "../session";
 
 export function pythonCode(session: Session): string {

@@ -1,4 +1,4 @@
-// The contour pane as vectors: a picture of the colors, and contour lines and paths as true curves.
+// SVG export of the contour pane: colors as an image, contour lines and paths as vectors.
 import { footerLine } from "../chrome/about";
 import { contourSegments, contourIntervals, contourLevels } from "../math/contour";
 import { transform, normalize } from "../math/scale";

@@ -1,8 +1,8 @@
-// The animation as a film: plays every frame once into a recorder.
+// WebM export: every frame of the timeline, recorded once.
 import type { Exportable } from "./exportable";
 import { composePicture } from "./png";
 
-/** A file of headers alone is smaller than this, in bytes. */
+/** Size below which a file holds headers only, in bytes. */
 const HEADER_BYTES = 1000;
 
 export async function recordWebm(viewer: Exportable, done: (blob: Blob) => void): Promise<void> {

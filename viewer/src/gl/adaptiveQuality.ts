@@ -1,4 +1,4 @@
-// Adaptive quality: coarser pixels and triangles while moving, as far as the frame rate asks for; full quality at rest.
+// Adaptive quality: lower resolution and fewer triangles while moving, as the frame rate demands; full quality at rest.
 
 export interface Level { ratio: number; stride: number }
 

@@ -1,4 +1,4 @@
-// The thin frame round the landscape: only the edges behind it, so that nothing crosses the picture.
+// Bounding box of the plot: only the edges behind the surface, so that no line crosses the picture.
 import { Color } from "three";
 import { LineMaterial } from "three/examples/jsm/lines/LineMaterial.js";
 import { LineSegments2 } from "three/examples/jsm/lines/LineSegments2.js";

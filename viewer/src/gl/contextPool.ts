@@ -1,4 +1,4 @@
-// Browsers grant about sixteen WebGL contexts a page. Viewers beyond the limit keep their last picture and give theirs back.
+// Pool of WebGL contexts. Browsers grant about sixteen a page; viewers beyond the limit keep a still image and release theirs.
 
 export interface Client { releaseContext(): void }
 
@@ -6,7 +6,7 @@ const MAX_CONTEXTS = 10;
 /** The least recently drawn first. */
 const clients: Client[] = [];
 
-/** Called at each drawing; may freeze the viewer that has been quiet for longest. */
+/** Mark `client` as drawn just now; the least recently drawn client beyond the limit must release its context. */
 export function acquire(tenant: Client): void {
   release(tenant);
   clients.push(tenant);

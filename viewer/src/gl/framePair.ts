@@ -1,4 +1,4 @@
-// Two neighboring frames of a surface on the GPU, as vertex attributes for the sheet and as textures for the maps.
+// Two neighboring frames of a surface on the GPU: vertex attributes for the 3-D mesh, textures for the maps.
 import { BufferAttribute, DataTexture, DynamicDrawUsage, FloatType, NearestFilter, RGBAFormat, RGFormat } from "three";
 import { VertexData, type Surface } from "../data/surface";
 import type { WorldCoordinates } from "../math/coordinates";
@@ -12,7 +12,7 @@ export class FramePair {
   readonly colorAttribute: BufferAttribute;
   readonly colorTexture: DataTexture;
   blend = 0;
-  /** Which sheet holds the earlier of the two frames. */
+  /** Which of the two holds the earlier of the two frames. */
   first = 0;
   private colorData: VertexData | null = null;
   private colorKey = "";

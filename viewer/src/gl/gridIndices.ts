@@ -1,4 +1,4 @@
-// Triangles of a grid at several coarsenesses over the same vertices, in strips of 16 columns that suit the vertex cache.
+// Triangle indices of a grid at several strides over the same vertices, in strips of 16 columns that suit the vertex cache.
 
 export function gridIndices(na: number, nb: number, stride: number): Uint32Array {
   const rows = stridedIndices(na, stride);

@@ -1,5 +1,5 @@
-// An optimizer's path: a line of constant width with a light halo, draped on a sheet, and dimmed where a ridge hides it.
-// Where the iterates themselves are far from the plane the line is dashed and fainter: it is their shadow only.
+// Line of an optimization path: constant width with a light halo, draped on the surface, dimmed where the surface hides it.
+// Where the iterates themselves are far from the plane the line is dashed and fainter: it is only their projection.
 import { Color, GreaterDepth, InstancedInterleavedBuffer, InterleavedBufferAttribute, LessEqualDepth } from "three";
 import { LineMaterial } from "three/examples/jsm/lines/LineMaterial.js";
 import { LineSegments2 } from "three/examples/jsm/lines/LineSegments2.js";
@@ -10,7 +10,7 @@ import type { WorldCoordinates } from "../math/coordinates";
 
 const Z_OFFSET = 0.006;
 
-/** One drawing of the path: on a sheet or flat on a map. */
+/** One drawing of a path: draped on a surface, or flat on a map. */
 export class PathLine {
   readonly objects: LineSegments2[];
   private readonly onPlane: LineBatch;
@@ -32,7 +32,7 @@ export class PathLine {
     this.objects = [...this.onPlane.objects, ...this.offPlane.objects];
   }
 
-  /** Put the path on the sheet; where it leaves the sheet the line is interrupted. */
+  /** Set the z coordinates from the surface; where the path leaves the surface the line is interrupted. */
   drape(height: (x: number, y: number) => number, world: WorldCoordinates): void {
     for (let k = 0; k < this.count; k++) {
       const value = height(this.points[3 * k], this.points[3 * k + 1]);
@@ -144,7 +144,7 @@ function hiddenLineMaterial(color: string): LineMaterial {
   return m;
 }
 
-/** Dashes of world units, so that they do not crawl while the camera moves. */
+/** Dashes with lengths in world units, so that they do not crawl while the camera moves. */
 function dashed(m: LineMaterial): LineMaterial {
   Object.assign(m, { dashed: true, dashSize: 0.035, gapSize: 0.022 });
   return m;

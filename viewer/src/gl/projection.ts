@@ -1,4 +1,4 @@
-// Cameras of the views: from the plane's world to pixels and back to rays.
+// Projection of world coordinates to pixels, and rays from pixels: the cameras of the views.
 import { OrthographicCamera, PerspectiveCamera, Vector3 } from "three";
 import { DISTANCE, FIELD_OF_VIEW, viewAxes, eyePosition, type Camera } from "../math/camera";
 import type { WorldCoordinates } from "../math/coordinates";
@@ -9,7 +9,7 @@ import type { View } from "./viewLayout";
 const perspective = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.05, 60);
 const orthographic = new OrthographicCamera(-1, 1, 1, -1, -30, 60);
 
-/** How much farther the eye must stand in a narrow view to keep the whole box in it. */
+/** Factor by which the camera moves back in a narrow view to keep the whole box in it. */
 export function narrowViewFactor(aspect: number): number {
   return Math.max(1, 1.32 / aspect);
 }

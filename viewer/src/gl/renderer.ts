@@ -1,4 +1,4 @@
-// The WebGL picture: builds layers and trails for a landscape, and draws the views of a state into one canvas.
+// WebGL renderer: builds meshes and path lines for a scene, and draws the views of a state into one canvas.
 import { ColorManagement, LinearSRGBColorSpace, Scene, WebGLRenderer } from "three";
 import type { Surface } from "../data/surface";
 import type { Theme } from "../dom/theme";
@@ -189,15 +189,6 @@ export class Renderer {
     this.clear();
     this.webgl.dispose();
     this.webgl.forceContextLoss();
-  }
-
-  /** Positions of the heads of the visible paths on one layer. */
-  pathHeads(surfaceMesh: SurfaceMesh, step: number): { line: PathLine; at: [number, number, number] }[] {
-    return this.pathLines.filter((t) => t.surfaceMesh === surfaceMesh).flatMap(({ line }) => {
-      const index = indexAtStep(line.path, step);
-      const at = line.point(Math.floor(index), index % 1);
-      return at ? [{ line, at }] : [];
-    });
   }
 
   private updatePaths(step: number, isLoss: boolean): void {

@@ -1,4 +1,4 @@
-// The landscape on the GPU. A point carries (value, slope x, slope y, known) for two frames, which are blended; any
+// Shaders of the surface and of its maps. A point carries (value, slope x, slope y, known) for two frames, which are blended; any
 // monotone height scale then gives true normals by the chain rule, so linear and logarithmic heights morph freely.
 
 const COMMON = /* glsl */ `
@@ -96,7 +96,7 @@ void main() {
   // Dark ends of a colormap would hide their relief: they get a little of the light itself.
   float dark = 1.0 - dot(base, vec3(0.3, 0.59, 0.11));
   vec3 color = base * shade + gloss + dark * dark * (0.16 * diffuse * diffuse + 0.03) * vec3(0.85, 0.93, 1.0);
-  // Highlights bleach a little, shadows stay colored: the sheet keeps its color scale readable.
+  // Highlights bleach a little, shadows stay colored: the color scale stays readable.
   color = mix(color, color * color * (3.0 - 2.0 * color), 0.18);
   if (behind) color = color * 0.72;
   float ink = contourInk(vValue, vBent);

@@ -1,4 +1,4 @@
-// Stems: from a path's shadow on the sheet up or down to the loss that the iterate itself had, where it is far off the plane.
+// Stems: vertical lines from the projection of a path point on the surface to the iterate's own loss, where it is far off the plane.
 import { offPlaneFlags } from "../data/offPlane";
 import type { PathData } from "../data/types";
 import type { WorldCoordinates } from "../math/coordinates";
@@ -22,7 +22,7 @@ export class Stems {
     this.lines = new LineBatch(this.stemIndices.length + 1, [lineMaterial("#ffffff", 3.2, 0.55), lineMaterial(color, 1.4, 0.9)]);
   }
 
-  /** Stand up to the point `until`; `at` gives the shadow's place on the sheet. */
+  /** Show the stems up to the point `until`; `at` gives the projected point on the surface. */
   showUntil(until: number, at: (k: number) => [number, number, number] | null, world: WorldCoordinates, isLoss: boolean): void {
     this.lines.clear();
     for (const k of isLoss ? this.stemIndices : []) {

@@ -1,4 +1,4 @@
-// One surface in the 3-D scene: its sheet, its map on the floor, and the same map for the contour pane.
+// Meshes of one surface: the 3-D surface, its map on the floor, and the same map for the contour pane.
 import { BufferAttribute, BufferGeometry, Color, DoubleSide, GLSL3, LessEqualDepth, Mesh, ShaderMaterial, Vector2 } from "three";
 import type { Surface } from "../data/surface";
 import type { WorldCoordinates } from "../math/coordinates";
@@ -11,7 +11,7 @@ import type { SharedUniforms } from "./uniforms";
 export class SurfaceMesh {
   readonly framePair: FramePair;
   readonly mesh: Mesh<BufferGeometry, ShaderMaterial>;
-  /** Writes depth only, so that a translucent sheet shows its nearest fold and no others. */
+  /** Writes depth only, so that a translucent surface shows its nearest fold and no others. */
   readonly depthPrepass: Mesh<BufferGeometry, ShaderMaterial>;
   readonly floorMap: Mesh<BufferGeometry, ShaderMaterial>;
   readonly contourMap: Mesh<BufferGeometry, ShaderMaterial>;
@@ -74,7 +74,7 @@ export class SurfaceMesh {
     this.depthPrepass.visible = translucent;
   }
 
-  /** The drawn value at a place of the plane (world units). */
+  /** The drawn value at a position on the plane (world units). */
   valueAt(x: number, y: number): number {
     const { vertexData, first, blend } = this.framePair;
     const grid = (slot: number): Grid => ({ x: this.framePair.x, y: this.framePair.y, values: vertexData[slot].values });
@@ -147,7 +147,7 @@ export class SurfaceMesh {
   }
 }
 
-/** Mesh lines stand on computed cells, at most about fifty along an axis. */
+/** Mesh lines lie on computed cells, at most about fifty along an axis. */
 function meshLineStride(n: number): number {
   return Math.max(1, Math.ceil((n - 1) / 50));
 }

@@ -1,4 +1,4 @@
-// The uniforms that every drawing of the landscape shares; one object, so one change reaches all of them.
+// Shader uniforms shared by all meshes; one object, so one change reaches all of them.
 import { Color, DataTexture, LinearFilter, RGBAFormat, UnsignedByteType, Vector2, Vector3 } from "three";
 import { BASE } from "../math/coordinates";
 

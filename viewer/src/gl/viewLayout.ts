@@ -1,4 +1,4 @@
-// Which drawings stand where in the picture: one or several 3-D views and the contour pane.
+// Layout of the views: rectangles of one or several 3-D views and of the contour pane.
 import type { ViewState } from "../state";
 
 export interface Rect { x: number; y: number; width: number; height: number }
@@ -18,7 +18,7 @@ export const SPLIT_LIMITS: [number, number] = [0.2, 0.8];
 
 const clamp = (value: number, [low, high]: [number, number]) => Math.max(low, Math.min(high, value));
 
-/** Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first; `head` is where the heading ends. */
+/** Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first; `headingBottom` is where the heading ends. */
 export function layoutViews(state: ViewState, names: string[], width: number, height: number, aspect: number, headingBottom = 58): View[] {
   const phone = width < 620;
   const picture = { x: 0, y: 0, width, height };
@@ -43,7 +43,7 @@ export function layoutViews(state: ViewState, names: string[], width: number, he
     const size = Math.max(96, Math.min(1000 * fraction, Math.min(width, height) * fraction));
     const top = Math.max(phone ? 122 : 84, headingBottom + 26);
     const rect = centeredRect({ x: 20, y: top, width: size, height: size }, aspect);
-    // The landscape steps aside, and down where that is not enough, so that the inset does not cover its corner.
+    // The 3-D view moves right, and down where that is not enough, so that the inset does not cover its corner.
     const narrow = clamp((1.7 - width / height) / 0.5, [0, 1]);
     const [aside, down] = phone ? [0, size] : [size * (0.22 + 0.18 * narrow), size * 0.5 * narrow];
     for (const view of views) if (!view.clipRect) view.rect = { x: view.rect.x + aside, y: view.rect.y + down, width: view.rect.width - aside, height: view.rect.height - down };

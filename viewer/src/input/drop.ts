@@ -1,4 +1,4 @@
-// Files dragged onto the page.
+// Drag and drop of files onto the page.
 
 /** Call `take` with each dropped file; `element` wears the class "dropping" while one hovers over it. */
 export function listenForDrops(element: HTMLElement, onFile: (file: File) => void): () => void {

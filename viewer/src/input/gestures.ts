@@ -1,4 +1,4 @@
-// What mouse, pen and fingers do to the view: the camera, the contour pane, the swipe divider and the ends of the color bar.
+// Gestures of mouse, pen and touch: camera, contour pane, swipe divider, color bar, selection of a region.
 import type { Animator } from "../animator";
 import { narrowViewFactor, mapPosition } from "../gl/projection";
 import { INSET_LIMITS, SPLIT_LIMITS, contains } from "../gl/viewLayout";

@@ -1,4 +1,4 @@
-// What keys and buttons do, as verbs on a session.
+// Keyboard shortcuts, and the actions that keys and buttons share.
 import type { Animator } from "../animator";
 import type { Panels } from "../chrome/panels";
 import { nextMap, nextStyle, type Actions } from "../chrome/toolbar";

@@ -1,4 +1,4 @@
-// What the pointer is over, in any pane.
+// Picking: the surface point under the pointer, in any view.
 import type { Surface } from "../data/surface";
 import { mapPosition, rayAt } from "../gl/projection";
 import { contains, type View } from "../gl/viewLayout";
@@ -42,7 +42,7 @@ function pickOnSurface(session: Session, view: View, surfaces: Surface[], px: nu
   return best && hoverTarget(session, best.surface, best.x, best.y, px, py);
 }
 
-/** Everything about a place of the plane. */
+/** Coordinates and value at a position on the plane. */
 export function hoverTarget(session: Session, surface: Surface, x: number, y: number, px: number, py: number): HoverTarget | null {
   const { world } = session.renderer!;
   const value = session.renderer!.meshOf(surface).valueAt(x, y);

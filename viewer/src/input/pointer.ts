@@ -1,7 +1,7 @@
-// Mouse, pen and fingers on the picture, turned into a few verbs. Left turns, middle and wheel zoom, right or Shift slides.
+// Pointer events as drag, zoom, hover and click handlers. Left button rotates, middle and wheel zoom, right or Shift pans.
 
 export interface PointerHandlers {
-  /** A drag begins at a place; says what it drags: the camera, the contour pane, a divider, or nothing. */
+  /** A drag begins at a position. */
   dragStart(x: number, y: number): boolean;
   rotate(dx: number, dy: number): void;
   pan(dx: number, dy: number): void;
@@ -27,7 +27,7 @@ export function listenToPointer(element: HTMLElement, handlers: PointerHandlers)
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
 
-  // Buttons and panels lie on the picture: their clicks are their own. A captured pointer would take the click from them.
+  // Buttons and panels lie on the picture and handle their own clicks. A captured pointer would take the click from them.
   const onControl = (event: Event) => event.composedPath().some((node) => node instanceof Element && node !== element && element.contains(node) && node.matches("button, select, input, .tools, .panel, .profile"));
 
   const down = (event: PointerEvent) => {

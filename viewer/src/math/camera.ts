@@ -1,4 +1,4 @@
-// The camera as plain numbers, counted in degrees as matplotlib counts them, and what turning, sliding and zooming do to it.
+// Orbit camera: azimuth and elevation in degrees, in matplotlib's convention; rotation, panning, zooming, interpolation.
 
 export interface Camera {
   azimuth: number;

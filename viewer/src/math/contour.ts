@@ -5,7 +5,7 @@ import { niceStep } from "./ticks";
 
 export type Segment = [number, number, number, number];
 
-/** Segments in grid indices where `bent(value)` equals `level`; cells with a value that is not finite give none. */
+/** Segments in grid indices where `transform(value)` equals `level`; cells with a value that is not finite give none. */
 export function contourSegments(values: ArrayLike<number>, na: number, nb: number, level: number, transform: (v: number) => number = (v) => v): Segment[] {
   const out: Segment[] = [];
   for (let i = 0; i < na - 1; i++) for (let j = 0; j < nb - 1; j++) {

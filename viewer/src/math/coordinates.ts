@@ -1,4 +1,4 @@
-// Where things stand: the plane spans [-1, 1] along its longer side, z is up, the floor map lies at z = 0.
+// World coordinates: the plane spans [-1, 1] along its longer side, z is up, the floor map lies at z = 0.
 import { normalize, denormalize, type Scale } from "./scale";
 
 export const BASE = 0.42;

@@ -1,8 +1,8 @@
-// From computed cells to the sheet that is drawn: a finer grid between the cells.
-// Between cells the sheet is a monotone cubic (Fritsch-Carlson slopes): it passes through every computed value and
+// Monotone cubic and bilinear interpolation on a rectilinear grid.
+// Between cells the drawn surface is a monotone cubic (Fritsch-Carlson slopes): it passes through every computed value and
 // never rises above or falls below its neighbors along a grid line, so it shows no minimum that was not computed.
 
-/** Where each refined column comes from: cell index and share within the cell. */
+/** The refined axis: where each refined column comes from: cell index and share within the cell. */
 export interface Axis { positions: Float64Array; cell: Int32Array; fraction: Float64Array }
 
 export function refineAxis(axis: ArrayLike<number>, factor: number): Axis {
@@ -63,6 +63,7 @@ export function refineGrid(source: Float32Array, na: number, nb: number, a: Axis
   for (let j = 0; j < mb; j++) refineLine(scratch, j, mb, na, a, out, j, mb);
 }
 
+/** Bilinear interpolation at the fractional indices (x, y), clamped to the grid. */
 export function bilinear(grid: ArrayLike<number>, na: number, nb: number, x: number, y: number): number {
   const i = Math.max(0, Math.min(Math.floor(x), na - 2));
   const j = Math.max(0, Math.min(Math.floor(y), nb - 2));
@@ -73,7 +74,7 @@ export function bilinear(grid: ArrayLike<number>, na: number, nb: number, x: num
   return s === 0 ? low : lerp(low, lerp(grid[i1 * nb + j], grid[i1 * nb + j1], t), s);
 }
 
-/** A weight of zero takes nothing from its end, not even a NaN. */
+/** Linear interpolation; a weight of zero ignores its end, even a NaN. */
 function lerp(a: number, b: number, t: number): number {
   return t === 0 ? a : t === 1 ? b : a + (b - a) * t;
 }

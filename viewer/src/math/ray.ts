@@ -1,4 +1,4 @@
-// What lies under the pointer: a ray marched over the drawn sheet on the CPU, and values between its points.
+// Ray casting against the drawn surface and the floor, on the CPU.
 import type { Vector } from "./camera";
 import type { WorldCoordinates } from "./coordinates";
 import { bilinear, fractionalIndex } from "./interpolation";
@@ -14,7 +14,7 @@ export function sampleGrid(grid: Grid, x: number, y: number): number {
 
 export interface Ray { origin: Vector; direction: Vector }
 
-/** First crossing of the ray with the sheet below `clip`, as plane position and value; null when it passes by. */
+/** First crossing of the ray with the surface below `clip`, as plane position and value; null when it passes by. */
 export function intersectSurface(ray: Ray, heightAt: (x: number, y: number) => number, world: WorldCoordinates, clip: number, steps = 420): { x: number; y: number; t: number } | null {
   const span = boxSpan(ray, world);
   if (!span) return null;

@@ -1,4 +1,4 @@
-// How a value becomes a height and a color: a linear share of the range, a logarithmic one, or a mix of the two while morphing.
+// Linear, log and symmetric log normalization of values to [0, 1], and blends of linear and log.
 
 export type Curve = "log" | "symlog";
 

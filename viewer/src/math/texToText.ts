@@ -1,4 +1,4 @@
-// Formulas in labels, as plain text: figures are set by matplotlib, which knows TeX; a page shows letters.
+// Conversion of TeX formulas in labels to plain Unicode text, since a page has no TeX renderer.
 
 const COMMANDS: Record<string, string> = {
   alpha: "α", beta: "β", gamma: "γ", delta: "δ", epsilon: "ε", varepsilon: "ε", eta: "η", theta: "θ", kappa: "κ", lambda: "λ", mu: "μ", nu: "ν", xi: "ξ",

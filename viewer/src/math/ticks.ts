@@ -1,4 +1,4 @@
-// Round numbers for axes and color bars, and numbers as people write them.
+// Tick positions for linear, log and symmetric log axes, and number formatting.
 
 /** A round step (1, 2 or 5 times a power of ten) that cuts the range into about `count` parts. */
 export function niceStep(range: number, count: number): number {
@@ -68,7 +68,7 @@ export function formatTick(value: number, step: number): string {
   return value.toFixed(places).replace("-", "−");
 }
 
-/** Numbers as words with as many digits as it takes to tell them apart: three at least, six at most. */
+/** Numbers as text with as many digits as it takes to tell them apart: three at least, six at most. */
 export function formatAll(values: number[]): string[] {
   const tried = [3, 4, 5, 6].map((digits) => values.map((value) => formatNumber(value, digits)));
   const different = tried.map((text) => new Set(text).size);

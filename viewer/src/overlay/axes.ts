@@ -1,4 +1,4 @@
-// Axes of the 3-D views and of the contour pane: ticks and labels, drawn on the 2-D overlay canvas.
+// Axes of the 3-D views and of the contour pane: ticks and labels on the 2-D overlay canvas.
 import { project } from "../gl/projection";
 import type { View } from "../gl/viewLayout";
 import { viewAxes } from "../math/camera";
@@ -30,7 +30,7 @@ export function drawAxis(overlay: OverlayContext, view: View, ticks: number[], r
   if (foreshortened) return;
   const { state, world } = overlay;
   const step = niceStep(range[1] - range[0], 4);
-  // `wide` is half the width of words: they step aside so that they do not lie over the numbers.
+  // A label moves outwards by half its width, so that it does not cover the numbers.
   const offset = (near: number, v: number, labelHalfWidth = 0): [number, number] => {
     const [x, y] = position(v);
     const [px, py] = project(view, state, world, x, y, 0);
@@ -41,7 +41,7 @@ export function drawAxis(overlay: OverlayContext, view: View, ticks: number[], r
   };
   for (const tick of ticks) drawText(overlay, formatTick(tick, step), ...offset(17, tick), { size: 11.5 });
   const middle = (range[0] + range[1]) / 2;
-  // The name stands between two ticks where the middle carries a number.
+  // The label goes between two ticks where the middle carries a number.
   const nudge = ticks.some((t) => Math.abs(t - middle) < step * 0.2) ? (range[1] - range[0]) * 0.001 : 0;
   const half = label.length > 3 ? label.length * 3.3 : 0;
   const [px, py] = offset(label.length > 3 ? 44 : 38, middle + nudge, half);

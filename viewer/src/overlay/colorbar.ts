@@ -1,4 +1,4 @@
-// The color bar: what a color means, in units, with the hovered value marked. Its ends can be dragged to set the range.
+// Color bar with ticks, units and the hovered value; its ends can be dragged to set the range.
 import type { Rect } from "../gl/viewLayout";
 import { normalize, denormalize, type Scale } from "../math/scale";
 import { formatAll, linearTicks, logTicks, symlogTicks } from "../math/ticks";

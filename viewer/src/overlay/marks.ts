@@ -1,4 +1,4 @@
-// Words and marks over the WebGL picture: axes, heads of paths, minimum, probes. Drawn on a 2-D canvas, so that exports can redraw it at any size.
+// Text, dots and stars on the 2-D overlay canvas, which exports redraw at any size, and the test for hidden points.
 import { FONT, type Theme } from "../dom/theme";
 import type { SurfaceMesh } from "../gl/surfaceMesh";
 import { viewAxes } from "../math/camera";
@@ -60,7 +60,7 @@ export function drawStar(overlay: OverlayContext, x: number, y: number, radius: 
   context.globalAlpha = 1;
 }
 
-/** Is a point of the sheet hidden behind a fold? Marched from the point towards the eye. */
+/** Whether the surface hides a point: marches from the point towards the camera. */
 export function isHidden(surfaceMesh: SurfaceMesh, world: WorldCoordinates, state: ViewState, at: [number, number, number]): boolean {
   const { back } = viewAxes(state.camera);
   for (let k = 3; k < 70; k++) {

@@ -1,4 +1,4 @@
-// What samples leave open, drawn over maps and sheets: where a value is not told apart from the lowest, and outlines of noise.
+// Outlines of stored regions, and of the cells within two standard errors of the minimum.
 import type { Surface } from "../data/surface";
 import { project } from "../gl/projection";
 import type { SurfaceMesh } from "../gl/surfaceMesh";
@@ -7,7 +7,10 @@ import { contourSegments } from "../math/contour";
 import type { Session } from "../session";
 import { isHidden, drawText, type OverlayContext } from "./marks";
 
-/** By how much each cell stands above the noise round the lowest one; at or below zero it is not told apart. Null where no errors are known. */
+/**
+ * Excess of each cell over the lowest one beyond two joint standard errors; at or below zero the two are not distinguished.
+ * Null where no errors are known.
+ */
 export function excessOverNoise(surface: Surface, quantity: string): Float64Array | null {
   const field = surface.field(quantity);
   if (surface.frameCount(quantity) > 1 || !field) return null;
@@ -55,7 +58,7 @@ function projectPoint(session: Session, overlay: OverlayContext, view: View, sur
   return [px, py];
 }
 
-/** Segments on the map or draped on the sheet; behind a ridge they are left out. */
+/** Stroke segments on the map or draped on the surface; hidden ones are left out. */
 function strokeSegments(session: Session, overlay: OverlayContext, view: View, surfaceMesh: SurfaceMesh, segments: Segment[], color: string, dash: number[]): void {
   const { context, world } = overlay;
   const seen = (a: number, b: number) => {

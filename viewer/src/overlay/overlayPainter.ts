@@ -1,4 +1,4 @@
-// Paints everything that is not WebGL onto the overlay: axes, titles of views, heads of paths, minimum, probes, color bar.
+// Painter of the 2-D overlay: axes, view titles, path points, minimum, probes, color bar.
 import type { PathData } from "../data/types";
 import { FONT } from "../dom/theme";
 import { project } from "../gl/projection";
@@ -28,7 +28,7 @@ export function paintOverlay(session: Session, context: CanvasRenderingContext2D
   if (rect) drawClipNote(session, overlay, rect);
 }
 
-/** Heights (world z) at which the walls carry a line, with their values in words. */
+/** Heights (world z) at which the walls carry a line, with their values as text. */
 export function wallLevels(session: Session): { z: number; label: string }[] {
   const { renderer, drawn } = session;
   if (!renderer || !drawn.length) return [];
@@ -159,7 +159,7 @@ function drawPathPoint(session: Session, overlay: OverlayContext, view: View, pa
   drawDot(overlay, px, py, radius, color, view.kind === "surface" && isHidden(surfaceMesh, world, state, at) ? 0.4 : 1);
 }
 
-/** The rectangle that is being drawn, on the map or draped on the sheet. */
+/** The rectangle that is being drawn, on the map or draped on the surface. */
 function drawSelection(session: Session, overlay: OverlayContext, view: View, [a0, b0]: [number, number], [a1, b1]: [number, number]): void {
   const { world, context } = overlay;
   const surfaceMesh = session.renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!);

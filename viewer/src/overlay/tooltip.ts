@@ -1,4 +1,4 @@
-// The little card beside the pointer: where, how high, and what else is known there.
+// Tooltip beside the pointer: coordinates, values, standard error, differences, the nearest path point.
 import type { Surface } from "../data/surface";
 import type { PathData } from "../data/types";
 import { h } from "../dom/elements";

@@ -1,4 +1,4 @@
-// Small panes beside the landscape: decision areas, histograms, and words the scene brings along.
+// Cards below the main view: decision regions, histograms, text panes.
 import type { CurveData, PaneData } from "../data/types";
 import { fitCanvas } from "../dom/canvas";
 import { h } from "../dom/elements";

@@ -1,4 +1,4 @@
-// Decision areas of a classifier on its data, on the same step as everything else.
+// Decision regions of a classifier with its data points, at the frame of the timeline.
 import type { AreasData } from "../data/types";
 import { h } from "../dom/elements";
 import type { Session } from "../session";

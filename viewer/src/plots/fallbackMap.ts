@@ -1,4 +1,4 @@
-// Without WebGL: the hill-shaded contour map on a 2-D canvas, with hovering and playing, never an empty page.
+// Hill-shaded contour map on a 2-D canvas, for browsers without WebGL.
 import { h } from "../dom/elements";
 import { contourSegments, contourIntervals, contourLevels } from "../math/contour";
 import { transform, normalize } from "../math/scale";

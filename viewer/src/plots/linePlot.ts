@@ -1,4 +1,4 @@
-// A small line plot on a 2-D canvas, shared by the timeline, the profile between probes and one-dimensional surfaces.
+// Line plots and histograms on a 2-D canvas, shared by the timeline, the profile and one-dimensional surfaces.
 import type { Dash } from "../data/types";
 import { FONT, type Theme } from "../dom/theme";
 import { formatNumber, formatTick, linearTicks, logTicks, niceStep } from "../math/ticks";

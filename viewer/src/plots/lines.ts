@@ -1,4 +1,4 @@
-// One-dimensional surfaces: their quantities along the line, loss to the left, accuracy to the right, read by hovering.
+// Plot of one-dimensional surfaces: loss on the left axis, accuracy on the right, with a readout under the pointer.
 import type { Surface } from "../data/surface";
 import { fitCanvas } from "../dom/canvas";
 import { h } from "../dom/elements";

@@ -1,4 +1,4 @@
-// Two probes and the profile between them: every shown surface along the straight way from A to B.
+// Profile plot: values of every shown surface on the segment between two probes.
 import { fitCanvas } from "../dom/canvas";
 import { button, h } from "../dom/elements";
 import { formatNumber } from "../math/ticks";
