@@ -19,7 +19,15 @@ export class Animator {
   /** React to a change of state that takes time to show. */
   onStateChange(state: ViewState, changed: Set<keyof ViewState>): void {
     if (changed.has("log")) this.morphTransition = { from: this.session.morph, to: state.log ? 1 : 0, start: -1 };
-    if (changed.has("camera") || changed.has("frame") || changed.has("exaggeration") || changed.has("clip") || changed.has("mapView") || changed.has("swipe")) this.lastChangeTime = performance.now();
+    if (
+      changed.has("camera") ||
+      changed.has("frame") ||
+      changed.has("exaggeration") ||
+      changed.has("clip") ||
+      changed.has("mapView") ||
+      changed.has("swipe")
+    )
+      this.lastChangeTime = performance.now();
   }
 
   flyTo(to: Camera): void {
@@ -44,7 +52,13 @@ export class Animator {
   advance(now: number): boolean {
     const elapsed = this.lastFrameTime && now - this.lastFrameTime < 200 ? now - this.lastFrameTime : 16;
     this.lastFrameTime = now;
-    const active = [this.advanceFlight(now), this.advanceInertia(elapsed), this.advanceMorph(now), this.advanceFrames(elapsed), this.advanceRotation(elapsed)];
+    const active = [
+      this.advanceFlight(now),
+      this.advanceInertia(elapsed),
+      this.advanceMorph(now),
+      this.advanceFrames(elapsed),
+      this.advanceRotation(elapsed),
+    ];
     return active.some(Boolean);
   }
 

@@ -1,8 +1,9 @@
 // Entry point of every host: an offline page, a live page, a notebook.
 import { decode, fromBase64, PayloadError } from "./data/decode";
 import type { Header } from "./data/types";
+import { CENTERED_MESSAGE_STYLE } from "./dom/elements";
 import { live, render } from "./live";
-import { parseState, fromHash, type ViewState } from "./state";
+import { fromHash, parseState, type ViewState } from "./state";
 import { Viewer, type Options } from "./viewer";
 
 /** Show a payload in an element; shows an error message instead of a blank element. */
@@ -40,10 +41,15 @@ export function fromAddress(): Partial<ViewState> {
 
 export function showError(element: HTMLElement, error: unknown): void {
   const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
-  const text = error instanceof PayloadError ? error.message : error instanceof SyntaxError ? "The data on this page are damaged (the header is not complete). Copy or export the page again." : `The viewer could not start: ${error instanceof Error ? error.message : String(error)}`;
+  const text =
+    error instanceof PayloadError
+      ? error.message
+      : error instanceof SyntaxError
+        ? "The data on this page are damaged (the header is not complete). Copy or export the page again."
+        : `The viewer could not start: ${error instanceof Error ? error.message : String(error)}`;
   const box = document.createElement("div");
   box.setAttribute("role", "alert");
-  box.style.cssText = "display:grid;place-items:center;height:100%;min-height:200px;font:15px/1.5 system-ui,sans-serif;text-align:center;padding:24px;color:#5a6377";
+  box.style.cssText = CENTERED_MESSAGE_STYLE;
   const inner = document.createElement("div");
   inner.style.maxWidth = "520px";
   const title = document.createElement("b");

@@ -2,10 +2,19 @@
 import type { RunStatus } from "./chrome/runControls";
 import { decode, fromBase64, texToTextIn } from "./data/decode";
 import type { Document, Header, SurfaceData } from "./data/types";
+import { CENTERED_MESSAGE_STYLE } from "./dom/elements";
 import type { ViewState } from "./state";
 import { Viewer, type Options } from "./viewer";
 
-interface ServerMessage { type: "scene" | "progress" | "patches" | "end"; header?: Header; words?: string; finished?: boolean; notes?: string[][]; steering?: RunStatus | null; parts?: string[] }
+interface ServerMessage {
+  type: "scene" | "progress" | "patches" | "end";
+  header?: Header;
+  words?: string;
+  finished?: boolean;
+  notes?: string[][];
+  steering?: RunStatus | null;
+  parts?: string[];
+}
 
 /** Applies messages from a socket or a notebook to a viewer; the view survives new states. */
 export class LiveClient {
@@ -19,7 +28,9 @@ export class LiveClient {
 
   /** Queue a message and its binary parts; messages are handled one after the other. */
   enqueue(message: ServerMessage, parts: ArrayBuffer[] = []): void {
-    this.queue = this.queue.then(() => this.handle(message, parts)).catch((error: unknown) => this.showStatus(`The page could not read what was sent: ${String(error)}`, true));
+    this.queue = this.queue
+      .then(() => this.handle(message, parts))
+      .catch((error: unknown) => this.showStatus(`The page could not read what was sent: ${String(error)}`, true));
   }
 
   /** Handle a binary message: the data of the scene announced before it, or a patch. */
@@ -119,9 +130,11 @@ export function live(element: HTMLElement, state: Partial<ViewState>): LiveClien
     const connection = (socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live?token=${token}`));
     connection.binaryType = "arraybuffer";
     connection.onopen = () => { pause = 400; failures = 0; };
-    connection.onmessage = (event: MessageEvent<string | ArrayBuffer>) => (typeof event.data === "string" ? receive(JSON.parse(event.data) as ServerMessage) : client.receiveBinary(event.data));
+    connection.onmessage = (event: MessageEvent<string | ArrayBuffer>) =>
+      typeof event.data === "string" ? receive(JSON.parse(event.data) as ServerMessage) : client.receiveBinary(event.data);
     connection.onclose = (event) => {
-      if (event.code === 4403 || event.code === 1008) return client.showStatus("The server does not accept this page; open the address it printed.", true);
+      if (event.code === 4403 || event.code === 1008)
+        return client.showStatus("The server does not accept this page; open the address it printed.", true);
       failures++;
       reconnect();
     };
@@ -147,7 +160,7 @@ function showMessage(element: HTMLElement, text: string): void {
   const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
   const box = document.createElement("div");
   box.setAttribute("role", "status");
-  box.style.cssText = "display:grid;place-items:center;height:100%;min-height:200px;font:15px/1.5 system-ui,sans-serif;color:#5a6377;text-align:center;padding:24px";
+  box.style.cssText = CENTERED_MESSAGE_STYLE;
   box.textContent = text;
   root.replaceChildren(box);
 }
@@ -163,10 +176,16 @@ export function render({ model, el }: { model: Model; el: HTMLElement }): () => 
   let shown: unknown = null;
   const read = () => {
     const [scene, header] = [model.get("scene"), String(model.get("header"))];
-    if (scene !== shown && header) client.enqueue({ type: "scene", header: JSON.parse(header) as Header }, [toArrayBuffer(model.get("blob") as DataView)]);
+    if (scene !== shown && header)
+      client.enqueue({ type: "scene", header: JSON.parse(header) as Header }, [toArrayBuffer(model.get("blob") as DataView)]);
     shown = scene;
     client.enqueue({ type: "patches" }, (model.get("patches") as DataView[]).map(toArrayBuffer));
-    client.enqueue({ type: "progress", words: String(model.get("words")), finished: model.get("finished") === true, notes: model.get("notes") as string[][] });
+    client.enqueue({
+      type: "progress",
+      words: String(model.get("words")),
+      finished: model.get("finished") === true,
+      notes: model.get("notes") as string[][],
+    });
   };
   read();
   model.on("change:version", read);

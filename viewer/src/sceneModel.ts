@@ -20,7 +20,12 @@ export class SceneModel {
     const all = scene.surfaces.map((data) => new Surface(data));
     this.surfaces = all.filter((surface) => !surface.isLine);
     this.lines = all.filter((surface) => surface.isLine);
-    this.planes = Object.fromEntries(Object.entries((scene.meta.planes ?? {}) as Record<string, object>).map(([name, plane]) => [name, Object.keys(plane).length ? JSON.stringify(plane) : `only ${name}`]));
+    this.planes = Object.fromEntries(
+      Object.entries((scene.meta.planes ?? {}) as Record<string, object>).map(([name, plane]) => [
+        name,
+        Object.keys(plane).length ? JSON.stringify(plane) : `only ${name}`,
+      ]),
+    );
     const paneColors = scene.panes.filter((pane) => pane.color).map((pane) => pane.color!);
     this.colors = Object.fromEntries([...paneColors, ...scene.colors].reverse().map((color) => [color.quantity, color]));
   }

@@ -8,7 +8,7 @@ import { HOME } from "./math/camera";
 import { normalize } from "./math/scale";
 import type { ColorBar } from "./overlay/colorbar";
 import { SceneModel, jointRange } from "./sceneModel";
-import { DEFAULTS, Store, parseState, fromHash, type ViewState } from "./state";
+import { DEFAULTS, Store, fromHash, parseState, type ViewState } from "./state";
 import { Timeline } from "./timeline";
 
 export interface HoverTarget {
@@ -65,7 +65,17 @@ export class Session {
 
   /** Rebuild the timeline for what is shown: the scene's frames, or the steps of the visible paths. */
   updateTimeline(state: ViewState): void {
-    this.timeline = new Timeline(this.sceneModel.scene, this.sceneModel.paths({ ...state, quantity: this.sceneModel.surfaces.some((s) => s.quantities.includes(state.quantity)) ? state.quantity : (this.sceneModel.quantities[0] ?? "") }).map(({ path }) => path));
+    this.timeline = new Timeline(
+      this.sceneModel.scene,
+      this.sceneModel
+        .paths({
+          ...state,
+          quantity: this.sceneModel.surfaces.some((s) => s.quantities.includes(state.quantity))
+            ? state.quantity
+            : (this.sceneModel.quantities[0] ?? ""),
+        })
+        .map(({ path }) => path),
+    );
   }
 
   /** Show the surfaces of another plane instead. */
@@ -75,8 +85,18 @@ export class Session {
     const state = { ...this.state, hidden, active: name };
     this.updateTimeline(state);
     const shown = sceneModel.visible(state);
-    this.store.set({ hidden, active: name, probes: [], colorRange: null, clip: null, playing: false, range: null, mapView: { zoom: 1, x: 0, y: 0 },
-      frame: Math.max(this.timeline.length - 1, 0), log: sceneModel.colors[state.quantity]?.scale === "log" || needsLogScale(sceneModel, shown, state.quantity, null) });
+    this.store.set({
+      hidden,
+      active: name,
+      probes: [],
+      colorRange: null,
+      clip: null,
+      playing: false,
+      range: null,
+      mapView: { zoom: 1, x: 0, y: 0 },
+      frame: Math.max(this.timeline.length - 1, 0),
+      log: sceneModel.colors[state.quantity]?.scale === "log" || needsLogScale(sceneModel, shown, state.quantity, null),
+    });
   }
 
   /** Adapt a state to the open scene: existing quantities and surfaces, and the scene's defaults where nothing was requested. */
@@ -91,8 +111,10 @@ export class Session {
     const hidden = (asked.hidden ?? sceneModel.unlisted).filter((name) => names.includes(name));
     const shown = sceneModel.visible({ ...state, hidden, quantity });
     const first = pane?.surfaces.find((name) => names.includes(name)) ?? names[0] ?? "";
-    const camera = pane && pane.kind === "surface" && !asked.camera
-      ? { ...HOME, elevation: pane.camera.elevation, azimuth: pane.camera.azimuth, zoom: HOME.zoom * (pane.camera.zoom || 1) } : state.camera;
+    const camera =
+      pane && pane.kind === "surface" && !asked.camera
+        ? { ...HOME, elevation: pane.camera.elevation, azimuth: pane.camera.azimuth, zoom: HOME.zoom * (pane.camera.zoom || 1) }
+        : state.camera;
     const separate = sceneModel.scene.panes.filter((p) => p.kind === "surface" && p.surfaces.length === 1).length;
     return {
       ...state, quantity, camera, hidden,
@@ -138,10 +160,20 @@ export class Session {
     if (state.colorBy && state.colorBy !== state.quantity && !sceneModel.isDifference(state)) {
       const scale = sceneModel.colorScale(drawn, state.colorBy);
       const [low, high] = state.colorRange ?? [scale.low, scale.high];
-      return { rect, scale, morph: 0, range: [normalize(scale, low, 0), normalize(scale, high, 0)], rgb: this.rgb, label: this.quantityLabel, note: "linear scale" };
+      return {
+        rect,
+        scale,
+        morph: 0,
+        range: [normalize(scale, low, 0), normalize(scale, high, 0)],
+        rgb: this.rgb,
+        label: this.quantityLabel,
+        note: "linear scale",
+      };
     }
     const scale = renderer.world.scale;
-    const range: [number, number] = state.colorRange ? [normalize(scale, state.colorRange[0], this.morph), normalize(scale, state.colorRange[1], this.morph)] : [0, 1];
+    const range: [number, number] = state.colorRange
+      ? [normalize(scale, state.colorRange[0], this.morph), normalize(scale, state.colorRange[1], this.morph)]
+      : [0, 1];
     const note = this.morph < 0.5 ? "linear scale" : scale.curve === "log" ? "log scale" : "symmetric log scale";
     return { rect, scale, morph: this.morph, range, rgb: this.rgb, label: this.quantityLabel, note };
   }

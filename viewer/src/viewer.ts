@@ -1,11 +1,9 @@
 // Viewer: builds the page of one element, connects events, and redraws on changes.
 import { addDocument } from "./addDocument";
 import { Animator } from "./animator";
-import { aboutPanel, comparisonWarnings, footerLine, describeScene } from "./chrome/about";
-import { Banner } from "./chrome/banner";
+import { aboutPanel } from "./chrome/about";
 import { helpPanel } from "./chrome/help";
-import { Legend } from "./chrome/legend";
-import { otherPlanesWarning, emptyMessage, headingElements, missingQuantityWarning } from "./chrome/pageText";
+import { Page } from "./chrome/page";
 import { Panels } from "./chrome/panels";
 import { RunControls, type RunStatus } from "./chrome/runControls";
 import { settingsPanel } from "./chrome/settings";
@@ -16,7 +14,7 @@ import { PayloadError } from "./data/decode";
 import { openFile } from "./data/openFile";
 import type { Document } from "./data/types";
 import { fitCanvas } from "./dom/canvas";
-import { h, icon } from "./dom/elements";
+import { h } from "./dom/elements";
 import style from "./dom/style.css";
 import { themeOf } from "./dom/theme";
 import { AdaptiveQuality } from "./gl/adaptiveQuality";
@@ -24,9 +22,8 @@ import { acquire, release } from "./gl/contextPool";
 import { Renderer } from "./gl/renderer";
 import { listenForDrops } from "./input/drop";
 import { Gestures } from "./input/gestures";
-import { makeActions, handleKey, type ViewerActions } from "./input/keys";
+import { handleKey, makeActions, type ViewerActions } from "./input/keys";
 import { listenToPointer } from "./input/pointer";
-import { formatPercent } from "./math/ticks";
 import { paintOverlay, wallLevels } from "./overlay/overlayPainter";
 import { Tooltip } from "./overlay/tooltip";
 import { Cards } from "./plots/cards";
@@ -51,19 +48,12 @@ export interface Options {
 export class Viewer {
   readonly session: Session;
   readonly root: ShadowRoot;
-  readonly frame = h("div", { class: "viewer" });
-  readonly viewport = h("div", { class: "stage", tabindex: "0", role: "img" });
   readonly animator: Animator;
+  private readonly page: Page;
   private canvas = h("canvas", { class: "gl" });
   private readonly overlayCanvas = h("canvas", { class: "overlay" });
-  private readonly heading = h("div", { class: "heading" });
-  private readonly description = h("div", { class: "unseen", "aria-live": "polite" });
-  private readonly footer = h("div", { class: "foot" });
-  private readonly banner = new Banner();
   private readonly runControls: RunControls;
-  private readonly message = h("div", { class: "message", hidden: true, role: "alert" });
   private readonly tooltip = new Tooltip();
-  private readonly legend = new Legend();
   private readonly quality = new AdaptiveQuality();
   private readonly actions: ViewerActions;
   private toolbar: Toolbar;
@@ -86,12 +76,22 @@ export class Viewer {
   constructor(readonly element: HTMLElement, document: Document, readonly options: Options = {}) {
     this.session = new Session(document, options.state ?? {});
     this.root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
+    this.page = new Page(this.session);
     this.animator = new Animator(this.session, () => this.invalidate());
     const panel = (name: string) => name === "settings" ? settingsPanel(this.session, this.actions)
       : name === "share" ? sharePanel(this) : name === "info" ? aboutPanel(this.session) : helpPanel();
-    this.panels = new Panels(this.viewport, panel, (name) => this.toolbar.update(this.state, name));
+    this.panels = new Panels(this.page.viewport, panel, (name) => this.toolbar.update(this.state, name));
     this.actions = makeActions(this.session, this.animator, this.panels);
-    const host = { actions: () => this.actions, invalidate: () => this.invalidate(), panelOpen: () => this.panels.name !== null, focus: () => this.viewport.focus({ preventScroll: true }), selectionDone: () => this.runControls.submitRegion(), setCursor: (kind: string) => { this.viewport.style.cursor = kind; } };
+    const host = {
+      actions: () => this.actions,
+      invalidate: () => this.invalidate(),
+      panelOpen: () => this.panels.name !== null,
+      focus: () => this.page.viewport.focus({ preventScroll: true }),
+      selectionDone: () => this.runControls.submitRegion(),
+      setCursor: (kind: string) => {
+        this.page.viewport.style.cursor = kind;
+      },
+    };
     this.gestures = new Gestures(this.session, this.animator, this.tooltip, host, !!options.wheel);
     this.toolbar = new Toolbar(this.session, this.actions);
     this.timebar = new Timebar(this.session, this.actions);
@@ -130,11 +130,7 @@ export class Viewer {
     this.runControls.showProgress(progress, lost, steering);
   }
 
-  toast(text: string, milliseconds = 2200): void {
-    const element = h("div", { class: "toast", role: "status" }, text);
-    this.frame.append(element);
-    setTimeout(() => element.remove(), milliseconds);
-  }
+  toast(message: string, milliseconds?: number): void { this.page.toast(message, milliseconds); }
 
   dispose(): void {
     this.disposed = true;
@@ -181,9 +177,14 @@ export class Viewer {
   // -- making ------------------------------------------------------------------------------------------------
 
   private build(): void {
-    this.viewport.append(this.canvas, this.overlayCanvas, this.heading, this.legend.element, this.lines.element, this.profile.element, this.message, this.toolbar.element, this.tooltip.element);
-    this.frame.append(this.viewport, this.cards.element, this.runControls.element, this.banner.element, this.timebar.element, this.footer, this.description);
-    this.root.replaceChildren(h("style", {}, style), this.frame);
+    this.page.build({
+      canvases: [this.canvas, this.overlayCanvas],
+      panes: [this.lines.element, this.profile.element],
+      controls: [this.toolbar.element, this.tooltip.element],
+      beforeBanner: [this.cards.element, this.runControls.element],
+      afterBanner: [this.timebar.element],
+    });
+    this.root.replaceChildren(h("style", {}, style), this.page.frame);
   }
 
   private startRenderer(): void {
@@ -200,12 +201,13 @@ export class Viewer {
   private watchContext(): void {
     this.canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
-      if (!this.disposed && !this.contextReleased) this.banner.show("The graphics context was lost; waiting for the browser to restore it.");
+      if (!this.disposed && !this.contextReleased)
+        this.page.banner.show("The graphics context was lost; waiting for the browser to restore it.");
     });
     const canvas = this.canvas;
     canvas.addEventListener("webglcontextrestored", () => {
       if (this.disposed || this.contextReleased || canvas !== this.canvas) return;
-      this.banner.show("");
+      this.page.banner.show("");
       this.session.renderer?.clear();
       this.session.renderer = null;
       this.contextReleased = true;
@@ -222,13 +224,10 @@ export class Viewer {
     this.invalidate();
   }
 
-  /** Show a message while there is nothing to draw. */
   private updateMessage(): void {
     const { sceneModel } = this.session;
-    const text = emptyMessage(sceneModel);
     this.lines.element.hidden = sceneModel.surfaces.length > 0 || !sceneModel.lines.length;
-    this.message.hidden = !text;
-    this.message.replaceChildren(...(text ? [text] : []));
+    this.page.updateMessage();
   }
 
   private loadScene(): void {
@@ -241,7 +240,9 @@ export class Viewer {
   openScene(index: number): void {
     const { session } = this;
     session.open(index);
-    session.store.set(session.adaptToScene({ ...session.state, scene: index, hiddenPaths: [], probes: [], colorRange: null, active: "" }, {}));
+    session.store.set(
+      session.adaptToScene({ ...session.state, scene: index, hiddenPaths: [], probes: [], colorRange: null, active: "" }, {}),
+    );
     session.morph = session.state.log ? 1 : 0;
     this.rebuild();
   }
@@ -256,7 +257,12 @@ export class Viewer {
       this.rebuild();
       this.toast(`${origin} was laid over`);
     } catch (error) {
-      this.toast(error instanceof PayloadError ? error.message : `${file.name} could not be read: ${error instanceof Error ? error.message : String(error)}`, 6000);
+      this.toast(
+        error instanceof PayloadError
+          ? error.message
+          : `${file.name} could not be read: ${error instanceof Error ? error.message : String(error)}`,
+        6000,
+      );
     }
   }
 
@@ -270,7 +276,7 @@ export class Viewer {
   private applyTheme(): void {
     const { session } = this;
     session.theme = themeOf(session.state.theme);
-    this.frame.classList.toggle("dark", session.theme.name === "dark");
+    this.page.frame.classList.toggle("dark", session.theme.name === "dark");
     session.renderer?.setTheme(session.theme);
     session.renderer?.setColormap(session.rgb);
   }
@@ -279,22 +285,22 @@ export class Viewer {
 
   private listen(): void {
     const observer = new ResizeObserver(() => this.invalidate());
-    observer.observe(this.viewport);
+    observer.observe(this.page.viewport);
     const onKey = (event: KeyboardEvent) => {
       const target = event.composedPath()[0];
       if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement) return;
       if (target instanceof HTMLButtonElement && event.key === " ") return;
       if (handleKey(event, this.session, this.actions)) event.preventDefault();
     };
-    const keyTarget: EventTarget = this.options.wheel ? window : this.frame;
+    const keyTarget: EventTarget = this.options.wheel ? window : this.page.frame;
     keyTarget.addEventListener("keydown", onKey as EventListener);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     const onScheme = () => { this.applyTheme(); this.invalidate(); };
     scheme.addEventListener("change", onScheme);
-    this.disposers.push(listenToPointer(this.viewport, this.gestures.handlers()), () => observer.disconnect(),
+    this.disposers.push(listenToPointer(this.page.viewport, this.gestures.handlers()), () => observer.disconnect(),
       () => keyTarget.removeEventListener("keydown", onKey as EventListener), () => scheme.removeEventListener("change", onScheme),
       this.session.store.listen((state, onStateChange) => this.changed(state, onStateChange)));
-    this.disposers.push(listenForDrops(this.frame, (file) => void this.openDroppedFile(file)));
+    this.disposers.push(listenForDrops(this.page.frame, (file) => void this.openDroppedFile(file)));
     if (this.options.address) {
       const onHash = () => { const view = this.session.hash(); if (Object.keys(view).length) this.actions.set(view); };
       addEventListener("hashchange", onHash);
@@ -330,29 +336,13 @@ export class Viewer {
     const { session, state } = this;
     this.timebar.update();
     if (onlyFrame) return;
-    this.frame.classList.toggle("bare", state.ui === "0");
-    this.frame.classList.toggle("min", state.ui === "min");
+    this.page.frame.classList.toggle("bare", state.ui === "0");
+    this.page.frame.classList.toggle("min", state.ui === "min");
     this.toolbar.update(state, this.panels.name);
-    this.legend.update(session, (change) => this.actions.set(change));
-    this.placeLegend();
-    this.heading.replaceChildren(...headingElements(session, (index) => this.openScene(index)));
-    const partial = session.drawn.filter((s) => s.doneFraction < 1).map((s) => `${formatPercent(s.doneFraction)} computed`);
-    const line = [...(partial.length && !session.progress ? [partial.join(", ")] : []), footerLine(session)].join(" · ");
-    this.footer.replaceChildren(h("button", { type: "button", onclick: () => this.panels.toggle("info"), title: line }, icon("info"), h("span", {}, line)));
-    this.description.textContent = describeScene(session);
-    this.viewport.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${describeScene(session)}`);
-    const noWebgl = this.fallbackMap ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
-    this.banner.show([...noWebgl, ...session.document.warnings, ...otherPlanesWarning(session), ...comparisonWarnings(session), ...missingQuantityWarning(session)].join(" "));
-  }
-
-  /** Side-by-side views fill the picture, and a phone has no room on it; the legend then goes below. */
-  private placeLegend(): void {
-    const below = ((this.state.mode === "side" && this.session.drawn.length > 1) || this.viewport.clientWidth < 620) && this.state.ui !== "0";
-    const { element } = this.legend;
-    element.classList.toggle("strip", below);
-    if (below === (element.parentElement === this.frame)) return;
-    if (below) this.viewport.after(element);
-    else this.heading.after(element);
+    this.page.legend.update(session, (change) => this.actions.set(change));
+    this.page.placeLegend();
+    const warnings = this.fallbackMap ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
+    this.page.updateText(warnings, (index) => this.openScene(index), () => this.panels.toggle("info"));
   }
 
   // -- drawing -----------------------------------------------------------------------------------------------
@@ -361,10 +351,10 @@ export class Viewer {
     this.frameRequest = 0;
     if (this.disposed) return;
     const moving = this.animator.advance(now);
-    const { clientWidth: width, clientHeight: height } = this.viewport;
+    const { clientWidth: width, clientHeight: height } = this.page.viewport;
     if (!width || !height) return;
-    Object.assign(this.session, { width, height, head: this.heading.offsetTop + this.heading.offsetHeight });
-    this.placeLegend();
+    [this.session.width, this.session.height, this.session.headingBottom] = [width, height, this.page.headingBottom];
+    this.page.placeLegend();
     const level = this.quality.frame(now, moving || this.gestures.dragTarget !== null || this.animator.changedRecently(now));
     if (this.dirty || moving) this.draw((devicePixelRatio || 1) * level.ratio, level.stride);
     this.dirty = moving;
@@ -391,8 +381,7 @@ export class Viewer {
     const context = fitCanvas(overlayCanvas, width, height);
     if (this.fallbackMap && drawn.length) this.fallbackMap.draw(width, height);
     else paintOverlay(session, context);
-    const inset = state.map === "inset" ? session.views().find((v) => v.kind === "map") : undefined;
-    this.legend.element.style.maxHeight = `${Math.max(80, height - (inset ? inset.rect.y + inset.rect.height + 30 : session.headingBottom + 20) - 14)}px`;
+    this.page.limitLegendHeight();
     this.cards.update();
     this.lines.update();
     this.profile.update();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HOME, interpolateCamera, eyePosition, pan, rotate, zoomAt } from "../src/math/camera";
+import { eyePosition, HOME, interpolateCamera, pan, rotate, zoomAt } from "../src/math/camera";
 
 describe("camera", () => {
   it("turns and comes back to where it was", () => {

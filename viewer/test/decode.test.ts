@@ -10,7 +10,13 @@ function pack(codes: number[], row: number): Uint8Array {
   return deflateSync(planes);
 }
 
-const block = (data: Uint8Array, extra: Partial<Block>): Block => ({ codec: "u16", shape: [2, 3], offset: 0, length: data.length, ...extra });
+const block = (data: Uint8Array, extra: Partial<Block>): Block => ({
+  codec: "u16",
+  shape: [2, 3],
+  offset: 0,
+  length: data.length,
+  ...extra,
+});
 
 describe("decodeBlock", () => {
   it("returns exact ends, holes and infinities", async () => {
@@ -49,7 +55,16 @@ describe("decodeBlock", () => {
 describe("decode", () => {
   it("puts arrays where the header refers to them", async () => {
     const data = pack([0, QUANTIZATION_STEPS, 0], 3);
-    const header = { format: "lossatlas-viewer", version: 1, scenes: [{ title: "t", deep: [{ values: { block: 0 } }] }], blocks: [block(data, { shape: [3], low: 0, high: 2 })], colormaps: {}, theme: null, view: {}, warnings: [] } as unknown as Header;
+    const header = {
+      format: "lossatlas-viewer",
+      version: 1,
+      scenes: [{ title: "t", deep: [{ values: { block: 0 } }] }],
+      blocks: [block(data, { shape: [3], low: 0, high: 2 })],
+      colormaps: {},
+      theme: null,
+      view: {},
+      warnings: [],
+    } as unknown as Header;
     const document = await decode(header, data);
     const scene = document.scenes[0] as unknown as { deep: { values: { data: Float32Array } }[] };
     expect(Array.from(scene.deep[0].values.data)).toEqual([0, 2, 0]);

@@ -11,7 +11,9 @@ export type Graph = Map<string, string[]>;
 
 /** Relative imports of every TypeScript file below `folder`, `import type` among them. */
 function importGraph(folder: string): Graph {
-  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"));
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
+    (name) => name.endsWith(".ts") && !name.endsWith(".d.ts"),
+  );
   return new Map(files.map((name) => {
     const file = join(folder, name);
     const imported = preProcessFile(readFileSync(file, "utf8"), true, true).importedFiles.map((reference) => reference.fileName);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { makeScale, normalize, denormalize } from "../src/math/scale";
-import { formatNumber, formatAll, formatTick, linearTicks, logTicks, niceStep } from "../src/math/ticks";
+import { denormalize, makeScale, normalize } from "../src/math/scale";
+import { formatAll, formatNumber, formatTick, linearTicks, logTicks, niceStep } from "../src/math/ticks";
 
 describe("words for ticks", () => {
   it("tell close values apart", () => {

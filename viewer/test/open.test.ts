@@ -5,9 +5,40 @@ import type { Document, SceneData, SurfaceData } from "../src/data/types";
 import { insertTextChunk } from "../src/export/png";
 
 const array = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length] });
-const surface = (name: string): SurfaceData => ({ name, alpha: array(-1, 1), beta: array(-1, 1), label: name, done: null, alpha_label: "α", beta_label: "β", origin: null, notes: [], fields: {} });
-const page = (...names: string[]): Document => ({ colormaps: {}, theme: null, view: {}, warnings: [],
-  scenes: [{ panes: [{ kind: "surface", surfaces: names, paths: [] }], surfaces: names.map(surface), paths: [], arrows: [], curves: [], areas: [], colors: [], timeline: null, title: "", subtitle: "", notes: [], meta: { planes: Object.fromEntries(names.map((n) => [n, { seed: n }])) } } as unknown as SceneData] });
+const surface = (name: string): SurfaceData => ({
+  name,
+  alpha: array(-1, 1),
+  beta: array(-1, 1),
+  label: name,
+  done: null,
+  alpha_label: "α",
+  beta_label: "β",
+  origin: null,
+  notes: [],
+  fields: {},
+});
+const page = (...names: string[]): Document => ({
+  colormaps: {},
+  theme: null,
+  view: {},
+  warnings: [],
+  scenes: [
+    {
+      panes: [{ kind: "surface", surfaces: names, paths: [] }],
+      surfaces: names.map(surface),
+      paths: [],
+      arrows: [],
+      curves: [],
+      areas: [],
+      colors: [],
+      timeline: null,
+      title: "",
+      subtitle: "",
+      notes: [],
+      meta: { planes: Object.fromEntries(names.map((n) => [n, { seed: n }])) },
+    } as unknown as SceneData,
+  ],
+});
 
 describe("a dropped file", () => {
   it("is laid over with names of its own and planes told apart", () => {
@@ -18,7 +49,10 @@ describe("a dropped file", () => {
   });
 
   it("gives the view a picture carries, and says so where it carries none", () => {
-    const png = Uint8Array.from(atob("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="), (c) => c.charCodeAt(0));
+    const png = Uint8Array.from(
+      atob("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="),
+      (c) => c.charCodeAt(0),
+    );
     expect(viewInPng(insertTextChunk(png, "lossatlas", "#v=%7B%22log%22%3Atrue%7D"))).toBe("#v=%7B%22log%22%3Atrue%7D");
     expect(() => viewInPng(png)).toThrow("carries no view");
   });

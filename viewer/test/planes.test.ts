@@ -9,13 +9,60 @@ import { SceneModel } from "../src/sceneModel";
 import { Session } from "../src/session";
 
 const array = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length] });
-const surface = (name: string, reach = 1): SurfaceData => ({ name, alpha: array(-reach, reach), beta: array(-1, 1), label: name, done: null, alpha_label: "α", beta_label: "β", origin: null, notes: [],
-  fields: { loss: { values: { data: Float32Array.from([1, 2, 3, 4]), shape: [2, 2] }, label: "loss", units: "", standard_error: null } } });
-const path = (name: string, on: string | null, steps = 3): PathData => ({ name, alpha: array(...Array(steps).fill(0)), beta: array(...Array(steps).fill(0)), step: array(...Array(steps).keys()), label: name, epoch: null, loss: null,
-  accuracy: null, plane_loss: null, residual: null, stem: null, surface: on, color: null, dash: "solid", marks: [], notes: [] });
-const pane = (surfaces: string[]) => ({ kind: "surface", surfaces, paths: [], curves: [], areas: [], camera: { elevation: 30, azimuth: 0, zoom: 1 }, color: null, quantity: "loss" });
-const scene = { panes: [pane(["a", "b"])], surfaces: [surface("a"), surface("b"), surface("c", 5)], paths: [path("on a", "a"), path("on c", "c", 7)], colors: [], timeline: null, title: "", subtitle: "",
-  notes: [], arrows: [], curves: [], areas: [], meta: { planes: { a: { seed: 0 }, b: { seed: 0 }, c: { seed: 1 } } } } as unknown as SceneData;
+const surface = (name: string, reach = 1): SurfaceData => ({
+  name,
+  alpha: array(-reach, reach),
+  beta: array(-1, 1),
+  label: name,
+  done: null,
+  alpha_label: "α",
+  beta_label: "β",
+  origin: null,
+  notes: [],
+  fields: { loss: { values: { data: Float32Array.from([1, 2, 3, 4]), shape: [2, 2] }, label: "loss", units: "", standard_error: null } },
+});
+const path = (name: string, on: string | null, steps = 3): PathData => ({
+  name,
+  alpha: array(...Array(steps).fill(0)),
+  beta: array(...Array(steps).fill(0)),
+  step: array(...Array(steps).keys()),
+  label: name,
+  epoch: null,
+  loss: null,
+  accuracy: null,
+  plane_loss: null,
+  residual: null,
+  stem: null,
+  surface: on,
+  color: null,
+  dash: "solid",
+  marks: [],
+  notes: [],
+});
+const pane = (surfaces: string[]) => ({
+  kind: "surface",
+  surfaces,
+  paths: [],
+  curves: [],
+  areas: [],
+  camera: { elevation: 30, azimuth: 0, zoom: 1 },
+  color: null,
+  quantity: "loss",
+});
+const scene = {
+  panes: [pane(["a", "b"])],
+  surfaces: [surface("a"), surface("b"), surface("c", 5)],
+  paths: [path("on a", "a"), path("on c", "c", 7)],
+  colors: [],
+  timeline: null,
+  title: "",
+  subtitle: "",
+  notes: [],
+  arrows: [],
+  curves: [],
+  areas: [],
+  meta: { planes: { a: { seed: 0 }, b: { seed: 0 }, c: { seed: 1 } } },
+} as unknown as SceneData;
 
 describe("surfaces on several planes", () => {
   const session = () => new Session({ scenes: [scene], colormaps: {}, theme: "light", view: {}, warnings: [] }, {});
@@ -62,8 +109,19 @@ describe("formulas in labels", () => {
 });
 
 describe("noise", () => {
-  const noisy = (values: number[], error: number[] | null, doubtful: number[] | null = null) => new Surface({ ...surface("n"), fields: { loss: {
-    values: { data: Float32Array.from(values), shape: [2, 2] }, label: "loss", units: "", standard_error: error && { data: Float32Array.from(error), shape: [2, 2] }, doubtful: doubtful && { data: Uint8Array.from(doubtful), shape: [2, 2] } } } });
+  const noisy = (values: number[], error: number[] | null, doubtful: number[] | null = null) =>
+    new Surface({
+      ...surface("n"),
+      fields: {
+        loss: {
+          values: { data: Float32Array.from(values), shape: [2, 2] },
+          label: "loss",
+          units: "",
+          standard_error: error && { data: Float32Array.from(error), shape: [2, 2] },
+          doubtful: doubtful && { data: Uint8Array.from(doubtful), shape: [2, 2] },
+        },
+      },
+    });
 
   it("holds what two standard errors of the difference from the lowest do not tell apart", () => {
     const above = excessOverNoise(noisy([1, 1.2, 1.4, NaN], [0.1, 0.1, 0.1, 0.1]), "loss")!;

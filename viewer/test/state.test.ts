@@ -4,7 +4,7 @@ import { AdaptiveQuality } from "../src/gl/adaptiveQuality";
 import { gridIndices, stridedIndices } from "../src/gl/gridIndices";
 import { gridCells, layoutViews } from "../src/gl/viewLayout";
 import { contourSegments } from "../src/math/contour";
-import { DEFAULTS, parseState, fromHash, toHash } from "../src/state";
+import { DEFAULTS, fromHash, parseState, toHash } from "../src/state";
 
 describe("the address", () => {
   it("carries only what differs and returns it", () => {
@@ -16,7 +16,9 @@ describe("the address", () => {
 
   it("leaves out nonsense", () => {
     expect(fromHash("#v=%7Bbroken")).toEqual({});
-    expect(parseState({ log: "yes", zoom: 3, frame: NaN, camera: { azimuth: "x", zoom: 2 } })).toEqual({ camera: { ...DEFAULTS.camera, zoom: 2 } });
+    expect(parseState({ log: "yes", zoom: 3, frame: NaN, camera: { azimuth: "x", zoom: 2 } })).toEqual({
+      camera: { ...DEFAULTS.camera, zoom: 2 },
+    });
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { difference } from "../src/data/difference";
 import { fillMissing, latticeStride } from "../src/data/fillMissing";
-import { HOLE, VertexData, Surface } from "../src/data/surface";
+import { HOLE, Surface, VertexData } from "../src/data/surface";
 import type { SurfaceData } from "../src/data/types";
 import { fractionalIndex, refineAxis, refineGrid } from "../src/math/interpolation";
 
@@ -11,8 +11,18 @@ function surface(na: number, nb: number, f: (a: number, b: number) => number, do
   const [alpha, beta] = [line(na), line(nb)];
   const values = new Float32Array(na * nb);
   alpha.forEach((a, i) => beta.forEach((b, j) => (values[i * nb + j] = f(a, b))));
-  const data: SurfaceData = { name: "s", alpha: { data: alpha, shape: [na] }, beta: { data: beta, shape: [nb] }, label: "s", done: done ? { data: done, shape: [na, nb] } : null, alpha_label: "α", beta_label: "β", origin: null, notes: [],
-    fields: { loss: { values: { data: values, shape: [na, nb] }, label: "loss", units: "", standard_error: null } } };
+  const data: SurfaceData = {
+    name: "s",
+    alpha: { data: alpha, shape: [na] },
+    beta: { data: beta, shape: [nb] },
+    label: "s",
+    done: done ? { data: done, shape: [na, nb] } : null,
+    alpha_label: "α",
+    beta_label: "β",
+    origin: null,
+    notes: [],
+    fields: { loss: { values: { data: values, shape: [na, nb] }, label: "loss", units: "", standard_error: null } },
+  };
   return new Surface(data);
 }
 

@@ -14,7 +14,11 @@ export function headingElements(session: Session, open: (index: number) => void)
       const alone = document.scenes.filter((other) => other.title === s.title).length < 2;
       return alone && s.title ? s.title : `${s.title || "Scene"} · ${s.subtitle || k + 1}`;
     };
-    const menu = h("select", { class: "scenes", "aria-label": "Scene" }, ...document.scenes.map((s, k) => h("option", { value: k, selected: k === state.scene }, named(s, k))));
+    const menu = h(
+      "select",
+      { class: "scenes", "aria-label": "Scene" },
+      ...document.scenes.map((s, k) => h("option", { value: k, selected: k === state.scene }, named(s, k))),
+    );
     menu.addEventListener("change", () => open(Number(menu.value)));
     out.push(menu);
   }
@@ -33,10 +37,15 @@ export function missingQuantityWarning(session: Session): string[] {
 export function otherPlanesWarning(session: Session): string[] {
   const { sceneModel, state } = session;
   const shown = sceneModel.visible(state);
-  const away = sceneModel.surfaces.filter((s) => state.hidden.includes(s.name) && shown.length && !shown.some((other) => sceneModel.samePlane(s.name, other.name)));
+  const away = sceneModel.surfaces.filter(
+    (s) => state.hidden.includes(s.name) && shown.length && !shown.some((other) => sceneModel.samePlane(s.name, other.name)),
+  );
   if (!away.length) return [];
   const named = away.slice(0, 3).map((s) => s.label).join(", ");
-  return [`${away.length === 1 ? "Another surface lies on a plane of its own" : `${away.length} more surfaces lie on other planes`} and ${away.length === 1 ? "is" : "are"} not shown (${named}${away.length > 3 ? ", …" : ""}): choose one in the legend.`];
+  const which = away.length === 1
+    ? "Another surface lies on a plane of its own and is"
+    : `${away.length} more surfaces lie on other planes and are`;
+  return [`${which} not shown (${named}${away.length > 3 ? ", …" : ""}): choose one in the legend.`];
 }
 
 /** Message shown instead of a picture; null when there is one. */
@@ -44,7 +53,11 @@ export function emptyMessage(sceneModel: SceneModel): HTMLElement | null {
   if (sceneModel.lines.length && !sceneModel.surfaces.length) return null;
   if (sceneModel.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high))) return null;
   const [title, text] = sceneModel.surfaces.length
-    ? ["Nothing has been computed yet", "No cell of this surface holds a finite value. Continue the evaluation with the command that started it, or follow it with: lossatlas view ARCHIVE"]
+    ? [
+        "Nothing has been computed yet",
+        "No cell of this surface holds a finite value. Continue the evaluation with the command that started it, " +
+          "or follow it with: lossatlas view ARCHIVE",
+      ]
     : ["There is no surface to show", "This scene holds no surface over a plane or a line. Evaluate one with: lossatlas evaluate"];
   return h("div", {}, h("h2", {}, title), h("p", {}, text));
 }

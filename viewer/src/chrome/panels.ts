@@ -3,9 +3,15 @@
 export class Panels {
   private open: { name: string; element: HTMLElement } | null = null;
 
-  constructor(private readonly host: HTMLElement, private readonly make: (name: string) => HTMLElement, private readonly changed: (name: string | null) => void) {}
+  constructor(
+    private readonly host: HTMLElement,
+    private readonly make: (name: string) => HTMLElement,
+    private readonly changed: (name: string | null) => void,
+  ) {}
 
-  get name(): string | null { return this.open?.name ?? null; }
+  get name(): string | null {
+    return this.open?.name ?? null;
+  }
 
   toggle(name: string): void {
     const same = this.name === name;

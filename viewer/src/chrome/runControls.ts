@@ -11,7 +11,11 @@ export class RunControls {
   private readonly buttons = h("span", { class: "buttons" });
   private key = "";
 
-  constructor(private readonly session: Session, private readonly sendRequest: ((request: object) => void) | undefined, private readonly requestFrame: () => void) {
+  constructor(
+    private readonly session: Session,
+    private readonly sendRequest: ((request: object) => void) | undefined,
+    private readonly requestFrame: () => void,
+  ) {
     this.element.append(this.label, this.buttons);
   }
 
@@ -19,7 +23,10 @@ export class RunControls {
     this.element.hidden = !progress;
     this.element.classList.toggle("lost", lost);
     this.element.classList.toggle("paused", status?.state === "paused");
-    this.label.textContent = progress + (status?.state === "paused" ? " · paused" : status?.state === "stopping" ? " · stopping" : "") + (status?.waiting ? " · a closer look follows" : "");
+    this.label.textContent =
+      progress +
+      (status?.state === "paused" ? " · paused" : status?.state === "stopping" ? " · stopping" : "") +
+      (status?.waiting ? " · a closer look follows" : "");
     if (!status) this.session.selection = null;
     this.updateButtons(status);
   }
@@ -30,15 +37,27 @@ export class RunControls {
     if (key === this.key) return;
     this.key = key;
     const offered = sendRequest && status && status.state !== "stopping";
-    this.buttons.replaceChildren(...(offered ? [
-      status.state === "paused" ? button("play", "Let the evaluation go on", () => sendRequest({ do: "resume" })) : button("pause", "Let the evaluation wait", () => sendRequest({ do: "pause" })),
-      button("stop", "Stop the evaluation; the same command continues it from its archive", () => sendRequest({ do: "stop" })),
-      status.refine && button(session.selection ? "drag a rectangle…" : "look closer", "Draw a rectangle on the map or the surface: it is evaluated four times finer", () => {
-        session.selection = session.selection ? null : { from: null, to: null };
-        this.updateButtons(status);
-        this.requestFrame();
-      }, { "aria-pressed": String(!!session.selection) }),
-    ].filter((b) => b instanceof HTMLElement) : []));
+    this.buttons.replaceChildren(
+      ...(offered
+        ? [
+            status.state === "paused"
+              ? button("play", "Let the evaluation go on", () => sendRequest({ do: "resume" }))
+              : button("pause", "Let the evaluation wait", () => sendRequest({ do: "pause" })),
+            button("stop", "Stop the evaluation; the same command continues it from its archive", () => sendRequest({ do: "stop" })),
+            status.refine &&
+              button(
+                session.selection ? "drag a rectangle…" : "look closer",
+                "Draw a rectangle on the map or the surface: it is evaluated four times finer",
+                () => {
+                  session.selection = session.selection ? null : { from: null, to: null };
+                  this.updateButtons(status);
+                  this.requestFrame();
+                },
+                { "aria-pressed": String(!!session.selection) },
+              ),
+          ].filter((b) => b instanceof HTMLElement)
+        : []),
+    );
   }
 
   /** A rectangle has been drawn. */

@@ -7,7 +7,12 @@ import { PATH_COLORS } from "../sceneModel";
 import type { Session } from "../session";
 import type { ViewState } from "../state";
 
-export interface TimeActions { set(change: Partial<ViewState>): void; play(): void; stepBy(frames: number): void; goto(end: "first" | "last"): void }
+export interface TimeActions {
+  set(change: Partial<ViewState>): void;
+  play(): void;
+  stepBy(frames: number): void;
+  goto(end: "first" | "last"): void;
+}
 
 export class Timebar {
   readonly element: HTMLElement;
@@ -21,11 +26,23 @@ export class Timebar {
 
   constructor(private readonly session: Session, private readonly actions: TimeActions) {
     this.playButton = button("play", "Play (Space)", () => actions.play(), { class: "play" });
-    this.speed = select("Speed", ["0.25", "0.5", "1", "2", "4", "8"].map((v) => [v, `${v}×`]), "1", (v) => actions.set({ speed: Number(v) }));
+    this.speed = select(
+      "Speed",
+      ["0.25", "0.5", "1", "2", "4", "8"].map((v) => [v, `${v}×`]),
+      "1",
+      (v) => actions.set({ speed: Number(v) }),
+    );
     this.speed.className = "speed";
     this.plotArea = h("div", { class: "curves", tabindex: "0", role: "slider", "aria-label": "Timeline" }, this.canvas);
     this.listen();
-    this.element = h("div", { class: "bar" }, this.resizeHandle, h("div", { class: "controls" }, this.playButton, this.speed), this.plotArea, this.time);
+    this.element = h(
+      "div",
+      { class: "bar" },
+      this.resizeHandle,
+      h("div", { class: "controls" }, this.playButton, this.speed),
+      this.plotArea,
+      this.time,
+    );
   }
 
   update(): void {
@@ -57,7 +74,14 @@ export class Timebar {
     const hasRight = series.some((s) => s.axis === "right");
     const left = series.filter((s) => s.axis !== "right");
     const margin = { left: series.length ? 42 : 8, right: hasRight ? 38 : 10, top: 8, bottom: series.length ? 16 : 8 };
-    this.frame = drawPlot(context, width, height, { series, x: range, margin, ticks: 2, theme, logY: left.length > 0 && spansDecades(left) });
+    this.frame = drawPlot(context, width, height, {
+      series,
+      x: range,
+      margin,
+      ticks: 2,
+      theme,
+      logY: left.length > 0 && spansDecades(left),
+    });
     drawStepTicks(context, session, this.frame, height - margin.bottom);
     const x = this.frame.toX(timeline.step(state.frame));
     if (state.range) {
@@ -87,7 +111,8 @@ export class Timebar {
     const { plotArea, actions, session, resizeHandle } = this;
     resizeHandle.addEventListener("pointerdown", (event) => resizeHandle.setPointerCapture(event.pointerId));
     resizeHandle.addEventListener("pointermove", (event) => {
-      if (resizeHandle.hasPointerCapture(event.pointerId)) actions.set({ barHeight: Math.max(BAR_LIMITS[0], Math.min(BAR_LIMITS[1], session.state.barHeight - event.movementY)) });
+      if (resizeHandle.hasPointerCapture(event.pointerId))
+        actions.set({ barHeight: Math.max(BAR_LIMITS[0], Math.min(BAR_LIMITS[1], session.state.barHeight - event.movementY)) });
     });
     const scrub = (event: PointerEvent) => {
       const { timeline } = session;
@@ -102,7 +127,14 @@ export class Timebar {
     plotArea.addEventListener("pointermove", (event) => { if (plotArea.hasPointerCapture(event.pointerId)) scrub(event); });
     plotArea.addEventListener("keydown", (event) => {
       const by = event.shiftKey ? 10 : 1;
-      const keys: Record<string, () => void> = { ArrowLeft: () => actions.stepBy(-by), ArrowDown: () => actions.stepBy(-by), ArrowRight: () => actions.stepBy(by), ArrowUp: () => actions.stepBy(by), Home: () => actions.goto("first"), End: () => actions.goto("last") };
+      const keys: Record<string, () => void> = {
+        ArrowLeft: () => actions.stepBy(-by),
+        ArrowDown: () => actions.stepBy(-by),
+        ArrowRight: () => actions.stepBy(by),
+        ArrowUp: () => actions.stepBy(by),
+        Home: () => actions.goto("first"),
+        End: () => actions.goto("last"),
+      };
       if (!keys[event.key]) return;
       keys[event.key]();
       event.preventDefault();
@@ -118,7 +150,15 @@ function timeSeries(session: Session): Series[] {
   const [names, bars] = [named("curves"), named("histogram")];
   const curves = scene.curves.filter((c) => (!names.size || names.has(c.name)) && !bars.has(c.name));
   if (curves.length) {
-    return curves.map((c, k) => ({ x: c.x.data, y: c.y.data, color: c.color ?? (c.axis === "right" ? "#3a9d6e" : PATH_COLORS[k % PATH_COLORS.length]), dash: c.dash, axis: c.axis, until: c.reveal ? step : Infinity, band: c.band ? { low: c.band[0].data, high: c.band[1].data } : undefined }));
+    return curves.map((c, k) => ({
+      x: c.x.data,
+      y: c.y.data,
+      color: c.color ?? (c.axis === "right" ? "#3a9d6e" : PATH_COLORS[k % PATH_COLORS.length]),
+      dash: c.dash,
+      axis: c.axis,
+      until: c.reveal ? step : Infinity,
+      band: c.band ? { low: c.band[0].data, high: c.band[1].data } : undefined,
+    }));
   }
   return session.sceneModel.paths(state).flatMap(({ path, color }): Series[] => {
     const y = path.loss ?? path.plane_loss;
@@ -130,7 +170,10 @@ const BAR_LIMITS: [number, number] = [48, 320];
 
 /** Below the curves: a short tick at each recorded step, a longer one where an epoch ends, a diamond where the scene marks a step. */
 function drawStepTicks(context: CanvasRenderingContext2D, session: Session, frame: PlotFrame, base: number): void {
-  const path = session.sceneModel.paths(session.state).map((p) => p.path).reduce<PathData | null>((best, candidate) => (!best || candidate.step.data.length > best.step.data.length ? candidate : best), null);
+  const path = session.sceneModel
+    .paths(session.state)
+    .map((p) => p.path)
+    .reduce<PathData | null>((best, candidate) => (!best || candidate.step.data.length > best.step.data.length ? candidate : best), null);
   if (!path) return;
   const { step, epoch, marks } = path;
   const dark = session.theme.name === "dark";
@@ -161,6 +204,12 @@ function thinOut(steps: number[], frame: PlotFrame, apart: number): number[] {
 
 function spansDecades(series: Series[]): boolean {
   let [low, high] = [Infinity, -Infinity];
-  for (const s of series) for (let k = 0; k < s.y.length; k++) { if (Number.isFinite(s.y[k])) { low = Math.min(low, s.y[k]); high = Math.max(high, s.y[k]); } }
+  for (const s of series)
+    for (let k = 0; k < s.y.length; k++) {
+      if (Number.isFinite(s.y[k])) {
+        low = Math.min(low, s.y[k]);
+        high = Math.max(high, s.y[k]);
+      }
+    }
   return low > 0 && high / low > 20;
 }

@@ -38,6 +38,7 @@ export class Toolbar {
 
   update(state: ViewState, open: string | null): void {
     for (const [element, on] of this.toggles) element.setAttribute("aria-pressed", String(on(state)));
-    for (const element of this.element.querySelectorAll<HTMLElement>("[data-panel]")) element.setAttribute("aria-expanded", String(element.dataset.panel === open));
+    for (const element of this.element.querySelectorAll<HTMLElement>("[data-panel]"))
+      element.setAttribute("aria-expanded", String(element.dataset.panel === open));
   }
 }

@@ -9,8 +9,10 @@ export class PayloadError extends Error {}
 
 /** Decode a whole document; throws PayloadError with a message for the reader when anything is malformed. */
 export async function decode(header: Header, blob: Uint8Array): Promise<Document> {
-  if (header?.format !== "lossatlas-viewer") throw new PayloadError("This page holds no Lossatlas data (the header is missing or damaged).");
-  if (header.version > 1) throw new PayloadError(`This data has version ${header.version}; the viewer on this page reads version 1. Export the page again.`);
+  if (header?.format !== "lossatlas-viewer")
+    throw new PayloadError("This page holds no Lossatlas data (the header is missing or damaged).");
+  if (header.version > 1)
+    throw new PayloadError(`This data has version ${header.version}; the viewer on this page reads version 1. Export the page again.`);
   const arrays = await Promise.all(header.blocks.map((block) => decodeBlock(block, blob)));
   return {
     scenes: header.scenes.map((scene) => resolveBlocks(scene, arrays) as SceneData),
@@ -25,7 +27,8 @@ export async function decodeBlock(block: Block, blob: Uint8Array): Promise<NumAr
   const raw = await inflate(blob.subarray(block.offset, block.offset + block.length));
   const count = block.shape.reduce((a, b) => a * b, 1);
   const bytes = { u16: 2, f32: 4, f64: 8, i32: 4, u8: 1 }[block.codec];
-  if (raw.length !== count * bytes) throw new PayloadError("The data on this page are damaged (a block has the wrong length). Export the page again.");
+  if (raw.length !== count * bytes)
+    throw new PayloadError("The data on this page are damaged (a block has the wrong length). Export the page again.");
   const stored = unshuffleBytes(raw, bytes);
   const data = block.codec === "u16" ? dequantize(new Uint16Array(stored), block)
     : block.codec === "f32" ? new Float32Array(stored)

@@ -24,10 +24,16 @@ function differenceField(first: Surface, second: Surface, quantity: string): Fie
   const positions = onSameGrid(first, second) ? null : fractionalIndices(first, second);
   for (let frame = 0; frame < frames; frame++) {
     const [a, b] = [first.frameValues(quantity, frame), second.frameValues(quantity, frame)];
-    for (let k = 0; k < size; k++) values[frame * size + k] = a[k] - (positions ? bilinear(b, second.na, second.nb, positions[2 * k], positions[2 * k + 1]) : b[k]);
+    for (let k = 0; k < size; k++)
+      values[frame * size + k] = a[k] - (positions ? bilinear(b, second.na, second.nb, positions[2 * k], positions[2 * k + 1]) : b[k]);
   }
   const field = first.field(quantity)!;
-  return { values: { data: values, shape: [frames, first.na, first.nb] }, label: `difference of ${field.label}`, units: field.units, standard_error: null };
+  return {
+    values: { data: values, shape: [frames, first.na, first.nb] },
+    label: `difference of ${field.label}`,
+    units: field.units,
+    standard_error: null,
+  };
 }
 
 export function onSameGrid(first: Surface, second: Surface): boolean {

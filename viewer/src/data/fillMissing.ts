@@ -16,7 +16,12 @@ export function fillMissing(values: Float32Array, known: Uint8Array, na: number,
 /** The finest stride whose lattice (with the last row and column) is computed and finite throughout; 0 where there is none. */
 export function latticeStride(values: Float32Array, known: Uint8Array, na: number, nb: number): number {
   for (const stride of [2, 4, 8, 16, 32]) {
-    if (latticeIndices(na, stride).every((i) => latticeIndices(nb, stride).every((j) => known[i * nb + j] && Number.isFinite(values[i * nb + j])))) return stride;
+    if (
+      latticeIndices(na, stride).every((i) =>
+        latticeIndices(nb, stride).every((j) => known[i * nb + j] && Number.isFinite(values[i * nb + j])),
+      )
+    )
+      return stride;
   }
   return 0;
 }

@@ -10,7 +10,9 @@ export async function openFile(name: string, bytes: Uint8Array): Promise<OpenedF
   const text = new TextDecoder().decode(bytes);
   if (/\.csv$/i.test(name)) return { kind: "document", document: documentOf(surfaceFromCsv(text)) };
   if (/\.html?$/i.test(name)) return { kind: "document", document: await documentInPage(text) };
-  throw new PayloadError(`${name} is none of the files this page reads: a Lossatlas page (.html), a picture saved from one (.png) or a grid of one (.csv).`);
+  throw new PayloadError(
+    `${name} is none of the files this page reads: a Lossatlas page (.html), a picture saved from one (.png) or a grid of one (.csv).`,
+  );
 }
 
 /** The data of an exported page. Its scripts are text here: only the two data elements are looked for. */
@@ -57,8 +59,20 @@ export function surfaceFromCsv(text: string): SurfaceData {
     done[k] = names.includes("computed") && !row[names.indexOf("computed")] ? 0 : 1;
   }
   const shape = [na, nb];
-  return { name: "grid", label: "grid", alpha: { data: alpha, shape: [na] }, beta: { data: beta, shape: [nb] }, alpha_label: "α", beta_label: "β", origin: null, notes: ["read from a table; nothing is known about how it was made"],
-    done: { data: done, shape }, fields: Object.fromEntries(quantities.map((name, q) => [name, { values: { data: columns[q], shape }, label: name, units: "", standard_error: null }])) };
+  return {
+    name: "grid",
+    label: "grid",
+    alpha: { data: alpha, shape: [na] },
+    beta: { data: beta, shape: [nb] },
+    alpha_label: "α",
+    beta_label: "β",
+    origin: null,
+    notes: ["read from a table; nothing is known about how it was made"],
+    done: { data: done, shape },
+    fields: Object.fromEntries(
+      quantities.map((name, q) => [name, { values: { data: columns[q], shape }, label: name, units: "", standard_error: null }]),
+    ),
+  };
 }
 
 function parseNumber(text: string): number {
@@ -67,6 +81,19 @@ function parseNumber(text: string): number {
 }
 
 function documentOf(surface: SurfaceData): Document {
-  const scene: SceneData = { panes: [], surfaces: [surface], paths: [], arrows: [], curves: [], areas: [], colors: [], timeline: null, title: "", subtitle: "", notes: [], meta: {} };
+  const scene: SceneData = {
+    panes: [],
+    surfaces: [surface],
+    paths: [],
+    arrows: [],
+    curves: [],
+    areas: [],
+    colors: [],
+    timeline: null,
+    title: "",
+    subtitle: "",
+    notes: [],
+    meta: {},
+  };
   return { scenes: [scene], colormaps: {}, theme: null, view: {}, warnings: [] };
 }

@@ -152,7 +152,8 @@ export class VertexData {
     const mb = betaAxis.cell.length;
     for (let i = 0; i < alphaAxis.cell.length; i++) for (let j = 0; j < mb; j++) {
       const [k, s, t] = [alphaAxis.cell[i] * nb + betaAxis.cell[j], alphaAxis.fraction[i], betaAxis.fraction[j]];
-      vertexMask[i * mb + j] = (cellMask[k] * (1 - t) + cellMask[k + 1] * t) * (1 - s) + (cellMask[k + nb] * (1 - t) + cellMask[k + nb + 1] * t) * s;
+      vertexMask[i * mb + j] =
+        (cellMask[k] * (1 - t) + cellMask[k + 1] * t) * (1 - s) + (cellMask[k + nb] * (1 - t) + cellMask[k + nb + 1] * t) * s;
     }
   }
 

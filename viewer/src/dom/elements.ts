@@ -1,8 +1,17 @@
 // Factories of HTML elements: hyperscript, icons, buttons, selects, sliders, downloads.
 
+/** Style of a message that fills an element in which no viewer is. */
+export const CENTERED_MESSAGE_STYLE =
+  "display:grid;place-items:center;height:100%;min-height:200px;padding:24px;" +
+  "font:15px/1.5 system-ui,sans-serif;text-align:center;color:#5a6377";
+
 type Child = Node | string | null | undefined | false;
 
-export function h<K extends keyof HTMLElementTagNameMap>(tag: K, attributes: Record<string, unknown> = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Record<string, unknown> = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
     if (value === undefined || value === null || value === false) continue;
@@ -68,8 +77,23 @@ export function fillSelect(element: HTMLSelectElement, options: [string, string]
   element.value = value;
 }
 
-export function slider(label: string, low: number, high: number, step: number, value: number, onChange: (value: number) => void): HTMLInputElement {
-  const element = h("input", { type: "range", min: low, max: high, step, "aria-label": label, title: label, oninput: () => onChange(Number(element.value)) });
+export function slider(
+  label: string,
+  low: number,
+  high: number,
+  step: number,
+  value: number,
+  onChange: (value: number) => void,
+): HTMLInputElement {
+  const element = h("input", {
+    type: "range",
+    min: low,
+    max: high,
+    step,
+    "aria-label": label,
+    title: label,
+    oninput: () => onChange(Number(element.value)),
+  });
   element.value = String(value);
   return element;
 }

@@ -9,7 +9,14 @@ export function surfaceToCsv(session: Session): string {
   const lines = [["alpha", "beta", ...quantities, "computed"].join(",")];
   for (let i = 0; i < surface.na; i++) for (let j = 0; j < surface.nb; j++) {
     const k = i * surface.nb + j;
-    lines.push([surface.alpha[i], surface.beta[j], ...values.map((v) => formatCsvNumber(v[k])), surface.doneMask && !surface.doneMask[k] ? 0 : 1].join(","));
+    lines.push(
+      [
+        surface.alpha[i],
+        surface.beta[j],
+        ...values.map((v) => formatCsvNumber(v[k])),
+        surface.doneMask && !surface.doneMask[k] ? 0 : 1,
+      ].join(","),
+    );
   }
   return lines.join("\n") + "\n";
 }
@@ -18,7 +25,18 @@ export function pathsToCsv(session: Session): string {
   const lines = ["path,step,epoch,alpha,beta,loss,accuracy,residual"];
   for (const path of session.scene.paths) for (let k = 0; k < path.step.data.length; k++) {
     const at = (array: { data: ArrayLike<number> } | null) => (array ? formatCsvNumber(array.data[k]) : "");
-    lines.push([JSON.stringify(path.label || path.name), path.step.data[k], at(path.epoch), at(path.alpha), at(path.beta), at(path.loss), at(path.accuracy), at(path.residual)].join(","));
+    lines.push(
+      [
+        JSON.stringify(path.label || path.name),
+        path.step.data[k],
+        at(path.epoch),
+        at(path.alpha),
+        at(path.beta),
+        at(path.loss),
+        at(path.accuracy),
+        at(path.residual),
+      ].join(","),
+    );
   }
   return lines.join("\n") + "\n";
 }

@@ -7,9 +7,13 @@ import type { Exportable } from "./exportable";
 
 export async function pngBlob(viewer: Exportable, times: number, transparent: boolean): Promise<Blob> {
   const canvas = composePicture(viewer, times, transparent);
-  const blob = await new Promise<Blob>((resolve, reject) => canvas.toBlob((b) => (b ? resolve(b) : reject(new Error("The picture could not be made at this size."))), "image/png"));
+  const blob = await new Promise<Blob>((resolve, reject) =>
+    canvas.toBlob((b) => (b ? resolve(b) : reject(new Error("The picture could not be made at this size."))), "image/png"),
+  );
   const bytes = new Uint8Array(await blob.arrayBuffer());
-  return new Blob([insertTextChunk(bytes, "lossatlas", toHash(viewer.session.state, viewer.session.store.initial)) as BlobPart], { type: "image/png" });
+  return new Blob([insertTextChunk(bytes, "lossatlas", toHash(viewer.session.state, viewer.session.store.initial)) as BlobPart], {
+    type: "image/png",
+  });
 }
 
 /** Background, WebGL, overlay, heading and footer line, at `times` the size on screen. */

@@ -1,6 +1,6 @@
 // Projection of world coordinates to pixels, and rays from pixels: the cameras of the views.
 import { OrthographicCamera, PerspectiveCamera, Vector3 } from "three";
-import { DISTANCE, FIELD_OF_VIEW, viewAxes, eyePosition, type Camera } from "../math/camera";
+import { DISTANCE, eyePosition, FIELD_OF_VIEW, viewAxes, type Camera } from "../math/camera";
 import type { WorldCoordinates } from "../math/coordinates";
 import type { Ray } from "../math/ray";
 import type { ViewState } from "../state";

@@ -2,7 +2,7 @@
 import { ColorManagement, LinearSRGBColorSpace, Scene, WebGLRenderer } from "three";
 import type { Surface } from "../data/surface";
 import type { Theme } from "../dom/theme";
-import { viewAxes, eyePosition } from "../math/camera";
+import { eyePosition, viewAxes } from "../math/camera";
 import { contourIntervals } from "../math/contour";
 import { WorldCoordinates } from "../math/coordinates";
 import { type Scale } from "../math/scale";
@@ -58,7 +58,8 @@ export class Renderer {
 
   /** Must the window change, as when a plane with other ends is chosen? */
   needsReload(state: ViewState): boolean {
-    const key = (surfaces: Surface[]) => JSON.stringify(surfaces.map((s) => [s.alpha[0], s.alpha[s.na - 1], s.beta[0], s.beta[s.nb - 1]]).sort());
+    const key = (surfaces: Surface[]) =>
+      JSON.stringify(surfaces.map((s) => [s.alpha[0], s.alpha[s.na - 1], s.beta[0], s.beta[s.nb - 1]]).sort());
     return key(this.sceneModel.windowSurfaces(state)) !== key(this.windowSurfaces);
   }
 
@@ -175,9 +176,14 @@ export class Renderer {
   }
 
   clear(): void {
-    for (const { line, mapLine, stems } of this.pathLines) for (const t of [line, mapLine, stems.lines]) { t.objects.forEach((o) => o.removeFromParent()); t.dispose(); }
+    for (const { line, mapLine, stems } of this.pathLines)
+      for (const t of [line, mapLine, stems.lines]) {
+        t.objects.forEach((o) => o.removeFromParent());
+        t.dispose();
+      }
     for (const surfaceMesh of this.meshes.values()) {
-      for (const mesh of [surfaceMesh.mesh, surfaceMesh.depthPrepass, surfaceMesh.floorMap, surfaceMesh.contourMap]) mesh.removeFromParent();
+      for (const mesh of [surfaceMesh.mesh, surfaceMesh.depthPrepass, surfaceMesh.floorMap, surfaceMesh.contourMap])
+        mesh.removeFromParent();
       surfaceMesh.dispose();
     }
     this.meshes.clear();
@@ -211,7 +217,13 @@ export class Renderer {
       surfaceMesh.mesh.visible = shown;
       surfaceMesh.floorMap.visible = shown && !over && state.floor;
       surfaceMesh.contourMap.visible = shown && !over;
-      surfaceMesh.setStyle({ opacity: over ? 0.46 : 1, tintShare: over ? 0.9 : 0, mesh: over ? 2.2 : state.style === "mesh" ? 1 : 0, wire: !over && state.style === "wire", meshColor: over ? surfaceMesh.tint : this.meshColor });
+      surfaceMesh.setStyle({
+        opacity: over ? 0.46 : 1,
+        tintShare: over ? 0.9 : 0,
+        mesh: over ? 2.2 : state.style === "mesh" ? 1 : 0,
+        wire: !over && state.style === "wire",
+        meshColor: over ? surfaceMesh.tint : this.meshColor,
+      });
       surfaceMesh.depthPrepass.visible = surfaceMesh.depthPrepass.visible && shown;
       if (shown) surfaceMesh.setStride(stride);
     }

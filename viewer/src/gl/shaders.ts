@@ -36,7 +36,10 @@ float contourInk(float v, float transformed) {
   float step2 = lines(transformed / uStepLog, 0.42 * uPixel) * 0.45 + lines(transformed / (5.0 * uStepLog), 0.85 * uPixel) * 0.5;
   return min(mix(step1, step2, uMorph), 0.85) * uContours;
 }
-float near(float x, float at, float width) { float d = max(fwidth(x), 1e-7); return 1.0 - smoothstep(width - 0.6, width + 0.6, abs(x - at) / d); }
+float near(float x, float at, float width) {
+  float d = max(fwidth(x), 1e-7);
+  return 1.0 - smoothstep(width - 0.6, width + 0.6, abs(x - at) / d);
+}
 float hatch(vec2 pixel) { return 1.0 - smoothstep(0.5, 1.3, abs(fract((pixel.x + pixel.y) / (8.0 * uPixel)) - 0.5) * 8.0); }
 vec3 marks(vec3 color, float share, vec2 xy, float strength) {
   float iso = near(share, uHoverValue, 1.0 * uPixel);

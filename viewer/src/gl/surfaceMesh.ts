@@ -132,15 +132,43 @@ export class SurfaceMesh {
   private surfaceMaterial(shared: SharedUniforms): ShaderMaterial {
     const { na, nb } = this.surface;
     const meshStep = new Vector2(meshLineStride(na), meshLineStride(nb));
-    const uniforms = { uBlend: this.blend, uTint: { value: new Color(this.tint) }, uTintShare: { value: 0 }, uOpacity: { value: 1 }, uMesh: { value: 0 }, uWire: { value: 0 }, uMeshStep: { value: meshStep }, uMeshColor: { value: new Color(0x0b1020) }, uShift: { value: 0 } };
-    const material = new ShaderMaterial({ glslVersion: GLSL3, vertexShader: surfaceVertex, fragmentShader: surfaceFragment, side: DoubleSide, polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 2, depthFunc: LessEqualDepth });
+    const uniforms = {
+      uBlend: this.blend,
+      uTint: { value: new Color(this.tint) },
+      uTintShare: { value: 0 },
+      uOpacity: { value: 1 },
+      uMesh: { value: 0 },
+      uWire: { value: 0 },
+      uMeshStep: { value: meshStep },
+      uMeshColor: { value: new Color(0x0b1020) },
+      uShift: { value: 0 },
+    };
+    const material = new ShaderMaterial({
+      glslVersion: GLSL3,
+      vertexShader: surfaceVertex,
+      fragmentShader: surfaceFragment,
+      side: DoubleSide,
+      polygonOffset: true,
+      polygonOffsetFactor: 1,
+      polygonOffsetUnits: 2,
+      depthFunc: LessEqualDepth,
+    });
     material.uniforms = { ...shared, ...uniforms };
     return material;
   }
 
   private mapMaterial(shared: SharedUniforms, floor: number, relief: number): ShaderMaterial {
     const { textures, colorTexture } = this.framePair;
-    const uniforms = { uBlend: this.blend, uFrame0: { value: textures[0] }, uFrame1: { value: textures[1] }, uQ: { value: colorTexture }, uOpacity: { value: 1 }, uRelief: { value: relief * 0.7 }, uFloor: { value: floor ? 0.45 : 1 }, uFloorZ: { value: 0 } };
+    const uniforms = {
+      uBlend: this.blend,
+      uFrame0: { value: textures[0] },
+      uFrame1: { value: textures[1] },
+      uQ: { value: colorTexture },
+      uOpacity: { value: 1 },
+      uRelief: { value: relief * 0.7 },
+      uFloor: { value: floor ? 0.45 : 1 },
+      uFloorZ: { value: 0 },
+    };
     const material = new ShaderMaterial({ glslVersion: GLSL3, vertexShader: mapVertex, fragmentShader: mapFragment, side: DoubleSide });
     material.uniforms = { ...shared, ...uniforms };
     return material;

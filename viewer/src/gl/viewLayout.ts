@@ -18,7 +18,10 @@ export const SPLIT_LIMITS: [number, number] = [0.2, 0.8];
 
 const clamp = (value: number, [low, high]: [number, number]) => Math.max(low, Math.min(high, value));
 
-/** Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first; `headingBottom` is where the heading ends. */
+/**
+ * Lay out the picture of `width` x `height` pixels; `names` are the visible surfaces, the active one first;
+ * `headingBottom` is where the heading ends.
+ */
 export function layoutViews(state: ViewState, names: string[], width: number, height: number, aspect: number, headingBottom = 58): View[] {
   const phone = width < 620;
   const picture = { x: 0, y: 0, width, height };
@@ -29,15 +32,40 @@ export function layoutViews(state: ViewState, names: string[], width: number, he
   const lower = phone ? Math.min(Math.max(headingBottom - 40, 0), height / 5) : 0;
   // So does a single view where the width, not the height, decides how large it is drawn.
   const margin = phone ? 0 : Math.max(0, Math.min(72, 1.32 * height - width));
-  const area = several && !phone ? { x: 0, y: below, width: width - 96, height: height - below } : { ...picture, y: lower, width: width - margin, height: height - lower };
+  const area =
+    several && !phone
+      ? { x: 0, y: below, width: width - 96, height: height - below }
+      : { ...picture, y: lower, width: width - margin, height: height - lower };
   const inner = phone || height < 260 ? width : width - 96;
-  if (state.map === "full") return [{ kind: "map", rect: centeredRect(insetRect({ ...picture, width: inner }, 56, Math.max(76, headingBottom + 24)), aspect), surfaces: names.slice(0, 1) }];
+  if (state.map === "full")
+    return [
+      {
+        kind: "map",
+        rect: centeredRect(insetRect({ ...picture, width: inner }, 56, Math.max(76, headingBottom + 24)), aspect),
+        surfaces: names.slice(0, 1),
+      },
+    ];
   const split = clamp(state.split, SPLIT_LIMITS);
-  const surfaceArea = !sideBySide ? area : phone ? { ...picture, height: height / 2 } : { x: 0, y: Math.min(headingBottom - 30, height / 4), width: inner * split, height: height - Math.min(headingBottom - 30, height / 4) };
+  const surfaceArea = !sideBySide
+    ? area
+    : phone
+      ? { ...picture, height: height / 2 }
+      : {
+          x: 0,
+          y: Math.min(headingBottom - 30, height / 4),
+          width: inner * split,
+          height: height - Math.min(headingBottom - 30, height / 4),
+        };
   const views = surfaceViews(state, names, surfaceArea);
   if (sideBySide) {
-    const mapArea = phone ? { x: 0, y: height / 2, width, height: height / 2 } : { x: inner * split, y: 0, width: inner * (1 - split), height };
-    views.push({ kind: "map", rect: centeredRect(insetRect(mapArea, phone ? 26 : 52, phone ? 60 : Math.max(60, headingBottom + 24)), aspect), surfaces: names.slice(0, 1) });
+    const mapArea = phone
+      ? { x: 0, y: height / 2, width, height: height / 2 }
+      : { x: inner * split, y: 0, width: inner * (1 - split), height };
+    views.push({
+      kind: "map",
+      rect: centeredRect(insetRect(mapArea, phone ? 26 : 52, phone ? 60 : Math.max(60, headingBottom + 24)), aspect),
+      surfaces: names.slice(0, 1),
+    });
   } else if (state.map === "inset" && !several && !(phone && height < headingBottom + 360)) {
     const fraction = clamp(state.insetSize, INSET_LIMITS);
     const size = Math.max(96, Math.min(1000 * fraction, Math.min(width, height) * fraction));
@@ -46,7 +74,9 @@ export function layoutViews(state: ViewState, names: string[], width: number, he
     // The 3-D view moves right, and down where that is not enough, so that the inset does not cover its corner.
     const narrow = clamp((1.7 - width / height) / 0.5, [0, 1]);
     const [aside, down] = phone ? [0, size] : [size * (0.22 + 0.18 * narrow), size * 0.5 * narrow];
-    for (const view of views) if (!view.clipRect) view.rect = { x: view.rect.x + aside, y: view.rect.y + down, width: view.rect.width - aside, height: view.rect.height - down };
+    for (const view of views)
+      if (!view.clipRect)
+        view.rect = { x: view.rect.x + aside, y: view.rect.y + down, width: view.rect.width - aside, height: view.rect.height - down };
     views.push({ kind: "map", rect: { ...rect, x: 20, y: top }, surfaces: names.slice(0, 1) });
   }
   return views;
@@ -75,7 +105,12 @@ export function gridCells(area: Rect, count: number): Rect[] {
   }
   const rows = Math.ceil(count / best.columns);
   const [w, h] = [area.width / best.columns, area.height / rows];
-  return Array.from({ length: count }, (_, k) => ({ x: area.x + (k % best.columns) * w, y: area.y + Math.floor(k / best.columns) * h, width: w, height: h }));
+  return Array.from({ length: count }, (_, k) => ({
+    x: area.x + (k % best.columns) * w,
+    y: area.y + Math.floor(k / best.columns) * h,
+    width: w,
+    height: h,
+  }));
 }
 
 /** The largest rectangle of the given width / height ratio in the middle of `room`. */

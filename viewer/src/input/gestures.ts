@@ -1,6 +1,6 @@
 // Gestures of mouse, pen and touch: camera, contour pane, swipe divider, color bar, selection of a region.
 import type { Animator } from "../animator";
-import { narrowViewFactor, mapPosition } from "../gl/projection";
+import { mapPosition, narrowViewFactor } from "../gl/projection";
 import { INSET_LIMITS, SPLIT_LIMITS, contains } from "../gl/viewLayout";
 import { pan, rotate, zoomAt } from "../math/camera";
 import { colorBarValue } from "../overlay/colorbar";
@@ -27,7 +27,13 @@ export class Gestures {
   private barY = 0;
 
   /** `engaged`: the wheel may zoom; in a scrolling page only after a click. */
-  constructor(private readonly session: Session, private readonly animator: Animator, private readonly tooltip: Tooltip, private readonly host: Host, private wheelEnabled: boolean) {}
+  constructor(
+    private readonly session: Session,
+    private readonly animator: Animator,
+    private readonly tooltip: Tooltip,
+    private readonly host: Host,
+    private wheelEnabled: boolean,
+  ) {}
 
   handlers(): PointerHandlers {
     const { session } = this;
@@ -51,7 +57,7 @@ export class Gestures {
         else if (bar && contains({ x: bar.x - 8, y: bar.y - 6, width: bar.width + 16, height: bar.height + 12 }, x, y)) {
           this.dragTarget = y < bar.y + bar.height / 2 ? "high" : "low";
           this.barY = y;
-        } else this.dragTarget = divider && Math.abs(x - divider.x) < 14 ? "swipe" : (view?.kind === "map" ? "map" : "space");
+        } else this.dragTarget = divider && Math.abs(x - divider.x) < 14 ? "swipe" : view?.kind === "map" ? "map" : "space";
         this.tooltip.hide();
         return true;
       },
@@ -72,15 +78,30 @@ export class Gestures {
         if (view?.kind === "map") return this.zoomMap(factor, x, y);
         if (!view) return;
         const { rect } = view;
-        set({ camera: zoomAt(session.state.camera, factor, x - rect.x - rect.width / 2, y - rect.y - rect.height / 2, rect.height / narrowViewFactor(rect.width / rect.height)) });
+        set({
+          camera: zoomAt(
+            session.state.camera,
+            factor,
+            x - rect.x - rect.width / 2,
+            y - rect.y - rect.height / 2,
+            rect.height / narrowViewFactor(rect.width / rect.height),
+          ),
+        });
       },
       dragEnd: (glide) => {
-        if (this.dragTarget === "band") { this.host.selectionDone(); this.host.invalidate(); }
+        if (this.dragTarget === "band") {
+          this.host.selectionDone();
+          this.host.invalidate();
+        }
         if (glide && this.dragTarget === "space") this.animator.startInertia(glide.dx, glide.dy);
         this.dragTarget = null;
       },
       hover: (x, y) => this.hoverAt(x, y),
-      leave: () => { session.hovered = null; this.tooltip.hide(); this.host.invalidate(); },
+      leave: () => {
+        session.hovered = null;
+        this.tooltip.hide();
+        this.host.invalidate();
+      },
       click: (x, y) => this.clickAt(x, y),
       doubleClick: (x, y) => {
         const view = viewAt(session, x, y);
@@ -157,7 +178,13 @@ export class Gestures {
     const { zoom, x, y } = state.mapView;
     const [w, hh] = [renderer.world.halfX, renderer.world.halfY];
     const clamp = (v: number, half: number) => Math.max(-half * (1 - 1 / zoom), Math.min(half * (1 - 1 / zoom), v));
-    this.session.store.set({ mapView: { zoom, x: clamp(x - (dx / view.rect.width) * 2 * (w / zoom), w), y: clamp(y + (dy / view.rect.height) * 2 * (hh / zoom), hh) } });
+    this.session.store.set({
+      mapView: {
+        zoom,
+        x: clamp(x - (dx / view.rect.width) * 2 * (w / zoom), w),
+        y: clamp(y + (dy / view.rect.height) * 2 * (hh / zoom), hh),
+      },
+    });
   }
 
   private zoomMap(factor: number, px: number, py: number): void {
@@ -168,7 +195,13 @@ export class Gestures {
     const at = mapPosition(view, state, renderer.world, px, py);
     const keep = state.mapView.zoom / zoom;
     const clamp = (v: number, half: number) => Math.max(-half * (1 - 1 / zoom), Math.min(half * (1 - 1 / zoom), v));
-    this.session.store.set({ mapView: { zoom, x: clamp(at.x + (state.mapView.x - at.x) * keep, renderer.world.halfX), y: clamp(at.y + (state.mapView.y - at.y) * keep, renderer.world.halfY) } });
+    this.session.store.set({
+      mapView: {
+        zoom,
+        x: clamp(at.x + (state.mapView.x - at.x) * keep, renderer.world.halfX),
+        y: clamp(at.y + (state.mapView.y - at.y) * keep, renderer.world.halfY),
+      },
+    });
   }
 }
 

@@ -28,7 +28,16 @@ export function listenToPointer(element: HTMLElement, handlers: PointerHandlers)
   };
 
   // Buttons and panels lie on the picture and handle their own clicks. A captured pointer would take the click from them.
-  const onControl = (event: Event) => event.composedPath().some((node) => node instanceof Element && node !== element && element.contains(node) && node.matches("button, select, input, .tools, .panel, .profile"));
+  const onControl = (event: Event) =>
+    event
+      .composedPath()
+      .some(
+        (node) =>
+          node instanceof Element &&
+          node !== element &&
+          element.contains(node) &&
+          node.matches("button, select, input, .tools, .panel, .profile"),
+      );
 
   const down = (event: PointerEvent) => {
     if (onControl(event)) return;

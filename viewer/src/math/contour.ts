@@ -6,20 +6,36 @@ import { niceStep } from "./ticks";
 export type Segment = [number, number, number, number];
 
 /** Segments in grid indices where `transform(value)` equals `level`; cells with a value that is not finite give none. */
-export function contourSegments(values: ArrayLike<number>, na: number, nb: number, level: number, transform: (v: number) => number = (v) => v): Segment[] {
+export function contourSegments(
+  values: ArrayLike<number>,
+  na: number,
+  nb: number,
+  level: number,
+  transform: (v: number) => number = (v) => v,
+): Segment[] {
   const out: Segment[] = [];
-  for (let i = 0; i < na - 1; i++) for (let j = 0; j < nb - 1; j++) {
-    const corner = [values[i * nb + j], values[(i + 1) * nb + j], values[(i + 1) * nb + j + 1], values[i * nb + j + 1]].map(transform);
-    if (!corner.every(Number.isFinite)) continue;
-    const crossings = cellCrossings(corner, level, i, j);
-    if (crossings.length === 2) out.push([...crossings[0], ...crossings[1]]);
-    else if (crossings.length === 4) {
-      // A saddle: the middle of the cell tells which corners belong together.
-      const high = (corner[0] + corner[1] + corner[2] + corner[3]) / 4 > level;
-      const pairs = high === corner[0] > level ? [[0, 1], [2, 3]] : [[0, 3], [1, 2]];
-      for (const [a, b] of pairs) out.push([...crossings[a], ...crossings[b]]);
+  for (let i = 0; i < na - 1; i++)
+    for (let j = 0; j < nb - 1; j++) {
+      const corner = [values[i * nb + j], values[(i + 1) * nb + j], values[(i + 1) * nb + j + 1], values[i * nb + j + 1]].map(transform);
+      if (!corner.every(Number.isFinite)) continue;
+      const crossings = cellCrossings(corner, level, i, j);
+      if (crossings.length === 2) out.push([...crossings[0], ...crossings[1]]);
+      else if (crossings.length === 4) {
+        // A saddle: the middle of the cell tells which corners belong together.
+        const high = (corner[0] + corner[1] + corner[2] + corner[3]) / 4 > level;
+        const pairs =
+          high === corner[0] > level
+            ? [
+                [0, 1],
+                [2, 3],
+              ]
+            : [
+                [0, 3],
+                [1, 2],
+              ];
+        for (const [a, b] of pairs) out.push([...crossings[a], ...crossings[b]]);
+      }
     }
-  }
   return out;
 }
 
@@ -49,6 +65,8 @@ export function contourIntervals(scale: Scale, interval: number): { linear: numb
   const linear = niceStep(scale.high - scale.low, 26 / interval);
   const bentSpan = transform(scale, scale.high) - transform(scale, scale.low);
   const decades = bentSpan / Math.LN10;
-  const perDecade = [50, 20, 10, 5, 2, 1].reduce((best, n) => (Math.abs(decades * n - 30 / interval) < Math.abs(decades * best - 30 / interval) ? n : best));
+  const perDecade = [50, 20, 10, 5, 2, 1].reduce((best, n) =>
+    Math.abs(decades * n - 30 / interval) < Math.abs(decades * best - 30 / interval) ? n : best,
+  );
   return { linear, log: Math.LN10 / perDecade, perDecade };
 }

@@ -1,5 +1,5 @@
 // World coordinates: the plane spans [-1, 1] along its longer side, z is up, the floor map lies at z = 0.
-import { normalize, denormalize, type Scale } from "./scale";
+import { denormalize, normalize, type Scale } from "./scale";
 
 export const BASE = 0.42;
 export const HEIGHT = 0.95;

@@ -36,7 +36,16 @@ function hermite(v0: number, v1: number, m0: number, m1: number, t: number): num
 }
 
 /** Refines `count` samples that lie `stride` apart from `offset`; NaN in a stencil leaves a linear cell. */
-export function refineLine(source: Float32Array, offset: number, stride: number, count: number, axis: Axis, out: Float32Array, to: number, step: number): void {
+export function refineLine(
+  source: Float32Array,
+  offset: number,
+  stride: number,
+  count: number,
+  axis: Axis,
+  out: Float32Array,
+  to: number,
+  step: number,
+): void {
   const at = (k: number) => source[offset + k * stride];
   const secant = (k: number) => (k < 0 || k > count - 2 ? NaN : at(k + 1) - at(k));
   const slopeAt = (k: number) => {

@@ -15,7 +15,13 @@ export function sampleGrid(grid: Grid, x: number, y: number): number {
 export interface Ray { origin: Vector; direction: Vector }
 
 /** First crossing of the ray with the surface below `clip`, as plane position and value; null when it passes by. */
-export function intersectSurface(ray: Ray, heightAt: (x: number, y: number) => number, world: WorldCoordinates, clip: number, steps = 420): { x: number; y: number; t: number } | null {
+export function intersectSurface(
+  ray: Ray,
+  heightAt: (x: number, y: number) => number,
+  world: WorldCoordinates,
+  clip: number,
+  steps = 420,
+): { x: number; y: number; t: number } | null {
   const span = boxSpan(ray, world);
   if (!span) return null;
   const gap = (t: number) => {

@@ -1,9 +1,11 @@
 // Conversion of TeX formulas in labels to plain Unicode text, since a page has no TeX renderer.
 
 const COMMANDS: Record<string, string> = {
-  alpha: "α", beta: "β", gamma: "γ", delta: "δ", epsilon: "ε", varepsilon: "ε", eta: "η", theta: "θ", kappa: "κ", lambda: "λ", mu: "μ", nu: "ν", xi: "ξ",
-  pi: "π", rho: "ρ", sigma: "σ", tau: "τ", phi: "φ", varphi: "φ", chi: "χ", psi: "ψ", omega: "ω", Delta: "Δ", Gamma: "Γ", Lambda: "Λ", Sigma: "Σ", Phi: "Φ", Omega: "Ω",
-  times: "×", cdot: "·", pm: "±", approx: "≈", leq: "≤", geq: "≥", neq: "≠", to: "→", rightarrow: "→", infty: "∞", nabla: "∇", partial: "∂", sum: "Σ", sqrt: "√", ell: "ℓ", star: "*", ast: "*", quad: " ",
+  alpha: "α", beta: "β", gamma: "γ", delta: "δ", epsilon: "ε", varepsilon: "ε", eta: "η", theta: "θ", kappa: "κ",
+  lambda: "λ", mu: "μ", nu: "ν", xi: "ξ", pi: "π", rho: "ρ", sigma: "σ", tau: "τ", phi: "φ", varphi: "φ", chi: "χ",
+  psi: "ψ", omega: "ω", Delta: "Δ", Gamma: "Γ", Lambda: "Λ", Sigma: "Σ", Phi: "Φ", Omega: "Ω", times: "×", cdot: "·",
+  pm: "±", approx: "≈", leq: "≤", geq: "≥", neq: "≠", to: "→", rightarrow: "→", infty: "∞", nabla: "∇", partial: "∂",
+  sum: "Σ", sqrt: "√", ell: "ℓ", star: "*", ast: "*", quad: " ",
 };
 const SUBSCRIPT_DIGITS = "₀₁₂₃₄₅₆₇₈₉";
 const SUPERSCRIPT_DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹";

@@ -6,16 +6,42 @@ import { formatTick, linearTicks, niceStep } from "../math/ticks";
 import { drawText, type OverlayContext } from "./marks";
 
 /** Ticks and names of both plane axes along the front edges, and of the height along the right-most upright edge. */
-export function drawSurfaceAxes(overlay: OverlayContext, view: View, labels: { alpha: string; beta: string }, heights: { z: number; label: string }[]): void {
+export function drawSurfaceAxes(
+  overlay: OverlayContext,
+  view: View,
+  labels: { alpha: string; beta: string },
+  heights: { z: number; label: string }[],
+): void {
   const { state, world } = overlay;
   const { back } = viewAxes(state.camera);
   const at = (x: number, y: number, z: number) => project(view, state, world, x, y, z);
   const small = Math.min(view.rect.width, view.rect.height) < 330;
   const [frontX, frontY] = [back[0] > 0 ? world.halfX : -world.halfX, back[1] > 0 ? world.halfY : -world.halfY];
-  drawAxis(overlay, view, linearTicks(world.a[0], world.a[1], small ? 2 : 4), world.a, (v) => [world.x(v), frontY], [0, Math.sign(frontY)], labels.alpha, Math.abs(back[0]) > 0.985 && back[2] < 0.5);
-  drawAxis(overlay, view, linearTicks(world.b[0], world.b[1], small ? 2 : 4), world.b, (v) => [frontX, world.y(v)], [Math.sign(frontX), 0], labels.beta, Math.abs(back[1]) > 0.985 && back[2] < 0.5);
+  drawAxis(
+    overlay,
+    view,
+    linearTicks(world.a[0], world.a[1], small ? 2 : 4),
+    world.a,
+    (v) => [world.x(v), frontY],
+    [0, Math.sign(frontY)],
+    labels.alpha,
+    Math.abs(back[0]) > 0.985 && back[2] < 0.5,
+  );
+  drawAxis(
+    overlay,
+    view,
+    linearTicks(world.b[0], world.b[1], small ? 2 : 4),
+    world.b,
+    (v) => [frontX, world.y(v)],
+    [Math.sign(frontX), 0],
+    labels.beta,
+    Math.abs(back[1]) > 0.985 && back[2] < 0.5,
+  );
   if (state.camera.elevation > 75 || small) return;
-  const corners: [number, number][] = [[frontX, -frontY], [-frontX, frontY]];
+  const corners: [number, number][] = [
+    [frontX, -frontY],
+    [-frontX, frontY],
+  ];
   const [x, y] = corners.reduce((a, b) => (at(a[0], a[1], 0)[0] > at(b[0], b[1], 0)[0] ? a : b));
   let last = Infinity;
   for (const { z, label } of heights) {
@@ -26,7 +52,16 @@ export function drawSurfaceAxes(overlay: OverlayContext, view: View, labels: { a
   }
 }
 
-export function drawAxis(overlay: OverlayContext, view: View, ticks: number[], range: [number, number], position: (v: number) => [number, number], out: [number, number], label: string, foreshortened: boolean): void {
+export function drawAxis(
+  overlay: OverlayContext,
+  view: View,
+  ticks: number[],
+  range: [number, number],
+  position: (v: number) => [number, number],
+  out: [number, number],
+  label: string,
+  foreshortened: boolean,
+): void {
   if (foreshortened) return;
   const { state, world } = overlay;
   const step = niceStep(range[1] - range[0], 4);
@@ -46,7 +81,12 @@ export function drawAxis(overlay: OverlayContext, view: View, ticks: number[], r
   const half = label.length > 3 ? label.length * 3.3 : 0;
   const [px, py] = offset(label.length > 3 ? 44 : 38, middle + nudge, half);
   const inside = Math.max(view.rect.x + half + 6, Math.min(view.rect.x + view.rect.width - half - 6, px));
-  drawText(overlay, label, inside, py, { size: label.length > 3 ? 12.5 : 16, weight: 500, italic: label.length <= 3, color: overlay.theme.text });
+  drawText(overlay, label, inside, py, {
+    size: label.length > 3 ? 12.5 : 16,
+    weight: 500,
+    italic: label.length <= 3,
+    color: overlay.theme.text,
+  });
 }
 
 /** A frame with ticks for the contour pane. */
@@ -72,7 +112,11 @@ export function drawMapAxes(overlay: OverlayContext, view: View, labels: { alpha
     else drawText(overlay, formatTick(v, stepB), rect.x + rect.width + 7, y, { size: 10, align: "left" });
   }
   if (!large) return;
-  drawText(overlay, labels.alpha, rect.x + rect.width / 2, rect.y + rect.height + 32, { size: labels.alpha.length > 3 ? 13 : 16, italic: labels.alpha.length <= 3, color: theme.text });
+  drawText(overlay, labels.alpha, rect.x + rect.width / 2, rect.y + rect.height + 32, {
+    size: labels.alpha.length > 3 ? 13 : 16,
+    italic: labels.alpha.length <= 3,
+    color: theme.text,
+  });
   context.save();
   context.translate(rect.x - 44, rect.y + rect.height / 2);
   context.rotate(labels.beta.length > 3 ? -Math.PI / 2 : 0);

@@ -1,6 +1,6 @@
 // Color bar with ticks, units and the hovered value; its ends can be dragged to set the range.
 import type { Rect } from "../gl/viewLayout";
-import { normalize, denormalize, type Scale } from "../math/scale";
+import { denormalize, normalize, type Scale } from "../math/scale";
 import { formatAll, linearTicks, logTicks, symlogTicks } from "../math/ticks";
 import { drawText, type OverlayContext } from "./marks";
 

@@ -7,7 +7,13 @@ import type { ViewState } from "../state";
 
 export interface OverlayContext { context: CanvasRenderingContext2D; theme: Theme; state: ViewState; world: WorldCoordinates }
 
-export function drawText(overlay: OverlayContext, label: string, x: number, y: number, options: { size?: number; weight?: number; color?: string; align?: CanvasTextAlign; italic?: boolean; halo?: boolean } = {}): void {
+export function drawText(
+  overlay: OverlayContext,
+  label: string,
+  x: number,
+  y: number,
+  options: { size?: number; weight?: number; color?: string; align?: CanvasTextAlign; italic?: boolean; halo?: boolean } = {},
+): void {
   const { context, theme } = overlay;
   const { size = 12, weight = 400, align = "center", italic = false, halo = true } = options;
   context.font = `${italic ? "italic " : ""}${weight} ${size}px ${FONT}`;

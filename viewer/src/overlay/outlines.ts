@@ -5,7 +5,7 @@ import type { SurfaceMesh } from "../gl/surfaceMesh";
 import type { View } from "../gl/viewLayout";
 import { contourSegments } from "../math/contour";
 import type { Session } from "../session";
-import { isHidden, drawText, type OverlayContext } from "./marks";
+import { drawText, isHidden, type OverlayContext } from "./marks";
 
 /**
  * Excess of each cell over the lowest one beyond two joint standard errors; at or below zero the two are not distinguished.
@@ -22,7 +22,9 @@ export function excessOverNoise(surface: Surface, quantity: string): Float64Arra
   let low = -1;
   for (let k = 0; k < values.length; k++) if (usable(k) && (low < 0 || values[k] < values[low])) low = k;
   if (low < 0) return null;
-  return Float64Array.from(values as ArrayLike<number>, (v, k) => (usable(k) ? v - values[low] - 2 * Math.hypot(error.data[k], error.data[low]) : NaN));
+  return Float64Array.from(values as ArrayLike<number>, (v, k) =>
+    usable(k) ? v - values[low] - 2 * Math.hypot(error.data[k], error.data[low]) : NaN,
+  );
 }
 
 export function hasStandardErrors(session: Session): boolean {
@@ -42,15 +44,27 @@ export function drawOutlines(session: Session, overlay: OverlayContext, view: Vi
   const surface = surfaceMesh.surface;
   const above = excessOverNoise(surface, session.state.quantity);
   if (!above) return;
-  const at = (axis: ArrayLike<number>, index: number) => { const k = Math.min(Math.floor(index), axis.length - 2); return axis[k] + (axis[k + 1] - axis[k]) * (index - k); };
-  const segments = contourSegments(above, surface.na, surface.nb, 0).map(([i0, j0, i1, j1]): Segment => [[at(surface.alpha, i0), at(surface.beta, j0)], [at(surface.alpha, i1), at(surface.beta, j1)]]);
+  const at = (axis: ArrayLike<number>, index: number) => {
+    const k = Math.min(Math.floor(index), axis.length - 2);
+    return axis[k] + (axis[k + 1] - axis[k]) * (index - k);
+  };
+  const segments = contourSegments(above, surface.na, surface.nb, 0).map(([i0, j0, i1, j1]): Segment => [
+    [at(surface.alpha, i0), at(surface.beta, j0)],
+    [at(surface.alpha, i1), at(surface.beta, j1)],
+  ]);
   if (view.kind === "map") hatchCells(session, overlay, view, surface, above);
   strokeSegments(session, overlay, view, surfaceMesh, segments, "#ffffff", [5, 3]);
 }
 
 type Segment = [[number, number], [number, number]];
 
-function projectPoint(session: Session, overlay: OverlayContext, view: View, surfaceMesh: SurfaceMesh, [a, b]: [number, number]): [number, number] {
+function projectPoint(
+  session: Session,
+  overlay: OverlayContext,
+  view: View,
+  surfaceMesh: SurfaceMesh,
+  [a, b]: [number, number],
+): [number, number] {
   const { world } = overlay;
   const [x, y] = [world.x(a), world.y(b)];
   const value = surfaceMesh.valueAt(x, y);
@@ -59,7 +73,15 @@ function projectPoint(session: Session, overlay: OverlayContext, view: View, sur
 }
 
 /** Stroke segments on the map or draped on the surface; hidden ones are left out. */
-function strokeSegments(session: Session, overlay: OverlayContext, view: View, surfaceMesh: SurfaceMesh, segments: Segment[], color: string, dash: number[]): void {
+function strokeSegments(
+  session: Session,
+  overlay: OverlayContext,
+  view: View,
+  surfaceMesh: SurfaceMesh,
+  segments: Segment[],
+  color: string,
+  dash: number[],
+): void {
   const { context, world } = overlay;
   const seen = (a: number, b: number) => {
     const [x, y] = [world.x(a), world.y(b)];
@@ -67,7 +89,10 @@ function strokeSegments(session: Session, overlay: OverlayContext, view: View, s
     return view.kind === "map" || !(Number.isNaN(value) || isHidden(surfaceMesh, world, session.state, [x, y, world.z(value) + 0.006]));
   };
   const shown = segments.filter(([from, to]) => seen((from[0] + to[0]) / 2, (from[1] + to[1]) / 2));
-  for (const [width, ink, pattern] of [[3.6, color === "#ffffff" ? "rgba(10,14,24,.55)" : "rgba(255,255,255,.85)", []], [1.7, color, dash]] as [number, string, number[]][]) {
+  for (const [width, ink, pattern] of [
+    [3.6, color === "#ffffff" ? "rgba(10,14,24,.55)" : "rgba(255,255,255,.85)", []],
+    [1.7, color, dash],
+  ] as [number, string, number[]][]) {
     context.beginPath();
     for (const [from, to] of shown) {
       context.moveTo(...projectPoint(session, overlay, view, surfaceMesh, from));
@@ -84,7 +109,10 @@ function strokeSegments(session: Session, overlay: OverlayContext, view: View, s
 /** The cells within the noise, hatched as in figures. */
 function hatchCells(session: Session, overlay: OverlayContext, view: View, surface: Surface, above: Float64Array): void {
   const { context, world } = overlay;
-  const edges = (axis: ArrayLike<number>, k: number): [number, number] => [k ? (axis[k - 1] + axis[k]) / 2 : axis[0], k < axis.length - 1 ? (axis[k] + axis[k + 1]) / 2 : axis[axis.length - 1]];
+  const edges = (axis: ArrayLike<number>, k: number): [number, number] => [
+    k ? (axis[k - 1] + axis[k]) / 2 : axis[0],
+    k < axis.length - 1 ? (axis[k] + axis[k + 1]) / 2 : axis[axis.length - 1],
+  ];
   const { rect } = view;
   context.save();
   context.beginPath();

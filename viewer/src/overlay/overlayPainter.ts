@@ -8,7 +8,7 @@ import { indexAtStep } from "../sceneModel";
 import type { Session } from "../session";
 import { drawMapAxes, drawSurfaceAxes } from "./axes";
 import { colorBarTicks, drawColorBar, type ColorBar } from "./colorbar";
-import { drawDot, isHidden, drawStar, drawText, type OverlayContext } from "./marks";
+import { drawDot, drawStar, drawText, isHidden, type OverlayContext } from "./marks";
 import { drawOutlines } from "./outlines";
 
 export function paintOverlay(session: Session, context: CanvasRenderingContext2D, marks = true): void {
@@ -32,7 +32,15 @@ export function paintOverlay(session: Session, context: CanvasRenderingContext2D
 export function wallLevels(session: Session): { z: number; label: string }[] {
   const { renderer, drawn } = session;
   if (!renderer || !drawn.length) return [];
-  const bar: ColorBar = { rect: { x: 0, y: 0, width: 1, height: 1 }, scale: renderer.world.scale, morph: session.morph, range: [0, 1], rgb: session.rgb, label: "", note: "" };
+  const bar: ColorBar = {
+    rect: { x: 0, y: 0, width: 1, height: 1 },
+    scale: renderer.world.scale,
+    morph: session.morph,
+    range: [0, 1],
+    rgb: session.rgb,
+    label: "",
+    note: "",
+  };
   const values = colorBarTicks(bar);
   const labels = formatAll(values);
   return values.map((value, k) => ({ z: renderer.world.z(value), label: labels[k] }));
@@ -41,12 +49,23 @@ export function wallLevels(session: Session): { z: number; label: string }[] {
 function paintSurfaceView(session: Session, overlay: OverlayContext, view: View): void {
   const surface = session.drawn.find((s) => s.name === view.surfaces[0])!;
   if (!view.clipRect || view.clipRect.x === view.rect.x) {
-    drawSurfaceAxes(overlay, view, { alpha: surface.data.alpha_label || "α", beta: surface.data.beta_label || "β" }, session.state.shared ? wallLevels(session) : []);
+    drawSurfaceAxes(
+      overlay,
+      view,
+      { alpha: surface.data.alpha_label || "α", beta: surface.data.beta_label || "β" },
+      session.state.shared ? wallLevels(session) : [],
+    );
   }
   if (!view.title) return;
   const { rect } = view;
   overlay.context.font = `600 14px ${FONT}`;
-  drawText(overlay, truncateText(overlay.context, surface.label, rect.width - 16), rect.x + rect.width / 2, Math.max(rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), rect.y < 40 ? session.headingBottom + 16 : 0), { size: 14, weight: 600, color: overlay.theme.text });
+  drawText(
+    overlay,
+    truncateText(overlay.context, surface.label, rect.width - 16),
+    rect.x + rect.width / 2,
+    Math.max(rect.y + Math.max(22, rect.height * 0.05) + (rect.y < 40 ? 52 : 0), rect.y < 40 ? session.headingBottom + 16 : 0),
+    { size: 14, weight: 600, color: overlay.theme.text },
+  );
 }
 
 function paintMapView(session: Session, overlay: OverlayContext, view: View): void {
@@ -57,7 +76,8 @@ function paintMapView(session: Session, overlay: OverlayContext, view: View): vo
   if (!large && session.drawn.length < 2) return;
   overlay.context.font = `600 ${large ? 13 : 11}px ${FONT}`;
   const text = truncateText(overlay.context, surface.label, view.rect.width + (large ? 0 : 24));
-  if (large) drawText(overlay, text, view.rect.x + view.rect.width / 2, view.rect.y - 13, { size: 13, weight: 600, color: overlay.theme.text });
+  if (large)
+    drawText(overlay, text, view.rect.x + view.rect.width / 2, view.rect.y - 13, { size: 13, weight: 600, color: overlay.theme.text });
   else drawText(overlay, text, view.rect.x, view.rect.y - 13, { size: 11, weight: 600, color: overlay.theme.text, align: "left" });
 }
 
@@ -100,7 +120,13 @@ function paintMarkers(session: Session, overlay: OverlayContext, view: View): vo
   const low = sceneModel.isDifference(state) ? null : surface.minimum(state.quantity, Math.round(state.frame));
   if (low && !/accuracy/.test(state.quantity)) {
     const at: [number, number, number] = [world.x(low.alpha), world.y(low.beta), world.z(low.value) + 0.01];
-    drawStar(overlay, ...xy(toPixels(...at)), small ? 6 : 9, "#ffd84d", view.kind === "surface" && isHidden(surfaceMesh, world, state, at) ? 0.35 : 1);
+    drawStar(
+      overlay,
+      ...xy(toPixels(...at)),
+      small ? 6 : 9,
+      "#ffd84d",
+      view.kind === "surface" && isHidden(surfaceMesh, world, state, at) ? 0.35 : 1,
+    );
   }
   drawOutlines(session, overlay, view, surfaceMesh);
   drawArrows(session, overlay, view);
@@ -122,13 +148,22 @@ function paintMarkers(session: Session, overlay: OverlayContext, view: View): vo
   if (session.hovered && view.kind === "surface") {
     const { x, y } = session.hovered;
     const value = surfaceMesh.valueAt(x, y);
-    if (!Number.isNaN(value) && world.normalize(value) <= 1.001) drawDot(overlay, ...xy(toPixels(x, y, world.z(value))), 4, overlay.theme.text);
+    if (!Number.isNaN(value) && world.normalize(value) <= 1.001)
+      drawDot(overlay, ...xy(toPixels(x, y, world.z(value))), 4, overlay.theme.text);
   }
   overlay.context.restore();
 }
 
 /** A point that the scene marks, such as a drop of the learning rate. */
-function drawDiamond(session: Session, overlay: OverlayContext, view: View, path: PathData, k: number, radius: number, color: string): void {
+function drawDiamond(
+  session: Session,
+  overlay: OverlayContext,
+  view: View,
+  path: PathData,
+  k: number,
+  radius: number,
+  color: string,
+): void {
   const { world } = overlay;
   const [x, y] = [world.x(path.alpha.data[k]), world.y(path.beta.data[k])];
   const value = session.renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!).valueAt(x, y);
@@ -136,7 +171,13 @@ function drawDiamond(session: Session, overlay: OverlayContext, view: View, path
   const [px, py] = project(view, session.state, world, x, y, view.kind === "map" ? 0 : world.z(value) + 0.008);
   const { context } = overlay;
   context.beginPath();
-  for (const [dx, dy] of [[0, -1.3], [1, 0], [0, 1.3], [-1, 0]]) context.lineTo(px + dx * radius, py + dy * radius);
+  for (const [dx, dy] of [
+    [0, -1.3],
+    [1, 0],
+    [0, 1.3],
+    [-1, 0],
+  ])
+    context.lineTo(px + dx * radius, py + dy * radius);
   context.closePath();
   context.fillStyle = color;
   context.fill();
@@ -146,10 +187,21 @@ function drawDiamond(session: Session, overlay: OverlayContext, view: View, path
 }
 
 /** A point of a path at a fractional index; faint behind a ridge, hollow where it is off the plane. */
-function drawPathPoint(session: Session, overlay: OverlayContext, view: View, path: { alpha: { data: ArrayLike<number> }; beta: { data: ArrayLike<number> } }, index: number, radius: number, color: string): void {
+function drawPathPoint(
+  session: Session,
+  overlay: OverlayContext,
+  view: View,
+  path: { alpha: { data: ArrayLike<number> }; beta: { data: ArrayLike<number> } },
+  index: number,
+  radius: number,
+  color: string,
+): void {
   const { renderer, state } = session;
   const { world } = renderer!;
-  const mix = (v: ArrayLike<number>) => { const k = Math.floor(index); return v[k] + ((v[Math.min(k + 1, v.length - 1)] ?? v[k]) - v[k]) * (index - k); };
+  const mix = (v: ArrayLike<number>) => {
+    const k = Math.floor(index);
+    return v[k] + ((v[Math.min(k + 1, v.length - 1)] ?? v[k]) - v[k]) * (index - k);
+  };
   const [x, y] = [world.x(mix(path.alpha.data)), world.y(mix(path.beta.data))];
   const surfaceMesh = renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!);
   const value = surfaceMesh.valueAt(x, y);
@@ -160,16 +212,31 @@ function drawPathPoint(session: Session, overlay: OverlayContext, view: View, pa
 }
 
 /** The rectangle that is being drawn, on the map or draped on the surface. */
-function drawSelection(session: Session, overlay: OverlayContext, view: View, [a0, b0]: [number, number], [a1, b1]: [number, number]): void {
+function drawSelection(
+  session: Session,
+  overlay: OverlayContext,
+  view: View,
+  [a0, b0]: [number, number],
+  [a1, b1]: [number, number],
+): void {
   const { world, context } = overlay;
   const surfaceMesh = session.renderer!.meshOf(session.drawn.find((s) => s.name === view.surfaces[0])!);
-  const corners = [[a0, b0], [a1, b0], [a1, b1], [a0, b1], [a0, b0]];
+  const corners = [
+    [a0, b0],
+    [a1, b0],
+    [a1, b1],
+    [a0, b1],
+    [a0, b0],
+  ];
   context.beginPath();
-  for (let side = 0; side < 4; side++) for (let k = 0; k < 16; k++) {
-    const [x, y] = [0, 1].map((axis) => corners[side][axis] + ((corners[side + 1][axis] - corners[side][axis]) * k) / 16).map((v, axis) => (axis ? world.y(v) : world.x(v)));
-    const value = surfaceMesh.valueAt(x, y);
-    context.lineTo(...xy(project(view, session.state, world, x, y, Number.isNaN(value) ? 0 : world.z(value))));
-  }
+  for (let side = 0; side < 4; side++)
+    for (let k = 0; k < 16; k++) {
+      const [x, y] = [0, 1]
+        .map((axis) => corners[side][axis] + ((corners[side + 1][axis] - corners[side][axis]) * k) / 16)
+        .map((v, axis) => (axis ? world.y(v) : world.x(v)));
+      const value = surfaceMesh.valueAt(x, y);
+      context.lineTo(...xy(project(view, session.state, world, x, y, Number.isNaN(value) ? 0 : world.z(value))));
+    }
   context.closePath();
   context.fillStyle = "rgba(37,99,235,.22)";
   context.fill();
@@ -206,7 +273,14 @@ function drawArrows(session: Session, overlay: OverlayContext, view: View): void
       context.strokeStyle = color;
       context.stroke();
     }
-    if (arrow.label) drawText(overlay, arrow.label, x1 + 18 * Math.cos(angle) + (Math.cos(angle) * overlay.context.measureText(arrow.label).width) / 2, y1 + 16 * Math.sin(angle), { size: 11, weight: 600, color: overlay.theme.text });
+    if (arrow.label)
+      drawText(
+        overlay,
+        arrow.label,
+        x1 + 18 * Math.cos(angle) + (Math.cos(angle) * overlay.context.measureText(arrow.label).width) / 2,
+        y1 + 16 * Math.sin(angle),
+        { size: 11, weight: 600, color: overlay.theme.text },
+      );
   }
 }
 
@@ -226,7 +300,9 @@ function drawClipNote(session: Session, overlay: OverlayContext, rect: { x: numb
     const fraction = session.sceneModel.clippedFraction(surface, session.state);
     if (fraction > 0) lines.push(`${formatPercent(fraction)} clipped${session.drawn.length > 1 ? ` · ${surface.label}` : ""}`);
   }
-  lines.forEach((text, k) => drawText(overlay, text, rect.x + rect.width + 44, rect.y + rect.height + 24 + 16 * k, { size: 11, align: "right" }));
+  lines.forEach((text, k) =>
+    drawText(overlay, text, rect.x + rect.width + 44, rect.y + rect.height + 24 + 16 * k, { size: 11, align: "right" }),
+  );
 }
 
 function hoveredColorValue(session: Session): number | null {

@@ -13,13 +13,21 @@ export type Row = [string, string, boolean?];
 export function tooltipRows(session: Session, at: HoverTarget): Row[] {
   const { surface } = at;
   const { state } = session;
-  const out: Row[] = [[surface.data.alpha_label || "α", formatNumber(at.alpha, 4)], [surface.data.beta_label || "β", formatNumber(at.beta, 4)]];
-  out.push([quantityLabel(surface, state.quantity), Number.isNaN(at.value) ? "not finite (a hole)" : withUnits(surface, state.quantity, at.value), true]);
+  const out: Row[] = [
+    [surface.data.alpha_label || "α", formatNumber(at.alpha, 4)],
+    [surface.data.beta_label || "β", formatNumber(at.beta, 4)],
+  ];
+  out.push([
+    quantityLabel(surface, state.quantity),
+    Number.isNaN(at.value) ? "not finite (a hole)" : withUnits(surface, state.quantity, at.value),
+    true,
+  ]);
   const error = standardError(surface, state.quantity, at);
   if (error !== null) out.push(["± standard error", formatNumber(error, 2)]);
   if (state.log && at.value > 0) out.push(["log₁₀", formatNumber(Math.log10(at.value), 3)]);
   for (const quantity of surface.quantities) {
-    if (quantity !== state.quantity) out.push([quantityLabel(surface, quantity), withUnits(surface, quantity, valueAt(surface, quantity, state.frame, at))]);
+    if (quantity !== state.quantity)
+      out.push([quantityLabel(surface, quantity), withUnits(surface, quantity, valueAt(surface, quantity, state.frame, at))]);
   }
   for (const other of session.drawn) {
     if (other === surface) continue;
@@ -34,7 +42,9 @@ export class Tooltip {
   readonly element = h("div", { class: "tooltip", role: "status", hidden: true });
 
   show(session: Session, at: HoverTarget): void {
-    const lines = tooltipRows(session, at).map(([key, value, strong]) => h("div", { class: strong ? "strong" : "" }, key ? h("b", {}, key) : null, h("span", {}, value)));
+    const lines = tooltipRows(session, at).map(([key, value, strong]) =>
+      h("div", { class: strong ? "strong" : "" }, key ? h("b", {}, key) : null, h("span", {}, value)),
+    );
     this.element.replaceChildren(...lines);
     this.element.hidden = false;
     const { offsetWidth: w, offsetHeight: height } = this.element;
@@ -49,7 +59,9 @@ export class Tooltip {
 /** Other quantities are read bilinearly between computed cells. */
 function valueAt(surface: Surface, quantity: string, frame: number, at: { alpha: number; beta: number }): number {
   const [i, j] = [fractionalIndex(surface.alpha, at.alpha), fractionalIndex(surface.beta, at.beta)];
-  return Number.isNaN(i) || Number.isNaN(j) ? NaN : bilinear(surface.frameValues(quantity, Math.round(frame)), surface.na, surface.nb, i, j);
+  return Number.isNaN(i) || Number.isNaN(j)
+    ? NaN
+    : bilinear(surface.frameValues(quantity, Math.round(frame)), surface.na, surface.nb, i, j);
 }
 
 function standardError(surface: Surface, quantity: string, at: { alpha: number; beta: number }): number | null {
@@ -87,11 +99,18 @@ function pathRows(session: Session, at: HoverTarget): Row[] {
 
 function pathPoint(path: PathData, k: number): Row[] {
   const at = (array: { data: ArrayLike<number> } | null) => (array ? array.data[k] : NaN);
-  const out: Row[] = [[path.label || path.name, `step ${formatNumber(path.step.data[k], 6)}${Number.isNaN(at(path.epoch)) ? "" : `, epoch ${formatNumber(at(path.epoch), 3)}`}`, true]];
+  const out: Row[] = [
+    [
+      path.label || path.name,
+      `step ${formatNumber(path.step.data[k], 6)}${Number.isNaN(at(path.epoch)) ? "" : `, epoch ${formatNumber(at(path.epoch), 3)}`}`,
+      true,
+    ],
+  ];
   if (!Number.isNaN(at(path.loss))) out.push(["its own loss", formatNumber(at(path.loss), 4)]);
   if (!Number.isNaN(at(path.accuracy))) out.push(["its accuracy", formatNumber(at(path.accuracy), 3)]);
   if (at(path.residual) > 0) out.push(["distance from the plane", formatNumber(at(path.residual), 3)]);
-  if (!Number.isNaN(at(path.plane_loss)) && at(path.residual) > 0) out.push(["the plane's loss below it", formatNumber(at(path.plane_loss), 4)]);
+  if (!Number.isNaN(at(path.plane_loss)) && at(path.residual) > 0)
+    out.push(["the plane's loss below it", formatNumber(at(path.plane_loss), 4)]);
   return out;
 }
 

@@ -50,16 +50,24 @@ export class Cards {
   }
 
   private curves(pane: PaneData): (CurveData & { color: string })[] {
-    return this.session.scene.curves.filter((curve) => pane.curves.includes(curve.name)).map((curve, k) => ({ ...curve, color: curve.color ?? PATH_COLORS[k % PATH_COLORS.length] }));
+    return this.session.scene.curves
+      .filter((curve) => pane.curves.includes(curve.name))
+      .map((curve, k) => ({ ...curve, color: curve.color ?? PATH_COLORS[k % PATH_COLORS.length] }));
   }
 
   private rebuild(): void {
     const { scene } = this.session;
     this.scene = scene;
     this.key = "";
-    this.histograms = scene.panes.filter((pane) => pane.kind === "histogram").map((pane) => ({ pane, canvas: h("canvas", { role: "img", "aria-label": `Histogram: ${pane.title}` }) }));
+    this.histograms = scene.panes
+      .filter((pane) => pane.kind === "histogram")
+      .map((pane) => ({ pane, canvas: h("canvas", { role: "img", "aria-label": `Histogram: ${pane.title}` }) }));
     const texts = scene.panes.filter((pane) => pane.kind === "text" && pane.text);
-    this.element.replaceChildren(this.resizeHandle, ...texts.map((pane) => h("div", { class: "card words" }, pane.title ? h("b", {}, pane.title) : null, h("p", {}, pane.text))),
-      ...this.histograms.map(({ pane, canvas }) => h("div", { class: "card" }, pane.title, canvas)), this.decisionRegions.element);
+    this.element.replaceChildren(
+      this.resizeHandle,
+      ...texts.map((pane) => h("div", { class: "card words" }, pane.title ? h("b", {}, pane.title) : null, h("p", {}, pane.text))),
+      ...this.histograms.map(({ pane, canvas }) => h("div", { class: "card" }, pane.title, canvas)),
+      this.decisionRegions.element,
+    );
   }
 }

@@ -3,7 +3,18 @@ import type { AreasData } from "../data/types";
 import { h } from "../dom/elements";
 import type { Session } from "../session";
 
-const CLASS_COLORS: [number, number, number][] = [[65, 120, 210], [226, 108, 62], [58, 157, 110], [190, 90, 170], [200, 165, 50], [90, 90, 110], [40, 165, 185], [150, 110, 70], [120, 80, 200], [210, 80, 100]];
+const CLASS_COLORS: [number, number, number][] = [
+  [65, 120, 210],
+  [226, 108, 62],
+  [58, 157, 110],
+  [190, 90, 170],
+  [200, 165, 50],
+  [90, 90, 110],
+  [40, 165, 185],
+  [150, 110, 70],
+  [120, 80, 200],
+  [210, 80, 100],
+];
 
 export class DecisionRegionsPane {
   readonly element = h("div", { class: "card areas", hidden: true });

@@ -1,7 +1,7 @@
 // Hill-shaded contour map on a 2-D canvas, for browsers without WebGL.
 import { h } from "../dom/elements";
-import { contourSegments, contourIntervals, contourLevels } from "../math/contour";
-import { transform, normalize } from "../math/scale";
+import { contourIntervals, contourLevels, contourSegments } from "../math/contour";
+import { normalize, transform } from "../math/scale";
 import { formatNumber } from "../math/ticks";
 import { indexAtStep } from "../sceneModel";
 import type { Session } from "../session";
@@ -11,7 +11,11 @@ export class FallbackMap {
   private pointer: { x: number; y: number } | null = null;
 
   constructor(private readonly session: Session, wake: () => void) {
-    this.canvas.addEventListener("pointermove", (event) => { const box = this.canvas.getBoundingClientRect(); this.pointer = { x: event.clientX - box.left, y: event.clientY - box.top }; wake(); });
+    this.canvas.addEventListener("pointermove", (event) => {
+      const box = this.canvas.getBoundingClientRect();
+      this.pointer = { x: event.clientX - box.left, y: event.clientY - box.top };
+      wake();
+    });
     this.canvas.addEventListener("pointerleave", () => { this.pointer = null; wake(); });
   }
 
@@ -40,8 +44,16 @@ export class FallbackMap {
     context.fillStyle = session.theme.text;
     context.textAlign = "center";
     const { alpha, beta } = surface;
-    context.fillText(`${surface.data.alpha_label}: ${formatNumber(alpha[0])} to ${formatNumber(alpha[alpha.length - 1])}`, left + size / 2, top + size + 20);
-    context.fillText(`${surface.data.beta_label}: ${formatNumber(beta[0])} to ${formatNumber(beta[beta.length - 1])}`, left + size / 2, top + size + 36);
+    context.fillText(
+      `${surface.data.alpha_label}: ${formatNumber(alpha[0])} to ${formatNumber(alpha[alpha.length - 1])}`,
+      left + size / 2,
+      top + size + 20,
+    );
+    context.fillText(
+      `${surface.data.beta_label}: ${formatNumber(beta[0])} to ${formatNumber(beta[beta.length - 1])}`,
+      left + size / 2,
+      top + size + 36,
+    );
     if (this.pointer) this.readout(context, values, left, top, size);
   }
 
@@ -51,7 +63,8 @@ export class FallbackMap {
     if (!doneMask) return;
     context.fillStyle = "rgba(255,255,255,.45)";
     const [w, h] = [size / na, size / nb];
-    for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) if (!doneMask[i * nb + j]) context.fillRect(left + i * w, top + (nb - 1 - j) * h, w, h);
+    for (let i = 0; i < na; i++)
+      for (let j = 0; j < nb; j++) if (!doneMask[i * nb + j]) context.fillRect(left + i * w, top + (nb - 1 - j) * h, w, h);
   }
 
   private lines(context: CanvasRenderingContext2D, values: ArrayLike<number>, left: number, top: number, size: number): void {
@@ -80,7 +93,10 @@ export class FallbackMap {
       for (const [width, color] of [[5, "#fff"], [2.5, pathColor]] as const) {
         context.beginPath();
         for (let n = 0; n < path.alpha.data.length && n <= until; n++) {
-          context.lineTo(left + ((path.alpha.data[n] - alpha[0]) / (alpha[alpha.length - 1] - alpha[0])) * size, top + (1 - (path.beta.data[n] - beta[0]) / (beta[beta.length - 1] - beta[0])) * size);
+          context.lineTo(
+            left + ((path.alpha.data[n] - alpha[0]) / (alpha[alpha.length - 1] - alpha[0])) * size,
+            top + (1 - (path.beta.data[n] - beta[0]) / (beta[beta.length - 1] - beta[0])) * size,
+          );
         }
         context.strokeStyle = color;
         context.lineWidth = width;
@@ -95,7 +111,8 @@ export class FallbackMap {
     const i = Math.round(((this.pointer!.x - left) / size) * (surface.na - 1));
     const j = Math.round((1 - (this.pointer!.y - top) / size) * (surface.nb - 1));
     if (i < 0 || j < 0 || i >= surface.na || j >= surface.nb) return;
-    const text = `${formatNumber(surface.alpha[i])}, ${formatNumber(surface.beta[j])}: ${session.state.quantity} ${formatNumber(values[i * surface.nb + j], 5)}`;
+    const value = formatNumber(values[i * surface.nb + j], 5);
+    const text = `${formatNumber(surface.alpha[i])}, ${formatNumber(surface.beta[j])}: ${session.state.quantity} ${value}`;
     context.textAlign = "left";
     const w = context.measureText(text).width + 16;
     context.fillStyle = session.theme.paper;

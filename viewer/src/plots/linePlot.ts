@@ -3,7 +3,17 @@ import type { Dash } from "../data/types";
 import { FONT, type Theme } from "../dom/theme";
 import { formatNumber, formatTick, linearTicks, logTicks, niceStep } from "../math/ticks";
 
-export interface Series { x: ArrayLike<number>; y: ArrayLike<number>; color: string; dash?: Dash; axis?: "left" | "right"; until?: number; width?: number; label?: string; band?: { low: ArrayLike<number>; high: ArrayLike<number> } }
+export interface Series {
+  x: ArrayLike<number>;
+  y: ArrayLike<number>;
+  color: string;
+  dash?: Dash;
+  axis?: "left" | "right";
+  until?: number;
+  width?: number;
+  label?: string;
+  band?: { low: ArrayLike<number>; high: ArrayLike<number> };
+}
 export interface PlotOptions {
   series: Series[];
   x: [number, number];
@@ -30,7 +40,13 @@ export function drawPlot(context: CanvasRenderingContext2D, width: number, heigh
   };
   const frame: PlotFrame = { toX, toY: vertical(left, !!plot.logY), toYRight: vertical(right, false), y: left };
   drawGrid(context, width, height, plot, frame, left, right);
-  for (const series of plot.series) drawSeries(context, { ...series, color: readableColor(series.color, plot.theme) }, toX, series.axis === "right" ? frame.toYRight : frame.toY);
+  for (const series of plot.series)
+    drawSeries(
+      context,
+      { ...series, color: readableColor(series.color, plot.theme) },
+      toX,
+      series.axis === "right" ? frame.toYRight : frame.toY,
+    );
   context.setLineDash([]);
   return frame;
 }
@@ -42,7 +58,15 @@ export function readableColor(color: string, theme: Theme): string {
   return 0.3 * r + 0.59 * g + 0.11 * b < 60 ? "#c9d1e3" : color;
 }
 
-function drawGrid(context: CanvasRenderingContext2D, width: number, height: number, plot: PlotOptions, frame: PlotFrame, left: [number, number], right: [number, number]): void {
+function drawGrid(
+  context: CanvasRenderingContext2D,
+  width: number,
+  height: number,
+  plot: PlotOptions,
+  frame: PlotFrame,
+  left: [number, number],
+  right: [number, number],
+): void {
   const { margin, theme, ticks = 3 } = plot;
   context.font = `10.5px ${FONT}`;
   context.textBaseline = "middle";
@@ -66,12 +90,14 @@ function drawGrid(context: CanvasRenderingContext2D, width: number, height: numb
   if (plot.series.some((s) => s.axis === "right")) {
     const stepRight = niceStep(right[1] - right[0], ticks);
     context.textAlign = "left";
-    for (const tick of linearTicks(right[0], right[1], ticks)) context.fillText(formatTick(tick, stepRight), width - margin.right + 5, frame.toYRight(tick));
+    for (const tick of linearTicks(right[0], right[1], ticks))
+      context.fillText(formatTick(tick, stepRight), width - margin.right + 5, frame.toYRight(tick));
   }
   if (margin.bottom < 14) return;
   context.textAlign = "center";
   const stepX = niceStep(plot.x[1] - plot.x[0], 5);
-  for (const tick of linearTicks(plot.x[0], plot.x[1], 5)) context.fillText(formatTick(tick, stepX), frame.toX(tick), height - margin.bottom + 10);
+  for (const tick of linearTicks(plot.x[0], plot.x[1], 5))
+    context.fillText(formatTick(tick, stepX), frame.toX(tick), height - margin.bottom + 10);
   if (plot.xLabel) context.fillText(plot.xLabel, (margin.left + width - margin.right) / 2, height - 7);
   context.textAlign = "left";
   if (plot.yLabel) context.fillText(plot.yLabel, 4, 8);
@@ -103,22 +129,41 @@ function drawSeries(context: CanvasRenderingContext2D, series: Series, toX: (v: 
   context.globalAlpha = 1;
 }
 
-export interface HistogramOptions { curves: { x: ArrayLike<number> | { data: ArrayLike<number> }; y: { data: ArrayLike<number> }; color: string; label: string }[]; pane: { x_label: string; y_label: string }; theme: Theme }
+export interface HistogramOptions {
+  curves: { x: ArrayLike<number> | { data: ArrayLike<number> }; y: { data: ArrayLike<number> }; color: string; label: string }[];
+  pane: { x_label: string; y_label: string };
+  theme: Theme;
+}
 
 /** Step outlines over their bins: `x` holds edges (one more than values) or centers. */
-export function plotHistogram(context: CanvasRenderingContext2D, width: number, height: number, { curves, pane, theme }: HistogramOptions): void {
+export function plotHistogram(
+  context: CanvasRenderingContext2D,
+  width: number,
+  height: number,
+  { curves, pane, theme }: HistogramOptions,
+): void {
   const series = curves.map(({ x, y, color, label }): Series => {
     const places = "data" in x ? x.data : x;
     const values = y.data;
     const edges = binEdges(places, values.length);
     const [xs, ys] = [new Float64Array(values.length * 2 + 2), new Float64Array(values.length * 2 + 2)];
     xs[0] = edges[0];
-    for (let k = 0; k < values.length; k++) { xs.set([edges[k], edges[k + 1]], 2 * k + 1); ys.set([values[k], values[k]], 2 * k + 1); }
+    for (let k = 0; k < values.length; k++) {
+      xs.set([edges[k], edges[k + 1]], 2 * k + 1);
+      ys.set([values[k], values[k]], 2 * k + 1);
+    }
     xs[xs.length - 1] = edges[values.length];
     return { x: xs, y: ys, color, label, width: 1.5, band: { low: ys.map(() => 0), high: ys } };
   });
   const all = series.flatMap((s) => Array.from(s.x));
-  drawPlot(context, width, height, { series, x: [Math.min(...all), Math.max(...all)], margin: { left: 38, right: 8, top: series.some((s) => s.label) ? 12 + 12 * series.length : 8, bottom: pane.x_label ? 32 : 18 }, theme, ticks: 3, xLabel: pane.x_label });
+  drawPlot(context, width, height, {
+    series,
+    x: [Math.min(...all), Math.max(...all)],
+    margin: { left: 38, right: 8, top: series.some((s) => s.label) ? 12 + 12 * series.length : 8, bottom: pane.x_label ? 32 : 18 },
+    theme,
+    ticks: 3,
+    xLabel: pane.x_label,
+  });
   context.textAlign = "left";
   series.forEach((s, k) => {
     if (!s.label) return;
@@ -131,7 +176,9 @@ export function plotHistogram(context: CanvasRenderingContext2D, width: number, 
 
 export function binEdges(x: ArrayLike<number>, count: number): Float64Array {
   if (x.length === count + 1) return Float64Array.from(x);
-  return Float64Array.from({ length: count + 1 }, (_, k) => (k === 0 ? x[0] - (x[1] - x[0]) / 2 : k === count ? x[count - 1] + (x[count - 1] - x[count - 2]) / 2 : (x[k - 1] + x[k]) / 2));
+  return Float64Array.from({ length: count + 1 }, (_, k) =>
+    k === 0 ? x[0] - (x[1] - x[0]) / 2 : k === count ? x[count - 1] + (x[count - 1] - x[count - 2]) / 2 : (x[k - 1] + x[k]) / 2,
+  );
 }
 
 function drawBand(context: CanvasRenderingContext2D, series: Series, toX: (v: number) => number, toY: (v: number) => number): void {

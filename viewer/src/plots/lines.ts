@@ -14,8 +14,14 @@ export class LinesPane {
 
   constructor(private readonly session: Session) {
     this.element.append(this.canvas);
-    this.element.addEventListener("pointermove", (event) => { this.pointerX = event.clientX - this.element.getBoundingClientRect().left; this.update(); });
-    this.element.addEventListener("pointerleave", () => { this.pointerX = null; this.update(); });
+    this.element.addEventListener("pointermove", (event) => {
+      this.pointerX = event.clientX - this.element.getBoundingClientRect().left;
+      this.update();
+    });
+    this.element.addEventListener("pointerleave", () => {
+      this.pointerX = null;
+      this.update();
+    });
   }
 
   update(): void {
@@ -29,12 +35,30 @@ export class LinesPane {
     const first = session.sceneModel.lines[0];
     const right = series.find((s) => s.axis === "right");
     const margin = { left: 64, right: right ? 56 : 20, top: 34, bottom: 44 };
-    const frame = drawPlot(context, width, height, { series, x, margin, ticks: 6, theme: session.theme, logY: session.state.log, xLabel: first.data.alpha_label || "α", yLabel: series[0]?.label, yLabelRight: right?.label });
+    const frame = drawPlot(context, width, height, {
+      series,
+      x,
+      margin,
+      ticks: 6,
+      theme: session.theme,
+      logY: session.state.log,
+      xLabel: first.data.alpha_label || "α",
+      yLabel: series[0]?.label,
+      yLabelRight: right?.label,
+    });
     drawLegend(context, series, margin.left, session);
     if (this.pointerX !== null) this.readout(context, series, x, margin, width, height, frame.toX);
   }
 
-  private readout(context: CanvasRenderingContext2D, series: Series[], x: [number, number], margin: { left: number; right: number; top: number; bottom: number }, width: number, height: number, toX: (v: number) => number): void {
+  private readout(
+    context: CanvasRenderingContext2D,
+    series: Series[],
+    x: [number, number],
+    margin: { left: number; right: number; top: number; bottom: number },
+    width: number,
+    height: number,
+    toX: (v: number) => number,
+  ): void {
     const { theme } = this.session;
     const value = x[0] + ((this.pointerX! - margin.left) / (width - margin.left - margin.right)) * (x[1] - x[0]);
     const axis = series[0].x;
@@ -56,7 +80,15 @@ function seriesOf(line: Surface, k: number, session: Session): Series[] {
     const raw = line.frameValues(quantity, Math.round(session.state.frame));
     const y = Float64Array.from(raw as ArrayLike<number>, (v, i) => (line.doneMask && !line.doneMask[i] ? NaN : v));
     const label = session.sceneModel.lines.length > 1 ? `${line.label}: ${line.field(quantity)!.label}` : line.field(quantity)!.label;
-    return { x: line.alpha, y, color: PATH_COLORS[(2 * k + (quantity === "loss" ? 1 : 0)) % PATH_COLORS.length], axis: /accuracy/.test(quantity) ? "right" : "left", dash: /accuracy/.test(quantity) ? "dashed" : "solid", width: 2.2, label };
+    return {
+      x: line.alpha,
+      y,
+      color: PATH_COLORS[(2 * k + (quantity === "loss" ? 1 : 0)) % PATH_COLORS.length],
+      axis: /accuracy/.test(quantity) ? "right" : "left",
+      dash: /accuracy/.test(quantity) ? "dashed" : "solid",
+      width: 2.2,
+      label,
+    };
   });
 }
 

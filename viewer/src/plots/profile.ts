@@ -23,11 +23,26 @@ export class ProfilePane {
     this.element.hidden = probes.length < 2 || !session.renderer;
     if (this.element.hidden) return;
     const profile = sampleProfile(session);
-    const shown = profile.map(({ label, values, x }, k): Series => ({ x, y: values, label, color: session.drawn.length > 1 ? SURFACE_TINTS[session.sceneModel.surfaces.indexOf(session.drawn[k]) % SURFACE_TINTS.length] : "#2563eb", width: 2 }));
+    const shown = profile.map(({ label, values, x }, k): Series => ({
+      x,
+      y: values,
+      label,
+      color:
+        session.drawn.length > 1 ? SURFACE_TINTS[session.sceneModel.surfaces.indexOf(session.drawn[k]) % SURFACE_TINTS.length] : "#2563eb",
+      width: 2,
+    }));
     const first = profile[0]?.values ?? [];
-    this.summary.textContent = `A ${formatNumber(first[0])} → B ${formatNumber(first[first.length - 1])}, ${formatNumber(profile[0]?.x.at(-1) ?? 0)} apart`;
+    const distance = formatNumber(profile[0]?.x.at(-1) ?? 0);
+    this.summary.textContent = `A ${formatNumber(first[0])} → B ${formatNumber(first[first.length - 1])}, ${distance} apart`;
     const context = fitCanvas(this.canvas, 300, 130);
-    drawPlot(context, 300, 130, { series: shown, x: [0, profile[0]?.x.at(-1) ?? 1], margin: { left: 42, right: 8, top: 8, bottom: 18 }, theme: session.theme, ticks: 4, logY: session.state.log && shown.every((s) => Array.from(s.y).every((v) => !(v <= 0))) });
+    drawPlot(context, 300, 130, {
+      series: shown,
+      x: [0, profile[0]?.x.at(-1) ?? 1],
+      margin: { left: 42, right: 8, top: 8, bottom: 18 },
+      theme: session.theme,
+      ticks: 4,
+      logY: session.state.log && shown.every((s) => Array.from(s.y).every((v) => !(v <= 0))),
+    });
   }
 }
 
@@ -42,7 +57,9 @@ export function sampleProfile(session: Session): { label: string; x: Float64Arra
     return {
       label: surface.label,
       x: Float64Array.from({ length: SAMPLES }, (_, k) => at(k) * length),
-      values: Float64Array.from({ length: SAMPLES }, (_, k) => surfaceMesh.valueAt(world.x(a0 + (a1 - a0) * at(k)), world.y(b0 + (b1 - b0) * at(k)))),
+      values: Float64Array.from({ length: SAMPLES }, (_, k) =>
+        surfaceMesh.valueAt(world.x(a0 + (a1 - a0) * at(k)), world.y(b0 + (b1 - b0) * at(k))),
+      ),
     };
   });
 }
