@@ -1,3 +1,4 @@
+// Readers of dropped files.
 import { describe, expect, it } from "vitest";
 import { mergeDocuments } from "../src/data/mergeDocuments";
 import { documentInPage, openFile, surfaceFromCsv, viewInPng } from "../src/data/openFile";

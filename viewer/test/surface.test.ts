@@ -1,3 +1,4 @@
+// Surface: drawn vertex data, missing cells, differences, value ranges.
 import { describe, expect, it } from "vitest";
 import { difference } from "../src/data/difference";
 import { fillMissing, latticeStride } from "../src/data/fillMissing";
@@ -26,7 +27,7 @@ function surface(na: number, nb: number, f: (a: number, b: number) => number, do
   return new Surface(data);
 }
 
-describe("the drawn sheet", () => {
+describe("vertex data", () => {
   it("passes through every computed value and stays between its neighbors", () => {
     const [na, nb, factor] = [7, 5, 4];
     const source = Float32Array.from({ length: na * nb }, (_, k) => Math.sin(k * 1.7) * 3);
@@ -45,17 +46,17 @@ describe("the drawn sheet", () => {
   it("has the true slope of a plane, and marks holes", () => {
     const s = surface(9, 6, (a, b) => 2 * a - 3 * b);
     (s.field("loss")!.values.data as Float32Array)[3 * 6 + 2] = NaN;
-    const sheet = new VertexData(s);
-    sheet.load("loss", 0, s.alphaAxis.positions, s.betaAxis.positions);
+    const vertices = new VertexData(s);
+    vertices.load("loss", 0, s.alphaAxis.positions, s.betaAxis.positions);
     const mb = s.betaAxis.cell.length;
     const far = 4 * (8 * s.refinement[0] * mb + 5 * s.refinement[1]);
-    expect(sheet.packed[far + 1]).toBeCloseTo(2, 4);
-    expect(sheet.packed[far + 2]).toBeCloseTo(-3, 4);
-    expect(sheet.packed[4 * (3 * s.refinement[0] * mb + 2 * s.refinement[1]) + 3]).toBe(HOLE);
+    expect(vertices.packed[far + 1]).toBeCloseTo(2, 4);
+    expect(vertices.packed[far + 2]).toBeCloseTo(-3, 4);
+    expect(vertices.packed[4 * (3 * s.refinement[0] * mb + 2 * s.refinement[1]) + 3]).toBe(HOLE);
   });
 });
 
-describe("unknown cells", () => {
+describe("missing cells", () => {
   it("are filled bilinearly between a complete lattice", () => {
     const [na, nb] = [10, 13];
     const known = new Uint8Array(na * nb);

@@ -24,6 +24,10 @@ describe("linear ticks", () => {
     }
   });
 
+  it("of a symmetric range hold zero and both ends", () => {
+    expect(linearTicks(-1, 1, 4)).toEqual([-1, -0.5, 0, 0.5, 1]);
+  });
+
   it("survive an empty range", () => {
     expect(niceStep(0, 5)).toBe(1);
     expect(niceStep(NaN, 5)).toBe(1);
@@ -62,6 +66,11 @@ describe("numbers as text", () => {
     expect([0, Infinity, -Infinity, NaN].map((v) => formatNumber(v))).toEqual(["0", "∞", "−∞", "not a number"]);
   });
 
+  it("have digit groups, exponents and true minus signs", () => {
+    expect([-0.16084, 261246.255, 1240].map((v) => formatNumber(v))).toEqual(["−0.161", "2.6e5", "1,240"]);
+    expect([formatTick(0.5, 0.5), formatTick(1, 0.5), formatTick(-1, 0.5)]).toEqual(["0.5", "1.0", "−1.0"]);
+  });
+
   it("tell neighboring ticks apart", () => {
     for (const [low, high] of [[-1, 1], [0, 0.004], [100, 101], [2e5, 9e5]]) {
       const ticks = linearTicks(low, high, 5);
@@ -69,6 +78,8 @@ describe("numbers as text", () => {
       expect(new Set(labels).size).toBe(ticks.length);
     }
     expect(formatAll([1.1, 1.105, 1.11])).toEqual(["1.1", "1.105", "1.11"]);
+    expect(new Set(formatAll([1.0986, 1.1, 1.102, 1.104])).size).toBe(4);
+    expect(formatAll([0.3, 0.1 + 0.2])).toEqual(["0.3", "0.3"]);
   });
 
   it("never round a share up to all or down to nothing", () => {

@@ -1,3 +1,4 @@
+// Scene model and session: planes, visibility, paths, noise, text of labels.
 import { describe, expect, it } from "vitest";
 import { OFF_PLANE_FRACTION, offPlaneFlags } from "../src/data/offPlane";
 import { Surface } from "../src/data/surface";
