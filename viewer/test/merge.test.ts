@@ -14,7 +14,8 @@ const documentOf = (...scenes: Document["scenes"]): Document => ({ scenes, color
 describe("merged documents", () => {
   const pane = { kind: "surface", surfaces: ["s"], paths: [], curves: [], areas: [], quantity: "loss", color: null } as unknown as PaneData;
   const open = documentOf(sceneData({ surfaces: [surfaceData("s", 3, 4)], panes: [pane], meta: { planes: { s: { seed: 0 } } } }));
-  const other = documentOf(sceneData({ surfaces: [surfaceData("s", 5, 2)], paths: [pathData("p", [0, 1])], meta: { planes: { s: { seed: 1 } } } }));
+  const paths = [pathData("p", [0, 1])];
+  const other = documentOf(sceneData({ surfaces: [surfaceData("s", 5, 2)], paths, meta: { planes: { s: { seed: 1 } } } }));
 
   it("keep names, planes and paths apart, and the inputs as they were", () => {
     const before = structuredClone(open);

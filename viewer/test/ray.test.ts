@@ -63,7 +63,8 @@ describe("the intersection of a ray with the surface", () => {
 
 describe("projection", () => {
   const view: View = { kind: "surface", rect: { x: 30, y: 20, width: 640, height: 400 }, surfaces: [] };
-  const cameras: ViewState["camera"][] = [HOME, { ...HOME, azimuth: 130, elevation: 61, zoom: 2.2, x: 0.3, z: 0.7 }, { ...HOME, ortho: true }];
+  const turned = { ...HOME, azimuth: 130, elevation: 61, zoom: 2.2, x: 0.3, z: 0.7 };
+  const cameras: ViewState["camera"][] = [HOME, turned, { ...HOME, ortho: true }];
 
   it("and its inverse: the ray through a projected point meets the point", () => {
     const next = random(17);

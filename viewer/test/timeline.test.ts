@@ -6,7 +6,10 @@ import { numbers, pathData, sceneData } from "./helpers";
 
 describe("a scene's timeline", () => {
   const scene = sceneData({
-    timeline: { step: numbers(0, 10, 30, 70), label: ["first", "", "", ""], cosmetic: numbers(0, 1, 0, 0), milliseconds: 50, rotation: numbers(0, 30, 60, 90) },
+    timeline: {
+      step: numbers(0, 10, 30, 70), label: ["first", "", "", ""], cosmetic: numbers(0, 1, 0, 0), milliseconds: 50,
+      rotation: numbers(0, 30, 60, 90),
+    },
   });
   const timeline = new Timeline(scene, []);
 

@@ -54,8 +54,8 @@ export class Page {
     this.footer.replaceChildren(h("button", { type: "button", onclick: openInfo, title: line }, icon("info"), h("span", {}, line)));
     this.description.textContent = describeScene(session);
     this.viewport.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${describeScene(session)}`);
-    const all = [warnings, session.document.warnings, otherPlanesWarning(session), comparisonWarnings(session), missingQuantityWarning(session)];
-    this.banner.show(all.flat().join(" "));
+    const ofScene = [...otherPlanesWarning(session), ...comparisonWarnings(session), ...missingQuantityWarning(session)];
+    this.banner.show([...warnings, ...session.document.warnings, ...ofScene].join(" "));
   }
 
   /** Side-by-side views fill the picture, and a phone has no room on it; the legend then goes below. */

@@ -23,16 +23,7 @@ export function contourSegments(
       else if (crossings.length === 4) {
         // A saddle: the middle of the cell tells which corners belong together.
         const high = (corner[0] + corner[1] + corner[2] + corner[3]) / 4 > level;
-        const pairs =
-          high === corner[0] > level
-            ? [
-                [0, 1],
-                [2, 3],
-              ]
-            : [
-                [0, 3],
-                [1, 2],
-              ];
+        const pairs = high === corner[0] > level ? [[0, 1], [2, 3]] : [[0, 3], [1, 2]];
         for (const [a, b] of pairs) out.push([...crossings[a], ...crossings[b]]);
       }
     }

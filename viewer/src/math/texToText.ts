@@ -20,7 +20,8 @@ function formulaToText(formula: string): string {
     .replace(/\\(?:mathrm|mathbf|mathit|text|operatorname|hat|bar|tilde|vec)\s*\{([^{}]*)\}/g, "$1")
     .replace(/\\([a-zA-Z]+)\s?/g, (_, name: string) => COMMANDS[name] ?? name)
     .replace(/\\[,;:! ]/g, " ")
-    .replace(/([_^])(?:\{([^{}]*)\}|(.))/g, (_, kind: string, braced?: string, single?: string) => scriptToText(kind, braced ?? single ?? ""))
+    .replace(/([_^])(?:\{([^{}]*)\}|(.))/g, (_, kind: string, braced?: string, single?: string) =>
+      scriptToText(kind, braced ?? single ?? ""))
     .replace(/[{}]/g, "");
 }
 
