@@ -43,7 +43,8 @@ def write(archive: Archive, cells: np.ndarray) -> None:
 
 def known(page: Visit) -> int:
     return page.evaluate(
-        "const s = v && v.session.sceneModel.surfaces[0]; return s ? (s.doneMask ? s.doneMask.reduce((a, b) => a + b, 0) : s.na * s.nb) : -1"
+        "const s = v && v.session.sceneModel.surfaces[0]; "
+        "return s ? (s.doneMask ? s.doneMask.reduce((a, b) => a + b, 0) : s.na * s.nb) : -1"
     )
 
 

@@ -8,138 +8,71 @@ import type { Session } from "../session";
 import type { ViewState } from "../state";
 import type { Actions } from "./toolbar";
 
+type SetState = (change: Partial<ViewState>) => void;
+type Options = [value: string, label: string][];
+
+const SCALES: Options = [["linear", "linear"], ["log", "logarithmic"]];
+const STYLES: Options = [["solid", "solid"], ["mesh", "solid with mesh"], ["wire", "wireframe"]];
+const MAPS: Options = [["inset", "inset"], ["side", "beside"], ["full", "full"], ["off", "off"]];
+const PROJECTIONS: Options = [["perspective", "perspective"], ["orthographic", "orthographic"]];
+const MODES: Options = [["overlay", "overlay"], ["side", "side by side"], ["swipe", "swipe"], ["difference", "difference"]];
+const PRESETS = ["top", "isometric", "front", "side", "home"];
+
 export function settingsPanel(session: Session, actions: Actions): HTMLElement {
-  const { state, sceneModel } = session;
   const set = (change: Partial<ViewState>) => actions.set(change);
+  return h("div", { class: "panel", role: "dialog", "aria-label": "Settings" },
+    h("h2", {}, "Height and color"), ...heightRows(session, set),
+    h("h2", {}, "Drawing"), ...drawingRows(session, set),
+    ...(session.sceneModel.surfaces.length > 1 ? [h("h2", {}, "Compare"), ...comparisonRows(session, set)] : []),
+    h("h2", {}, "Camera"),
+    h("div", { class: "buttons" }, ...PRESETS.map((name) => button(name, `View: ${name}`, () => actions.preset(name)))),
+  );
+}
+
+function heightRows(session: Session, set: SetState): HTMLElement[] {
+  const { state, sceneModel } = session;
   const label = (quantity: string) => sceneModel.surfaces.find((s) => s.field(quantity))?.field(quantity)?.label || quantity;
   const quantities = sceneModel.quantities.map((q): [string, string] => [q, label(q)]);
   const maps = Object.keys(session.document.colormaps).map((m): [string, string] => [m, m]);
-  const several = sceneModel.surfaces.length > 1;
-  const panel = h(
-    "div",
-    { class: "panel", role: "dialog", "aria-label": "Settings" },
-    h("h2", {}, "Height and color"),
-    quantities.length > 1 &&
-      settingRow(
-        "Height",
-        select("Height shows", quantities, state.quantity, (quantity) => set({ quantity, clip: null, colorRange: null })),
-      ),
-    quantities.length > 1 &&
-      settingRow(
-        "Color",
-        select("Color shows", [["", "same as height"], ...quantities], state.colorBy, (colorBy) => set({ colorBy, colorRange: null })),
-      ),
-    settingRow(
-      "Colormap",
-      select("Colormap", [["", "default"], ...maps], state.colormap, (colormap) => set({ colormap })),
-    ),
-    settingRow(
-      "Scale",
-      select(
-        "Scale of height",
-        [
-          ["linear", "linear"],
-          ["log", "logarithmic"],
-        ],
-        state.log ? "log" : "linear",
-        (v) => set({ log: v === "log" }),
-      ),
-    ),
-    settingRow(
-      "Exaggeration",
-      slider("Vertical exaggeration", 0.1, 2.5, 0.05, state.exaggeration, (exaggeration) => set({ exaggeration })),
-    ),
+  const height = select("Height shows", quantities, state.quantity, (quantity) => set({ quantity, clip: null, colorRange: null }));
+  const colors: Options = [["", "same as height"], ...quantities];
+  const color = select("Color shows", colors, state.colorBy, (colorBy) => set({ colorBy, colorRange: null }));
+  const exaggeration = slider("Vertical exaggeration", 0.1, 2.5, 0.05, state.exaggeration, (value) => set({ exaggeration: value }));
+  return [
+    ...(quantities.length > 1 ? [settingRow("Height", height), settingRow("Color", color)] : []),
+    settingRow("Colormap", select("Colormap", [["", "default"], ...maps], state.colormap, (colormap) => set({ colormap }))),
+    settingRow("Scale", select("Scale of height", SCALES, state.log ? "log" : "linear", (v) => set({ log: v === "log" }))),
+    settingRow("Exaggeration", exaggeration),
     clipRow(session, set),
-    h("h2", {}, "Drawing"),
-    settingRow(
-      "Surface",
-      select(
-        "Surface style",
-        [
-          ["solid", "solid"],
-          ["mesh", "solid with mesh"],
-          ["wire", "wireframe"],
-        ],
-        state.style,
-        (style) => set({ style: style as ViewState["style"] }),
-      ),
-    ),
-    settingRow(
-      "Contours",
-      slider("Contour interval", 0.4, 3, 0.1, state.interval, (interval) => set({ interval, contours: true })),
-    ),
-    settingRow(
-      "Light",
-      slider("Direction of light, degrees", -180, 180, 5, state.light, (light) => set({ light })),
-    ),
-    hasStandardErrors(session) &&
-      settingRow(
-        "Noise",
-        checkbox("Outline what samples do not tell apart from the lowest value", state.noise, (noise) => set({ noise })),
-      ),
-    settingRow(
-      "Floor map",
-      checkbox("Map on the floor", state.floor, (floor) => set({ floor })),
-    ),
-    settingRow(
-      "Contour pane",
-      select(
-        "Contour pane",
-        [
-          ["inset", "inset"],
-          ["side", "beside"],
-          ["full", "full"],
-          ["off", "off"],
-        ],
-        state.map,
-        (map) => set({ map: map as ViewState["map"] }),
-      ),
-    ),
-    settingRow(
-      "Projection",
-      select(
-        "Projection",
-        [
-          ["perspective", "perspective"],
-          ["orthographic", "orthographic"],
-        ],
-        state.camera.ortho ? "orthographic" : "perspective",
-        (v) => set({ camera: { ...session.state.camera, ortho: v === "orthographic" } }),
-      ),
-    ),
-    several && h("h2", {}, "Compare"),
-    several &&
-      settingRow(
-        "Show",
-        select(
-          "Comparison",
-          [
-            ["overlay", "overlay"],
-            ["side", "side by side"],
-            ["swipe", "swipe"],
-            ["difference", "difference"],
-          ],
-          state.mode,
-          (mode) => set({ mode: mode as ViewState["mode"] }),
-        ),
-      ),
-    several &&
-      settingRow(
-        "One scale",
-        checkbox("Same scale for all surfaces", state.shared, (shared) => set({ shared })),
-      ),
-    h("h2", {}, "Camera"),
-    h(
-      "div",
-      { class: "buttons" },
-      ...["top", "isometric", "front", "side", "home"].map((name) => button(name, `View: ${name}`, () => actions.preset(name))),
-    ),
-  );
-  return panel;
+  ];
+}
+
+function drawingRows(session: Session, set: SetState): HTMLElement[] {
+  const { state } = session;
+  const interval = slider("Contour interval", 0.4, 3, 0.1, state.interval, (value) => set({ interval: value, contours: true }));
+  const noise = checkbox("Outline what samples do not tell apart from the lowest value", state.noise, (on) => set({ noise: on }));
+  const setProjection = (v: string) => set({ camera: { ...session.state.camera, ortho: v === "orthographic" } });
+  const projection = select("Projection", PROJECTIONS, state.camera.ortho ? "orthographic" : "perspective", setProjection);
+  return [
+    settingRow("Surface", select("Surface style", STYLES, state.style, (style) => set({ style: style as ViewState["style"] }))),
+    settingRow("Contours", interval),
+    settingRow("Light", slider("Direction of light, degrees", -180, 180, 5, state.light, (light) => set({ light }))),
+    ...(hasStandardErrors(session) ? [settingRow("Noise", noise)] : []),
+    settingRow("Floor map", checkbox("Map on the floor", state.floor, (floor) => set({ floor }))),
+    settingRow("Contour pane", select("Contour pane", MAPS, state.map, (map) => set({ map: map as ViewState["map"] }))),
+    settingRow("Projection", projection),
+  ];
+}
+
+function comparisonRows({ state }: Session, set: SetState): HTMLElement[] {
+  return [
+    settingRow("Show", select("Comparison", MODES, state.mode, (mode) => set({ mode: mode as ViewState["mode"] }))),
+    settingRow("One scale", checkbox("Same scale for all surfaces", state.shared, (shared) => set({ shared }))),
+  ];
 }
 
 /** Slider of the clip level, on a log scale so that low values are easy to reach. */
-function clipRow(session: Session, set: (change: Partial<ViewState>) => void): HTMLElement {
+function clipRow(session: Session, set: SetState): HTMLElement {
   const { state } = session;
   const range = jointRange(session.sceneModel.visible(state), state.quantity);
   const scale = makeScale(range.low, range.high, range.positive);
