@@ -79,7 +79,8 @@ class Visit:
         self.page.wait_for_function(
             """() => { const v = document.getElementById('lossatlas')?.viewer; if (!v) return true;
             const now = performance.now(); if (window.__drawn !== v.drawnFrames) { window.__drawn = v.drawnFrames; window.__since = now; }
-            const flying = v.motion.flight || v.motion.gliding || v.motion.morphing;  // a busy machine may pause for longer in between
+            // a busy machine may pause for longer in between
+            const flying = v.animator.flight || v.animator.inertia || v.animator.morphTransition;
             return !flying && v.drawnFrames > 0 && now - window.__since > 350 || v.session.surfaces === 0; }""",
             timeout=60_000,
         )

@@ -64,7 +64,7 @@ def test_the_page_decodes_what_python_decodes(visit: Visits, tmp_path: Path, pre
     made = scene(np.stack([holed(), bowl()]))
     payload = encode(made, precision=precision)  # pyright: ignore[reportArgumentType]
     page = visit().open(export_html(made, tmp_path / "a.html", precision=precision))  # pyright: ignore[reportArgumentType]
-    text = page.evaluate("return Array.from(v.session.landscape.surfaces[0].field('loss').values.data, String)")
+    text = page.evaluate("return Array.from(v.session.sceneModel.surfaces[0].field('loss').values.data, String)")
     ours = decode_block(payload, payload.header["scenes"][0]["surfaces"][0]["fields"]["loss"]["values"]["block"]).astype(np.float32)
     np.testing.assert_allclose(
         np.array([float(word.replace("Infinity", "inf")) for word in text]).reshape(ours.shape), ours, rtol=1e-6, atol=1e-7

@@ -37,7 +37,7 @@ def test_another_page_is_laid_over_and_not_run(visit: Visits, tmp_path: Path) ->
     drop(page, "other.html", other.encode())
     assert "other: twice" in page.text(".legend")
     assert page.state("log") is True
-    values = page.evaluate("return Array.from(v.session.landscape.surfaces[1].raw('loss', 0))")
+    values = page.evaluate("return Array.from(v.session.sceneModel.surfaces[1].frameValues('loss', 0))")
     np.testing.assert_allclose(np.reshape(values, bowl().shape), 2 * bowl(), rtol=1e-4)
     assert page.page.evaluate("window.hacked") is None
     assert [r for r in page.requests if not r.startswith(("file:", "data:", "blob:"))] == []

@@ -43,7 +43,8 @@ def write(archive: Archive, cells: np.ndarray) -> None:
 
 def known(page: Visit) -> int:
     return page.evaluate(
-        "const s = v && v.session.landscape.surfaces[0]; return s ? (s.known ? s.known.reduce((a, b) => a + b, 0) : s.na * s.nb) : -1"
+        "const s = v && v.session.sceneModel.surfaces[0]; "
+        "return s ? (s.doneMask ? s.doneMask.reduce((a, b) => a + b, 0) : s.na * s.nb) : -1"
     )
 
 
@@ -79,7 +80,7 @@ def test_the_page_fills_as_cells_finish(visit: Visits, archive: Archive, server:
     until(page, lambda: known(page) == NA * NB)
     until(page, lambda: page.text(".progress") == "")
     assert f"all {NA * NB} cells computed" in page.text(".foot")
-    values = page.evaluate("return Array.from(v.session.landscape.surfaces[0].raw('loss', 0))")
+    values = page.evaluate("return Array.from(v.session.sceneModel.surfaces[0].frameValues('loss', 0))")
     np.testing.assert_allclose(np.reshape(values, (NA, NB)), bowl(NA, NB), rtol=1e-6)
     assert page.state("log") is True
     assert page.problems == []
@@ -137,7 +138,7 @@ def test_where_no_websocket_comes_through_events_do(visit: Visits, archive: Arch
         assert known(page) == 20
         write(archive, np.arange(NA * NB - 1))
         until(page, lambda: known(page) == NA * NB - 1)
-        values = page.evaluate("return Array.from(v.session.landscape.surfaces[0].raw('loss', 0))")
+        values = page.evaluate("return Array.from(v.session.sceneModel.surfaces[0].frameValues('loss', 0))")
         np.testing.assert_allclose(values[:-1], bowl(NA, NB).reshape(-1)[:-1], rtol=1e-6)
         page.page.get_by_role("button", name="Let the evaluation wait").click()
         until(page, lambda: steering.state == "paused")

@@ -140,7 +140,7 @@ def test_every_button_answers_the_mouse(visit: Visits, tmp_path: Path) -> None:
 
 def test_a_path_off_the_plane_is_dashed(visit: Visits, tmp_path: Path) -> None:
     page = visit().open(export_html(animated(), tmp_path / "a.html", view={"map": "off"}))
-    counts = "return v.session.stage.trails.map(({ trail }) => [trail.near.geometry.instanceCount, trail.far.geometry.instanceCount])"
+    counts = "return v.session.renderer.pathLines.map(({ line }) => [line.onPlane, line.offPlane].map(b => b.geometry.instanceCount))"
     assert page.evaluate(counts) == [[0, 7]]
     page.page.keyboard.press("i")
     assert "dashed where it is farther away" in page.text(".panel")

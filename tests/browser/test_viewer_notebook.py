@@ -40,8 +40,8 @@ for k in range(40, values.size, 50):
 """
 COUNTS = """() => { const seek = (root) => [...root.querySelectorAll('*')]
   .flatMap((e) => e.viewer ? [e.viewer] : e.shadowRoot ? seek(e.shadowRoot) : []);
-return seek(document).map((v) => { const s = v.session.landscape.surfaces[0];
-  return s.known ? s.known.reduce((x, y) => x + y, 0) : s.na * s.nb; }).join(); }"""
+return seek(document).map((v) => { const s = v.session.sceneModel.surfaces[0];
+  return s.doneMask ? s.doneMask.reduce((x, y) => x + y, 0) : s.na * s.nb; }).join(); }"""
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_notebook_turned_into_a_web_page_keeps_its_landscape(visit: Callable[.
     frame = next(frame for frame in page.page.frames if frame.parent_frame)
     frame.wait_for_function("document.documentElement.className === 'ready'", timeout=60_000)
     page.page.wait_for_timeout(1000)
-    values = frame.evaluate("Array.from(document.getElementById('lossatlas').viewer.session.landscape.surfaces[0].raw('loss', 0))")
+    values = frame.evaluate("Array.from(document.getElementById('lossatlas').viewer.session.sceneModel.surfaces[0].frameValues('loss', 0))")
     assert abs(min(values) - bowl().min()) < 1e-4
     assert page.picture()[200:500, 250:700].std() > 8
     assert page.problems == []

@@ -60,7 +60,7 @@ def test_hover_in_the_contour_pane_marks_the_same_place(visit: Visits, tmp_path:
     assert at == pytest.approx([0.5, 0.5], abs=0.02)
     shown = page.text(".tooltip")
     assert "α" in shown and "loss" in shown and "nats" in shown
-    uniforms = page.evaluate("const s = v.session.stage.shared; return [s.uHoverOn.value, s.uHover.value.x, s.uHover.value.y]")
+    uniforms = page.evaluate("const s = v.session.renderer.uniforms; return [s.uHoverOn.value, s.uHover.value.x, s.uHover.value.y]")
     assert uniforms == pytest.approx([1, 0.5, 0.5], abs=0.02)
 
 
@@ -170,7 +170,7 @@ def test_clip_says_how_much_and_cuts_the_sheet(visit: Visits, tmp_path: Path) ->
     values = bowl()
     level = float(np.quantile(values, 0.7))
     page = visit().open(export_html(scene(values), tmp_path / "a.html", view={"clip": level}))
-    share = page.evaluate("return v.session.landscape.clipped(v.session.drawn[0], v.state)")
+    share = page.evaluate("return v.session.sceneModel.clippedFraction(v.session.drawn[0], v.state)")
     assert share == pytest.approx((values > level).mean(), abs=1e-3)
 
 
@@ -184,7 +184,7 @@ def test_two_surfaces_side_by_side_swiped_and_subtracted(visit: Visits, tmp_path
     page.page.keyboard.press("v")
     page.settle()
     assert page.state("mode") == "difference"
-    worst = page.evaluate("const d = v.session.drawn[0]; return Array.from(d.raw('loss', 0))")
+    worst = page.evaluate("const d = v.session.drawn[0]; return Array.from(d.frameValues('loss', 0))")
     assert np.allclose(np.reshape(worst, bowl().shape), -bowl(), atol=1e-4)
     assert page.problems == []
     page.evaluate("v.session.store.set({ mode: 'overlay', hidden: ['one'] })")
@@ -310,7 +310,7 @@ def test_a_picture_hidden_from_the_blind_is_told_in_words(visit: Visits, tmp_pat
 
 def test_dragging_an_end_of_the_color_bar_sets_the_range(visit: Visits, tmp_path: Path) -> None:
     page = visit().open(export_html(scene(bowl()), tmp_path / "a.html"))
-    bar = page.evaluate("return v.session.barRect()")
+    bar = page.evaluate("return v.session.colorBarRect()")
     camera, x = page.state("camera"), bar["x"] + bar["width"] / 2
     page.page.mouse.move(x, bar["y"] + 3)
     page.page.mouse.down()
@@ -325,7 +325,7 @@ def test_dragging_an_end_of_the_color_bar_sets_the_range(visit: Visits, tmp_path
     assert page.state("colorRange") is None
 
 
-PROJECT = """const w = v.session.stage.world, s = v.session.drawn[0], view = v.session.views()[0], r = view.rect;
+PROJECT = """const w = v.session.renderer.world, s = v.session.drawn[0], view = v.session.views()[0], r = view.rect;
 const c = v.state.camera, half = Math.tan(Math.PI / 12) * 5.1 / c.zoom * Math.max(1, 1.32 / (r.width / r.height));
 const k = r.height / 2 / half; // the orthographic camera of the top view, worked out by hand
 return [r.x + r.width / 2 + (w.x(s.alpha[x.i]) - c.x) * k, r.y + r.height / 2 - (w.y(s.beta[x.j]) - c.y) * k];"""

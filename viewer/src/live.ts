@@ -1,80 +1,91 @@
-// Live: a full state first, then patches of finished cells; after a lost connection it starts again with the full state.
-import { decode, fromBase64, plainly } from "./data/decode";
+// Client of a live evaluation: a full state first, then patches of finished cells; it reconnects and starts from a full state.
+import type { RunStatus } from "./chrome/runControls";
+import { decode, fromBase64, texToTextIn } from "./data/decode";
 import type { Document, Header, SurfaceData } from "./data/types";
+import { CENTERED_MESSAGE_STYLE } from "./dom/elements";
 import type { ViewState } from "./state";
-import type { Steering } from "./ui/steer";
 import { Viewer, type Options } from "./viewer";
 
-interface Told { type: "scene" | "progress" | "patches" | "end"; header?: Header; words?: string; finished?: boolean; notes?: string[][]; steering?: Steering | null; parts?: string[] }
+interface ServerMessage {
+  type: "scene" | "progress" | "patches" | "end";
+  header?: Header;
+  words?: string;
+  finished?: boolean;
+  notes?: string[][];
+  steering?: RunStatus | null;
+  parts?: string[];
+}
 
-/** Takes messages from a socket or a notebook, whichever; keeps the reader's view over new states. */
-export class Follower {
+/** Applies messages from a socket or a notebook to a viewer; the view survives new states. */
+export class LiveClient {
   viewer: Viewer | null = null;
-  private waiting: Header | null = null;
-  private work: Promise<void> = Promise.resolve();
-  private words = "Connecting…";
-  private steering: Steering | null = null;
+  private pendingHeader: Header | null = null;
+  private queue: Promise<void> = Promise.resolve();
+  private status = "Connecting…";
+  private runStatus: RunStatus | null = null;
 
   constructor(private readonly element: HTMLElement, private readonly options: Options) {}
 
-  /** A message and the binary parts that came with it; handled one after the other. */
-  take(told: Told, parts: ArrayBuffer[] = []): void {
-    this.work = this.work.then(() => this.handle(told, parts)).catch((error: unknown) => this.say(`The page could not read what was sent: ${String(error)}`, true));
+  /** Queue a message and its binary parts; messages are handled one after the other. */
+  enqueue(message: ServerMessage, parts: ArrayBuffer[] = []): void {
+    this.queue = this.queue
+      .then(() => this.handle(message, parts))
+      .catch((error: unknown) => this.showStatus(`The page could not read what was sent: ${String(error)}`, true));
   }
 
-  /** A binary message: the data of the scene announced before it, or a patch. */
-  binary(data: ArrayBuffer): void {
-    const header = this.waiting;
-    this.waiting = null;
-    if (header) this.take({ type: "scene", header }, [data]);
-    else this.take({ type: "patches" }, [data]);
+  /** Handle a binary message: the data of the scene announced before it, or a patch. */
+  receiveBinary(data: ArrayBuffer): void {
+    const header = this.pendingHeader;
+    this.pendingHeader = null;
+    if (header) this.enqueue({ type: "scene", header }, [data]);
+    else this.enqueue({ type: "patches" }, [data]);
   }
 
-  announce(header: Header): void { this.waiting = header; }
+  expectBlob(header: Header): void { this.pendingHeader = header; }
 
-  say(words: string, lost = false): void {
-    this.words = words;
-    if (this.viewer) this.viewer.say(words, lost, lost ? null : this.steering);
-    else notice(this.element, words);
+  showStatus(text: string, lost = false): void {
+    this.status = text;
+    if (this.viewer) this.viewer.showProgress(text, lost, lost ? null : this.runStatus);
+    else showMessage(this.element, text);
   }
 
-  private async handle(told: Told, parts: ArrayBuffer[]): Promise<void> {
-    if (told.type === "scene" && told.header) await this.open(told.header, new Uint8Array(parts[0]));
-    else if (told.type === "patches") { for (const part of parts) this.patch(part); this.viewer?.refresh(); }
-    else if (told.type === "progress") {
-      const ended = told.finished && this.words;
-      const news = this.note(told.notes ?? []);
-      this.steering = told.finished ? null : (told.steering ?? null);
-      this.say(told.finished ? "" : told.words ?? "");
+  private async handle(message: ServerMessage, parts: ArrayBuffer[]): Promise<void> {
+    if (message.type === "scene" && message.header) await this.openDocument(message.header, new Uint8Array(parts[0]));
+    else if (message.type === "patches") { for (const part of parts) this.applyPatch(part); this.viewer?.refresh(); }
+    else if (message.type === "progress") {
+      const ended = message.finished && this.status;
+      const news = this.updateNotes(message.notes ?? []);
+      this.runStatus = message.finished ? null : (message.steering ?? null);
+      this.showStatus(message.finished ? "" : message.words ?? "");
       if (ended || news) this.viewer?.refresh();
     }
   }
 
-  private async open(header: Header, blob: Uint8Array): Promise<void> {
+  private async openDocument(header: Header, blob: Uint8Array): Promise<void> {
     const document = await decode(header, blob);
-    const kept: Partial<ViewState> = this.viewer ? { ...this.viewer.state } : { ...this.options.state };
-    // Surfaces that came in between are shown or hidden as the scene says.
-    if (this.viewer && names(this.viewer.session.document) !== names(document)) delete kept.hidden;
+    const state: Partial<ViewState> = this.viewer ? { ...this.viewer.state } : { ...this.options.state };
+    // Visibility of surfaces added in between follows the new scene.
+    if (this.viewer && names(this.viewer.session.document) !== names(document)) delete state.hidden;
     this.viewer?.dispose();
-    this.viewer = new Viewer(this.element, document, { ...this.options, state: kept, progress: this.words });
-    this.viewer.say(this.words, false, this.steering);
+    this.viewer = new Viewer(this.element, document, { ...this.options, state, progress: this.status });
+    this.viewer.showProgress(this.status, false, this.runStatus);
     (this.element as unknown as { viewer: Viewer }).viewer = this.viewer;
   }
 
-  /** Surfaces that messages are about are those of the first scene, whichever is shown. */
+  /** Surfaces that messages refer to: those of the first scene, whichever is shown. */
   private get surfaces(): SurfaceData[] { return this.viewer?.session.document.scenes[0].surfaces ?? []; }
 
-  /** What is said of each surface; whether that is new. */
-  private note(told: string[][]): boolean {
+  /** Replace the notes of each surface; returns whether any changed. */
+  private updateNotes(message: string[][]): boolean {
     const { surfaces } = this;
-    const news = told.slice(0, surfaces.length).map((notes) => plainly(notes) as string[]);
+    const news = message.slice(0, surfaces.length).map((notes) => texToTextIn(notes) as string[]);
     if (news.every((notes, k) => notes.join() === surfaces[k].notes.join())) return false;
     news.forEach((notes, k) => { surfaces[k].notes = notes; });
     return true;
   }
 
   /** Little-endian: surface u16, quantity u16, count u32, cells u32 x count, values f32 x count. */
-  private patch(data: ArrayBuffer): void {
+  private applyPatch(data: ArrayBuffer): void {
     const view = new DataView(data);
     const [surfaceIndex, quantityIndex, count] = [view.getUint16(0, true), view.getUint16(2, true), view.getUint32(4, true)];
     const surface = this.surfaces[surfaceIndex];
@@ -93,86 +104,94 @@ function names(document: Document): string {
   return document.scenes.flatMap((scene) => scene.surfaces.map((s) => s.name)).join("\n");
 }
 
-/** The live page: token and place come from its own address. */
-export function live(element: HTMLElement, state: Partial<ViewState>): Follower {
+/** Start the live page; token and host come from its own address. */
+export function live(element: HTMLElement, state: Partial<ViewState>): LiveClient {
   const token = encodeURIComponent(new URLSearchParams(location.search).get("token") ?? "");
   let socket: WebSocket | null = null;
-  const ask = (wish: object) => {
-    const words = JSON.stringify(wish);
-    if (socket?.readyState === WebSocket.OPEN) socket.send(words);
-    else void fetch(`/ask?token=${token}`, { method: "POST", body: words });
+  const sendRequest = (request: object) => {
+    const text = JSON.stringify(request);
+    if (socket?.readyState === WebSocket.OPEN) socket.send(text);
+    else void fetch(`/ask?token=${token}`, { method: "POST", body: text });
   };
-  const follower = new Follower(element, { address: true, wheel: true, state, ask });
+  const client = new LiveClient(element, { address: true, wheel: true, state, sendRequest });
   let [pause, failures, ended] = [400, 0, false];
-  const hear = (told: Told) => {
-    if (told.type === "end") { ended = true; follower.say(told.words ?? "", true); return; }
-    if (told.type === "scene" && !told.parts) follower.announce(told.header!);
-    else follower.take(told, (told.parts ?? []).map((part) => fromBase64(part).buffer as ArrayBuffer));
+  const receive = (message: ServerMessage) => {
+    if (message.type === "end") { ended = true; client.showStatus(message.words ?? "", true); return; }
+    if (message.type === "scene" && !message.parts) client.expectBlob(message.header!);
+    else client.enqueue(message, (message.parts ?? []).map((part) => fromBase64(part).buffer as ArrayBuffer));
   };
-  const again = () => {
+  const reconnect = () => {
     if (ended) return;
-    follower.say("Connection lost; trying again…", true);
+    client.showStatus("Connection lost; trying again…", true);
     setTimeout(failures >= 2 ? events : connect, pause);
     pause = Math.min(pause * 1.6, 5000);
   };
   const connect = () => {
-    const mine = (socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live?token=${token}`));
-    mine.binaryType = "arraybuffer";
-    mine.onopen = () => { pause = 400; failures = 0; };
-    mine.onmessage = (event: MessageEvent<string | ArrayBuffer>) => (typeof event.data === "string" ? hear(JSON.parse(event.data) as Told) : follower.binary(event.data));
-    mine.onclose = (event) => {
-      if (event.code === 4403 || event.code === 1008) return follower.say("The server does not accept this page; open the address it printed.", true);
+    const connection = (socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live?token=${token}`));
+    connection.binaryType = "arraybuffer";
+    connection.onopen = () => { pause = 400; failures = 0; };
+    connection.onmessage = (event: MessageEvent<string | ArrayBuffer>) =>
+      typeof event.data === "string" ? receive(JSON.parse(event.data) as ServerMessage) : client.receiveBinary(event.data);
+    connection.onclose = (event) => {
+      if (event.code === 4403 || event.code === 1008)
+        return client.showStatus("The server does not accept this page; open the address it printed.", true);
       failures++;
-      again();
+      reconnect();
     };
   };
-  // Some proxies let no WebSocket through; events come one way over plain HTTP, and wishes are posted.
+  // Some proxies let no WebSocket through; events then come one way over plain HTTP, and requests are posted.
   const events = () => {
     socket = null;
     const source = new EventSource(`/events?token=${token}`);
     source.onopen = () => { pause = 400; };
-    source.onmessage = (event: MessageEvent<string>) => hear(JSON.parse(event.data) as Told);
+    source.onmessage = (event: MessageEvent<string>) => receive(JSON.parse(event.data) as ServerMessage);
     source.onerror = () => {
       source.close();
       failures = 0;
-      again();
+      reconnect();
     };
   };
-  follower.say("Connecting…");
+  client.showStatus("Connecting…");
   connect();
-  return follower;
+  return client;
 }
 
-function notice(element: HTMLElement, words: string): void {
+function showMessage(element: HTMLElement, text: string): void {
   const root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
   const box = document.createElement("div");
   box.setAttribute("role", "status");
-  box.style.cssText = "display:grid;place-items:center;height:100%;min-height:200px;font:15px/1.5 system-ui,sans-serif;color:#5a6377;text-align:center;padding:24px";
-  box.textContent = words;
+  box.style.cssText = CENTERED_MESSAGE_STYLE;
+  box.textContent = text;
   root.replaceChildren(box);
 }
 
 interface Model { get(name: string): unknown; on(name: string, handler: () => void): void; off(name: string, handler: () => void): void }
 
-/** anywidget's view. The model holds the scene and all cells since, so a view that opens late, or again, misses nothing. */
+/** Render the anywidget view. The model holds the scene and all cells since, so a view that opens late, or again, misses nothing. */
 export function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
   const box = document.createElement("div");
   box.style.cssText = `height:${Number(model.get("height"))}px;border-radius:8px;overflow:hidden`;
   el.append(box);
-  const follower = new Follower(box, {});
+  const client = new LiveClient(box, {});
   let shown: unknown = null;
   const read = () => {
     const [scene, header] = [model.get("scene"), String(model.get("header"))];
-    if (scene !== shown && header) follower.take({ type: "scene", header: JSON.parse(header) as Header }, [copy(model.get("blob") as DataView)]);
+    if (scene !== shown && header)
+      client.enqueue({ type: "scene", header: JSON.parse(header) as Header }, [toArrayBuffer(model.get("blob") as DataView)]);
     shown = scene;
-    follower.take({ type: "patches" }, (model.get("patches") as DataView[]).map(copy));
-    follower.take({ type: "progress", words: String(model.get("words")), finished: model.get("finished") === true, notes: model.get("notes") as string[][] });
+    client.enqueue({ type: "patches" }, (model.get("patches") as DataView[]).map(toArrayBuffer));
+    client.enqueue({
+      type: "progress",
+      words: String(model.get("words")),
+      finished: model.get("finished") === true,
+      notes: model.get("notes") as string[][],
+    });
   };
   read();
   model.on("change:version", read);
-  return () => { model.off("change:version", read); follower.viewer?.dispose(); };
+  return () => { model.off("change:version", read); client.viewer?.dispose(); };
 }
 
-function copy(view: DataView | ArrayBuffer): ArrayBuffer {
+function toArrayBuffer(view: DataView | ArrayBuffer): ArrayBuffer {
   return view instanceof ArrayBuffer ? view : view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer;
 }

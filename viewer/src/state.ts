@@ -1,4 +1,4 @@
-// Everything a reader can set, as plain data; the address of the page and Python's `view=` carry what differs from the default.
+// View state: all settings as plain data; the page's address and Python's `view=` carry what differs from the default.
 import { HOME, type Camera } from "./math/camera";
 
 export interface ViewState {
@@ -34,7 +34,7 @@ export interface ViewState {
   shared: boolean;
   colorRange: [number, number] | null;
   probes: [number, number][];
-  /** Outline the cells that samples do not tell apart from the lowest one. */
+  /** Outline the cells that are within two standard errors of the lowest one. */
   noise: boolean;
   /** Sizes that can be dragged: shares of the picture for the maps, pixels for the timeline and the cards. */
   insetSize: number;
@@ -46,10 +46,43 @@ export interface ViewState {
 }
 
 export const DEFAULTS: ViewState = {
-  scene: 0, camera: HOME, frame: 0, playing: false, speed: 1, loop: "all", range: null, follow: true, rotating: false,
-  quantity: "loss", colorBy: "", colormap: "", log: false, clip: null, exaggeration: 1, light: 0, style: "solid", contours: true,
-  interval: 1, floor: true, mode: "overlay", swipe: 0.5, active: "", hidden: [], hiddenPaths: [], map: "inset", mapView: { zoom: 1, x: 0, y: 0 }, shared: true,
-  colorRange: null, probes: [], noise: false, insetSize: 0.3, split: 0.58, barHeight: 74, cardSize: 150, theme: "", ui: "full",
+  scene: 0,
+  camera: HOME,
+  frame: 0,
+  playing: false,
+  speed: 1,
+  loop: "all",
+  range: null,
+  follow: true,
+  rotating: false,
+  quantity: "loss",
+  colorBy: "",
+  colormap: "",
+  log: false,
+  clip: null,
+  exaggeration: 1,
+  light: 0,
+  style: "solid",
+  contours: true,
+  interval: 1,
+  floor: true,
+  mode: "overlay",
+  swipe: 0.5,
+  active: "",
+  hidden: [],
+  hiddenPaths: [],
+  map: "inset",
+  mapView: { zoom: 1, x: 0, y: 0 },
+  shared: true,
+  colorRange: null,
+  probes: [],
+  noise: false,
+  insetSize: 0.3,
+  split: 0.58,
+  barHeight: 74,
+  cardSize: 150,
+  theme: "",
+  ui: "full",
 };
 
 type Listener = (state: ViewState, changed: Set<keyof ViewState>) => void;
@@ -72,16 +105,16 @@ export class Store {
   }
 }
 
-const KEPT_OUT = new Set<keyof ViewState>(["playing"]);
+const TRANSIENT_KEYS = new Set<keyof ViewState>(["playing"]);
 
 /** What differs from `base`, as short JSON for an address. */
 export function toHash(state: ViewState, base: ViewState): string {
-  const kept: Record<string, unknown> = {};
+  const changed: Record<string, unknown> = {};
   for (const key of Object.keys(base) as (keyof ViewState)[]) {
-    if (KEPT_OUT.has(key) || JSON.stringify(state[key]) === JSON.stringify(base[key])) continue;
-    kept[key] = rounded(state[key]);
+    if (TRANSIENT_KEYS.has(key) || JSON.stringify(state[key]) === JSON.stringify(base[key])) continue;
+    changed[key] = roundNumbers(state[key]);
   }
-  return Object.keys(kept).length ? `#v=${encodeURIComponent(JSON.stringify(kept))}` : "";
+  return Object.keys(changed).length ? `#v=${encodeURIComponent(JSON.stringify(changed))}` : "";
 }
 
 /** The part of the state an address carries; anything unreadable or of another type is left out. */
@@ -89,20 +122,20 @@ export function fromHash(hash: string): Partial<ViewState> {
   const match = /[#&]v=([^&]*)/.exec(hash);
   if (!match) return {};
   try {
-    return accept(JSON.parse(decodeURIComponent(match[1])));
+    return parseState(JSON.parse(decodeURIComponent(match[1])));
   } catch {
     return {};
   }
 }
 
 /** Keep what has the type of the default. */
-export function accept(given: unknown): Partial<ViewState> {
-  if (given === null || typeof given !== "object") return {};
+export function parseState(input: unknown): Partial<ViewState> {
+  if (input === null || typeof input !== "object") return {};
   const out: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(given)) {
+  for (const [key, value] of Object.entries(input)) {
     if (!(key in DEFAULTS)) continue;
     const standard = DEFAULTS[key as keyof ViewState];
-    if (key === "camera" && value && typeof value === "object") out.camera = camera(value as Record<string, unknown>);
+    if (key === "camera" && value && typeof value === "object") out.camera = parseCamera(value as Record<string, unknown>);
     else if (key === "clip") out.clip = typeof value === "number" && Number.isFinite(value) ? value : null;
     else if (standard === null || Array.isArray(standard)) { if (value === null || Array.isArray(value)) out[key] = value ?? standard; }
     else if (typeof value === typeof standard && (typeof value !== "number" || Number.isFinite(value))) out[key] = value;
@@ -110,15 +143,15 @@ export function accept(given: unknown): Partial<ViewState> {
   return out as Partial<ViewState>;
 }
 
-function camera(given: Record<string, unknown>): Camera {
+function parseCamera(input: Record<string, unknown>): Camera {
   const out = { ...HOME } as unknown as Record<string, unknown>;
-  for (const key of Object.keys(HOME)) if (typeof given[key] === typeof out[key] && !Number.isNaN(given[key])) out[key] = given[key];
+  for (const key of Object.keys(HOME)) if (typeof input[key] === typeof out[key] && !Number.isNaN(input[key])) out[key] = input[key];
   return out as unknown as Camera;
 }
 
-function rounded(value: unknown): unknown {
+function roundNumbers(value: unknown): unknown {
   if (typeof value === "number") return Number(value.toPrecision(7));
-  if (Array.isArray(value)) return value.map(rounded);
-  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, rounded(v)]));
+  if (Array.isArray(value)) return value.map(roundNumbers);
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, roundNumbers(v)]));
   return value;
 }

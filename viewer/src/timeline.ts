@@ -1,7 +1,7 @@
-// What "frame" means: the scene's timeline, or one made from the recorded paths so that they can be played all the same.
+// Timeline: training steps by frame, from the scene or, without one, from the recorded paths.
 import type { PathData, SceneData } from "./data/types";
-import { indexAtStep } from "./landscape";
-import { format } from "./math/ticks";
+import { formatNumber } from "./math/ticks";
+import { indexAtStep } from "./sceneModel";
 
 export class Timeline {
   readonly length: number;
@@ -15,7 +15,7 @@ export class Timeline {
     this.milliseconds = scene.timeline?.milliseconds ?? Math.max(30, Math.min(120, 8000 / Math.max(this.length, 1)));
   }
 
-  get moves(): boolean { return this.length > 1; }
+  get isAnimated(): boolean { return this.length > 1; }
 
   /** Training step at a fractional frame. */
   step(frame: number): number {
@@ -35,16 +35,16 @@ export class Timeline {
 
   label(frame: number): string {
     const k = Math.max(0, Math.min(Math.round(frame), this.length - 1));
-    const said = this.scene.timeline?.label[k];
-    if (said) return said;
-    const path = this.paths.find((one) => one.epoch);
+    const sceneLabel = this.scene.timeline?.label[k];
+    if (sceneLabel) return sceneLabel;
+    const path = this.paths.find((candidate) => candidate.epoch);
     const at = path ? indexAtStep(path, this.step(k)) : 0;
     const epoch = path?.epoch?.data[Math.round(at)];
-    const step = `step ${format(this.step(k), 6)}`;
-    return epoch === undefined || Number.isNaN(epoch) ? step : `${step} · epoch ${format(epoch, 3)}`;
+    const step = `step ${formatNumber(this.step(k), 6)}`;
+    return epoch === undefined || Number.isNaN(epoch) ? step : `${step} · epoch ${formatNumber(epoch, 3)}`;
   }
 
-  cosmetic(frame: number): boolean { return !!this.scene.timeline?.cosmetic?.data[Math.round(frame)]; }
+  isTransition(frame: number): boolean { return !!this.scene.timeline?.cosmetic?.data[Math.round(frame)]; }
   azimuth(frame: number): number | null { return this.scene.timeline?.rotation?.data[Math.round(frame)] ?? null; }
 }
 

@@ -1,39 +1,37 @@
-// One viewer in one element: makes the page's parts, listens, and draws when something has changed.
+// Viewer: builds the page of one element, connects events, and redraws on changes.
+import { addDocument } from "./addDocument";
+import { Animator } from "./animator";
+import { aboutPanel } from "./chrome/about";
+import { helpPanel } from "./chrome/help";
+import { Page } from "./chrome/page";
+import { Panels } from "./chrome/panels";
+import { RunControls, type RunStatus } from "./chrome/runControls";
+import { settingsPanel } from "./chrome/settings";
+import { sharePanel } from "./chrome/share";
+import { Timebar } from "./chrome/timebar";
+import { Toolbar } from "./chrome/toolbar";
 import { PayloadError } from "./data/decode";
-import { openFile } from "./data/open";
+import { openFile } from "./data/openFile";
 import type { Document } from "./data/types";
-import { occupy, release } from "./gl/contexts";
-import { Stage } from "./gl/stage";
-import { Quality } from "./gl/quality";
-import { overlay } from "./overlay";
+import { fitCanvas } from "./dom/canvas";
+import { h } from "./dom/elements";
+import style from "./dom/style.css";
+import { themeOf } from "./dom/theme";
+import { AdaptiveQuality } from "./gl/adaptiveQuality";
+import { acquire, release } from "./gl/contextPool";
+import { Renderer } from "./gl/renderer";
+import { listenForDrops } from "./input/drop";
+import { Gestures } from "./input/gestures";
+import { handleKey, makeActions, type ViewerActions } from "./input/keys";
+import { listenToPointer } from "./input/pointer";
+import { paintOverlay, wallLevels } from "./overlay/overlayPainter";
+import { Tooltip } from "./overlay/tooltip";
+import { Cards } from "./plots/cards";
+import { FallbackMap } from "./plots/fallbackMap";
+import { LinesPane } from "./plots/lines";
+import { ProfilePane } from "./plots/profile";
 import { Session } from "./session";
 import { fromHash, toHash, type ViewState } from "./state";
-import style from "./ui/style.css";
-import { Cards } from "./ui/cards";
-import { aboutPanel, differences, footLine, inWords } from "./ui/about";
-import { Banner } from "./ui/banner";
-import { h, icon } from "./ui/dom";
-import { Fallback } from "./ui/fallback";
-import { helpPanel, press, type Keys } from "./ui/help";
-import { keysOf } from "./ui/keys";
-import { Legend } from "./ui/legend";
-import { listenForDrops } from "./ui/drop";
-import { elsewhere, emptyMessage, headingOf, lacking } from "./ui/furniture";
-import { LinesPane } from "./ui/lines";
-import { Panels } from "./ui/panels";
-import { paint, percent, wallHeights } from "./ui/painter";
-import { Hands } from "./ui/hands";
-import { listen } from "./ui/pointer";
-import { ProfilePane } from "./ui/profile";
-import { settingsPanel } from "./ui/settings";
-import { sharePanel } from "./ui/share";
-import { themeOf } from "./ui/theme";
-import { Steer, type Steering } from "./ui/steer";
-import { Timebar } from "./ui/timebar";
-import { Toolbar } from "./ui/toolbar";
-import { Tooltip } from "./ui/tooltip";
-import { fitCanvas } from "./ui/plot";
-import { Motion } from "./motion";
 
 export interface Options {
   /** Keep the state in the page's address. */
@@ -41,67 +39,70 @@ export interface Options {
   /** The wheel zooms at once (the whole page is ours). */
   wheel?: boolean;
   state?: Partial<ViewState>;
-  /** Live: what is going on, in words. */
+  /** Live: progress text. */
   progress?: string;
-  /** Live: sends a wish to the evaluation. */
-  ask?: (wish: object) => void;
+  /** Live: sends a request to the evaluation. */
+  sendRequest?: (request: object) => void;
 }
 
 export class Viewer {
   readonly session: Session;
   readonly root: ShadowRoot;
-  readonly frame = h("div", { class: "viewer" });
-  readonly stageElement = h("div", { class: "stage", tabindex: "0", role: "img" });
-  readonly motion: Motion;
+  readonly animator: Animator;
+  private readonly page: Page;
   private canvas = h("canvas", { class: "gl" });
-  private readonly drawing = h("canvas", { class: "overlay" });
-  private readonly heading = h("div", { class: "heading" });
-  private readonly words = h("div", { class: "unseen", "aria-live": "polite" });
-  private readonly foot = h("div", { class: "foot" });
-  private readonly banner = new Banner();
-  private readonly steer: Steer;
-  private readonly message = h("div", { class: "message", hidden: true, role: "alert" });
+  private readonly overlayCanvas = h("canvas", { class: "overlay" });
+  private readonly runControls: RunControls;
   private readonly tooltip = new Tooltip();
-  private readonly legend = new Legend();
-  private readonly quality = new Quality();
-  private readonly keys: Keys;
+  private readonly quality = new AdaptiveQuality();
+  private readonly actions: ViewerActions;
   private toolbar: Toolbar;
   private timebar: Timebar;
   private readonly cards: Cards;
   private readonly lines: LinesPane;
   private readonly profile: ProfilePane;
-  private fallback: Fallback | null = null;
+  private fallbackMap: FallbackMap | null = null;
   private readonly panels: Panels;
-  private pending = 0;
-  private resting = 0;
+  private frameRequest = 0;
+  private qualityTimer = 0;
   private hashTimer = 0;
   private dirty = true;
-  private readonly hands: Hands;
-  private frozen = false;
-  private readonly ends: (() => void)[] = [];
+  private readonly gestures: Gestures;
+  private contextReleased = false;
+  private readonly disposers: (() => void)[] = [];
   disposed = false;
   drawnFrames = 0; // since the start; tests and benchmarks read it
 
   constructor(readonly element: HTMLElement, document: Document, readonly options: Options = {}) {
     this.session = new Session(document, options.state ?? {});
     this.root = element.shadowRoot ?? element.attachShadow({ mode: "open" });
-    this.motion = new Motion(this.session, () => this.invalidate());
-    const panel = (name: string) => name === "settings" ? settingsPanel(this.session, this.keys)
+    this.page = new Page(this.session);
+    this.animator = new Animator(this.session, () => this.invalidate());
+    const panel = (name: string) => name === "settings" ? settingsPanel(this.session, this.actions)
       : name === "share" ? sharePanel(this) : name === "info" ? aboutPanel(this.session) : helpPanel();
-    this.panels = new Panels(this.stageElement, panel, (name) => this.toolbar.update(this.state, name));
-    this.keys = keysOf(this.session, this.motion, this.panels);
-    const host = { keys: () => this.keys, invalidate: () => this.invalidate(), panelOpen: () => this.panels.name !== null, focus: () => this.stageElement.focus({ preventScroll: true }), banded: () => this.steer.drawn(), cursor: (kind: string) => { this.stageElement.style.cursor = kind; } };
-    this.hands = new Hands(this.session, this.motion, this.tooltip, host, !!options.wheel);
-    this.toolbar = new Toolbar(this.session, this.keys);
-    this.timebar = new Timebar(this.session, this.keys);
+    this.panels = new Panels(this.page.viewport, panel, (name) => this.toolbar.update(this.state, name));
+    this.actions = makeActions(this.session, this.animator, this.panels);
+    const host = {
+      actions: () => this.actions,
+      invalidate: () => this.invalidate(),
+      panelOpen: () => this.panels.name !== null,
+      focus: () => this.page.viewport.focus({ preventScroll: true }),
+      selectionDone: () => this.runControls.submitRegion(),
+      setCursor: (kind: string) => {
+        this.page.viewport.style.cursor = kind;
+      },
+    };
+    this.gestures = new Gestures(this.session, this.animator, this.tooltip, host, !!options.wheel);
+    this.toolbar = new Toolbar(this.session, this.actions);
+    this.timebar = new Timebar(this.session, this.actions);
     this.cards = new Cards(this.session);
     this.lines = new LinesPane(this.session);
-    this.profile = new ProfilePane(this.session, () => this.keys.set({ probes: [] }));
-    this.steer = new Steer(this.session, options.ask, () => this.invalidate());
-    this.say(options.progress ?? "");
+    this.profile = new ProfilePane(this.session, () => this.actions.set({ probes: [] }));
+    this.runControls = new RunControls(this.session, options.sendRequest, () => this.invalidate());
+    this.showProgress(options.progress ?? "");
     this.build();
-    this.startStage();
-    this.open();
+    this.startRenderer();
+    this.rebuild();
     this.listen();
   }
 
@@ -110,40 +111,36 @@ export class Viewer {
   /** Draw at the next occasion. */
   invalidate(): void {
     this.dirty = true;
-    if (!this.pending && !this.disposed) this.pending = requestAnimationFrame((now) => this.tick(now));
+    if (!this.frameRequest && !this.disposed) this.frameRequest = requestAnimationFrame((now) => this.tick(now));
   }
 
   /** New data for the open scene (live): what is seen and set stays. */
   refresh(): void {
-    for (const surface of this.session.landscape.surfaces) surface.touch();
-    this.session.landscape.forgetDifferences();
-    this.session.stage?.invalidate();
+    for (const surface of this.session.sceneModel.surfaces) surface.clearRanges();
+    this.session.sceneModel.clearDifferences();
+    this.session.renderer?.invalidate();
     this.dirty = true;
     this.updateMessage();
     this.updateChrome();
     this.invalidate();
   }
 
-  say(progress: string, lost = false, steering: Steering | null = null): void {
+  showProgress(progress: string, lost = false, steering: RunStatus | null = null): void {
     this.session.progress = progress;
-    this.steer.say(progress, lost, steering);
+    this.runControls.showProgress(progress, lost, steering);
   }
 
-  toast(words: string, milliseconds = 2200): void {
-    const element = h("div", { class: "toast", role: "status" }, words);
-    this.frame.append(element);
-    setTimeout(() => element.remove(), milliseconds);
-  }
+  toast(message: string, milliseconds?: number): void { this.page.toast(message, milliseconds); }
 
   dispose(): void {
     this.disposed = true;
-    cancelAnimationFrame(this.pending);
-    clearTimeout(this.resting);
+    cancelAnimationFrame(this.frameRequest);
+    clearTimeout(this.qualityTimer);
     clearTimeout(this.hashTimer);
-    this.motion.stop();
+    this.animator.stop();
     release(this);
-    for (const end of this.ends) end();
-    this.session.stage?.dispose();
+    for (const end of this.disposers) end();
+    this.session.renderer?.dispose();
     this.root.replaceChildren();
   }
 
@@ -151,28 +148,28 @@ export class Viewer {
   drawNow(ratio = devicePixelRatio || 1): void { this.draw(ratio, 1); }
 
   /** Keep the last picture as an image and give the graphics context back. */
-  freeze(): void {
-    const { stage } = this.session;
-    if (!stage || this.disposed) return;
+  releaseContext(): void {
+    const { renderer } = this.session;
+    if (!renderer || this.disposed) return;
     this.drawNow();
     const still = document.createElement("canvas");
     Object.assign(still, { width: this.canvas.width, height: this.canvas.height });
     still.getContext("2d")!.drawImage(this.canvas, 0, 0);
-    stage.dispose();
-    this.session.stage = null;
+    renderer.dispose();
+    this.session.renderer = null;
     this.canvas.replaceWith(still);
     this.canvas = still;
-    this.frozen = true;
+    this.contextReleased = true;
   }
 
-  private thaw(): void {
-    this.session.stage?.clear();
-    const fresh = h("canvas", { class: "gl" });
-    this.canvas.replaceWith(fresh);
-    this.canvas = fresh;
-    this.frozen = false;
-    this.startStage();
-    this.loadStage();
+  private restoreContext(): void {
+    this.session.renderer?.clear();
+    const canvas = h("canvas", { class: "gl" });
+    this.canvas.replaceWith(canvas);
+    this.canvas = canvas;
+    this.contextReleased = false;
+    this.startRenderer();
+    this.loadScene();
   }
 
   get glCanvas(): HTMLCanvasElement { return this.canvas; }
@@ -180,135 +177,145 @@ export class Viewer {
   // -- making ------------------------------------------------------------------------------------------------
 
   private build(): void {
-    this.stageElement.append(this.canvas, this.drawing, this.heading, this.legend.element, this.lines.element, this.profile.element, this.message, this.toolbar.element, this.tooltip.element);
-    this.frame.append(this.stageElement, this.cards.element, this.steer.element, this.banner.element, this.timebar.element, this.foot, this.words);
-    this.root.replaceChildren(h("style", {}, style), this.frame);
+    this.page.build({
+      canvases: [this.canvas, this.overlayCanvas],
+      panes: [this.lines.element, this.profile.element],
+      controls: [this.toolbar.element, this.tooltip.element],
+      beforeBanner: [this.cards.element, this.runControls.element],
+      afterBanner: [this.timebar.element],
+    });
+    this.root.replaceChildren(h("style", {}, style), this.page.frame);
   }
 
-  private startStage(): void {
+  private startRenderer(): void {
     try {
-      occupy(this);
-      this.session.stage = new Stage(this.canvas);
+      acquire(this);
+      this.session.renderer = new Renderer(this.canvas);
       this.watchContext();
     } catch {
-      this.fallback = new Fallback(this.session, () => this.invalidate());
-      this.canvas.replaceWith(this.fallback.canvas);
+      this.fallbackMap = new FallbackMap(this.session, () => this.invalidate());
+      this.canvas.replaceWith(this.fallbackMap.canvas);
     }
   }
 
   private watchContext(): void {
     this.canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
-      if (!this.disposed && !this.frozen) this.banner.say("The graphics context was lost; waiting for the browser to restore it.");
+      if (!this.disposed && !this.contextReleased)
+        this.page.banner.show("The graphics context was lost; waiting for the browser to restore it.");
     });
     const canvas = this.canvas;
     canvas.addEventListener("webglcontextrestored", () => {
-      if (this.disposed || this.frozen || canvas !== this.canvas) return;
-      this.banner.say("");
-      this.session.stage?.clear();
-      this.session.stage = null;
-      this.frozen = true;
+      if (this.disposed || this.contextReleased || canvas !== this.canvas) return;
+      this.page.banner.show("");
+      this.session.renderer?.clear();
+      this.session.renderer = null;
+      this.contextReleased = true;
       this.invalidate();
     });
   }
 
   /** (Re)build for the scene that is open. */
-  private open(): void {
+  private rebuild(): void {
     this.updateMessage();
-    this.loadStage();
+    this.loadScene();
     this.applyTheme();
     this.updateChrome();
     this.invalidate();
   }
 
-  /** What stands in the middle while there is nothing to draw. */
   private updateMessage(): void {
-    const { landscape } = this.session;
-    const words = emptyMessage(landscape);
-    this.lines.element.hidden = landscape.surfaces.length > 0 || !landscape.lines.length;
-    this.message.hidden = !words;
-    this.message.replaceChildren(...(words ? [words] : []));
+    const { sceneModel } = this.session;
+    this.lines.element.hidden = sceneModel.surfaces.length > 0 || !sceneModel.lines.length;
+    this.page.updateMessage();
   }
 
-  private loadStage(): void {
-    this.session.stage?.load(this.session.landscape, this.state);
-    this.session.stage?.colors(this.session.rgb);
-    this.session.stage?.theme(this.session.theme);
+  private loadScene(): void {
+    this.session.renderer?.load(this.session.sceneModel, this.state);
+    this.session.renderer?.setColormap(this.session.rgb);
+    this.session.renderer?.setTheme(this.session.theme);
   }
 
   /** Show another of the document's scenes, or a new version of this one. */
   openScene(index: number): void {
     const { session } = this;
     session.open(index);
-    session.store.set(session.fitted({ ...session.state, scene: index, hiddenPaths: [], probes: [], colorRange: null, active: "" }, {}));
+    session.store.set(
+      session.adaptToScene({ ...session.state, scene: index, hiddenPaths: [], probes: [], colorRange: null, active: "" }, {}),
+    );
     session.morph = session.state.log ? 1 : 0;
-    this.open();
+    this.rebuild();
   }
 
-  /** A dropped file: landscapes are laid over these, a picture brings its view. */
-  async take(file: { name: string; arrayBuffer(): Promise<ArrayBuffer> }): Promise<void> {
+  /** Open a dropped file: surfaces are added to the open scene, a picture restores its view. */
+  async openDroppedFile(file: { name: string; arrayBuffer(): Promise<ArrayBuffer> }): Promise<void> {
     try {
       const opened = await openFile(file.name, new Uint8Array(await file.arrayBuffer()));
-      if (opened.kind === "view") return this.showView(opened.hash);
+      if (opened.kind === "view") return this.applyView(opened.hash);
       const origin = file.name.replace(/\.[a-z]+$/i, "");
-      overlay(this.session, opened.document, origin);
-      this.open();
+      addDocument(this.session, opened.document, origin);
+      this.rebuild();
       this.toast(`${origin} was laid over`);
     } catch (error) {
-      this.toast(error instanceof PayloadError ? error.message : `${file.name} could not be read: ${error instanceof Error ? error.message : String(error)}`, 6000);
+      this.toast(
+        error instanceof PayloadError
+          ? error.message
+          : `${file.name} could not be read: ${error instanceof Error ? error.message : String(error)}`,
+        6000,
+      );
     }
   }
 
-  private showView(hash: string): void {
-    const { scene = this.state.scene, ...wanted } = fromHash(hash);
+  private applyView(hash: string): void {
+    const { scene = this.state.scene, ...view } = fromHash(hash);
     if (scene !== this.state.scene && scene < this.session.document.scenes.length) this.openScene(scene);
-    this.keys.set({ ...this.session.store.initial, ...wanted, scene: this.state.scene });
+    this.actions.set({ ...this.session.store.initial, ...view, scene: this.state.scene });
     this.toast("The view of that picture");
   }
 
   private applyTheme(): void {
     const { session } = this;
     session.theme = themeOf(session.state.theme);
-    this.frame.classList.toggle("dark", session.theme.name === "dark");
-    session.stage?.theme(session.theme);
-    session.stage?.colors(session.rgb);
+    this.page.frame.classList.toggle("dark", session.theme.name === "dark");
+    session.renderer?.setTheme(session.theme);
+    session.renderer?.setColormap(session.rgb);
   }
 
   // -- listening ---------------------------------------------------------------------------------------------
 
   private listen(): void {
     const observer = new ResizeObserver(() => this.invalidate());
-    observer.observe(this.stageElement);
+    observer.observe(this.page.viewport);
     const onKey = (event: KeyboardEvent) => {
       const target = event.composedPath()[0];
       if (target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement) return;
       if (target instanceof HTMLButtonElement && event.key === " ") return;
-      if (press(event, this.session, this.keys)) event.preventDefault();
+      if (handleKey(event, this.session, this.actions)) event.preventDefault();
     };
-    const keyTarget: EventTarget = this.options.wheel ? window : this.frame;
+    const keyTarget: EventTarget = this.options.wheel ? window : this.page.frame;
     keyTarget.addEventListener("keydown", onKey as EventListener);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     const onScheme = () => { this.applyTheme(); this.invalidate(); };
     scheme.addEventListener("change", onScheme);
-    this.ends.push(listen(this.stageElement, this.hands.verbs()), () => observer.disconnect(),
+    this.disposers.push(listenToPointer(this.page.viewport, this.gestures.handlers()), () => observer.disconnect(),
       () => keyTarget.removeEventListener("keydown", onKey as EventListener), () => scheme.removeEventListener("change", onScheme),
-      this.session.store.listen((state, changed) => this.changed(state, changed)));
-    this.ends.push(listenForDrops(this.frame, (file) => void this.take(file)));
+      this.session.store.listen((state, onStateChange) => this.changed(state, onStateChange)));
+    this.disposers.push(listenForDrops(this.page.frame, (file) => void this.openDroppedFile(file)));
     if (this.options.address) {
-      const onHash = () => { const wanted = this.session.hash(); if (Object.keys(wanted).length) this.keys.set(wanted); };
+      const onHash = () => { const view = this.session.hash(); if (Object.keys(view).length) this.actions.set(view); };
       addEventListener("hashchange", onHash);
-      this.ends.push(() => removeEventListener("hashchange", onHash));
+      this.disposers.push(() => removeEventListener("hashchange", onHash));
     }
   }
 
   private changed(state: ViewState, changed: Set<keyof ViewState>): void {
     if (changed.has("theme")) this.applyTheme();
-    if (changed.has("colormap") || changed.has("mode") || changed.has("hidden")) this.session.stage?.colors(this.session.rgb);
+    if (changed.has("colormap") || changed.has("mode") || changed.has("hidden")) this.session.renderer?.setColormap(this.session.rgb);
     if (changed.has("hidden") || changed.has("hiddenPaths")) {
-      this.session.retime(state);
-      if (this.session.stage?.outgrown(state)) this.loadStage();
+      this.session.updateTimeline(state);
+      if (this.session.renderer?.needsReload(state)) this.loadScene();
     }
-    this.motion.follow(state, changed);
+    this.animator.onStateChange(state, changed);
     const quick = [...changed].every((key) => key === "camera" || key === "mapView");
     if (!quick) this.updateChrome(changed.has("frame") && changed.size === 1);
     this.invalidate();
@@ -329,69 +336,52 @@ export class Viewer {
     const { session, state } = this;
     this.timebar.update();
     if (onlyFrame) return;
-    this.frame.classList.toggle("bare", state.ui === "0");
-    this.frame.classList.toggle("min", state.ui === "min");
+    this.page.frame.classList.toggle("bare", state.ui === "0");
+    this.page.frame.classList.toggle("min", state.ui === "min");
     this.toolbar.update(state, this.panels.name);
-    this.legend.update(session, (change) => this.keys.set(change));
-    this.placeLegend();
-    this.heading.replaceChildren(...headingOf(session, (index) => this.openScene(index)));
-    const partial = session.drawn.filter((s) => s.share < 1).map((s) => `${percent(s.share)} computed`);
-    const line = [...(partial.length && !session.progress ? [partial.join(", ")] : []), footLine(session)].join(" · ");
-    this.foot.replaceChildren(h("button", { type: "button", onclick: () => this.panels.toggle("info"), title: line }, icon("info"), h("span", {}, line)));
-    this.words.textContent = inWords(session);
-    this.stageElement.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${inWords(session)}`);
-    const noWebgl = this.fallback ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
-    this.banner.say([...noWebgl, ...session.document.warnings, ...elsewhere(session), ...differences(session), ...lacking(session)].join(" "));
-  }
-
-  /** Views side by side fill the picture, and a phone has no room on it; the legend then stands below. */
-  private placeLegend(): void {
-    const below = ((this.state.mode === "side" && this.session.drawn.length > 1) || this.stageElement.clientWidth < 620) && this.state.ui !== "0";
-    const { element } = this.legend;
-    element.classList.toggle("strip", below);
-    if (below === (element.parentElement === this.frame)) return;
-    if (below) this.stageElement.after(element);
-    else this.heading.after(element);
+    this.page.legend.update(session, (change) => this.actions.set(change));
+    this.page.placeLegend();
+    const warnings = this.fallbackMap ? ["This browser has no WebGL here, so the landscape is shown as a flat map."] : [];
+    this.page.updateText(warnings, (index) => this.openScene(index), () => this.panels.toggle("info"));
   }
 
   // -- drawing -----------------------------------------------------------------------------------------------
 
   private tick(now: number): void {
-    this.pending = 0;
+    this.frameRequest = 0;
     if (this.disposed) return;
-    const moving = this.motion.advance(now);
-    const { clientWidth: width, clientHeight: height } = this.stageElement;
+    const moving = this.animator.advance(now);
+    const { clientWidth: width, clientHeight: height } = this.page.viewport;
     if (!width || !height) return;
-    Object.assign(this.session, { width, height, head: this.heading.offsetTop + this.heading.offsetHeight });
-    this.placeLegend();
-    const level = this.quality.frame(now, moving || this.hands.grabbed !== null || this.motion.changedRecently(now));
+    [this.session.width, this.session.height, this.session.headingBottom] = [width, height, this.page.headingBottom];
+    this.page.placeLegend();
+    const level = this.quality.frame(now, moving || this.gestures.dragTarget !== null || this.animator.changedRecently(now));
     if (this.dirty || moving) this.draw((devicePixelRatio || 1) * level.ratio, level.stride);
     this.dirty = moving;
     if (moving) this.invalidate();
     else if (level.ratio < 1 || level.stride > 1 || this.quality.settlesIn !== null) {
-      clearTimeout(this.resting);
-      this.resting = window.setTimeout(() => this.invalidate(), 240);
+      clearTimeout(this.qualityTimer);
+      this.qualityTimer = window.setTimeout(() => this.invalidate(), 240);
     }
   }
 
   private draw(ratio: number, stride: number): void {
-    if (this.frozen) this.thaw();
-    const { session, drawing } = this;
-    const { width, height, stage, state } = session;
+    if (this.contextReleased) this.restoreContext();
+    const { session, overlayCanvas } = this;
+    const { width, height, renderer, state } = session;
     this.drawnFrames++;
     const drawn = session.drawn;
-    if (stage && drawn.length) {
-      occupy(this);
-      stage.size(width, height, ratio);
-      stage.update(state, drawn, session.morph, session.step);
-      stage.setHover(session.hovered);
-      stage.draw(state, session.views(), stride, wallHeights(session).map((w) => w.z), height);
+    if (renderer && drawn.length) {
+      acquire(this);
+      renderer.setSize(width, height, ratio);
+      renderer.update(state, drawn, session.morph, session.step);
+      renderer.setHover(session.hovered);
+      renderer.draw(state, session.views(), stride, wallLevels(session).map((w) => w.z), height);
     }
-    const context = fitCanvas(drawing, width, height);
-    if (this.fallback && drawn.length) this.fallback.draw(width, height);
-    else paint(session, context);
-    const inset = state.map === "inset" ? session.views().find((v) => v.kind === "map") : undefined;
-    this.legend.element.style.maxHeight = `${Math.max(80, height - (inset ? inset.rect.y + inset.rect.height + 30 : session.head + 20) - 14)}px`;
+    const context = fitCanvas(overlayCanvas, width, height);
+    if (this.fallbackMap && drawn.length) this.fallbackMap.draw(width, height);
+    else paintOverlay(session, context);
+    this.page.limitLegendHeight();
     this.cards.update();
     this.lines.update();
     this.profile.update();

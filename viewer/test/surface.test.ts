@@ -1,9 +1,10 @@
+// Surface: drawn vertex data, missing cells, differences, value ranges.
 import { describe, expect, it } from "vitest";
-import { difference, indexIn } from "../src/data/difference";
-import { fillUnknown, latticeStride } from "../src/data/fill";
-import { refineAxis, refineGrid } from "../src/data/refine";
-import { HOLE, Sheet, Surface } from "../src/data/surface";
+import { difference } from "../src/data/difference";
+import { fillMissing, latticeStride } from "../src/data/fillMissing";
+import { HOLE, Surface, VertexData } from "../src/data/surface";
 import type { SurfaceData } from "../src/data/types";
+import { fractionalIndex, refineAxis, refineGrid } from "../src/math/interpolation";
 
 const line = (n: number, from = -1, to = 1) => Float64Array.from({ length: n }, (_, k) => from + ((to - from) * k) / (n - 1));
 
@@ -11,12 +12,22 @@ function surface(na: number, nb: number, f: (a: number, b: number) => number, do
   const [alpha, beta] = [line(na), line(nb)];
   const values = new Float32Array(na * nb);
   alpha.forEach((a, i) => beta.forEach((b, j) => (values[i * nb + j] = f(a, b))));
-  const data: SurfaceData = { name: "s", alpha: { data: alpha, shape: [na] }, beta: { data: beta, shape: [nb] }, label: "s", done: done ? { data: done, shape: [na, nb] } : null, alpha_label: "α", beta_label: "β", origin: null, notes: [],
-    fields: { loss: { values: { data: values, shape: [na, nb] }, label: "loss", units: "", standard_error: null } } };
+  const data: SurfaceData = {
+    name: "s",
+    alpha: { data: alpha, shape: [na] },
+    beta: { data: beta, shape: [nb] },
+    label: "s",
+    done: done ? { data: done, shape: [na, nb] } : null,
+    alpha_label: "α",
+    beta_label: "β",
+    origin: null,
+    notes: [],
+    fields: { loss: { values: { data: values, shape: [na, nb] }, label: "loss", units: "", standard_error: null } },
+  };
   return new Surface(data);
 }
 
-describe("the drawn sheet", () => {
+describe("vertex data", () => {
   it("passes through every computed value and stays between its neighbors", () => {
     const [na, nb, factor] = [7, 5, 4];
     const source = Float32Array.from({ length: na * nb }, (_, k) => Math.sin(k * 1.7) * 3);
@@ -35,17 +46,17 @@ describe("the drawn sheet", () => {
   it("has the true slope of a plane, and marks holes", () => {
     const s = surface(9, 6, (a, b) => 2 * a - 3 * b);
     (s.field("loss")!.values.data as Float32Array)[3 * 6 + 2] = NaN;
-    const sheet = new Sheet(s);
-    sheet.load("loss", 0, s.a.positions, s.b.positions);
-    const mb = s.b.cell.length;
-    const far = 4 * (8 * s.factor[0] * mb + 5 * s.factor[1]);
-    expect(sheet.packed[far + 1]).toBeCloseTo(2, 4);
-    expect(sheet.packed[far + 2]).toBeCloseTo(-3, 4);
-    expect(sheet.packed[4 * (3 * s.factor[0] * mb + 2 * s.factor[1]) + 3]).toBe(HOLE);
+    const vertices = new VertexData(s);
+    vertices.load("loss", 0, s.alphaAxis.positions, s.betaAxis.positions);
+    const mb = s.betaAxis.cell.length;
+    const far = 4 * (8 * s.refinement[0] * mb + 5 * s.refinement[1]);
+    expect(vertices.packed[far + 1]).toBeCloseTo(2, 4);
+    expect(vertices.packed[far + 2]).toBeCloseTo(-3, 4);
+    expect(vertices.packed[4 * (3 * s.refinement[0] * mb + 2 * s.refinement[1]) + 3]).toBe(HOLE);
   });
 });
 
-describe("unknown cells", () => {
+describe("missing cells", () => {
   it("are filled bilinearly between a complete lattice", () => {
     const [na, nb] = [10, 13];
     const known = new Uint8Array(na * nb);
@@ -53,7 +64,7 @@ describe("unknown cells", () => {
     for (let i = 0; i < na; i++) for (let j = 0; j < nb; j++) known[i * nb + j] = on(i, na) && on(j, nb) ? 1 : 0;
     const values = Float32Array.from({ length: na * nb }, (_, k) => (known[k] ? Math.floor(k / nb) * 2 + (k % nb) : NaN));
     expect(latticeStride(values, known, na, nb)).toBe(4);
-    fillUnknown(values, known, na, nb);
+    fillMissing(values, known, na, nb);
     values.forEach((v, k) => expect(v).toBeCloseTo(Math.floor(k / nb) * 2 + (k % nb), 4));
   });
 
@@ -62,7 +73,7 @@ describe("unknown cells", () => {
     known[17] = 1;
     const values = new Float32Array(35).fill(NaN);
     values[17] = 4;
-    fillUnknown(values, known, 5, 7);
+    fillMissing(values, known, 5, 7);
     expect(Array.from(values).every((v) => v === 4)).toBe(true);
   });
 });
@@ -72,13 +83,13 @@ describe("difference", () => {
     const one = surface(5, 7, (a, b) => a + b);
     const same = difference(one, surface(5, 7, (a) => a));
     const other = difference(one, surface(9, 4, (a) => a));
-    for (const d of [same, other]) Array.from(d.raw("loss", 0)).forEach((v, k) => expect(v).toBeCloseTo(one.beta[k % 7], 5));
+    for (const d of [same, other]) Array.from(d.frameValues("loss", 0)).forEach((v, k) => expect(v).toBeCloseTo(one.beta[k % 7], 5));
   });
 
   it("finds places on rising and falling axes", () => {
-    expect(indexIn([0, 1, 3], 2)).toBe(1.5);
-    expect(indexIn([3, 1, 0], 2)).toBe(0.5);
-    expect(indexIn([0, 1, 3], 3.5)).toBeNaN();
+    expect(fractionalIndex([0, 1, 3], 2)).toBe(1.5);
+    expect(fractionalIndex([3, 1, 0], 2)).toBe(0.5);
+    expect(fractionalIndex([0, 1, 3], 3.5)).toBeNaN();
   });
 });
 

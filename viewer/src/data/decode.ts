@@ -1,19 +1,21 @@
-// Undoes src/lossatlas/view/payload.py: inflate each block, put the byte planes back, undo the differences, dequantise.
-import { plain } from "../math/words";
+// Payload decoder, the inverse of src/lossatlas/view/payload.py: inflate, unshuffle bytes, undo delta coding, dequantize.
+import { texToText } from "../math/texToText";
 import type { Block, Document, Header, NumArray, SceneData } from "./types";
 
-export const STEPS = 65532;
-const SPECIAL: Record<number, number> = { 65533: -Infinity, 65534: Infinity, 65535: NaN };
+export const QUANTIZATION_STEPS = 65532;
+const SPECIAL_CODES: Record<number, number> = { 65533: -Infinity, 65534: Infinity, 65535: NaN };
 
 export class PayloadError extends Error {}
 
-/** The whole document; throws PayloadError with words for the reader when anything is not as written. */
+/** Decode a whole document; throws PayloadError with a message for the reader when anything is malformed. */
 export async function decode(header: Header, blob: Uint8Array): Promise<Document> {
-  if (header?.format !== "lossatlas-viewer") throw new PayloadError("This page holds no Lossatlas data (the header is missing or damaged).");
-  if (header.version > 1) throw new PayloadError(`This data has version ${header.version}; the viewer on this page reads version 1. Export the page again.`);
+  if (header?.format !== "lossatlas-viewer")
+    throw new PayloadError("This page holds no Lossatlas data (the header is missing or damaged).");
+  if (header.version > 1)
+    throw new PayloadError(`This data has version ${header.version}; the viewer on this page reads version 1. Export the page again.`);
   const arrays = await Promise.all(header.blocks.map((block) => decodeBlock(block, blob)));
   return {
-    scenes: header.scenes.map((scene) => resolve(scene, arrays) as SceneData),
+    scenes: header.scenes.map((scene) => resolveBlocks(scene, arrays) as SceneData),
     colormaps: Object.fromEntries(Object.entries(header.colormaps).map(([name, text]) => [name, fromBase64(text)])),
     theme: header.theme,
     view: header.view ?? {},
@@ -25,9 +27,10 @@ export async function decodeBlock(block: Block, blob: Uint8Array): Promise<NumAr
   const raw = await inflate(blob.subarray(block.offset, block.offset + block.length));
   const count = block.shape.reduce((a, b) => a * b, 1);
   const bytes = { u16: 2, f32: 4, f64: 8, i32: 4, u8: 1 }[block.codec];
-  if (raw.length !== count * bytes) throw new PayloadError("The data on this page are damaged (a block has the wrong length). Export the page again.");
-  const stored = fromPlanes(raw, bytes);
-  const data = block.codec === "u16" ? dequantise(new Uint16Array(stored), block)
+  if (raw.length !== count * bytes)
+    throw new PayloadError("The data on this page are damaged (a block has the wrong length). Export the page again.");
+  const stored = unshuffleBytes(raw, bytes);
+  const data = block.codec === "u16" ? dequantize(new Uint16Array(stored), block)
     : block.codec === "f32" ? new Float32Array(stored)
     : block.codec === "f64" ? new Float64Array(stored)
     : block.codec === "i32" ? new Int32Array(stored)
@@ -35,16 +38,16 @@ export async function decodeBlock(block: Block, blob: Uint8Array): Promise<NumAr
   return { data, shape: block.shape };
 }
 
-export function dequantise(codes: Uint16Array, block: Block): Float32Array {
+export function dequantize(codes: Uint16Array, block: Block): Float32Array {
   const row = block.shape[block.shape.length - 1] ?? 1;
   const { low = 0, high = 0 } = block;
   const table = new Float32Array(65536);
   const ratio = block.log ? Math.log(high / low) : 0;
-  for (let code = 0; code <= STEPS; code++) {
-    const share = code / STEPS;
-    table[code] = block.log ? low * Math.exp(ratio * share) : low + (high - low) * share;
+  for (let code = 0; code <= QUANTIZATION_STEPS; code++) {
+    const fraction = code / QUANTIZATION_STEPS;
+    table[code] = block.log ? low * Math.exp(ratio * fraction) : low + (high - low) * fraction;
   }
-  for (const [code, value] of Object.entries(SPECIAL)) table[+code] = value;
+  for (const [code, value] of Object.entries(SPECIAL_CODES)) table[+code] = value;
   const values = new Float32Array(codes.length);
   for (let start = 0; start < codes.length; start += row) {
     let sum = 0;
@@ -53,7 +56,7 @@ export function dequantise(codes: Uint16Array, block: Block): Float32Array {
   return values;
 }
 
-function fromPlanes(raw: Uint8Array, size: number): ArrayBuffer {
+function unshuffleBytes(raw: Uint8Array, size: number): ArrayBuffer {
   if (size === 1) return raw.slice().buffer as ArrayBuffer;
   const count = raw.length / size;
   const out = new Uint8Array(raw.length);
@@ -85,17 +88,17 @@ export function fromBase64(text: string): Uint8Array {
   return bytes;
 }
 
-/** Keys that hold words for the reader, in which formulas may stand. */
-const WORDS = /^((alpha_|beta_|x_|y_)?label|y_label_right|title|subtitle|notes|text)$/;
+/** Keys that hold text for the reader, which may contain formulas. */
+const TEXT_KEYS = /^((alpha_|beta_|x_|y_)?label|y_label_right|title|subtitle|notes|text)$/;
 
-export function plainly(value: unknown): unknown {
-  return typeof value === "string" ? plain(value) : Array.isArray(value) ? value.map(plainly) : value;
+export function texToTextIn(value: unknown): unknown {
+  return typeof value === "string" ? texToText(value) : Array.isArray(value) ? value.map(texToTextIn) : value;
 }
 
-function resolve(thing: unknown, arrays: NumArray[]): unknown {
-  if (Array.isArray(thing)) return thing.map((item) => resolve(item, arrays));
+function resolveBlocks(thing: unknown, arrays: NumArray[]): unknown {
+  if (Array.isArray(thing)) return thing.map((item) => resolveBlocks(item, arrays));
   if (thing === null || typeof thing !== "object") return thing;
   const entries = Object.entries(thing);
   if (entries.length === 1 && entries[0][0] === "block") return arrays[entries[0][1] as number];
-  return Object.fromEntries(entries.map(([key, value]) => [key, WORDS.test(key) ? plainly(value) : resolve(value, arrays)]));
+  return Object.fromEntries(entries.map(([key, value]) => [key, TEXT_KEYS.test(key) ? texToTextIn(value) : resolveBlocks(value, arrays)]));
 }

@@ -1,40 +1,46 @@
-// Two surfaces as one: their difference on the first one's grid, the second read between its cells where grids differ.
-import { bilinear } from "./refine";
+// Difference of two surfaces on the grid of the first; the second is interpolated where the grids differ.
+import { bilinear, fractionalIndex } from "../math/interpolation";
 import { Surface } from "./surface";
 import type { FieldData, SurfaceData } from "./types";
 
-export function difference(one: Surface, other: Surface): Surface {
-  const shared = one.quantities.filter((quantity) => other.quantities.includes(quantity));
-  const fields = Object.fromEntries(shared.map((quantity) => [quantity, differenceField(one, other, quantity)]));
+export function difference(first: Surface, second: Surface): Surface {
+  const shared = first.quantities.filter((quantity) => second.quantities.includes(quantity));
+  const fields = Object.fromEntries(shared.map((quantity) => [quantity, differenceField(first, second, quantity)]));
   const data: SurfaceData = {
-    ...one.data,
-    name: `${one.name} − ${other.name}`,
-    label: `${one.label} − ${other.label}`,
+    ...first.data,
+    name: `${first.name} − ${second.name}`,
+    label: `${first.label} − ${second.label}`,
     fields,
-    done: one.known || other.known ? { data: bothKnown(one, other), shape: [one.na, one.nb] } : null,
+    done: first.doneMask || second.doneMask ? { data: bothDone(first, second), shape: [first.na, first.nb] } : null,
     origin: null,
   };
   return new Surface(data);
 }
 
-function differenceField(one: Surface, other: Surface, quantity: string): FieldData {
-  const frames = Math.max(one.frames(quantity), other.frames(quantity));
-  const size = one.na * one.nb;
+function differenceField(first: Surface, second: Surface, quantity: string): FieldData {
+  const frames = Math.max(first.frameCount(quantity), second.frameCount(quantity));
+  const size = first.na * first.nb;
   const values = new Float32Array(frames * size);
-  const positions = sameGrid(one, other) ? null : positionsIn(one, other);
+  const positions = onSameGrid(first, second) ? null : fractionalIndices(first, second);
   for (let frame = 0; frame < frames; frame++) {
-    const [a, b] = [one.raw(quantity, frame), other.raw(quantity, frame)];
-    for (let k = 0; k < size; k++) values[frame * size + k] = a[k] - (positions ? bilinear(b, other.na, other.nb, positions[2 * k], positions[2 * k + 1]) : b[k]);
+    const [a, b] = [first.frameValues(quantity, frame), second.frameValues(quantity, frame)];
+    for (let k = 0; k < size; k++)
+      values[frame * size + k] = a[k] - (positions ? bilinear(b, second.na, second.nb, positions[2 * k], positions[2 * k + 1]) : b[k]);
   }
-  const first = one.field(quantity)!;
-  return { values: { data: values, shape: [frames, one.na, one.nb] }, label: `difference of ${first.label}`, units: first.units, standard_error: null };
+  const field = first.field(quantity)!;
+  return {
+    values: { data: values, shape: [frames, first.na, first.nb] },
+    label: `difference of ${field.label}`,
+    units: field.units,
+    standard_error: null,
+  };
 }
 
-export function sameGrid(one: Surface, other: Surface): boolean {
-  return same(one.alpha, other.alpha) && same(one.beta, other.beta);
+export function onSameGrid(first: Surface, second: Surface): boolean {
+  return axesEqual(first.alpha, second.alpha) && axesEqual(first.beta, second.beta);
 }
 
-function same(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+function axesEqual(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   if (a.length !== b.length) return false;
   const span = Math.abs(a[a.length - 1] - a[0]) || 1;
   for (let k = 0; k < a.length; k++) if (Math.abs(a[k] - b[k]) > 1e-6 * span) return false;
@@ -42,35 +48,19 @@ function same(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
 }
 
 /** Fractional indices of `one`'s points in `other`'s grid; NaN outside of it, which leaves a hole. */
-function positionsIn(one: Surface, other: Surface): Float32Array {
-  const out = new Float32Array(one.na * one.nb * 2);
-  for (let i = 0; i < one.na; i++) for (let j = 0; j < one.nb; j++) {
-    const k = 2 * (i * one.nb + j);
-    out[k] = indexIn(other.alpha, one.alpha[i]);
-    out[k + 1] = indexIn(other.beta, one.beta[j]);
+function fractionalIndices(first: Surface, second: Surface): Float32Array {
+  const out = new Float32Array(first.na * first.nb * 2);
+  for (let i = 0; i < first.na; i++) for (let j = 0; j < first.nb; j++) {
+    const k = 2 * (i * first.nb + j);
+    out[k] = fractionalIndex(second.alpha, first.alpha[i]);
+    out[k + 1] = fractionalIndex(second.beta, first.beta[j]);
   }
   return out;
 }
 
-/** The fractional index of `value` on an increasing or decreasing axis; NaN outside. */
-export function indexIn(axis: ArrayLike<number>, value: number): number {
-  const last = axis.length - 1;
-  if (last < 1) return 0;
-  const rising = axis[last] > axis[0];
-  const slack = Math.abs(axis[last] - axis[0]) * 1e-9;
-  let [low, high] = [0, last];
-  if (rising ? value < axis[0] - slack || value > axis[last] + slack : value > axis[0] + slack || value < axis[last] - slack) return NaN;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (axis[middle] <= value === rising) low = middle;
-    else high = middle;
-  }
-  return low + Math.max(0, Math.min(1, (value - axis[low]) / (axis[high] - axis[low])));
-}
-
-function bothKnown(one: Surface, other: Surface): Uint8Array {
-  const out = new Uint8Array(one.na * one.nb).fill(1);
-  if (one.known) for (let k = 0; k < out.length; k++) out[k] &= one.known[k];
-  if (other.known && sameGrid(one, other)) for (let k = 0; k < out.length; k++) out[k] &= other.known[k];
+function bothDone(first: Surface, second: Surface): Uint8Array {
+  const out = new Uint8Array(first.na * first.nb).fill(1);
+  if (first.doneMask) for (let k = 0; k < out.length; k++) out[k] &= first.doneMask[k];
+  if (second.doneMask && onSameGrid(first, second)) for (let k = 0; k < out.length; k++) out[k] &= second.doneMask[k];
   return out;
 }

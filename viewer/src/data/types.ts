@@ -1,4 +1,4 @@
-// The header of a payload: the scene's dataclasses as JSON (src/lossatlas/view/scene.py is the contract).
+// Types of the payload: the scene's dataclasses as JSON (src/lossatlas/view/scene.py is the contract).
 
 export interface BlockRef { block: number }
 export interface Block {
@@ -89,7 +89,13 @@ export interface PaneData {
   x_scale?: "linear" | "log";
   text: string;
 }
-export interface TimelineData { step: NumArray; label: string[]; cosmetic: NumArray | null; milliseconds: number; rotation: NumArray | null }
+export interface TimelineData {
+  step: NumArray;
+  label: string[];
+  cosmetic: NumArray | null;
+  milliseconds: number;
+  rotation: NumArray | null;
+}
 export interface SceneData {
   panes: PaneData[];
   surfaces: SurfaceData[];
@@ -115,4 +121,10 @@ export interface Header {
   view: Record<string, unknown>;
   warnings: string[];
 }
-export interface Document { scenes: SceneData[]; colormaps: Record<string, Uint8Array>; theme: "light" | "dark" | null; view: Record<string, unknown>; warnings: string[] }
+export interface Document {
+  scenes: SceneData[];
+  colormaps: Record<string, Uint8Array>;
+  theme: "light" | "dark" | null;
+  view: Record<string, unknown>;
+  warnings: string[];
+}

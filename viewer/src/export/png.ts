@@ -1,19 +1,23 @@
-// The picture as PNG at a multiple of its size on screen; the view's state travels inside it as text.
+// PNG export at a multiple of the size on screen, with the view's state in a tEXt chunk.
+import { footerLine } from "../chrome/about";
+import { FONT } from "../dom/theme";
+import { paintOverlay } from "../overlay/overlayPainter";
 import { toHash } from "../state";
-import { paint } from "../ui/painter";
-import { FONT } from "../ui/theme";
-import type { Viewer } from "../viewer";
-import { footLine } from "../ui/about";
+import type { Exportable } from "./exportable";
 
-export async function picture(viewer: Viewer, times: number, transparent: boolean): Promise<Blob> {
-  const canvas = compose(viewer, times, transparent);
-  const blob = await new Promise<Blob>((resolve, reject) => canvas.toBlob((b) => (b ? resolve(b) : reject(new Error("The picture could not be made at this size."))), "image/png"));
+export async function pngBlob(viewer: Exportable, times: number, transparent: boolean): Promise<Blob> {
+  const canvas = composePicture(viewer, times, transparent);
+  const blob = await new Promise<Blob>((resolve, reject) =>
+    canvas.toBlob((b) => (b ? resolve(b) : reject(new Error("The picture could not be made at this size."))), "image/png"),
+  );
   const bytes = new Uint8Array(await blob.arrayBuffer());
-  return new Blob([withText(bytes, "lossatlas", toHash(viewer.state, viewer.session.store.initial)) as BlobPart], { type: "image/png" });
+  return new Blob([insertTextChunk(bytes, "lossatlas", toHash(viewer.session.state, viewer.session.store.initial)) as BlobPart], {
+    type: "image/png",
+  });
 }
 
-/** Background, WebGL, overlay, heading and the honest line, at `times` the size on screen. */
-export function compose(viewer: Viewer, times: number, transparent: boolean): HTMLCanvasElement {
+/** Background, WebGL, overlay, heading and footer line, at `times` the size on screen. */
+export function composePicture(viewer: Exportable, times: number, transparent: boolean): HTMLCanvasElement {
   const { session } = viewer;
   const { width, height, theme } = session;
   const canvas = document.createElement("canvas");
@@ -30,7 +34,7 @@ export function compose(viewer: Viewer, times: number, transparent: boolean): HT
   }
   viewer.drawNow(times);
   context.drawImage(viewer.glCanvas, 0, 0, width, height);
-  paint(session, context);
+  paintOverlay(session, context);
   context.textAlign = "left";
   context.fillStyle = theme.text;
   context.font = `650 18px ${FONT}`;
@@ -39,19 +43,19 @@ export function compose(viewer: Viewer, times: number, transparent: boolean): HT
   context.font = `12.5px ${FONT}`;
   context.fillText(session.scene.subtitle, 20, 48);
   context.font = `10.5px ${FONT}`;
-  context.fillText(footLine(session), 20, height - 10, width - 40);
+  context.fillText(footerLine(session), 20, height - 10, width - 40);
   viewer.invalidate();
   return canvas;
 }
 
 /** A tEXt chunk before the first data chunk. */
-export function withText(png: Uint8Array, key: string, words: string): Uint8Array {
-  const body = new TextEncoder().encode(`tEXt${key}\0${words}`);
+export function insertTextChunk(png: Uint8Array, key: string, text: string): Uint8Array {
+  const body = new TextEncoder().encode(`tEXt${key}\0${text}`);
   const chunk = new Uint8Array(body.length + 8);
   const view = new DataView(chunk.buffer);
   view.setUint32(0, body.length - 4);
   chunk.set(body, 4);
-  view.setUint32(chunk.length - 4, crc(body));
+  view.setUint32(chunk.length - 4, crc32(body));
   const out = new Uint8Array(png.length + chunk.length);
   const at = 33; // signature and IHDR
   out.set(png.subarray(0, at));
@@ -60,7 +64,7 @@ export function withText(png: Uint8Array, key: string, words: string): Uint8Arra
   return out;
 }
 
-function crc(bytes: Uint8Array): number {
+function crc32(bytes: Uint8Array): number {
   let c = 0xffffffff;
   for (const byte of bytes) {
     c ^= byte;

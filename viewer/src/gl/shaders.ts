@@ -1,17 +1,17 @@
-// The landscape on the GPU. A point carries (value, slope x, slope y, known) for two frames, which are blended; any
+// Shaders of the surface and of its maps. A point carries (value, slope x, slope y, known) for two frames, which are blended; any
 // monotone height scale then gives true normals by the chain rule, so linear and logarithmic heights morph freely.
 
 const COMMON = /* glsl */ `
 precision highp float;
-uniform float uLow, uHigh, uKnee, uMorph, uBlend, uHeight, uBase;
+uniform float uLow, uHigh, uLinearThreshold, uMorph, uBlend, uHeight, uBase;
 uniform int uCurve;
-float bend(float v) { return uCurve == 0 ? log(max(v, 1e-30)) : asinh(v / uKnee); }
-float slopeOfBend(float v) { return uCurve == 0 ? 1.0 / max(v, 1e-30) : inversesqrt(v * v + uKnee * uKnee); }
+float transform(float v) { return uCurve == 0 ? log(max(v, 1e-30)) : asinh(v / uLinearThreshold); }
+float transformedSlope(float v) { return uCurve == 0 ? 1.0 / max(v, 1e-30) : inversesqrt(v * v + uLinearThreshold * uLinearThreshold); }
 float linearShare(float v) { return (v - uLow) / (uHigh - uLow); }
-float bentShare(float bent) { float low = bend(uLow); return (bent - low) / (bend(uHigh) - low); }
-float shareOf(float v, float bent) { return mix(linearShare(v), bentShare(bent), uMorph); }
+float transformedShare(float transformed) { float low = transform(uLow); return (transformed - low) / (transform(uHigh) - low); }
+float shareOf(float v, float transformed) { return mix(linearShare(v), transformedShare(transformed), uMorph); }
 float slopeOfShare(float v) {
-  return mix(1.0 / (uHigh - uLow), slopeOfBend(v) / (bend(uHigh) - bend(uLow)), uMorph);
+  return mix(1.0 / (uHigh - uLow), transformedSlope(v) / (transform(uHigh) - transform(uLow)), uMorph);
 }
 `;
 
@@ -31,12 +31,15 @@ float lines(float f, float halfWidth) {
   float g = abs(fract(f - 0.5) - 0.5) / d;
   return (1.0 - smoothstep(halfWidth - 0.5, halfWidth + 0.6, g)) * (1.0 - smoothstep(0.16, 0.42, d));
 }
-float contourInk(float v, float bent) {
+float contourInk(float v, float transformed) {
   float step1 = lines(v / uStepLinear, 0.42 * uPixel) * 0.45 + lines(v / (5.0 * uStepLinear), 0.85 * uPixel) * 0.5;
-  float step2 = lines(bent / uStepLog, 0.42 * uPixel) * 0.45 + lines(bent / (5.0 * uStepLog), 0.85 * uPixel) * 0.5;
+  float step2 = lines(transformed / uStepLog, 0.42 * uPixel) * 0.45 + lines(transformed / (5.0 * uStepLog), 0.85 * uPixel) * 0.5;
   return min(mix(step1, step2, uMorph), 0.85) * uContours;
 }
-float near(float x, float at, float width) { float d = max(fwidth(x), 1e-7); return 1.0 - smoothstep(width - 0.6, width + 0.6, abs(x - at) / d); }
+float near(float x, float at, float width) {
+  float d = max(fwidth(x), 1e-7);
+  return 1.0 - smoothstep(width - 0.6, width + 0.6, abs(x - at) / d);
+}
 float hatch(vec2 pixel) { return 1.0 - smoothstep(0.5, 1.3, abs(fract((pixel.x + pixel.y) / (8.0 * uPixel)) - 0.5) * 8.0); }
 vec3 marks(vec3 color, float share, vec2 xy, float strength) {
   float iso = near(share, uHoverValue, 1.0 * uPixel);
@@ -61,7 +64,7 @@ void main() {
   vec2 g = mix(f0.yz, f1.yz, uBlend);
   vKnown = min(f0.w, f1.w);
   vValue = v;
-  vBent = bend(v);
+  vBent = transform(v);
   vShare = shareOf(v, vBent);
   float chain = slopeOfShare(v) * uHeight;
   vNormal = vec3(-g * chain, 1.0);
@@ -96,7 +99,7 @@ void main() {
   // Dark ends of a colormap would hide their relief: they get a little of the light itself.
   float dark = 1.0 - dot(base, vec3(0.3, 0.59, 0.11));
   vec3 color = base * shade + gloss + dark * dark * (0.16 * diffuse * diffuse + 0.03) * vec3(0.85, 0.93, 1.0);
-  // Highlights bleach a little, shadows stay colored: the sheet keeps its color scale readable.
+  // Highlights bleach a little, shadows stay colored: the color scale stays readable.
   color = mix(color, color * color * (3.0 - 2.0 * color), 0.18);
   if (behind) color = color * 0.72;
   float ink = contourInk(vValue, vBent);
@@ -139,8 +142,8 @@ void main() {
   vec4 high = mix(fetch(p + ivec2(0, 1)), fetch(p + ivec2(1, 1)), s.y);
   vec4 here = mix(low, high, s.x);
   if (here.w < -0.001) discard;
-  float bent = bend(here.x);
-  float share = shareOf(here.x, bent);
+  float transformed = transform(here.x);
+  float share = shareOf(here.x, transformed);
   float colored = share;
   if (uColorByHeight < 0.5) {
     vec2 c0 = mix(texelFetch(uQ, p, 0).rg, texelFetch(uQ, p + ivec2(1, 0), 0).rg, s.y);
@@ -152,7 +155,7 @@ void main() {
   vec3 n = normalize(vec3(-here.yz * slopeOfShare(here.x) * uHeight, 1.0));
   color *= 1.0 + uRelief * (dot(n, normalize(vec3(-0.5, 0.55, 0.67))) - 0.67) ;
   if (share > uClip) color = mix(color, uPaper, 0.8 - 0.25 * hatch(gl_FragCoord.xy));
-  color = mix(color, uInkColor, contourInk(here.x, bent) * uInk * (share > uClip ? 0.25 : 1.0));
+  color = mix(color, uInkColor, contourInk(here.x, transformed) * uInk * (share > uClip ? 0.25 : 1.0));
   float unknown = 1.0 - clamp(here.w, 0.0, 1.0);
   color = mix(color, mix(color, uUnknownColor, 0.3 + 0.4 * hatch(gl_FragCoord.xy)), unknown);
   color = mix(uPaper, color, uFloor);

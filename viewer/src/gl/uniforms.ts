@@ -1,10 +1,10 @@
-// The uniforms that every drawing of the landscape shares; one object, so one change reaches all of them.
+// Shader uniforms shared by all meshes; one object, so one change reaches all of them.
 import { Color, DataTexture, LinearFilter, RGBAFormat, UnsignedByteType, Vector2, Vector3 } from "three";
-import { BASE } from "../math/world";
+import { BASE } from "../math/coordinates";
 
 export function sharedUniforms() {
   return {
-    uLow: { value: 0 }, uHigh: { value: 1 }, uKnee: { value: 1 }, uCurve: { value: 0 }, uMorph: { value: 0 },
+    uLow: { value: 0 }, uHigh: { value: 1 }, uLinearThreshold: { value: 1 }, uCurve: { value: 0 }, uMorph: { value: 0 },
     uHeight: { value: 1 }, uBase: { value: BASE },
     uColors: { value: colorTexture(new Uint8Array(768)) }, uColorRange: { value: new Vector2(0, 1) },
     uStepLinear: { value: 1 }, uStepLog: { value: 1 }, uContours: { value: 1 }, uPixel: { value: 1 }, uClip: { value: 1.0005 },
@@ -14,7 +14,7 @@ export function sharedUniforms() {
     uColorByHeight: { value: 1 },
   };
 }
-export type Shared = ReturnType<typeof sharedUniforms>;
+export type SharedUniforms = ReturnType<typeof sharedUniforms>;
 
 export function colorTexture(rgb: Uint8Array): DataTexture {
   const rgba = new Uint8Array(1024);

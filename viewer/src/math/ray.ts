@@ -1,27 +1,32 @@
-// What lies under the pointer: a ray marched over the drawn sheet on the CPU, and values between its points.
-import { bilinear } from "../data/refine";
-import { indexIn } from "../data/difference";
+// Ray casting against the drawn surface and the floor, on the CPU.
 import type { Vector } from "./camera";
-import type { World } from "./world";
+import type { WorldCoordinates } from "./coordinates";
+import { bilinear, fractionalIndex } from "./interpolation";
 
 export interface Grid { x: Float64Array; y: Float64Array; values: Float32Array }
 
 /** The drawn value at a world position; NaN in holes and outside. */
-export function sample(grid: Grid, x: number, y: number): number {
-  const i = indexIn(grid.x, x);
-  const j = indexIn(grid.y, y);
+export function sampleGrid(grid: Grid, x: number, y: number): number {
+  const i = fractionalIndex(grid.x, x);
+  const j = fractionalIndex(grid.y, y);
   return Number.isNaN(i) || Number.isNaN(j) ? NaN : bilinear(grid.values, grid.x.length, grid.y.length, i, j);
 }
 
 export interface Ray { origin: Vector; direction: Vector }
 
-/** First crossing of the ray with the sheet below `clip`, as plane position and value; null when it passes by. */
-export function hitSheet(ray: Ray, at: (x: number, y: number) => number, world: World, clip: number, steps = 420): { x: number; y: number; t: number } | null {
-  const span = insideBox(ray, world);
+/** First crossing of the ray with the surface below `clip`, as plane position and value; null when it passes by. */
+export function intersectSurface(
+  ray: Ray,
+  heightAt: (x: number, y: number) => number,
+  world: WorldCoordinates,
+  clip: number,
+  steps = 420,
+): { x: number; y: number; t: number } | null {
+  const span = boxSpan(ray, world);
   if (!span) return null;
   const gap = (t: number) => {
-    const [x, y, z] = along(ray, t);
-    const value = at(x, y);
+    const [x, y, z] = pointOnRay(ray, t);
+    const value = heightAt(x, y);
     return Number.isNaN(value) || value > clip ? NaN : z - world.z(value);
   };
   let [t0, g0] = [span[0], gap(span[0])];
@@ -30,7 +35,7 @@ export function hitSheet(ray: Ray, at: (x: number, y: number) => number, world: 
     const g1 = gap(t1);
     if (g0 * g1 <= 0) {
       const t = bisect(gap, t0, t1, g0);
-      const [x, y] = along(ray, t);
+      const [x, y] = pointOnRay(ray, t);
       return { x, y, t };
     }
     [t0, g0] = [t1, g1];
@@ -38,10 +43,10 @@ export function hitSheet(ray: Ray, at: (x: number, y: number) => number, world: 
   return null;
 }
 
-export function hitFloor(ray: Ray, world: World): { x: number; y: number; t: number } | null {
+export function intersectFloor(ray: Ray, world: WorldCoordinates): { x: number; y: number; t: number } | null {
   if (Math.abs(ray.direction[2]) < 1e-9) return null;
   const t = -ray.origin[2] / ray.direction[2];
-  const [x, y] = along(ray, t);
+  const [x, y] = pointOnRay(ray, t);
   return t > 0 && Math.abs(x) <= world.halfX && Math.abs(y) <= world.halfY ? { x, y, t } : null;
 }
 
@@ -55,11 +60,11 @@ function bisect(gap: (t: number) => number, a: number, b: number, ga: number): n
   return (a + b) / 2;
 }
 
-export function along(ray: Ray, t: number): Vector {
+export function pointOnRay(ray: Ray, t: number): Vector {
   return [ray.origin[0] + ray.direction[0] * t, ray.origin[1] + ray.direction[1] * t, ray.origin[2] + ray.direction[2] * t];
 }
 
-function insideBox(ray: Ray, world: World): [number, number] | null {
+function boxSpan(ray: Ray, world: WorldCoordinates): [number, number] | null {
   let [near, far] = [-Infinity, Infinity];
   const low = [-world.halfX, -world.halfY, -0.01];
   const high = [world.halfX, world.halfY, world.top + 0.01];

@@ -1,4 +1,4 @@
-// Round numbers for axes and color bars, and numbers as people write them.
+// Tick positions for linear, log and symmetric log axes, and number formatting.
 
 /** A round step (1, 2 or 5 times a power of ten) that cuts the range into about `count` parts. */
 export function niceStep(range: number, count: number): number {
@@ -44,7 +44,7 @@ export function symlogTicks(low: number, high: number, knee: number): number[] {
 }
 
 /** "0.097", "1,240", "2.6e5": a few significant digits, with a true minus sign. */
-export function format(value: number, digits = 3): string {
+export function formatNumber(value: number, digits = 3): string {
   if (Number.isNaN(value)) return "not a number";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   if (value === 0) return "0";
@@ -63,14 +63,18 @@ function tidyExponent(text: string): string {
 /** Decimal places that tell neighboring ticks apart. */
 export function formatTick(value: number, step: number): string {
   if (Math.abs(value) < step * 1e-6) return "0";
-  if (Math.abs(value) >= 1e5 || step < 1e-4) return format(value, 3);
+  if (Math.abs(value) >= 1e5 || step < 1e-4) return formatNumber(value, 3);
   const places = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9)));
   return value.toFixed(places).replace("-", "−");
 }
 
-/** Numbers as words with as many digits as it takes to tell them apart: three at least, six at most. */
+/** Numbers as text with as many digits as it takes to tell them apart: three at least, six at most. */
 export function formatAll(values: number[]): string[] {
-  const tried = [3, 4, 5, 6].map((digits) => values.map((value) => format(value, digits)));
-  const different = tried.map((words) => new Set(words).size);
+  const tried = [3, 4, 5, 6].map((digits) => values.map((value) => formatNumber(value, digits)));
+  const different = tried.map((text) => new Set(text).size);
   return tried[different.indexOf(Math.max(...different))];
+}
+export function formatPercent(fraction: number): string {
+  const value = fraction * 100;
+  return `${value < 1 ? value.toFixed(1) : value > 99 && value < 100 ? "99+" : Math.round(value)} %`;
 }
