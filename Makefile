@@ -42,7 +42,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 viewer:
-	cd viewer && npm ci --ignore-scripts --no-audit --no-fund --silent && npx tsc --noEmit && npx vitest run && node build.mjs ../src/lossatlas/view/static
+	cd viewer && npm ci --ignore-scripts --no-audit --no-fund --silent && npx tsc --noEmit && npx vitest run && node build.mjs ../src/lossatlas/viz/static
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

@@ -31,7 +31,7 @@ class ViewerBuildHook(BuildHookInterface):
 
     @property
     def _static(self) -> Path:
-        return Path(self.root, "src", "lossatlas", "view", "static")
+        return Path(self.root, "src", "lossatlas", "viz", "static")
 
     @property
     def _viewer(self) -> Path:

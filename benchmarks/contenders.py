@@ -22,7 +22,7 @@ import torch
 from benchmarks.workloads import Workload
 from torch.nn import functional as F
 
-from lossatlas.compute.evaluators import Choice, Task, choose
+from lossatlas.compute.evaluation.evaluators import Choice, Task, choose
 from lossatlas.compute.metrics import metrics_named
 
 Timed = Callable[[], float]

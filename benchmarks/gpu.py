@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from lossatlas.zoo.checkpoints import load_checkpoint
-from lossatlas.zoo.datasets import LI_MEAN, LI_STD, data_root, load_cifar10, normalize
+from lossatlas.zoo.data.datasets import LI_MEAN, LI_STD, data_root, load_cifar10, normalize
 from lossatlas.zoo.networks import network
 
 GFLOP_AN_IMAGE = 0.2516

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 import lossatlas as la
 from lossatlas.compute.curvature import extreme_eigenvalues, hessian
 from lossatlas.zoo.checkpoints import load_checkpoint
-from lossatlas.zoo.datasets import IMAGENET_MEAN, IMAGENET_STD, data_root, load_cifar10, normalize
+from lossatlas.zoo.data.datasets import IMAGENET_MEAN, IMAGENET_STD, data_root, load_cifar10, normalize
 from lossatlas.zoo.networks import network
 
 CELLS, STEP = 21 * 21, 0.1

@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results" / "paths_of_large_models_fit_in_two_
 def record(archive: str, checkpoints: int, parameters: int) -> dict[str, float]:
     import torch
 
-    from lossatlas.compute.record.recorder import Recorder
+    from lossatlas.compute.recording.recorder import Recorder
 
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
@@ -54,7 +54,7 @@ def repeat(archive: str, distinct: int, checkpoints: int) -> None:
     import numpy as np
 
     from lossatlas.archive import create_archive
-    from lossatlas.compute.record.store import WeightStore
+    from lossatlas.compute.recording.weight_store import WeightStore
 
     store = WeightStore.open(create_archive(archive), "run")
     store.group["weights/theta"].resize((checkpoints, store.layout.size))
@@ -72,9 +72,9 @@ def repeat(archive: str, distinct: int, checkpoints: int) -> None:
 def project(archive: str) -> dict[str, object]:
     import torch
 
-    from lossatlas.compute.honest import shadow
-    from lossatlas.compute.pathplanes import pca_plane
-    from lossatlas.compute.record.trajectory import open_trajectory
+    from lossatlas.compute.paths.principal_planes import pca_plane
+    from lossatlas.compute.paths.projection import shadow
+    from lossatlas.compute.recording.trajectory import open_trajectory
 
     torch.set_num_threads(1)
     trajectory = open_trajectory(archive)

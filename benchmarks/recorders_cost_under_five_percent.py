@@ -21,7 +21,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lossatlas.compute.record.recorder import Recorder
+from lossatlas.compute.recording.recorder import Recorder
 
 STEPS = 300
 RESULTS = Path(__file__).parent / "results" / "recorders_cost_under_five_percent.json"

@@ -26,7 +26,7 @@ from benchmarks.engine import machine
 
 import lossatlas as la
 from lossatlas.zoo.checkpoints import load_checkpoint
-from lossatlas.zoo.datasets import LI_MEAN, LI_STD, data_root, load_cifar10, normalize
+from lossatlas.zoo.data.datasets import LI_MEAN, LI_STD, data_root, load_cifar10, normalize
 from lossatlas.zoo.networks import network
 
 WEIGHTS = "nets_cifar10_li2018/resnet56_model_300.t7"

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from lossatlas.view.html import export_html
-from lossatlas.view.scene import Field, Pane, Scene, Surface, Timeline
+from lossatlas.viz.scene.model import Field, Pane, Scene, Surface, Timeline
+from lossatlas.viz.web.html import export_html
 
 RESULTS = Path(__file__).parent / "results" / "viewer_against_plotly.json"
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", "--enable-precise-memory-info"]

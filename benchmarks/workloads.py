@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.zoo.datasets import data_root, load_cifar10, load_mnist, normalize
+from lossatlas.zoo.data.datasets import data_root, load_cifar10, load_mnist, normalize
 
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 
@@ -103,7 +103,7 @@ def spirals(count: int = 3000) -> Workload:
 def resnet(count: int = 256) -> Workload:
     """ResNet-20 (option A) with published weights where they are at hand, on CIFAR-10."""
     from lossatlas.zoo.checkpoints import load_checkpoint
-    from lossatlas.zoo.datasets import IMAGENET_MEAN, IMAGENET_STD
+    from lossatlas.zoo.data.datasets import IMAGENET_MEAN, IMAGENET_STD
     from lossatlas.zoo.networks import network
 
     model = network("resnet20_a", seed=0)

@@ -37,7 +37,7 @@ def test_the_readmes_python_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_named_make_targets_and_verbs_exist(page: Path) -> None:
-    from lossatlas.cli import app
+    from lossatlas.cli.app import app
 
     text = page.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas.archive import open_archive
-from lossatlas.view.pages import scenes_of
-from lossatlas.view.payload import Payload, encode
+from lossatlas.viz.compose.pages import scenes_of
+from lossatlas.viz.web.payload import Payload, encode
 
 ROOT = Path(__file__).resolve().parents[1]
 ARCHIVE = ROOT / "tests" / "fixtures" / "small.zarr"

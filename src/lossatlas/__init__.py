@@ -12,19 +12,19 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     # Objective
-    "Objective": "lossatlas.compute.objective",
+    "Objective": "lossatlas.compute.objective.objective",
     # Direction and Plane
-    "Direction": "lossatlas.compute.directions",
-    "Plane": "lossatlas.compute.plane",
-    "weight_plane": "lossatlas.compute.plane",
-    "random_plane": "lossatlas.compute.plane",
-    "between": "lossatlas.compute.plane",
-    "plane": "lossatlas.compute.plane",
+    "Direction": "lossatlas.compute.planes.normalization",
+    "Plane": "lossatlas.compute.planes.plane",
+    "weight_plane": "lossatlas.compute.planes.plane",
+    "random_plane": "lossatlas.compute.planes.plane",
+    "between": "lossatlas.compute.planes.plane",
+    "plane": "lossatlas.compute.planes.plane",
     # Grid and evaluation
-    "Grid": "lossatlas.compute.grid",
-    "evaluate": "lossatlas.compute.evaluate",
-    "compare_modes": "lossatlas.compute.modes",
-    "plan": "lossatlas.compute.advise",
+    "Grid": "lossatlas.analysis.grid",
+    "evaluate": "lossatlas.compute.evaluation.evaluate",
+    "compare_modes": "lossatlas.compute.evaluation.batchnorm_modes",
+    "plan": "lossatlas.compute.evaluation.cost_estimate",
     # Curvature
     "hessian_plane": "lossatlas.compute.curvature",
     "hessian_map": "lossatlas.compute.curvature",
@@ -40,50 +40,50 @@ _PUBLIC = {
     "Extremes": "lossatlas.compute.curvature",
     "SpectralDensity": "lossatlas.compute.curvature",
     # Symmetry and connected minima
-    "symmetry_audit": "lossatlas.compute.symmetry",
-    "balanced": "lossatlas.compute.symmetry",
-    "align": "lossatlas.compute.connect",
-    "polygon": "lossatlas.compute.connect",
-    "bezier": "lossatlas.compute.connect",
-    "fit_curve": "lossatlas.compute.connect",
-    "along": "lossatlas.compute.connect",
-    "curve_plane": "lossatlas.compute.connect",
-    "curve_trajectory": "lossatlas.compute.connect",
+    "symmetry_audit": "lossatlas.compute.symmetry.audit",
+    "balanced": "lossatlas.compute.symmetry.audit",
+    "align": "lossatlas.compute.connectivity",
+    "polygon": "lossatlas.compute.connectivity",
+    "bezier": "lossatlas.compute.connectivity",
+    "fit_curve": "lossatlas.compute.connectivity",
+    "along": "lossatlas.compute.connectivity",
+    "curve_plane": "lossatlas.compute.connectivity",
+    "curve_trajectory": "lossatlas.compute.connectivity",
     # Samples and mini-batches
     "sample_losses": "lossatlas.compute.metrics",
-    "SampleLosses": "lossatlas.compute.batches",
-    "shuffled_batches": "lossatlas.compute.sampling",
-    "random_subset": "lossatlas.compute.sampling",
-    "sample_slopes": "lossatlas.compute.slopes",
-    "gradient_noise": "lossatlas.compute.slopes",
-    "train_on_batches": "lossatlas.compute.minibatch",
-    "batch_path": "lossatlas.compute.minibatch",
+    "SampleLosses": "lossatlas.analysis.sample_losses",
+    "shuffled_batches": "lossatlas.compute.minibatch.batches",
+    "random_subset": "lossatlas.compute.minibatch.batches",
+    "sample_slopes": "lossatlas.compute.minibatch.gradient_noise",
+    "gradient_noise": "lossatlas.compute.minibatch.gradient_noise",
+    "train_on_batches": "lossatlas.compute.minibatch.training",
+    "batch_path": "lossatlas.compute.minibatch.training",
     # Trajectory
-    "Recorder": "lossatlas.compute.record.recorder",
-    "LightningRecorder": "lossatlas.compute.record.lightning",
-    "TransformersRecorder": "lossatlas.compute.record.transformers",
-    "Trajectory": "lossatlas.compute.record.trajectory",
-    "open_trajectory": "lossatlas.compute.record.trajectory",
-    "trajectory_of": "lossatlas.compute.record.trajectory",
-    "project_path": "lossatlas.compute.honest",
-    "random_walk_null": "lossatlas.compute.walk",
-    "descend": "lossatlas.compute.descend",
+    "Recorder": "lossatlas.compute.recording.recorder",
+    "LightningRecorder": "lossatlas.compute.recording.lightning",
+    "TransformersRecorder": "lossatlas.compute.recording.transformers",
+    "Trajectory": "lossatlas.compute.recording.trajectory",
+    "open_trajectory": "lossatlas.compute.recording.trajectory",
+    "trajectory_of": "lossatlas.compute.recording.trajectory",
+    "project_path": "lossatlas.compute.paths.projection",
+    "random_walk_null": "lossatlas.analysis.random_walk",
+    "descend": "lossatlas.compute.paths.in_plane_optimization",
     # Planes of a path, and lines between models
-    "pca_plane": "lossatlas.compute.pathplanes",
-    "start_end_plane": "lossatlas.compute.pathplanes",
-    "shared_plane": "lossatlas.compute.pathplanes",
-    "interpolate": "lossatlas.compute.interpolate",
-    "barrier": "lossatlas.compute.interpolate",
-    "decision_areas": "lossatlas.compute.areas",
+    "pca_plane": "lossatlas.compute.paths.principal_planes",
+    "start_end_plane": "lossatlas.compute.paths.principal_planes",
+    "shared_plane": "lossatlas.compute.paths.principal_planes",
+    "interpolate": "lossatlas.compute.connectivity.interpolation",
+    "barrier": "lossatlas.compute.connectivity.interpolation",
+    "decision_areas": "lossatlas.compute.paths.decision_regions",
     # Archive
     "Archive": "lossatlas.archive",
     "open_archive": "lossatlas.archive",
     "create_archive": "lossatlas.archive",
     # Scene and drawing
-    "Scene": "lossatlas.view.scene",
-    "plot": "lossatlas.view.plot",
-    "animate": "lossatlas.view.plot",
-    "view": "lossatlas.view",
+    "Scene": "lossatlas.viz.scene.model",
+    "plot": "lossatlas.viz.figures",
+    "animate": "lossatlas.viz.figures",
+    "view": "lossatlas.viz",
     # Errors
     "LossatlasError": "lossatlas.errors",
     "InputError": "lossatlas.errors",
@@ -93,11 +93,12 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from lossatlas.analysis.grid import Grid
+    from lossatlas.analysis.random_walk import random_walk_null
+    from lossatlas.analysis.sample_losses import SampleLosses
     from lossatlas.archive import Archive, create_archive, open_archive
-    from lossatlas.compute.advise import plan
-    from lossatlas.compute.areas import decision_areas
-    from lossatlas.compute.batches import SampleLosses
-    from lossatlas.compute.connect import align, along, bezier, curve_plane, curve_trajectory, fit_curve, polygon
+    from lossatlas.compute.connectivity import align, along, bezier, curve_plane, curve_trajectory, fit_curve, polygon
+    from lossatlas.compute.connectivity.interpolation import barrier, interpolate
     from lossatlas.compute.curvature import (
         Curvature,
         CurvatureReport,
@@ -113,30 +114,29 @@ if TYPE_CHECKING:
         spectral_density,
         trace,
     )
-    from lossatlas.compute.descend import descend
-    from lossatlas.compute.directions import Direction
-    from lossatlas.compute.evaluate import evaluate
-    from lossatlas.compute.grid import Grid
-    from lossatlas.compute.honest import project_path
-    from lossatlas.compute.interpolate import barrier, interpolate
+    from lossatlas.compute.evaluation.batchnorm_modes import compare_modes
+    from lossatlas.compute.evaluation.cost_estimate import plan
+    from lossatlas.compute.evaluation.evaluate import evaluate
     from lossatlas.compute.metrics import sample_losses
-    from lossatlas.compute.minibatch import batch_path, train_on_batches
-    from lossatlas.compute.modes import compare_modes
-    from lossatlas.compute.objective import Objective
-    from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
-    from lossatlas.compute.plane import Plane, between, plane, random_plane, weight_plane
-    from lossatlas.compute.record.lightning import LightningRecorder
-    from lossatlas.compute.record.recorder import Recorder
-    from lossatlas.compute.record.trajectory import Trajectory, open_trajectory, trajectory_of
-    from lossatlas.compute.record.transformers import TransformersRecorder
-    from lossatlas.compute.sampling import random_subset, shuffled_batches
-    from lossatlas.compute.slopes import gradient_noise, sample_slopes
-    from lossatlas.compute.symmetry import balanced, symmetry_audit
-    from lossatlas.compute.walk import random_walk_null
+    from lossatlas.compute.minibatch.batches import random_subset, shuffled_batches
+    from lossatlas.compute.minibatch.gradient_noise import gradient_noise, sample_slopes
+    from lossatlas.compute.minibatch.training import batch_path, train_on_batches
+    from lossatlas.compute.objective.objective import Objective
+    from lossatlas.compute.paths.decision_regions import decision_areas
+    from lossatlas.compute.paths.in_plane_optimization import descend
+    from lossatlas.compute.paths.principal_planes import pca_plane, shared_plane, start_end_plane
+    from lossatlas.compute.paths.projection import project_path
+    from lossatlas.compute.planes.normalization import Direction
+    from lossatlas.compute.planes.plane import Plane, between, plane, random_plane, weight_plane
+    from lossatlas.compute.recording.lightning import LightningRecorder
+    from lossatlas.compute.recording.recorder import Recorder
+    from lossatlas.compute.recording.trajectory import Trajectory, open_trajectory, trajectory_of
+    from lossatlas.compute.recording.transformers import TransformersRecorder
+    from lossatlas.compute.symmetry.audit import balanced, symmetry_audit
     from lossatlas.errors import ArchiveError, InputError, LossatlasError
-    from lossatlas.view.open import view
-    from lossatlas.view.plot import animate, plot
-    from lossatlas.view.scene import Scene
+    from lossatlas.viz.figures import animate, plot
+    from lossatlas.viz.scene.model import Scene
+    from lossatlas.viz.viewing import view
 
 
 def __getattr__(name: str) -> Any:

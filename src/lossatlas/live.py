@@ -15,14 +15,14 @@ from typing import Any
 
 import xarray as xr
 
+from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive, create_archive
-from lossatlas.compute.evaluate import evaluate as evaluate_surface
-from lossatlas.compute.grid import Grid
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.plane import Plane
+from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError
-from lossatlas.view.server import LiveServer
-from lossatlas.view.steering import Region, Steering, closer_grid
+from lossatlas.viz.web.run_control import Region, Steering, closer_grid
+from lossatlas.viz.web.server import LiveServer
 
 
 def evaluate(objective: Objective, plane: Plane, **options: Any) -> xr.Dataset:

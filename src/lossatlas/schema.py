@@ -53,7 +53,7 @@ _DECLARED = (
     # metrics over a plane or a line
     Variable("loss", PLANE, "float64", "nats", "loss"),
     Variable("accuracy", PLANE, "float64", "fraction", "accuracy"),
-    # curvature over a plane or a line (`compute/curvature/maps.py`); eigenvalues have the units of the loss
+    # curvature over a plane or a line (`compute/curvature/hessian_map.py`); eigenvalues have the units of the loss
     Variable("lambda_max", PLANE, "float64", "nats", "largest Hessian eigenvalue"),
     Variable("lambda_min", PLANE, "float64", "nats", "smallest Hessian eigenvalue"),
     Variable("lambda_max_residual", PLANE, "float64", "nats", "residual of the largest eigenpair"),

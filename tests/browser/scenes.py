@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lossatlas.view.scene import Field, Pane, Path, Scene, Surface, Timeline
+from lossatlas.viz.scene.model import Field, Pane, Path, Scene, Surface, Timeline
 
 
 def bowl(na: int = 21, nb: int = 33, shift: float = 0.0) -> np.ndarray:

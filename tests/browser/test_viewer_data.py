@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossatlas.view.html import export_html
-from lossatlas.view.payload import decode_block, encode
-from lossatlas.view.scene import Field, Pane, Scene, Surface
+from lossatlas.viz.scene.model import Field, Pane, Scene, Surface
+from lossatlas.viz.web.html import export_html
+from lossatlas.viz.web.payload import decode_block, encode
 from numbers_in import numbers_before
 
 from .conftest import Visit

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lossatlas.view.html import export_html
+from lossatlas.viz.web.html import export_html
 
 from .conftest import Visit
 from .scenes import bowl, scene

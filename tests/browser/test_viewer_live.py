@@ -13,8 +13,8 @@ import pytest
 
 from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
-from lossatlas.view.server import LiveServer
-from lossatlas.view.steering import Steering
+from lossatlas.viz.web.run_control import Steering
+from lossatlas.viz.web.server import LiveServer
 
 from .conftest import Visit
 from .scenes import bowl

@@ -14,8 +14,8 @@ import pytest
 
 from lossatlas import schema
 from lossatlas.archive import create_archive
-from lossatlas.view.html import export_html
-from lossatlas.view.scene import Areas, Arrow, Curve, Field, Outline, Pane, Scene
+from lossatlas.viz.scene.model import Areas, Arrow, Curve, Field, Outline, Pane, Scene
+from lossatlas.viz.web.html import export_html
 
 from .conftest import Visit
 from .scenes import animated, bowl, pair, scene

@@ -23,7 +23,7 @@ import time, warnings
 import numpy as np
 from lossatlas import schema
 from lossatlas.archive import create_archive
-from lossatlas.view import view
+from lossatlas.viz import view
 from IPython.display import display
 archive = create_archive(None)
 a, b = np.linspace(-1, 1, 17), np.linspace(-1, 1, 23)
@@ -115,7 +115,7 @@ def _run_all(page: Any) -> None:
 
 def test_a_notebook_turned_into_a_web_page_keeps_its_landscape(visit: Callable[..., Any], tmp_path: Path) -> None:
     nbformat, nbconvert = pytest.importorskip("nbformat"), pytest.importorskip("nbconvert")
-    from lossatlas.view.widget import widget
+    from lossatlas.viz.web.widget import widget
 
     from .scenes import bowl, scene
 

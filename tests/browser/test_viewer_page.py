@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossatlas.view.html import export_html
+from lossatlas.viz.web.html import export_html
 
 from .conftest import Visit
 from .scenes import animated, bowl, pair, scene

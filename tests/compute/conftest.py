@@ -10,8 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.record.recorder import Recorder
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.recording.recorder import Recorder
 
 
 @dataclass(frozen=True)

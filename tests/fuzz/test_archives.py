@@ -19,11 +19,11 @@ from fuzz.fuzzing import damaged, mutated_json, run_cases
 from lossatlas import schema
 from lossatlas.archive import create_archive, open_archive
 from lossatlas.formats import export_surface
-from lossatlas.view.feed import Feed
-from lossatlas.view.html import page
-from lossatlas.view.inventory import inventory
-from lossatlas.view.pages import scenes_of
-from lossatlas.view.payload import encode
+from lossatlas.viz.compose.pages import scenes_of
+from lossatlas.viz.summary import inventory
+from lossatlas.viz.web.archive_feed import Feed
+from lossatlas.viz.web.html import page
+from lossatlas.viz.web.payload import encode
 
 NA, NB = 4, 5
 PLANE = {"kind": "random", "origin": [0.0, 0.0], "axis_labels": ["x", "$y_1$"], "norms": [1.0, 2.0], "normalize": "filter", "seed": 0,

@@ -25,9 +25,9 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.evaluators import Choice, Task
-from lossatlas.compute.evaluators.choose import Probe
-from lossatlas.compute.evaluators.vmap import Unsuitable
+from lossatlas.compute.evaluation.evaluators import Choice, Task
+from lossatlas.compute.evaluation.evaluators.selection import Probe
+from lossatlas.compute.evaluation.evaluators.vmap import Unsuitable
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.errors import InputError
 

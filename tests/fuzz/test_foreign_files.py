@@ -21,8 +21,8 @@ from formats import cases
 from fuzz.fuzzing import damaged, run_cases
 from lossatlas.formats import export_surface, import_surface
 from lossatlas.zoo.checkpoints import read_checkpoint
-from lossatlas.zoo.cifar_files import read_pictures
-from lossatlas.zoo.idx import read_idx
+from lossatlas.zoo.data.cifar_files import read_pictures
+from lossatlas.zoo.data.idx import read_idx
 from lossatlas.zoo.safe_pickle import read_pickled_arrays
 
 MOST_MEGABYTES = 700

@@ -21,8 +21,8 @@ pytest.importorskip("starlette")
 from fuzz.fuzzing import TEXTS, damaged, mutated_json, run_cases
 from lossatlas import schema
 from lossatlas.archive import create_archive
-from lossatlas.view.server import MOST_CLIENTS, LiveServer
-from lossatlas.view.steering import MOST_REGIONS, Steering
+from lossatlas.viz.web.run_control import MOST_REGIONS, Steering
+from lossatlas.viz.web.server import MOST_CLIENTS, LiveServer
 
 NA, NB = 4, 5
 WISHES = ('{"do": "pause"}', '{"do": "resume"}', '{"do": "stop"}', '{"do": "refine", "alpha": [-0.5, 0.5], "beta": [0, 0.25]}')

@@ -13,8 +13,8 @@ from PIL import Image
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.recipes.earthquake import data as sceneries
-from lossatlas.recipes.earthquake.landscape import Training, pca_window, trained
+from lossatlas.recipes.earthquake import problems as sceneries
+from lossatlas.recipes.earthquake.batch_landscape import Training, pca_window, trained
 from lossatlas.recipes.earthquake.run import run
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 import lossatlas as la
 from lossatlas.recipes.tutorial import _setting, run
-from lossatlas.recipes.two_weights import Setting, article_gradient
+from lossatlas.recipes.tutorial.network import Setting, article_gradient
 
 SMALL = 1e-6
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from lossatlas.errors import InputError
 from lossatlas.zoo.checkpoints import load_checkpoint, read_checkpoint
-from lossatlas.zoo.datasets import IMAGENET_MEAN, IMAGENET_STD, LI_MEAN, LI_STD, data_root, load_cifar10, normalize
+from lossatlas.zoo.data.datasets import IMAGENET_MEAN, IMAGENET_STD, LI_MEAN, LI_STD, data_root, load_cifar10, normalize
 from lossatlas.zoo.networks import network
 
 

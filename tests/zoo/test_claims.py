@@ -20,8 +20,8 @@ import torch
 from lossatlas.errors import InputError
 from lossatlas.formats import import_surface
 from lossatlas.zoo.checkpoints import read_checkpoint
-from lossatlas.zoo.cifar_files import read_pictures
-from lossatlas.zoo.idx import read_idx
+from lossatlas.zoo.data.cifar_files import read_pictures
+from lossatlas.zoo.data.idx import read_idx
 from lossatlas.zoo.safe_pickle import read_pickled_arrays
 
 MOST = 32 * 2**20

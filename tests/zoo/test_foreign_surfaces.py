@@ -20,7 +20,7 @@ import lossatlas as la
 from lossatlas.formats.li_directions import by_name, read_directions
 from lossatlas.formats.li_h5 import read_surface
 from lossatlas.zoo.checkpoints import load_checkpoint
-from lossatlas.zoo.datasets import load_mnist, normalize
+from lossatlas.zoo.data.datasets import load_mnist, normalize
 
 SAMPLES = 60_000
 RELATIVE = 1e-6

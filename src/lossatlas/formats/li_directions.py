@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from lossatlas import schema
 from lossatlas.errors import InputError
 from lossatlas.formats import hdf5
+from lossatlas.formats.common import imported
 from lossatlas.formats.files import Location
-from lossatlas.formats.surfaces import imported
 
 PCA_KEYS = ("explained_variance_ratio_", "singular_values_", "explained_variance_")
 PROJECTION = {"path_alpha": "proj_xcoord", "path_beta": "proj_ycoord"}

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from lossatlas.errors import InputError
 from lossatlas.formats import hdf5
+from lossatlas.formats.common import Array, check_size, computed, imported, make_surface
 from lossatlas.formats.files import Location
-from lossatlas.formats.surfaces import Array, check_size, computed, imported, make_surface
 
 Order = Literal["auto", "li", "transposed"]
 

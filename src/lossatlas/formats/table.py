@@ -20,10 +20,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
-from lossatlas.archive_checks import checked_surface
+from lossatlas.archive.checks import checked_surface
 from lossatlas.errors import InputError
+from lossatlas.formats.common import Array, check_grid, check_size, computed, imported, make_surface
 from lossatlas.formats.files import Location, existing, replacing
-from lossatlas.formats.surfaces import Array, check_grid, check_size, computed, imported, make_surface
 
 ALIASES = {"x": "alpha", "y": "beta", "z": "loss", "train_loss": "loss"}
 TRUE = {"1", "1.0", "true", "yes"}

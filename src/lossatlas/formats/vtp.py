@@ -17,8 +17,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas.errors import InputError
+from lossatlas.formats.common import Array, check_grid, computed, imported, make_surface
 from lossatlas.formats.files import Location, existing, replacing
-from lossatlas.formats.surfaces import Array, check_grid, computed, imported, make_surface
 
 OFFSET = 0.1
 """What h52vtp.py adds before it takes the logarithm."""

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from lossatlas.archive import create_archive
-from lossatlas.compute.descend import descend
-from lossatlas.compute.evaluate import evaluate
+from lossatlas.compute.evaluation.evaluate import evaluate
+from lossatlas.compute.paths.in_plane_optimization import descend
 from lossatlas.recipes.common import path_summary, prepare, say, surface_summary, write_summary
 from lossatlas.recipes.tutorial import figures
-from lossatlas.recipes.two_weights import Setting, one_hot
-from lossatlas.zoo.datasets import load_digits
+from lossatlas.recipes.tutorial.network import Setting, one_hot
+from lossatlas.zoo.data.datasets import load_digits
 
 SEED = 148
 SMALL, LARGE = 100, 1000

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lossatlas.errors import InputError
-from lossatlas.zoo.bounded import check_pickle
+from lossatlas.zoo.bounded_reading import check_pickle
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "params")
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")

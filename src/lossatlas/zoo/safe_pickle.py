@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lossatlas.errors import InputError
-from lossatlas.zoo.bounded import check_pickle
+from lossatlas.zoo.bounded_reading import check_pickle
 
 
 class _Token:

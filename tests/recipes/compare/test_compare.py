@@ -15,7 +15,7 @@ from lossatlas.errors import InputError
 from lossatlas.recipes.compare import figures, run
 from lossatlas.recipes.compare.networks import ENTRIES, chosen_entries
 from lossatlas.zoo.checkpoints import load_checkpoint
-from lossatlas.zoo.datasets import IMAGENET_MEAN, IMAGENET_STD, load_cifar10, normalize
+from lossatlas.zoo.data.datasets import IMAGENET_MEAN, IMAGENET_STD, load_cifar10, normalize
 from lossatlas.zoo.networks import network
 from numbers_in import numbers_after
 

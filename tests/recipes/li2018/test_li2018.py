@@ -12,9 +12,9 @@ import xarray as xr
 
 import lossatlas as la
 from lossatlas.recipes import recipe_named
-from lossatlas.recipes.li2018 import setting as settings
+from lossatlas.recipes.li2018 import config as settings
 from lossatlas.recipes.li2018.networks import words_of
-from lossatlas.recipes.li2018.paths import _window
+from lossatlas.recipes.li2018.training_paths import _window
 
 recipe = importlib.import_module("lossatlas.recipes.li2018.run")  # the package's own name is the function
 
@@ -75,8 +75,8 @@ def test_figures_drawn_before_stay_in_the_summary_of_the_same_kind_of_run(tmp_pa
 
 def test_missing_pictures_are_told_before_any_work(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("LOSSATLAS_DATA", str(tmp_path / "nothing"))
-    monkeypatch.setattr("lossatlas.zoo.fetch.fetch", lambda *_: None)
-    monkeypatch.setattr("lossatlas.zoo.fetch.cache_root", lambda: tmp_path / "cache")
+    monkeypatch.setattr("lossatlas.zoo.data.fetch.fetch", lambda *_: None)
+    monkeypatch.setattr("lossatlas.zoo.data.fetch.cache_root", lambda: tmp_path / "cache")
     with pytest.raises(la.InputError, match="CIFAR-10"):
         recipe.run(tmp_path / "out", tmp_path / "nothing", quick=True, figure=2, progress=False)
 

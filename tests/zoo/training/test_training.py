@@ -13,11 +13,12 @@ import torch.nn.functional as F
 import lossatlas as la
 from lossatlas.errors import InputError
 from lossatlas.zoo.checkpoints import load_checkpoint
-from lossatlas.zoo.datasets import Images
+from lossatlas.zoo.data.datasets import Images
 from lossatlas.zoo.networks import NETWORKS, network
-from lossatlas.zoo.training import Training, loop, pictures, train
+from lossatlas.zoo.training import Training, loop, train
+from lossatlas.zoo.training import batches as pictures
+from lossatlas.zoo.training.batches import Pictures, batch_bounds, batches
 from lossatlas.zoo.training.loop import make_optimizer
-from lossatlas.zoo.training.pictures import Pictures, batch_bounds, batches
 
 
 def stripes(count: int, seed: int, shape: tuple[int, ...]) -> Images:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import lossatlas as la
-from lossatlas.cli import main
+from lossatlas.cli.app import main
 from lossatlas.zoo.checkpoints import read_checkpoint
 from lossatlas.zoo.training import Training, train
 from numbers_in import numbers_after

@@ -1,4 +1,4 @@
-// Payload decoder, the inverse of src/lossatlas/view/payload.py: inflate, unshuffle bytes, undo delta coding, dequantize.
+// Payload decoder, the inverse of src/lossatlas/viz/web/payload.py: inflate, unshuffle bytes, undo delta coding, dequantize.
 import { texToText } from "../math/texToText";
 import type { Block, Document, Header, NumArray, SceneData } from "./types";
 

@@ -1,4 +1,4 @@
-// Types of the payload: the scene's dataclasses as JSON (src/lossatlas/view/scene.py is the contract).
+// Types of the payload: the scene's dataclasses as JSON (src/lossatlas/viz/scene/model.py is the contract).
 
 export interface BlockRef { block: number }
 export interface Block {

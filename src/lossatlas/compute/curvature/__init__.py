@@ -1,12 +1,12 @@
 """Curvature at any point: products with the Hessian, extreme eigenvalues, trace, density, and maps over a plane."""
 
-from lossatlas.compute.curvature.density import SpectralDensity, spectral_density
-from lossatlas.compute.curvature.eigen import Extremes, extreme_eigenvalues
-from lossatlas.compute.curvature.maps import hessian_map
-from lossatlas.compute.curvature.operator import Curvature, ggn, hessian
-from lossatlas.compute.curvature.planes import hessian_plane
+from lossatlas.analysis.eigensolvers.density import SpectralDensity, spectral_density
+from lossatlas.analysis.eigensolvers.extremes import Extremes, extreme_eigenvalues
+from lossatlas.analysis.eigensolvers.trace import Estimate, trace
+from lossatlas.compute.curvature.hessian_map import hessian_map
+from lossatlas.compute.curvature.hessian_plane import hessian_plane
+from lossatlas.compute.curvature.operators import Curvature, ggn, hessian
 from lossatlas.compute.curvature.report import CurvatureReport, curvature_report, plane_hessian
-from lossatlas.compute.curvature.trace import Estimate, trace
 
 __all__ = [
     "Curvature",

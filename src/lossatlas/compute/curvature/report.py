@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from lossatlas._util.arrays import FloatArray
+from lossatlas.analysis.eigensolvers.extremes import extreme_eigenvalues
+from lossatlas.analysis.eigensolvers.trace import Estimate, trace
 from lossatlas.archive import Archive
-from lossatlas.compute.curvature.eigen import extreme_eigenvalues
-from lossatlas.compute.curvature.operator import Curvature, Method, hessian
-from lossatlas.compute.curvature.trace import Estimate, trace
-from lossatlas.compute.evaluators.task import Task
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.plane import Plane
+from lossatlas.compute.curvature.operators import Curvature, Method, hessian
+from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError
 
 CAVEAT = (

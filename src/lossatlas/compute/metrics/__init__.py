@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from lossatlas.compute.metrics.accuracy import ACCURACY
 from lossatlas.compute.metrics.base import Metric
 from lossatlas.compute.metrics.loss import LOSS
-from lossatlas.compute.metrics.samples import SAMPLES, sample_losses, suited
+from lossatlas.compute.metrics.sample_loss import SAMPLES, sample_losses, suited
 from lossatlas.errors import InputError
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (LOSS, ACCURACY, SAMPLES)}

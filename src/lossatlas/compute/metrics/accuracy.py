@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from lossatlas.compute.metrics.base import Metric
-from lossatlas.compute.objective import Scores
-from lossatlas.compute.targets import is_integer
+from lossatlas.compute.objective.objective import Scores
+from lossatlas.compute.objective.targets import is_integer
 from lossatlas.errors import InputError
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from lossatlas import schema
-from lossatlas.compute.objective import Scores
+from lossatlas.compute.objective.objective import Scores
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ import xarray as xr
 from torch import nn
 
 from lossatlas.archive import Archive, create_archive
-from lossatlas.compute.evaluate import evaluate
-from lossatlas.compute.plane import random_plane
+from lossatlas.compute.evaluation.evaluate import evaluate
+from lossatlas.compute.planes.plane import random_plane
 from lossatlas.errors import InputError
 from lossatlas.formats import import_surface
 from lossatlas.recipes.common import prepare, say, surface_summary, write_summary
 from lossatlas.recipes.compare import figures
 from lossatlas.recipes.compare.networks import Member, chosen_entries, gather
-from lossatlas.recipes.compare.scales import Scales, compare_scales
+from lossatlas.recipes.compare.weight_rescaling import Scales, compare_scales
 from lossatlas.zoo.training import Training
 
 __all__ = ["run"]

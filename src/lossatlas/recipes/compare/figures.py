@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.compare.scales import FACTOR, REACH, WORDS, Key, Scales
-from lossatlas.view.open import view
-from lossatlas.view.plot import plot
-from lossatlas.view.read import surface_from
-from lossatlas.view.scene import Camera, ColorScale, Curve, Pane, Scene, Surface
+from lossatlas.recipes.compare.weight_rescaling import FACTOR, REACH, WORDS, Key, Scales
+from lossatlas.viz.compose.from_datasets import surface_from
+from lossatlas.viz.figures import plot
+from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Scene, Surface
+from lossatlas.viz.viewing import view
 
 LOG = ColorScale(scale="log")
 TITLE = "Loss landscapes of networks for CIFAR-10"

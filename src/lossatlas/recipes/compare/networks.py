@@ -13,11 +13,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.score import score
+from lossatlas.compute.evaluation.single_point import score
+from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
 from lossatlas.zoo.checkpoints import load_checkpoint
-from lossatlas.zoo.datasets import IMAGENET_MEAN, IMAGENET_STD, LI_MEAN, LI_STD, data_root, load_cifar10, normalize
+from lossatlas.zoo.data.datasets import IMAGENET_MEAN, IMAGENET_STD, LI_MEAN, LI_STD, data_root, load_cifar10, normalize
 from lossatlas.zoo.networks import network
 from lossatlas.zoo.training import Training, train
 

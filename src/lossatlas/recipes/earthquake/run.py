@@ -11,21 +11,22 @@ import torch
 import xarray as xr
 
 from lossatlas import schema
+from lossatlas.analysis.sample_losses import SampleLosses
 from lossatlas.archive import Archive, create_archive
-from lossatlas.compute.batches import SampleLosses
-from lossatlas.compute.evaluate import evaluate
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.plane import weight_plane
-from lossatlas.compute.sampling import joined
-from lossatlas.compute.slopes import gradient_noise
+from lossatlas.compute.evaluation.evaluate import evaluate
+from lossatlas.compute.minibatch.batches import joined
+from lossatlas.compute.minibatch.gradient_noise import gradient_noise
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.planes.plane import weight_plane
 from lossatlas.errors import InputError
 from lossatlas.recipes.common import path_summary, prepare, say, surface_summary, write_summary
-from lossatlas.recipes.earthquake import data as sceneries
-from lossatlas.recipes.earthquake import moving, stills
-from lossatlas.recipes.earthquake.landscape import Landscape, Training, path_of, pca_window, prepared, trained
-from lossatlas.recipes.earthquake.moving import Frames
-from lossatlas.view.bundle import MissingBundleError
-from lossatlas.view.html import export_html
+from lossatlas.recipes.earthquake import animations as moving
+from lossatlas.recipes.earthquake import figures as stills
+from lossatlas.recipes.earthquake import problems as sceneries
+from lossatlas.recipes.earthquake.animations import Frames
+from lossatlas.recipes.earthquake.batch_landscape import Landscape, Training, path_of, pca_window, prepared, trained
+from lossatlas.viz.web.bundle import MissingBundleError
+from lossatlas.viz.web.html import export_html
 
 SIZES = (10, 100)
 """The article's two batch sizes."""

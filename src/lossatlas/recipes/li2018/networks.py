@@ -10,12 +10,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.score import score
+from lossatlas.compute.evaluation.single_point import score
+from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
-from lossatlas.recipes.li2018.setting import Setting
+from lossatlas.recipes.li2018.config import Setting
 from lossatlas.zoo.checkpoints import load_checkpoint
-from lossatlas.zoo.fetch import data_root
+from lossatlas.zoo.data.fetch import data_root
 from lossatlas.zoo.networks import network
 from lossatlas.zoo.training import Training, train
 

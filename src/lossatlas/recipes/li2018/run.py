@@ -12,9 +12,12 @@ import torch
 from lossatlas.archive import create_archive
 from lossatlas.errors import InputError
 from lossatlas.recipes.common import prepare, say, write_summary
-from lossatlas.recipes.li2018 import paths, planes, ratios, solutions
+from lossatlas.recipes.li2018 import hessian_ratio as ratios
+from lossatlas.recipes.li2018 import loss_planes as planes
+from lossatlas.recipes.li2018 import minima as solutions
+from lossatlas.recipes.li2018 import training_paths as paths
+from lossatlas.recipes.li2018.config import FULL, QUICK, Setting
 from lossatlas.recipes.li2018.networks import require_pictures
-from lossatlas.recipes.li2018.setting import FULL, QUICK, Setting
 
 FIGURES: dict[str, Callable[[Setting], dict[str, Any]]] = {
     "1": planes.figure_1,

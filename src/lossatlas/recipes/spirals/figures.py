@@ -9,12 +9,12 @@ from typing import Any
 
 import xarray as xr
 
-from lossatlas.view.animation import save as save_animation
-from lossatlas.view.open import view
-from lossatlas.view.plot import plot
-from lossatlas.view.read import areas_from, path_from, surface_from
-from lossatlas.view.scene import Areas, ColorScale, Pane, Path, Scene, Surface, Timeline
-from lossatlas.view.training import Run, training_scene
+from lossatlas.viz.animation.writer import save as save_animation
+from lossatlas.viz.compose.from_datasets import areas_from, path_from, surface_from
+from lossatlas.viz.compose.training import Run, training_scene
+from lossatlas.viz.figures import plot
+from lossatlas.viz.scene.model import Areas, ColorScale, Pane, Path, Scene, Surface, Timeline
+from lossatlas.viz.viewing import view
 
 RED = "#c1121f"
 LOG = ColorScale(scale="log", levels=25)

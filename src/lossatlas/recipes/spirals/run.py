@@ -10,15 +10,15 @@ import numpy as np
 import torch
 import xarray as xr
 
+from lossatlas._util.progress import progress_bar
+from lossatlas.analysis.random_walk import expected_cosine
 from lossatlas.archive import Archive, create_archive
-from lossatlas.compute.areas import decision_areas
-from lossatlas.compute.evaluate import evaluate
-from lossatlas.compute.honest import bounds_around, expected_captured_share, project_path
-from lossatlas.compute.interpolate import interpolate
-from lossatlas.compute.pathplanes import pca_plane, shared_plane, start_end_plane
-from lossatlas.compute.plane import Plane, random_plane
-from lossatlas.compute.progress import progress_bar
-from lossatlas.compute.walk import expected_cosine
+from lossatlas.compute.connectivity.interpolation import interpolate
+from lossatlas.compute.evaluation.evaluate import evaluate
+from lossatlas.compute.paths.decision_regions import decision_areas
+from lossatlas.compute.paths.principal_planes import pca_plane, shared_plane, start_end_plane
+from lossatlas.compute.paths.projection import bounds_around, expected_captured_share, project_path
+from lossatlas.compute.planes.plane import Plane, random_plane
 from lossatlas.recipes.common import prepare, say, write_summary
 from lossatlas.recipes.spirals import figures
 from lossatlas.recipes.spirals.data import Spiral, make_spiral

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 
 from lossatlas.archive import Archive
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.record.recorder import Recorder
-from lossatlas.compute.record.trajectory import Trajectory
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.recording.recorder import Recorder
+from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.recipes.spirals.data import CLASSES, Spiral
 
 LEARNING_RATE = 5e-3

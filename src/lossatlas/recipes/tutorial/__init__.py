@@ -15,13 +15,13 @@ import torch
 import xarray as xr
 
 from lossatlas.archive import Archive, create_archive
-from lossatlas.compute.descend import descend
-from lossatlas.compute.evaluate import evaluate
+from lossatlas.compute.evaluation.evaluate import evaluate
+from lossatlas.compute.paths.in_plane_optimization import descend
 from lossatlas.errors import InputError
 from lossatlas.recipes.common import path_summary, prepare, say, surface_summary, write_summary
 from lossatlas.recipes.tutorial import figures
-from lossatlas.recipes.two_weights import Setting, article_gradient, one_hot
-from lossatlas.zoo.datasets import load_mnist
+from lossatlas.recipes.tutorial.network import Setting, article_gradient, one_hot
+from lossatlas.zoo.data.datasets import load_mnist
 
 STARTS = ((-9.0, 15.0), (-10.1, 15.0), (-11.0, 15.0))
 LARGE = 10_000

@@ -9,10 +9,10 @@ from pathlib import Path as FilePath
 import numpy as np
 import xarray as xr
 
-from lossatlas.view.open import view
-from lossatlas.view.plot import animate, plot
-from lossatlas.view.read import path_from, surface_from
-from lossatlas.view.scene import Camera, ColorScale, Curve, Pane, Path, Scene, Surface, Timeline
+from lossatlas.viz.compose.from_datasets import path_from, surface_from
+from lossatlas.viz.figures import animate, plot
+from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Path, Scene, Surface, Timeline
+from lossatlas.viz.viewing import view
 
 DASHES = ("dashed", "dashdot", "dotted")
 TERRAIN = ColorScale(colormap="terrain", levels=21)

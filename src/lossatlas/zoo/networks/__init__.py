@@ -11,9 +11,9 @@ from functools import partial
 import torch
 from torch import nn
 
-from lossatlas.zoo.checks import check_choice
+from lossatlas.zoo.data.checks import check_choice
 from lossatlas.zoo.networks.densenet import DenseNet
-from lossatlas.zoo.networks.initialize import initialize_as_li
+from lossatlas.zoo.networks.init import initialize_as_li
 from lossatlas.zoo.networks.lenet import LeNet
 from lossatlas.zoo.networks.resnet import ResNet
 from lossatlas.zoo.networks.vgg import VGG, VGG9_PLAN, VGG9_QUARTER_PLAN, VGG16_PLAN

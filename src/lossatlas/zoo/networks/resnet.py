@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lossatlas.errors import InputError
-from lossatlas.zoo.checks import check_choice
+from lossatlas.zoo.data.checks import check_choice
 
 Shortcut = Literal["A", "B", "none"]
 """Where a stage changes shape: A pads new channels with zeros, B learns a 1x1 convolution. "none" adds no input anywhere."""

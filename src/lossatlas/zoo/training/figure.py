@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lossatlas.view.plot import plot
-from lossatlas.view.scene import Curve, Pane, Scene
+from lossatlas.viz.figures import plot
+from lossatlas.viz.scene.model import Curve, Pane, Scene
 
 TRAIN, TEST, BATCH = "#0072b2", "#d55e00", "#999999"
 

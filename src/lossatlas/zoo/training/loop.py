@@ -14,16 +14,16 @@ from torch import nn
 
 import lossatlas
 from lossatlas._util.files import write_file
+from lossatlas._util.progress import progress_bar
 from lossatlas.archive import create_archive, open_archive
-from lossatlas.compute.objective import Objective
-from lossatlas.compute.progress import progress_bar
-from lossatlas.compute.record.recorder import Recorder
-from lossatlas.compute.score import score
+from lossatlas.compute.evaluation.single_point import score
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.errors import ArchiveError, InputError, output_errors
 from lossatlas.zoo.networks import network
+from lossatlas.zoo.training.batches import Pictures, batch_bounds, batches, load_pictures
 from lossatlas.zoo.training.checkpoint import Checkpoint, read_training_checkpoint
 from lossatlas.zoo.training.figure import draw_training
-from lossatlas.zoo.training.pictures import Pictures, batch_bounds, batches, load_pictures
 from lossatlas.zoo.training.settings import Training
 
 CHECKPOINT, WEIGHTS, SUMMARY = "checkpoint.pt", "weights.safetensors", "summary.json"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from lossatlas.errors import InputError
-from lossatlas.zoo.checks import check_choice
+from lossatlas.zoo.data.checks import check_choice
 from lossatlas.zoo.networks import NETWORKS
 
 Optimizer = Literal["sgd", "adam"]

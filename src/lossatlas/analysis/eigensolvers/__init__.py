@@ -1,0 +1,1 @@
+"""Eigenvalues, trace and spectral density of any symmetric linear operator."""

@@ -1,0 +1,409 @@
+"""One Zarr v3 group: surfaces, trajectories and how each was made. `docs/format.md` specifies it.
+
+Reading needs no torch. Only one process writes a surface (`Archive.writing`); within a tile the values are stored first and
+`done` last, each as an atomically replaced chunk, so a killed run leaves an archive that opens and continues.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.store import Store
+from zarr.errors import ContainsArrayError, ContainsGroupError
+from zarr.storage import LocalStore, MemoryStore
+
+from lossatlas import schema
+from lossatlas._util.argument_checks import check_name
+from lossatlas._util.files import write_file
+from lossatlas.archive import arrays as archive_arrays
+from lossatlas.archive import checks as archive_checks
+from lossatlas.archive import lock as archive_lock
+from lossatlas.archive.arrays import array_at, arrays_at, create_declared, dims_of, exists, group_at, write_cells
+from lossatlas.archive.reading import DEEP, read_surface, read_trajectory, stored_coordinate
+from lossatlas.errors import ArchiveError, InputError
+
+Location = str | os.PathLike[str] | Store
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An open archive; `open_archive` and `create_archive` make one.
+
+    >>> archive = create_archive(None)
+    >>> archive.surfaces, archive.trajectories
+    ((), ())
+    """
+
+    root: zarr.Group
+    location: str
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    @property
+    def surfaces(self) -> tuple[str, ...]:
+        """Names of the stored surfaces, in alphabetical order; one whose laying out was cut short is none."""
+        return tuple(name for name in self._names("surfaces") if self.has_surface(name))
+
+    @property
+    def trajectories(self) -> tuple[str, ...]:
+        """Names of the stored trajectories, in alphabetical order."""
+        return self._names("trajectories")
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Of the root group: format, its version, and when it was made."""
+        with archive_checks.reading("the root group", self.location):
+            return archive_checks.checked_attributes(self.root.attrs)
+
+    def surface(self, name: str | None = None) -> xr.Dataset:
+        """The surface `name` as a Dataset over ``(alpha, beta)``, in memory; the only one may go unnamed.
+
+        Raises:
+            InputError: no such surface, or several and no name.
+            ArchiveError: its files are damaged.
+        """
+        known = self._one("surface", name, self.surfaces)
+        with archive_checks.reading(known, self.location):
+            self._check_sizes(f"surfaces/{known}", DEEP)
+            return archive_checks.checked_surface(read_surface(self.root, self.location, known))
+
+    def trajectory(self, name: str | None = None) -> xr.Dataset:
+        """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
+        known = self._one("trajectory", name, self.trajectories)
+        with archive_checks.reading(known, self.location):
+            self._check_sizes(f"trajectories/{known}")
+            return archive_checks.checked_trajectory(read_trajectory(self.root, self.location, known))
+
+    def samples(self, name: str | None = None) -> dict[str, zarr.Array[Any]]:
+        """Arrays of a surface with an axis of samples or batches, read only where indexed; empty where none were kept.
+
+        A tensor over ``(alpha, beta, sample)`` may be larger than memory, so `surface` leaves it out.
+        """
+        known = self._one("surface", name, self.surfaces)
+        with archive_checks.reading(known, self.location):
+            path = f"surfaces/{known}"
+            return {key: self._array(f"{path}/{key}") for key in DEEP if exists(self.root, f"{path}/{key}")}
+
+    def has_surface(self, name: str) -> bool:
+        """Is there such a surface, be it damaged? One whose laying out was cut short is none: `done` is laid out last."""
+        with archive_checks.reading(name, self.location):
+            return exists(self.root, f"surfaces/{name}/done")
+
+    def surface_attrs(self, name: str) -> dict[str, Any]:
+        """How a surface was made; none of its arrays is read."""
+        return dict(self._group(f"surfaces/{name}").attrs)
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self, name: str, kind: str = "surfaces") -> Iterator[None]:
+        """Keep other processes and threads from writing that surface or trajectory while the block runs.
+
+        Chunks are read, changed and written back, so two writers would lose each other's cells. The lock ends with its
+        process, also a killed one. Archives on object stores and in memory have none: there the caller sees to it that one
+        process writes.
+
+        Raises:
+            ArchiveError: another writer is at it.
+        """
+        store = self.root.store
+        if not isinstance(store, LocalStore):
+            yield
+            return
+        self._check_folder()
+        with archive_lock.held(Path(store.root), kind, name):
+            yield
+
+    def lock(self, name: str, kind: str = "surfaces") -> archive_lock.Lock | None:
+        """The lock of `writing` for an object that writes until it releases it; None where the store has none.
+
+        Raises:
+            ArchiveError: another writer is at it.
+        """
+        store = self.root.store
+        if not isinstance(store, LocalStore):
+            return None
+        self._check_folder()
+        return archive_lock.Lock.take(Path(store.root), kind, name)
+
+    def check_present(self, name: str, kind: str = "surfaces") -> None:
+        """Make sure that what is being written still lies where it did: Zarr would make the folders of a lost archive anew.
+
+        Raises:
+            ArchiveError: it was moved, deleted or replaced.
+        """
+        store = self.root.store
+        if isinstance(store, LocalStore) and archive_lock.is_lost(Path(store.root), kind, name):
+            raise archive_arrays.archive_is_gone(self.location)
+        self._group(f"{kind}/{name}")
+
+    def create_surface(
+        self, name: str, coordinates: Mapping[str, NDArray[np.float64]], variables: Iterable[schema.Variable], attrs: Mapping[str, Any]
+    ) -> None:
+        """Lay out an empty surface: coordinates, one array a variable, and a `done` mask that is all False."""
+        with self.writing(name):
+            group = self._replace_group("surfaces", name, attrs)
+            lengths = {axis: len(values) for axis, values in coordinates.items()}
+            for axis, values in coordinates.items():
+                create_declared(group, schema.variable(axis), lengths)[:] = values
+            for declared in (*variables, schema.variable("done")):
+                create_declared(group, declared, lengths)
+
+    def write_cells(self, name: str, cells: NDArray[np.int64], values: Mapping[str, NDArray[Any]]) -> None:
+        """Store finished cells, given by flat C-order index into the surface; `done` is set after every value.
+
+        Args:
+            cells: flat indices, ``(n,)``.
+            values: by variable, each ``(n,)`` or ``(n, …)`` where the variable has further dims.
+        """
+        with self.writing(name):
+            self.check_present(name)
+            done = self._array(f"surfaces/{name}/done")
+            where = np.unravel_index(cells, done.shape)
+            for variable_name, value in values.items():
+                write_cells(self._array(f"surfaces/{name}/{variable_name}"), where, value)
+            write_cells(done, where, np.ones(len(cells), bool))
+
+    def forget_cells(self, name: str, cells: NDArray[np.int64]) -> None:
+        """Say of cells, given as to `write_cells`, that they are not computed; their values stay until they are."""
+        with self.writing(name):
+            done = self._array(f"surfaces/{name}/done")
+            write_cells(done, np.unravel_index(cells, done.shape), np.zeros(len(cells), bool))
+
+    def mend_surface(self, name: str, coordinates: Mapping[str, NDArray[np.float64]], variables: Iterable[str] = ()) -> int:
+        """Make a damaged surface one that can be continued: lost coordinates are stored anew, cells of damaged chunks forgotten.
+
+        The losses of samples, which may be larger than memory, are not looked through.
+
+        Args:
+            name: of the surface.
+            coordinates: what they must be, by axis.
+            variables: arrays that it must have.
+
+        Returns:
+            How many cells are to be computed again.
+
+        Raises:
+            ArchiveError: an array or its metadata are lost.
+        """
+        with self.writing(name):
+            path = f"surfaces/{name}"
+            group, done = self._group(path), self._array(f"{path}/done")
+            for axis, values in coordinates.items():
+                if stored_coordinate(self.root, path, axis) is None:
+                    create_declared(group, schema.variable(axis), {axis: len(values)})[:] = values
+            arrays = {n: a for n, a in arrays_at(self.root, path).items() if n not in DEEP and dims_of(a) == dims_of(done)}
+            for missing in sorted({*variables} - {*arrays} - {*DEEP}):
+                self._array(f"{path}/{missing}")
+            lost = np.zeros(done.shape, bool)
+            for array in arrays.values():
+                for chunk in archive_arrays.damaged_chunks(array):
+                    lost[archive_arrays.chunk_cells(array, chunk)] = True
+                    archive_arrays.delete_chunk(array, chunk)
+            if lost.any():
+                self.forget_cells(name, np.flatnonzero(lost))
+            return int(lost.sum())
+
+    def write_surface(self, name: str, dataset: xr.Dataset) -> None:
+        """Store a whole surface, such as an imported one, replacing an earlier one of that name."""
+        metrics = [str(v) for v in dataset.data_vars if v != "done"]
+        declared = [replace(schema.variable(m), units=str(dataset[m].attrs.get("units", schema.variable(m).units))) for m in metrics]
+        with self.writing(name):
+            self.create_surface(name, {str(d): dataset[d].values for d in dataset.done.dims}, declared, dataset.attrs)
+            cells = np.flatnonzero(dataset.done.values)
+            self.write_cells(name, cells, {m: dataset[m].values.ravel()[cells] for m in metrics})
+
+    def write_variable(self, name: str, declared: schema.Variable, values: NDArray[Any]) -> None:
+        """Store a whole variable beside the computed ones, replacing an earlier one of that name."""
+        path = f"surfaces/{name}"
+        done = self._array(f"{path}/done")
+        create_declared(self._group(path), declared, dict(zip(dims_of(done), done.shape, strict=True)))[...] = values
+
+    def drop_variable(self, name: str, variable_name: str) -> None:
+        """Remove a variable of a surface; nothing happens where there is none."""
+        group = self._group(f"surfaces/{name}")
+        if variable_name in group:
+            del group[variable_name]
+
+    def update_attrs(self, kind: str, name: str, attrs: Mapping[str, Any]) -> None:
+        """Add provenance to an existing surface (``kind="surfaces"``) or trajectory."""
+        self._group(f"{kind}/{name}").attrs.update(dict(attrs))
+
+    def write_trajectory(self, name: str, dataset: xr.Dataset) -> None:
+        """Store a whole trajectory, replacing an earlier one of that name. Every variable is declared in `schema`."""
+        with self.writing(name, "trajectories"):
+            group = self._replace_group("trajectories", name, dataset.attrs)
+            lengths = {str(dim): size for dim, size in dataset.sizes.items()}
+            for variable_name in dataset.variables:
+                create_declared(group, schema.variable(str(variable_name)), lengths)[...] = dataset[variable_name].values
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _names(self, kind: str) -> tuple[str, ...]:
+        """Of all that lies there, also of what lost its metadata: reading it tells so."""
+        with archive_checks.reading(kind, self.location):
+            return tuple(name for name in archive_arrays.children(self.root, kind) if exists(self.root, f"{kind}/{name}"))
+
+    def _one(self, noun: str, name: str | None, names: tuple[str, ...]) -> str:
+        if name is None and len(names) == 1:
+            return names[0]
+        if name in names:
+            return str(name)
+        self._check_folder()
+        allowed = "one of " + ", ".join(names) if names else f"an archive that holds a {noun}"
+        raise InputError(noun, name, allowed, f"List what {self.location} holds with: lossatlas info {self.location}")
+
+    def _check_folder(self) -> None:
+        store = self.root.store
+        if isinstance(store, LocalStore) and not (Path(store.root) / "zarr.json").exists():
+            raise archive_arrays.archive_is_gone(self.location)
+
+    def _check_sizes(self, path: str, but: tuple[str, ...] = ()) -> None:
+        """Of the arrays that are read whole; those with an axis of samples are streamed."""
+        arrays = arrays_at(self.root, path, but=(*but, *schema.PLANE))
+        for axis in schema.PLANE:
+            with suppress(ArchiveError):  # a lost coordinate is rebuilt
+                arrays[axis] = self._array(f"{path}/{axis}")
+        claimed = {name: (array.shape, array.chunks, array.dtype.itemsize) for name, array in arrays.items()}
+        archive_checks.check_sizes(claimed, lambda: sum(array.nbytes_stored() for array in arrays.values()))
+
+    def _group(self, path: str) -> zarr.Group:
+        return group_at(self.root, path)
+
+    def _array(self, path: str) -> zarr.Array[Any]:
+        return array_at(self.root, path)
+
+    def _replace_group(self, kind: str, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
+        check_name(f"{kind} name", name)
+        return archive_arrays.replace_group(self.root, kind, name, attrs)
+
+
+def create_archive(location: Location | None, *, repair: bool = False) -> Archive:
+    """Open `location` for writing, making it where it does not exist; None keeps the archive in memory.
+
+    Args:
+        location: a path or a Zarr store.
+        repair: write the archive's own ``zarr.json`` anew where it is lost or damaged, as a power cut may leave it; what
+            lies in the archive stays.
+
+    Raises:
+        ArchiveError: the path cannot be written, holds something else, is damaged, or was written by a newer format.
+    """
+    if location is not None and not isinstance(location, str | os.PathLike | Store):
+        raise InputError("archive", location, "a path, a Zarr store, an open archive or None")
+    store: Any = MemoryStore() if location is None else location
+    name = _name_of(location)
+    try:
+        if repair and isinstance(location, str | os.PathLike) and "://" not in str(location):
+            _repair(Path(location))
+        _refuse_foreign_folder(location)
+        root = _own_group(store)
+    except ContainsArrayError as error:
+        raise ArchiveError(f"{name} is a Zarr array and not a Lossatlas archive. Choose another path.") from error
+    except OSError as error:
+        raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another archive=.") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _damaged_root(name, error) from error
+    _check_format(root, name)
+    return Archive(root, name)
+
+
+def open_archive(location: Location) -> Archive:
+    """Open an archive for reading; torch is not imported.
+
+    Raises:
+        ArchiveError: nothing there, not a Lossatlas archive, damaged, or a newer format.
+    """
+    name = _name_of(location)
+    try:
+        root = zarr.open_group(location, mode="r", zarr_format=3)
+    except Exception as error:  # Zarr and JSON answer damage with nearly any exception
+        if isinstance(location, str | os.PathLike) and _holds_parts(Path(location)):
+            raise _damaged_root(name, error) from error
+        raise ArchiveError(
+            f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`."
+        ) from error
+    _check_format(root, name)
+    return Archive(root, name)
+
+
+def _holds_parts(folder: Path) -> bool:
+    """Are surfaces or trajectories there, as in an archive that has lost its own ``zarr.json``?"""
+    return any((folder / part).is_dir() for part in ("surfaces", "trajectories"))
+
+
+def _damaged_root(name: str, error: Exception) -> ArchiveError:
+    return ArchiveError(
+        f"The file zarr.json of {name} is lost or damaged ({type(error).__name__}), so that the archive cannot be opened. "
+        "Restore it from a copy; or compute with overwrite=True, which writes it anew and keeps the archive's other surfaces and runs."
+    )
+
+
+def _repair(folder: Path) -> None:
+    """Give a folder of an archive's parts, and of nothing else, its ``zarr.json`` back."""
+    file = folder / "zarr.json"
+    try:
+        text = json.loads(file.read_bytes())
+        if isinstance(text, dict) and {"zarr_format", "node_type"} <= text.keys():
+            return
+    except FileNotFoundError:
+        if not _holds_parts(folder):
+            return
+    except ValueError:
+        pass
+    if all(entry.name in ("zarr.json", "surfaces", "trajectories") or entry.name.startswith(".") for entry in folder.iterdir()):
+        write_file(file, json.dumps({"zarr_format": 3, "node_type": "group", "attributes": _new_attrs()}, indent=2))
+
+
+def _own_group(store: Any) -> zarr.Group:
+    """The group at `store`, made in one write where there is none; an empty group that says nothing becomes an archive."""
+    try:
+        root = zarr.open_group(store, mode="a", zarr_format=3, attributes=_new_attrs())
+    except ContainsGroupError:  # another process made it in this very moment
+        root = zarr.open_group(store, mode="r+", zarr_format=3)
+    if not root.attrs and not any(True for _ in root.keys()):  # noqa: SIM118 - a group is no mapping
+        root.attrs.update(_new_attrs())
+    return root
+
+
+def _new_attrs() -> dict[str, Any]:
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {"format": schema.FORMAT, "format_version": schema.FORMAT_VERSION, "created": now}
+
+
+def _check_format(root: zarr.Group, name: str) -> None:
+    attrs = root.attrs
+    if attrs.get("format") != schema.FORMAT:
+        raise ArchiveError(f"{name} is a Zarr group but not a Lossatlas archive (its attribute 'format' is missing). Choose another path.")
+    version = attrs.get("format_version")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= schema.FORMAT_VERSION:
+        raise ArchiveError(
+            f"{name} has format version {version}; this Lossatlas reads up to {schema.FORMAT_VERSION}. "
+            "Update with: pip install --upgrade lossatlas"
+        )
+
+
+def _refuse_foreign_folder(location: Location | None) -> None:
+    """A folder with other files in it is never taken over."""
+    if not isinstance(location, str | os.PathLike) or "://" in str(location):
+        return
+    path = Path(location)
+    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists()):
+        if _holds_parts(path):
+            raise _damaged_root(str(path), FileNotFoundError())
+        raise ArchiveError(f"{path} exists and is not an archive. Choose a new path for the archive, such as {path}.zarr.")
+
+
+def _name_of(location: Location | None) -> str:
+    return "the in-memory archive" if location is None else str(location)

@@ -1,0 +1,126 @@
+"""Surfaces and trajectories as Datasets. Lost coordinates, for which Zarr gives zeros or NaN without a word, are rebuilt."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+
+from lossatlas import schema
+from lossatlas.archive.arrays import AGAIN, array_at, arrays_at, dims_of, group_at, read_array
+from lossatlas.errors import ArchiveError
+
+DEEP = tuple(v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH))
+"""Arrays of a surface along an axis beyond the plane."""
+
+
+def read_surface(root: zarr.Group, location: str, name: str) -> xr.Dataset:
+    """A surface over ``(alpha, beta)``, without arrays along axes beyond the plane.
+
+    Raises:
+        ArchiveError: its files are damaged.
+    """
+    with _consistent(name, location):
+        path = f"surfaces/{name}"
+        attrs, done = dict(group_at(root, path).attrs), array_at(root, f"{path}/done")
+        variables: dict[str, Any] = {}
+        for axis, length in zip(dims_of(done), done.shape, strict=True):
+            variables[axis] = (axis, read_coordinate(root, path, axis, length), schema.variable(axis).attrs)
+        for key, array in arrays_at(root, path, but=(*variables, *DEEP)).items():
+            variables[key] = (dims_of(array), read_array(array), dict(array.attrs))
+        metrics: Any = attrs.get("metrics")
+        for metric in metrics if isinstance(metrics, list) else ():
+            if metric in schema.VARIABLES and metric not in DEEP and metric not in variables:
+                array_at(root, f"{path}/{metric}")
+        return xr.Dataset(variables, attrs=attrs)
+
+
+def read_trajectory(root: zarr.Group, location: str, name: str) -> xr.Dataset:
+    """A trajectory over ``(step,)``. One whose recorder was killed may have arrays of unequal length; `rows` counts complete steps.
+
+    Raises:
+        ArchiveError: its files are damaged.
+    """
+    with _consistent(name, location):
+        path = f"trajectories/{name}"
+        attrs, variables = dict(group_at(root, path).attrs), {}
+        rows: Any = slice(int(attrs["rows"])) if "rows" in attrs else slice(None)  # type: ignore[arg-type]
+        for key, array in arrays_at(root, path).items():
+            dims = dims_of(array)
+            values = read_array(array, rows if dims[:1] == ("step",) else ...)
+            if dims == (key,) and is_lost(values):
+                lost = f"The coordinates {path}/{key} of {location} are lost."
+                raise ArchiveError(f"{lost} Restore the file from a copy; without one, {AGAIN['trajectories']}.")
+            variables[key] = (dims, values, dict(array.attrs))
+        return xr.Dataset(variables, attrs=attrs)
+
+
+@contextmanager
+def _consistent(name: str, location: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:  # arrays that do not fit one another
+        raise ArchiveError(
+            f"{name!r} of {location} cannot be read, some of its files are damaged ({error}). "
+            "Restore them from a copy, or make it anew with overwrite=True."
+        ) from error
+
+
+def read_coordinate(root: zarr.Group, path: str, axis: str, length: int) -> NDArray[Any]:
+    """The coordinates of a surface along `axis`; lost ones are computed anew from its attribute ``grid``, with a warning.
+
+    Raises:
+        ArchiveError: they are lost, and no attribute says what they were.
+    """
+    values = stored_coordinate(root, path, axis)
+    if values is not None:
+        return values
+    rebuilt = axis_of_grid(dict(root[path].attrs).get("grid"), schema.PLANE.index(axis), length)
+    if rebuilt is None:
+        raise ArchiveError(
+            f"The coordinates {path}/{axis} are lost, and no attribute 'grid' tells what they were. "
+            "Restore the file from a copy, or make the surface anew with overwrite=True."
+        )
+    warnings.warn(
+        f"The coordinates {path}/{axis} are lost or damaged; they are rebuilt from the bounds and the resolution on record. "
+        "The same evaluation, run again, stores them anew.",
+        stacklevel=2,
+    )
+    return rebuilt
+
+
+def stored_coordinate(root: zarr.Group, path: str, axis: str) -> NDArray[Any] | None:
+    """The coordinates as they are stored; None where they are lost or damaged."""
+    try:
+        values = read_array(array_at(root, f"{path}/{axis}"))
+    except ArchiveError:
+        return None
+    return None if is_lost(values) else values
+
+
+def is_lost(values: NDArray[Any]) -> bool:
+    """Are these what Zarr gives in place of a chunk that is not there? Coordinates differ from one another and are finite."""
+    return bool(np.isnan(values).all() if values.dtype.kind == "f" and values.size else False) or (len(values) > 1 and not values.any())
+
+
+def axis_of_grid(grid: Any, position: int, length: int) -> NDArray[np.float64] | None:
+    """The equally spaced axis that an attribute ``grid`` describes; None where it describes none of that length.
+
+    >>> axis_of_grid({"bounds": [[-1, 1], [0, 1]], "resolution": [5, 3]}, 1, 3)
+    array([0. , 0.5, 1. ])
+    """
+    try:
+        (low, high), count = grid["bounds"][position], grid["resolution"][position]
+        axis = np.linspace(float(low), float(high), int(count))
+    except (TypeError, ValueError, KeyError, IndexError):
+        return None
+    if len(axis) != length:
+        return None
+    # As `Grid` does: rounding must not move the middle of a symmetric range off zero.
+    return (axis - axis[::-1]) / 2 if low == -high else axis

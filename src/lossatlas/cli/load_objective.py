@@ -1,0 +1,154 @@
+"""Find a user's objective from the words ``MODULE:OBJECTIVE`` of the command line."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.errors import InputError, LossatlasError
+
+FORM = "MODULE:OBJECTIVE, such as my_model.py:objective or package.module:make_objective"
+MOST_NAMES = 12
+"""Names of a module that an error lists."""
+
+
+def load_objective(reference: str) -> Objective:
+    """Import a module or run a file, and take an `Objective`, or call a function that returns one.
+
+    Raises:
+        InputError: the module, the name or the type is not what is needed, or the user's code raises.
+    """
+    place, _, name = reference.rpartition(":")
+    if not place or not name:
+        raise InputError("MODULE:OBJECTIVE", reference, FORM)
+    module = _module(place)
+    if not _run(lambda: hasattr(module, name), reference):
+        raise InputError("MODULE:OBJECTIVE", name, f"a name that {place} defines: {_public_names(module)}")
+    found = _run(lambda: getattr(module, name), reference)
+    if callable(found) and not isinstance(found, Objective):
+        _check_arguments(found, reference)
+        found = _run(found, reference)
+    if not _run(lambda: isinstance(found, Objective), reference):
+        raise InputError("MODULE:OBJECTIVE", _type_name(found), "a lossatlas.Objective, or a function without arguments that returns one")
+    return found
+
+
+def _module(place: str) -> Any:
+    """The module; code may put anything else in its own place in `sys.modules`."""
+    path = Path(place)
+    if path.suffix == ".py":
+        return _run_file(path, place)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return _run(lambda: _imported(place), place)
+    finally:
+        sys.path.pop(0)
+
+
+def _run_file(path: Path, place: str) -> Any:
+    if not _is_file(path):
+        raise InputError("MODULE:OBJECTIVE", place, "a file that exists", "Give its path from the current folder")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module, earlier = importlib.util.module_from_spec(spec), sys.modules.get(path.stem)
+    sys.modules[path.stem] = module
+    try:
+        _run(lambda: spec.loader.exec_module(module), place)  # type: ignore[union-attr]
+    except BaseException:  # half a module is none: the next import would take it for whole
+        sys.modules.pop(path.stem, None)
+        if earlier is not None:
+            sys.modules[path.stem] = earlier
+        raise
+    return module
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long a name, or one with a null byte
+        return False
+
+
+def _imported(place: str) -> Any:
+    if not all(place.split(".")):
+        raise InputError("MODULE:OBJECTIVE", place, FORM, "Name the module from the current folder, without leading dots")
+    try:
+        return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise InputError("MODULE:OBJECTIVE", place, FORM, f"Python says: {_words(error)}") from error
+
+
+def _check_arguments(function: Callable[..., Any], reference: str) -> None:
+    """A function that needs arguments is refused before it is called; builtins and the like may hide theirs."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except Exception:
+        return
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in parameters if p.default is inspect.Parameter.empty and p.kind not in kinds]
+    if needed:
+        raise InputError(
+            "MODULE:OBJECTIVE",
+            f"{reference}, which needs {', '.join(needed)}",
+            "a lossatlas.Objective, or a function without arguments that returns one",
+            "Give the arguments in a function of your own, such as def objective(): return make(...)",
+        )
+
+
+def _run(code: Callable[[], Any], reference: str) -> Any:
+    """Run the user's own code; what it raises, also to leave Python, is told with its line, and in full by ``--debug``."""
+    try:
+        return code()
+    except (LossatlasError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        place = _place(error)
+        mend = f"Mend line {place[1]} of {place[0]}; --debug" if place else "--debug"
+        raise InputError(
+            "MODULE:OBJECTIVE", f"{reference}, which raises {_words(error)}", "code that runs", f"{mend} shows the traceback"
+        ) from error
+
+
+def _words(error: BaseException) -> str:
+    """An error in words; its text is made by the user's code as well, which may fail in turn."""
+    try:
+        text = str(getattr(error, "msg", None) or error)
+    except Exception:
+        text = ""
+    return f"{_type_name(error)}: {text}".rstrip(": ")
+
+
+def _type_name(thing: object) -> str:
+    try:
+        return str(type(thing).__name__)
+    except Exception:  # a metaclass may give anything
+        return "object"
+
+
+def _public_names(module: Any) -> str:
+    names = [name for name in getattr(module, "__dict__", {}) if isinstance(name, str) and not name.startswith("_")]
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return (", ".join(names[:MOST_NAMES]) or "nothing") + more
+
+
+def _place(error: BaseException) -> tuple[str, int] | None:
+    """File and line of the error: of the text that is no Python, or of the innermost frame outside installed packages."""
+    if isinstance(error, SyntaxError) and isinstance(error.lineno, int) and isinstance(error.filename, str):
+        return error.filename, error.lineno
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    frames = [(file, line or 0) for file, line in frames if file != __file__ and not file.startswith(_IMPORTERS)]
+    own = [(file, line) for file, line in frames if not file.startswith(_INSTALLED)]
+    outside = own or frames
+    return outside[-1] if outside else None
+
+
+_IMPORTERS = ("<frozen", str(Path(importlib.__file__).parent))
+_INSTALLED = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))

@@ -1,0 +1,127 @@
+"""Curves through weight space between two models: quadratic Bezier curves and polygonal chains (Garipov et al. 2018, arXiv 1802.10026)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from lossatlas.compute.params.arithmetic import Params, check_alike, difference, dot, fingerprint, norm, params_of
+from lossatlas.compute.planes.normalization import Direction
+from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of
+from lossatlas.errors import InputError
+
+Kind = Literal["bezier", "polygon"]
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A curve from its first point at t = 0 to its last at t = 1; the points between are what `fit_curve` moves.
+
+    t does not run at equal speed in weight space.
+
+    Attributes:
+        kind: "bezier" (control points) or "polygon" (corners, at equal steps of t).
+        points: parameters, ends included.
+        buffers: of the first and last model, such as BatchNorm statistics; empty where they are not known.
+    """
+
+    kind: Kind
+    points: tuple[Params, ...]
+    buffers: tuple[Params, Params] = ({}, {})
+
+    def point(self, t: float) -> Params:
+        """The parameters at t; bit for bit the models themselves at 0 and 1."""
+        found = [(w, p) for w, p in zip(self.weights(t), self.points, strict=True) if w]
+        if len(found) == 1:
+            return dict(found[0][1])
+        return {n: sum((w * p[n] for w, p in found[1:]), start=found[0][0] * found[0][1][n]) for n in self.points[0]}
+
+    def weights(self, t: float) -> tuple[float, ...]:
+        """How much of each point the curve holds at t; they sum to 1. Outside (0, 1) the outer pieces go straight on."""
+        n = len(self.points) - 1
+        if self.kind == "bezier":
+            return tuple(math.comb(n, i) * (1 - t) ** (n - i) * t**i for i in range(n + 1))
+        piece = min(max(math.floor(n * t), 0), n - 1)
+        share = n * t - piece
+        return tuple({piece: 1 - share, piece + 1: share}.get(i, 0.0) for i in range(n + 1))
+
+    def describe(self) -> dict[str, Any]:
+        """Provenance, with the keys of a plane's."""
+        start, *others = (fingerprint(p) for p in self.points)
+        return {
+            "kind": "between" if len(self.points) == 2 else f"{self.kind} curve",
+            "bends": len(self.points) - 2,
+            "cosine": None,
+            "norms": [norm(difference(self.points[-1], self.points[0]))],
+            "axis_labels": ["t"],
+            "origin": None,
+            "center_hash": start,
+            "direction_hashes": others,
+            "parameters": list(self.points[0]),
+        }
+
+
+def polygon(*points: Any) -> Curve:
+    """The chain of straight lines through models; two of them give the straight line between.
+
+    Raises:
+        InputError: fewer than two, or models of different names or shapes.
+
+    Example:
+        >>> import torch
+        >>> chain = polygon(*({"w": torch.tensor([x])} for x in (0.0, 4.0, 6.0)))
+        >>> chain.point(0.25)["w"].item(), chain.point(0.75)["w"].item()
+        (2.0, 5.0)
+    """
+    return Curve("polygon", _points(points), (buffers_of(points[0]), buffers_of(points[-1])))
+
+
+def bezier(*points: Any) -> Curve:
+    """The Bezier curve with these control points; three give ``(1-t)^2 a + 2t(1-t) c + t^2 b``.
+
+    Raises:
+        InputError: fewer than two, or models of different names or shapes.
+    """
+    return Curve("bezier", _points(points), (buffers_of(points[0]), buffers_of(points[-1])))
+
+
+def curve_plane(curve: Curve) -> Plane:
+    """The plane of the ends and the middle control point: the first end at (0, 0), the last at (1, 0).
+
+    The second axis is the bend, made orthogonal to the first and of its length, so a curve is drawn in its true shape.
+    A curve of three points lies in this plane wholly.
+
+    Raises:
+        InputError: the bend lies on the straight line, which spans no plane.
+    """
+    start, end, bend = curve.points[0], curve.points[-1], curve.points[len(curve.points) // 2]
+    along, aside = difference(end, start), difference(bend, start)
+    length = norm(along)
+    share = dot(aside, along) / length**2
+    rest = {n: aside[n] - share * along[n] for n in aside}
+    if norm(rest) <= 1e-9 * max(norm(aside), length):
+        raise InputError("curve", "a bend on the straight line", "a curve with a bend beside the line", "Fit it first: fit_curve")
+    scale = length / norm(rest)
+    steps = (Direction(along, {"kind": "difference"}), Direction({n: scale * v for n, v in rest.items()}, {"kind": "bend"}))
+    places = ((0.0, 0.0), (1.0, 0.0))
+    models = tuple(PlaneModel(f"model {n}", p, buffers=b) for n, p, b in zip("ab", places, curve.buffers, strict=True))
+    return Plane(start, steps, "between", ("a → b", "bend"), {"curve": curve.describe()}, places[0], models=models)
+
+
+def places_on(plane: Plane, curve: Curve, ts: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Coordinates of the curve's points on a plane, and their distance from it: ``(len(ts), 3)``."""
+    found = [plane.project(curve.point(t)) for t in ts]
+    return np.array([(*p.coordinates, p.residual) for p in found])
+
+
+def _points(models: tuple[Any, ...]) -> tuple[Params, ...]:
+    if len(models) < 2:
+        raise InputError("points", len(models), "at least the two ends")
+    points = tuple(params_of(model) for model in models)
+    for other in points[1:]:
+        check_alike(points[0], other)
+    return points

@@ -1,0 +1,1 @@
+"""Evaluation of an objective over a plane, stored tile by tile."""

@@ -1,0 +1,58 @@
+"""How much a picture depends on what BatchNorm does: the same plane in several modes, side by side in one archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import xarray as xr
+
+from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.compute.evaluation.evaluate import evaluate
+from lossatlas.compute.objective.batchnorm import Mode
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.planes.plane import Plane
+
+WORDS: dict[str, str] = {
+    "eval": "stored statistics",
+    "interpolated": "interpolated statistics",
+    "recalibrated": "statistics re-estimated at every point",
+    "anchored": "statistics re-estimated, at each model its own",
+    "batch": "each batch's own statistics",
+    "train": "each batch's own statistics, with dropout",
+}
+
+
+def compare_modes(
+    objective: Objective,
+    plane: Plane,
+    modes: Iterable[Mode] = ("eval", "recalibrated", "batch"),
+    archive: Location | Archive | None = None,
+    **options: Any,
+) -> dict[str, xr.Dataset]:
+    """The same plane in several BatchNorm modes; each is a surface ``surface-MODE`` of the archive.
+
+    Args:
+        objective: made from an nn.Module.
+        plane: where.
+        modes: of "eval", "interpolated" (planes between models), "recalibrated", "batch", "train".
+        archive: a path, a store or an open archive; None keeps the results in memory.
+        **options: of `evaluate`, such as ``bounds`` and ``resolution``.
+
+    Returns:
+        By mode, what `evaluate` returns.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1))
+        >>> objective = Objective(model, torch.nn.functional.mse_loss, (torch.randn(8, 2), torch.randn(8, 1)))
+        >>> from lossatlas.compute.planes.plane import random_plane
+        >>> found = compare_modes(objective, random_plane(objective), resolution=3, progress=False)
+        >>> list(found), found["batch"].attrs["objective"]["mode"]
+        (['eval', 'recalibrated', 'batch'], 'batch')
+    """
+    store = archive if isinstance(archive, Archive) else create_archive(archive)
+    return {
+        mode: evaluate(objective.with_mode(mode), plane, archive=store, name=f"surface-{mode}", title=WORDS.get(mode, mode), **options)
+        for mode in modes
+    }

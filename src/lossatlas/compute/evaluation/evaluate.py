@@ -1,0 +1,244 @@
+"""`evaluate`: fill a grid of a plane with values, tile by tile, into an archive that can be stopped and continued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from itertools import product
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from lossatlas._util.progress import progress_bar
+from lossatlas.analysis.adaptive_refinement import Scale, check_refinement, refine
+from lossatlas.analysis.grid import Bounds, Grid
+from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.compute.evaluation.evaluators import Task, Values, choose
+from lossatlas.compute.evaluation.executors import Executor, Job, executor_named, thread_hazard
+from lossatlas.compute.evaluation.model_losses import model_losses
+from lossatlas.compute.evaluation.provenance import provenance
+from lossatlas.compute.evaluation.surface_writer import Keeper
+from lossatlas.compute.metrics import Metric, metrics_named, suited
+from lossatlas.compute.objective.argument_checks import check_run
+from lossatlas.compute.objective.objective import Objective, Precision, check_objective
+from lossatlas.compute.planes.plane import Plane
+from lossatlas.errors import ArchiveError, InputError
+
+THREADS_SECONDS = 1e-3
+"""Points quicker than this are held up by the interpreter's lock: one thread is best."""
+THREADS_JOB_SECONDS = 2.0
+
+Watcher = Callable[[NDArray[np.int64], Values], None]
+"""Called with every finished tile, after it was stored."""
+
+
+def evaluate(
+    objective: Objective,
+    plane: Plane,
+    bounds: Bounds = (-1.0, 1.0),
+    resolution: int | Sequence[int] = 51,
+    metrics: str | Iterable[str | Metric] = ("loss",),
+    archive: Location | Archive | None = None,
+    *,
+    tol: float | None = None,
+    scale: Scale = "linear",
+    name: str = "surface",
+    title: str = "",
+    evaluator: str = "auto",
+    chunk: int | None = None,
+    precision: Precision = "full",
+    compile: bool = False,
+    executor: str = "auto",
+    workers: int | None = None,
+    tile: int | None = None,
+    retries: int = 2,
+    timeout: float | None = None,
+    overwrite: bool = False,
+    progress: bool | None = None,
+    watch: Watcher | None = None,
+    live: bool = False,
+) -> xr.Dataset:
+    """Values of an objective over a grid of a plane, or of a line.
+
+    Cells are visited coarse first. Each finished tile is stored before the next begins; the same call continues a
+    stopped or killed run, after up to four stored cells were measured again and found the same. With
+    ``evaluator="loop"`` every cell is the same to the last bit however it was computed; the faster evaluators agree with
+    the loop to rounding (1e-10 relative in float64, 1e-4 in float32 at worst) and are used only after a check at two points.
+
+    Args:
+        objective: what to measure.
+        plane: where; a plane of one direction gives a line.
+        bounds: ``(low, high)`` for every axis or ``((a0, a1), (b0, b1))``; endpoints are included.
+        resolution: points along every axis, or ``(na, nb)``.
+        metrics: any of "loss", "accuracy", "sample_loss". The last keeps every sample's loss at every cell
+            (`sample_losses(dtype)` to store it smaller); read it with `la.SampleLosses.open`.
+        archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
+        tol: stop when interpolated cells of the loss are expected to be this close, as a fraction of its range (0.01); needs
+            the loss among `metrics`. None computes every cell. The same call with None later goes on to the full grid.
+        scale: "linear" or "log", the scale that will be shown and in which `tol` counts.
+        name: of the surface within the archive.
+        title: a line for figures.
+        evaluator: "loop", one point after the other; "vmap", many together; "affine", for planes that leave the first
+            layers alone; "auto" probes and takes the fastest.
+        chunk: points that "vmap" or "affine" do together; None chooses.
+        precision: "bf16" computes under bfloat16 autocast, errs by up to 1 % of the loss, and is named on figures.
+        compile: also try `torch.compile`; worth it from about 500 points of 20 ms each. Compiled values are compared with the
+            loop's at the corners first, then in every tile at one cell in sixteen and wherever they are not finite.
+        executor: who measures the tiles: "serial", "threads", "processes", "ray" or "ray://host:port"; "auto" uses threads
+            where points take long enough, but never where a callable, model, loss or metric reaches what threads would share.
+        workers: threads or processes; None takes as many as PyTorch would use inside an operation.
+        tile: cells stored at a time; None aims at one second. It changes no value.
+        retries: how often a tile may fail on "processes" or "ray" before the run ends.
+        timeout: seconds after which a tile there counts as lost and is tried again; None waits.
+        overwrite: replace a different surface of that name instead of refusing.
+        progress: show a bar; None shows it on a terminal.
+        watch: called with every finished tile.
+        live: open a page in the browser that fills in while cells are computed, and may pause, stop or look closer.
+
+    Returns:
+        A Dataset over dims ``("alpha", "beta")`` with `loss`, its standard error, `done`, and the provenance in
+        `attrs`. NaN and infinity are kept as they are. Where `tol` stopped early, `loss` is NaN on cells that were not
+        computed and `loss_filled` is interpolated there; `attrs["estimated_error"]` says how far off, at a guess.
+
+    Raises:
+        InputError: an argument is not what is needed.
+        ArchiveError: the archive holds another surface of that name, another process is writing it, or it cannot be written.
+
+    Example:
+        >>> import torch
+        >>> objective = Objective(lambda p, batch: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0, 4.0])})
+        >>> from lossatlas.compute.planes.plane import weight_plane
+        >>> surface = evaluate(objective, weight_plane(objective, ("w", 0), ("w", 1)), bounds=(-1, 1), resolution=(3, 5))
+        >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
+        (('alpha', 'beta'), 1.25)
+    """
+    check_run(**locals())
+    if live:
+        return _on_a_page({**locals(), "live": False})
+    _check_order(objective, plane)
+    check_objective(objective)
+    grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
+    tol = _tolerance(tol, chosen)
+    check_refinement(tol, scale)
+    run = None if executor == "auto" else executor_named(executor)
+    objective = objective.with_precision(precision) if precision != "full" else objective
+    _check_center(objective, plane)
+    losses = model_losses(objective, plane)
+    task = Task.make(objective, plane, chosen)
+    task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
+    objective = task.objective
+    _check_threads(executor, task)
+    store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
+    with _writing(store, name):
+        attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
+        keeper = Keeper.open(store, name, grid, chosen, objective, attrs, overwrite, task)
+        left = keeper.unfinished()
+        if len(left):
+            named, size = keeper.begun_with() if evaluator == "auto" and chunk is None else (evaluator, chunk)
+            choice = choose(task, _probes(grid, compile), len(left), named, size, compile)
+            keeper.begin(choice.describe())
+            job = Job(task, grid, choice, tile, workers, retries, timeout)
+            with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
+                for cells in _rounds(keeper, left, tol, scale, plane.origin):
+                    for finished, measured in (run or _automatic(job))(job, cells):
+                        keeper.write(finished, measured)
+                        advance(len(finished))
+                        if watch is not None:
+                            watch(finished, measured.values)
+            keeper.close()
+    return store.surface(name)
+
+
+@contextmanager
+def _writing(store: Archive, name: str) -> Iterator[None]:
+    """As the surface's only writer; what the system refuses is told with the next step."""
+    try:
+        with store.writing(name):
+            yield
+    except OSError as error:
+        raise ArchiveError(
+            f"Cannot write {store.location}: {error}. What was stored is kept; free space or fix access, then run the same call."
+        ) from error
+
+
+def _on_a_page(options: dict[str, Any]) -> xr.Dataset:
+    """The same evaluation followed by the browser; this wing does not know the pages, so the package names who does."""
+    found = list(entry_points(group="lossatlas.live", name="evaluate"))
+    if not found:
+        raise InputError("live", True, "False where the package is not installed", "pip install lossatlas[app]")
+    return found[0].load()(**options)
+
+
+def _rounds(
+    keeper: Keeper, left: NDArray[np.int64], tol: float | None, scale: Scale, origin: Sequence[float] | None
+) -> Iterator[NDArray[np.int64]]:
+    """Cells to compute, round by round: all that are left, or the model's own and then level by level until the tolerance is met."""
+    if tol is None:
+        yield left
+        return
+    own = None if origin is None else keeper.grid.cell_at(origin)
+    if own is not None and own in left:
+        yield np.array([own])
+    while True:
+        known = keeper.known()
+        found = refine(keeper.grid, np.asarray(known.loss.values), np.asarray(known.done.values, bool), tol, scale)
+        if not len(found.wanted):
+            keeper.write_filled(scale, found.estimated_error, tol)
+            return
+        yield found.wanted
+
+
+def _probes(grid: Grid, every_corner: bool = False) -> NDArray[np.float64]:
+    """Points to check evaluators at: a corner, one inside where both coordinates differ from it, and the other corners where asked."""
+    corners = product(*((0, size - 1) for size in grid.shape)) if every_corner else ()
+    others = [int(np.ravel_multi_index(corner, grid.shape)) for corner in corners]
+    return grid.points(np.array([0, grid.size * 2 // 3, *others[1:]]))
+
+
+def _automatic(job: Job) -> Executor:
+    """Threads where the job is long, its points are slow enough and PyTorch may use more than one core."""
+    seconds = job.choice.seconds or 0.0
+    long = seconds * job.grid.size > THREADS_JOB_SECONDS and seconds * (job.choice.chunk or 1) > THREADS_SECONDS
+    several = job.workers != 1 and torch.get_num_threads() > 1 and job.task.device.type == "cpu"
+    return executor_named("threads" if long and several and thread_hazard(job.task) is None else "serial")
+
+
+def _check_threads(executor: str, task: Task) -> None:
+    """Threads must not meet on what one of them changes: wrong values, and a model left with the wrong weights."""
+    if executor == "threads" and (hazard := thread_hazard(task)) is not None:
+        step = 'Pass executor="processes", where each worker has its own copy of everything'
+        raise InputError("executor", f"threads with {hazard}", '"auto", "serial", "processes" or "ray" for this objective', step)
+
+
+def _check_order(objective: object, plane: object) -> None:
+    if isinstance(objective, Plane) and isinstance(plane, Objective):
+        raise InputError("objective, plane", "the plane first", "the objective first", "Call evaluate(objective, plane)")
+    if not isinstance(plane, Plane):
+        raise InputError("plane", type(plane).__name__, "a plane", "Make one: la.random_plane(objective)")
+
+
+def _tolerance(tol: object, metrics: tuple[Metric, ...]) -> float | None:
+    """As a plain number; which cells are worth computing is told by the loss alone."""
+    if tol is None:
+        return None
+    if isinstance(tol, bool) or not isinstance(tol, Real):
+        raise InputError("tol", tol, "a number such as 0.01, or None")
+    if all(metric.name != "loss" for metric in metrics):
+        named = ", ".join(metric.name for metric in metrics)
+        raise InputError(
+            "tol", f"{tol:g} with metrics {named}", "the loss among the metrics", f"Pass metrics='loss' beside {named}, or tol=None"
+        )
+    return float(tol)
+
+
+def _check_center(objective: Objective, plane: Plane) -> None:
+    """Every parameter that moves must be one of the objective's, of the same shape."""
+    unknown = sorted(set(plane.moving) - set(objective.params))
+    wrong = [n for n in plane.moving if n in objective.params and plane.center[n].shape != objective.params[n].shape]
+    if unknown or wrong:
+        raise InputError("plane", f"a plane that moves {', '.join((unknown or wrong)[:4])}", "a plane of the objective's own parameters")

@@ -1,0 +1,32 @@
+"""Measuring points of a plane: the loop is the reference, vmap and the affine shortcut are faster where they fit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossatlas.compute.evaluation.evaluators.accumulators import Measured, Values
+from lossatlas.compute.evaluation.evaluators.base import Choice, Evaluator
+from lossatlas.compute.evaluation.evaluators.loop import Loop
+from lossatlas.compute.evaluation.evaluators.problem import Task, unlike_objective
+from lossatlas.compute.evaluation.evaluators.selection import choose
+from lossatlas.compute.metrics import Metric
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.planes.plane import Plane
+
+__all__ = ["Choice", "Evaluator", "Loop", "Measured", "Task", "Values", "choose", "measure", "unlike_objective"]
+
+
+def measure(objective: Objective, plane: Plane, points: NDArray[np.float64], metrics: tuple[Metric, ...]) -> Values:
+    """Every metric and its standard error at every point, by the loop.
+
+    Args:
+        objective: what to measure.
+        plane: where.
+        points: coordinates, ``(n, ndim)``.
+        metrics: what to report.
+
+    Returns:
+        By variable name (`loss`, `loss_standard_error`, …), each ``(n,)`` float64.
+    """
+    return Loop(Task.make(objective, plane, metrics))(points).values

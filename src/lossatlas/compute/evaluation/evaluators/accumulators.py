@@ -1,0 +1,125 @@
+"""Running sums over the batches, one entry a point, and what comes out of them: means and standard errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossatlas.compute.minibatch.batches import undrawn
+
+Values = dict[str, NDArray[np.float64]]
+"""By variable name (`loss`, `loss_standard_error`, …), each ``(points,)``; ``(points, samples)`` where every value is kept."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Values of some points, and why some of them are holes.
+
+    Attributes:
+        values: by variable name, each ``(points,)`` float64.
+        holes: position among the points to the reason why a value there is NaN though nothing computed a NaN.
+    """
+
+    values: Values
+    holes: Mapping[int, str] = field(default_factory=dict)
+
+
+class Sums:
+    """Float64 sums of one metric and of its squares, per point; a batch of weight 0 has no say.
+
+    Args:
+        points: how many.
+        device: where the sums are kept; nothing is copied to the host before the last batch.
+        population: what the samples are a random subset of; None is an endless supply.
+    """
+
+    def __init__(self, points: int, device: torch.device, population: int | None = None) -> None:
+        self.total, self.squares = torch.zeros(2, points, dtype=torch.float64, device=device)
+        self.shift = torch.zeros(points, 1, dtype=torch.float64, device=device)
+        self.count = np.zeros(points, np.int64)
+        self.per_sample, self.population = True, population
+
+    def add(self, where: int | slice, values: Tensor, weight: float) -> None:
+        """Add a batch: ``(samples,)``, or its mean ``()`` that counts for `weight` samples; one axis more at a slice of points.
+
+        Squares are those of the distance from the first batch's mean: losses about 1e9 would leave nothing of a spread of 1.
+        """
+        each = (values.detach() if values.requires_grad else values).double()
+        if each.dim() == (0 if isinstance(where, int) else 1):
+            self.per_sample = False
+            if weight:
+                self.total[where].add_(each * weight)
+            return
+        if not each.shape[-1]:
+            return
+        sums = each.sum(-1)
+        if not self.count[where if isinstance(where, int) else where.start]:
+            self.shift[where] = (sums / each.shape[-1]).unsqueeze(-1)
+        self.count[where] += each.shape[-1]
+        self.total[where].add_(sums)
+        apart = each - self.shift[where]
+        self.squares[where].add_(torch.linalg.vecdot(apart, apart))
+
+    def spoil(self, where: int) -> None:
+        self.total[where] = torch.nan
+
+    def mean(self, samples: int) -> NDArray[np.float64]:
+        return (self.total / self._number(samples)).cpu().numpy()
+
+    def standard_error(self, samples: int) -> NDArray[np.float64]:
+        """``sd / sqrt(n) * sqrt(1 - n / N)`` with the unbiased variance of the n samples drawn from N, the last factor 1
+        without N; NaN for one sample, a loss without per-sample values, or several values a sample, which depend on each other.
+        """
+        n = self._number(samples)
+        if not self.per_sample or not 2 <= n <= samples:
+            return np.full(len(self.total), np.nan)
+        variance = (self.squares - (self.total - n * self.shift[:, 0]) ** 2 / n) / (n - 1)
+        return (variance.clamp(min=0).sqrt() * (undrawn(samples, self.population) / math.sqrt(n))).cpu().numpy()
+
+    def _number(self, samples: int) -> int:
+        """Values in the mean: fewer than samples where some of them do not count."""
+        return max(1, int(self.count.max(initial=0))) if self.per_sample else samples
+
+    def values(self, name: str, samples: int) -> Values:
+        """The variables that are stored."""
+        return {name: self.mean(samples), f"{name}_standard_error": self.standard_error(samples)}
+
+
+class Each(Sums):
+    """Every value of one metric, ``(points, width)`` in the order of the data, instead of sums."""
+
+    def __init__(self, points: int, device: torch.device, width: int) -> None:
+        super().__init__(points, device)
+        self.kept = torch.full((points, width), torch.nan, dtype=torch.float64, device=device)
+        self.filled = np.zeros(points, np.int64)
+        self.spoiled: set[int] = set()
+
+    def add(self, where: int | slice, values: Tensor, weight: float) -> None:
+        """Put a batch behind those before it; batches come in order, though points may come in other groups each time."""
+        rows = where if isinstance(where, slice) else slice(where, where + 1)
+        each = values.detach().double().reshape(rows.stop - rows.start, -1)
+        start = int(self.filled[rows.start])
+        self.kept[rows, start : start + each.shape[1]] = each
+        self.filled[rows] = start + each.shape[1]
+
+    def spoil(self, where: int) -> None:
+        self.spoiled.add(where)
+
+    def values(self, name: str, samples: int) -> Values:
+        kept = self.kept.cpu().numpy()
+        kept[np.array(sorted(self.spoiled), np.int64)] = np.nan
+        return {name: kept}
+
+
+def values_of(sums: Mapping[str, Sums], samples: int) -> Values:
+    """Means and standard errors of every metric, or every value where they are kept."""
+    values: Values = {}
+    for name, found in sums.items():
+        values |= found.values(name, samples)
+    return values

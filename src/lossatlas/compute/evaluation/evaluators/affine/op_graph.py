@@ -1,0 +1,115 @@
+"""A tape: the operations of one batch that depend on the moving parameters, with all else already computed.
+
+Recording runs the model once at the center. What does not depend on a moving parameter becomes a constant of the
+tape, so a plane over the last layers never recomputes the first ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lossatlas.compute.evaluation.evaluators.vmap import Unsuitable
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place on the tape where a tensor that depends on the moving parameters stands."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation; arguments are constants or `Slot`s, and its tensors go to `outputs`."""
+
+    operation: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[Slot, ...]
+
+    def run(self, values: dict[Slot, Any]) -> None:
+        args, kwargs = pytree.tree_map_only(Slot, values.__getitem__, (self.args, self.kwargs))
+        values.update(zip(self.outputs, pytree.tree_leaves(self.operation(*args, **kwargs)), strict=True))
+
+    @property
+    def inputs(self) -> list[Slot]:
+        return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Slot)]
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What `record` found.
+
+    Attributes:
+        inputs: slots of the moving parameters, in the order given.
+        steps: operations that depend on them, in order.
+        outputs: by name, a slot, or a tensor where the output does not depend on the parameters at all.
+    """
+
+    inputs: tuple[Slot, ...]
+    steps: tuple[Step, ...]
+    outputs: dict[str, Slot | Tensor]
+
+
+def record(function: Callable[[Sequence[Tensor]], dict[str, Tensor]], moving: Sequence[Tensor]) -> Tape:
+    """Run ``function(moving)`` once and keep what depends on `moving`.
+
+    Raises:
+        Unsuitable: a value is read into Python (`.item()`, a branch), or randomness is drawn.
+    """
+    recorder = _Recorder(moving)
+    with recorder:
+        found = function(recorder.moving)
+    outputs = {name: recorder.slot_of(value) or value for name, value in found.items()}
+    return Tape(tuple(Slot(i) for i in range(len(moving))), tuple(recorder.steps), outputs)
+
+
+class _Recorder(TorchDispatchMode):
+    def __init__(self, moving: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.moving = [p.detach() for p in moving]
+        # Tensors are held while recording, so that no id is given out twice.
+        self.slots: dict[int, tuple[Slot, Tensor]] = {id(p): (Slot(i), p) for i, p in enumerate(self.moving)}
+        self.count = len(self.moving)
+        self.steps: list[Step] = []
+
+    def slot_of(self, value: Any) -> Slot | None:
+        return self.slots[id(value)][0] if id(value) in self.slots else None
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = pytree.tree_map_only(Tensor, lambda t: self.slot_of(t) or t, (args, kwargs))
+        result = operation(*args, **kwargs)
+        if any(isinstance(leaf, Slot) for leaf in pytree.tree_leaves(given)):
+            self._keep(_replayable(operation), given, result)
+        return result
+
+    def _keep(self, operation: Any, given: Any, result: Any) -> None:
+        outputs: list[Slot] = []
+        for leaf in pytree.tree_leaves(result):
+            if not isinstance(leaf, Tensor):
+                raise Unsuitable("a value that depends on the moved weights is read into Python")
+            self.slots[id(leaf)] = (Slot(self.count), leaf)
+            outputs.append(Slot(self.count))
+            self.count += 1
+        self.steps.append(Step(operation, tuple(given[0]), given[1], tuple(outputs)))
+
+
+def _replayable(operation: Any) -> Any:
+    """The operation itself, or its form without writing in place: a tape is played many times."""
+    if torch.Tag.nondeterministic_seeded in operation.tags:
+        raise Unsuitable(f"{operation} draws random numbers")
+    if not operation._schema.is_mutable:
+        return operation
+    name, overload = operation._schema.name.split("::")[1], operation._overloadname
+    functional = getattr(getattr(torch.ops.aten, name[:-1], None), overload, None) if name.endswith("_") else None
+    if functional is None or functional._schema.is_mutable:
+        raise Unsuitable(f"{operation} writes in place")
+    return functional

@@ -1,0 +1,28 @@
+"""Who measures the tiles. The driver alone writes the archive, so a thread, a process or a cluster only returns values."""
+
+from __future__ import annotations
+
+from lossatlas.compute.evaluation.executors.base import Cells, Executor, Job, Tile
+from lossatlas.compute.evaluation.executors.processes import processes
+from lossatlas.compute.evaluation.executors.ray import cluster
+from lossatlas.compute.evaluation.executors.serial import serial
+from lossatlas.compute.evaluation.executors.thread_safety import thread_hazard
+from lossatlas.compute.evaluation.executors.threads import threads
+from lossatlas.errors import InputError
+
+EXECUTORS: dict[str, Executor] = {"serial": serial, "threads": threads, "processes": processes, "ray": cluster()}
+
+__all__ = ["EXECUTORS", "Cells", "Executor", "Job", "Tile", "executor_named", "thread_hazard"]
+
+
+def executor_named(name: str) -> Executor:
+    """The executor of that name.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name.startswith("ray://"):
+        return cluster(name)
+    if name not in EXECUTORS:
+        raise InputError("executor", name, "one of auto, " + ", ".join(EXECUTORS) + ", ray://host:port")
+    return EXECUTORS[name]

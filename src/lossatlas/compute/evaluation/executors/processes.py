@@ -1,0 +1,101 @@
+"""Processes on this machine, for models that hold the interpreter's lock. Each has its own copy of model and data.
+
+The pool is loky's, as in scikit-learn: it pickles lambdas, notices dead workers, and needs no `__main__` guard.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import Any
+
+import torch
+from cloudpickle import dumps, loads
+from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
+from lossatlas.compute.evaluation.evaluators import Measured
+from lossatlas.compute.evaluation.executors.base import Cells, Job, Tile, Work
+from lossatlas.compute.evaluation.executors.orphan_workers import end_with_parent
+from lossatlas.compute.evaluation.executors.retries import Attempt, Waiting
+
+_WORK: dict[str, Any] = {}
+READY_SECONDS = 0.05
+START_SECONDS = 300.0
+
+
+def processes(job: Job, cells: Cells) -> Iterator[Tile]:
+    """Tiles by `job.workers` processes; a dead or hanging one costs only its tiles, be it that it dies while it starts."""
+    workers = job.workers or torch.get_num_threads()
+    waiting, packed = Waiting(job.tiles(cells, workers), job.retries), dumps(job.detached())
+    pool, running = _pool(workers, packed), dict[Future[Measured], Attempt]()
+    try:
+        while waiting or running:
+            broken = _hand_out(pool, workers, waiting, running)
+            done, _ = wait(running, timeout=_patience(job, running), return_when=FIRST_COMPLETED)
+            late = not done and bool(running)
+            for future in done:
+                attempt, error = running.pop(future), future.exception()
+                if error is None:
+                    yield attempt.cells, future.result()
+                    continue
+                broken = broken or isinstance(error, BrokenExecutor)
+                waiting.again(attempt, error)
+            if broken or late:
+                pool.shutdown(wait=False, kill_workers=True)
+                for attempt in running.values():
+                    waiting.again(attempt, f"no answer within {job.timeout} s" if late else "its worker died")
+                pool, running = _pool(workers, packed), {}
+    finally:
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def _hand_out(pool: ProcessPoolExecutor, workers: int, waiting: Waiting, running: dict[Future[Measured], Attempt]) -> bool:
+    """Give every worker a tile; whether the pool was broken already, which costs a tile only where no other was at work."""
+    while waiting and len(running) < workers:
+        attempt = waiting.take()
+        try:
+            running[pool.submit(_run, attempt.cells)] = attempt
+        except BrokenExecutor as error:
+            if running:
+                waiting.put_back(attempt)
+            else:
+                waiting.again(attempt, error, first=True)
+            return True
+    return False
+
+
+def _patience(job: Job, running: dict[Future[Measured], Attempt]) -> float | None:
+    if job.timeout is None or not running:
+        return None
+    return max(0.0, min(a.began for a in running.values()) + job.timeout - monotonic())
+
+
+def _pool(workers: int, packed: bytes) -> ProcessPoolExecutor:
+    """A pool whose workers stand ready: the time they take to start counts for no tile. One that dies meanwhile breaks the pool."""
+    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(packed, os.getpid()))
+    with suppress(BrokenExecutor):
+        wait([pool.submit(sleep, READY_SECONDS) for _ in range(workers)], timeout=START_SECONDS)
+    return pool
+
+
+def _start(packed: bytes, driver: int) -> None:
+    """Unpack the job; what that raises comes again with the first tile, which tells the reason, for the pool would swallow it."""
+    end_with_parent(driver)
+    torch.set_num_threads(1)
+    _WORK["packed"] = packed
+    with suppress(Exception):
+        _unpacked()
+
+
+def _unpacked() -> Work:
+    if "here" not in _WORK:
+        _WORK["here"] = loads(_WORK["packed"]).work(own_module=False)
+        del _WORK["packed"]
+    return _WORK["here"]
+
+
+def _run(cells: Cells) -> Measured:
+    return _unpacked()(cells)

@@ -1,0 +1,102 @@
+"""Tiles on Ray: one machine or ten thousand. The driver hands out tiles and writes the archive; Ray does the rest.
+
+The job is put into the object store once, so that every node receives it once. A lost worker or node costs its
+tiles, which Ray runs elsewhere; a lost driver continues from the archive.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+import torch
+from cloudpickle import dumps, loads
+
+from lossatlas.compute.evaluation.evaluators import Measured
+from lossatlas.compute.evaluation.executors.base import Cells, Job, Tile
+from lossatlas.compute.evaluation.executors.retries import Attempt, Waiting
+from lossatlas.errors import InputError, MissingDependencyError
+
+_WORK: dict[str, Any] = {}
+POLL_SECONDS = 1.0
+START_SECONDS = 60.0
+"""Allowed on top of a tile's timeout: its worker may first have to start and to fetch the job."""
+SYSTEM_RETRIES = 4
+"""How often Ray itself runs a tile again when its worker or node is lost."""
+
+
+def cluster(address: str | None = None) -> Any:
+    """An executor on the Ray cluster at `address`; None takes the running one, `RAY_ADDRESS`, or starts one here."""
+
+    def run(job: Job, cells: Cells) -> Iterator[Tile]:
+        ray = _connected(address)
+        handle, token = ray.put(dumps(job.detached())), uuid.uuid4().hex
+        remote = ray.remote(num_cpus=1, num_gpus=1 if job.task.device.type == "cuda" else 0, max_retries=SYSTEM_RETRIES)(_measure)
+        waiting, running = Waiting(job.tiles(cells, _slots(ray, job)), job.retries), dict[Any, Attempt]()
+        try:
+            while waiting or running:
+                while waiting and len(running) < _slots(ray, job):
+                    attempt = waiting.take()
+                    running[remote.remote([handle], token, attempt.cells)] = attempt
+                done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
+                for reference in done:
+                    yield from _collect(ray, reference, running.pop(reference), waiting)
+                _give_up_on_late(ray, job, running, waiting)
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+
+    return run
+
+
+def _collect(ray: Any, reference: Any, attempt: Attempt, waiting: Waiting) -> Iterator[Tile]:
+    try:
+        yield attempt.cells, ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        waiting.again(attempt, error.cause if isinstance(error.cause, InputError) else error)
+    except ray.exceptions.RayError as error:
+        waiting.again(attempt, error)
+
+
+def _give_up_on_late(ray: Any, job: Job, running: dict[Any, Attempt], waiting: Waiting) -> None:
+    if job.timeout is None:
+        return
+    late = [r for r, a in running.items() if monotonic() - a.began > job.timeout + START_SECONDS]
+    for reference in late:
+        ray.cancel(reference, force=True)
+        waiting.again(running.pop(reference), f"no answer within {job.timeout} s")
+
+
+def _slots(ray: Any, job: Job) -> int:
+    """Tiles that can run at once, asked again each time: nodes come and go."""
+    kind = "GPU" if job.task.device.type == "cuda" else "CPU"
+    return job.workers or max(1, int(ray.cluster_resources().get(kind, 1)))
+
+
+def _connected(address: str | None) -> Any:
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependencyError('executor="ray"', "ray") from error
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
+        except (ConnectionError, TimeoutError, RuntimeError, ValueError) as error:
+            raise InputError(
+                "executor", f"{address or 'ray'} ({error})", '"ray" or the address of a running cluster', "Start it with: ray start --head"
+            ) from error
+    return ray
+
+
+def _measure(handle: list[Any], token: str, cells: Cells) -> Measured:
+    """Runs on a worker, which unpacks a job once and keeps it."""
+    if token not in _WORK:
+        import ray
+
+        torch.set_num_threads(1)
+        _WORK.clear()
+        packed: Any = ray.get(handle[0])
+        _WORK[token] = loads(packed).work(own_module=False)
+    return _WORK[token](cells)

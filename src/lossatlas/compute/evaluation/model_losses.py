@@ -1,0 +1,92 @@
+"""The own loss of the models that a plane was made of, beside what the plane reads where they stand.
+
+The two are one number unless the statistics all over the plane are another model's, which an explicit ``mode="eval"`` asks for
+on a plane through several models. What is left beyond a standard error is then warned of, and figures say it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from lossatlas.compute.evaluation.evaluators.accumulators import Sums
+from lossatlas.compute.evaluation.evaluators.loop import Loop
+from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.metrics import metrics_named
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.params.arithmetic import typed
+from lossatlas.compute.planes.plane import Plane, PlaneModel
+
+LEAST = 1e-3
+"""Two losses of one model on data batched otherwise agree far better than this, relatively, also in half precision."""
+ANOTHER = "BatchNorm statistics of another model"
+LAG = "BatchNorm statistics estimated from the data, behind which the model's own running averages lag"
+WITHOUT_ERROR = 1e-2
+"""Where a loss has no standard error, it may differ by this much, relatively."""
+
+
+def model_losses(objective: Objective, plane: Plane) -> list[dict[str, Any]]:
+    """By model on the plane: its own loss and standard error, the plane's there, and whether the two differ; warns where they do.
+
+    Nothing is measured where they cannot differ: modes that take statistics from the data, models whose buffers are not known.
+    """
+    models = [model for model in plane.models if model.lies_on_plane and model.buffers]
+    if objective.module is None or objective.mode not in ("eval", "interpolated") or not models:
+        return []
+    task = Task.make(objective, plane, metrics_named("loss"))
+    if task.anchors is not None:
+        return []
+    read = Loop(task)(np.array([model.place for model in models])).values["loss"]
+    found = [_beside(objective, plane, model, float(value)) for model, value in zip(models, read, strict=True)]
+    for each in found:
+        if each["differs"]:
+            warn_of_difference(each["label"], each["loss"], each["plane_loss"], ANOTHER, stacklevel=4)
+    return found
+
+
+def _beside(objective: Objective, plane: Plane, model: PlaneModel, read: float) -> dict[str, Any]:
+    known = set(objective.tensors)
+    own, error = loss_with_error(objective, {**plane.point(*model.place), **{n: b for n, b in model.buffers.items() if n in known}})
+    values = {"loss": own, "loss_standard_error": error, "plane_loss": read}
+    plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return {"label": model.label, "place": list(model.place), **plain, "differs": differ(own, read, error)}
+
+
+def loss_with_error(objective: Objective, tensors: Mapping[str, Tensor]) -> tuple[float, float]:
+    """The mean loss at one point of weight space, buffers included, and its standard error."""
+    (metric,) = metrics_named("loss")
+    sums = Sums(1, next(iter(objective.params.values())).device, objective.data.population)
+    with objective.quiet():
+        placed = objective.placed(typed(tensors, objective.tensors))
+        for batch, weight in objective.counted():
+            sums.add(0, metric.measure(objective.score(placed, batch)), weight)
+    return float(sums.mean(objective.samples)[0]), float(sums.standard_error(objective.samples)[0])
+
+
+def differ(own: float, read: float, error: float) -> bool:
+    """Whether two losses differ by more than two standard errors and rounding."""
+    if not (math.isfinite(own) and math.isfinite(read)):
+        return math.isfinite(own) != math.isfinite(read)
+    share = LEAST if math.isfinite(error) else WITHOUT_ERROR
+    return abs(read - own) > max(2 * error if math.isfinite(error) else 0.0, share * abs(own))
+
+
+def warn_of_difference(label: str, own: float | None, read: float | None, why: str, stacklevel: int) -> None:
+    advice = {
+        ANOTHER: 'Leave the objective\'s mode out, or take objective.with_mode("auto"), which is right at every model on the plane.',
+        LAG: 'Compare objective.with_mode("recalibrated") on both, or train some steps at a small learning rate.',
+    }
+    warnings.warn(
+        f"At {label} this plane reads a loss of {_number(read)}, that model's own is {_number(own)} ({why}). {advice[why]}",
+        UserWarning,
+        stacklevel=stacklevel + 1,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "NaN or infinity" if value is None else f"{value:.4g}"

@@ -1,0 +1,88 @@
+"""Which tensors a surface was measured with: hashes of data, buffers and weights, independent of process and batching.
+
+What the model and the loss do with them is compared by measuring some cells again (`remeasure`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from lossatlas.compute.objective.batchnorm import statistics_names
+from lossatlas.compute.objective.data import FixedData
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.params.arithmetic import Params, fingerprint, update_hash
+from lossatlas.compute.planes.plane import Plane
+
+WORDS = {
+    "samples": "the data are others",
+    "batches": "the data are cut into other batches, on which this loss or mode depends",
+    "buffers": "the buffers (such as BatchNorm statistics) are others",
+    "weights": "the weights beside those of the plane are others",
+}
+"""By key of `identity`, what a difference means."""
+
+
+def identity(objective: Objective, plane: Plane) -> dict[str, str]:
+    """What must agree for a surface to be continued, besides the plane and what the description says in words."""
+    return {
+        "samples": samples_hash(objective.data),
+        "batches": _batches(objective),
+        "buffers": _buffers(objective, plane),
+        "weights": fingerprint({n: p for n, p in objective.params.items() if n not in plane.center}),
+    }
+
+
+def unlike(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """In what two identities differ, in words. Keys that the older one lacks are not compared."""
+    return [words for key, words in WORDS.items() if key in stored and stored[key] != asked.get(key)]
+
+
+def samples_hash(data: FixedData) -> str:
+    """A hash of all samples in order, whatever batches they are cut into.
+
+    >>> from lossatlas.compute.objective.data import fix
+    >>> x = torch.arange(10.0)
+    >>> samples_hash(fix(x, batch_size=3)) == samples_hash(fix(x, batch_size=10)), samples_hash(fix(x)) == samples_hash(fix(x + 1))
+    (True, False)
+    """
+    digests: dict[str, Any] = {}
+    last: dict[str, Tensor] = {}
+    for batch in data.batches:
+        for place, leaf in pytree.tree_leaves_with_path(batch):
+            if not isinstance(leaf, Tensor):
+                continue
+            key = f"{pytree.keystr(place)}|{leaf.dtype}|{tuple(leaf.shape[1:])}"
+            digest = digests.setdefault(key, hashlib.sha256())
+            if leaf.dim():
+                digest.update(leaf.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data if leaf.numel() else b"")
+            elif key not in last or not torch.equal(last[key], leaf):  # every piece of a batch repeats it
+                update_hash(digest, "", leaf)
+                last[key] = leaf
+    return hashlib.sha256(str([(key, digest.hexdigest()) for key, digest in sorted(digests.items())]).encode()).hexdigest()[:32]
+
+
+def _batches(objective: Objective) -> str:
+    """How the samples are cut, where that matters beyond rounding: samples that see each other."""
+    alone = objective.per_sample and objective.mode in ("eval", "interpolated")
+    return "any" if alone else hashlib.sha256(str(objective.data.counts).encode()).hexdigest()[:32]
+
+
+def _buffers(objective: Objective, plane: Plane) -> str:
+    """Those that have a say: running statistics have none where every batch or point brings its own."""
+    if objective.module is None:
+        return "none"
+    own: Params = dict(objective.module.named_buffers())
+    if objective.mode in ("batch", "train", "recalibrated") or (objective.mode == "anchored" and all(m.buffers for m in plane.models)):
+        own = {n: b for n, b in own.items() if n not in statistics_names(objective.module)}
+    if objective.mode in ("interpolated", "anchored") and len(plane.buffers) > 1:
+        own = {n: b for n, b in own.items() if n not in plane.buffers[0]}
+        own |= {f"{index} {n}": b for index, several in enumerate(plane.buffers) for n, b in several.items()}
+    if objective.mode == "anchored":
+        own |= {f"model {index} {n}": b for index, model in enumerate(plane.models) for n, b in model.buffers.items()}
+    return fingerprint({n: b for n, b in own.items() if not n.endswith("num_batches_tracked")})

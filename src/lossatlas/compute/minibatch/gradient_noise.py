@@ -1,0 +1,153 @@
+"""Slopes of every sample's loss along a plane, exact: how much a mini-batch's gradient can be trusted there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossatlas import schema
+from lossatlas._util.progress import progress_bar
+from lossatlas.analysis.grid import Bounds, Grid
+from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.evaluation.evaluators.vmap import moved_by_tensor
+from lossatlas.compute.minibatch.batches import finite_population, shuffled_batches
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.planes.plane import Plane, coordinates_of
+from lossatlas.errors import InputError
+
+Array = NDArray[np.float64]
+STEP = 1e-5
+"""Of the central difference, used only where forward-mode differentiation fails (LSTM, flash attention)."""
+
+
+def sample_slopes(objective: Objective, plane: Plane, point: Sequence[float]) -> Array:
+    """Slopes of each sample's loss along alpha and beta at a point, ``(samples, ndim)``; their mean is the full gradient.
+
+    Forward-mode differentiation, one pass a direction; operations that have none fall back on central differences.
+
+    Raises:
+        InputError: a loss without a form per sample, or coordinates of another dimension.
+
+    Example:
+        >>> from lossatlas.compute.planes.plane import weight_plane
+        >>> objective = Objective(lambda p, x: x * p["w"][0] ** 2, data=torch.tensor([1.0, 2.0]), params={"w": torch.ones(1)})
+        >>> sample_slopes(objective, weight_plane(objective, ("w", 0)), (3.0,)).tolist()
+        [[6.0], [12.0]]
+    """
+    if not objective.per_sample:
+        raise InputError(
+            "objective", "a loss that has only a mean over each batch", "a loss with a form per sample", 'Use reduction="none"'
+        )
+    (place,) = coordinates_of([point], plane.ndim)
+    task = Task.make(objective, plane, ())
+    task = replace(task, objective=task.held(place))
+    here = torch.tensor(place, dtype=torch.float64, device=task.device)
+    try:
+        return _forward(task, here)
+    except (RuntimeError, NotImplementedError):
+        return _differences(task, here)
+
+
+def gradient_noise(
+    objective: Objective,
+    plane: Plane,
+    bounds: Bounds = (-1.0, 1.0),
+    resolution: int | Sequence[int] = 21,
+    *,
+    batch_size: int,
+    epochs: int = 4,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Maps of the gradient within the plane and of its noise from batch to batch.
+
+    Slopes are taken in the coordinates of the plane; a step along them is the optimizer's where the plane holds all
+    weights, and its shadow otherwise.
+
+    Args:
+        batch_size: of the batches whose noise is asked for.
+        epochs: shuffled passes whose batches are counted for `uphill_share`.
+
+    Returns:
+        A Dataset over ``(alpha, beta)``: `gradient_alpha`, `gradient_beta` (mean slopes), variances and covariance over
+        samples, `gradient_snr` = |mean| / sd of a batch's gradient, with the finite-population factor, and
+        `uphill_share`, the share of batches whose descent direction points uphill on the full surface.
+
+    Raises:
+        InputError: a line instead of a plane, a batch larger than the data, a loss without a form per sample.
+    """
+    if plane.ndim != 2:
+        raise InputError("plane", "a line", "a plane of two directions")
+    grid = Grid.make(bounds, resolution, 2)
+    batches = np.stack(shuffled_batches(objective.samples, batch_size, epochs=epochs, seed=seed))
+    shrink = finite_population(batch_size, objective.samples) / np.sqrt(batch_size)
+    rows = np.empty((grid.size, 7))
+    with progress_bar("gradient noise", grid.size, 0, progress) as advance:
+        for cell, place in enumerate(grid.points(np.arange(grid.size))):
+            rows[cell] = _noise(sample_slopes(objective, plane, place), batches, shrink)
+            advance(1)
+    names = ("alpha", "beta", "variance_alpha", "variance_beta", "covariance", "snr")
+    columns = dict(zip((*(f"gradient_{n}" for n in names), "uphill_share"), rows.T, strict=True))
+    arrays = {n: (schema.PLANE, v.reshape(grid.shape), schema.variable(n).attrs) for n, v in columns.items()}
+    coords = dict(zip(schema.PLANE, grid.axes, strict=True))
+    attrs = {
+        "kind": "surface",
+        "plane": plane.describe(),
+        "objective": dict(objective.description),
+        "batch_size": batch_size,
+        "batches": len(batches),
+    }
+    return xr.Dataset(arrays, coords=coords, attrs=attrs)
+
+
+def noise_ellipse(slopes: Array, batch_size: int, *, scale: float = 1.0, points: int = 65) -> Array:
+    """The ellipse of one standard deviation of a batch's mean slope about the full one, ``(points, 2)``, times `scale`.
+
+    Args:
+        slopes: of every sample, ``(samples, 2)``.
+        batch_size: samples a batch, drawn without replacement.
+        scale: minus the learning rate gives the ends of update arrows.
+    """
+    shrink = finite_population(batch_size, len(slopes)) / np.sqrt(batch_size)
+    values, vectors = np.linalg.eigh(np.cov(slopes.T, bias=True))
+    angle = np.linspace(0, 2 * np.pi, points)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return scale * (slopes.mean(0) + shrink * (circle * np.sqrt(np.maximum(values, 0))) @ vectors.T)
+
+
+def _noise(slopes: Array, batches: NDArray[np.int64], shrink: float) -> Array:
+    mean, cov = slopes.mean(0), np.cov(slopes.T, bias=True)
+    spread = shrink * np.sqrt(np.trace(cov))
+    uphill = float(np.mean((slopes @ mean)[batches].mean(1) < 0))
+    snr = np.linalg.norm(mean) / spread if spread > 0 else np.inf
+    return np.array([*mean, cov[0, 0], cov[1, 1], cov[0, 1], snr, uphill])
+
+
+def _forward(task: Task, here: Tensor) -> Array:
+    units = torch.eye(len(here), dtype=here.dtype, device=here.device)
+    columns = [[torch.func.jvp(losses, (here,), (unit,))[1] for losses in _losses(task)] for unit in units]
+    return np.stack([torch.cat(parts).double().detach().cpu().numpy() for parts in columns], axis=-1)
+
+
+def _differences(task: Task, here: Tensor) -> Array:
+    columns = []
+    with torch.no_grad():
+        for unit in torch.eye(len(here), dtype=here.dtype, device=here.device):
+            pairs = [(losses(here + STEP * unit), losses(here - STEP * unit)) for losses in _losses(task)]
+            columns.append(torch.cat([(high.double() - low.double()) / (2 * STEP) for high, low in pairs]))
+    return np.stack([column.cpu().numpy() for column in columns], axis=-1)
+
+
+def _losses(task: Task) -> list[Callable[[Tensor], Tensor]]:
+    """One function a batch: coordinates to the losses of its samples."""
+
+    def of(batch: object) -> Callable[[Tensor], Tensor]:
+        return lambda place: task.objective.score({**task.still, **moved_by_tensor(task, place)}, batch).losses
+
+    return [of(batch) for batch in task.objective.data.batches]

@@ -1,0 +1,231 @@
+"""Fixed data: every point of a landscape must see the very same batches in the same order.
+
+Tensors are cut into batches; a Dataset or DataLoader is read once and kept ("frozen"). A loader that shuffles or
+a dataset that augments would otherwise give each point other data, and the surface would be noise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler
+
+from lossatlas._util.argument_checks import check_integer
+from lossatlas.compute.params.arithmetic import update_hash
+from lossatlas.errors import InputError
+
+DEFAULT_BATCH = 512
+MAX_BYTES = 8 * 2**30
+
+
+@dataclass(frozen=True)
+class FixedData:
+    """Batches that never change.
+
+    Attributes:
+        batches: each a tensor, a tuple ``(inputs, targets)`` or a dict, whatever the model takes.
+        counts: samples in each batch.
+        hash: over every byte, in order.
+        note: what was done to keep the data fixed, or None.
+        population: how many samples these are a random subset of, drawn without replacement; None where that is not
+            known, as if the supply were endless.
+    """
+
+    batches: tuple[Any, ...]
+    counts: tuple[int, ...]
+    hash: str
+    note: str | None = None
+    population: int | None = None
+
+    @property
+    def samples(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def bytes(self) -> int:
+        leaves = [leaf for batch in self.batches for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor)]
+        return sum(leaf.numel() * leaf.element_size() for leaf in leaves)
+
+    def only(self, number: int) -> FixedData:
+        """One batch alone, for probes."""
+        return replace(self, batches=self.batches[number : number + 1], counts=self.counts[number : number + 1])
+
+    def noted(self, *notes: str | None) -> FixedData:
+        """The same data with more to say about them."""
+        return replace(self, note="; ".join(filter(None, (self.note, *notes))) or None)
+
+    def split(self, size: int) -> FixedData:
+        """The same samples in the same order, no batch larger than `size`; pieces are views."""
+        pieces = [piece for batch, count in zip(self.batches, self.counts, strict=True) for piece in _pieces(batch, count, size)]
+        return replace(self, batches=tuple(pieces), counts=tuple(count_of(piece) for piece in pieces))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Views are copied before they travel: each would take the whole tensor along."""
+        compact = (
+            pytree.tree_map_only(Tensor, lambda t: t.clone() if t.untyped_storage().nbytes() > t.nbytes else t, b) for b in self.batches
+        )
+        return {**self.__dict__, "batches": tuple(compact)}
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> FixedData:
+        """The same data after `change` of every tensor (a cast, a move); the hash stays that of the original."""
+        return replace(self, batches=tuple(pytree.tree_map_only(Tensor, change, b) for b in self.batches))
+
+
+def fix(data: Any, batch_size: int | None = None, samples: int | None = None) -> FixedData:
+    """Read `data` once: ``(x, y)`` tensors or arrays, a tensor, a list of batches, a Dataset, a DataLoader; None for no data.
+
+    Args:
+        data: what to evaluate on.
+        batch_size: samples a batch; a DataLoader keeps its own.
+        samples: use the first so many samples only.
+
+    Raises:
+        InputError: empty, of unequal lengths, or too large to keep in memory.
+    """
+    if batch_size is not None:
+        batch_size = check_integer("batch_size", batch_size, least=1)
+    if samples is not None:
+        samples = check_integer("samples", samples, least=1)
+    if isinstance(data, FixedData):
+        return data if batch_size is None else data.split(batch_size)
+    if data is None:
+        return FixedData((None,), (1,), "none")
+    with torch.random.fork_rng(devices=[]):  # shuffling and augmenting leave the caller's random numbers alone
+        return _read(data, batch_size, samples)
+
+
+def _read(data: Any, batch_size: int | None, samples: int | None) -> FixedData:
+    if isinstance(data, DataLoader):
+        return _freeze(_first(data, samples), _note_of(data))
+    if isinstance(data, Dataset):
+        loader = DataLoader(data, batch_size=batch_size or DEFAULT_BATCH, shuffle=False)
+        return _freeze(_first(loader, samples), _augmentation_note(data))
+    if isinstance(data, Iterable) and not isinstance(data, Sequence | Mapping | Tensor) and not hasattr(data, "__array__"):
+        return _freeze(_first(data, samples), "read once from an iterable")
+    if _are_batches(data):
+        read = _freeze(_first(data, samples), None)
+        return read if batch_size is None else read.split(batch_size)
+    return _cut(_as_tensors(data), batch_size or DEFAULT_BATCH, samples)
+
+
+def count_of(batch: Any) -> int:
+    """Samples in a batch: the length of its first tensor.
+
+    >>> count_of((torch.zeros(7, 3), torch.zeros(7)))
+    7
+    """
+    tensors = [leaf for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.dim() > 0]
+    return len(tensors[0]) if tensors else 1
+
+
+def _pieces(batch: Any, count: int, size: int) -> Iterator[Any]:
+    """Equal pieces but for the last."""
+    if count <= size:
+        yield batch
+        return
+    for start in range(0, count, size):
+        yield pytree.tree_map_only(Tensor, lambda t, s=start: t[s : s + size] if t.dim() and len(t) == count else t, batch)
+
+
+def _as_tensors(data: Any) -> Any:
+    return pytree.tree_map(_tensor_of, _plain(data))
+
+
+def _tensor_of(leaf: Any) -> Tensor:
+    try:
+        return leaf if isinstance(leaf, Tensor) else torch.as_tensor(leaf)
+    except (TypeError, ValueError, RuntimeError) as error:
+        step = "Pass the order model, loss, data" if callable(leaf) else "Leave text and other objects out of the batches (collate_fn=)"
+        given = getattr(leaf, "__name__", None) or f"{type(leaf).__name__} {leaf!r}"
+        raise InputError("data", given, "tensors, arrays or numbers", step) from error
+
+
+def _plain(data: Any) -> Any:
+    """Lists of two are what loaders return for (inputs, targets): tuples; a tokenizer's batch is a dict."""
+    return dict(data) if isinstance(data, Mapping) else tuple(data) if isinstance(data, list) else data
+
+
+def _are_batches(data: Any) -> bool:
+    """A list of tuples, lists or dicts of arrays, such as ``list(loader)``; a list of arrays is one (inputs, targets)."""
+    return isinstance(data, list) and bool(data) and all(isinstance(b, tuple | list | Mapping) and _has_array(b) for b in data)
+
+
+def _has_array(batch: Any) -> bool:
+    leaves = [leaf for leaf in pytree.tree_leaves(_plain(batch)) if hasattr(leaf, "shape")]
+    return bool(leaves) and all(len(leaf.shape) > 0 for leaf in leaves)
+
+
+def _cut(data: Any, batch_size: int, samples: int | None) -> FixedData:
+    leaves = pytree.tree_leaves(data)
+    lengths = {len(leaf) if leaf.dim() else 0 for leaf in leaves}
+    if len(lengths) != 1:
+        step = "Make a list of samples into batches with DataLoader(samples, batch_size=...)" if 0 in lengths else ""
+        raise InputError("data", f"tensors of lengths {sorted(lengths)}", "inputs and targets with the same number of samples", step)
+    total = min(lengths.pop(), samples or 2**62)
+    starts = range(0, total, batch_size)
+    return _freeze((pytree.tree_map(lambda t, s=s: t[s : min(s + batch_size, total)], data) for s in starts), None)
+
+
+def _freeze(batches: Iterable[Any], note: str | None) -> FixedData:
+    digest, kept, counts, size = hashlib.sha256(), [], [], 0
+    for batch in batches:
+        batch = _as_tensors(batch)
+        for leaf in pytree.tree_leaves(batch):
+            update_hash(digest, str(len(kept)), leaf)
+            size += leaf.element_size() * leaf.numel()
+        if size > MAX_BYTES:
+            raise InputError("data", "more than 8 GiB", "data that fits in memory", "Pass samples=N to evaluate on the first N samples")
+        kept.append(batch)
+        counts.append(count_of(batch))
+    if not sum(counts):
+        raise InputError("data", "no samples", "at least one sample", "Check the dataset's length and its filter")
+    return FixedData(tuple(kept), tuple(counts), digest.hexdigest()[:32], note)
+
+
+def _first(batches: Iterable[Any], samples: int | None) -> Iterable[Any]:
+    left = samples if samples is not None else 2**62
+    for batch in batches:
+        # A generator may fill one buffer again and again.
+        batch = pytree.tree_map(torch.clone, _as_tensors(batch))
+        count = count_of(batch)
+        if count > left:
+            batch = pytree.tree_map(lambda t, left=left: t[:left], batch)
+        yield batch
+        left -= count
+        if left <= 0:
+            return
+
+
+def _note_of(loader: DataLoader[Any]) -> str | None:
+    """Say so when a loader would have given other data on every pass."""
+    if isinstance(loader.dataset, IterableDataset):
+        return "an iterable dataset, read once"
+    if not isinstance(loader.sampler, SequentialSampler):
+        shuffles = isinstance(loader.sampler, RandomSampler)
+        what = "shuffles" if shuffles else f"uses {type(loader.sampler).__name__}"
+        return _warn(f"the DataLoader {what}: its batches were read once and frozen, so every point sees the same data")
+    return _augmentation_note(loader.dataset)
+
+
+def _augmentation_note(dataset: Any) -> str | None:
+    """Read the first sample twice: a dataset that augments gives two different ones."""
+    try:
+        first, second = _as_tensors(dataset[0]), _as_tensors(dataset[0])
+    except (TypeError, KeyError, IndexError, NotImplementedError, ValueError, RuntimeError):
+        return None
+    same = all(torch.equal(a, b) for a, b in zip(pytree.tree_leaves(first), pytree.tree_leaves(second), strict=True))
+    if same:
+        return None
+    return _warn("the dataset augments at random: each sample was drawn once and frozen, so every point sees the same data")
+
+
+def _warn(note: str) -> str:
+    warnings.warn(f"{note[0].upper()}{note[1:]}. Pass an unshuffled, unaugmented loader to silence this.", UserWarning, stacklevel=5)
+    return note

@@ -1,0 +1,250 @@
+"""One batch to losses: a module with its loss, or a user's callable, as pure functions of the parameters."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import functional_call
+from torch.utils import _pytree as pytree
+
+from lossatlas.compute.objective.batchnorm import Mode, same_noise
+from lossatlas.compute.objective.data import FixedData, count_of
+from lossatlas.compute.objective.targets import PLAIN, Reading, is_mean_over_samples
+from lossatlas.compute.params.arithmetic import Params
+from lossatlas.errors import InputError
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one batch gives at one point.
+
+    Attributes:
+        losses: ``(samples,)``, or ``()`` where the loss has only a mean over the batch.
+        outputs: what the model returned, for metrics such as accuracy; None from a plain callable.
+        targets: the batch's targets, or None.
+        reading: how the targets are to be read.
+    """
+
+    losses: Float[Tensor, "*samples"]
+    outputs: Any = None
+    targets: Any = None
+    reading: Reading = PLAIN
+
+
+ScoreFunction = Callable[[Params, Any], Scores]
+
+
+@dataclass(frozen=True)
+class ModuleLoss:
+    """`functional_call` of a module, then the loss; `function` of an Objective made from an nn.Module.
+
+    Attributes:
+        module: in the mode to be measured.
+        loss: ``loss(output, target)``, or None where the model returns its own.
+        mode: see `batchnorm`.
+        tied: some weight has two names; looking for them at every call costs as much as a small network.
+        reading: how accuracy reads the targets of these data.
+        noisy: the model draws random numbers in eval mode too; each call then draws the same ones.
+        guarded: the model writes into its buffers or inputs, so each call gets copies of them.
+    """
+
+    module: torch.nn.Module
+    loss: Callable[..., Tensor] | None
+    mode: Mode = "eval"
+    guarded: bool = False
+    tied: bool = True
+    reading: Reading = PLAIN
+    noisy: bool = False
+
+    def __call__(self, params: Params, batch: Any) -> Scores:
+        if self.guarded:
+            batch = pytree.tree_map_only(Tensor, torch.clone, batch)
+            params = {**{name: buffer.clone() for name, buffer in self.module.named_buffers()}, **params}
+        inputs, targets = split_batch(batch, has_loss=self.loss is not None)
+        with same_noise(self.noisy or self.mode == "train"):
+            outputs = run_module(self.module, params, inputs, self.tied)
+        if self.loss is None:
+            return Scores(_own_loss(outputs), outputs, targets, self.reading)
+        losses = self.loss(outputs) if targets is None else self.loss(outputs, targets)
+        if losses.dim() > 1 and len(losses) == count_of(batch):
+            losses = losses.flatten(1).mean(1)
+        return Scores(losses, outputs, targets, self.reading)
+
+    @property
+    def rearrangeable(self) -> bool:
+        """Layers may be computed another way: stored statistics, nothing written in place, one name a weight, Python modules."""
+        return self.mode == "eval" and not self.guarded and not self.tied and not isinstance(self.module, torch.jit.ScriptModule)
+
+    def careful(self, center: Params, data: FixedData) -> ModuleLoss:
+        """Guarded where the model is found to change its buffers or its inputs; a landscape needs the same ones everywhere."""
+        batch = data.batches[0]
+        before = pytree.tree_map_only(Tensor, torch.clone, (dict(self.module.named_buffers()), batch))
+
+        def tried() -> tuple[ModuleLoss, bool]:
+            steady, held = replace(self, guarded=True).steady(center, batch)
+            replace(steady, guarded=False)(center, batch)
+            return steady, held
+
+        try:
+            steady, held = without_gradients_if_possible(tried)
+        except Exception:
+            return self
+        after = (dict(self.module.named_buffers()), batch)
+        pairs = list(zip(pytree.tree_leaves(before), pytree.tree_leaves(after), strict=True))
+        changed = [(old, new) for old, new in pairs if isinstance(new, Tensor) and not _identical(old, new)]
+        for old, new in changed:
+            new.copy_(old)
+        if steady.noisy:
+            _warn_of_noise(held)
+        return replace(steady, guarded=bool(changed))
+
+    def steady(self, center: Params, batch: Any) -> tuple[ModuleLoss, bool]:
+        """With the same noise at every call where two calls differ, else a landscape shows the noise; and whether calls then agree."""
+
+        def repeats(function: ModuleLoss) -> bool:
+            one, two = (function(center, batch).losses for _ in range(2))
+            return torch.allclose(one, two, rtol=1e-4, atol=1e-7, equal_nan=True)
+
+        device = next(iter(center.values())).device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            if repeats(self):
+                return self, True
+            noisy = replace(self, noisy=True)
+            return noisy, repeats(noisy)
+
+    def resolved(self, center: Params, data: FixedData) -> ModuleLoss:
+        """With the per-sample form of the loss where one exists and its mean is the loss, and with how these data's targets are read."""
+        targets = [split_batch(batch, self.loss is not None)[1] for batch in data.batches]
+        whole, candidate = replace(self, reading=Reading.of(self.loss, targets)), _unreduced(self.loss)
+        if candidate is None or not is_mean_over_samples(self.loss, targets):
+            return whole
+        per_sample = replace(whole, loss=candidate)
+        try:
+            one, each = without_gradients_if_possible(lambda: [f(center, data.batches[0]).losses.detach() for f in (self, per_sample)])
+        except Exception:
+            return whole
+        same = one.dim() == 0 and each.dim() == 1 and len(each) == data.counts[0]
+        return per_sample if same and torch.allclose(each.double().mean(), one.double(), rtol=1e-4, atol=1e-8, equal_nan=True) else whole
+
+
+@dataclass(frozen=True)
+class CallableLoss:
+    """A user's ``f(params, batch)``; `function` of an Objective made from a callable."""
+
+    user: Callable[[Params, Any], Tensor]
+
+    def __call__(self, params: Params, batch: Any) -> Scores:
+        losses = self.user(params, batch)
+        return Scores(losses if isinstance(losses, Tensor) else torch.as_tensor(losses))
+
+
+def split_batch(batch: Any, has_loss: bool = True) -> tuple[Any, Any]:
+    """``(inputs, targets)`` of a batch; a dict carries its targets as "labels" and goes to the model whole."""
+    if isinstance(batch, Mapping):
+        return batch, batch.get("labels")
+    if isinstance(batch, tuple) and len(batch) >= 2 and has_loss:
+        return (batch[0] if len(batch) == 2 else tuple(batch[:-1])), batch[-1]
+    return batch, None
+
+
+def without_gradients_if_possible(function: Callable[[], Result]) -> Result:
+    """The function's result without autograd, or with it where the model differentiates in its forward pass."""
+    with torch.no_grad():
+        try:
+            return function()
+        except Exception:
+            with torch.enable_grad():
+                return function()
+
+
+def has_ties(module: torch.nn.Module) -> bool:
+    """Whether some parameter or buffer goes by several names."""
+    named = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
+    return len({id(tensor) for _, tensor in named}) < len(named)
+
+
+def run_module(module: torch.nn.Module, params: Params, inputs: Any, tied: bool = True) -> Any:
+    """The module's outputs with `params` (and buffers) in place of its own."""
+    args, kwargs = _arguments(inputs)
+    if isinstance(module, torch.jit.ScriptModule):
+        return _run_script(module, params, args, kwargs)
+    return functional_call(module, params, args, kwargs, tie_weights=tied)
+
+
+def _run_script(module: torch.nn.Module, params: Params, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """`functional_call` cannot swap the parameters of TorchScript: write them in, run, write the old ones back."""
+    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    before = {name: own[name].detach().clone() for name in params}
+    try:
+        with torch.no_grad():
+            for name, value in params.items():
+                own[name].copy_(value)
+        return module(*args, **kwargs)
+    finally:
+        with torch.no_grad():
+            for name, value in before.items():
+                own[name].copy_(value)
+
+
+def _warn_of_noise(held: bool) -> None:
+    what = "every point now sees the same noise" if held else "its noise comes from elsewhere than torch and shows in every value"
+    warnings.warn(
+        f"The model is random in eval mode: {what}. Take the randomness out of it, such as a VAE's sampling, for its mean loss.",
+        UserWarning,
+        stacklevel=5,
+    )
+
+
+def _identical(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a, b) or bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
+
+
+def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
+
+
+def _own_loss(outputs: Any) -> Tensor:
+    found = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
+    if not isinstance(found, Tensor):
+        raise InputError("loss", "None", "a loss function, since the model does not return a tensor, `.loss` or ['loss']")
+    return found
+
+
+def _unreduced(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
+    """The same loss with ``reduction="none"``, or None where it has no such form."""
+    if isinstance(loss, torch.nn.Module):
+        reduction = getattr(loss, "reduction", None)
+        if reduction == "mean":
+            candidate = copy.copy(loss)
+            setattr(candidate, "reduction", "none")  # noqa: B010 - nn.Module types its attributes as tensors
+            return candidate
+        chosen = reduction
+    else:
+        try:
+            parameter = inspect.signature(loss).parameters.get("reduction") if loss is not None else None
+        except (TypeError, ValueError):
+            return None
+        if parameter is None:
+            return None
+        if parameter.default == "mean":
+            assert loss is not None
+            return functools.partial(loss, reduction="none")
+        chosen = parameter.default
+    if chosen == "sum":
+        raise InputError(
+            "loss", "reduction='sum'", "reduction='mean' or 'none'", "A sum depends on the number of samples; means can be compared"
+        )
+    return None

@@ -1,0 +1,73 @@
+"""Copies of the user's model, which is never touched: one of our own, and twins that share its weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lossatlas.compute.objective.batchnorm import Mode, set_mode
+from lossatlas.compute.params.arithmetic import Params, check_holds, params_of, unwrapped
+from lossatlas.errors import InputError
+
+
+def own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) -> torch.nn.Module:
+    """A copy of the user's model that is ours alone: frozen, in eval mode, in the given dtype and on the given device."""
+    model = unwrapped(model)
+    _check_weights(model)
+    # Spectral and weight norm of the old kind keep a computed tensor, which cannot be copied, and compute it anew in every pass.
+    made = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
+    with torch.no_grad():  # TorchScript copies its parameters with operations
+        own = copy.deepcopy(model, {id(t): t.detach().clone() for t in made})
+    for parameter in own.parameters():
+        parameter.requires_grad_(False)
+    own.eval()
+    return own.to(device=device, dtype=dtype)
+
+
+def _check_weights(model: torch.nn.Module) -> None:
+    """Refuse a model whose weights are not there yet."""
+    for name, value in model.named_parameters():
+        if torch.nn.parameter.is_lazy(value):
+            raise InputError("model", f"{name}, a lazy parameter without shape", "a model with weights", "Run it once on a batch")
+        if value.is_meta:
+            raise InputError("model", f"{name} on the meta device", "a model with weights", "Load its weights first")
+
+
+def twin(module: torch.nn.Module) -> torch.nn.Module:
+    """Another module with the very same weights; buffers are copied. TorchScript gets weights of its own to write into."""
+    if isinstance(module, torch.jit.ScriptModule):
+        with torch.no_grad():
+            return copy.deepcopy(module)
+    return copy.deepcopy(module, {id(p): p for p in module.parameters()})
+
+
+def loss_twin(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
+    """A loss module of one's own, with the same weights; a function is nothing to copy."""
+    return twin(loss) if isinstance(loss, torch.nn.Module) else loss
+
+
+def moded(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
+    """The module itself, or a twin in a mode in which samples see each other."""
+    return set_mode(twin(module), mode) if mode in ("batch", "train") else module
+
+
+def override(module: torch.nn.Module, given: Params) -> Params:
+    """Parameters of our own module after `given` was written into it: whoever leaves a name out then gets the center's value."""
+    own = params_of(module)
+    if unknown := sorted(set(given) - set(own)):
+        raise InputError("params", ", ".join(unknown[:4]), f"names of the model such as {next(iter(own))!r}")
+    check_holds(own, given, "params")
+    write(module, given)
+    return params_of(module)
+
+
+def write(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy weights and buffers into the module, by name."""
+    own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    with torch.no_grad():
+        for name, value in state.items():
+            own[name].copy_(value)

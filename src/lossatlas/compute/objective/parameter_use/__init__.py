@@ -1,0 +1,1 @@
+"""Check that a loss reads the parameters it is given."""

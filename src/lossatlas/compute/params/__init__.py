@@ -1,0 +1,1 @@
+"""Weights as dictionaries of tensors: arithmetic, checks, hashes and flat layouts."""

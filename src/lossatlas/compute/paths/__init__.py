@@ -1,0 +1,1 @@
+"""Training trajectories on planes: principal planes, projection and optimization in the plane."""

@@ -1,0 +1,295 @@
+"""Honest paths: a projection says how far each iterate is off the plane, and what its own loss is."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from lossatlas import schema
+from lossatlas.compute.evaluation.evaluators.loop import Loop
+from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.evaluation.model_losses import ANOTHER, LAG, differ, loss_with_error, warn_of_difference
+from lossatlas.compute.evaluation.single_point import has_accuracy, score
+from lossatlas.compute.metrics import metrics_named
+from lossatlas.compute.objective.objective import Objective, check_objective
+from lossatlas.compute.params.arithmetic import check_alike, check_holds, fingerprint
+from lossatlas.compute.paths.weight_blocks import check_trajectory
+from lossatlas.compute.planes.batchnorm_statistics import keeps_statistics
+from lossatlas.compute.planes.plane import Plane
+from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
+from lossatlas.errors import InputError
+
+Array = NDArray[np.float64]
+HERE = 1e-6
+"""Points this close to the model, relative to the farthest, are the model: single precision cannot tell them apart."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shadow:
+    """A path's projection on a plane.
+
+    Shares are taken about the model on the plane (`Plane.origin`): the end of the run for principal and start-end planes,
+    which are thereby comparable, and the common start for a shared plane.
+
+    Attributes:
+        coordinates: least-squares coordinates, ``(points, ndim)``.
+        residual: distance of each point from the plane, ``(points,)``.
+        relative_residual: that distance over the distance from the model; 0 at the model itself.
+        captured: share of the squared motion, from the model, that the plane shows; NaN for a path that stands still.
+        shares: what each axis alone shows, ``(ndim,)``; of orthogonal axes they add up to `captured`.
+    """
+
+    coordinates: Array
+    residual: Array
+    relative_residual: Array
+    captured: float
+    shares: tuple[float, ...]
+
+
+def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow:
+    """Project every recorded point on a plane, exact also for axes that are neither unit nor orthogonal.
+
+    Streamed over blocks of weights. Rows with NaN keep NaN coordinates.
+
+    Raises:
+        InputError: the plane belongs to another model.
+
+    Example:
+        >>> import torch
+        >>> from lossatlas.compute.planes.plane import plane
+        >>> from lossatlas.compute.recording.trajectory import trajectory_of
+        >>> path = trajectory_of([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
+        >>> oblique = plane({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
+        >>> found = shadow(path, oblique)
+        >>> found.coordinates.tolist(), found.residual.tolist()
+        ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
+    """
+    check_trajectory(trajectory)
+    if not isinstance(plane, Plane):
+        raise InputError("plane", type(plane).__name__, "a Plane", "Make one with la.pca_plane(trajectory) or la.random_plane(model)")
+    check_alike(plane.center, trajectory.params(0), "plane and trajectory")
+    center, axes = _flat(trajectory, plane)
+    origin = np.zeros(plane.ndim) if plane.origin is None else np.asarray(plane.origin)
+    gram = axes @ axes.T
+    products, _ = _pass(trajectory, center, axes, np.zeros((len(trajectory), plane.ndim)), memory)
+    coordinates: Array = np.asarray(np.linalg.solve(gram, products.T).T, dtype=np.float64)
+    # The second pass corrects the first: what is left is small where the first one's was the whole offset.
+    products, squares = _pass(trajectory, center, axes, coordinates, memory)
+    coordinates = coordinates + np.linalg.solve(gram, products.T).T
+    inside = coordinates - origin
+    # Off the plane and within it are at right angles, so the distance from the model needs no pass of its own.
+    along = np.einsum("ij,jk,ik->i", inside, gram, inside)
+    residual, distance = np.sqrt(squares), np.sqrt(squares + along)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        here = distance <= HERE * np.nanmax(distance, initial=0.0)
+        relative = np.where(here, 0.0, residual / distance)
+        total, off = np.nansum(squares + along), np.nansum(squares)
+        captured = float(1 - off / total) if total > 0 else float("nan")
+        shares = np.nansum((inside @ gram) ** 2, 0) / np.diag(gram) / total
+    return Shadow(coordinates, residual, relative, captured, tuple(float(share) for share in shares))
+
+
+def project_path(
+    trajectory: Trajectory,
+    plane: Plane,
+    objective: Objective | None = None,
+    *,
+    label: str | None = None,
+    surface: str | None = None,
+    keep: bool = False,
+    memory: int = MEMORY,
+) -> xr.Dataset:
+    """The path of a recorded run over a plane, with what keeps it honest beside it.
+
+    Args:
+        trajectory: recorded weights.
+        plane: where to draw it.
+        objective: measures the true loss (and accuracy) of every iterate, with the buffers (BatchNorm statistics) recorded
+            with it, and the loss of the plane below it, with those of the plane's own model: where an iterate lies on the
+            plane and is that model, the two are one number. The recorder's own objective will do. Without an objective,
+            `path_loss` is what the recorder measured, if it did.
+        label: words for legends; the recording's own where None.
+        surface: name of the stored surface that the path belongs to.
+        keep: store the path beside the recorded curves, in the same trajectory.
+        memory: bytes that a block of weights may take.
+
+    Returns:
+        The recorded curves and, over ``(step,)``: `path_alpha`, `path_beta`, `path_residual` (distance from the
+        plane), `path_relative_residual`, `path_loss`, `path_accuracy`, `path_plane_loss`. `attrs` hold
+        `captured_share`, `residual_norm` (mean and largest relative residual), `explained_variance_ratio` (the shares of
+        this run's own motion that the axes show) and, of a plane made from this run, the `random_walk_null` to hold
+        against it and the `walk_correlation`. Of a shared plane also `joint_explained_variance_ratio` and
+        `joint_random_walk_null`, of all its runs together.
+
+    Raises:
+        InputError: the plane or the objective belongs to another model.
+    """
+    check_trajectory(trajectory)
+    task = None if objective is None else _task(objective, trajectory, plane)
+    cast = shadow(trajectory, plane, memory)
+    path = trajectory.dataset.copy()
+    columns = {**_columns(cast), **({} if objective is None or task is None else _scores(trajectory, task, objective, cast))}
+    for name, values in columns.items():
+        path[name] = ("step", values, dict(schema.variable(name).attrs))
+    if objective is not None:
+        for name in ("path_loss", "path_plane_loss"):
+            path[name].attrs["units"] = str(objective.description["units"]) or "1"
+    added = {**_attrs(cast, plane, None if task is None else task.objective, surface), **_explained(cast, plane, trajectory)}
+    if objective is not None and task is not None:
+        added |= _differences(trajectory, task, objective, cast, columns["path_plane_loss"])
+    path.attrs = {**path.attrs, **added, "label": label or trajectory.label}
+    if keep:
+        _check_writable(trajectory)
+        trajectory.store.add(path, added)
+    return path
+
+
+def _check_writable(trajectory: Trajectory) -> None:
+    if trajectory.store.group.read_only:
+        advice = "Open it with la.open_trajectory(la.create_archive(path), name), or keep=False"
+        raise InputError("keep", "True for a recording that is open for reading", "one that is open for writing", advice)
+
+
+def bounds_around(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.7) -> list[list[float]]:
+    """Bounds that hold projected paths with a margin on every side; the narrower side is at least `flattest` of the wider one.
+
+    >>> path = xr.Dataset({"path_alpha": ("step", [-4.0, 0.0]), "path_beta": ("step", [0.0, 3.0])})
+    >>> bounds_around(path, margin=0.25)
+    [[-5.0, 1.0], [-0.75, 3.75]]
+    """
+    spans = []
+    for name in ("path_alpha", "path_beta"):
+        values = np.concatenate([path[name].values for path in paths])
+        spans.append((float(np.nanmin(values)), float(np.nanmax(values))))
+    widest = max(high - low for low, high in spans) or 1.0
+    bounds = []
+    for low, high in spans:
+        half = (0.5 + margin) * max(high - low, flattest * widest)
+        bounds.append([(low + high) / 2 - half, (low + high) / 2 + half])
+    return bounds
+
+
+def expected_captured_share(plane: Plane, trajectory: Trajectory) -> float:
+    """Share of the squared motion that random directions would show: one over the parameters, for each of them."""
+    return plane.ndim / trajectory.layout.size
+
+
+def _columns(cast: Shadow) -> dict[str, Array]:
+    places = dict(zip(("path_alpha", "path_beta"), cast.coordinates.T, strict=False))
+    return {**places, "path_residual": cast.residual, "path_relative_residual": cast.relative_residual}
+
+
+def _task(objective: Objective, trajectory: Trajectory, plane: Plane) -> Task:
+    """The objective, found to be of the recorded model, on the plane as `evaluate` takes it; what a recording leaves out, it says."""
+    check_objective(objective)
+    weights = trajectory.params(0)
+    check_holds(objective.params, weights, "objective")
+    if left_out := [n for n, p in objective.params.items() if n not in weights and p.is_floating_point()]:
+        _warn(
+            f"The recording lacks {', '.join(left_out[:4])}{' and more' if len(left_out) > 4 else ''}: every iterate is measured with "
+            "the objective's own. Record all parameters, or build the objective when those have their final values."
+        )
+    if keeps_statistics(objective) and not trajectory.store.buffer_layout.size:
+        _warn(
+            "The recording holds no BatchNorm statistics: every iterate is measured with the objective's own, which are right for "
+            'one model only. Record with la.Recorder, which keeps them, or pass objective.with_mode("recalibrated").'
+        )
+    return Task.make(objective, plane, metrics_named("loss"))
+
+
+def _warn(words: str) -> None:
+    warnings.warn(words, UserWarning, stacklevel=4)
+
+
+def _scores(trajectory: Trajectory, task: Task, objective: Objective, cast: Shadow) -> dict[str, Array]:
+    metrics = ("loss", "accuracy") if has_accuracy(objective) else ("loss",)
+    own = [score(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
+    below, known = np.full(len(own), np.nan), np.isfinite(cast.coordinates).all(1)
+    if known.any():
+        below[known] = Loop(task)(cast.coordinates[known]).values["loss"]
+    columns = {f"path_{metric}": np.array([scores[metric] for scores in own]) for metric in metrics}
+    return {**columns, "path_plane_loss": below}
+
+
+def _differences(trajectory: Trajectory, task: Task, objective: Objective, cast: Shadow, below: Array) -> dict[str, Any]:
+    """Where the path's ends have another loss than the plane below them for the sake of statistics, not of their distance from it.
+
+    With one model's statistics everywhere, what the distance explains is the plane's loss there with statistics estimated anew.
+    With those, it is what is left between the end and the plane when the end's are estimated anew too.
+    """
+    anchored = task.anchors is not None
+    if not (anchored or keeps_statistics(task.objective)) or len(task.plane.models) < 2:
+        return {}
+    found, anew = [], objective.with_mode("recalibrated")
+    for row in (-1,) if anchored else (0, -1):  # averages of an untrained network have not begun to follow its weights
+        if not np.isfinite(cast.coordinates[row]).all():
+            continue
+        own, error = loss_with_error(objective, trajectory.state(row))
+        place = tuple(cast.coordinates[row].tolist())
+        unexplained = (anew.loss(trajectory.params(row)), own) if anchored else (anew.loss(task.plane.point(*place)), float(below[row]))
+        if differ(own, below[row], error) and differ(*unexplained, error):
+            why = LAG if anchored else ANOTHER
+            found.append({"step": int(trajectory.steps[row]), "loss": _plain(own), "plane_loss": _plain(below[row]), "why": why})
+            label = f"the {'start' if row == 0 else 'end'} of {trajectory.label}"
+            warn_of_difference(label, _plain(own), _plain(below[row]), why, stacklevel=4)
+    return {"statistics_differ": found} if found else {}
+
+
+def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str | None) -> dict[str, Any]:
+    seen = cast.relative_residual[np.isfinite(cast.relative_residual)]
+    bad = np.flatnonzero(~np.isfinite(cast.residual))
+    return {
+        "kind": "trajectory",
+        "surface": surface,
+        "plane": plane.describe(),
+        "start": [_plain(c) for c in cast.coordinates[0]],
+        "captured_share": _plain(cast.captured),
+        "residual_norm": {"mean": _plain(seen.mean() if len(seen) else np.nan), "largest": _plain(seen.max() if len(seen) else np.nan)},
+        "not_finite": [int(row) for row in bad],
+        **({} if objective is None else {"objective": dict(objective.description), "center_hash": fingerprint(plane.center)}),
+    }
+
+
+def _explained(cast: Shadow, plane: Plane, trajectory: Trajectory) -> dict[str, Any]:
+    """What the axes show of this run, and the null for it where the plane was made from it."""
+    recipe, end = plane.recipe, fingerprint(trajectory.params(-1))
+    own = [_plain(share) for share in cast.shares]
+    mine = next((k for k, known in enumerate(recipe.get("ends", ())) if known == end), None)
+    if plane.kind == "shared":
+        nulls = recipe.get("random_walk_nulls")
+        return {
+            "explained_variance_ratio": own,
+            "random_walk_null": None if mine is None or nulls is None else nulls[mine],
+            "walk_correlation": None,
+            "joint_explained_variance_ratio": recipe["explained_variance_ratio"],
+            "joint_random_walk_null": recipe.get("random_walk_null"),
+        }
+    if mine is None:
+        return {"explained_variance_ratio": own, "random_walk_null": None, "walk_correlation": None}
+    return {key: recipe.get(key) for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation")}
+
+
+def _flat(trajectory: Trajectory, plane: Plane) -> tuple[Array, Array]:
+    layout = trajectory.layout
+    axes = np.stack([layout.flatten(d.params, partial=True) for d in plane.directions])
+    return layout.flatten(plane.center), axes
+
+
+def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array, memory: int) -> tuple[Array, Array]:
+    """Products of what is left with the axes ``(points, ndim)``, and its squared norm ``(points,)``."""
+    products, squares = np.zeros_like(coordinates), np.zeros(len(trajectory))
+    for columns, block in trajectory.blocks(memory):
+        left = block - center[columns] - coordinates @ axes[:, columns]
+        products += left @ axes[:, columns].T
+        squares += np.einsum("ij,ij->i", left, left)
+    return products, squares
+
+
+def _plain(value: Any) -> float | None:
+    """JSON has no NaN."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,87 @@
+"""Random directions that are kept as a seed: tensors are drawn again when they are asked for, one at a time.
+
+A plane through a model of 70 billion parameters then costs no copies of it, only five kilobytes a tensor: the state
+of the generator just before that tensor was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from lossatlas.compute.params.arithmetic import Params, movable
+from lossatlas.compute.planes.filter_axes import FilterAxis
+from lossatlas.compute.planes.normalization import Normalize, draw, drawn_dtype, normalize_direction
+
+
+class Regrown(Mapping[str, Tensor]):
+    """Read as a `dict[str, Tensor]`; every access draws the tensor anew, bit for bit the same.
+
+    Args:
+        center: the weights that the direction is scaled to; held, not copied.
+        states: the generator's state before each tensor.
+        how: normalization.
+        axes: as for `normalize_direction`.
+    """
+
+    def __init__(self, center: Params, states: Mapping[str, Tensor], how: Normalize, axes: Mapping[str, FilterAxis]) -> None:
+        self.center, self.states, self.axes = center, dict(states), dict(axes)
+        self.how: Normalize = how
+
+    def __getitem__(self, name: str) -> Tensor:
+        weight, generator = self.center[name], torch.Generator()
+        generator.set_state(self.states[name])
+        drawn = draw(weight, generator).to(device=weight.device, dtype=drawn_dtype(weight))
+        return normalize_direction({name: drawn}, {name: weight}, self.how, self.axes, biases=True)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.states)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.states
+
+
+class Typed(Mapping[str, Tensor]):
+    """Another such mapping in the dtypes of `like`, cast at every access.
+
+    Args:
+        params: what to cast.
+        like: holds every name of `params`.
+    """
+
+    def __init__(self, params: Mapping[str, Tensor], like: Params) -> None:
+        self.params, self.like = params, like
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.params[name].to(self.like[name].dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.params)
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.params
+
+
+def regrown_directions(
+    center: Params, seed: int, count: int, names: tuple[str, ...], how: Normalize, axes: Mapping[str, FilterAxis], biases: bool
+) -> list[Regrown]:
+    """The directions of `random_directions`, normalized, as seeds: same order of drawing, no tensor kept."""
+    generator, kept = torch.Generator().manual_seed(seed), {n for n in names if movable(center[n]) and (biases or center[n].dim() > 1)}
+    if not kept:
+        normalize_direction({n: center[n] for n in names}, center, how, axes, biases)
+    directions = []
+    for _ in range(count):
+        states: dict[str, Tensor] = {}
+        for name, weight in center.items():
+            states[name] = generator.get_state()
+            draw(weight, generator)
+        directions.append(Regrown(center, {n: states[n] for n in names if n in kept}, how, axes))
+    return directions

@@ -1,0 +1,148 @@
+"""What a recorder measures at a recorded step, beside the weights themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossatlas import schema
+from lossatlas.compute.evaluation.single_point import has_accuracy, score
+from lossatlas.compute.objective.objective import Objective
+
+BINS = 201
+SPREAD = 6.0
+"""The histogram reaches so many times the largest weight at the first step; its end bins hold everything beyond."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Parameters grouped by the module that owns them.
+
+    >>> Layers.of({"a.weight": torch.ones(1), "a.bias": torch.ones(1), "b.weight": torch.ones(1)}).names
+    ('a', 'b')
+    """
+
+    names: tuple[str, ...]
+    members: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, params: Mapping[str, Tensor]) -> Layers:
+        groups: dict[str, list[str]] = {}
+        for name in params:
+            groups.setdefault(name.rpartition(".")[0] or name, []).append(name)
+        return cls(tuple(groups), tuple(tuple(members) for members in groups.values()))
+
+    def norms(self, params: Mapping[str, Tensor]) -> NDArray[np.float64]:
+        """Euclidean norm of each layer, ``(layer,)``."""
+        squares = {n: _square(p) for n, p in params.items()}
+        return np.sqrt([math.fsum(squares[n] for n in members) for members in self.members])
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of weights (tensors of two or more dims) in equal bins from ``-reach`` to ``reach``."""
+
+    reach: float
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, params: Mapping[str, Tensor]) -> Histogram:
+        names = tuple(n for n, p in params.items() if p.dim() > 1) or tuple(params)
+        largest = max((float(params[n].detach().abs().max()) for n in names if params[n].numel()), default=0.0)
+        return cls(SPREAD * largest if math.isfinite(largest) and largest > 0 else 1.0, names)
+
+    @property
+    def centers(self) -> NDArray[np.float64]:
+        edges = np.linspace(-self.reach, self.reach, BINS + 1)
+        return (edges[:-1] + edges[1:]) / 2
+
+    def count(self, params: Mapping[str, Tensor], layers: Layers) -> NDArray[np.int64]:
+        """Counts of each layer, ``(layer, bin)``; their sum over layers is that of the network. NaN is in no bin."""
+        return np.stack(
+            [sum((self._counts(params[n]) for n in own if n in self.names), np.zeros(BINS, np.int64)) for own in layers.members]
+        )
+
+    def _counts(self, tensor: Tensor) -> NDArray[np.int64]:
+        values = tensor.detach().float().reshape(-1).cpu()
+        inside = values.clamp(-self.reach, self.reach)
+        if bool(values.isnan().any()):
+            inside = inside[~values.isnan()]
+        return torch.histc(inside, BINS, -self.reach, self.reach).double().numpy().astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Objectives that are measured at every recorded step, and the variables they fill."""
+
+    train: Objective | None = None
+    test: Objective | None = None
+
+    @property
+    def columns(self) -> dict[str, tuple[Objective, str]]:
+        """By variable: who measures it, and which metric."""
+        found: dict[str, tuple[Objective, str]] = {}
+        for objective, loss, accuracy in ((self.train, "path_loss", "path_accuracy"), (self.test, "test_loss", "test_accuracy")):
+            if objective is not None:
+                found[loss] = (objective, "loss")
+                if has_accuracy(objective):
+                    found[accuracy] = (objective, "accuracy")
+        return found
+
+    def measure(self, columns: Mapping[str, tuple[Objective, str]], tensors: Mapping[str, Tensor]) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for objective in (self.train, self.test):
+            mine = {name: metric for name, (owner, metric) in columns.items() if owner is objective}
+            if objective is not None and mine:
+                scores = score(objective, tensors, tuple(dict.fromkeys(mine.values())))
+                values.update({name: scores[metric] for name, metric in mine.items()})
+        return values
+
+
+def gradient_norm(params: Mapping[str, Tensor]) -> float:
+    """Norm of the gradients that are there; NaN where there is none.
+
+    Gradients that are all exactly zero count as none: `zero_grad(set_to_none=False)` leaves them so.
+    """
+    squares = [_square(p.grad) for p in params.values() if p.grad is not None]
+    return math.sqrt(math.fsum(squares)) or float("nan")
+
+
+def _square(tensor: Tensor) -> float:
+    """Squared norm in double precision, in half the time of `vector_norm` with a dtype."""
+    flat = (tensor.detach().coalesce().values() if tensor.is_sparse else tensor.detach()).reshape(-1)
+    if flat.is_complex():
+        flat = torch.view_as_real(flat).reshape(-1)
+    wide = flat.double()
+    return float(wide.dot(wide))
+
+
+def learning_rates(optimizer: torch.optim.Optimizer | None) -> tuple[float, ...]:
+    """The different rates of the parameter groups, in their order; NaN where there is none."""
+    found = [] if optimizer is None else [float(group["lr"]) for group in optimizer.param_groups if "lr" in group]
+    return tuple(dict.fromkeys(found)) or (float("nan"),)
+
+
+def with_units(declared: schema.Variable, units: str | None) -> schema.Variable:
+    """A variable in the units of the objective that fills it."""
+    return declared if units is None else schema.Variable(declared.name, declared.dims, declared.dtype, units or "1", declared.long_name)
+
+
+def settings(optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
+    """The optimizer's name and its plain settings, for the provenance."""
+    if optimizer is None:
+        return {}
+    group = {k: v for k, v in optimizer.param_groups[0].items() if k != "params" and isinstance(v, int | float | str | bool)}
+    rates = learning_rates(optimizer)
+    return {
+        "optimizer": type(optimizer).__name__,
+        "learning_rate": max(rates) if "lr" in optimizer.param_groups[0] else None,
+        "options": {k: v for k, v in group.items() if k != "lr"},
+        **({"learning_rates": list(rates)} if len(rates) > 1 else {}),
+    }

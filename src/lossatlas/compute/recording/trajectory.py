@@ -1,0 +1,241 @@
+"""`Trajectory`: a recorded run read back, one step or one block of weights at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lossatlas import schema
+from lossatlas.archive import Archive, Location, create_archive, open_archive
+from lossatlas.compute.params.arithmetic import Params, params_of, unwrapped
+from lossatlas.compute.params.layout import ParamLayout
+from lossatlas.compute.recording.schedule import whole
+from lossatlas.compute.recording.weight_store import Row, WeightStore
+from lossatlas.errors import InputError
+
+MEMORY = 256 * 2**20
+"""Bytes that the weights of all steps may take while they are streamed."""
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+"""A state dict does not say what is a buffer; these names, BatchNorm's, are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A recorded run: what it measured, and its weights at every recorded step.
+
+    Attributes:
+        store: where it lies.
+        rows: the recorded rows that belong to it, ``(n,)``.
+    """
+
+    store: WeightStore
+    rows: NDArray[np.int64]
+
+    @classmethod
+    def of_store(cls, store: WeightStore) -> Trajectory:
+        return cls(store, np.arange(store.rows))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def name(self) -> str:
+        return self.store.name
+
+    @property
+    def label(self) -> str:
+        return str(self.store.attrs.get("label", self.name))
+
+    @property
+    def layout(self) -> ParamLayout:
+        return self.store.layout
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """The measured curves over ``(step,)``, without the weights."""
+        return self.store.archive.trajectory(self.name).isel(step=self.rows)
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Updates made before each recorded row, ``(n,)``."""
+        return self.store.steps[self.rows]
+
+    def vector(self, index: int) -> NDArray[Any]:
+        """Flat weights of one row, ``(parameters,)``; -1 is the last. Raises InputError where there is no such row."""
+        row = self._row(index)
+        return self.store.theta(slice(row, row + 1))[0]
+
+    def params(self, index: int) -> Params:
+        """Weights of one row by name; -1 is the last."""
+        return self.layout.unflatten(self.vector(index))
+
+    def state(self, index: int) -> Params:
+        """Weights and buffers (BatchNorm statistics) of one row, what `functional_call` needs."""
+        buffers = self.store.buffer_layout.unflatten(self.store.buffers(self._row(index)))
+        return {**self.params(index), **buffers}
+
+    def until(self, step: int) -> Trajectory:
+        """Only the rows up to `step`, as before a run diverged."""
+        return replace(self, rows=self.rows[self.steps <= step])
+
+    def every(self, rows: int) -> Trajectory:
+        """Every so many rows, and the last. Raises InputError for fewer than one."""
+        whole("rows", rows, 1, "a positive number of rows")
+        return replace(self, rows=np.unique([*self.rows[::rows], *self.rows[-1:]]))
+
+    def stored(self, columns: slice) -> NDArray[Any]:
+        """Every row of some columns as it is stored, ``(n, columns)``; `decode` makes weights of it."""
+        if not len(self):
+            return np.empty((0, columns.stop - columns.start))
+        first, last = int(self.rows[0]), int(self.rows[-1]) + 1
+        values = self.store.stored(slice(first, last), columns)
+        return values if len(values) == len(self) else values[self.rows - first]
+
+    def decode(self, values: NDArray[Any], columns: slice) -> NDArray[np.float64]:
+        return self.store.decode(values, columns).astype(np.float64, copy=False)
+
+    def _row(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise InputError("index", index, f"one of {len(self)} recorded rows" if len(self) else "a trajectory with recorded rows")
+        return int(self.rows[index])
+
+    def blocks(self, memory: int = MEMORY) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+        """Column slices and the weights of every row in them, ``(n, columns)`` float64, never all columns at once."""
+        return blocks((self,), memory)
+
+
+def blocks(runs: Sequence[Trajectory], memory: int = MEMORY) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Column slices and the weights of every row of all runs in them, ``(points, columns)`` float64.
+
+    Chunks are read whole, as they are stored, and turned into float64 a quarter of `memory` at a time.
+
+    Args:
+        runs: of equal layout.
+        memory: bytes to keep within, roughly; for very many points a chunk is read more than once.
+    """
+    points = max(sum(len(run) for run in runs), 1)
+    narrow = max(1, memory // (32 * points))
+    for wide in runs[0].store.blocks(max(1, memory // (4 * points))):
+        stored = [run.stored(wide) for run in runs]
+        for start in range(wide.start, wide.stop, narrow):
+            columns = slice(start, min(start + narrow, wide.stop))
+            inside = slice(columns.start - wide.start, columns.stop - wide.start)
+            parts = [run.decode(values[:, inside], columns) for run, values in zip(runs, stored, strict=True)]
+            yield columns, parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def open_trajectory(archive: Location | Archive, name: str | None = None) -> Trajectory:
+    """A stored recording with its weights; `archive.trajectory(name)` reads its curves without torch.
+
+    Raises:
+        InputError: no such trajectory, or one without weights.
+    """
+    store = archive if isinstance(archive, Archive) else open_archive(archive)
+    known = store.trajectories
+    return Trajectory.of_store(WeightStore.open(store, known[0] if name is None and len(known) == 1 else str(name)))
+
+
+def trajectory_of(
+    checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
+    steps: Sequence[int] | None = None,
+    *,
+    module: torch.nn.Module | None = None,
+    archive: Location | Archive | None = None,
+    name: str = "run",
+    label: str = "",
+) -> Trajectory:
+    """A trajectory made of checkpoints: modules or dicts of tensors, read one at a time, in the order of training.
+
+    Buffers, such as BatchNorm statistics, are kept beside the weights and are no coordinates of the path.
+
+    Args:
+        checkpoints: an iterable, so that files can be loaded one by one.
+        steps: updates made before each; 0, 1, 2, … where None.
+        module: says which names of a state dict are parameters and which are buffers. Without it, tensors that are not
+            floating-point and BatchNorm's `running_mean`, `running_var` and `num_batches_tracked` are buffers.
+        archive: where to keep it; None keeps it in memory.
+        name: of the trajectory.
+        label: words for legends.
+
+    Raises:
+        InputError: no checkpoint, no weights, other names, shapes or dtypes in one of them, steps that do not increase
+            or are not one a checkpoint.
+        ArchiveError: a recorder is writing the trajectory.
+
+    Example:
+        >>> trajectory = trajectory_of({"w": torch.full((3,), float(k))} for k in range(4))
+        >>> len(trajectory), trajectory.params(-1)["w"].tolist()
+        (4, [3.0, 3.0, 3.0])
+    """
+    kept = archive if isinstance(archive, Archive) else create_archive(archive)
+    with kept.writing(name, "trajectories"):
+        return Trajectory.of_store(_stored(kept, checkpoints, steps, module, name, label))
+
+
+def _stored(
+    kept: Archive,
+    checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
+    steps: Sequence[int] | None,
+    module: torch.nn.Module | None,
+    name: str,
+    label: str,
+) -> WeightStore:
+    store: WeightStore | None = None
+    times, count = _steps(steps), 0
+    for count, checkpoint in enumerate(checkpoints, 1):
+        params, buffers = _parted(checkpoint, module)
+        if store is None:
+            layouts = ParamLayout.of(params), ParamLayout.of(buffers)
+            attrs = {"label": label or name, "parameters": layouts[0].size}
+            store = WeightStore.create(kept, name, *layouts, [schema.variable("step")], {}, attrs)
+        layout, buffer_layout = store.layout, store.buffer_layout
+        layout.check(params, f"checkpoint {count - 1}")
+        buffer_layout.check(buffers, f"checkpoint {count - 1}")
+        flat = layout.flatten(params, layout.widest), buffer_layout.flatten(buffers, buffer_layout.widest)
+        store.append([Row(_time(times, count - 1), {}, *flat)])
+    if store is None:
+        raise InputError("checkpoints", "none", "at least one checkpoint")
+    if times is not None and len(times) > count:
+        raise InputError("steps", f"{len(times)} steps for {count} checkpoints", "one step a checkpoint")
+    return store
+
+
+def _parted(checkpoint: torch.nn.Module | Mapping[str, Tensor], module: torch.nn.Module | None) -> tuple[Params, Params]:
+    """Parameters and buffers of a checkpoint."""
+    found = params_of(checkpoint)
+    if isinstance(checkpoint, torch.nn.Module):
+        return found, {n: b.detach() for n, b in unwrapped(checkpoint).named_buffers()}
+    if module is not None:
+        names, buffers = tuple(params_of(module)), {n for n, _ in unwrapped(module).named_buffers()}
+        if missing := [n for n in names if n not in found]:
+            raise InputError("module", f"a checkpoint without {', '.join(missing[:4])}", "checkpoints of this module")
+        return {n: found[n] for n in names}, {n: t for n, t in found.items() if n in buffers}
+    params = {n: t for n, t in found.items() if t.is_floating_point() and n.rpartition(".")[2] not in STATISTICS}
+    if not params:
+        raise InputError("checkpoints", f"{', '.join(list(found)[:4])}, none of them weights", "floating-point tensors")
+    return params, {n: t for n, t in found.items() if n not in params}
+
+
+def _steps(steps: Sequence[int] | None) -> NDArray[np.int64] | None:
+    if steps is None:
+        return None
+    times = np.asarray(steps, dtype=np.int64)
+    if times.ndim != 1 or (np.diff(times) <= 0).any():
+        raise InputError("steps", list(steps), "increasing integers, one a checkpoint")
+    return times
+
+
+def _time(times: NDArray[np.int64] | None, index: int) -> int:
+    if times is None:
+        return index
+    if index >= len(times):
+        raise InputError("steps", f"{len(times)} steps", "one step a checkpoint")
+    return int(times[index])

@@ -1,0 +1,1 @@
+"""Weight-space symmetries: neuron groups, scale balancing and weight matching."""

@@ -1,0 +1,105 @@
+"""Reorder one model's neurons to match another's: weight matching (Ainsworth et al. 2022, arXiv 2209.04836, section 3.2).
+
+Networks that differ by the order of their neurons compute the same, and the straight line between them still climbs.
+Only orders that were tried on the data and keep the outputs are used (`find_couplings`), so a residual stream is left
+as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.params.arithmetic import Params, check_alike, difference, norm, params_of
+from lossatlas.compute.symmetry.neuron_groups import Coupling, find_couplings, permuted, states_of, with_states
+from lossatlas.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """A model whose neurons were put in another's order.
+
+    Attributes:
+        module: computes what the given model computes, buffers in order too.
+        orders: by producing layer, neuron ``order[i]`` of the given model is now neuron i.
+        distance_before: Euclidean distance of the parameters from the reference.
+        distance_after: the same after reordering.
+        sweeps: passes over the layers until no order changed.
+    """
+
+    module: nn.Module
+    orders: dict[str, NDArray[np.int64]]
+    distance_before: float
+    distance_after: float
+    sweeps: int
+
+
+def align(objective: Objective, reference: object, seed: int = 0, sweeps: int = 100) -> Alignment:
+    """Reorder the neurons of `objective`'s model so that its weights come as near to `reference`'s as possible.
+
+    Coordinate descent: layer after layer, in random order, the linear assignment that maximizes the inner product of
+    the incoming and outgoing weights with the reference's, until a whole pass changes nothing. The end is a local
+    optimum of the distance; each step lowers it or leaves it.
+
+    Args:
+        objective: made from the nn.Module to reorder; its data prove which layers may be reordered.
+        reference: a module, parameters or an objective of the same shapes.
+        seed: of the order of the layers.
+        sweeps: at most so many passes.
+
+    Raises:
+        InputError: other shapes, or no layer of the model may be reordered.
+    """
+    goal = params_of(reference)
+    check_alike(objective.params, goal)
+    couplings = [c for c in find_couplings(objective) if c.permutes]
+    if not couplings:
+        raise InputError("objective", objective.name, "a model with layers whose neurons can be reordered")
+    states, spent = states_of(objective), 0
+    orders = {c.producer: np.arange(c.neurons) for c in couplings}
+    rng = np.random.default_rng(seed)
+    for _ in range(sweeps):
+        spent += 1
+        changed = False
+        for index in rng.permutation(len(couplings)):
+            coupling = couplings[index]
+            order = _best_order(states, goal, coupling)
+            if (order == np.arange(coupling.neurons)).all():
+                continue
+            states = permuted(states, coupling, torch.from_numpy(order).to(next(iter(states.values())).device))
+            orders[coupling.producer], changed = orders[coupling.producer][order], True
+        if not changed:
+            break
+    own = {n: states[n] for n in objective.params}
+    return Alignment(with_states(objective, states), orders, _distance(objective.params, goal), _distance(own, goal), spent)
+
+
+def _best_order(states: Params, goal: Params, coupling: Coupling) -> NDArray[np.int64]:
+    """The order of the present neurons that gains most over leaving them; equal gains leave them."""
+    from scipy.optimize import linear_sum_assignment
+
+    gain = (_features(goal, coupling) @ _features(states, coupling).T).cpu().numpy()
+    rows, order = linear_sum_assignment(gain, maximize=True)
+    present = float(np.trace(gain))
+    if float(gain[rows, order].sum()) <= present + 1e-9 * abs(present):
+        return np.arange(coupling.neurons)
+    return np.asarray(order, dtype=np.int64)
+
+
+def _features(states: Params, coupling: Coupling) -> Tensor:
+    """Everything that belongs to a neuron, in and out, one row a neuron."""
+    own = [f"{coupling.producer}.weight", f"{coupling.producer}.bias"]
+    if coupling.norm is not None:
+        own += [f"{coupling.norm}.weight", f"{coupling.norm}.bias"]
+    columns = states[f"{coupling.consumer}.weight"].transpose(0, 1)
+    parts = [states[n] for n in own if n in states]
+    return torch.cat([p.reshape(coupling.neurons, -1).double() for p in (*parts, columns)], dim=1)
+
+
+def _distance(a: Params, b: Params) -> float:
+    return norm(difference(a, b))

@@ -1,0 +1,150 @@
+"""Scenes that move: the landscape shakes from batch to batch, and training goes on over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+
+import numpy as np
+import xarray as xr
+from PIL import Image
+
+from lossatlas.compute.minibatch.batches import Indices, shuffled_batches
+from lossatlas.recipes.earthquake.batch_landscape import Landscape
+from lossatlas.viz.compose.batch_frames import Shake, growing_steps, shake, update_arrows
+from lossatlas.viz.compose.from_datasets import path_from, surface_from
+from lossatlas.viz.figures import animate
+from lossatlas.viz.scene.model import Camera, ColorScale, Curve, FloatArray, Pane, Path, Scene, Surface
+
+CAMERA = Camera(30, 62)
+SCALE = ColorScale(levels=16)
+STYLES = {"sgd": ("#d11141", "solid"), "momentum": ("#1448c8", "dashed")}
+
+
+@dataclass(frozen=True)
+class Frames:
+    """How long an animation is.
+
+    Attributes:
+        batches: shown. hold: frames of each. blend: frames of a change-over.
+        width: pixels.
+    """
+
+    batches: int
+    hold: int
+    blend: int
+    width: int
+
+
+def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: str, clip: float | None = None) -> Scene:
+    """The landscape of one batch after another; `kind` is "surface" or "contour"."""
+    batches = _batches(landscape, batch_size, frames.batches)
+    moved = shake(len(batches), frames.hold, frames.blend)
+    surface = moving(landscape, batches, moved, "batch", f"batches of {batch_size}")
+    pane = Pane(kind, ("batch",), camera=CAMERA)  # type: ignore[arg-type]
+    return Scene(
+        (pane,),
+        (surface,),
+        colors=(replace(SCALE, clip=clip),),
+        timeline=moved.timeline(lambda still, _: f"batch {still + 1}"),
+        title="The landscape shakes",
+        subtitle=f"{landscape.scenery.title}, one mini-batch of {batch_size} after another",
+    )
+
+
+def sizes_scene(landscape: Landscape, sizes: tuple[int, int], frames: Frames, clip: float | None = None) -> Scene:
+    """Two batch sizes side by side on one shared scale: the smaller batch shakes more."""
+    moved = shake(frames.batches, frames.hold, frames.blend)
+    surfaces = tuple(
+        moving(landscape, _batches(landscape, size, frames.batches), moved, f"b{size}", f"batches of {size}") for size in sizes
+    )
+    panes = tuple(Pane("surface", (s.name,), title=s.label, column=i, camera=CAMERA) for i, s in enumerate(surfaces))
+    return Scene(
+        panes,
+        surfaces,
+        colors=(replace(SCALE, clip=clip),),
+        timeline=moved.timeline(lambda still, _: f"batch {still + 1}"),
+        title=f"Mini-batches of {sizes[0]} and of {sizes[1]}",
+        subtitle=landscape.scenery.title,
+    )
+
+
+def training_scene(landscape: Landscape, frames: Frames, others: Sequence[xr.Dataset] = (), clip: float | None = None) -> Scene:
+    """Step, change of batch, step: the arrow is the optimizer's own update on the landscape of that batch."""
+    count = min(frames.batches, len(landscape.batches))
+    batches, size = landscape.batches[:count], len(landscape.batches[0])
+    moved = shake(count, max(frames.hold, 2), frames.blend)
+    surface = moving(landscape, batches, moved, "batch", f"batches of {size}")
+    paths = tuple(_styled(_cut(path_from(p), count)) for p in (landscape.path, *others))
+    first = paths[0]
+    return Scene(
+        (
+            Pane("contour", ("batch",), tuple(p.name for p in paths), row_span=2),
+            Pane("curves", curves=tuple(f"loss {p.name}" for p in paths), row=2, x_label="step", y_label="full loss [nats]"),
+        ),
+        (surface,),
+        paths,
+        update_arrows(first.alpha, first.beta, moved),
+        curves=tuple(_curve(path) for path in paths),
+        colors=(replace(SCALE, clip=clip),),
+        timeline=moved.timeline(lambda still, turn: _words(still, turn), growing_steps(moved).tolist(), milliseconds=90),
+        title="SGD and momentum" if others else "Mini-batch training",
+        subtitle=f"{landscape.scenery.title}, batches of {size}; arrow: {_arrow_words(landscape, others)}",
+    )
+
+
+def relief_scene(landscape: Landscape, frames: Frames) -> Scene:
+    """Training as a relief, for the interactive page."""
+    scene = training_scene(landscape, frames)
+    path = scene.paths[0].name
+    return scene.replace(panes=(Pane("surface", ("batch",), (path,), camera=CAMERA),), curves=())
+
+
+def play(scene: Scene, file: FilePath, width: int) -> int:
+    """Write an animation; returns the frames the file holds, where pictures that stand still are one longer frame."""
+    animate(scene, file, width=width)
+    with Image.open(file) as image:
+        return int(getattr(image, "n_frames", 1))
+
+
+def moving(landscape: Landscape, batches: Sequence[Indices], moved: Shake, name: str, label: str) -> Surface:
+    """A surface whose frames are the batches' own, and blends between them."""
+    still = surface_from(landscape.losses.batch_surface(batches[0], label), name=name, label=label)
+    values = moved.frames(np.asarray(landscape.losses.surfaces(batches).values))
+    return replace(still, fields={"loss": replace(still.fields["loss"], values=values, standard_error=None)})
+
+
+def _batches(landscape: Landscape, size: int, count: int) -> list[Indices]:
+    """Batches of as many shuffled epochs as are needed, for instance ten batches of a hundred out of a thousand."""
+    samples = landscape.losses.samples
+    return shuffled_batches(samples, size, epochs=-(-count // (samples // size)), seed=3)[:count]
+
+
+def _arrow_words(landscape: Landscape, others: Sequence[xr.Dataset]) -> str:
+    """On the plane of a path, updates are seen as their shadows."""
+    shadow = "" if landscape.scenery.plane.kind == "weights" else ", projected on the plane"
+    return f"the update that {'SGD makes on' if others else ''} this batch{'' if others else ' makes'}{shadow}".replace("  ", " ")
+
+
+def _styled(path: Path) -> Path:
+    color, dash = STYLES[path.label.split()[0]]
+    return replace(path, color=color, dash=dash)  # type: ignore[arg-type]
+
+
+def _words(still: int, turn: int) -> str:
+    return f"batch {still + 1}" if turn == 0 else f"batch {still + 1}: step {still + 1}"
+
+
+def _cut(path: Path, count: int) -> Path:
+    """The first `count` updates of a path."""
+    kept: dict[str, FloatArray | None] = {
+        name: None if getattr(path, name) is None else getattr(path, name)[: count + 1]
+        for name in ("alpha", "beta", "step", "epoch", "loss", "plane_loss", "residual")
+    }
+    return replace(path, **kept)  # type: ignore[arg-type]
+
+
+def _curve(path: Path) -> Curve:
+    assert path.loss is not None
+    return Curve(f"loss {path.name}", path.step.astype(float), path.loss, path.label, path.color, path.dash)

@@ -1,0 +1,160 @@
+"""Figures of solutions and of their lines: interpolation, weight norms, histograms, filter-normalized lines and planes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import xarray as xr
+
+from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.figures_planes import COLORS, SOLUTIONS, line_surface
+from lossatlas.viz.compose.from_datasets import surface_from
+from lossatlas.viz.figures import plot
+from lossatlas.viz.scene.model import ColorScale, Curve, Pane, Scene
+
+if TYPE_CHECKING:
+    from lossatlas.recipes.li2018.minima import Solution
+
+BLUE, RED, *BATCHES = COLORS
+Found = Mapping[tuple[float, int], "Solution"]
+
+
+def figure_2(setting: Setting, found: Found, lines: Mapping[tuple[float, str], xr.Dataset], file: FilePath) -> None:
+    """One row a weight decay: the line between the solutions, the norm during training, the weights in the end."""
+    curves: list[Curve] = []
+    panes: list[Pane] = []
+    for row, decay in enumerate(dict.fromkeys(decay for decay, _ in found)):
+        own = {batch: one for (d, batch), one in found.items() if d == decay}
+        for column, (made, pane) in enumerate((_between(decay, lines), _norms(decay, own), _histograms(decay, own))):
+            curves += made
+            panes.append(replace(pane, curves=tuple(c.name for c in made), row=row, column=column))
+    title = f"From the small-batch (0) to the large-batch solution (1) of {network_words(setting)}"
+    plot(
+        Scene(
+            tuple(panes),
+            curves=tuple(curves),
+            title=title,
+            notes=_notes(
+                setting, found, "left: BatchNorm statistics re-estimated at every point from training images", setting.size.line_samples
+            ),
+        ),
+        file,
+    )
+
+
+def figure_3(
+    setting: Setting,
+    found: Found,
+    lines: Mapping[tuple[float, int], xr.Dataset],
+    planes: Mapping[tuple[float, int], xr.Dataset],
+    file: FilePath,
+) -> None:
+    """Lines above, planes below, one column a solution, one scale a row."""
+    surfaces, panes = [], []
+    top = max(float(np.nanmax(line.loss)) for line in lines.values())
+    scale = ColorScale(low=0.0, high=min(top, 10.0))
+    for column, (key, one) in enumerate(found.items()):
+        line, plane = line_surface(lines[key], f"line {one.name}", one.label), surface_from(planes[key], name=one.name, label=one.label)
+        surfaces += [line, replace(plane, notes=())]
+        panes.append(
+            Pane(
+                "line",
+                (line.name,),
+                title=title_of(one),
+                column=column,
+                color=scale,
+                y_label="loss [nats]",
+                y_label_right="accuracy",
+                x_label="α",
+            )
+        )
+        panes.append(Pane("contour", (one.name,), row=1, column=column))
+    plot(
+        Scene(
+            tuple(panes),
+            tuple(surfaces),
+            colors=(SOLUTIONS,),
+            title=f"Filter-normalized lines and planes of {network_words(setting)}",
+            notes=_notes(setting, found, "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed", setting.size.samples),
+        ),
+        file,
+    )
+
+
+def repeatability(setting: Setting, found: Mapping[int, Solution], lines: Mapping[int, list[xr.Dataset]], file: FilePath) -> None:
+    """Each solution's median over random directions, a band from the lowest to the highest, and every line, on one scale."""
+    curves = []
+    for index, (batch, several) in enumerate(lines.items()):
+        values, x, color = np.stack([line.loss.values for line in several]), several[0].alpha.values, BATCHES[index]
+        one = found[batch]
+        label = f"{one.label}: median; test error {100 * (1 - one.net.test_accuracy):.1f} %"
+        curves.append(Curve(f"median {batch}", x, np.median(values, 0), label, color, band=(values.min(0), values.max(0)), reveal=False))
+        for seed, line in enumerate(values):
+            curves.append(Curve(f"{batch} seed {seed}", x, line, f"each of {len(values)} directions", color, "dotted", reveal=False))
+    pane = Pane("curves", curves=tuple(c.name for c in curves), x_label="α", y_label="loss [nats], log scale", y_scale="log")
+    scene = Scene(
+        (pane,),
+        curves=tuple(curves),
+        title=f"Repeatability: {len(next(iter(lines.values())))} random directions",
+        subtitle=f"Filter-normalized lines through two solutions of {network_words(setting)}",
+        notes=_notes(setting, {(0.0, b): s for b, s in found.items()}, "band: lowest to highest", setting.size.samples),
+    )
+    plot(scene, file)
+
+
+def title_of(one: Solution) -> str:
+    return f"{one.label}\n{one.net.source}, test error {100 * (1 - one.net.test_accuracy):.1f} %"
+
+
+def network_words(setting: Setting) -> str:
+    return "VGG-9, a quarter as wide" if setting.quick else "VGG-9"
+
+
+def _between(decay: float, lines: Mapping[tuple[float, str], xr.Dataset]) -> tuple[list[Curve], Pane]:
+    curves = []
+    dashes: dict[str, Literal["solid", "dashed"]] = {"train": "solid", "test": "dashed"}
+    for split, dash in dashes.items():
+        line = lines[decay, split]
+        x = line.alpha.values
+        curves.append(Curve(f"loss {split} {decay:g}", x, line.loss.values, f"{split} loss", BLUE, dash, reveal=False))
+        curves.append(Curve(f"accuracy {split} {decay:g}", x, line.accuracy.values, f"{split} accuracy", RED, dash, "right", reveal=False))
+    title = f"weight decay {decay:g}: the line between them"
+    return curves, Pane("curves", title=title, x_label="small batch (0) → large batch (1)", y_label="loss [nats]", y_label_right="accuracy")
+
+
+def _norms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve], Pane]:
+    curves = []
+    for index, (batch, one) in enumerate(own.items()):
+        run = one.trajectory.dataset
+        x = run.epoch.values
+        curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, f"batch {batch:,}", BATCHES[index], reveal=False))
+    errors = " and ".join(f"{100 * (1 - one.net.test_accuracy):.1f} %" for one in own.values())
+    return curves, Pane("curves", title=f"in training; test errors {errors}", x_label="epoch", y_label="norm of all weights")
+
+
+def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve], Pane]:
+    """Shares of weights in equal bins up to the 99.5 % quantile of all, so that tails do not flatten the picture."""
+    weights = {
+        batch: np.concatenate([p.numpy().ravel() for p in one.trajectory.params(-1).values() if p.dim() > 1]) for batch, one in own.items()
+    }
+    reach = max(float(np.quantile(np.abs(w), 0.995)) for w in weights.values())
+    edges = np.linspace(-reach, reach, 61)
+    curves = []
+    for index, (batch, values) in enumerate(weights.items()):
+        share = np.histogram(values, edges)[0] / len(values)
+        curves.append(Curve(f"weights {batch} {decay:g}", edges, share, f"batch {batch:,}", BATCHES[index], reveal=False))
+    return curves, Pane("histogram", title="weights after training", x_label="weight", y_label="share of weights")
+
+
+def _notes(setting: Setting, found: Found, more: str, samples: int) -> tuple[str, ...]:
+    training = next(iter(found.values())).training
+    return (
+        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs; "
+        f"loss on the first {samples:,} of them, eval mode",
+        f"test errors on {setting.size.test_samples:,} test images",
+        more,
+    )

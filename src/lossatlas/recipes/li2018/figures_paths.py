@@ -1,0 +1,91 @@
+"""Figures of training paths on planes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.figures_lines import network_words
+from lossatlas.recipes.li2018.figures_planes import SOLUTIONS, fitted
+from lossatlas.viz.compose.from_datasets import path_from, surface_from
+from lossatlas.viz.figures import plot
+from lossatlas.viz.scene.model import Pane, Path, Scene
+
+if TYPE_CHECKING:
+    from lossatlas.recipes.li2018.minima import Solution
+
+RED = "#c1121f"
+
+
+def figure_8(setting: Setting, one: Solution, drawn: Mapping[str, tuple[xr.Dataset, xr.Dataset]], chance: float, file: FilePath) -> None:
+    """One path on three planes, each in the window that its own shadow needs."""
+    words = {
+        "random": f"two random directions: {{}} of the\nmotion shown (by chance: {_share(chance)})",
+        "random and start-end": "a random and the start-end\ndirection: {} of the motion shown",
+        "principal": "two principal directions\n{} of the motion shown",
+    }
+    surfaces, paths, panes = [], [], []
+    for column, (name, (surface, path)) in enumerate(drawn.items()):
+        surfaces.append(replace(surface_from(surface, name=name, label=name), notes=()))
+        paths.append(marked(path, one, f"path {name}"))
+        title = words[name].format(_share(path.attrs["captured_share"]))
+        panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column))
+    error = 100 * (1 - one.net.test_accuracy)
+    title = f"The same training path on three planes: {network_words(setting)}, {one.label}, test error {error:.1f} %"
+    plot(
+        Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(fitted(SOLUTIONS, surfaces),), title=title, notes=_notes(setting, one)),
+        file,
+    )
+
+
+def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Dataset]], file: FilePath) -> None:
+    """One principal plane a run; the share of variance is on the axes, learning-rate drops are marked."""
+    surfaces, paths, panes = [], [], []
+    for index, (one, surface, path) in enumerate(drawn):
+        surfaces.append(replace(surface_from(surface, name=one.name, label=one.label), notes=()))
+        paths.append(marked(path, one, f"path {one.name}"))
+        null = sum(path.attrs["random_walk_null"][:2])
+        error = 100 * (1 - one.net.test_accuracy)
+        title = f"{one.label}, test error {error:.1f} %\n(two components of a random walk: {_share(null)})"
+        panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2))
+    title = f"Training paths of {network_words(setting)} on their principal planes"
+    plot(
+        Scene(
+            tuple(panes),
+            tuple(surfaces),
+            tuple(paths),
+            colors=(fitted(SOLUTIONS, surfaces),),
+            title=title,
+            notes=_notes(setting, drawn[0][0]),
+        ),
+        file,
+    )
+
+
+def marked(path: xr.Dataset, one: Solution, name: str) -> Path:
+    """The path with its learning-rate drops marked."""
+    made = path_from(path, name=name)
+    drops = tuple(int(np.searchsorted(path.epoch.values, drop)) for drop in one.training.drops)
+    return replace(
+        made, color=RED, marks=drops, label="training path; diamonds: the learning rate drops tenfold", notes=(), residual=None, stem=None
+    )
+
+
+def _notes(setting: Setting, one: Solution) -> tuple[str, ...]:
+    training = one.training
+    return (
+        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so; "
+        f"test error on {setting.size.test_samples:,} test images",
+        f"map: loss on the first {setting.size.samples:,} training images, eval mode with the last iterate's BatchNorm statistics",
+        "iterates lie off the plane: the map's height below a path is not the loss of the iterate",
+    )
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.2g} %"

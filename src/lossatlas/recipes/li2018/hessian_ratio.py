@@ -1,0 +1,57 @@
+"""Figure 7: where on the plane negative curvature hides, from both ends of the Hessian's spectrum at every cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lossatlas.compute.curvature import hessian_map
+from lossatlas.compute.planes.plane import random_plane
+from lossatlas.recipes.common import say
+from lossatlas.recipes.li2018 import figures_planes as drawing
+from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.loss_planes import PLANE_SEED, Panel
+from lossatlas.recipes.li2018.networks import Net, net
+
+FULL_NETWORKS = ("resnet56", "resnet56_noshort", "densenet121")
+QUICK_NETWORKS = ("resnet20", "resnet20_noshort")
+HESSIAN_BATCH = 32
+
+
+def figure_7(setting: Setting) -> dict[str, Any]:
+    """Hessian-ratio maps on the planes of figures 1 and 5, both eigenvalues kept."""
+    names = QUICK_NETWORKS if setting.quick else FULL_NETWORKS
+    panels = [_panel(setting, net(setting, name)) for name in names]
+    drawing.ratio_maps(panels, setting.out / "figure7.png", setting)
+    say("figure7.png    Where the plane looks convex the smallest eigenvalue is small against the largest.")
+    return {"networks": {one.name: one.summary for one in panels}}
+
+
+def _panel(setting: Setting, one: Net) -> Panel:
+    size = setting.size
+    objective = one.objective(setting, size.ratio_samples, batch=HESSIAN_BATCH)
+    surface = hessian_map(
+        objective,
+        random_plane(objective, seed=PLANE_SEED, normalize="filter"),
+        resolution=size.ratio_resolution,
+        archive=setting.archive,
+        name=f"curvature_{one.name}",
+        title=one.label,
+        overwrite=True,
+        progress=setting.progress,
+    )
+    ratio = surface.hessian_ratio.values
+    finite = ratio[np.isfinite(ratio)]
+    center = surface.sel(alpha=0, beta=0, method="nearest")
+    numbers = {
+        "hessian_samples": size.ratio_samples,
+        "ratio_median": float(np.median(finite)),
+        "ratio_max": float(finite.max()),
+        "share_above_0.1": float((finite > 0.1).mean()),
+        "center": {
+            k: float(center[k]) for k in ("lambda_max", "lambda_min", "lambda_max_residual", "lambda_min_residual", "hessian_ratio")
+        },
+        "products_per_cell": float(surface.hessian_products.mean()),
+    }
+    return Panel(one.name, one.title, surface, one.summary() | numbers)

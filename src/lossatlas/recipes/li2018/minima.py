@@ -1,0 +1,156 @@
+"""Figures 2 and 3: solutions of small and of large batches, between which a line says nothing about sharpness; repeatability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from lossatlas.archive import create_archive
+from lossatlas.compute.connectivity import along, polygon
+from lossatlas.compute.evaluation.evaluate import evaluate
+from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.planes.plane import random_plane
+from lossatlas.compute.recording.trajectory import Trajectory, open_trajectory
+from lossatlas.recipes.common import say
+from lossatlas.recipes.li2018 import figures_lines as drawing
+from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.networks import Net, folder, scored, source_words, train_once
+from lossatlas.zoo.training import Training
+
+DECAYS = (0.0, 5e-4)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A recorded training of VGG-9 and the network it ended with."""
+
+    name: str
+    training: Training
+    net: Net
+    trajectory: Trajectory
+
+    @property
+    def label(self) -> str:
+        return self.net.label
+
+
+def solution(setting: Setting, batch: int, decay: float, optimizer: Literal["sgd", "adam"] = "sgd") -> Solution:
+    """Train VGG-9, recorded, or read what an earlier run left."""
+    size = setting.size
+    training = Training(size.vgg, size.vgg_epochs, size.train_samples, size.test_samples, batch, None, decay, optimizer, setting.seed)
+    name = f"{size.vgg}_{optimizer}_batch{batch}_decay{decay:g}".replace("0.0005", "5e-4")
+    module = train_once(setting, name, training)
+    words = f"{'SGD' if optimizer == 'sgd' else 'Adam'}, batch {batch:,}, decay {decay:g}"
+    net = scored(setting, Net(name, words, module, "li", source_words(setting), size.test_samples))
+    return Solution(name, training, net, open_trajectory(create_archive(folder(setting, name) / "archive.zarr"), size.vgg))
+
+
+def four(setting: Setting) -> dict[tuple[float, int], Solution]:
+    """Small and large batch, with and without weight decay."""
+    batches = (setting.size.small_batch, setting.size.large_batch)
+    return {(decay, batch): solution(setting, batch, decay) for decay in DECAYS for batch in batches}
+
+
+def figure_2(setting: Setting) -> dict[str, Any]:
+    """The line from the small-batch to the large-batch solution, the weights' norm during training, and their histograms."""
+    found, lines, size = four(setting), {}, setting.size
+    for decay in DECAYS:
+        small, large = (found[decay, batch] for batch in (size.small_batch, size.large_batch))
+        train = small.net.objective(setting, size.line_samples)
+        for split in ("train", "test"):
+            lines[decay, split] = along(
+                train if split == "train" else small.net.objective(setting, size.line_samples, split),
+                polygon(small.net.module, large.net.module),
+                size.line,
+                ("loss", "accuracy"),
+                bounds=(-0.5, 1.5),
+                calibration=train,
+                archive=setting.archive,
+                name=f"between_decay{decay:g}_{split}",
+                title=f"{split}, weight decay {decay:g}",
+                progress=setting.progress,
+            )
+    drawing.figure_2(setting, found, lines, setting.out / "figure2.png")
+    sharper = {f"{decay:g}": _sharper(lines[decay, "train"]) for decay in DECAYS}
+    looks = ", ".join(f"{which} at weight decay {decay}" for decay, which in sharper.items())
+    say(f"figure2.png    The line between a small-batch and a large-batch solution. Looking sharper: {looks}.")
+    barriers = {f"{decay:g} {split}": line.attrs["barrier"] for (decay, split), line in lines.items()}
+    return {"solutions": _summaries(found), "sharper_looking": sharper, "barriers": barriers}
+
+
+def figure_3(setting: Setting) -> dict[str, Any]:
+    """Filter-normalized lines and planes of the same four solutions, on shared scales."""
+    found = four(setting)
+    lines = {key: _random_line(setting, one, 0) for key, one in found.items()}
+    planes = {key: _random_plane(setting, one) for key, one in found.items()}
+    drawing.figure_3(setting, found, lines, planes, setting.out / "figure3.png")
+    say("figure3.png    With filter normalization the width of the minima can be compared side by side.")
+    return {"solutions": _summaries(found), "width": {one.name: _width(lines[key]) for key, one in found.items()}}
+
+
+def repeatability(setting: Setting) -> dict[str, Any]:
+    """Ten random filter-normalized lines through each of two solutions: their median and their band."""
+    size = setting.size
+    found = {batch: solution(setting, batch, DECAYS[1]) for batch in (size.small_batch, size.large_batch)}
+    lines = {batch: [_random_line(setting, one, seed) for seed in range(size.directions)] for batch, one in found.items()}
+    drawing.repeatability(setting, found, lines, setting.out / "repeatability.png")
+    spread = {found[batch].name: _spread(several) for batch, several in lines.items()}
+    apart = " and ".join(f"{100 * share:.0f} %" for share in spread.values())
+    say(f"repeatability.png   Half a unit from the center, {size.directions} directions differ by {apart} of the loss (one deviation).")
+    return {"directions": size.directions, "relative_spread_at_half": spread}
+
+
+def _random_line(setting: Setting, one: Solution, seed: int) -> xr.Dataset:
+    objective = one.net.objective(setting, setting.size.samples)
+    return evaluate(
+        objective,
+        random_plane(objective, seed=seed, ndim=1),
+        resolution=setting.size.line,
+        metrics=("loss", "accuracy"),
+        archive=setting.archive,
+        name=f"line_{one.name}_seed{seed}",
+        title=one.label,
+        overwrite=True,
+        progress=setting.progress,
+    )
+
+
+def _random_plane(setting: Setting, one: Solution) -> xr.Dataset:
+    objective: Objective = one.net.objective(setting, setting.size.samples)
+    return evaluate(
+        objective,
+        random_plane(objective, seed=0),
+        resolution=setting.size.resolution,
+        archive=setting.archive,
+        name=f"plane_{one.name}",
+        title=one.label,
+        overwrite=True,
+        progress=setting.progress,
+    )
+
+
+def _summaries(found: dict[tuple[float, int], Solution]) -> dict[str, Any]:
+    return {one.name: one.net.summary() | {"weight_norm": float(one.trajectory.dataset.weight_norm[-1])} for one in found.values()}
+
+
+def _sharper(line: xr.Dataset) -> str:
+    """Which end rises more a quarter of the way outside, by second difference at 0 and at 1."""
+    bend = [
+        float(line.loss.interp(alpha=end + 0.25) + line.loss.interp(alpha=end - 0.25) - 2 * line.loss.interp(alpha=end)) for end in (0, 1)
+    ]
+    return "small batch" if bend[0] > bend[1] else "large batch"
+
+
+def _width(line: xr.Dataset) -> float:
+    """Length of the interval around 0 in which the loss stays within one nat of the center's."""
+    near = np.abs(line.loss.values - float(line.loss.sel(alpha=0, method="nearest"))) <= 1.0
+    return float(near.mean() * np.ptp(line.alpha.values))
+
+
+def _spread(lines: list[xr.Dataset]) -> float:
+    """Standard deviation over mean of the loss half a unit from the center, both sides."""
+    values = np.array([[float(line.loss.sel(alpha=side, method="nearest")) for side in (-0.5, 0.5)] for line in lines])
+    return float((values.std(0) / values.mean(0)).mean())

@@ -1,0 +1,159 @@
+"""A scene with a timeline, frame by frame, as GIF or MP4.
+
+The still part (surface, contours, axes, words) is drawn once; each frame then lays only what moves over a copy of it.
+A pane is drawn anew only where its camera turns or its field changes.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
+
+from lossatlas._util.files import write_file
+from lossatlas.errors import InputError, MissingDependencyError, output_errors
+from lossatlas.viz.animation.gif import encode_gif
+from lossatlas.viz.colors import STAR
+from lossatlas.viz.mpl.artists.path import color_of_path
+from lossatlas.viz.mpl.figure import Drawing, draw
+from lossatlas.viz.mpl.style import INK, styled
+from lossatlas.viz.scene.model import Scene
+
+SUFFIXES = (".gif", ".mp4")
+Image = NDArray[np.uint8]
+
+
+def save(scene: Scene, path: str | os.PathLike[str], *, width: int = 900, on_frame: Callable[[int, int], None] | None = None) -> Path:
+    """Write an animation; the suffix chooses GIF or MP4. The file appears whole or not at all.
+
+    Args:
+        scene: a scene with a timeline.
+        width: pixels; the height follows from the panes.
+        on_frame: called with (frames done, frames in all).
+
+    Raises:
+        InputError: another suffix, no timeline, or no frame in it.
+        MissingDependencyError: MP4 without imageio-ffmpeg.
+    """
+    target = check_suffix(path)
+    if not 64 <= width <= 8192:
+        raise InputError("width", width, "64 to 8192 pixels")
+    count = _checked_count(scene)
+    milliseconds = scene.timeline.milliseconds if scene.timeline is not None else 80
+    images = _counted(frames(scene, width=width), count, on_frame)
+    data = encode_gif(images, milliseconds, _mark_colors(scene)) if target.suffix.lower() == ".gif" else _encode_mp4(images, milliseconds)
+    with output_errors(target):
+        write_file(target, data)
+    return target
+
+
+def frames(scene: Scene, *, width: int = 900) -> Iterator[Image]:
+    """Each frame of the timeline as pixels, (height, width, 3) in 0..255; both sides are even."""
+    count = _checked_count(scene)
+    # Frames are drawn one by one inside the style, so that a slow reader never holds it.
+    with styled():
+        drawing = draw(scene, pixels=width)
+        background = _Background(drawing)
+    for frame in range(count):
+        with styled():
+            image = background.frame(frame)
+        yield image
+
+
+def check_suffix(path: str | os.PathLike[str]) -> Path:
+    """The path, if its suffix is one that `save` can write with what is installed.
+
+    Raises:
+        InputError: another suffix.
+        MissingDependencyError: MP4 without imageio-ffmpeg.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in SUFFIXES:
+        raise InputError("path", str(path), f"a file name ending in {' or '.join(SUFFIXES)}")
+    if target.suffix.lower() == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise MissingDependencyError("MP4 animations", "video")
+    return target
+
+
+class _Background:
+    """The still pixels of a drawing, and what has to be drawn over them."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        self.drawing = drawing
+        self.canvas: Any = drawing.figure.canvas
+        turning = [pane for pane in drawing.panes if pane.volatile]
+        still = [pane for pane in drawing.panes if not pane.volatile]
+        self.moving = [artist for pane in still for artist in pane.moving] + ([drawing.label] if drawing.label is not None else [])
+        self.axes = [axes for pane in turning for axes in (pane.axes, pane.twin) if axes is not None]
+        for artist in (*self.moving, *self.axes):
+            artist.set_animated(True)
+        drawing.show(0)
+        self.canvas.draw()
+        self.still = self.canvas.copy_from_bbox(drawing.figure.bbox)
+
+    def frame(self, frame: int) -> Image:
+        self.canvas.restore_region(self.still)
+        self.drawing.show(frame)
+        renderer = self.canvas.get_renderer()
+        for axes in self.axes:
+            axes.draw(renderer)
+        for artist in sorted(self.moving, key=lambda artist: artist.get_zorder()):
+            artist.draw(renderer)
+        return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
+
+
+def _mark_colors(scene: Scene) -> list[tuple[int, int, int]]:
+    """Colors of paths, curves and marks, which cover too few pixels to be chosen by area."""
+    paths = [color_of_path(scene, path) for path in scene.paths]
+    names = [*paths, *(curve.color for curve in scene.curves if curve.color), STAR, "white", INK]
+    return [tuple(round(255 * part) for part in to_rgb(name)) for name in dict.fromkeys(names)]  # pyright: ignore[reportReturnType]
+
+
+def _checked_count(scene: Scene) -> int:
+    if scene.timeline is None or not len(scene.timeline):
+        raise InputError(
+            "scene", "no frames", "a scene with a timeline", "Give it one with lossatlas.viz.compose.compose.with_timeline(scene)"
+        )
+    return len(scene.timeline)
+
+
+def _counted(images: Iterator[Image], count: int, on_frame: Callable[[int, int], None] | None) -> Iterator[Image]:
+    for done, image in enumerate(images, 1):
+        yield image
+        if on_frame is not None:
+            on_frame(done, count)
+
+
+def _encode_mp4(images: Iterator[Image], milliseconds: int) -> bytes:
+    import tempfile
+
+    import imageio_ffmpeg
+
+    first = next(images)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "animation.mp4"
+        writer = imageio_ffmpeg.write_frames(
+            str(path),
+            (first.shape[1], first.shape[0]),
+            fps=1000 / milliseconds,  # pyright: ignore[reportArgumentType]
+            codec="libx264",
+            pix_fmt_out="yuv420p",
+            macro_block_size=2,
+            output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart", "-threads", "1"],
+        )
+        writer.send(None)
+        for image in _chained(first, images):
+            writer.send(np.ascontiguousarray(image))
+        writer.close()
+        return path.read_bytes()
+
+
+def _chained(first: Image, rest: Iterator[Image]) -> Iterator[Image]:
+    yield first
+    yield from rest

@@ -1,0 +1,1 @@
+"""Scenes composed from what the user hands in."""

@@ -1,0 +1,250 @@
+"""From what was computed to a scene: choose the panes, share one scale, bring the paths along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Real
+from typing import Any, Literal, get_args
+
+import numpy as np
+import xarray as xr
+
+from lossatlas._util.argument_checks import check_integer, check_names, check_number, check_text
+from lossatlas.errors import InputError
+from lossatlas.viz.colors import DEFAULT
+from lossatlas.viz.colors import colormap as known_colormap
+from lossatlas.viz.compose.inputs import Source, Sources, dashed, read_sources, title_of
+from lossatlas.viz.compose.recorded_runs import recordings
+from lossatlas.viz.compose.recording import recordings_scene
+from lossatlas.viz.compose.training import Run, training_scene
+from lossatlas.viz.scene.cell_masks import cells_of
+from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
+from lossatlas.viz.scene.uncertainty import with_doubt
+
+Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
+MOST_FRAMES = 100
+
+
+def compose(
+    source: Source,
+    *,
+    surfaces: Sequence[str] | str | None = None,
+    paths: Sequence[Any] | None = None,
+    kind: Kind = "auto",
+    quantity: str = "loss",
+    scale: Scale = "linear",
+    colormap: str | None = None,
+    clip: float | None = None,
+    levels: int = 21,
+    camera: Camera | None = None,
+    title: str | None = None,
+    doubt: bool = False,
+) -> Scene:
+    """A scene of the surfaces in `source`, each in its own pane (lines together in one), all on one shared scale.
+
+    Args:
+        source: a surface Dataset, an Archive, the path of one, or a list of these.
+        surfaces: which surfaces of the archives; all by default.
+        paths: names of trajectories, `Path` objects or Datasets; by default all that were recorded on the surfaces.
+        kind: "auto" draws map and relief of one surface, maps of several, and curves of lines; "training" a map with its
+            paths and beside it their decision areas, or, where the data are not 2-D, the curves of loss and accuracy;
+            "recording" all that a recorder measured: losses, rates, norms, sharpness, the spread of the weights; of several
+            runs, one sheet below the other.
+        quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
+        scale: "linear" or "log" for color and height alike.
+        clip: hide what is higher; the figure says what share of the cells that is.
+        levels: number of contour levels.
+        doubt: hatch the cells that the samples do not tell apart from the lowest one. Where the losses of the samples
+            were stored and compared (`SampleLosses.store_differences`) this is done anyway, and sharply; from standard
+            errors alone it is conservative, and the figure says so.
+
+    Raises:
+        InputError: an unknown surface, path, quantity, kind, scale or colormap, or nothing computed yet.
+    """
+    _check(kind, scale, levels, colormap)
+    _check_types(surfaces, paths, quantity, clip, camera, title)
+    if kind == "recording":
+        return _recording(source, paths, title or "")
+    names = [surfaces] if isinstance(surfaces, str) else surfaces
+    found = read_sources(source, names, paths)
+    found = replace(found, surfaces=tuple(_with_error_field(surface, quantity) for surface in found.surfaces))
+    _check_quantity(found.surfaces, quantity, scale)
+    if doubt:
+        found = replace(found, surfaces=tuple(with_doubt(surface, quantity) for surface in found.surfaces))
+    color = ColorScale(
+        quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(found.surfaces, quantity, clip), levels=levels
+    )
+    if kind == "training":
+        return _training(found, color, title)
+    panes = _panes(found, kind, quantity, camera or Camera())
+    shown = {name for pane in panes for name in pane.paths}
+    return Scene(
+        panes=panes,
+        surfaces=found.surfaces,
+        paths=tuple(path for path in dashed([path for _, path in found.paths]) if path.name in shown),
+        colors=(color,),
+        title=title_of(found.surfaces) if title is None else title,
+    )
+
+
+def _training(found: Sources, color: ColorScale, title: str | None) -> Scene:
+    """Of the first surface that paths run on."""
+    paths = dashed([path for _, path in found.paths])
+    owner = next((surface for surface in found.surfaces if found.paths_on(surface.name)), None)
+    if owner is None:
+        raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_path")
+    names = [path.name for path in found.paths_on(owner.name)]
+    runs = [Run(path, found.recorded.get(path.name, xr.Dataset())) for path in paths if path.name in names]
+    return training_scene(owner, runs, (color,), title_of((owner,)) if title is None else title)
+
+
+def _recording(source: Source, paths: Sequence[Any] | None, title: str) -> Scene:
+    """Of every run that is asked for, or that is there: one sheet below the other."""
+    known = recordings(source)
+    chosen = [one for one in known if paths is None or one.name in paths or one.label in paths]
+    if not chosen:
+        names = ", ".join(dict.fromkeys(one.name for one in known))
+        found = f"none of {names}" if known else "no recorded run"
+        raise InputError("paths", found, "runs that a recorder kept", f"Name one: paths=['{known[0].name if known else 'run'}'], or --path")
+    return recordings_scene({one.label: one.run for one in chosen}, title)
+
+
+def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int = 80) -> Scene:
+    """The scene in time: its paths grow from first step to last; without paths the view turns once around."""
+    if scene.timeline is not None:
+        return scene
+    _check_positive(frames=frames, milliseconds=milliseconds)
+    if not scene.paths:
+        return scene.replace(timeline=turning(min(frames, 60), milliseconds, _first_azimuth(scene)))
+    steps = np.unique(np.concatenate([path.step for path in scene.paths]))
+    chosen = steps[np.unique(np.linspace(0, len(steps) - 1, min(frames, len(steps))).astype(int))]
+    return scene.replace(
+        timeline=Timeline(step=chosen, label=tuple(_label(scene.paths, int(step)) for step in chosen), milliseconds=milliseconds)
+    )
+
+
+def turning(frames: int = 60, milliseconds: int = 80, start: float = -60.0) -> Timeline:
+    """A full turn of the camera; the data stand still.
+
+    >>> turning(4).rotation
+    array([-60.,  30., 120., 210.])
+    """
+    rotation = start + 360.0 * np.arange(frames) / frames
+    return Timeline(np.zeros(frames, np.int64), ("",) * frames, milliseconds=milliseconds, rotation=rotation)
+
+
+def _first_azimuth(scene: Scene) -> float:
+    for pane in scene.panes:
+        if pane.kind == "surface":
+            return pane.camera.azimuth
+    raise InputError("scene", "no path and no relief", "something that moves", "Record a trajectory on the surface, or use kind='surface'")
+
+
+def _check_positive(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise InputError(name, number, "a whole number above zero")
+
+
+def _label(paths: Sequence[Path], step: int) -> str:
+    """The step, and the epoch where a path that is still on its way knows it."""
+    for path in paths:
+        known = np.isfinite(path.epoch) if path.epoch is not None else np.zeros(0, bool)
+        if path.epoch is not None and known.any() and path.step[0] <= step <= path.step[-1]:
+            return f"step {step:,} · epoch {float(np.interp(step, path.step[known], path.epoch[known])):.4g}"
+    return f"step {step:,}"
+
+
+def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
+    if kind not in get_args(Kind):
+        raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}")
+    if scale not in get_args(Scale):
+        raise InputError("scale", scale, "linear or log")
+    check_integer("levels", levels, 2, 200)
+    if colormap is not None:
+        known_colormap(check_text("colormap", colormap))
+
+
+def _check_types(surfaces: Any, paths: Any, quantity: Any, clip: Any, camera: Any, title: Any) -> None:
+    check_names("surfaces", surfaces)
+    check_text("quantity", quantity)
+    if paths is not None and (isinstance(paths, bytes) or not isinstance(paths, Sequence)):
+        raise InputError("paths", paths, "a list of names, paths or Datasets, or None")
+    if clip is not None and (isinstance(clip, bool) or not isinstance(clip, Real)):
+        raise InputError("clip", clip, "a number above the lowest value, or None")
+    if camera is not None and not isinstance(camera, Camera):
+        raise InputError("camera", camera, "a Camera, or None")
+    if title is not None:
+        check_text("title", title)
+
+
+def _with_error_field(surface: Surface, quantity: str) -> Surface:
+    """A metric's standard error as a field of its own, where that is what is asked for."""
+    base = surface.fields.get(quantity.removesuffix("_standard_error"))
+    if base is None or base.standard_error is None or quantity in surface.fields:
+        return surface
+    error = Field(base.standard_error, f"standard error of {base.label}", base.units, notes=base.notes)
+    return replace(surface, fields={**surface.fields, quantity: error})
+
+
+def _check_quantity(surfaces: Sequence[Surface], quantity: str, scale: str) -> None:
+    for surface in surfaces:
+        if quantity not in surface.fields:
+            raise InputError("quantity", quantity, f"one that surface {surface.name} holds: {', '.join(surface.fields)}")
+        if scale == "log" and not cells_of(surface, ColorScale(scale="log"), quantity).drawable.size:
+            raise InputError("scale", "log", f"linear, as surface {surface.name} holds no positive {quantity}")
+
+
+def _checked_clip(surfaces: Sequence[Surface], quantity: str, clip: float | None) -> float | None:
+    lowest = min(surface.minimum(quantity)[2] for surface in surfaces)
+    if clip is not None and not clip > lowest:
+        raise InputError("clip", clip, f"a level above the lowest value, {lowest:.6g}")
+    return None if clip is None else check_number("clip", clip)
+
+
+def _panes(found: Sources, kind: Kind, quantity: str, camera: Camera) -> tuple[Pane, ...]:
+    lines = tuple(surface for surface in found.surfaces if surface.is_line)
+    planes = tuple(surface for surface in found.surfaces if not surface.is_line)
+    if kind == "line" and planes:
+        raise InputError("kind", "line", f"contour, surface or both, for {planes[0].name} is a surface over two directions")
+    panes = _plane_panes(found, planes, _kinds(kind, len(planes)), quantity, camera)
+    if not lines:
+        return panes
+    row = max((pane.row + 1 for pane in panes), default=0)
+    span = max((pane.column + 1 for pane in panes), default=1)
+    return (*panes, _line_pane(lines, quantity, row, span))
+
+
+def _kinds(kind: Kind, planes: int) -> tuple[PaneKind, ...]:
+    if kind in ("auto", "line", "training", "recording"):
+        return ("contour", "surface") if planes == 1 else ("contour",)
+    return ("contour", "surface") if kind == "both" else ("contour",) if kind == "contour" else ("surface",)
+
+
+def _plane_panes(found: Sources, planes: Sequence[Surface], kinds: tuple[PaneKind, ...], quantity: str, camera: Camera) -> tuple[Pane, ...]:
+    """One surface lies with its kinds side by side; several stand in columns, or in a gallery where there is one kind."""
+    columns = len(kinds) if len(planes) == 1 else gallery_columns(len(planes)) if len(kinds) == 1 else len(planes)
+    panes = []
+    for i, surface in enumerate(planes):
+        for k, kind in enumerate(kinds):
+            row, column = (0, k) if len(planes) == 1 else (i // columns * len(kinds) + k, i % columns)
+            title = surface.label if len(planes) > 1 and k == 0 else ""
+            names = tuple(path.name for path in found.paths_on(surface.name))
+            panes.append(Pane(kind, (surface.name,), names, title=title, quantity=quantity, row=row, column=column, camera=camera))
+    return tuple(panes)
+
+
+def gallery_columns(count: int) -> int:
+    """Columns of a gallery of equal panes: at most three up to nine panes, then four.
+
+    >>> [gallery_columns(n) for n in (1, 2, 3, 4, 6, 12)]
+    [1, 2, 3, 2, 3, 4]
+    """
+    return {1: 1, 2: 2, 4: 2}.get(count, 3 if count <= 9 else 4)
+
+
+def _line_pane(lines: Sequence[Surface], quantity: str, row: int, span: int) -> Pane:
+    right = lines[0].fields["accuracy"].label if quantity == "loss" and all("accuracy" in line.fields for line in lines) else ""
+    names = tuple(line.name for line in lines)
+    return Pane("line", names, quantity=quantity, row=row, column_span=span, y_label_right=right)

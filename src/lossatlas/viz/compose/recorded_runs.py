@@ -1,0 +1,49 @@
+"""Recorded runs in whatever is handed in to be drawn, each with a label that tells it apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+import xarray as xr
+
+from lossatlas.archive import Archive
+from lossatlas.viz.compose.inputs import Source, iter_inputs
+from lossatlas.viz.scene.model import Scene
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recorded run: its name in the archive, the label that tells it apart from all others, and the trajectory."""
+
+    name: str
+    label: str
+    run: xr.Dataset
+
+
+def recordings(source: Source) -> list[Recording]:
+    """What recorders kept, in order. Labels that several runs share get their archive's name behind them, or a number."""
+    found: list[tuple[str, str, xr.Dataset]] = []
+    for thing in iter_inputs(source):
+        if isinstance(thing, Scene):
+            continue
+        runs = {name: thing.trajectory(name) for name in thing.trajectories} if isinstance(thing, Archive) else {"": thing}
+        for stored, run in runs.items():
+            if "weight_norm" in run:
+                name = stored or str(run.attrs.get("title") or run.attrs.get("label") or "path")
+                origin = FilePath(thing.location).stem if isinstance(thing, Archive) else ""
+                found.append((name, origin, run))
+    labels = [str(run.attrs.get("label") or name) for name, _, run in found]
+    labels = _told_apart(_told_apart(labels, [name for name, _, _ in found]), [origin for _, origin, _ in found])
+    numbers = [str(labels[: k + 1].count(label)) for k, label in enumerate(labels)]
+    return [Recording(name, label, run) for (name, _, run), label in zip(found, _told_apart(labels, numbers), strict=True)]
+
+
+def _told_apart(labels: list[str], words: list[str]) -> list[str]:
+    """Labels that occur several times with the words behind them, where the words differ.
+
+    >>> _told_apart(["run", "run", "adam"], ["a", "b", "b"])
+    ['run (a)', 'run (b)', 'adam']
+    """
+    shared = [{word for other, word in zip(labels, words, strict=True) if other == label} for label in labels]
+    return [f"{label} ({word})" if len(all_) > 1 and word else label for label, word, all_ in zip(labels, words, shared, strict=True)]

@@ -1,0 +1,1 @@
+"""Parts of a pane drawn with matplotlib."""

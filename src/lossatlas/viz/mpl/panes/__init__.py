@@ -1,0 +1,1 @@
+"""One kind of pane a file, drawn with matplotlib."""

@@ -1,0 +1,210 @@
+"""The map: filled contours with thin lines, holes hatched cell by cell, paths on top."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.patheffects import withStroke
+
+from lossatlas.errors import InputError
+from lossatlas.viz.colors import HOLE, HOLE_EDGE, colormap, norm_of
+from lossatlas.viz.mpl.artists import markers as marks
+from lossatlas.viz.mpl.artists.path import Track, add_track, color_of_path, kept_points, path_handle
+from lossatlas.viz.mpl.artists.stems import Stems, add_stems, stem_handle
+from lossatlas.viz.mpl.artists.uncertainty import add_outlines, hatch_map
+from lossatlas.viz.mpl.panes.base import Drawn, changes, step_at
+from lossatlas.viz.mpl.style import TICK
+from lossatlas.viz.scene.cell_masks import Cells, cells_of, levels_of, limits_of
+from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
+from lossatlas.viz.scene.model import Arrow, FloatArray, Pane, Path, Scene, Surface
+
+
+def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
+    """Draw the first surface of the pane as a map over (alpha, beta)."""
+    surface = mapped_surface(scene, pane)
+    map_artists: list[Artist] = _draw_map(axes, scene, pane, surface, 0)
+    _frame_axes(axes, pane, surface)
+    fixed: list[Any] = [] if changes(scene, pane) else _draw_marks(axes, pane, surface)
+    added = [_add_path(axes, scene, surface, scene.path(name)) for name in pane.paths]
+    tracks = [artist for pair in added for artist in pair if artist is not None]
+    arrows = [add_arrow(axes, arrow, arrow.start, arrow.end) for arrow in scene.arrows] if pane.arrows else []
+    volatile = changes(scene, pane)
+    fixed += [*([] if volatile else hatch_map(axes, surface, pane)), *(add_outlines(axes, scene) if pane.arrows else [])]
+
+    def show(frame: int | None) -> None:
+        if volatile and frame is not None:
+            for artist in map_artists:
+                artist.remove()
+            map_artists[:] = _draw_map(axes, scene, pane, surface, frame)
+        for track in tracks:
+            track.show(step_at(scene, frame))
+        show_arrows(scene, arrows, frame)
+
+    color = scene.color_of(pane)
+    cells = cells_of(surface, color, pane.quantity)
+    return Drawn(
+        pane,
+        axes,
+        show,
+        moving=[artist for track in tracks for artist in track.moving] + arrows,
+        volatile=volatile,
+        mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
+        handles=[
+            *(path_handle(scene, scene.path(n)) for n in pane.paths),
+            *fixed,
+            *marks.hole_handles(cells),
+            *_stem_handles(added),
+        ],
+    )
+
+
+def mapped_surface(scene: Scene, pane: Pane) -> Surface:
+    """The surface of a map or relief pane.
+
+    Raises:
+        InputError: none is named, it is a line, or it has a single row of cells.
+    """
+    if not pane.surfaces:
+        raise InputError(f"{pane.kind} pane", "no surface", "a pane that names a surface of the scene")
+    surface = scene.surface(pane.surfaces[0])
+    if surface.beta is None or min(len(surface.alpha), len(surface.beta)) < 2:
+        raise InputError(f"{pane.kind} pane", surface.name, "a surface of at least 2 x 2 cells", "Draw a line with kind='line'")
+    return surface
+
+
+def _draw_map(axes: Axes, scene: Scene, pane: Pane, surface: Surface, frame: int) -> list[Artist]:
+    color, limits = scene.color_of(pane), limits_of(scene, pane)
+    cells, style = cells_of(surface, color, pane.quantity, frame), {"norm": norm_of(color, limits), "cmap": colormap(color.colormap)}
+    x, y = surface.alpha, _beta(surface)
+    artists: list[Artist] = []
+    if cells.holes.any():
+        artists += _draw_holes(axes, x, y, cells)
+        # A cell whose neighbours are holes has no contour; its own square still shows it.
+        artists.append(_squares(axes, x, y, np.ma.masked_invalid(cells.values), zorder=1.1, **style))
+    if np.isfinite(cells.values).sum() >= 3:
+        artists += _draw_contours(axes, x, y, np.ma.masked_invalid(cells.values), levels_of(color, limits), style)
+    return artists
+
+
+def _draw_contours(axes: Axes, x: FloatArray, y: FloatArray, values: Any, levels: FloatArray, style: dict[str, Any]) -> list[Artist]:
+    filled = axes.contourf(x, y, values.T, levels=levels, extend="both", zorder=1.2, antialiased=False, **style)
+    crossed = levels[(levels > values.min()) & (levels < values.max())]
+    if not len(crossed):
+        return [filled]
+    lines = axes.contour(x, y, values.T, levels=crossed, colors="black", alpha=0.5, linewidths=0.45, zorder=1.3)
+    return [filled, lines]
+
+
+def _draw_holes(axes: Axes, x: FloatArray, y: FloatArray, cells: Cells) -> list[Artist]:
+    """Every hole as its own hatched square; the pattern tells why."""
+    artists: list[Artist] = []
+    for kind, hatch in marks.HATCHES.items():
+        mask = getattr(cells, kind)
+        if mask.any():
+            square = _squares(axes, x, y, np.ma.masked_where(~mask, np.zeros(mask.shape)), zorder=1.0, cmap=_flat_map(), vmin=0, vmax=1)
+            artists += [square, _hatching(axes, x, y, mask, hatch)]
+    return artists
+
+
+def _squares(axes: Axes, x: FloatArray, y: FloatArray, values: Any, **style: Any) -> Artist:
+    return axes.pcolormesh(edges_of(x), edges_of(y), values.T, shading="flat", rasterized=False, linewidth=0, antialiased=False, **style)
+
+
+def _hatching(axes: Axes, x: FloatArray, y: FloatArray, mask: np.ndarray, hatch: str) -> Artist:
+    from matplotlib.collections import PolyCollection
+
+    corners = cell_rectangles(x, y, mask)
+    squares = PolyCollection(list(corners), facecolors="none", edgecolors=HOLE_EDGE, linewidths=0.0, hatch=hatch, zorder=1.05)
+    axes.add_collection(squares, autolim=False)
+    return squares
+
+
+def cell_rectangles(x: FloatArray, y: FloatArray, mask: np.ndarray) -> FloatArray:
+    """Corners of the squares around the marked nodes, (n, 4, 2)."""
+    left, bottom = edges_of(x), edges_of(y)
+    i, j = np.nonzero(mask)
+    return np.stack(
+        [np.stack([left[i + a], bottom[j + b]], axis=-1) for a, b in ((0, 0), (1, 0), (1, 1), (0, 1))],
+        axis=1,
+    )
+
+
+def edges_of(nodes: FloatArray) -> FloatArray:
+    """Edges halfway between nodes, ending at the first and last node, so that squares fill the window and no more.
+
+    >>> edges_of(np.array([0.0, 1.0, 3.0]))
+    array([0. , 0.5, 2. , 3. ])
+    """
+    return np.concatenate([nodes[:1], (nodes[1:] + nodes[:-1]) / 2, nodes[-1:]])
+
+
+def _flat_map() -> Any:
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap([HOLE])
+
+
+def _frame_axes(axes: Axes, pane: Pane, surface: Surface) -> None:
+    beta = _beta(surface)
+    axes.set(xlim=(surface.alpha[0], surface.alpha[-1]), ylim=(beta[0], beta[-1]))
+    axes.set_xlabel(pane.x_label or surface.alpha_label)
+    axes.set_ylabel(pane.y_label or surface.beta_label)
+    axes.locator_params(nbins=7)
+
+
+def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
+    handles: list[Any] = []
+    lowest = marks.lowest(surface, pane.quantity)
+    if surface.origin is not None and _inside(surface, surface.origin[0], surface.origin[1]):
+        axes.add_artist(marks.origin(surface.origin[0], surface.origin[1], clip_on=False))
+        handles.append(marks.origin_handle(surface.origin_label))
+    if surface.sampled is not None:
+        i, j = np.nonzero(surface.sampled)
+        axes.plot(surface.alpha[i], _beta(surface)[j], zorder=2.0, clip_on=False, scalex=False, scaley=False, **marks.SAMPLES)
+        handles.append(marks.sample_handle())
+    if lowest is not None:
+        axes.add_artist(marks.star(lowest[0], lowest[1], clip_on=False))
+        handles.append(marks.star_handle())
+    return handles
+
+
+def _inside(surface: Surface, alpha: float, beta: float) -> bool:
+    y = _beta(surface)
+    return bool(surface.alpha[0] <= alpha <= surface.alpha[-1] and y[0] <= beta <= y[-1])
+
+
+def _stem_handles(added: list[tuple[Track, Stems | None]]) -> list[Any]:
+    return [stem_handle()] if any(stems is not None for _, stems in added) else []
+
+
+def _add_path(axes: Axes, scene: Scene, surface: Surface, path: Path) -> tuple[Track, Stems | None]:
+    kept = kept_points(scene, path)
+    away = outside_window(path, surface)[kept]
+    x, y = np.where(away, np.nan, path.alpha[kept]), np.where(away, np.nan, path.beta[kept])
+    track = add_track(axes, scene, path, x, y, np.zeros(len(kept), bool), kept)
+    stems = add_stems(axes, path, track, kept, color_of_path(scene, path)) if is_off_plane(path) else None
+    return track, stems
+
+
+def add_arrow(axes: Axes, arrow: Arrow, start: tuple[float, float], end: tuple[float, float]) -> Artist:
+    """An arrow with a white halo between two places of the axes' flat coordinates."""
+    halo = [withStroke(linewidth=3.2, foreground="white")]
+    style = {"arrowstyle": "-|>,head_width=0.28,head_length=0.5", "shrinkA": 0, "shrinkB": 0, "linewidth": 1.5}
+    style |= {"color": arrow.color or "#111111", "path_effects": halo}
+    words = axes.annotate(arrow.label, end, start, arrowprops=style, fontsize=TICK, zorder=7.2, annotation_clip=True)
+    words.set_path_effects([withStroke(linewidth=2.4, foreground="white")])
+    return words
+
+
+def show_arrows(scene: Scene, artists: list[Artist], frame: int | None) -> None:
+    for arrow, artist in zip(scene.arrows, artists, strict=False):
+        artist.set_visible(arrow.frames is None or frame is None or frame in arrow.frames)
+
+
+def _beta(surface: Surface) -> FloatArray:
+    assert surface.beta is not None
+    return surface.beta

@@ -1,0 +1,297 @@
+"""The relief: a hill-shaded surface in 3-D with contour lines, its holes on the floor, and paths that never vanish wrongly.
+
+Only the shaded faces are rasterized in PDF and SVG. Lines, paths and marks are laid over them flat, already projected,
+because matplotlib sorts whole artists by depth and would hide a path behind the surface it runs on; `sight` tells
+which of their parts a ridge really hides.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import TriMesh
+from matplotlib.lines import Line2D
+from matplotlib.tri import Triangulation
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+
+from lossatlas.viz.colors import HOLE, HOLE_EDGE, colormap, norm_of
+from lossatlas.viz.mpl.artists import markers as marks
+from lossatlas.viz.mpl.artists.occlusion import Sight, sight_of
+from lossatlas.viz.mpl.artists.path import Track, add_track, kept_points, path_handle
+from lossatlas.viz.mpl.artists.relief_mesh import COARSER, FINE, Relief, face_colors, refine, sample, shaded, triangles
+from lossatlas.viz.mpl.panes.base import Drawn, changes, step_at
+from lossatlas.viz.mpl.panes.contour import add_arrow, cell_rectangles, mapped_surface, show_arrows
+from lossatlas.viz.mpl.style import FAINT, GRID, INK, PANEL
+from lossatlas.viz.mpl.ticks import linear_ticks, scale_ticks, tick_labels
+from lossatlas.viz.scene.cell_masks import Cells, cells_of, heights_of, levels_of, limits_of
+from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
+from lossatlas.viz.scene.model import Arrow, BoolArray, ColorScale, FloatArray, Pane, Path, Scene, Surface
+
+Drawings = tuple[list[Artist], list[Track], list[Artist]]
+"""All that is drawn on the box, and of it the paths and the arrows."""
+
+BOX_HEIGHT = 0.72
+"""Height of the box in units of its longer side."""
+
+
+def draw(axes: Any, scene: Scene, pane: Pane) -> Drawn:
+    """Draw the first surface of the pane as a relief over (alpha, beta); on a log scale the height is the logarithm."""
+    surface = mapped_surface(scene, pane)
+    turning = scene.timeline is not None and scene.timeline.rotation is not None
+    volatile = turning or changes(scene, pane)
+    _furnish(axes, scene, pane, surface)
+    drawn: list[Artist] = []
+    tracks: list[Track] = []
+    arrows: list[Artist] = []
+
+    def redraw(frame: int) -> None:
+        for artist in drawn:
+            artist.remove()
+        if turning and scene.timeline is not None and scene.timeline.rotation is not None:
+            axes.view_init(elev=pane.camera.elevation, azim=float(scene.timeline.rotation[frame]))
+        drawn[:], tracks[:], arrows[:] = _draw_all(axes, scene, pane, surface, frame, COARSER if volatile else _mesh_lines(scene))
+
+    def show(frame: int | None) -> None:
+        if volatile and frame is not None:
+            redraw(frame)
+        for track in tracks:
+            track.show(step_at(scene, frame))
+        show_arrows(scene, arrows, frame)
+
+    redraw(0)
+    color = scene.color_of(pane)
+    return Drawn(
+        pane,
+        axes,
+        show,
+        moving=[artist for track in tracks for artist in track.moving] + arrows,
+        volatile=volatile,
+        mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
+        handles=_handles(scene, pane, surface),
+    )
+
+
+def _mesh_lines(scene: Scene) -> int:
+    """A relief that fills the figure needs a finer mesh than one of a gallery."""
+    reliefs = sum(pane.kind == "surface" for pane in scene.panes)
+    return int(np.clip(FINE / np.sqrt(reliefs) * 1.4, FINE // 2, FINE))
+
+
+def _handles(scene: Scene, pane: Pane, surface: Surface) -> list[Artist]:
+    handles: list[Artist] = [path_handle(scene, scene.path(name)) for name in pane.paths]
+    if marks.lowest(surface, pane.quantity) and not changes(scene, pane):
+        handles.append(marks.star_handle())
+    return [*handles, *marks.hole_handles(cells_of(surface, scene.color_of(pane), pane.quantity))]
+
+
+def _furnish(axes: Any, scene: Scene, pane: Pane, surface: Surface) -> None:
+    """Box, camera, walls, grid, labels and ticks."""
+    low, high = _box(scene, pane)
+    beta = _beta(surface)
+    axes.computed_zorder = False
+    axes.patch.set_visible(False)
+    axes.set_xlim(surface.alpha[0], surface.alpha[-1], view_margin=0)
+    axes.set_ylim(beta[0], beta[-1], view_margin=0)
+    axes.set_zlim(low, high, view_margin=0)
+    axes.set_box_aspect((*_footprint(surface), BOX_HEIGHT), zoom=pane.camera.zoom)
+    axes.set_proj_type("persp", focal_length=1.6)
+    axes.view_init(elev=pane.camera.elevation, azim=pane.camera.azimuth)
+    _furnish_axis(axes, pane, surface, scene)
+
+
+def _furnish_axis(axes: Any, pane: Pane, surface: Surface, scene: Scene) -> None:
+    color = scene.color_of(pane)
+    label = surface.fields[pane.quantity].label if pane.quantity in surface.fields else pane.quantity
+    axes.set_xlabel(pane.x_label or surface.alpha_label, labelpad=1)
+    axes.set_ylabel(pane.y_label or surface.beta_label, labelpad=1)
+    for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        axis.set_ticks(ticks := linear_ticks(*ends, clear=0.04), labels=tick_labels(ticks))
+    _height_ticks(axes, color, limits_of(scene, pane), f"{label}, log scale" if color.scale == "log" else label)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_pane_color(PANEL)
+        axis.line.set(color=FAINT, linewidth=0.6)
+        axis._axinfo["grid"].update(color=GRID, linewidth=0.5)
+        axis._axinfo["tick"].update(color=INK, inward_factor=0.0, outward_factor=0.25)
+    axes.tick_params(pad=0)
+    axes.zaxis.set_tick_params(pad=2)
+
+
+def _height_ticks(axes: Any, color: ColorScale, limits: tuple[float, float], label: str) -> None:
+    """Ticks at round values of the quantity, although a log axis counts in decades; the label keeps clear of them."""
+    ticks = scale_ticks(color, limits, most=5)
+    labels = tick_labels(ticks)
+    axes.set_zticks(heights_of(ticks, color), labels=labels)
+    longest = max((len(text.replace("\\!\\times\\!", "x").strip("$").replace("{", "").replace("}", "")) for text in labels), default=0)
+    axes.set_zlabel(label, labelpad=-1.0 + 3.5 * max(0, longest - 3))
+
+
+def _box(scene: Scene, pane: Pane) -> tuple[float, float]:
+    """Heights of floor and lid: the limits with a little room, so that the floor shows what holes it holds."""
+    low, high = (float(height) for height in heights_of(np.array(limits_of(scene, pane)), scene.color_of(pane)))
+    return low - 0.04 * (high - low), high + 0.02 * (high - low)
+
+
+def _footprint(surface: Surface) -> tuple[float, float]:
+    """Sides of the box: true to the data where they are alike, square where one is over twice the other."""
+    width, depth = float(np.ptp(surface.alpha)), float(np.ptp(_beta(surface)))
+    if not 0.5 <= width / depth <= 2:
+        return 1.0, 1.0
+    return width / max(width, depth), depth / max(width, depth)
+
+
+def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> Drawings:
+    color, sight = scene.color_of(pane), sight_of(axes)
+    cells = cells_of(surface, color, pane.quantity, frame)
+    relief = refine(surface.alpha, _beta(surface), cells, color, fine)
+    artists = [
+        *_floor(axes, surface, cells, sight),
+        *_faces(axes, scene, pane, relief, sight),
+        *_isolines(axes, scene, pane, relief, sight),
+    ]
+    artists += _star(axes, surface, pane, color, relief, sight, frame)
+    tracks = [_add_path(axes, scene, surface, relief, sight, pane, scene.path(name)) for name in pane.paths]
+    arrows = [_add_arrow(axes, relief, sight, arrow) for arrow in scene.arrows] if pane.arrows else []
+    return [*artists, *(artist for track in tracks for artist in (*track.moving, track.start)), *arrows], tracks, arrows
+
+
+class _Faces(TriMesh):
+    """Triangles already projected and sorted from far to near, colors blending between their corners."""
+
+    def do_3d_projection(self) -> float:
+        """3-D axes ask this of every collection."""
+        return 0.0
+
+
+def _faces(axes: Any, scene: Scene, pane: Pane, relief: Relief, sight: Sight) -> list[Artist]:
+    color, limits = scene.color_of(pane), limits_of(scene, pane)
+    bottom, top = heights_of(np.array(limits), color)
+    corners, faces = triangles(relief, float(top), float(bottom))
+    if not len(faces):
+        return []
+    x, y, depth = sight.place(*corners.T)
+    faces = faces[_has_area(x[faces], y[faces])]
+    if not len(faces):
+        return []
+    far_to_near = np.argsort(-depth[faces].mean(axis=1), kind="stable")
+    mesh = _Faces(Triangulation(x, y, faces[far_to_near]), facecolors=_colors(scene, pane, relief, corners, axes.azim), zorder=2)
+    mesh.set_transform(axes.transData)
+    mesh.set_rasterized(True)
+    axes.add_artist(mesh)
+    return [mesh]
+
+
+def _has_area(x: FloatArray, y: FloatArray) -> BoolArray:
+    """Whether each triangle (t, 3) is more than a sliver on the sheet: matplotlib draws slivers as long spikes."""
+    dx, dy = x - np.roll(x, 1, axis=1), y - np.roll(y, 1, axis=1)
+    longest = np.hypot(dx, dy).max(axis=1)
+    thickness = np.abs(dx[:, 0] * dy[:, 1] - dx[:, 1] * dy[:, 0]) / np.maximum(longest, 1e-300)
+    return thickness > 0.05 * np.median(longest)
+
+
+def _colors(scene: Scene, pane: Pane, relief: Relief, corners: FloatArray, azimuth: float) -> FloatArray:
+    """Hill-shaded color of each corner, (k, 3); the light stands to the left of the camera and turns with it."""
+    color, limits = scene.color_of(pane), limits_of(scene, pane)
+    bottom, top = heights_of(np.array(limits), color)
+    slope = np.stack([sample(relief, part, corners[:, 0], corners[:, 1]) for part in relief.slope])
+    slope *= (BOX_HEIGHT / (top - bottom)) * np.array([[np.ptp(relief.x)], [np.ptp(relief.y)]])
+    rgb = face_colors(corners[:, 2], color, norm_of(color, limits), colormap(color.colormap))
+    return shaded(rgb, slope, light=(azimuth - 55.0, 50.0))
+
+
+def _floor(axes: Any, surface: Surface, cells: Cells, sight: Sight) -> list[Artist]:
+    """The holes, cell by cell, as hatched squares on the floor of the box."""
+    artists: list[Artist] = []
+    for kind, hatch in marks.HATCHES.items():
+        flat = cell_rectangles(surface.alpha, _beta(surface), getattr(cells, kind))
+        if len(flat):
+            corners = np.concatenate([flat, np.full((*flat.shape[:2], 1), sight.low)], axis=-1)
+            squares = Poly3DCollection(corners, facecolors=HOLE, edgecolors=HOLE_EDGE, linewidths=0.2, hatch=hatch, zorder=1)
+            axes.add_collection3d(squares, autolim=False)
+            artists.append(squares)
+    return artists
+
+
+def _isolines(axes: Any, scene: Scene, pane: Pane, relief: Relief, sight: Sight) -> list[Artist]:
+    """Contour lines on the relief, at the levels of the map, only where the camera sees them; and the surface's rim."""
+    from contourpy import contour_generator
+
+    color, limits = scene.color_of(pane), limits_of(scene, pane)
+    heights = np.ma.masked_array(relief.height, ~relief.solid)
+    lines = contour_generator(relief.x, relief.y, heights.T)
+    points: list[FloatArray] = []
+    levels = heights_of(levels_of(color, limits), color)[1:-1]
+    noise = 1e-9 * (1 + np.abs(relief.height).max())
+    for level in levels[(levels > relief.height.min() + noise) & (levels < relief.height.max() - noise)]:
+        for line in lines.lines(float(level)):
+            assert isinstance(line, np.ndarray)
+            points += [np.column_stack([line, np.full(len(line), level)]), np.full((1, 3), np.nan)]
+    isolines = _seen_line(axes, relief, sight, points, alpha=0.42, linewidth=0.4)
+    return [*isolines, *_seen_line(axes, relief, sight, _rim(relief, sight), alpha=0.65, linewidth=0.6)]
+
+
+def _rim(relief: Relief, sight: Sight) -> list[FloatArray]:
+    """The four edges of the surface, NaN where it has holes or leaves the box."""
+    last = (len(relief.x) - 1, len(relief.y) - 1)
+    edges = [(slice(None), 0), (slice(None), last[1]), (0, slice(None)), (last[0], slice(None))]
+    grid = np.stack([*np.meshgrid(relief.x, relief.y, indexing="ij"), relief.height], axis=-1)
+    usable = relief.solid & (relief.height <= sight.high) & (relief.height >= sight.low)
+    grid[~usable] = np.nan
+    return [part for edge in edges for part in (grid[edge], np.full((1, 3), np.nan))]
+
+
+def _seen_line(axes: Any, relief: Relief, sight: Sight, points: list[FloatArray], **style: Any) -> list[Artist]:
+    if not points:
+        return []
+    x, y, z = np.concatenate(points).T
+    u, v = sight.project(x, y, z)
+    v = np.where(sight.hidden(relief, x, y, z, lift=0.004), np.nan, v)
+    line = Line2D(u, v, color="black", transform=axes.transData, zorder=3, solid_capstyle="butt", **style)
+    axes.add_artist(line)
+    return [line]
+
+
+def _star(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: Relief, sight: Sight, frame: int) -> list[Artist]:
+    lowest = marks.lowest(surface, pane.quantity, frame)
+    if lowest is None or surface.fields[pane.quantity].values.ndim == 3:
+        return []
+    x, y, z = (np.array([part]) for part in (*lowest[:2], float(heights_of(np.array(lowest[2]), color))))
+    if not np.isfinite(z).all():
+        return []
+    (u,), (v,) = sight.project(x, y, z)
+    star = marks.star(u, v, transform=axes.transData, alpha=0.45 if sight.hidden(relief, x, y, z)[0] else 1.0)
+    axes.add_artist(star)
+    return [star]
+
+
+def _add_path(axes: Any, scene: Scene, surface: Surface, relief: Relief, sight: Sight, pane: Pane, path: Path) -> Track:
+    kept = kept_points(scene, path)
+    x, y = path.alpha[kept], path.beta[kept]
+    z = path_heights(path, relief, scene.color_of(pane), pane.quantity)[kept]
+    away = outside_window(path, surface)[kept] | ~(z <= sight.high) | ~(z >= sight.low)
+    hidden = sight.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
+    u, v = sight.project(x, y, z)
+    return add_track(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, kept)
+
+
+def _add_arrow(axes: Any, relief: Relief, sight: Sight, arrow: Arrow) -> Artist:
+    """An arrow from one place on the surface to another."""
+    x, y = np.array([arrow.start, arrow.end]).T
+    u, v = sight.project(x, y, sample(relief, relief.height, x, y))
+    return add_arrow(axes, arrow, (u[0], v[0]), (u[1], v[1]))
+
+
+def path_heights(path: Path, relief: Relief, color: Any, quantity: str) -> FloatArray:
+    """Where a path runs: at its own loss on the plane, and on the surface itself when it was projected from off the plane."""
+    own = path.plane_loss if is_off_plane(path) else path.loss
+    if quantity != "loss" or own is None:
+        return sample(relief, relief.height, path.alpha, path.beta)
+    heights = heights_of(own, color)
+    return np.where(np.isfinite(heights), heights, sample(relief, relief.height, path.alpha, path.beta))
+
+
+def _beta(surface: Surface) -> FloatArray:
+    assert surface.beta is not None
+    return surface.beta

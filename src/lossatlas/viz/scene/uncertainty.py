@@ -1,0 +1,42 @@
+"""Which cells the samples leave open, from the standard errors of the cells alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from lossatlas.errors import InputError
+from lossatlas.viz.scene.model import Surface
+
+NOTE = "hatching from each cell's own standard error: it ignores that all cells share their samples, so it hatches too many"
+
+
+def with_doubt(surface: Surface, quantity: str = "loss") -> Surface:
+    """The surface with the cells marked that lie within two standard errors of the lowest one.
+
+    A cell is marked where ``f - f_low <= 2 sqrt(se^2 + se_low^2)``. Losses of two cells on the same samples rise and fall
+    together, so the error of their difference is far smaller: this marks too many cells, seldom too few. What the
+    samples themselves told (`SampleLosses.store_differences`) is kept.
+
+    >>> from lossatlas.viz.scene.model import Field
+    >>> error = np.full(3, 0.1)
+    >>> surface = Surface("cut", np.arange(3.0), None, {"loss": Field(np.array([1.0, 1.2, 1.4]), "loss", standard_error=error)})
+    >>> with_doubt(surface).fields["loss"].doubtful
+    array([ True,  True, False])
+
+    Raises:
+        InputError: no standard errors, as where the loss has no form per sample.
+    """
+    field = surface.fields[quantity]
+    if field.doubtful is not None:
+        return surface
+    error = field.standard_error
+    if error is None or not np.isfinite(error).any() or field.values.shape != error.shape:
+        raise InputError("doubt", f"{surface.name} without standard errors of {quantity}", "a surface with a standard error at each cell")
+    known = np.isfinite(field.values) & np.isfinite(error) & (True if surface.done is None else surface.done)
+    low = np.unravel_index(np.argmin(np.where(known, field.values, np.inf)), known.shape)
+    with np.errstate(invalid="ignore"):
+        near = field.values - field.values[low] <= 2 * np.sqrt(error**2 + error[low] ** 2)
+    marked = replace(field, doubtful=known & near, conservative=True)
+    return replace(surface, fields={**surface.fields, quantity: marked}, notes=(*surface.notes, NOTE))

@@ -1,0 +1,77 @@
+"""What an archive holds, in words, for `lossatlas info`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import xarray as xr
+
+from lossatlas.archive import Archive
+from lossatlas.schema import size_words
+from lossatlas.viz.compose.from_datasets import ending_notes
+from lossatlas.viz.scene.provenance_text import surface_notes
+
+
+def inventory(archive: Archive) -> str:
+    """Every surface and trajectory with its range, how far it is computed, and how it was made."""
+    version = archive.attrs.get("format_version")
+    lines = [f"{archive.location}: format {version}, created {archive.attrs.get('created', 'at an unknown time')}"]
+    for name in archive.surfaces:
+        lines += ["", *_surface(name, archive.surface(name)), *_samples(archive, name)]
+    for name in archive.trajectories:
+        lines += ["", *_trajectory(name, archive.trajectory(name))]
+    if len(lines) == 1:
+        lines.append("It holds nothing yet.")
+    return "\n".join(lines)
+
+
+def _surface(name: str, dataset: xr.Dataset) -> Iterator[str]:
+    title = dataset.attrs.get("title")
+    yield f"surface {name}" + (f" ({title})" if title else "")
+    for axis in dataset.done.dims:
+        values = dataset[axis].values
+        yield f"    {axis}: {len(values)} points from {values[0]:g} to {values[-1]:g}"
+    done = dataset.done.values
+    yield f"    computed: {int(done.sum()):,} of {done.size:,} cells"
+    for metric in (str(v) for v in dataset.data_vars if v != "done" and dataset[v].dims == dataset.done.dims):
+        values = dataset[metric].values[done]
+        finite = values[np.isfinite(values)]
+        yield f"    {metric}: " + (f"{finite.min():.6g} to {finite.max():.6g}" if finite.size else "no finite value")
+    yield from (f"    {note}" for note in surface_notes(dataset))
+    attrs = dataset.attrs
+    versions = ", ".join(f"{k} {v}" for k, v in (attrs.get("versions") or {}).items())
+    made, seconds = attrs.get("created") or "at an unknown time", attrs.get("seconds")
+    took = f"{math.nan if seconds is None else seconds:.1f} s"
+    yield f"    made {made} in {took} with lossatlas {attrs.get('lossatlas_version') or '?'}, {versions}"
+
+
+def _samples(archive: Archive, name: str) -> Iterator[str]:
+    """The tensors of every sample's loss, which are too large to be read here: type, shape and room."""
+    for key, array in archive.samples(name).items():
+        if array.ndim > 1:
+            shape = " x ".join(f"{n:,}" for n in array.shape)
+            kept, whole = array.nbytes_stored(), array.nbytes
+            yield f"    {key}: {array.dtype} {shape}, {size_words(kept)} on disk ({size_words(whole)} unpacked)"
+
+
+def _length(dataset: xr.Dataset) -> str:
+    """
+    >>> _length(xr.Dataset(coords={"step": [0, 40, 80]}))
+    '80 steps, 3 of them kept'
+    """
+    steps = dataset["step"].values if "step" in dataset else np.arange(dataset.sizes.get("step", 0))
+    if not len(steps):
+        return "nothing kept yet"
+    last = int(steps[-1])
+    return f"{last:,} steps" if last == len(steps) - 1 else f"{last:,} steps, {len(steps):,} of them kept"
+
+
+def _trajectory(name: str, dataset: xr.Dataset) -> Iterator[str]:
+    attrs = dataset.attrs
+    yield f"trajectory {name} ({attrs.get('label') or ''})"
+    yield f"    {attrs.get('optimizer', '?')}, learning rate {attrs.get('learning_rate', '?')}, {_length(dataset)}"
+    yield from (f"    {note}" for note in ending_notes(dataset))
+    if "path_loss" in dataset and dataset.sizes["step"]:
+        yield f"    loss {float(dataset.path_loss[0]):.6g} at the start, {float(dataset.path_loss[-1]):.6g} at the end"

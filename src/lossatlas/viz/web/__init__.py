@@ -1,0 +1,1 @@
+"""The browser page, the notebook widget and the live server."""

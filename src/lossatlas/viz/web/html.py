@@ -1,0 +1,111 @@
+"""One HTML file that holds a scene, its data and the viewer: it opens from a disk, offline, in any browser."""
+
+from __future__ import annotations
+
+import base64
+import html
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lossatlas._util.argument_checks import check_text, path_of
+from lossatlas._util.files import write_file
+from lossatlas.errors import InputError, output_errors
+from lossatlas.viz.compose.pages import scenes_of
+from lossatlas.viz.scene.model import Scene
+from lossatlas.viz.web.bundle import script
+from lossatlas.viz.web.payload import Payload, Precision, encode
+from lossatlas.viz.web.thumbnail import poster_png
+
+
+def export_html(
+    source: Any,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    theme: str | None = None,
+    precision: Precision = "uint16",
+    view: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write `source` as one self-contained page that needs no network.
+
+    Args:
+        source: a `Scene`, an archive or its path, a surface (`xarray.Dataset`), or a list of any of these. Several
+            archives or surfaces share one scene, to be overlaid; several scenes are offered in turn.
+        path: the file to write; folders on the way are made.
+        title: heading of the page; None keeps the scene's own.
+        theme: "light", "dark" or None, which follows the reader's system.
+        precision: "uint16" keeps values within 1e-5 of the range, "float32" to seven digits (about three times the size).
+        view: the state to open with, such as ``{"log": True, "camera": {"azimuth": 30}}``.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: a source that cannot be drawn, or a wrong `precision` or `theme`, or a place that cannot be written.
+        ArchiveError: no archive at that path.
+        MissingBundleError: this installation carries no viewer bundle.
+    """
+    if title is not None:
+        check_text("title", title)
+    if view is not None and not isinstance(view, Mapping):
+        raise InputError("view", view, "an object such as {'log': True}, or None")
+    target = path_of(path)
+    scenes, warnings = scenes_of(source, title=title)
+    payload = encode(scenes, precision=precision, theme=theme, view=view, warnings=warnings)
+    text = page(payload, scenes)
+    with output_errors(target):
+        write_file(target, text)
+    return target
+
+
+def page(payload: Payload, scenes: Sequence[Scene]) -> str:
+    """The whole page as text."""
+    poster = base64.b64encode(poster_png(scenes[0])).decode("ascii") if scenes else ""
+    title = html.escape(scenes[0].title or "Loss landscape") if scenes else "Loss landscape"
+    return _PAGE.format(
+        title=title,
+        scheme=payload.header["theme"] or "light dark",
+        poster=poster,
+        description=html.escape("; ".join(scenes[0].all_notes()) if scenes else ""),
+        header=payload.json().replace("<", "\\u003c"),
+        data=payload.base64(),
+        script=script(),
+    )
+
+
+def fragment(payload: Payload, scenes: Sequence[Scene], height: int = 620) -> str:
+    """The page inside an `<iframe>`, for notebooks that were turned into HTML and hold no widgets."""
+    inner = html.escape(page(payload, scenes), quote=True)
+    style = f'style="width:100%;height:{height}px;border:0;border-radius:8px" title="Loss landscape"'
+    return f'<iframe srcdoc="{inner}" {style} allowfullscreen></iframe>'
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="{scheme}">
+<meta name="generator" content="lossatlas">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+html, body {{ margin: 0; height: 100%; background: Canvas; }}
+#lossatlas {{ position: fixed; inset: 0; }}
+#poster {{ position: fixed; inset: 0; margin: auto; max-width: 92vw; max-height: 86vh; }}
+.ready #poster {{ display: none; }}
+@media print {{ .ready #poster {{ display: block; }} #lossatlas {{ display: none; }} }}
+</style>
+</head>
+<body>
+<img id="poster" alt="{title}. {description}" src="data:image/png;base64,{poster}">
+<div id="lossatlas"></div>
+<script type="application/json" id="lossatlas-header">{header}</script>
+<script type="application/octet-stream" id="lossatlas-data">{data}</script>
+<script>{script}</script>
+<script>lossatlas.default.start().then(function () {{ document.documentElement.className = "ready"; }});</script>
+</body>
+</html>
+"""

@@ -1,0 +1,115 @@
+"""The viewer in a notebook (JupyterLab, VS Code, marimo): the same bundle, as an anywidget.
+
+The widget's state holds the scene and the cells that finished since, so a surface fills while the cell that computes it
+still runs, and a view that opens late, or again, shows all of it. Messages would be lost where no view listens yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lossatlas.archive import Archive
+from lossatlas.errors import MissingDependencyError
+from lossatlas.viz.compose.inputs import iter_inputs
+from lossatlas.viz.compose.pages import scenes_of
+from lossatlas.viz.scene.model import Scene
+from lossatlas.viz.web.archive_feed import Feed
+from lossatlas.viz.web.bundle import module
+from lossatlas.viz.web.html import fragment
+from lossatlas.viz.web.payload import Payload, Precision, encode
+
+
+def widget(
+    source: Any,
+    *,
+    theme: str | None = None,
+    view: Mapping[str, Any] | None = None,
+    height: int = 620,
+    precision: Precision = "uint16",
+    title: str | None = None,
+) -> Any:
+    """A notebook widget that shows `source`; arguments as in `export_html`, `height` in pixels.
+
+    `widget.update()` sends what has been computed since, for archives; `widget.static()` gives HTML for notebooks
+    that are turned into web pages, which hold no live widgets. An archive may be empty still.
+
+    Raises:
+        MissingDependencyError: the extra `notebook` is not installed.
+    """
+    things = tuple(iter_inputs(source))
+
+    def page() -> tuple[Payload, tuple[Scene, ...]]:
+        scenes, warnings = scenes_of(things, title=title)
+        return encode(scenes, theme=theme, view=view, precision=precision, warnings=warnings), scenes
+
+    feed = _feed_of(things)
+    if feed is not None and all(isinstance(thing, Archive) and not thing.surfaces for thing in things):
+        made = _widget_class()(words=feed.progress()[0], height=height)
+    else:
+        payload, _ = page()
+        made = _widget_class()(header=payload.json(), blob=payload.blob, height=height)
+    made.page, made.feed = page, feed
+    return made
+
+
+def _feed_of(things: Sequence[Any]) -> Feed | None:
+    """What follows the archives among `things`, as of now; None where none can grow."""
+    if not any(isinstance(thing, Archive) for thing in things):
+        return None
+    feed = Feed([thing for thing in things if not isinstance(thing, Scene)])
+    feed.look()
+    return feed
+
+
+def _widget_class() -> Any:
+    """Made on first use: anywidget is optional, and the bundle is read only when a widget is wanted."""
+    if not _CLASS:
+        try:
+            import anywidget
+            import traitlets
+        except ImportError as error:
+            raise MissingDependencyError("The notebook widget", "notebook") from error
+
+        class Landscape(anywidget.AnyWidget):
+            _esm = module()
+            header = traitlets.Unicode("").tag(sync=True)
+            blob = traitlets.Bytes(b"").tag(sync=True)
+            height = traitlets.Int(620).tag(sync=True)
+            patches = traitlets.List(traitlets.Bytes()).tag(sync=True)
+            notes = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
+            words = traitlets.Unicode("").tag(sync=True)
+            finished = traitlets.Bool(False).tag(sync=True)
+            scene = traitlets.Int(0).tag(sync=True)
+            version = traitlets.Int(0).tag(sync=True)
+            page: Any = None
+            feed: Feed | None = None
+
+            def update(self) -> None:
+                """Send what the archives hold beyond what was sent before."""
+                change = None if self.feed is None else self.feed.look()
+                if change is None or self.feed is None:
+                    return
+                with self.hold_sync():
+                    if change.payload is not None:
+                        payload, _ = self.page()
+                        self.header, self.blob = payload.json(), payload.blob
+                        self.scene += 1
+                    self.patches, self.notes = list(self.feed.patches()), self.feed.notes()
+                    self.words, self.finished = change.words, change.finished
+                # Views read the whole state when this changes; some notebooks tell of one trait after the other.
+                self.version += 1
+
+            def static(self) -> Any:
+                """The page as HTML, for `nbconvert` and other places without widgets."""
+                from IPython.core.display import HTML
+
+                # A bare <iframe> would draw a warning from IPython.
+                payload, scenes = self.page()
+                return HTML(f"<div>{fragment(payload, scenes, self.height)}</div>")
+
+        _CLASS.append(Landscape)
+    return _CLASS[0]
+
+
+_CLASS: list[Any] = []

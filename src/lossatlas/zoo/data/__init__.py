@@ -1,0 +1,1 @@
+"""Data sets of the sources, read from their standard files."""

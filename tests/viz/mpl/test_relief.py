@@ -1,0 +1,123 @@
+"""The geometry of reliefs, against what is known exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import proj3d
+
+from lossatlas.viz.mpl.artists.occlusion import Sight, sight_of
+from lossatlas.viz.mpl.artists.relief_mesh import FINEST, Relief, fill_holes, refine, sample, shaded, triangles
+from lossatlas.viz.scene.cell_masks import Cells
+from lossatlas.viz.scene.model import ColorScale
+
+
+def cells(values: np.ndarray, holes: np.ndarray | None = None) -> Cells:
+    none = np.zeros(values.shape, bool)
+    return Cells(np.where(none if holes is None else holes, np.nan, values), none if holes is None else holes, none, none)
+
+
+def relief_of(values: np.ndarray, holes: np.ndarray | None = None) -> Relief:
+    return refine(np.linspace(0, 1, values.shape[0]), np.linspace(0, 2, values.shape[1]), cells(values, holes), ColorScale(), fine=40)
+
+
+def test_every_node_keeps_its_height_and_between_them_it_is_bilinear() -> None:
+    values = np.random.default_rng(0).normal(size=(5, 4))
+    relief = relief_of(values)
+    x, y = np.linspace(0, 1, 5), np.linspace(0, 2, 4)
+    np.testing.assert_allclose(sample(relief, relief.height, *np.meshgrid(x, y, indexing="ij")), values, atol=1e-12)
+    middle = sample(relief, relief.height, np.array([(x[1] + x[2]) / 2]), np.array([(y[0] + y[1]) / 2]))
+    np.testing.assert_allclose(middle, values[1:3, :2].mean(), atol=1e-12)
+
+
+def test_a_plane_has_its_own_slope_everywhere() -> None:
+    x, y = np.linspace(0, 1, 6), np.linspace(0, 2, 4)
+    relief = relief_of(3 * x[:, None] - 0.5 * y[None, :])
+    np.testing.assert_allclose(relief.slope[0], 3)
+    np.testing.assert_allclose(relief.slope[1], -0.5)
+
+
+def test_a_hole_takes_the_square_of_its_own_cell() -> None:
+    holes = np.zeros((5, 5), bool)
+    holes[2, 2] = True
+    relief = relief_of(np.ones((5, 5)), holes)
+    corners, faces = triangles(relief, 2.0, 0.0)
+    a, b, c = (corners[faces[:, k], :2] for k in range(3))
+    area = 0.5 * np.abs(np.cross(np.c_[b - a, np.zeros(len(a))], np.c_[c - a, np.zeros(len(a))])[:, 2]).sum()
+    assert area == pytest.approx(2 * (1 - 1 / 16))
+    middle = np.stack([corners[faces].mean(axis=1)[:, 0] - 0.5, (corners[faces].mean(axis=1)[:, 1] - 1) / 2])
+    assert np.abs(middle).max(axis=0).min() > 0.11
+
+
+def test_triangles_are_cut_exactly_at_the_clip_level() -> None:
+    x = np.linspace(0, 1, 5)
+    relief = relief_of(np.broadcast_to(x[:, None], (5, 4)).copy())
+    corners, faces = triangles(relief, 0.63, 0.21)
+    used = corners[np.unique(faces)]
+    assert used[:, 2].min() == pytest.approx(0.21)
+    assert used[:, 2].max() == pytest.approx(0.63)
+    a, b, c = (corners[faces[:, k]] for k in range(3))
+    flat = 0.5 * np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).sum()
+    assert flat == pytest.approx(2 * (0.63 - 0.21))
+
+
+def test_only_holes_give_no_triangles() -> None:
+    holes = np.ones((3, 4), bool)
+    relief = relief_of(np.ones((3, 4)), holes)
+    assert len(triangles(relief, 2.0, 0.0)[1]) == 0
+    assert np.isfinite(fill_holes(np.full((3, 4), np.nan), holes)).all()
+
+
+def test_a_grid_too_fine_to_draw_is_thinned() -> None:
+    relief = refine(np.linspace(0, 1, 900), np.linspace(0, 1, 5), cells(np.zeros((900, 5))), ColorScale())
+    assert len(relief.x) == FINEST
+
+
+def test_level_ground_keeps_the_exact_color_and_slopes_do_not() -> None:
+    rgb = np.array([[0.2, 0.5, 0.7]] * 3)
+    lit = shaded(rgb, np.array([[0.0, -1.0, 1.0], [0.0, 0.0, 0.0]]), light=(0.0, 45.0))
+    np.testing.assert_allclose(lit[0], rgb[0], atol=1e-12)
+    assert lit[1].sum() > rgb[1].sum() > lit[2].sum()
+
+
+@pytest.fixture
+def box() -> object:
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(projection="3d")
+    axes.set(xlim=(0, 1), ylim=(0, 1), zlim=(0, 1))
+    axes.view_init(elev=20, azim=-90)
+    return axes
+
+
+def test_the_eye_is_the_point_that_cannot_be_placed(box: object) -> None:
+    sight = sight_of(box)
+    eye = sight.eye[:3] / sight.eye[3]
+    assert eye[1] < 0  # azimuth -90 looks along beta from below
+    np.testing.assert_allclose(sight.matrix[[0, 1, 3]] @ np.append(eye, 1), 0, atol=1e-12)
+
+
+def test_projection_is_matplotlibs(box: object) -> None:
+    sight, points = sight_of(box), np.random.default_rng(1).uniform(size=(3, 7))
+    np.testing.assert_allclose(sight.project(*points), proj3d.proj_transform(*points, sight.matrix)[:2])
+
+
+@pytest.mark.parametrize("projection", ["persp", "ortho"])
+def test_a_wall_hides_what_stands_behind_it(box: object, projection: str) -> None:
+    box.set_proj_type(projection)  # pyright: ignore[reportAttributeAccessIssue]
+    line = np.linspace(0, 1, 41)
+    height = np.where(np.abs(line - 0.5) < 0.03, 0.9, 0.0)[None, :] * np.ones((41, 1))
+    relief = Relief(line, line, height, np.ones((41, 41), bool), np.ones((40, 40), bool), np.zeros((2, 41, 41)))
+    x, y, z = np.array([0.5, 0.5, 0.5, 0.5]), np.array([0.2, 0.7, 0.7, np.nan]), np.array([0.0, 0.0, 0.95, 0.0])
+    assert sight_of(box).hidden(relief, x, y, z).tolist() == [False, True, False, False]
+    holes = Relief(line, line, height, height == 0, relief.faces, relief.slope)
+    assert not sight_of(box).hidden(holes, x, y, z).any(), "one looks through holes"
+
+
+def test_nothing_to_see_is_no_error(box: object) -> None:
+    sight: Sight = sight_of(box)
+    empty = np.array([])
+    relief = relief_of(np.zeros((3, 3)))
+    assert sight.hidden(relief, empty, empty, empty).shape == (0,)
