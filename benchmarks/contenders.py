@@ -22,7 +22,7 @@ import torch
 from benchmarks.workloads import Workload
 from torch.nn import functional as F
 
-from lossatlas.compute.evaluation.evaluators import Choice, Task, choose
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, select_evaluator
 from lossatlas.compute.metrics import metrics_named
 
 Timed = Callable[[], float]
@@ -86,13 +86,13 @@ def article(work: Workload) -> Timed:
     return lambda: clocked(run)
 
 
-def ours(work: Workload, evaluator: str = "auto", chunk: int | None = None, compiled: bool = False) -> tuple[Timed, Choice]:
+def ours(work: Workload, evaluator: str = "auto", chunk: int | None = None, compiled: bool = False) -> tuple[Timed, EvaluatorSpec]:
     """Our evaluator, chosen by its probe as `evaluate` does."""
     objective = work.objective()
-    task = Task.make(objective, work.plane(objective), metrics_named("loss"))
-    choice = choose(task, work.grid(2), 10**5, evaluator, chunk, compiled)
+    task = EvaluationProblem.make(objective, work.plane(objective), metrics_named("loss"))
+    choice = select_evaluator(task, work.grid(2), 10**5, evaluator, chunk, compiled)
     count = work.many if choice.evaluator != "loop" else work.points
-    measure, points = choice.build(task), work.grid(count)
+    measure, points = choice.create(task), work.grid(count)
     return lambda: clocked(lambda: len(measure(points).values["loss"])), choice
 
 

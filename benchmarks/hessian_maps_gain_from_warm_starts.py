@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 
 import lossatlas as la
-from lossatlas.compute.curvature import extreme_eigenvalues, hessian
+from lossatlas.compute.curvature import extreme_eigenvalues, hessian_operator
 from lossatlas.zoo.checkpoints import load_checkpoint
 from lossatlas.zoo.data.datasets import IMAGENET_MEAN, IMAGENET_STD, data_root, load_cifar10, normalize
 from lossatlas.zoo.networks import network
@@ -44,9 +44,9 @@ def objective(images: int, data: Path | None) -> la.Objective:
 
 def solve(chosen: la.Objective, point: dict[str, torch.Tensor], way: str, before: Any) -> tuple[Any, float]:
     began = time.process_time()
-    matrix = hessian(chosen, point)
+    matrix = hessian_operator(chosen, point)
     start = [before.largest_vectors[:, 0], before.smallest_vectors[:, 0]] if way.endswith("warm") and before is not None else []
-    found = extreme_eigenvalues(matrix, tolerance=TOLERANCE, start=start, solver="eigsh" if way.startswith("eigsh") else "ritz")
+    found = extreme_eigenvalues(matrix, tol=TOLERANCE, start=start, solver="eigsh" if way.startswith("eigsh") else "ritz")
     return found, time.process_time() - began
 
 

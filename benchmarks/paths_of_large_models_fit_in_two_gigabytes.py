@@ -73,7 +73,7 @@ def project(archive: str) -> dict[str, object]:
     import torch
 
     from lossatlas.compute.paths.principal_planes import pca_plane
-    from lossatlas.compute.paths.projection import shadow
+    from lossatlas.compute.paths.projection import project_points
     from lossatlas.compute.recording.trajectory import open_trajectory
 
     torch.set_num_threads(1)
@@ -81,13 +81,13 @@ def project(archive: str) -> dict[str, object]:
     began = time.perf_counter()
     plane = pca_plane(trajectory)
     found = time.perf_counter()
-    cast = shadow(trajectory, plane)
+    cast = project_points(trajectory, plane)
     return {
         "plane_seconds": found - began,
         "projection_seconds": time.perf_counter() - found,
         "points": len(trajectory),
-        "explained_variance_ratio": plane.recipe["explained_variance_ratio"],
-        "captured_share": cast.captured,
+        "explained_variance_ratio": plane.construction["explained_variance_ratio"],
+        "captured_share": cast.explained_variance,
     }
 
 

@@ -75,7 +75,7 @@ def measure(images: int, resolution: int, precision: Any, data: Path | None, che
             preview[:] = [time.perf_counter() - wall, time.process_time() - processor]
 
     surface = la.evaluate(
-        chosen, plane, resolution=resolution, tol=TOLERANCE, precision=precision, executor="threads", workers=WORKERS, watch=watch
+        chosen, plane, resolution=resolution, tol=TOLERANCE, precision=precision, executor="threads", workers=WORKERS, on_tile=watch
     )
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     rng, values = np.random.default_rng(0), surface.loss_filled if "loss_filled" in surface else surface.loss

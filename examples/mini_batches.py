@@ -14,7 +14,7 @@ model = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10)).double()
 objective = la.Objective(model, nn.functional.cross_entropy, (x, y), split="train")
 surface = la.evaluate(objective, la.random_plane(objective), resolution=(9, 7), metrics=("loss", "sample_loss"), archive="batches.zarr")
 
-losses = la.SampleLosses.open("batches.zarr")
+losses = la.SampleLossArray.open("batches.zarr")
 batches = [np.arange(start, start + 20) for start in range(0, 400, 20)]
 seen = losses.surfaces(batches)
 print(f"20 batches of 20: the loss at the center runs from {float(seen[:, 4, 3].min()):.3f} to {float(seen[:, 4, 3].max()):.3f}")

@@ -24,11 +24,11 @@ with la.Recorder("training.zarr", model, optimizer, every=2, objective=objective
 
 run = recorder.trajectory
 plane = la.pca_plane(run)
-path = la.project_path(run, plane, objective, surface="surface")
+path = la.project_trajectory(run, plane, objective, surface="surface")
 span = [(min(v.min(), -1.0) * 1.2, max(v.max(), 1.0) * 1.2) for v in (path.path_alpha.values, path.path_beta.values)]
 surface = la.evaluate(objective, plane, span, (31, 25))
 
-explained, null = (sum(plane.recipe[key]) for key in ("explained_variance_ratio", "random_walk_null"))
+explained, null = (sum(plane.construction[key]) for key in ("explained_variance_ratio", "random_walk_null"))
 print(f"two components explain {explained:.1%} of the path; of a random walk they would explain {null:.1%}")
 print(f"the path is {path.attrs['residual_norm']['mean']:.0%} off the plane on average")
 assert abs(float(path.path_loss[-1]) - nn.functional.cross_entropy(model(x), y).item()) < 1e-5

@@ -11,132 +11,176 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    # Objective
+    # Objective and data
     "Objective": "lossatlas.compute.objective.objective",
-    # Direction and Plane
-    "Direction": "lossatlas.compute.planes.normalization",
-    "Plane": "lossatlas.compute.planes.plane",
-    "weight_plane": "lossatlas.compute.planes.plane",
-    "random_plane": "lossatlas.compute.planes.plane",
-    "between": "lossatlas.compute.planes.plane",
-    "plane": "lossatlas.compute.planes.plane",
-    # Grid and evaluation
-    "Grid": "lossatlas.analysis.grid",
-    "evaluate": "lossatlas.compute.evaluation.evaluate",
-    "compare_modes": "lossatlas.compute.evaluation.batchnorm_modes",
-    "plan": "lossatlas.compute.evaluation.cost_estimate",
-    # Curvature
-    "hessian_plane": "lossatlas.compute.curvature",
-    "hessian_map": "lossatlas.compute.curvature",
-    "curvature_report": "lossatlas.compute.curvature",
-    "hessian": "lossatlas.compute.curvature",
-    "ggn": "lossatlas.compute.curvature",
-    "extreme_eigenvalues": "lossatlas.compute.curvature",
-    "trace": "lossatlas.compute.curvature",
-    "spectral_density": "lossatlas.compute.curvature",
-    "Curvature": "lossatlas.compute.curvature",
-    "CurvatureReport": "lossatlas.compute.curvature",
-    "Estimate": "lossatlas.compute.curvature",
-    "Extremes": "lossatlas.compute.curvature",
-    "SpectralDensity": "lossatlas.compute.curvature",
-    # Symmetry and connected minima
-    "symmetry_audit": "lossatlas.compute.symmetry.audit",
-    "balanced": "lossatlas.compute.symmetry.audit",
-    "align": "lossatlas.compute.connectivity",
-    "polygon": "lossatlas.compute.connectivity",
-    "bezier": "lossatlas.compute.connectivity",
-    "fit_curve": "lossatlas.compute.connectivity",
-    "along": "lossatlas.compute.connectivity",
-    "curve_plane": "lossatlas.compute.connectivity",
-    "curve_trajectory": "lossatlas.compute.connectivity",
-    # Samples and mini-batches
-    "sample_losses": "lossatlas.compute.metrics",
-    "SampleLosses": "lossatlas.analysis.sample_losses",
-    "shuffled_batches": "lossatlas.compute.minibatch.batches",
+    "FrozenData": "lossatlas.compute.objective.data",
     "random_subset": "lossatlas.compute.minibatch.batches",
-    "sample_slopes": "lossatlas.compute.minibatch.gradient_noise",
+    "Params": "lossatlas.compute.params.arithmetic",
+    # Metrics
+    "Metric": "lossatlas.compute.metrics.base",
+    "sample_losses": "lossatlas.compute.metrics.sample_loss",
+    # Planes
+    "Plane": "lossatlas.compute.planes.plane",
+    "Direction": "lossatlas.compute.planes.normalization",
+    "PointProjection": "lossatlas.compute.planes.plane",
+    "random_plane": "lossatlas.compute.planes.plane",
+    "weight_plane": "lossatlas.compute.planes.plane",
+    "plane_through": "lossatlas.compute.planes.plane",
+    "plane": "lossatlas.compute.planes.plane",
+    "hessian_plane": "lossatlas.compute.curvature.hessian_plane",
+    "pca_plane": "lossatlas.compute.paths.principal_planes",
+    "start_end_plane": "lossatlas.compute.paths.principal_planes",
+    "joint_pca_plane": "lossatlas.compute.paths.principal_planes",
+    "curve_plane": "lossatlas.compute.connectivity.curve",
+    # Surfaces
+    "evaluate": "lossatlas.compute.evaluation.evaluate",
+    "Grid": "lossatlas.analysis.grid",
+    "estimate_cost": "lossatlas.compute.evaluation.cost_estimate",
+    "CostEstimate": "lossatlas.compute.evaluation.cost_estimate",
+    "compare_batchnorm_modes": "lossatlas.compute.evaluation.batchnorm_modes",
+    # Samples and mini-batches
+    "SampleLossArray": "lossatlas.analysis.sample_losses",
+    "shuffled_batches": "lossatlas.compute.minibatch.batches",
+    "per_sample_gradients": "lossatlas.compute.minibatch.gradient_noise",
     "gradient_noise": "lossatlas.compute.minibatch.gradient_noise",
     "train_on_batches": "lossatlas.compute.minibatch.training",
-    "batch_path": "lossatlas.compute.minibatch.training",
-    # Trajectory
+    "trajectory_from_iterates": "lossatlas.compute.minibatch.training",
+    # Curvature
+    "hessian_operator": "lossatlas.compute.curvature.operators",
+    "ggn_operator": "lossatlas.compute.curvature.operators",
+    "CurvatureOperator": "lossatlas.compute.curvature.operators",
+    "extreme_eigenvalues": "lossatlas.analysis.eigensolvers.extremes",
+    "ExtremeEigenvalues": "lossatlas.analysis.eigensolvers.extremes",
+    "estimate_trace": "lossatlas.analysis.eigensolvers.trace",
+    "TraceEstimate": "lossatlas.analysis.eigensolvers.trace",
+    "spectral_density": "lossatlas.analysis.eigensolvers.density",
+    "SpectralDensity": "lossatlas.analysis.eigensolvers.density",
+    "hessian_map": "lossatlas.compute.curvature.hessian_map",
+    "curvature_report": "lossatlas.compute.curvature.report",
+    "CurvatureReport": "lossatlas.compute.curvature.report",
+    # Trajectories
     "Recorder": "lossatlas.compute.recording.recorder",
     "LightningRecorder": "lossatlas.compute.recording.lightning",
     "TransformersRecorder": "lossatlas.compute.recording.transformers",
     "Trajectory": "lossatlas.compute.recording.trajectory",
     "open_trajectory": "lossatlas.compute.recording.trajectory",
     "trajectory_of": "lossatlas.compute.recording.trajectory",
-    "project_path": "lossatlas.compute.paths.projection",
+    "project_trajectory": "lossatlas.compute.paths.projection",
     "random_walk_null": "lossatlas.analysis.random_walk",
-    "descend": "lossatlas.compute.paths.in_plane_optimization",
-    # Planes of a path, and lines between models
-    "pca_plane": "lossatlas.compute.paths.principal_planes",
-    "start_end_plane": "lossatlas.compute.paths.principal_planes",
-    "shared_plane": "lossatlas.compute.paths.principal_planes",
+    "optimize_on_plane": "lossatlas.compute.paths.in_plane_optimization",
+    "decision_regions": "lossatlas.compute.paths.decision_regions",
+    # Connectivity and symmetry
+    "Curve": "lossatlas.compute.connectivity.curve",
+    "polygon": "lossatlas.compute.connectivity.curve",
+    "bezier": "lossatlas.compute.connectivity.curve",
+    "fit_curve": "lossatlas.compute.connectivity.fitting",
+    "evaluate_curve": "lossatlas.compute.connectivity.evaluation",
+    "project_curve": "lossatlas.compute.connectivity.evaluation",
     "interpolate": "lossatlas.compute.connectivity.interpolation",
     "barrier": "lossatlas.compute.connectivity.interpolation",
-    "decision_areas": "lossatlas.compute.paths.decision_regions",
-    # Archive
-    "Archive": "lossatlas.archive",
-    "open_archive": "lossatlas.archive",
-    "create_archive": "lossatlas.archive",
-    # Scene and drawing
-    "Scene": "lossatlas.viz.scene.model",
+    "match_weights": "lossatlas.compute.symmetry.weight_matching",
+    "WeightMatching": "lossatlas.compute.symmetry.weight_matching",
+    "balance_neurons": "lossatlas.compute.symmetry.audit",
+    "symmetry_audit": "lossatlas.compute.symmetry.audit",
+    "SymmetryAudit": "lossatlas.compute.symmetry.audit",
+    # Archives and files
+    "Archive": "lossatlas.archive.archive",
+    "open_archive": "lossatlas.archive.archive",
+    "create_archive": "lossatlas.archive.archive",
+    "import_surface": "lossatlas.formats",
+    "export_surface": "lossatlas.formats",
+    # Figures
     "plot": "lossatlas.viz.figures",
     "animate": "lossatlas.viz.figures",
-    "view": "lossatlas.viz",
+    "view": "lossatlas.viz.viewing",
+    "Scene": "lossatlas.viz.scene.model",
     # Errors
     "LossatlasError": "lossatlas.errors",
     "InputError": "lossatlas.errors",
     "ArchiveError": "lossatlas.errors",
+    "MissingDependencyError": "lossatlas.errors",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from lossatlas.analysis.grid import Grid
-    from lossatlas.analysis.random_walk import random_walk_null
-    from lossatlas.analysis.sample_losses import SampleLosses
-    from lossatlas.archive import Archive, create_archive, open_archive
-    from lossatlas.compute.connectivity import align, along, bezier, curve_plane, curve_trajectory, fit_curve, polygon
-    from lossatlas.compute.connectivity.interpolation import barrier, interpolate
-    from lossatlas.compute.curvature import (
-        Curvature,
-        CurvatureReport,
-        Estimate,
-        Extremes,
-        SpectralDensity,
-        curvature_report,
-        extreme_eigenvalues,
-        ggn,
-        hessian,
-        hessian_map,
-        hessian_plane,
-        spectral_density,
-        trace,
-    )
-    from lossatlas.compute.evaluation.batchnorm_modes import compare_modes
-    from lossatlas.compute.evaluation.cost_estimate import plan
-    from lossatlas.compute.evaluation.evaluate import evaluate
-    from lossatlas.compute.metrics import sample_losses
-    from lossatlas.compute.minibatch.batches import random_subset, shuffled_batches
-    from lossatlas.compute.minibatch.gradient_noise import gradient_noise, sample_slopes
-    from lossatlas.compute.minibatch.training import batch_path, train_on_batches
-    from lossatlas.compute.objective.objective import Objective
-    from lossatlas.compute.paths.decision_regions import decision_areas
-    from lossatlas.compute.paths.in_plane_optimization import descend
-    from lossatlas.compute.paths.principal_planes import pca_plane, shared_plane, start_end_plane
-    from lossatlas.compute.paths.projection import project_path
-    from lossatlas.compute.planes.normalization import Direction
-    from lossatlas.compute.planes.plane import Plane, between, plane, random_plane, weight_plane
-    from lossatlas.compute.recording.lightning import LightningRecorder
-    from lossatlas.compute.recording.recorder import Recorder
-    from lossatlas.compute.recording.trajectory import Trajectory, open_trajectory, trajectory_of
-    from lossatlas.compute.recording.transformers import TransformersRecorder
-    from lossatlas.compute.symmetry.audit import balanced, symmetry_audit
-    from lossatlas.errors import ArchiveError, InputError, LossatlasError
-    from lossatlas.viz.figures import animate, plot
-    from lossatlas.viz.scene.model import Scene
-    from lossatlas.viz.viewing import view
+    from lossatlas.analysis.eigensolvers.density import SpectralDensity as SpectralDensity
+    from lossatlas.analysis.eigensolvers.density import spectral_density as spectral_density
+    from lossatlas.analysis.eigensolvers.extremes import ExtremeEigenvalues as ExtremeEigenvalues
+    from lossatlas.analysis.eigensolvers.extremes import extreme_eigenvalues as extreme_eigenvalues
+    from lossatlas.analysis.eigensolvers.trace import TraceEstimate as TraceEstimate
+    from lossatlas.analysis.eigensolvers.trace import estimate_trace as estimate_trace
+    from lossatlas.analysis.grid import Grid as Grid
+    from lossatlas.analysis.random_walk import random_walk_null as random_walk_null
+    from lossatlas.analysis.sample_losses import SampleLossArray as SampleLossArray
+    from lossatlas.archive.archive import Archive as Archive
+    from lossatlas.archive.archive import create_archive as create_archive
+    from lossatlas.archive.archive import open_archive as open_archive
+    from lossatlas.compute.connectivity.curve import Curve as Curve
+    from lossatlas.compute.connectivity.curve import bezier as bezier
+    from lossatlas.compute.connectivity.curve import curve_plane as curve_plane
+    from lossatlas.compute.connectivity.curve import polygon as polygon
+    from lossatlas.compute.connectivity.evaluation import evaluate_curve as evaluate_curve
+    from lossatlas.compute.connectivity.evaluation import project_curve as project_curve
+    from lossatlas.compute.connectivity.fitting import fit_curve as fit_curve
+    from lossatlas.compute.connectivity.interpolation import barrier as barrier
+    from lossatlas.compute.connectivity.interpolation import interpolate as interpolate
+    from lossatlas.compute.curvature.hessian_map import hessian_map as hessian_map
+    from lossatlas.compute.curvature.hessian_plane import hessian_plane as hessian_plane
+    from lossatlas.compute.curvature.operators import CurvatureOperator as CurvatureOperator
+    from lossatlas.compute.curvature.operators import ggn_operator as ggn_operator
+    from lossatlas.compute.curvature.operators import hessian_operator as hessian_operator
+    from lossatlas.compute.curvature.report import CurvatureReport as CurvatureReport
+    from lossatlas.compute.curvature.report import curvature_report as curvature_report
+    from lossatlas.compute.evaluation.batchnorm_modes import compare_batchnorm_modes as compare_batchnorm_modes
+    from lossatlas.compute.evaluation.cost_estimate import CostEstimate as CostEstimate
+    from lossatlas.compute.evaluation.cost_estimate import estimate_cost as estimate_cost
+    from lossatlas.compute.evaluation.evaluate import evaluate as evaluate
+    from lossatlas.compute.metrics.base import Metric as Metric
+    from lossatlas.compute.metrics.sample_loss import sample_losses as sample_losses
+    from lossatlas.compute.minibatch.batches import random_subset as random_subset
+    from lossatlas.compute.minibatch.batches import shuffled_batches as shuffled_batches
+    from lossatlas.compute.minibatch.gradient_noise import gradient_noise as gradient_noise
+    from lossatlas.compute.minibatch.gradient_noise import per_sample_gradients as per_sample_gradients
+    from lossatlas.compute.minibatch.training import train_on_batches as train_on_batches
+    from lossatlas.compute.minibatch.training import trajectory_from_iterates as trajectory_from_iterates
+    from lossatlas.compute.objective.data import FrozenData as FrozenData
+    from lossatlas.compute.objective.objective import Objective as Objective
+    from lossatlas.compute.params.arithmetic import Params as Params
+    from lossatlas.compute.paths.decision_regions import decision_regions as decision_regions
+    from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane as optimize_on_plane
+    from lossatlas.compute.paths.principal_planes import joint_pca_plane as joint_pca_plane
+    from lossatlas.compute.paths.principal_planes import pca_plane as pca_plane
+    from lossatlas.compute.paths.principal_planes import start_end_plane as start_end_plane
+    from lossatlas.compute.paths.projection import project_trajectory as project_trajectory
+    from lossatlas.compute.planes.normalization import Direction as Direction
+    from lossatlas.compute.planes.plane import Plane as Plane
+    from lossatlas.compute.planes.plane import PointProjection as PointProjection
+    from lossatlas.compute.planes.plane import plane as plane
+    from lossatlas.compute.planes.plane import plane_through as plane_through
+    from lossatlas.compute.planes.plane import random_plane as random_plane
+    from lossatlas.compute.planes.plane import weight_plane as weight_plane
+    from lossatlas.compute.recording.lightning import LightningRecorder as LightningRecorder
+    from lossatlas.compute.recording.recorder import Recorder as Recorder
+    from lossatlas.compute.recording.trajectory import Trajectory as Trajectory
+    from lossatlas.compute.recording.trajectory import open_trajectory as open_trajectory
+    from lossatlas.compute.recording.trajectory import trajectory_of as trajectory_of
+    from lossatlas.compute.recording.transformers import TransformersRecorder as TransformersRecorder
+    from lossatlas.compute.symmetry.audit import SymmetryAudit as SymmetryAudit
+    from lossatlas.compute.symmetry.audit import balance_neurons as balance_neurons
+    from lossatlas.compute.symmetry.audit import symmetry_audit as symmetry_audit
+    from lossatlas.compute.symmetry.weight_matching import WeightMatching as WeightMatching
+    from lossatlas.compute.symmetry.weight_matching import match_weights as match_weights
+    from lossatlas.errors import ArchiveError as ArchiveError
+    from lossatlas.errors import InputError as InputError
+    from lossatlas.errors import LossatlasError as LossatlasError
+    from lossatlas.errors import MissingDependencyError as MissingDependencyError
+    from lossatlas.formats import export_surface as export_surface
+    from lossatlas.formats import import_surface as import_surface
+    from lossatlas.viz.figures import animate as animate
+    from lossatlas.viz.figures import plot as plot
+    from lossatlas.viz.scene.model import Scene as Scene
+    from lossatlas.viz.viewing import view as view
 
 
 def __getattr__(name: str) -> Any:

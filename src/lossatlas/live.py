@@ -21,7 +21,7 @@ from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError
-from lossatlas.viz.web.run_control import Region, Steering, closer_grid
+from lossatlas.viz.web.run_control import Region, RunControl, region_grid
 from lossatlas.viz.web.server import LiveServer
 
 
@@ -33,7 +33,7 @@ def evaluate(objective: Objective, plane: Plane, **options: Any) -> xr.Dataset:
     """
     given, own = options.pop("archive"), options.pop("watch")
     archive = given if isinstance(given, Archive) else create_archive(given)
-    with followed(archive, plane.ndim == 2) as (steering, watch):
+    with followed_control(archive, plane.ndim == 2) as (steering, watch):
 
         def both(*tile: Any, turning: bool = True) -> None:
             if own is not None:
@@ -41,14 +41,14 @@ def evaluate(objective: Objective, plane: Plane, **options: Any) -> xr.Dataset:
             watch(*tile, turning=turning)
 
         options |= {"archive": archive, "watch": both}
-        closer = closer_look(objective, plane, options["name"], options)
-        return steering.follow(lambda: evaluate_surface(objective, plane, **options), closer)
+        closer = refine_region(objective, plane, options["name"], options)
+        return steering.run(lambda: evaluate_surface(objective, plane, **options), closer)
 
 
 @contextmanager
-def followed(archive: Archive, can_refine: bool) -> Iterator[tuple[Steering, Callable[..., None]]]:
+def followed_control(archive: Archive, can_refine: bool) -> Iterator[tuple[RunControl, Callable[..., None]]]:
     """Serve a page while the block runs; gives what the page asks for, and what to call after each tile."""
-    steering = Steering(can_refine)
+    steering = RunControl(can_refine)
 
     def watch(*_: Any, turning: bool = True) -> None:
         server.notify()
@@ -60,14 +60,14 @@ def followed(archive: Archive, can_refine: bool) -> Iterator[tuple[Steering, Cal
         yield steering, watch
 
 
-def closer_look(objective: Objective, plane: Plane, name: str, options: dict[str, Any]) -> Callable[[Region], None]:
+def refine_region(objective: Objective, plane: Plane, name: str, options: dict[str, Any]) -> Callable[[Region], None]:
     """What evaluates a region that was drawn on the page, as a finer surface of its own."""
     grid = Grid.make(options["bounds"], options["resolution"], plane.ndim)
     whole: Any = tuple((float(axis[0]), float(axis[-1])) for axis in grid.axes)
 
     def look(region: Region) -> None:
         try:
-            bounds, resolution = closer_grid(region, whole, grid.shape)
+            bounds, resolution = region_grid(region, whole, grid.shape)
         except InputError:
             return  # drawn beside the surface
         words = ",".join(f"{value:.6g}" for axis in bounds for value in axis)

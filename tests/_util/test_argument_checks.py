@@ -108,7 +108,7 @@ def test_wrong_arguments_are_named(call: Callable[..., Any], argument: str, valu
 @pytest.mark.parametrize("state", [None, 3, "w", [1], {"0.weight": 3}, {3: torch.ones(1)}])
 def test_a_state_is_tensors_by_name(state: Any) -> None:
     with pytest.raises(InputError, match="state"):
-        objective().at(state)
+        objective().with_state(state)
 
 
 def test_right_arguments_pass() -> None:

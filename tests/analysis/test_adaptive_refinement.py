@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import lossatlas as la
 from cases import case
-from lossatlas.analysis.adaptive_refinement import fill, narrowest, refine
+from lossatlas.analysis.adaptive_refinement import fill, refine, smallest_resolved_width
 from lossatlas.analysis.grid import Grid
 from lossatlas.errors import InputError
 from oracles import quadratic
@@ -70,7 +70,7 @@ def test_what_is_filled_beside_a_wall_stays_positive_and_smooth(name: str) -> No
 
 
 def test_what_is_narrower_than_the_second_lattice_may_be_missed() -> None:
-    assert narrowest((49, 51)) == 4 and narrowest((2, 50)) == 4 and narrowest((3, 3)) <= 2
+    assert smallest_resolved_width((49, 51)) == 4 and smallest_resolved_width((2, 50)) == 4 and smallest_resolved_width((3, 3)) <= 2
     spike = np.zeros(GRID.shape)
     spike[22, 26] = 1.0
     done, _, estimate = run(A**2 + spike, 0.01, "linear")

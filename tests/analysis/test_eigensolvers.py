@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import lossatlas as la
 from compute.curvature.cases import CASES, NAMES, Matrix, dense_hessian, mlp, with_spectrum
 from lossatlas.analysis.eigensolvers.lanczos import lanczos
-from lossatlas.compute.curvature import extreme_eigenvalues, hessian, spectral_density, trace
+from lossatlas.compute.curvature import estimate_trace, extreme_eigenvalues, hessian_operator, spectral_density
 
 SPECTRA = {
     "outlier and bulk": np.concatenate([np.linspace(-0.3, 0.2, 196), [5.0, 20.0, 90.0, -4.0]]),
@@ -26,7 +26,7 @@ SPECTRA = {
 @pytest.mark.parametrize("name", SPECTRA)
 def test_both_ends_are_found_with_honest_residuals(name: str, solver: str) -> None:
     values, matrix = SPECTRA[name], with_spectrum(SPECTRA[name])
-    found = extreme_eigenvalues(matrix, k=2, tolerance=1e-4, solver=solver)
+    found = extreme_eigenvalues(matrix, k=2, tol=1e-4, solver=solver)
     scale = np.abs(values).max()
     np.testing.assert_allclose(found.largest, np.sort(values)[::-1][:2], atol=2e-5 * scale)
     np.testing.assert_allclose(found.smallest, np.sort(values)[:2], atol=2e-5 * scale)
@@ -41,7 +41,7 @@ def test_eigenvalues_of_networks_equal_the_dense_ones(name: str) -> None:
     objective = CASES[name]()
     values = np.linalg.eigvalsh(dense_hessian(objective))
     for solver in ("eigsh", "ritz"):
-        found = extreme_eigenvalues(hessian(objective, biases=True), tolerance=1e-5, solver=solver)
+        found = extreme_eigenvalues(hessian_operator(objective, biases=True), tol=1e-5, solver=solver)
         assert found.lambda_max == pytest.approx(values[-1], rel=1e-6)
         assert found.lambda_min == pytest.approx(values[0], rel=1e-6, abs=1e-8)
 
@@ -52,7 +52,7 @@ def test_eigenvalues_do_not_depend_on_the_batches(batch_size: int) -> None:
     x, y = (torch.cat(parts) for parts in zip(*whole.data.batches, strict=True))
     cut = la.Objective(whole.module, F.cross_entropy, (x, y), batch_size=batch_size)
     expected = np.linalg.eigvalsh(dense_hessian(whole))
-    found = extreme_eigenvalues(hessian(cut, biases=True), tolerance=1e-6)
+    found = extreme_eigenvalues(hessian_operator(cut, biases=True), tol=1e-6)
     assert (found.lambda_min, found.lambda_max) == pytest.approx((expected[0], expected[-1]), rel=1e-7)
 
 
@@ -60,9 +60,9 @@ def test_a_warm_start_reaches_the_same_ends_with_fewer_products() -> None:
     rng = np.random.default_rng(0)
     matrix = with_spectrum(np.concatenate([np.linspace(-1, 1, 400), [9.0, -3.0]]))
     near = Matrix(matrix.dense + 0.02 * (lambda a: a + a.T)(rng.standard_normal((402, 402)) / 20))
-    first = extreme_eigenvalues(matrix, tolerance=0.02, solver="ritz")
-    cold = extreme_eigenvalues(near, tolerance=0.02, solver="ritz", seed=1)
-    warm = extreme_eigenvalues(near, tolerance=0.02, start=[first.largest_vectors[:, 0], first.smallest_vectors[:, 0]])
+    first = extreme_eigenvalues(matrix, tol=0.02, solver="ritz")
+    cold = extreme_eigenvalues(near, tol=0.02, solver="ritz", seed=1)
+    warm = extreme_eigenvalues(near, tol=0.02, start=[first.largest_vectors[:, 0], first.smallest_vectors[:, 0]])
     exact = np.linalg.eigvalsh(near.dense)
     assert warm.solver == "ritz"
     assert warm.products < cold.products
@@ -72,7 +72,7 @@ def test_a_warm_start_reaches_the_same_ends_with_fewer_products() -> None:
 def test_a_start_in_the_bulk_does_not_pass_for_the_lower_end() -> None:
     matrix = with_spectrum(SPECTRA["outlier and bulk"])
     bulk = np.linalg.eigh(matrix.dense)[1][:, 100]
-    found = extreme_eigenvalues(matrix, tolerance=0.05, start=[bulk])
+    found = extreme_eigenvalues(matrix, tol=0.05, start=[bulk])
     assert found.lambda_min == pytest.approx(-4.0, rel=1e-2)
 
 
@@ -91,7 +91,7 @@ def test_zero_matrix_and_bad_k() -> None:
 
 
 def test_a_limit_ends_the_search_and_says_so() -> None:
-    found = extreme_eigenvalues(with_spectrum(np.linspace(-1, 1, 500)), tolerance=1e-8, solver="ritz", limit=12)
+    found = extreme_eigenvalues(with_spectrum(np.linspace(-1, 1, 500)), tol=1e-8, solver="ritz", limit=12)
     assert not found.converged
     assert found.products == 12
 
@@ -99,7 +99,7 @@ def test_a_limit_ends_the_search_and_says_so() -> None:
 def test_hutchinson_is_unbiased_with_its_own_variance() -> None:
     matrix = with_spectrum(SPECTRA["even"])
     exact = SPECTRA["even"].sum()
-    found = trace(matrix, products=150, method="hutchinson", seed=3)
+    found = estimate_trace(matrix, budget=150, method="hutchinson", seed=3)
     variance = 2 * ((matrix.dense**2).sum() - (np.diag(matrix.dense) ** 2).sum())
     assert abs(found.value - exact) < 4 * found.standard_error
     assert found.standard_error == pytest.approx(np.sqrt(variance / 150), rel=0.2)
@@ -108,17 +108,17 @@ def test_hutchinson_is_unbiased_with_its_own_variance() -> None:
 
 def test_hutch_plus_plus_is_exact_at_low_rank_and_better_on_outliers() -> None:
     low = with_spectrum(np.concatenate([np.zeros(190), np.arange(10) - 3.0]))
-    assert trace(low, products=30).value == pytest.approx(15.0, abs=1e-9)
+    assert estimate_trace(low, budget=30).value == pytest.approx(15.0, abs=1e-9)
     matrix = with_spectrum(SPECTRA["outlier and bulk"])
     errors = {
-        method: np.sqrt(np.mean([(trace(matrix, 30, method, seed=s).value - matrix.dense.trace()) ** 2 for s in range(20)]))
+        method: np.sqrt(np.mean([(estimate_trace(matrix, 30, method, seed=s).value - matrix.dense.trace()) ** 2 for s in range(20)]))
         for method in ("hutch++", "hutchinson")
     }
     assert errors["hutch++"] < 0.3 * errors["hutchinson"]
 
 
 def test_as_many_products_as_the_size_give_the_exact_trace() -> None:
-    found = trace(Matrix(np.diag(np.arange(8.0))), products=30)
+    found = estimate_trace(Matrix(np.diag(np.arange(8.0))), budget=30)
     assert (found.value, found.standard_error, found.products) == (28.0, 0.0, 8)
 
 
@@ -144,7 +144,7 @@ def test_the_density_has_the_dense_moments_within_its_error_and_integral_one() -
 def test_full_steps_give_the_dense_spectrum_of_a_network() -> None:
     objective = mlp()
     values = np.linalg.eigvalsh(dense_hessian(objective))
-    found = spectral_density(hessian(objective, biases=True), steps=1000, probes=1)
+    found = spectral_density(hessian_operator(objective, biases=True), steps=1000, probes=1)
     assert found.nodes[0][[0, -1]] == pytest.approx(values[[0, -1]], abs=1e-9)
     assert found.products <= len(values)
 
@@ -152,9 +152,9 @@ def test_full_steps_give_the_dense_spectrum_of_a_network() -> None:
 def test_every_solver_takes_a_dense_matrix_or_any_linear_operator() -> None:
     dense = with_spectrum(np.concatenate([np.linspace(-1, 1, 50), [9.0, -3.0]])).dense
     takers = (
-        lambda m: extreme_eigenvalues(m, tolerance=1e-8, solver="ritz").largest,
-        lambda m: extreme_eigenvalues(m, tolerance=1e-8, solver="eigsh").smallest,
-        lambda m: trace(m, 12).value,
+        lambda m: extreme_eigenvalues(m, tol=1e-8, solver="ritz").largest,
+        lambda m: extreme_eigenvalues(m, tol=1e-8, solver="eigsh").smallest,
+        lambda m: estimate_trace(m, 12).value,
         lambda m: spectral_density(m, steps=5).nodes[0],
         lambda m: lanczos(m, np.ones(52), 5).diagonal,
     )
@@ -166,7 +166,7 @@ def test_every_solver_takes_a_dense_matrix_or_any_linear_operator() -> None:
 
 def test_what_is_no_real_square_matrix_is_refused() -> None:
     wrong = (np.ones((3, 4)), np.ones((2, 2)) * 1j, np.ones(3), np.ones((0, 0)), "matrix", torch.eye(3))
-    for solve in (extreme_eigenvalues, trace, spectral_density):
+    for solve in (extreme_eigenvalues, estimate_trace, spectral_density):
         for matrix in wrong:
             with pytest.raises(la.InputError, match=r"matrix: got .* expected a SciPy LinearOperator"):
                 solve(matrix)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import lossatlas as la
 from lossatlas.analysis import sample_losses as batches_module
-from lossatlas.compute.minibatch.batches import finite_population, take
+from lossatlas.compute.minibatch.batches import sampling_fpc, take
 from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.provenance_text import surface_notes
@@ -23,7 +23,7 @@ from lossatlas.viz.scene.provenance_text import surface_notes
 METRICS = ("loss", "sample_loss")
 
 
-def made(samples: int = 30, resolution: tuple[int, int] = (4, 6)) -> tuple[la.SampleLosses, np.ndarray, la.Objective]:
+def made(samples: int = 30, resolution: tuple[int, int] = (4, 6)) -> tuple[la.SampleLossArray, np.ndarray, la.Objective]:
     """Losses of a small regression, and the tensor read whole."""
     generator = torch.Generator().manual_seed(2)
     x = torch.randn(samples, 2, generator=generator, dtype=torch.float64)
@@ -32,7 +32,7 @@ def made(samples: int = 30, resolution: tuple[int, int] = (4, 6)) -> tuple[la.Sa
     archive = la.create_archive(None)
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))
     la.evaluate(objective, plane, ((-1, 1), (-2, 2)), resolution, METRICS, archive, evaluator="loop")
-    losses = la.SampleLosses.open(archive)
+    losses = la.SampleLossArray.open(archive)
     return losses, np.asarray(losses.losses[...]), objective
 
 
@@ -60,9 +60,9 @@ def test_batches_of_an_epoch_average_to_the_full_surface() -> None:
 def test_reading_in_small_blocks_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     losses, _, _ = made()
     batches = la.shuffled_batches(30, 4)
-    whole = losses.surfaces(batches), losses.statistics(), losses.batch_spread(4)
+    whole = losses.surfaces(batches), losses.statistics(), losses.batch_loss_std(4)
     monkeypatch.setattr(batches_module, "BLOCK_BYTES", 1)
-    for before, after in zip(whole, (losses.surfaces(batches), losses.statistics(), losses.batch_spread(4)), strict=True):
+    for before, after in zip(whole, (losses.surfaces(batches), losses.statistics(), losses.batch_loss_std(4)), strict=True):
         assert before.identical(after)
 
 
@@ -78,7 +78,7 @@ def test_the_law_of_the_spread_is_exact_over_all_batches() -> None:
     """All 15 batches of 2 out of 6: their variance is the law's, without any sampling."""
     losses, tensor, _ = made(6, (3, 2))
     everyone = [tensor[..., list(pair)].mean(-1) for pair in combinations(range(6), 2)]
-    spread = losses.batch_spread(2, epochs=400, seed=1)
+    spread = losses.batch_loss_std(2, epochs=400, seed=1)
     np.testing.assert_allclose(spread.batch_sd_theory, np.std(everyone, axis=0), rtol=1e-12)
     np.testing.assert_allclose(spread.batch_sd, spread.batch_sd_theory, rtol=0.08)
     assert spread.attrs["batch_sd_ratio"] == pytest.approx(1, abs=0.05)
@@ -87,10 +87,10 @@ def test_the_law_of_the_spread_is_exact_over_all_batches() -> None:
 
 def test_one_batch_of_everything_has_no_spread() -> None:
     losses, _, _ = made(6, (2, 2))
-    spread = losses.batch_spread(6)
+    spread = losses.batch_loss_std(6)
     np.testing.assert_allclose(spread.batch_sd, 0, atol=1e-15)
     assert (spread.batch_sd_theory == 0).all() and spread.attrs["batch_sd_ratio"] is None
-    assert finite_population(1, 1) == 0.0
+    assert sampling_fpc(1, 1) == 0.0
 
 
 def test_statistics_share_their_samples() -> None:
@@ -113,7 +113,7 @@ def test_stored_differences_become_hatching() -> None:
     objective = made()[2]
     archive = la.create_archive(None)
     la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), (-1, 1), (9, 8), METRICS, archive)
-    surface = surface_from(la.SampleLosses.open(archive).store_differences(archive))
+    surface = surface_from(la.SampleLossArray.open(archive).store_differences(archive))
     tensor = np.asarray(archive.samples()["sample_loss"][...])
     paired = tensor - tensor[np.unravel_index(np.argmin(tensor.mean(-1)), (9, 8))]
     expected = paired.mean(-1) <= 2 * paired.std(-1, ddof=1) / np.sqrt(30)
@@ -156,7 +156,7 @@ def test_standard_errors_of_a_subset_are_right_over_every_subset_there_is() -> N
         means.append(found.loss.values)
         errors.append(found.loss_standard_error.values)
     np.testing.assert_allclose(np.mean(np.square(errors), 0), np.var(means, 0), rtol=1e-12)
-    law = ((data[:, None] - torch.linspace(0, 3, 4)) ** 2).numpy().std(0) / np.sqrt(3) * finite_population(3, 6)
+    law = ((data[:, None] - torch.linspace(0, 3, 4)) ** 2).numpy().std(0) / np.sqrt(3) * sampling_fpc(3, 6)
     np.testing.assert_allclose(np.std(means, 0), law, rtol=1e-12)
 
 
@@ -181,7 +181,7 @@ def test_the_factor_is_that_of_the_tensor_too() -> None:
     objective = la.Objective(lambda p, b: (b[0] - p["w"][0]) ** 2, data=subset, params={"w": torch.zeros(1)}, dtype=torch.float64)
     archive = la.create_archive(None)
     surface = la.evaluate(objective, la.weight_plane(objective, ("w", 0)), (0, 3), 4, ("loss", "sample_loss"), archive)
-    found = la.SampleLosses.open(archive).statistics()
+    found = la.SampleLossArray.open(archive).statistics()
     np.testing.assert_allclose(found.loss_standard_error, surface.loss_standard_error, rtol=1e-9)
 
 
@@ -193,7 +193,7 @@ def test_hatching_from_standard_errors_alone_is_conservative_and_says_so() -> No
     objective = la.Objective(lambda p, b: (b[0] @ p["w"] - b[1]) ** 2, data=data, params=start)
     archive = la.create_archive(None)
     plain = la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), ((0, 2), (0.5, 2)), (21, 11), METRICS, archive)
-    losses = la.SampleLosses.open(archive)
+    losses = la.SampleLossArray.open(archive)
     loose = compose(plain, doubt=True).surfaces[0]
     sharp = surface_from(losses.store_differences(archive))
     marked, paired = loose.fields["loss"].doubtful, sharp.fields["loss"].doubtful
@@ -225,7 +225,7 @@ def test_a_batch_larger_than_the_data() -> None:
     with pytest.raises(la.InputError, match="1 to 30"):
         la.shuffled_batches(30, 31)
     with pytest.raises(la.InputError, match="1 to 12"):
-        LOSSES.batch_spread(13)
+        LOSSES.batch_loss_std(13)
     with pytest.raises(la.InputError, match="epochs"):
         la.shuffled_batches(30, 3, epochs=0)
 

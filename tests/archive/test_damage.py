@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 
 import lossatlas as la
-from lossatlas.viz.summary import inventory
+from lossatlas.viz.summary import describe_archive
 
 SQUARE = la.Objective(lambda p, _: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0, 4.0])})
 PLANE = la.weight_plane(SQUARE, ("w", 0), ("w", 1))
@@ -90,7 +90,7 @@ def test_damaged_sample_losses_are_named(tmp_path: Path) -> None:
     chunk = next(file for file in (tmp_path / "a.zarr/surfaces/surface/sample_loss/c").rglob("*") if file.is_file())
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
     with pytest.raises(la.ArchiveError, match=r"sample_loss/c/.* is damaged"):
-        la.SampleLosses.open(tmp_path / "a.zarr").statistics()
+        la.SampleLossArray.open(tmp_path / "a.zarr").statistics()
 
 
 @pytest.mark.parametrize("lost", ["c/0", "zarr.json", ""])
@@ -119,7 +119,7 @@ def test_lost_coordinates_that_nothing_tells_are_an_error(place: Path) -> None:
 def test_lost_metadata_of_a_surface_are_told_and_replaced(place: Path, file: str, content: bytes | None) -> None:
     before = la.open_archive(place).surface()
     damage(place / file, content)
-    for use in (lambda: inventory(la.open_archive(place)), lambda: evaluate(place)):
+    for use in (lambda: describe_archive(la.open_archive(place)), lambda: evaluate(place)):
         with pytest.raises(la.ArchiveError, match=r"zarr\.json .*(damaged|missing).*overwrite=True"):
             use()
     np.testing.assert_array_equal(evaluate(place, overwrite=True).loss, before.loss)
@@ -164,7 +164,7 @@ def test_an_archive_that_goes_away_under_an_evaluation_is_told(tmp_path: Path, f
                 shutil.copytree(tmp_path / "moved.zarr", place, ignore=shutil.ignore_patterns(".lock-*"))
 
     with pytest.raises(la.ArchiveError, match=r"a\.zarr is no longer there: it was moved, deleted or replaced.*put it back"):
-        evaluate(place, tile=4, watch=lose)
+        evaluate(place, tile=4, on_tile=lose)
     assert place.exists() == (fate == "replaced")
     for copy in (tmp_path / "moved.zarr", place) if fate == "replaced" else (tmp_path / "moved.zarr",):
         assert int(la.open_archive(copy).surface().done.sum()) == 4
@@ -196,5 +196,5 @@ def test_archives_without_checksums_are_read_and_continued(place: Path) -> None:
         group.create_array(name, data=values, dimension_names=dims, attributes=dict(array.attrs), overwrite=True)
     assert "crc32c" not in (place / SURFACE / "loss/zarr.json").read_text()
     xr.testing.assert_equal(la.open_archive(place).surface(), before)
-    la.create_archive(place).forget_cells("surface", np.array([5]))
+    la.create_archive(place).mark_not_done("surface", np.array([5]))
     xr.testing.assert_equal(evaluate(place), before)

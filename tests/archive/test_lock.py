@@ -104,11 +104,11 @@ def test_a_killed_writer_leaves_nothing_to_clean_up(tmp_path: Path) -> None:
 def test_this_process_writes_on_and_other_processes_see_it(tmp_path: Path) -> None:
     place, words = tmp_path / "a.zarr", [sys.executable, "-c", TRY, str(tmp_path / "a.zarr"), "s"]
     archive = laid_out(place)
-    with archive.writing("s"):
-        with la.create_archive(place).writing("s"):
+    with archive.lock_for_writing("s"):
+        with la.create_archive(place).lock_for_writing("s"):
             archive.write_cells("s", np.array([0]), {"loss": np.array([1.0])})
         assert "is writing 's'" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        with archive.writing("s", "trajectories"):
+        with archive.lock_for_writing("s", "trajectories"):
             pass
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "free\n"
     assert not locks(place)
@@ -123,7 +123,7 @@ def test_another_thread_is_refused(tmp_path: Path) -> None:
         except la.ArchiveError as error:
             told.append(str(error))
 
-    with archive.writing("s"):
+    with archive.lock_for_writing("s"):
         thread = threading.Thread(target=write)
         thread.start()
         thread.join()
@@ -134,8 +134,8 @@ def test_another_thread_is_refused(tmp_path: Path) -> None:
 
 def test_memory_has_no_lock() -> None:
     archive = la.create_archive(None)
-    with archive.writing("s"):
-        threading.Thread(target=lambda: archive.writing("s").__enter__()).start()
+    with archive.lock_for_writing("s"):
+        threading.Thread(target=lambda: archive.lock_for_writing("s").__enter__()).start()
 
 
 def test_a_recording_and_a_surface_share_an_archive(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_recording_and_a_surface_share_an_archive(tmp_path: Path) -> None:
     objective = la.Objective(model, F.cross_entropy, (x, y))
     place = tmp_path / "a.zarr"
     with la.Recorder(place, model, every=1) as recorder:
-        la.evaluate(objective, la.random_plane(objective), resolution=(2, 3), archive=place, watch=lambda *_: recorder.step())
+        la.evaluate(objective, la.random_plane(objective), resolution=(2, 3), archive=place, on_tile=lambda *_: recorder.step())
     archive = la.open_archive(place)
     assert archive.surfaces == ("surface",) and archive.trajectories == ("run",)
 
@@ -153,7 +153,7 @@ def test_a_lock_is_not_taken_through_a_link(tmp_path: Path, kind: str) -> None:
     """An archive from a stranger could else make us write into any file of its reader."""
     archive, mine = laid_out(tmp_path / "a.zarr"), tmp_path / "mine.txt"
     mine.write_text("my own words")
-    with archive.writing("s"):
+    with archive.lock_for_writing("s"):
         (lock,) = locks(tmp_path / "a.zarr")
     lock.symlink_to(mine) if kind == "symbolic" else lock.hardlink_to(mine)
     with pytest.raises(la.ArchiveError, match=r"\.lock-.*is a link.*remove it"):
@@ -166,10 +166,10 @@ def test_a_lock_is_not_taken_through_a_link(tmp_path: Path, kind: str) -> None:
 
 def test_a_dangling_link_makes_no_file(tmp_path: Path) -> None:
     archive = laid_out(tmp_path / "a.zarr")
-    with archive.writing("s"):
+    with archive.lock_for_writing("s"):
         (lock,) = locks(tmp_path / "a.zarr")
     lock.symlink_to(tmp_path / "new")
-    with pytest.raises(la.ArchiveError, match="is a link"), archive.writing("s"):
+    with pytest.raises(la.ArchiveError, match="is a link"), archive.lock_for_writing("s"):
         pass
     assert not (tmp_path / "new").exists()
 

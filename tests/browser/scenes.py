@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lossatlas.viz.scene.model import Field, Pane, Path, Scene, Surface, Timeline
+from lossatlas.viz.scene.model import Field, Pane, PathData, Scene, Surface, Timeline
 
 
 def bowl(na: int = 21, nb: int = 33, shift: float = 0.0) -> np.ndarray:
@@ -27,7 +27,7 @@ def animated(frames: int = 8, side: int = 17) -> Scene:
     """A bowl that moves, with a path, over `frames` frames."""
     values = np.stack([bowl(side, side, 0.5 * k / frames) for k in range(frames)])
     steps = np.arange(frames) * 10
-    path = Path(
+    path = PathData(
         "descent",
         np.linspace(-0.8, 0, frames),
         np.linspace(0.7, 0.1, frames),

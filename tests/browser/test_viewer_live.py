@@ -13,7 +13,7 @@ import pytest
 
 from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
-from lossatlas.viz.web.run_control import Steering
+from lossatlas.viz.web.run_control import RunControl
 from lossatlas.viz.web.server import LiveServer
 
 from .conftest import Visit
@@ -100,7 +100,7 @@ def test_a_dropped_connection_starts_again_with_the_full_state(visit: Visits, ar
 
 
 def test_buttons_pause_resume_stop_and_look_closer(visit: Visits, archive: Archive) -> None:
-    steering = Steering()
+    steering = RunControl()
     write(archive, np.arange(40))
     with LiveServer(archive, interval=0.1, steering=steering) as server:
         page = opened(visit, server)
@@ -126,7 +126,7 @@ def test_buttons_pause_resume_stop_and_look_closer(visit: Visits, archive: Archi
 
 
 def test_where_no_websocket_comes_through_events_do(visit: Visits, archive: Archive) -> None:
-    steering = Steering()
+    steering = RunControl()
     write(archive, np.arange(20))
     with LiveServer(archive, interval=0.1, steering=steering) as server:
         page = visit(bypass_csp=True)
@@ -146,7 +146,7 @@ def test_where_no_websocket_comes_through_events_do(visit: Visits, archive: Arch
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "http://elsewhere.example"}])
 def test_wishes_need_token_and_origin(archive: Archive, headers: dict[str, str]) -> None:
-    steering = Steering()
+    steering = RunControl()
     with LiveServer(archive, steering=steering) as server:
         for token in (server.token, "guess"):
             address = f"http://127.0.0.1:{server.port}/ask?token={token}"

@@ -14,7 +14,7 @@ import pytest
 
 from lossatlas import schema
 from lossatlas.archive import create_archive
-from lossatlas.viz.scene.model import Areas, Arrow, Curve, Field, Outline, Pane, Scene
+from lossatlas.viz.scene.model import Arrow, Curve, DecisionRegions, Field, Outline, Pane, Scene
 from lossatlas.viz.web.html import export_html
 
 from .conftest import Visit
@@ -64,7 +64,7 @@ def test_areas_arrows_outlines_histograms_and_words(visit: Visits, tmp_path: Pat
         bowl(),
         arrows=(Arrow((-0.5, 0.5), (0.5, -0.5), color="#00ff00"),),
         outlines=(Outline(0.4 * np.cos(circle), 0.4 * np.sin(circle), "noise", "#00ffff"),),
-        areas=(Areas("who wins", axis, axis, classes, np.array([[0.5, 0.5]]), np.array([1])),),
+        areas=(DecisionRegions("who wins", axis, axis, classes, np.array([[0.5, 0.5]]), np.array([1])),),
         curves=(Curve("w", np.linspace(-1, 1, 6), np.array([1.0, 3, 5, 3, 1]), "weights"),),
     )
     panes = (Pane("areas", areas=("who wins",)), Pane("histogram", curves=("w",), title="all weights"), Pane("text", text="Mind the gap."))

@@ -102,7 +102,7 @@ def test_a_recording_without_a_landscape_says_how_to_get_one(tmp_path: Path) -> 
     assert refused.returncode and "--recording" in refused.stderr and "--kind recording" in refused.stderr
     run = la.open_trajectory(tmp_path / "run.zarr")
     with pytest.raises(la.InputError, match=r"keep.*create_archive"):
-        la.project_path(run, la.random_plane(run.params(-1), normalize="none", biases=True), keep=True)
+        la.project_trajectory(run, la.random_plane(run.params(-1), normalize="none", biases=True), keep=True)
 
 
 def test_help_names_every_verb() -> None:

@@ -38,7 +38,7 @@ def test_a_page_stands_while_cells_are_computed_and_values_stay(pages: list[str]
         with urllib.request.urlopen(pages[0], timeout=10) as page:
             seen.append(page.status)
 
-    surface = la.evaluate(objective, plane, resolution=(3, 4), tile=6, executor="serial", live=True, watch=look)
+    surface = la.evaluate(objective, plane, resolution=(3, 4), tile=6, executor="serial", live=True, on_tile=look)
     np.testing.assert_array_equal(surface.loss, la.evaluate(objective, plane, resolution=(3, 4)).loss)
     assert len(pages) == 1 and seen == [200, 200]
     with pytest.raises(urllib.error.URLError):
@@ -55,7 +55,7 @@ def test_the_page_stops_it_and_the_same_call_continues(pages: list[str], tmp_pat
         urllib.request.urlopen(wish, timeout=10).close()
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, live=True, watch=stop, **options)
+        la.evaluate(objective, plane, live=True, on_tile=stop, **options)
     assert int(la.open_archive(tmp_path / "a.zarr").surface().done.sum()) == 5
     continued = la.evaluate(objective, plane, **options)
     np.testing.assert_array_equal(continued.loss, la.evaluate(objective, plane, resolution=(3, 4)).loss)

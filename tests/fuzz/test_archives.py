@@ -20,8 +20,8 @@ from lossatlas import schema
 from lossatlas.archive import create_archive, open_archive
 from lossatlas.formats import export_surface
 from lossatlas.viz.compose.pages import scenes_of
-from lossatlas.viz.summary import inventory
-from lossatlas.viz.web.archive_feed import Feed
+from lossatlas.viz.summary import describe_archive
+from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.html import page
 from lossatlas.viz.web.payload import encode
 
@@ -87,13 +87,13 @@ def put_on_a_page(path: Path, _: Path) -> None:
 
 
 def tell(path: Path, _: Path) -> None:
-    inventory(open_archive(path)).encode("utf-8")
+    describe_archive(open_archive(path)).encode("utf-8")
 
 
 def follow(path: Path, _: Path) -> None:
-    feed = Feed([open_archive(path)])
-    feed.look()
-    feed.look()
+    feed = ArchiveFeed([open_archive(path)])
+    feed.poll()
+    feed.poll()
 
 
 def export(suffix: str, path: Path, folder: Path) -> None:

@@ -25,9 +25,9 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.evaluation.evaluators import Choice, Task
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec
 from lossatlas.compute.evaluation.evaluators.selection import Probe
-from lossatlas.compute.evaluation.evaluators.vmap import Unsuitable
+from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.errors import InputError
 
@@ -247,7 +247,7 @@ def plane_of(draw: Draw, objective: la.Objective, model: nn.Module) -> Lines:
             other.load_state_dict(weights, strict=False)
             if isinstance(other, Tied):
                 other.out.weight = other.embedding.weight
-        return Lines(la.between(model, *models), own, steps, -0.3, 1.4, "between")
+        return Lines(la.plane_through(model, *models), own, steps, -0.3, 1.4, "between")
     if draw.often(0.5):  # a plane that moves some of the weights
         names = [n for n in own if draw.often(0.5)] or list(own)[:1]
         steps = tuple({n: s for n, s in step.items() if n in names} for step in steps)
@@ -259,9 +259,7 @@ def random_lines(draw: Draw, objective: la.Objective, own: dict[str, Tensor], nd
     names = [n for n, p in own.items() if p.dim() > 1]
     params = None if draw.often(0.6) else draw.of(names[-1], names[0], [names[0], names[-1]])
     how, biases = draw.of("filter", "filter", "layer", "weight", "none"), draw.often(0.4)
-    plane = la.random_plane(
-        objective, seed=draw.whole(0, 99), normalize=how, biases=biases, params=params, ndim=ndim, regrow=draw.often(0.1)
-    )
+    plane = la.random_plane(objective, seed=draw.whole(0, 99), normalize=how, biases=biases, params=params, ndim=ndim, lazy=draw.often(0.1))
     steps = tuple({n: d.params[n].clone() for n in d.params} for d in plane.directions)
     if how in ("filter", "layer"):
         for step in steps:
@@ -371,37 +369,37 @@ def evaluated(case: Case, **options: Any) -> np.ndarray:
     return la.evaluate(case.objective, case.lines.plane, case.bounds, case.shape, **options).loss.values
 
 
-def forced(case: Case, choice: Choice) -> np.ndarray | None:
+def forced(case: Case, choice: EvaluatorSpec) -> np.ndarray | None:
     """Values of a layout that is used whether or not it would be chosen; None where there is none for this model, or it refuses."""
-    task = Task.make(case.objective, case.lines.plane, metrics_named("loss"))
+    task = EvaluationProblem.make(case.objective, case.lines.plane, metrics_named("loss"))
     if choice.layout != "given" and choice._laid_out(task) is task:
         return None
     try:
         parts = np.array_split(case.points, case.draw.whole(1, min(3, len(case.points))))
-        evaluator = choice.fast(task)
+        evaluator = choice.unchecked(task)
         return np.concatenate([evaluator(part).values["loss"] for part in parts]).reshape(case.shape)
-    except Unsuitable:
+    except UnsupportedModel:
         return None
 
 
-def refused_by_its_probe(case: Case, choice: Choice) -> bool:
+def refused_by_its_probe(case: Case, choice: EvaluatorSpec) -> bool:
     """Whether `choose` would have seen on two points that this evaluator is wrong here."""
-    task = Task.make(case.objective, case.lines.plane, metrics_named("loss"))
+    task = EvaluationProblem.make(case.objective, case.lines.plane, metrics_named("loss"))
     try:
         Probe.of(task, case.points[[0, len(case.points) * 2 // 3]], len(case.points)).time(choice)
-    except Unsuitable:
+    except UnsupportedModel:
         return True
     return False
 
 
 FORCED = {
-    "loop": Choice(),
-    "vmap": Choice("vmap", 3),
-    "affine": Choice("affine", None),
-    "folded": Choice(layout="folded"),
-    "channels last": Choice(layout="channels_last"),
-    "features first": Choice(layout="features_first"),
-    "features first, vmap": Choice("vmap", 4, layout="features_first"),
+    "loop": EvaluatorSpec(),
+    "vmap": EvaluatorSpec("vmap", 3),
+    "affine": EvaluatorSpec("affine", None),
+    "folded": EvaluatorSpec(layout="folded"),
+    "channels last": EvaluatorSpec(layout="channels_last"),
+    "features first": EvaluatorSpec(layout="features_first"),
+    "features first, vmap": EvaluatorSpec("vmap", 4, layout="features_first"),
 }
 
 

@@ -21,7 +21,7 @@ from formats import cases
 from fuzz.fuzzing import damaged, run_cases
 from lossatlas.formats import export_surface, import_surface
 from lossatlas.zoo.checkpoints import read_checkpoint
-from lossatlas.zoo.data.cifar_files import read_pictures
+from lossatlas.zoo.data.cifar_files import read_images
 from lossatlas.zoo.data.idx import read_idx
 from lossatlas.zoo.safe_pickle import read_pickled_arrays
 
@@ -80,8 +80,8 @@ def _sources(folder: Path) -> dict[str, tuple[str, bytes, Callable[[Path], Any]]
         "old checkpoint": (".pth", _torch_file(True), read_checkpoint),
         "safetensors": (".safetensors", _safetensors(), read_checkpoint),
         "pickle": ("", _batch(), lambda file: read_pickled_arrays(file.read_bytes(), str(file))),
-        "tar": (".tar", _tar(_batch()), lambda file: read_pictures(file, "test", 2)),
-        "pictures": (".npz", _npz(), lambda file: read_pictures(file, "train", 3)),
+        "tar": (".tar", _tar(_batch()), lambda file: read_images(file, "test", 2)),
+        "pictures": (".npz", _npz(), lambda file: read_images(file, "train", 3)),
         "idx": (".idx", _idx(), lambda file: read_idx(file, 3)),
     }
 

@@ -21,7 +21,7 @@ pytest.importorskip("starlette")
 from fuzz.fuzzing import TEXTS, damaged, mutated_json, run_cases
 from lossatlas import schema
 from lossatlas.archive import create_archive
-from lossatlas.viz.web.run_control import MOST_REGIONS, Steering
+from lossatlas.viz.web.run_control import MOST_REGIONS, RunControl
 from lossatlas.viz.web.server import MOST_CLIENTS, LiveServer
 
 NA, NB = 4, 5
@@ -34,7 +34,7 @@ def server() -> Iterator[LiveServer]:
     axes = {"alpha": np.linspace(-1, 1, NA), "beta": np.linspace(-1, 1, NB)}
     archive.create_surface("s", axes, [schema.variable("loss")], {"kind": "surface"})
     archive.write_cells("s", np.arange(7), {"loss": np.arange(7.0)})
-    with LiveServer(archive, interval=0.05, steering=Steering()) as running:
+    with LiveServer(archive, interval=0.05, steering=RunControl()) as running:
         yield running
 
 

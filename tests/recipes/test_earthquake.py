@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from lossatlas.recipes.earthquake import problems as sceneries
-from lossatlas.recipes.earthquake.batch_landscape import Training, pca_window, trained
+from lossatlas.recipes.earthquake.batch_landscape import Training, pca_window, train_on_problem
 from lossatlas.recipes.earthquake.run import run
 
 
@@ -55,7 +55,7 @@ def test_clouds_are_the_articles() -> None:
     assert x.shape == (1000, 2) and y.mean() == 0.5
     np.testing.assert_allclose([x[y == 0].mean(0), x[y == 1].mean(0)], [[0, 0], [0, 3]], atol=0.12)
     np.testing.assert_allclose(x[y == 0].std(0), 1, atol=0.08)
-    scenery = sceneries.blob_scenery("exact")
+    scenery = sceneries.blob_problem("exact")
     assert scenery.bounds == ((-20.0, 20.0), (-20.0, 20.0)) and scenery.objective.per_sample
 
 
@@ -71,7 +71,7 @@ def test_bad_input() -> None:
 
 def test_the_window_holds_the_path_and_its_end() -> None:
     objective = sceneries.logistic(*sceneries.digit_data(), "exact")
-    iterates = trained(objective, Training(steps=6, batch_size=10, learning_rate=0.3))[1]
+    iterates = train_on_problem(objective, Training(steps=6, batch_size=10, learning_rate=0.3))[1]
     scenery = pca_window(objective, iterates, "digits")
     assert scenery.plane.project(iterates[-1]).coordinates == pytest.approx((0.0, 0.0), abs=1e-12)
     for params in iterates:

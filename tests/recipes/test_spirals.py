@@ -46,14 +46,14 @@ def test_frames_hold_the_first_and_the_very_last_step() -> None:
 @pytest.mark.slow
 def test_a_page_that_cannot_be_written_does_not_lose_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lossatlas.recipes.spirals import figures
-    from lossatlas.recipes.spirals.run import Size
+    from lossatlas.recipes.spirals.run import RunSize
 
     def missing(*_: object) -> None:
         raise FileNotFoundError("viewer.js")
 
     monkeypatch.setattr(figures, "page", missing)
-    small = Size((NETWORKS[0], NETWORKS[5]), 6, 4, 5, 8)
-    monkeypatch.setattr(sys.modules[Size.__module__], "QUICK", small)
+    small = RunSize((NETWORKS[0], NETWORKS[5]), 6, 4, 5, 8)
+    monkeypatch.setattr(sys.modules[RunSize.__module__], "QUICK", small)
     with pytest.raises(FileNotFoundError):
         recipe_named("spirals").load()(tmp_path, quick=True, progress=False)
     assert len(json.loads((tmp_path / "summary.json").read_text())["paths"]) == 7

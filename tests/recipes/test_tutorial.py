@@ -75,7 +75,7 @@ PATHS = {
 @pytest.mark.parametrize("start", list(PATHS))
 def test_descents_of_the_article(setting: Setting, start: tuple[float, float]) -> None:
     tail = setting.tail(135, 100)
-    path = la.descend(tail, setting.plane(tail), start, learning_rate=10, steps=10_000, gradient=article_gradient(tail))
+    path = la.optimize_on_plane(tail, setting.plane(tail), start, learning_rate=10, steps=10_000, gradient=article_gradient(tail))
     for step, value in PATHS[start]["loss"].items():
         assert float(path.path_loss[step]) == pytest.approx(value, abs=SMALL)
     for step, place in PATHS[start]["places"].items():
@@ -88,8 +88,8 @@ def test_the_articles_gradient_is_half_the_true_one(setting: Setting) -> None:
     tail = setting.tail(135, 100)
     plane = setting.plane(tail)
     options = {"learning_rate": 1.0, "steps": 1}
-    article = la.descend(tail, plane, (-9.0, 15.0), gradient=article_gradient(tail), **options)
-    true = la.descend(tail, plane, (-9.0, 15.0), **options)
+    article = la.optimize_on_plane(tail, plane, (-9.0, 15.0), gradient=article_gradient(tail), **options)
+    true = la.optimize_on_plane(tail, plane, (-9.0, 15.0), **options)
     for axis in ("path_alpha", "path_beta"):
         moved = [float(path[axis][0] - path[axis][1]) for path in (article, true)]
         assert moved[1] / moved[0] == pytest.approx(2.0, abs=1e-9)

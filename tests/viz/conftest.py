@@ -11,7 +11,7 @@ import xarray as xr
 
 from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
-from lossatlas.viz.scene.model import Field, Path, Surface
+from lossatlas.viz.scene.model import Field, PathData, Surface
 
 ATTRS: dict[str, Any] = {
     "kind": "surface",
@@ -42,8 +42,8 @@ def attrs() -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def coarse_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A coarse mesh is as true as a fine one and draws ten times faster."""
-    monkeypatch.setattr("lossatlas.viz.mpl.panes.surface.FINE", 60)
-    monkeypatch.setattr("lossatlas.viz.mpl.panes.surface.COARSER", 40)
+    monkeypatch.setattr("lossatlas.viz.mpl.panes.surface.MESH_LINES_STILL", 60)
+    monkeypatch.setattr("lossatlas.viz.mpl.panes.surface.MESH_LINES_ANIMATED", 40)
 
 
 @pytest.fixture
@@ -67,13 +67,13 @@ def make_line() -> Callable[..., Surface]:
 
 
 @pytest.fixture
-def make_path() -> Callable[..., Path]:
+def make_path() -> Callable[..., PathData]:
     """A straight way over the plane."""
 
     def make(
         start: tuple[float, float] = (-0.8, 1.5), end: tuple[float, float] = (0.0, 0.0), steps: int = 50, name: str = "sgd", **more: Any
-    ) -> Path:
-        return Path(name, np.linspace(start[0], end[0], steps), np.linspace(start[1], end[1], steps), np.arange(steps), **more)
+    ) -> PathData:
+        return PathData(name, np.linspace(start[0], end[0], steps), np.linspace(start[1], end[1], steps), np.arange(steps), **more)
 
     return make
 

@@ -20,7 +20,7 @@ import torch
 from lossatlas.errors import InputError
 from lossatlas.formats import import_surface
 from lossatlas.zoo.checkpoints import read_checkpoint
-from lossatlas.zoo.data.cifar_files import read_pictures
+from lossatlas.zoo.data.cifar_files import read_images
 from lossatlas.zoo.data.idx import read_idx
 from lossatlas.zoo.safe_pickle import read_pickled_arrays
 
@@ -84,9 +84,9 @@ READERS: dict[str, tuple[str, bytes, Callable[[Path], Any]]] = {
     "pickle of bytes": ("a", BYTES8, lambda file: read_pickled_arrays(file.read_bytes(), "a")),
     "pickle of a memo": ("a", MEMO, lambda file: read_pickled_arrays(file.read_bytes(), "a")),
     "pickle of laughs": ("a", laughs(), lambda file: read_pickled_arrays(file.read_bytes(), "a")),
-    "tar": ("a.tar", tar(EIGHT_GB), lambda file: read_pictures(file, "test", None)),
-    "tar.gz": ("a.tar.gz", gzip.compress(tar(EIGHT_GB)), lambda file: read_pictures(file, "test", None)),
-    "npz of pictures": ("a.npz", npz((10**6, 3, 32, 32), "train_x", "train_y"), lambda file: read_pictures(file, "train", None)),
+    "tar": ("a.tar", tar(EIGHT_GB), lambda file: read_images(file, "test", None)),
+    "tar.gz": ("a.tar.gz", gzip.compress(tar(EIGHT_GB)), lambda file: read_images(file, "test", None)),
+    "npz of pictures": ("a.npz", npz((10**6, 3, 32, 32), "train_x", "train_y"), lambda file: read_images(file, "train", None)),
     "npz of a surface": ("a.npz", npz((60_000_000,), "x", "y", "z"), import_surface),
     "checkpoint of bytes": ("a.pt", zipped_checkpoint(BYTES8), read_checkpoint),
     "checkpoint of a bytearray": ("a.pt", zipped_checkpoint(BYTEARRAY), read_checkpoint),

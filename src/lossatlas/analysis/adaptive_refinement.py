@@ -28,7 +28,7 @@ COARSEST = 8
 
 
 @dataclass(frozen=True)
-class Refined:
+class RefinementStep:
     """Where a coarse-to-fine run stands.
 
     Attributes:
@@ -42,7 +42,7 @@ class Refined:
     estimated_error: float
 
 
-def refine(grid: Grid, values: Array, done: NDArray[np.bool_], tol: float, scale: Scale = "linear") -> Refined:
+def refine(grid: Grid, values: Array, done: NDArray[np.bool_], tol: float, scale: Scale = "linear") -> RefinementStep:
     """The next cells to compute. It looks only at what is done, so a stopped run goes on where it was.
 
     Args:
@@ -58,7 +58,7 @@ def refine(grid: Grid, values: Array, done: NDArray[np.bool_], tol: float, scale
         >>> len(found.wanted), found.estimated_error
         (0, 0.0)
     """
-    shown = np.where(done, _shown(values, scale), np.nan)
+    shown = np.where(done, _to_scale(values, scale), np.nan)
     low_high = shown[np.isfinite(shown)]
     span = float(np.ptp(low_high)) if low_high.size else 0.0
     limit = max(2 * tol * span, 1e-12 * float(np.abs(low_high).max(initial=0.0)))
@@ -71,19 +71,19 @@ def refine(grid: Grid, values: Array, done: NDArray[np.bool_], tol: float, scale
         if level:
             stride, coarse = levels[level - 1]
             fresh[np.ix_(*coarse)] = False
-            near = _near(surprise, stride)
+            near = _max_nearby_surprise(surprise, stride)
             predicted = np.full(grid.shape, np.nan)
             predicted[where] = _interpolated(coarse, filled[np.ix_(*coarse)], lattice)
             needed = fresh & ~done & ((near > limit) | (level < 2 and np.isfinite(tol)))
         else:
             near, predicted, needed = surprise, filled.copy(), fresh & ~done
         if needed.any():
-            return Refined(np.flatnonzero(needed), np.where(done, values, _raw(filled, scale)), np.inf)
+            return RefinementStep(np.flatnonzero(needed), np.where(done, values, _from_scale(filled, scale)), np.inf)
         filled = np.where(fresh, np.where(done, shown, predicted), filled)
         surprise = np.where(fresh & done & (level > 0), _difference(shown, predicted), np.where(fresh, near / 2, surprise))
     missing = surprise[~done]
     error = float(missing.max(initial=0.0)) / span if span else 0.0
-    return Refined(empty, np.where(done, values, _raw(filled, scale)), error)
+    return RefinementStep(empty, np.where(done, values, _from_scale(filled, scale)), error)
 
 
 def fill(grid: Grid, values: Array, done: NDArray[np.bool_], scale: Scale = "linear") -> tuple[Array, float]:
@@ -105,7 +105,7 @@ def fill(grid: Grid, values: Array, done: NDArray[np.bool_], scale: Scale = "lin
     return np.where(~done & (as_good | (found.filled <= 0)), smooth, found.filled), found.estimated_error
 
 
-def narrowest(shape: tuple[int, ...]) -> int:
+def smallest_resolved_width(shape: tuple[int, ...]) -> int:
     """Cells between those that are always computed: what is narrower may be missed, however small the estimated error."""
     levels = _levels(shape)
     return levels[min(1, len(levels) - 1)][0]
@@ -141,21 +141,21 @@ def _lattice(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.int64], ..
     return tuple(np.unique([*range(0, n, stride), n - 1]) for n in shape)
 
 
-def _near(surprise: Array, stride: int) -> Array:
+def _max_nearby_surprise(surprise: Array, stride: int) -> Array:
     """The largest surprise within one stride of every cell."""
     return maximum_filter(surprise, size=2 * stride + 1, mode="constant", cval=0.0)
 
 
 def _interpolated(coarse: tuple[NDArray[np.int64], ...], values: Array, fine: tuple[NDArray[np.int64], ...]) -> Array:
     """Bicubic (cubic on a line) from lattice to lattice; holes are bridged with their nearest neighbor's value."""
-    known = _bridged(values)
+    known = _fill_nearest(values)
     if known.ndim == 1:
         return np.asarray(CubicSpline(coarse[0], known)(fine[0])) if len(known) > 1 else np.full(len(fine[0]), known[0])
     x, y = coarse
     return np.asarray(RectBivariateSpline(x, y, known, kx=min(3, len(x) - 1), ky=min(3, len(y) - 1))(fine[0], fine[1]))
 
 
-def _bridged(values: Array) -> Array:
+def _fill_nearest(values: Array) -> Array:
     holes = ~np.isfinite(values)
     if not holes.any() or holes.all():
         return np.where(holes, 0.0, values)
@@ -170,12 +170,12 @@ def _difference(shown: Array, predicted: Array) -> Array:
         return np.where(np.isfinite(shown), np.abs(shown - predicted), np.inf)
 
 
-def _shown(values: Array, scale: Scale) -> Array:
+def _to_scale(values: Array, scale: Scale) -> Array:
     if scale == "linear":
         return np.asarray(values, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(values > 0, np.log10(values), np.nan)
 
 
-def _raw(filled: Array, scale: Scale) -> Array:
+def _from_scale(filled: Array, scale: Scale) -> Array:
     return filled if scale == "linear" else 10.0**filled

@@ -12,7 +12,7 @@ ROUNDING = 1e-6
 """Rises and dents below this share of the curve's range count as rounding."""
 
 
-def shape_of(alpha: Array, values: Array) -> dict[str, Any]:
+def monotonicity_stats(alpha: Array, values: Array) -> dict[str, Any]:
     """What `interpolate` says about the curve between 0 and 1; None where a value there is not finite."""
     inside = (alpha >= 0) & (alpha <= 1)
     x, f = alpha[inside], values[inside]
@@ -33,7 +33,7 @@ def shape_of(alpha: Array, values: Array) -> dict[str, Any]:
     }
 
 
-def above_chord(alpha: Array, values: Array) -> tuple[float, float]:
+def barrier_height(alpha: Array, values: Array) -> tuple[float, float]:
     """How far a curve over [0, 1] rises above the chord of its ends, and where; NaN where a value is not finite.
 
     >>> above_chord(np.array([0.0, 0.5, 1.0]), np.array([1.0, 3.0, 2.0]))

@@ -20,7 +20,7 @@ _FLOPS = 2e9
 
 
 @dataclass(frozen=True)
-class WalkNull:
+class RandomWalkNull:
     """A random walk recorded at the same steps, in the limit of many dimensions.
 
     Attributes:
@@ -36,7 +36,7 @@ class WalkNull:
         return tuple(_correlation(mine, null) for mine, null in zip(scores, self.scores, strict=False))
 
 
-def random_walk_null(steps: NDArray[np.int64] | int, centered: bool = False, components: int = 2) -> WalkNull:
+def random_walk_null(steps: NDArray[np.int64] | int, centered: bool = False, components: int = 2) -> RandomWalkNull:
     """What principal component analysis finds in a random walk.
 
     Args:
@@ -64,7 +64,7 @@ def random_walk_null(steps: NDArray[np.int64] | int, centered: bool = False, com
     values, vectors = np.linalg.eigh(gram)
     total = values.sum()
     ratio = values[::-1][:components] / total if total > 0 else np.full(components, np.nan)
-    return WalkNull(tuple(float(r) for r in ratio), vectors[:, ::-1][:, :components].T)
+    return RandomWalkNull(tuple(float(r) for r in ratio), vectors[:, ::-1][:, :components].T)
 
 
 def start_end_null(steps: NDArray[np.int64] | int) -> tuple[float, float]:
@@ -90,7 +90,7 @@ def start_end_null(steps: NDArray[np.int64] | int) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class WalksNull:
+class JointRandomWalkNull:
     """Several random walks from one start on the two principal directions of all of them together.
 
     Attributes:
@@ -102,9 +102,9 @@ class WalksNull:
     shares: tuple[tuple[float, float], ...]
 
 
-def random_walks_null(
+def joint_random_walk_null(
     steps: Sequence[NDArray[np.int64] | Sequence[int]], spreads: Sequence[float], dimensions: int, seed: int = 0
-) -> WalksNull:
+) -> JointRandomWalkNull:
     """What a plane laid jointly through several runs from one start would show if they were independent random walks.
 
     The null of a single walk does not hold here: unrelated walks share no direction, and two axes cannot follow five of them.
@@ -137,7 +137,7 @@ def random_walks_null(
         top, scores = values[::-1][:2], vectors[:, ::-1][:, :2] ** 2 * values[::-1][:2]
         ratio += top / values.sum() / draws
         shares += np.stack([scores[a:b].sum(0) / max(s, 1e-300) for a, b, s in zip(ends, ends[1:], spreads, strict=False)]) / draws
-    return WalksNull((float(ratio[0]), float(ratio[1])), tuple((float(a), float(b)) for a, b in shares))
+    return JointRandomWalkNull((float(ratio[0]), float(ratio[1])), tuple((float(a), float(b)) for a, b in shares))
 
 
 def _summed(times: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, open_archive
 from lossatlas.archive.arrays import read_array
-from lossatlas.compute.minibatch.batches import Indices, check_batch_size, finite_population, shuffled_batches, undrawn
+from lossatlas.compute.minibatch.batches import Indices, check_batch_size, sampling_fpc, shuffled_batches, standard_error_fpc
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
@@ -28,7 +28,7 @@ BLOCK_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class SampleLosses:
+class SampleLossArray:
     """The losses of every sample over a plane or a line, kept on disk.
 
     Attributes:
@@ -42,7 +42,7 @@ class SampleLosses:
         >>> objective = la.Objective(lambda p, x: (x - p["w"][0]) ** 2, data=torch.tensor([0.0, 2.0]), params={"w": torch.zeros(1)})
         >>> archive = la.create_archive(None)
         >>> _ = la.evaluate(objective, la.weight_plane(objective, ("w", 0)), (0, 2), 3, ("loss", "sample_loss"), archive)
-        >>> losses = la.SampleLosses.open(archive)
+        >>> losses = la.SampleLossArray.open(archive)
         >>> losses.surfaces([[0], [1], [0, 1]]).values.tolist()
         [[0.0, 1.0, 4.0], [4.0, 1.0, 0.0], [2.0, 1.0, 2.0]]
     """
@@ -53,7 +53,7 @@ class SampleLosses:
     per_sample: bool
 
     @classmethod
-    def open(cls, archive: Archive | Location, name: str | None = None) -> SampleLosses:
+    def open(cls, archive: Archive | Location, name: str | None = None) -> SampleLossArray:
         """The per-sample losses of a surface that `evaluate(..., metrics=("loss", "sample_loss"))` stored.
 
         Raises:
@@ -117,7 +117,7 @@ class SampleLosses:
             A Dataset over the plane with `loss`, `loss_sd`, `loss_standard_error`, `loss_difference` and
             `loss_difference_standard_error`. Losses that are infinite leave spreads NaN there.
         """
-        shape, share = self.losses.shape[:-1], self._error_share(population)
+        shape, share = self.losses.shape[:-1], self._standard_error_factor(population)
         found = {name: np.full(shape, np.nan) for name in ("loss", "loss_sd", "loss_difference_standard_error")}
         with np.errstate(invalid="ignore"):
             for rows, block in self.blocks():
@@ -131,7 +131,7 @@ class SampleLosses:
             found["loss_standard_error"], found["loss_difference"] = found["loss_sd"] * share, found["loss"] - low
         return self._dataset(found)
 
-    def batch_spread(self, batch_size: int, *, epochs: int = 20, seed: int = 0) -> xr.Dataset:
+    def batch_loss_std(self, batch_size: int, *, epochs: int = 20, seed: int = 0) -> xr.Dataset:
         """The spread of the batch loss, measured over shuffled epochs, beside its law ``sigma / sqrt(B) * sqrt((N - B) / (N - 1))``.
 
         Deviations count from the full mean, which is known, so the measurement is unbiased although batches of an
@@ -154,7 +154,7 @@ class SampleLosses:
                 center = block.mean(-1)
                 for batch in batches:
                     measured[rows] += (block[..., batch].mean(-1) - center) ** 2
-                theory[rows] = self._sd(block) / np.sqrt(batch_size) * finite_population(batch_size, self.samples)
+                theory[rows] = self._sd(block) / np.sqrt(batch_size) * sampling_fpc(batch_size, self.samples)
             measured = np.sqrt(measured / len(batches))
             ratio = np.where(theory > 0, measured / theory, np.nan)
         found = self._dataset({"batch_sd": measured, "batch_sd_theory": theory, "ratio": ratio})
@@ -188,7 +188,7 @@ class SampleLosses:
         return xr.Dataset({"loss": loss.drop_attrs().assign_attrs(self.surface.loss.attrs), "done": self.surface.done}, attrs=attrs)
 
     @property
-    def infinite(self) -> int:
+    def count_infinite(self) -> int:
         """Samples whose loss is infinite somewhere on the plane."""
         bad = np.zeros(self.samples, bool)
         for _, block in self.blocks():
@@ -209,13 +209,13 @@ class SampleLosses:
         """Over all samples, divided by N; a weighted mean of batches has none."""
         return values.std(-1) if self.per_sample else np.full(values.shape[:-1], np.nan)
 
-    def _error_share(self, population: int | None) -> float:
+    def _standard_error_factor(self, population: int | None) -> float:
         """What makes a standard error of a standard deviation over N: ``1 / sqrt(N - 1)``, less where few are left undrawn."""
         n = self.samples
         if n < 2:
             return np.nan
         known = self.surface.attrs.get("objective", {}).get("population") if population is None else population
-        return undrawn(n, known) / float(np.sqrt(n - 1))
+        return standard_error_fpc(n, known) / float(np.sqrt(n - 1))
 
     def _lowest(self, loss: Array) -> tuple[int, ...] | None:
         usable = np.isfinite(loss) & np.asarray(self.surface.done.values, bool)

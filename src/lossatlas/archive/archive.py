@@ -73,14 +73,14 @@ class Archive:
             InputError: no such surface, or several and no name.
             ArchiveError: its files are damaged.
         """
-        known = self._one("surface", name, self.surfaces)
+        known = self._resolve_name("surface", name, self.surfaces)
         with archive_checks.reading(known, self.location):
             self._check_sizes(f"surfaces/{known}", DEEP)
             return archive_checks.checked_surface(read_surface(self.root, self.location, known))
 
     def trajectory(self, name: str | None = None) -> xr.Dataset:
         """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
-        known = self._one("trajectory", name, self.trajectories)
+        known = self._resolve_name("trajectory", name, self.trajectories)
         with archive_checks.reading(known, self.location):
             self._check_sizes(f"trajectories/{known}")
             return archive_checks.checked_trajectory(read_trajectory(self.root, self.location, known))
@@ -90,7 +90,7 @@ class Archive:
 
         A tensor over ``(alpha, beta, sample)`` may be larger than memory, so `surface` leaves it out.
         """
-        known = self._one("surface", name, self.surfaces)
+        known = self._resolve_name("surface", name, self.surfaces)
         with archive_checks.reading(known, self.location):
             path = f"surfaces/{known}"
             return {key: self._array(f"{path}/{key}") for key in DEEP if exists(self.root, f"{path}/{key}")}
@@ -107,7 +107,7 @@ class Archive:
     # -- writing ---------------------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, name: str, kind: str = "surfaces") -> Iterator[None]:
+    def lock_for_writing(self, name: str, kind: str = "surfaces") -> Iterator[None]:
         """Keep other processes and threads from writing that surface or trajectory while the block runs.
 
         Chunks are read, changed and written back, so two writers would lose each other's cells. The lock ends with its
@@ -122,7 +122,7 @@ class Archive:
             yield
             return
         self._check_folder()
-        with archive_lock.held(Path(store.root), kind, name):
+        with archive_lock.exclusive_lock(Path(store.root), kind, name):
             yield
 
     def lock(self, name: str, kind: str = "surfaces") -> archive_lock.Lock | None:
@@ -152,7 +152,7 @@ class Archive:
         self, name: str, coordinates: Mapping[str, NDArray[np.float64]], variables: Iterable[schema.Variable], attrs: Mapping[str, Any]
     ) -> None:
         """Lay out an empty surface: coordinates, one array a variable, and a `done` mask that is all False."""
-        with self.writing(name):
+        with self.lock_for_writing(name):
             group = self._replace_group("surfaces", name, attrs)
             lengths = {axis: len(values) for axis, values in coordinates.items()}
             for axis, values in coordinates.items():
@@ -167,7 +167,7 @@ class Archive:
             cells: flat indices, ``(n,)``.
             values: by variable, each ``(n,)`` or ``(n, …)`` where the variable has further dims.
         """
-        with self.writing(name):
+        with self.lock_for_writing(name):
             self.check_present(name)
             done = self._array(f"surfaces/{name}/done")
             where = np.unravel_index(cells, done.shape)
@@ -175,9 +175,9 @@ class Archive:
                 write_cells(self._array(f"surfaces/{name}/{variable_name}"), where, value)
             write_cells(done, where, np.ones(len(cells), bool))
 
-    def forget_cells(self, name: str, cells: NDArray[np.int64]) -> None:
+    def mark_not_done(self, name: str, cells: NDArray[np.int64]) -> None:
         """Say of cells, given as to `write_cells`, that they are not computed; their values stay until they are."""
-        with self.writing(name):
+        with self.lock_for_writing(name):
             done = self._array(f"surfaces/{name}/done")
             write_cells(done, np.unravel_index(cells, done.shape), np.zeros(len(cells), bool))
 
@@ -197,7 +197,7 @@ class Archive:
         Raises:
             ArchiveError: an array or its metadata are lost.
         """
-        with self.writing(name):
+        with self.lock_for_writing(name):
             path = f"surfaces/{name}"
             group, done = self._group(path), self._array(f"{path}/done")
             for axis, values in coordinates.items():
@@ -212,14 +212,14 @@ class Archive:
                     lost[archive_arrays.chunk_cells(array, chunk)] = True
                     archive_arrays.delete_chunk(array, chunk)
             if lost.any():
-                self.forget_cells(name, np.flatnonzero(lost))
+                self.mark_not_done(name, np.flatnonzero(lost))
             return int(lost.sum())
 
     def write_surface(self, name: str, dataset: xr.Dataset) -> None:
         """Store a whole surface, such as an imported one, replacing an earlier one of that name."""
         metrics = [str(v) for v in dataset.data_vars if v != "done"]
         declared = [replace(schema.variable(m), units=str(dataset[m].attrs.get("units", schema.variable(m).units))) for m in metrics]
-        with self.writing(name):
+        with self.lock_for_writing(name):
             self.create_surface(name, {str(d): dataset[d].values for d in dataset.done.dims}, declared, dataset.attrs)
             cells = np.flatnonzero(dataset.done.values)
             self.write_cells(name, cells, {m: dataset[m].values.ravel()[cells] for m in metrics})
@@ -242,7 +242,7 @@ class Archive:
 
     def write_trajectory(self, name: str, dataset: xr.Dataset) -> None:
         """Store a whole trajectory, replacing an earlier one of that name. Every variable is declared in `schema`."""
-        with self.writing(name, "trajectories"):
+        with self.lock_for_writing(name, "trajectories"):
             group = self._replace_group("trajectories", name, dataset.attrs)
             lengths = {str(dim): size for dim, size in dataset.sizes.items()}
             for variable_name in dataset.variables:
@@ -255,7 +255,7 @@ class Archive:
         with archive_checks.reading(kind, self.location):
             return tuple(name for name in archive_arrays.children(self.root, kind) if exists(self.root, f"{kind}/{name}"))
 
-    def _one(self, noun: str, name: str | None, names: tuple[str, ...]) -> str:
+    def _resolve_name(self, noun: str, name: str | None, names: tuple[str, ...]) -> str:
         if name is None and len(names) == 1:
             return names[0]
         if name in names:
@@ -308,7 +308,7 @@ def create_archive(location: Location | None, *, repair: bool = False) -> Archiv
         if repair and isinstance(location, str | os.PathLike) and "://" not in str(location):
             _repair(Path(location))
         _refuse_foreign_folder(location)
-        root = _own_group(store)
+        root = _open_root_group(store)
     except ContainsArrayError as error:
         raise ArchiveError(f"{name} is a Zarr array and not a Lossatlas archive. Choose another path.") from error
     except OSError as error:
@@ -366,7 +366,7 @@ def _repair(folder: Path) -> None:
         write_file(file, json.dumps({"zarr_format": 3, "node_type": "group", "attributes": _new_attrs()}, indent=2))
 
 
-def _own_group(store: Any) -> zarr.Group:
+def _open_root_group(store: Any) -> zarr.Group:
     """The group at `store`, made in one write where there is none; an empty group that says nothing becomes an archive."""
     try:
         root = zarr.open_group(store, mode="a", zarr_format=3, attributes=_new_attrs())

@@ -30,12 +30,12 @@ except ImportError:  # Windows
 PREFIX = ".lock-"
 """Of the files' names; a reader passes over them."""
 
-BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+LOCKED_ERRNOS = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 """What a system says where another process holds the lock; anything else means that the file system has no locks."""
 
 THREAD, RECORDER = "Another thread of this process", "Another recorder of this process, which is still open,"
 
-FAR = 2**30
+LOCK_OFFSET = 2**30
 """The byte that Windows locks: beyond the words in the file, which others want to read."""
 
 
@@ -58,7 +58,7 @@ _guard = threading.Lock()
 
 
 @contextmanager
-def held(folder: Path, kind: str, name: str) -> Iterator[None]:
+def exclusive_lock(folder: Path, kind: str, name: str) -> Iterator[None]:
     """Hold the lock of one surface or trajectory while the block runs; the same thread may take it again within.
 
     Raises:
@@ -70,7 +70,7 @@ def held(folder: Path, kind: str, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _give_back(path)
+        _release(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class Lock:
         """Give the lock back; nothing happens the second time."""
         mine = _held.get(self.path)
         if mine is not None and mine.owner is self:
-            _give_back(self.path)
+            _release(self.path)
 
 
 def is_lost(folder: Path, kind: str, name: str) -> bool:
@@ -105,12 +105,12 @@ def _path(folder: Path, kind: str, name: str) -> Path:
 
 
 def _take_or_refuse(path: Path, owner: object, folder: Path, name: str) -> None:
-    holder = _take(path, owner)
+    holder = _acquire(path, owner)
     if holder:
         raise ArchiveError(f"{holder} is writing {name!r} of {folder}. {_way_out(holder)}; another name= or archive= is free.")
 
 
-def _take(path: Path, owner: object) -> str:
+def _acquire(path: Path, owner: object) -> str:
     """Who else holds the lock; nobody, an empty string, where it is now `owner`'s."""
     with _guard:
         mine = _held.get(path)
@@ -177,15 +177,15 @@ def _lock(file: int) -> bool:
         else:
             import msvcrt
 
-            os.lseek(file, FAR, os.SEEK_SET)
+            os.lseek(file, LOCK_OFFSET, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
             os.lseek(file, 0, os.SEEK_SET)
     except OSError as error:
-        return error.errno not in BUSY
+        return error.errno not in LOCKED_ERRNOS
     return True
 
 
-def _give_back(path: Path) -> None:
+def _release(path: Path) -> None:
     with _guard:
         mine = _held.get(path)
         if mine is None or mine.process != os.getpid():

@@ -158,7 +158,7 @@ def evaluate(
     The same command continues a stopped run.
     """
     from lossatlas.cli.load_objective import load_objective
-    from lossatlas.compute.evaluation.batchnorm_modes import compare_modes as evaluate_modes
+    from lossatlas.compute.evaluation.batchnorm_modes import compare_batchnorm_modes as evaluate_modes
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
     from lossatlas.compute.planes.plane import random_plane
 
@@ -171,7 +171,7 @@ def evaluate(
     else:
         if line or compare_modes:
             raise InputError("--recording", "with --line or --compare-modes", "a plane in one mode", "Leave the other option out")
-        plane, window, end = _through(target, recording, path, through, None if plan else out, name)
+        plane, window, end = _plane_through_recording(target, recording, path, through, None if plan else out, name)
         around = around if bounds else window
     options: dict[str, Any] = {
         "bounds": around,
@@ -186,13 +186,13 @@ def evaluate(
         "overwrite": overwrite,
     }
     if plan:
-        from lossatlas.compute.evaluation.cost_estimate import plan as advise
+        from lossatlas.compute.evaluation.cost_estimate import estimate_cost as advise
 
         typer.echo(advise(target, plane, options["bounds"], options["resolution"], options["metrics"]))
         return
     if compare_modes:
-        with _followed(out, live) as watch:
-            surfaces = evaluate_modes(target, plane, archive=out, watch=watch, **options)
+        with _live_page(out, live) as watch:
+            surfaces = evaluate_modes(target, plane, archive=out, on_tile=watch, **options)
     else:
         surfaces = {name: evaluate_surface(target, plane, archive=out, name=name, live=live, **options)}
     for key, surface in surfaces.items():
@@ -207,9 +207,9 @@ def evaluate(
 def info(archive: ArchivePath) -> None:
     """Say what an archive holds and how it was made."""
     from lossatlas.archive import open_archive
-    from lossatlas.viz.summary import inventory
+    from lossatlas.viz.summary import describe_archive
 
-    typer.echo(inventory(open_archive(archive)))
+    typer.echo(describe_archive(open_archive(archive)))
 
 
 @app.command()
@@ -328,26 +328,28 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @contextmanager
-def _followed(archive: Path, live: bool) -> Iterator[Any]:
+def _live_page(archive: Path, live: bool) -> Iterator[Any]:
     """One page for several evaluations in turn; yields what to call after each tile."""
     if not live:
         yield None
         return
     from lossatlas.archive import create_archive
-    from lossatlas.live import followed
+    from lossatlas.live import followed_control
 
-    with followed(create_archive(archive), can_refine=False) as (_, watch):
+    with followed_control(create_archive(archive), can_refine=False) as (_, watch):
         yield watch
 
 
-def _through(objective: Any, recording: Path, run: str | None, kind: str, out: Path | None, surface: str) -> tuple[Any, Any, float]:
+def _plane_through_recording(
+    objective: Any, recording: Path, run: str | None, kind: str, out: Path | None, surface: str
+) -> tuple[Any, Any, float]:
     """The plane through a recorded path, bounds that hold it and the loss at its end.
 
     The projected path goes into `out`, to be drawn over `surface`.
     """
     from lossatlas.archive import create_archive
     from lossatlas.compute.paths.principal_planes import pca_plane, start_end_plane
-    from lossatlas.compute.paths.projection import bounds_around, project_path
+    from lossatlas.compute.paths.projection import bounds_around, project_trajectory
     from lossatlas.compute.recording.trajectory import open_trajectory
 
     makers = {"pca": pca_plane, "start-end": start_end_plane}
@@ -356,7 +358,7 @@ def _through(objective: Any, recording: Path, run: str | None, kind: str, out: P
     inside = out is not None and out.resolve() == recording.resolve()
     trajectory = open_trajectory(create_archive(recording) if inside else str(recording), run)
     plane = makers[kind](trajectory)
-    found = project_path(trajectory, plane, objective, surface=surface, keep=inside)
+    found = project_trajectory(trajectory, plane, objective, surface=surface, keep=inside)
     if out is not None and not inside:
         create_archive(out).write_trajectory(trajectory.name, found)
     shown, null = found.attrs["captured_share"], sum(found.attrs["random_walk_null"])

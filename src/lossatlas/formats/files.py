@@ -13,7 +13,7 @@ from lossatlas.errors import InputError, output_errors
 Location = str | os.PathLike[str]
 
 
-def existing(path: Location) -> Path:
+def check_exists(path: Location) -> Path:
     """`path`, if it is a file.
 
     Raises:
@@ -26,7 +26,7 @@ def existing(path: Location) -> Path:
 
 
 @contextmanager
-def replacing(path: Location) -> Iterator[Path]:
+def replace_atomically(path: Location) -> Iterator[Path]:
     """A path beside `path` to write to; it takes the place of `path` when the block ends well, else is removed.
 
     Raises:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas.errors import InputError, LossatlasError, MissingDependencyError
-from lossatlas.formats.files import Location, existing, replacing
+from lossatlas.formats.files import Location, check_exists, replace_atomically
 
 LARGEST = 16 * 2**30
 """Bytes one array may claim; more than this is damage or malice rather than a direction of a network."""
@@ -46,7 +46,7 @@ def opened(path: Location) -> Iterator[File]:
         MissingDependencyError: h5py is not installed.
     """
     h5py = _h5py("Reading .h5 files")
-    file = existing(path)
+    file = check_exists(path)
     try:
         with h5py.File(file, "r") as root:
             yield File(file, root)
@@ -105,7 +105,7 @@ def text(file: File, name: str) -> str | None:
 def write(contents: Mapping[str, Any], path: Location) -> Path:
     """Write arrays, strings, and lists of arrays (as groups with members "0", "1", …), in the order given."""
     h5py = _h5py("Writing .h5 files")
-    with replacing(path) as partial, h5py.File(partial, "w") as file:
+    with replace_atomically(path) as partial, h5py.File(partial, "w") as file:
         for name, value in contents.items():
             if isinstance(value, Sequence) and not isinstance(value, str):
                 _write_list(file.create_group(name), value)

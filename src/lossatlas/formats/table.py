@@ -23,7 +23,7 @@ from lossatlas import schema
 from lossatlas.archive.checks import checked_surface
 from lossatlas.errors import InputError
 from lossatlas.formats.common import Array, check_grid, check_size, computed, imported, make_surface
-from lossatlas.formats.files import Location, existing, replacing
+from lossatlas.formats.files import Location, check_exists, replace_atomically
 
 ALIASES = {"x": "alpha", "y": "beta", "z": "loss", "train_loss": "loss"}
 TRUE = {"1", "1.0", "true", "yes"}
@@ -41,7 +41,7 @@ def write_csv(dataset: xr.Dataset, path: Location) -> Path:
     positions = [grid.ravel() for grid in np.meshgrid(*(dataset[axis].values for axis in axes), indexing="ij")]
     columns = [*positions, *(computed(dataset, name).ravel() for name in names)]
     done = _done(dataset, axes).ravel()
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with replace_atomically(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*axes, "done", *names])
         for ready, *numbers in zip(done.tolist(), *(column.tolist() for column in columns), strict=True):
@@ -58,7 +58,7 @@ def read_csv(path: Location) -> xr.Dataset:
     Raises:
         InputError: no header, unknown columns, no numbers, or two rows for one cell.
     """
-    file = existing(path)
+    file = check_exists(path)
     columns = _read_columns(file)
     axes = [axis for axis in schema.PLANE if axis in columns]
     if axes not in (["alpha"], ["alpha", "beta"]) or set(columns) <= {*axes, "done"}:
@@ -137,7 +137,7 @@ def write_npz(dataset: xr.Dataset, path: Location) -> Path:
     words = {str(name): dataset[name].attrs for name in dataset.variables}
     dims = {str(name): list(dataset[name].dims) for name in dataset.variables}
     text = json.dumps({"axes": axes, "dims": dims, "variables": words, "attrs": dataset.attrs})
-    with replacing(path) as partial, partial.open("wb") as file:
+    with replace_atomically(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays, attrs=np.array(text))
     return Path(path)
 
@@ -148,7 +148,7 @@ def read_npz(path: Location) -> xr.Dataset:
     Raises:
         InputError: damaged, holding Python objects, or with other arrays.
     """
-    file = existing(path)
+    file = check_exists(path)
     arrays = _load(file)
     if "attrs" in arrays and "alpha" in arrays:
         return _own(file, arrays)

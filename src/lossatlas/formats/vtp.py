@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lossatlas.errors import InputError
 from lossatlas.formats.common import Array, check_grid, computed, imported, make_surface
-from lossatlas.formats.files import Location, existing, replacing
+from lossatlas.formats.files import Location, check_exists, replace_atomically
 
 OFFSET = 0.1
 """What h52vtp.py adds before it takes the logarithm."""
@@ -40,7 +40,7 @@ def write_vtp(dataset: xr.Dataset, path: Location, *, quantity: str = "loss", zm
     heights = _heights(computed(dataset, quantity), zmax, log)
     if not np.isfinite(heights).any():
         raise InputError("dataset", f"no finite {quantity}", "at least one computed finite value")
-    with replacing(path) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
+    with replace_atomically(path) as partial, partial.open("w", encoding="ascii", newline="\n") as file:
         _write_mesh(file, dataset["alpha"].values, dataset["beta"].values, heights)
     return Path(path)
 
@@ -54,7 +54,7 @@ def read_vtp(path: Location) -> xr.Dataset:
     Raises:
         InputError: damaged, binary, or points that lie on no grid.
     """
-    file = existing(path)
+    file = check_exists(path)
     points, zvalue = _read_points(file)
     alpha, column = np.unique(points[:, 0], return_inverse=True)
     beta, row = np.unique(points[:, 1], return_inverse=True)

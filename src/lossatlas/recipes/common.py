@@ -19,7 +19,7 @@ from lossatlas.errors import ArchiveError, output_errors
 console = Console(stderr=True, highlight=False)
 
 
-def prepare(out: Path) -> Path:
+def make_output_folder(out: Path) -> Path:
     """Make the folder of a run.
 
     Raises:
@@ -35,7 +35,7 @@ def prepare(out: Path) -> Path:
     return out
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """A line for the person who watches."""
     console.print(text)
 

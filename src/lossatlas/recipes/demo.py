@@ -9,8 +9,8 @@ import torch
 
 from lossatlas.archive import create_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
-from lossatlas.compute.paths.in_plane_optimization import descend
-from lossatlas.recipes.common import path_summary, prepare, say, surface_summary, write_summary
+from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
+from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, write_summary
 from lossatlas.recipes.tutorial import figures
 from lossatlas.recipes.tutorial.network import Setting, one_hot
 from lossatlas.zoo.data.datasets import load_digits
@@ -33,7 +33,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: b
     del data
     torch.set_num_threads(1)
     resolution, epochs = (21, 500) if quick else (51, 1500)
-    archive = create_archive(prepare(out) / "archive.zarr")
+    archive = create_archive(make_output_folder(out) / "archive.zarr")
     setting = _setting()
     surfaces = {}
     for samples in (SMALL, LARGE):
@@ -52,7 +52,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: b
     tail, paths = setting.tail(SEED, SMALL), {}
     for start in STARTS:
         name = f"{start[0]:g},{start[1]:g}"
-        paths[name] = descend(
+        paths[name] = optimize_on_plane(
             tail,
             setting.plane(tail),
             start,
@@ -71,13 +71,13 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: b
     }
     summary = write_summary(out, "demo", numbers)
     figures.sample_sizes(surfaces, out / "surfaces.png")
-    say("surfaces.png   The loss over two weights on 100 and on 1,000 digits: more data, fewer bumps.")
+    print_line("surfaces.png   The loss over two weights on 100 and on 1,000 digits: more data, fewer bumps.")
     figures.descents(surfaces[f"n{SMALL}"], paths, out / "descents.png")
-    say("descents.png   One start is stuck on the plateau, one in a hollow, one finds the way down.")
+    print_line("descents.png   One start is stuck on the plateau, one in a hollow, one finds the way down.")
     figures.animate_contour(surfaces[f"n{SMALL}"], paths, epochs, out / "descent.gif", tuple(range(0, epochs + 1, epochs // 50)))
-    say("descent.gif    The same three descents, epoch by epoch, with their cost below.")
+    print_line("descent.gif    The same three descents, epoch by epoch, with their cost below.")
     figures.page(surfaces, paths, out / "index.html", "Gradient descent on the loss surface of a network for digits")
-    say("index.html     Both surfaces and the descents to rotate, overlay and play; one file, no network needed.")
+    print_line("index.html     Both surfaces and the descents to rotate, overlay and play; one file, no network needed.")
     return summary
 
 

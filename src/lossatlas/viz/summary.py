@@ -14,7 +14,7 @@ from lossatlas.viz.compose.from_datasets import ending_notes
 from lossatlas.viz.scene.provenance_text import surface_notes
 
 
-def inventory(archive: Archive) -> str:
+def describe_archive(archive: Archive) -> str:
     """Every surface and trajectory with its range, how far it is computed, and how it was made."""
     version = archive.attrs.get("format_version")
     lines = [f"{archive.location}: format {version}, created {archive.attrs.get('created', 'at an unknown time')}"]

@@ -9,10 +9,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lossatlas.analysis.barrier import shape_of
-from lossatlas.compute.connectivity import along, polygon
+from lossatlas.analysis.barrier import monotonicity_stats
+from lossatlas.compute.connectivity import evaluate_curve, polygon
 from lossatlas.compute.connectivity.interpolation import barrier, interpolate
-from lossatlas.compute.evaluation.single_point import score
+from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
 from lossatlas.viz.scene.provenance_text import surface_notes
@@ -43,22 +43,22 @@ def test_a_barrier_is_measured_from_the_chord_not_from_zero() -> None:
 
 def test_monotone_rise_and_dents_of_known_curves() -> None:
     x = np.linspace(-0.5, 1.5, 41)
-    falling = shape_of(x, (1.5 - x) ** 2)
+    falling = monotonicity_stats(x, (1.5 - x) ** 2)
     assert falling == {"monotone": True, "largest_rise": 0.0, "rise_from": 0.0, "rise_to": 0.0, "convexity_defects": 0}
-    bump = shape_of(x, 2 - x + np.exp(-(((x - 0.5) / 0.1) ** 2)))
+    bump = monotonicity_stats(x, 2 - x + np.exp(-(((x - 0.5) / 0.1) ** 2)))
     assert not bump["monotone"] and bump["convexity_defects"] > 0
     inside = x[(x >= 0) & (x <= 1)]
     f = 2 - inside + np.exp(-(((inside - 0.5) / 0.1) ** 2))
     pairs = [(f[j] - f[i], inside[i], inside[j]) for i in range(len(f)) for j in range(i, len(f))]
     assert (bump["largest_rise"], bump["rise_from"], bump["rise_to"]) == pytest.approx(max(pairs))
     # What happens beyond the two models does not count.
-    assert shape_of(x, np.where(x > 1.2, 10.0, 1.0 - 0.1 * x))["monotone"]
-    assert shape_of(x, np.where(np.abs(x - 0.5) < 0.1, np.nan, x))["monotone"] is None
+    assert monotonicity_stats(x, np.where(x > 1.2, 10.0, 1.0 - 0.1 * x))["monotone"]
+    assert monotonicity_stats(x, np.where(np.abs(x - 0.5) < 0.1, np.nan, x))["monotone"] is None
 
 
 def test_rounding_is_no_rise() -> None:
     x = np.linspace(0, 1, 11)
-    assert shape_of(x, 1 - x + 1e-9 * (np.arange(11) % 2))["monotone"]
+    assert monotonicity_stats(x, 1 - x + 1e-9 * (np.arange(11) % 2))["monotone"]
 
 
 @pytest.mark.parametrize("resolution", [5, 6, 51])
@@ -108,7 +108,7 @@ def test_statistics_can_be_estimated_anew_at_every_point_and_the_figure_says_whi
             net = copy.deepcopy(a).train()
             assert found == pytest.approx(float(F.cross_entropy(torch.func.functional_call(net, mixed, (x,)), y)), rel=1e-10)
     held = interpolate(test, a, b, (0, 1), 5, buffers="recalibrated", calibration=train)
-    curve = along(test, polygon(a, b), 5, calibration=train)
+    curve = evaluate_curve(test, polygon(a, b), 5, calibration=train)
     np.testing.assert_allclose(held.loss, curve.loss, rtol=1e-12)
     said = [surface_notes(barrier(train, a, b, resolution=3, buffers=choice)) for choice in ("recalibrated", "interpolate", "stored")]
     words = ("statistics re-estimated at every point", "interpolated BatchNorm statistics", "BatchNorm by running statistics")
@@ -130,7 +130,7 @@ def test_score_is_the_models_own_mean_whatever_the_batches() -> None:
     torch.manual_seed(0)
     model, x, y = torch.nn.Linear(3, 4), torch.randn(50, 3), torch.arange(50) % 4
     for batch_size in (7, 50):
-        found = score(Objective(model, F.cross_entropy, (x, y), batch_size=batch_size), None, ("loss", "accuracy"))
+        found = evaluate_point(Objective(model, F.cross_entropy, (x, y), batch_size=batch_size), None, ("loss", "accuracy"))
         with torch.no_grad():
             assert found["loss"] == pytest.approx(float(F.cross_entropy(model(x), y)), rel=1e-6)
             assert found["accuracy"] == pytest.approx(float((model(x).argmax(1) == y).double().mean()))

@@ -14,12 +14,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from compute.curvature.cases import CASES
-from lossatlas.compute.curvature import ggn, hessian
+from lossatlas.compute.curvature import ggn_operator, hessian_operator
 
 curvlinops = pytest.importorskip("curvlinops")
 NAMES = [name for name in CASES if name != "encoder"]
 """In eval mode PyTorch's encoder layer takes a fused kernel that has no forward derivative, which curvlinops needs."""
-OPERATORS = {"hessian": (hessian, "HessianLinearOperator"), "ggn": (ggn, "GGNLinearOperator")}
+OPERATORS = {"hessian": (hessian_operator, "HessianLinearOperator"), "ggn": (ggn_operator, "GGNLinearOperator")}
 
 
 @pytest.mark.parametrize("kind", OPERATORS)

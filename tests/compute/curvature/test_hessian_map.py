@@ -36,7 +36,7 @@ def test_a_map_of_two_weights_has_its_closed_form() -> None:
 def test_a_map_of_a_network_equals_the_dense_hessian_at_every_cell() -> None:
     objective = mlp()
     plane = la.random_plane(objective, seed=1)
-    found = hessian_map(objective, plane, (-0.5, 0.5), (3, 2), tolerance=1e-4, probes=40)
+    found = hessian_map(objective, plane, (-0.5, 0.5), (3, 2), tol=1e-4, probes=40)
     names = ["0.weight", "2.weight"]
     for i, a in enumerate(found.alpha.values):
         for j, b in enumerate(found.beta.values):
@@ -83,7 +83,7 @@ def test_a_stopped_map_continues_where_it_was(tmp_path, monkeypatch) -> None:
 def test_warm_and_cold_maps_agree_and_warm_is_cheaper() -> None:
     objective = convolutional()
     plane = la.random_plane(objective, seed=2)
-    warm, cold = (hessian_map(objective, plane, (-0.1, 0.1), 4, tolerance=1e-3, warm=w) for w in (True, False))
+    warm, cold = (hessian_map(objective, plane, (-0.1, 0.1), 4, tol=1e-3, warm=w) for w in (True, False))
     np.testing.assert_allclose(warm.lambda_min, cold.lambda_min, rtol=1e-4)
     assert int(warm.hessian_products.sum()) <= int(cold.hessian_products.sum())
 
@@ -101,22 +101,22 @@ def test_cells_without_a_finite_loss_are_holes_and_the_rest_goes_on() -> None:
 def test_the_hessian_plane_lies_along_the_eigenvectors() -> None:
     objective, matrix, linear = quadratic(size=50)
     values, vectors = np.linalg.eigh(matrix)
-    plane = hessian_plane(objective, scale="unit", biases=True, tolerance=1e-6)
-    assert plane.recipe["eigenvalues"] == pytest.approx([values[-1], values[0]], rel=1e-8)
+    plane = hessian_plane(objective, scale="unit", biases=True, tol=1e-6)
+    assert plane.construction["eigenvalues"] == pytest.approx([values[-1], values[0]], rel=1e-8)
     slope = matrix @ objective.params["t"].numpy() + linear
     for direction, column in zip(plane.directions, (-1, 0), strict=True):
         found = direction.params["t"].numpy()
         assert abs(found @ vectors[:, column]) == pytest.approx(1.0, abs=1e-6)
         assert found @ slope > 0
-    top = hessian_plane(objective, axes="top", scale="curvature", biases=True, tolerance=1e-6)
-    assert top.recipe["eigenvalues"] == pytest.approx(list(values[[-1, -2]]), rel=1e-6)
+    top = hessian_plane(objective, axes="top", scale="curvature", biases=True, tol=1e-6)
+    assert top.construction["eigenvalues"] == pytest.approx(list(values[[-1, -2]]), rel=1e-6)
     assert [d.norm for d in top.directions] == pytest.approx(list(values[[-1, -2]] ** -0.5), rel=1e-6)
 
 
 def test_a_report_says_what_the_slice_cannot() -> None:
     objective = mlp()
     plane = la.random_plane(objective, seed=0, biases=True)
-    report = curvature_report(objective, plane, tolerance=1e-6)
+    report = curvature_report(objective, plane, tol=1e-6)
     dense = dense_hessian(objective)
     values = np.linalg.eigvalsh(dense)
     basis = np.linalg.qr(np.stack([np.concatenate([p.numpy().ravel() for p in d.params.values()]) for d in plane.directions], 1))[0]
@@ -132,9 +132,9 @@ def test_a_report_says_what_the_slice_cannot() -> None:
 def test_a_report_under_a_plane_is_about_what_the_plane_moves(moved: str | None, biases: bool) -> None:
     objective = mlp()
     plane = la.random_plane(objective, params=moved, biases=biases)
-    report = curvature_report(objective, plane, tolerance=1e-6)
-    values = np.linalg.eigvalsh(dense_hessian(objective, list(plane.moving)))
-    assert report.parameters == sum(objective.params[n].numel() for n in plane.moving) == len(values)
+    report = curvature_report(objective, plane, tol=1e-6)
+    values = np.linalg.eigvalsh(dense_hessian(objective, list(plane.moving_names)))
+    assert report.parameters == sum(objective.params[n].numel() for n in plane.moving_names) == len(values)
     assert (report.lambda_min, report.lambda_max) == pytest.approx((values[0], values[-1]), rel=1e-6)
     assert curvature_report(objective, plane, biases=True, probes=3).parameters == 51
     assert curvature_report(objective, probes=3).parameters == 42
@@ -143,9 +143,9 @@ def test_a_report_under_a_plane_is_about_what_the_plane_moves(moved: str | None,
 def test_a_report_elsewhere_and_bad_places() -> None:
     objective = two_weights(3.0, 3.0)
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))
-    assert curvature_report(objective, plane, at=(2.0, 0.5)).lambda_max == pytest.approx(8.5)
+    assert curvature_report(objective, plane, coordinates=(2.0, 0.5)).lambda_max == pytest.approx(8.5)
     with pytest.raises(la.InputError, match="Pass plane"):
-        curvature_report(objective, at=(0.0, 0.0))
+        curvature_report(objective, coordinates=(0.0, 0.0))
     with pytest.raises(la.InputError, match="every parameter"):
         curvature_report(mlp(), la.random_plane(mlp(), biases=True), biases=False)
 

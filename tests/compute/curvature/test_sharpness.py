@@ -10,7 +10,7 @@ from torch.autograd.functional import hessian
 from torch.func import functional_call
 
 from compute.curvature.cases import OnceOnly, convolutional
-from lossatlas.compute.curvature import hessian as hessian_operator
+from lossatlas.compute.curvature import hessian_operator as hessian_operator
 from lossatlas.compute.curvature.sharpness import largest_eigenvalue, stability_limit
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.recording.recorder import Recorder
@@ -35,10 +35,10 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_dense_hessian() -> None:
     flat = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
     values, vectors = torch.linalg.eigh(hessian(loss, flat))
     objective = Objective(model, F.cross_entropy, (x, y), batch_size=7)
-    found = largest_eigenvalue(objective, tolerance=1e-8)
+    found = largest_eigenvalue(objective, tol=1e-8)
     assert found.value == pytest.approx(float(values[-1]), rel=1e-7)
     assert abs(found.vector @ vectors[:, -1].numpy()) == pytest.approx(1, abs=1e-6)
-    warm = largest_eigenvalue(objective, start=found.vector, tolerance=1e-8)
+    warm = largest_eigenvalue(objective, start=found.vector, tol=1e-8)
     assert warm.value == pytest.approx(found.value, rel=1e-7)
 
 
@@ -128,7 +128,7 @@ def test_sharpness_of_an_operation_that_is_differentiable_once_is_not_missing_a_
 def test_buffers_of_the_point_count() -> None:
     objective = convolutional()
     dense = float(np.linalg.eigvalsh(hessian_operator(objective, biases=True).dense())[-1])
-    assert largest_eigenvalue(objective, tolerance=1e-6).value == pytest.approx(dense, rel=1e-6)
+    assert largest_eigenvalue(objective, tol=1e-6).value == pytest.approx(dense, rel=1e-6)
     wide = {"1.running_var": 100 * dict(objective.module.named_buffers())["1.running_var"]}
     assert largest_eigenvalue(objective, wide).value != pytest.approx(dense, rel=0.1)
 

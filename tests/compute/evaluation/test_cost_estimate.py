@@ -20,33 +20,33 @@ def function(of: object) -> tuple[la.Objective, la.Plane]:
 
 
 def test_a_plan_reads_as_five_lines() -> None:
-    text = str(la.plan(case("conv-batchnorm"), la.random_plane(case("conv-batchnorm")), resolution=(21, 11)))
+    text = str(la.estimate_cost(case("conv-batchnorm"), la.random_plane(case("conv-batchnorm")), resolution=(21, 11)))
     assert len(text.splitlines()) == 5
     assert text.startswith("231 cells, 231 passes over the data by the loop evaluator")
     assert "1 BatchNorm layers" in text and "tol=0.01" in text
 
 
 def test_a_bowl_is_shown_linear_and_a_cliff_on_a_log_scale() -> None:
-    assert la.plan(*function(lambda a, b: 1 + a**2 + b**2)).scale == "linear"
-    steep = la.plan(*function(lambda a, b: torch.exp(12 * a**2) * 1e-3))
+    assert la.estimate_cost(*function(lambda a, b: 1 + a**2 + b**2)).scale == "linear"
+    steep = la.estimate_cost(*function(lambda a, b: torch.exp(12 * a**2) * 1e-3))
     assert steep.scale == "log" and steep.clip is None
 
 
 def test_the_range_shrinks_to_where_the_loss_is_finite() -> None:
-    found = la.plan(*function(lambda a, b: 1 - torch.log(0.6 - a) + b**2), bounds=(-1, 1))
+    found = la.estimate_cost(*function(lambda a, b: 1 - torch.log(0.6 - a) + b**2), bounds=(-1, 1))
     assert found.bounds[1] <= 0.5
 
 
 def test_nothing_is_written_and_the_probed_values_are_the_surface() -> None:
     objective, plane = function(lambda a, b: a**2 + 3 * b**2)
-    for (a, b), value in la.plan(objective, plane, bounds=(-2, 2), resolution=5).values:
+    for (a, b), value in la.estimate_cost(objective, plane, bounds=(-2, 2), resolution=5).values:
         assert value == pytest.approx(a**2 + 3 * b**2)
-    assert np.isfinite(la.plan(objective, plane).seconds)
+    assert np.isfinite(la.estimate_cost(objective, plane).seconds)
 
 
 def test_a_line_can_be_planned() -> None:
     objective = case("relu")
-    assert la.plan(objective, la.random_plane(objective, ndim=1), resolution=201).cells == 201
+    assert la.estimate_cost(objective, la.random_plane(objective, ndim=1), resolution=201).cells == 201
 
 
 SURFACES = {
@@ -64,7 +64,7 @@ SURFACES = {
 def test_the_highest_place_is_probed_and_a_clip_hides_little(name: str, resolution: tuple[int, int]) -> None:
     """Against the whole surface: what is advised is read from a lattice, and has to hold for every cell."""
     objective, plane = function(SURFACES[name])
-    found = la.plan(objective, plane, resolution=resolution)
+    found = la.estimate_cost(objective, plane, resolution=resolution)
     surface = la.evaluate(objective, plane, resolution=resolution).loss.values
     assert max(value for _, value in found.values) == pytest.approx(surface.max(), rel=1e-12)
     assert 0 <= found.hidden <= 0.05
@@ -75,14 +75,14 @@ def test_the_highest_place_is_probed_and_a_clip_hides_little(name: str, resoluti
 
 
 def test_a_clip_is_advised_where_few_cells_take_up_most_of_the_range() -> None:
-    assert la.plan(*function(SURFACES["one corner"])).clip is not None
+    assert la.estimate_cost(*function(SURFACES["one corner"])).clip is not None
     for name in ("bowl", "plateau", "walls", "corners"):
-        assert la.plan(*function(SURFACES[name])).clip is None, name
+        assert la.estimate_cost(*function(SURFACES[name])).clip is None, name
 
 
 def test_every_corner_and_edge_is_probed() -> None:
     objective, plane = function(lambda a, b: a - b)
-    places = np.array([place for place, _ in la.plan(objective, plane, bounds=((-1, 2), (-3, 4)), resolution=(30, 11)).values])
+    places = np.array([place for place, _ in la.estimate_cost(objective, plane, bounds=((-1, 2), (-3, 4)), resolution=(30, 11)).values])
     corners = {(a, b) for a in (-1.0, 2.0) for b in (-3.0, 4.0)}
     assert corners <= set(map(tuple, places))
     for axis, ends in enumerate(((-1.0, 2.0), (-3.0, 4.0))):
@@ -91,6 +91,6 @@ def test_every_corner_and_edge_is_probed() -> None:
 
 
 def test_probes_that_are_not_finite_are_counted_and_a_surface_of_none_is_no_crash() -> None:
-    part = str(la.plan(*function(lambda a, b: 1 - torch.log(0.6 - a) + b**2)))
+    part = str(la.estimate_cost(*function(lambda a, b: 1 - torch.log(0.6 - a) + b**2)))
     assert "not finite)" in part and "nan" not in part
-    assert "nan" in str(la.plan(*function(lambda a, b: a * torch.nan)))
+    assert "nan" in str(la.estimate_cost(*function(lambda a, b: a * torch.nan)))

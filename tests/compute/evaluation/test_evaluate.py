@@ -155,7 +155,7 @@ def test_the_model_is_bit_identical_afterwards(mode: str, fails: bool) -> None:
             raise RuntimeError("stopped on purpose")
 
     try:
-        la.evaluate(objective, la.random_plane(objective), resolution=3, watch=watch, tile=2)
+        la.evaluate(objective, la.random_plane(objective), resolution=3, on_tile=watch, tile=2)
         assert not fails
     except RuntimeError:
         assert fails
@@ -183,7 +183,7 @@ def test_tied_weights_move_once() -> None:
     x = torch.randn(9, 4, dtype=torch.float64)
     objective = la.Objective(model, F.mse_loss, (x, x))
     plane = la.random_plane(objective, seed=4)
-    assert plane.moving == ("0.weight",)
+    assert plane.moving_names == ("0.weight",)
     surface = la.evaluate(objective, plane, resolution=(2, 3))
     moved = plane.point(1.0, -1.0)["0.weight"]
     expected = F.mse_loss(torch.tanh(x @ moved.T) @ moved.T, x)

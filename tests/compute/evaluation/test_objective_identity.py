@@ -107,9 +107,9 @@ def test_another_objective_does_not_continue(tmp_path: Path, change: str) -> Non
 def test_buffers_between_models_count_where_they_are_interpolated(tmp_path: Path) -> None:
     target, start, end = objective(mode="interpolated"), Net(), Net()
     nn.init.ones_(end.last.bias)
-    la.evaluate(target, la.between(start, end), resolution=3, archive=tmp_path / "a.zarr")
+    la.evaluate(target, la.plane_through(start, end), resolution=3, archive=tmp_path / "a.zarr")
     with pytest.raises(la.ArchiveError, match="buffers"):
-        la.evaluate(target, la.between(start, moved(end)), resolution=3, archive=tmp_path / "a.zarr")
+        la.evaluate(target, la.plane_through(start, moved(end)), resolution=3, archive=tmp_path / "a.zarr")
 
 
 def test_another_batch_size_continues(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_another_batch_size_continues(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective(batch_size=30), plane, resolution=(4, 3), archive=tmp_path / "a.zarr", tile=5, watch=stop)
+        la.evaluate(objective(batch_size=30), plane, resolution=(4, 3), archive=tmp_path / "a.zarr", tile=5, on_tile=stop)
     rest = la.evaluate(objective(batch_size=7), plane, resolution=(4, 3), archive=tmp_path / "a.zarr")
     np.testing.assert_allclose(rest.loss, la.evaluate(objective(), plane, resolution=(4, 3)).loss, rtol=1e-5)
 

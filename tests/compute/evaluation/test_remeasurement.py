@@ -232,7 +232,7 @@ def stopped(objective: la.Objective, plane: la.Plane, store: la.Archive, **optio
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, resolution=SHAPE, archive=store, tile=7, watch=stop, **options)
+        la.evaluate(objective, plane, resolution=SHAPE, archive=store, tile=7, on_tile=stop, **options)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -54,7 +54,7 @@ def test_interrupt_then_continue_equals_one_go(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, resolution=(13, 9), archive=tmp_path / "a.zarr", tile=4, executor="serial", watch=stop)
+        la.evaluate(objective, plane, resolution=(13, 9), archive=tmp_path / "a.zarr", tile=4, executor="serial", on_tile=stop)
     half = la.open_archive(tmp_path / "a.zarr").surface()
     assert int(half.done.sum()) == seen
     assert np.isnan(half.loss.values[~half.done.values]).all()
@@ -106,7 +106,7 @@ def test_a_continued_run_measures_as_the_interrupted_one_did(tmp_path: Path, eva
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, resolution=(9, 7), archive=tmp_path / "a.zarr", tile=20, evaluator=evaluator, watch=stop)
+        la.evaluate(objective, plane, resolution=(9, 7), archive=tmp_path / "a.zarr", tile=20, evaluator=evaluator, on_tile=stop)
     rest = la.evaluate(objective, plane, resolution=(9, 7), archive=tmp_path / "a.zarr", tile=7)
     assert rest.attrs["engine"]["evaluator"] == evaluator
     np.testing.assert_array_equal(whole.loss, rest.loss)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import lossatlas as la
 from lossatlas.schema import size_words
-from lossatlas.viz.summary import inventory
+from lossatlas.viz.summary import describe_archive
 from oracles import classifier, numpy_cross_entropy, numpy_forward
 
 GRID: dict[str, Any] = {"bounds": (-1.0, 1.0), "resolution": (5, 4)}
@@ -76,7 +76,7 @@ def test_a_stopped_run_goes_on(objective: la.Objective, tmp_path: Path) -> None:
         {**GRID, "metrics": METRICS, "archive": tmp_path / "a.zarr", "tile": 6, "evaluator": "loop"},
     )
     with pytest.raises(Stopped):
-        la.evaluate(objective, plane, **settings, watch=stop)
+        la.evaluate(objective, plane, **settings, on_tile=stop)
     assert int(la.open_archive(tmp_path / "a.zarr").surface().done.sum()) == 6
     la.evaluate(objective, plane, **settings)
     np.testing.assert_array_equal(la.open_archive(tmp_path / "a.zarr").samples()["sample_loss"][...], tensor(objective, evaluator="loop"))
@@ -105,8 +105,8 @@ def test_an_infinite_sample_spoils_only_its_own_batches() -> None:
     objective = la.Objective(lambda p, x: x * (1 + p["w"] ** 2), data=data, params={"w": torch.zeros(1, dtype=torch.float64)})
     archive = la.create_archive(None)
     surface = la.evaluate(objective, la.weight_plane(objective, ("w", 0)), (0, 1), 3, METRICS, archive)
-    losses = la.SampleLosses.open(archive)
-    assert np.isinf(surface.loss).all() and losses.infinite == 1
+    losses = la.SampleLossArray.open(archive)
+    assert np.isinf(surface.loss).all() and losses.count_infinite == 1
     np.testing.assert_array_equal(losses.surfaces([[0, 1], [1, 2]])[0], [1.5, 1.875, 3.0])
     assert np.isinf(losses.surfaces([[1, 2]])).all()
     assert np.isinf(losses.statistics().loss).all()
@@ -121,13 +121,13 @@ def test_a_loss_without_a_form_per_sample_is_kept_per_batch() -> None:
     objective = la.Objective(model, mean_only, (x, y), batch_size=25)
     archive = la.create_archive(None)
     surface = la.evaluate(objective, la.random_plane(objective), **GRID, metrics=METRICS, archive=archive)
-    losses = la.SampleLosses.open(archive)
+    losses = la.SampleLossArray.open(archive)
     assert not losses.per_sample and losses.weights.tolist() == [25, 25, 10] and surface.attrs["metrics"] == ["loss", "batch_mean_loss"]
     np.testing.assert_allclose(losses.surfaces([[0, 1, 2]])[0], surface.loss, rtol=1e-12)
     with pytest.raises(la.InputError, match="per sample"):
-        losses.batch_spread(1)
+        losses.batch_loss_std(1)
     with pytest.raises(la.InputError, match="per sample"):
-        la.sample_slopes(objective, la.random_plane(objective), (0, 0))
+        la.per_sample_gradients(objective, la.random_plane(objective), (0, 0))
 
 
 def test_a_tensor_that_does_not_fit_is_refused_before_the_run(
@@ -143,7 +143,7 @@ def test_info_names_type_shape_and_room_of_the_tensor(objective: la.Objective, t
     location = tmp_path / "a.zarr"
     metrics = ("loss", la.sample_losses("float32"))
     la.evaluate(objective, la.random_plane(objective), **GRID, metrics=metrics, archive=location)
-    (line,) = (line for line in inventory(la.open_archive(location)).splitlines() if "sample_loss:" in line)
+    (line,) = (line for line in describe_archive(la.open_archive(location)).splitlines() if "sample_loss:" in line)
     stored = sum(f.stat().st_size for f in (location / "surfaces" / "surface" / "sample_loss").rglob("*") if f.is_file())
     assert "float32 5 x 4 x 60" in line and "(4.8 kB unpacked)" in line
     assert f"{size_words(stored)} on disk" in line
@@ -161,7 +161,7 @@ def test_surfaces_without_samples_say_what_to_do(objective: la.Objective) -> Non
     archive = la.create_archive(None)
     la.evaluate(objective, la.random_plane(objective), **GRID, archive=archive)
     with pytest.raises(la.InputError, match="sample_loss"):
-        la.SampleLosses.open(archive)
+        la.SampleLossArray.open(archive)
 
 
 def test_refinement_stops_early_with_samples_too(objective: la.Objective) -> None:
@@ -196,7 +196,7 @@ x = torch.linspace(-1, 1, 10_000, dtype=torch.float64)
 objective = la.Objective(lambda p, x: (x - p["w"].sum()) ** 2, data=x, params={{"w": torch.zeros(2, dtype=torch.float64)}})
 plane = la.weight_plane(objective, ("w", 0), ("w", 1))
 surface = la.evaluate(objective, plane, (-1, 1), 51, ("loss", "sample_loss"), {str(tmp_path / "a.zarr")!r}, progress=False)
-losses = la.SampleLosses.open({str(tmp_path / "a.zarr")!r})
+losses = la.SampleLossArray.open({str(tmp_path / "a.zarr")!r})
 batches = la.shuffled_batches(10_000, 100)
 mean = losses.surfaces(batches).mean("batch")
 np.testing.assert_allclose(mean, surface.loss, rtol=1e-12)

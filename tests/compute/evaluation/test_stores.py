@@ -26,7 +26,7 @@ def fill(location: Any) -> np.ndarray:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, resolution=(6, 5), archive=location, tile=4, evaluator="loop", watch=stop)
+        la.evaluate(objective, plane, resolution=(6, 5), archive=location, tile=4, evaluator="loop", on_tile=stop)
     assert 0 < int(la.open_archive(location).surface().done.sum()) < 30
     return la.evaluate(objective, plane, resolution=(6, 5), archive=location, evaluator="loop").loss.values
 

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import F64, case
-from lossatlas.compute.evaluation.evaluators import Choice, Loop, Task
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop
 from lossatlas.compute.evaluation.evaluators.affine.evaluator import Affine
 from lossatlas.compute.evaluation.evaluators.vmap import Vmap
-from lossatlas.compute.evaluation.single_point import score
+from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.metrics.accuracy import correct
 from lossatlas.compute.objective.loss_functions import Scores
@@ -36,9 +36,9 @@ def test_an_answer_with_nan_in_it_is_neither_right_nor_wrong() -> None:
 def test_labels_that_do_not_count_may_have_nan_outputs() -> None:
     outputs = torch.tensor([[[1.0, NAN], [0.0, 1.0]], [[0.0, 0.0], [1.0, NAN]]])  # (samples, classes, places)
     objective = la.Objective(Constant(outputs), nn.CrossEntropyLoss(), (torch.zeros(2, 1), torch.tensor([[0, -100], [1, -100]])))
-    assert score(objective, metrics=("accuracy",)) == {"accuracy": 1.0}
+    assert evaluate_point(objective, metrics=("accuracy",)) == {"accuracy": 1.0}
     mixed = la.Objective(Constant(outputs), nn.CrossEntropyLoss(), (torch.zeros(2, 1), torch.tensor([[0, 1], [1, -100]])))
-    assert math.isnan(score(mixed, metrics=("accuracy",))["accuracy"])
+    assert math.isnan(evaluate_point(mixed, metrics=("accuracy",))["accuracy"])
 
 
 class Constant(nn.Module):
@@ -50,7 +50,7 @@ class Constant(nn.Module):
         return self.outputs[: len(x)] + self.shift
 
 
-def tasks(name: str) -> Task:
+def tasks(name: str) -> EvaluationProblem:
     """A case with one sample that is NaN, so that every cell has one answer that is none."""
     given = case(name)
     assert given.module is not None
@@ -58,25 +58,25 @@ def tasks(name: str) -> Task:
     x, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
     x[3] = NAN
     objective = la.Objective(given.module, F.cross_entropy, (x, y), batch_size=5)
-    return Task.make(objective, la.random_plane(objective, seed=1), metrics_named("accuracy"))
+    return EvaluationProblem.make(objective, la.random_plane(objective, seed=1), metrics_named("accuracy"))
 
 
 @pytest.mark.parametrize(
     ("name", "choice"),
     [
-        ("relu", Choice("loop")),
-        ("relu", Choice("vmap", 3)),
-        ("relu", Choice("affine", None)),
-        ("relu", Choice("loop", layout="features_first")),
-        ("relu", Choice("vmap", 2, layout="features_first")),
-        ("conv-batchnorm", Choice("loop", layout="folded")),
-        ("conv-batchnorm", Choice("loop", layout="channels_last")),
+        ("relu", EvaluatorSpec("loop")),
+        ("relu", EvaluatorSpec("vmap", 3)),
+        ("relu", EvaluatorSpec("affine", None)),
+        ("relu", EvaluatorSpec("loop", layout="features_first")),
+        ("relu", EvaluatorSpec("vmap", 2, layout="features_first")),
+        ("conv-batchnorm", EvaluatorSpec("loop", layout="folded")),
+        ("conv-batchnorm", EvaluatorSpec("loop", layout="channels_last")),
     ],
     ids=lambda part: part if isinstance(part, str) else f"{part.evaluator}-{part.layout}",
 )
-def test_every_evaluator_says_so(name: str, choice: Choice) -> None:
+def test_every_evaluator_says_so(name: str, choice: EvaluatorSpec) -> None:
     task = tasks(name)
-    fast = choice.fast(task)
+    fast = choice.unchecked(task)
     assert isinstance(fast, Loop | Vmap | Affine)
     found = fast(POINTS).values
     np.testing.assert_array_equal(found["accuracy"], np.full(5, NAN))

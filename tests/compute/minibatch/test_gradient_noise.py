@@ -37,7 +37,7 @@ def closed_form(data: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 
 def test_slopes_are_the_closed_form(data: tuple[np.ndarray, np.ndarray]) -> None:
-    np.testing.assert_allclose(la.sample_slopes(*logistic(data), POINT), closed_form(data), atol=1e-14)
+    np.testing.assert_allclose(la.per_sample_gradients(*logistic(data), POINT), closed_form(data), atol=1e-14)
 
 
 def test_the_fallback_agrees(data: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_the_fallback_agrees(data: tuple[np.ndarray, np.ndarray], monkeypatch: p
         raise NotImplementedError("no forward derivative")
 
     monkeypatch.setattr(slopes_module, "_forward", fails)
-    np.testing.assert_allclose(la.sample_slopes(*logistic(data), POINT), closed_form(data), atol=1e-9)
+    np.testing.assert_allclose(la.per_sample_gradients(*logistic(data), POINT), closed_form(data), atol=1e-9)
 
 
 def test_noise_maps_against_all_batches(data: tuple[np.ndarray, np.ndarray]) -> None:
@@ -86,7 +86,7 @@ def test_training_on_batches_is_the_textbook_update(data: tuple[np.ndarray, np.n
         velocity = momentum * velocity + gradient
         w = w - 0.5 * velocity
         expected.append(w)
-    path = la.batch_path(objective, plane, iterates, batch_size=4, learning_rate=0.5)
+    path = la.trajectory_from_iterates(objective, plane, iterates, batch_size=4, learning_rate=0.5)
     np.testing.assert_allclose(np.stack([path.path_alpha, path.path_beta], -1), expected, atol=1e-13)
     np.testing.assert_allclose(path.path_residual, 0, atol=1e-13)
     assert float(path.path_loss[3]) == pytest.approx(objective.loss(iterates[3]), abs=1e-15)

@@ -160,7 +160,7 @@ def test_planes_of_named_parameters_move_nothing_else(name: str) -> None:
     objective = case(name)
     chosen = next(iter(objective.params))
     plane = la.random_plane(objective, seed=1, params=chosen, biases=True)
-    assert plane.moving == (chosen,)
+    assert plane.moving_names == (chosen,)
     surface = la.evaluate(objective, plane, resolution=(3, 4))
     alpha, beta = float(surface.alpha[2]), float(surface.beta[1])
     moved = objective.params[chosen] + alpha * plane.directions[0].params[chosen] + beta * plane.directions[1].params[chosen]
@@ -169,8 +169,8 @@ def test_planes_of_named_parameters_move_nothing_else(name: str) -> None:
 
 def test_a_glob_names_a_module() -> None:
     objective = case("conv-batchnorm")
-    assert la.random_plane(objective, params="5.*").moving == ("5.weight",)
-    assert la.random_plane(objective, params="5", biases=True).moving == ("5.weight", "5.bias")
+    assert la.random_plane(objective, params="5.*").moving_names == ("5.weight",)
+    assert la.random_plane(objective, params="5", biases=True).moving_names == ("5.weight", "5.bias")
 
 
 # -- Hugging Face, whose models compute the loss in float32 whatever their weights are ----------------
@@ -219,12 +219,12 @@ def test_lora_over_adapters_and_over_merged_deltas() -> None:
                 parameter.normal_(std=0.3)
     objective = la.Objective(adapted, None, batch, batch_size=3)
     plane = la.random_plane(objective, seed=1, params="*lora_*")
-    assert all("lora_" in name for name in plane.moving) and len(plane.moving) == 4
+    assert all("lora_" in name for name in plane.moving_names) and len(plane.moving_names) == 4
     check(adapted, objective, plane, lambda m: m(**batch).loss, rel=1e-6)
 
     merged = copy.deepcopy(adapted).merge_and_unload()
-    line = la.between(base, merged)
-    assert set(line.moving) == {"transformer.h.0.attn.c_attn.weight", "transformer.h.1.attn.c_attn.weight"}
+    line = la.plane_through(base, merged)
+    assert set(line.moving_names) == {"transformer.h.0.attn.c_attn.weight", "transformer.h.1.attn.c_attn.weight"}
     deltas = la.evaluate(la.Objective(base, None, batch, batch_size=3), line, bounds=(0, 1), resolution=3)
     assert float(deltas.loss[0]) == pytest.approx(float(base(**batch).loss), rel=1e-6)
     assert float(deltas.loss[-1]) == pytest.approx(float(adapted(**batch).loss), rel=1e-6)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.connectivity.interpolation import score
-from lossatlas.compute.evaluation.evaluators.accumulators import Sums
+from lossatlas.compute.connectivity.interpolation import evaluate_point
+from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator
 from oracles import by_loading, classifier
 
 F64 = torch.float64
@@ -42,7 +42,7 @@ def check(model: nn.Module, loss: Any, data: Any, run: Callable[[nn.Module], Ten
         surface = la.evaluate(objective, plane, resolution=(2, 3), evaluator=evaluator, chunk=5 if evaluator == "vmap" else None)
         points = [(a, b) for a in surface.alpha.values for b in surface.beta.values]
         assert surface.loss.values.ravel() == pytest.approx(by_loading(model, plane, run, points), rel=1e-12)
-    assert score(objective)["loss"] == objective.loss() == pytest.approx(float(run(model).detach()), rel=1e-12)
+    assert evaluate_point(objective)["loss"] == objective.loss() == pytest.approx(float(run(model).detach()), rel=1e-12)
     return objective
 
 
@@ -125,7 +125,7 @@ def test_a_batch_without_labels_that_count_has_no_say(empty: slice) -> None:
     objective = check(net(), nn.CrossEntropyLoss(), (x, y), lambda m: F.cross_entropy(m(x), y), batch_size=30)
     archive = la.create_archive(None)
     surface = la.evaluate(objective, la.random_plane(objective), resolution=3, metrics=("loss", "sample_loss"), archive=archive)
-    stored = la.SampleLosses.open(archive)
+    stored = la.SampleLossArray.open(archive)
     np.testing.assert_allclose(stored.statistics().loss, surface.loss, rtol=1e-12)
     np.testing.assert_allclose(stored.surfaces([[0, 1, 2, 3]])[0], surface.loss, rtol=1e-12)
 
@@ -137,7 +137,7 @@ def accuracy(objective: la.Objective) -> tuple[float, float]:
     for evaluator in ("loop", "vmap"):
         options: dict[str, Any] = {"resolution": 3, "metrics": ("loss", "accuracy"), "evaluator": evaluator, "chunk": 4}
         surface = la.evaluate(objective, la.random_plane(objective), **options)
-        assert score(objective, None, ("accuracy",))["accuracy"] == pytest.approx(float(surface.accuracy[1, 1]), rel=1e-12)
+        assert evaluate_point(objective, None, ("accuracy",))["accuracy"] == pytest.approx(float(surface.accuracy[1, 1]), rel=1e-12)
     return float(surface.accuracy[1, 1]), float(surface.accuracy_standard_error[1, 1])
 
 
@@ -192,7 +192,7 @@ def test_shares_of_classes_have_an_accuracy() -> None:
 
 def test_the_spread_of_huge_losses_is_not_rounded_away() -> None:
     each = 1e9 + torch.randn(1000, dtype=F64, generator=torch.Generator().manual_seed(0))
-    sums = Sums(1, torch.device("cpu"))
+    sums = MeanAccumulator(1, torch.device("cpu"))
     for part in each.split(64):
         sums.add(0, part, len(part))
     assert sums.standard_error(1000)[0] == pytest.approx(float((each - 1e9).std()) / 1000**0.5, rel=1e-5)
@@ -203,7 +203,7 @@ def test_samples_are_chosen_by_a_mask_or_by_number() -> None:
     archive = la.create_archive(None)
     objective = la.Objective(model, F.cross_entropy, (x, y))
     la.evaluate(objective, la.random_plane(objective), resolution=3, metrics=("loss", "sample_loss"), archive=archive)
-    losses = la.SampleLosses.open(archive)
+    losses = la.SampleLossArray.open(archive)
     mask = np.arange(60) % 7 == 3
     expected = F.cross_entropy(model(x), y, reduction="none").detach().numpy()[mask].mean()
     assert float(losses.surfaces([mask])[0, 1, 1]) == pytest.approx(expected, rel=1e-12)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import F64, case
-from lossatlas.compute.evaluation.batchnorm_modes import compare_modes
+from lossatlas.compute.evaluation.batchnorm_modes import compare_batchnorm_modes
 from lossatlas.errors import InputError
 
 
@@ -70,14 +70,14 @@ def test_recalibrated_equals_update_bn_up_to_the_unbiased_variance() -> None:
 def test_interpolated_takes_the_statistics_along() -> None:
     a, b = network(0), network(1)
     objective = la.Objective(a, F.cross_entropy, (X, Y), mode="interpolated")
-    line = la.evaluate(objective, la.between(a, b), bounds=(0, 1), resolution=3)
+    line = la.evaluate(objective, la.plane_through(a, b), bounds=(0, 1), resolution=3)
     halfway = copy.deepcopy(a)
     with torch.no_grad():
         for (name, value), other in zip(halfway.state_dict().items(), b.state_dict().values(), strict=True):
             if value.is_floating_point():
                 halfway.state_dict()[name].copy_((value + other) / 2)
     assert line.loss.values == pytest.approx([by_hand(a, False, 24), by_hand(halfway, False, 24), by_hand(b, False, 24)], rel=1e-12)
-    wrong = la.evaluate(objective_of("eval", model=a), la.between(a, b), bounds=(0, 1), resolution=3)
+    wrong = la.evaluate(objective_of("eval", model=a), la.plane_through(a, b), bounds=(0, 1), resolution=3)
     assert abs(float(wrong.loss[-1]) - by_hand(b, False, 24)) > 1e-3, "weights alone do not arrive at the other model"
 
 
@@ -122,7 +122,7 @@ def test_batch_mode_may_be_taken_many_at_a_time() -> None:
 
 def test_modes_side_by_side() -> None:
     archive = la.create_archive(None)
-    found = compare_modes(objective_of("eval"), la.random_plane(objective_of("eval")), archive=archive, resolution=3)
+    found = compare_batchnorm_modes(objective_of("eval"), la.random_plane(objective_of("eval")), archive=archive, resolution=3)
     assert archive.surfaces == ("surface-batch", "surface-eval", "surface-recalibrated")
     assert {mode: surface.attrs["objective"]["mode"] for mode, surface in found.items()} == {m: m for m in found}
 
@@ -162,7 +162,7 @@ def test_a_model_that_raises_everywhere_is_an_error_and_no_empty_surface() -> No
     objective = la.Objective(model, F.cross_entropy, (torch.randn(33, 4), torch.arange(33) % 3), batch_size=1)
     for call in (
         lambda: la.evaluate(objective.with_mode("batch"), la.random_plane(objective), resolution=3),
-        lambda: compare_modes(objective, la.random_plane(objective), resolution=3),
+        lambda: compare_batchnorm_modes(objective, la.random_plane(objective), resolution=3),
     ):
         with pytest.raises(InputError, match=r"more than 1 value per channel.*another batch_size"):
             call()

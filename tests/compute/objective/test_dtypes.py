@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.connectivity.interpolation import barrier, score
+from lossatlas.compute.connectivity.interpolation import barrier, evaluate_point
 from oracles import by_loading, classifier
 
 
@@ -26,8 +26,8 @@ def test_a_plane_of_another_dtype_is_cast(own: torch.dtype, other: torch.dtype, 
     a, b, x, y = two(other)
     objective = la.Objective(a, F.cross_entropy, (x, y), dtype=own)
     explicit = la.plane(objective, {n: p.detach() for n, p in b.named_parameters()})
-    regrown = la.random_plane(a, ndim=1, regrow=evaluator == "loop")  # vmap refuses to draw
-    for plane in (la.between(a, b), la.random_plane(a, ndim=1), regrown, explicit):
+    regrown = la.random_plane(a, ndim=1, lazy=evaluator == "loop")  # vmap refuses to draw
+    for plane in (la.plane_through(a, b), la.random_plane(a, ndim=1), regrown, explicit):
         surface = la.evaluate(objective, plane, resolution=3, evaluator=evaluator, chunk=2 if evaluator == "vmap" else None)
         exact = copy.deepcopy(a).double()
         expected = by_loading(exact, plane, lambda m: F.cross_entropy(m(x), y), [(c,) for c in surface.alpha.values])
@@ -41,10 +41,10 @@ def test_barriers_scores_and_descents_take_models_of_another_dtype() -> None:
     objective = la.Objective(a, F.cross_entropy, (x, y), dtype=torch.float64)
     exact = copy.deepcopy(b).double()
     expected = float(F.cross_entropy(exact(x), y).detach())
-    assert score(objective, dict(b.named_parameters()))["loss"] == pytest.approx(expected, rel=1e-12)
+    assert evaluate_point(objective, dict(b.named_parameters()))["loss"] == pytest.approx(expected, rel=1e-12)
     assert objective.loss(dict(b.named_parameters())) == pytest.approx(expected, rel=1e-12)
     assert barrier(objective, a, b, resolution=3).loss.values[-1] == pytest.approx(expected, rel=1e-12)
-    path = la.descend(objective, la.between(a, b), (0.5,), learning_rate=0.01, steps=2)
+    path = la.optimize_on_plane(objective, la.plane_through(a, b), (0.5,), learning_rate=0.01, steps=2)
     assert np.isfinite(path.path_loss).all()
 
 

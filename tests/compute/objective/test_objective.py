@@ -118,7 +118,7 @@ def test_the_gradient_along_the_plane_is_a_finite_difference() -> None:
     model, x, y = classifier()
     objective = la.Objective(model, F.cross_entropy, (x, y), batch_size=11)
     plane = la.random_plane(objective, seed=0)
-    path = la.descend(objective, plane, (0.1, -0.2), learning_rate=1.0, steps=1)
+    path = la.optimize_on_plane(objective, plane, (0.1, -0.2), learning_rate=1.0, steps=1)
     h = 1e-4
     for axis, coordinates in enumerate((path.path_alpha.values, path.path_beta.values)):
         shift = np.eye(2)[axis] * h

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.paths.decision_regions import decision_areas
+from lossatlas.compute.paths.decision_regions import decision_regions
 from lossatlas.errors import InputError
 
 
 def test_every_cell_is_what_the_model_says_there_at_that_step(training) -> None:
     recorder, model, _ = training.record(None, 6, every=3, objective=training.objective(training.model()))
-    found = decision_areas(model, recorder.trajectory, ((-2, 1), (0, 3)), (4, 7), data=(training.x, training.y), keep=True)
+    found = decision_regions(model, recorder.trajectory, ((-2, 1), (0, 3)), (4, 7), data=(training.x, training.y), keep=True)
     assert found.area_class.shape == (3, 4, 7) and found.step.values.tolist() == [0, 3, 6]
     model.eval()
     with torch.no_grad():
@@ -24,7 +24,7 @@ def test_every_cell_is_what_the_model_says_there_at_that_step(training) -> None:
     stored = recorder.trajectory.dataset
     np.testing.assert_array_equal(stored.area_class, found.area_class)
     np.testing.assert_array_equal(stored.data_class, training.y)
-    assert decision_areas(model, bounds=((-2, 1), (0, 3)), resolution=(4, 7)).area_class.equals(
+    assert decision_regions(model, bounds=((-2, 1), (0, 3)), resolution=(4, 7)).area_class.equals(
         found.area_class[-1:].assign_coords(step=[0])
     )
 
@@ -32,34 +32,34 @@ def test_every_cell_is_what_the_model_says_there_at_that_step(training) -> None:
 def test_the_model_is_left_as_it_was(training) -> None:
     model = training.model().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    decision_areas(model, resolution=3)
+    decision_regions(model, resolution=3)
     assert model.training and all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_undefined_outputs_are_no_class() -> None:
     model = torch.nn.Linear(2, 3)
     torch.nn.init.constant_(model.bias, float("nan"))
-    assert (decision_areas(model, resolution=3).area_class == -1).all()
+    assert (decision_regions(model, resolution=3).area_class == -1).all()
 
 
 def test_models_of_other_data_are_refused() -> None:
     with pytest.raises(InputError, match=r"inputs of shape \(samples, 2\)"):
-        decision_areas(torch.nn.Linear(3, 2), resolution=3)
+        decision_regions(torch.nn.Linear(3, 2), resolution=3)
     with pytest.raises(InputError, match="Draw the metric's curves"):
-        decision_areas(torch.nn.Linear(2, 1), resolution=3)
+        decision_regions(torch.nn.Linear(2, 1), resolution=3)
     callable_objective = Objective(lambda p, batch: F.relu(p["w"]).sum(), params={"w": torch.ones(2)})
     with pytest.raises(InputError, match="callable"):
-        decision_areas(callable_objective)
+        decision_regions(callable_objective)
 
 
 def test_what_does_not_go_together_is_named(training) -> None:
     recorder, model, _ = training.record(None, 2, every=1)
     with pytest.raises(InputError, match="model and trajectory"):
-        decision_areas(torch.nn.Linear(2, 3), recorder.trajectory, resolution=3)
+        decision_regions(torch.nn.Linear(2, 3), recorder.trajectory, resolution=3)
     with pytest.raises(InputError, match=r"model: got cross_entropy.*nn\.Module"):
-        decision_areas(F.cross_entropy, resolution=3)  # pyright: ignore[reportArgumentType]
+        decision_regions(F.cross_entropy, resolution=3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match=r"trajectory: got Recorder.*recorder\.trajectory"):
-        decision_areas(model, recorder, resolution=3)  # pyright: ignore[reportArgumentType]
+        decision_regions(model, recorder, resolution=3)  # pyright: ignore[reportArgumentType]
     wrong = [
         (training.x, r"data: got Tensor.*data=\(x, y\)"),
         ((training.x, training.y[:-1]), "as many classes"),
@@ -67,12 +67,12 @@ def test_what_does_not_go_together_is_named(training) -> None:
     ]
     for data, words in wrong:
         with pytest.raises(InputError, match=words):
-            decision_areas(model, resolution=3, data=data)
-    arrays = decision_areas(model, resolution=3, data=(training.x.numpy(), training.y.numpy()))
+            decision_regions(model, resolution=3, data=data)
+    arrays = decision_regions(model, resolution=3, data=(training.x.numpy(), training.y.numpy()))
     np.testing.assert_array_equal(arrays.data_x, training.x[:, 0])
 
 
 def test_a_partial_recording_takes_the_rest_from_the_model(training) -> None:
     recorder, model, _ = training.record(None, 2, every=1, params="3")
-    found = decision_areas(model, recorder.trajectory, resolution=4)
-    assert found.area_class[-1:].equals(decision_areas(model, resolution=4).area_class.assign_coords(step=[2]))
+    found = decision_regions(model, recorder.trajectory, resolution=4)
+    assert found.area_class[-1:].equals(decision_regions(model, resolution=4).area_class.assign_coords(step=[2]))

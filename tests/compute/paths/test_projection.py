@@ -10,7 +10,7 @@ import xarray as xr
 from lossatlas.archive import create_archive
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane
-from lossatlas.compute.paths.projection import bounds_around, expected_captured_share, project_path, shadow
+from lossatlas.compute.paths.projection import bounds_around, chance_explained_variance, project_points, project_trajectory
 from lossatlas.compute.planes.plane import plane, random_plane
 from lossatlas.compute.recording.trajectory import trajectory_of
 from lossatlas.errors import InputError
@@ -34,7 +34,7 @@ def test_points_of_an_oblique_plane_come_back_exactly() -> None:
     d, e = {"w": torch.tensor([1e3, 0, 0, 0], dtype=torch.float64)}, {"w": torch.tensor([1.0, 1e-2, 0, 0], dtype=torch.float64)}
     oblique = plane({"w": torch.full((4,), 5.0, dtype=torch.float64)}, d, e)
     places = np.array([(0.7, -0.4), (-2.0, 3.0), (0.0, 0.0)])
-    found = shadow(trajectory_of(oblique.point(*place) for place in places), oblique)
+    found = project_points(trajectory_of(oblique.point(*place) for place in places), oblique)
     np.testing.assert_allclose(found.coordinates, places, atol=1e-9)
     assert found.residual == pytest.approx(0, abs=1e-10)
 
@@ -43,7 +43,7 @@ def test_points_of_an_oblique_plane_come_back_exactly() -> None:
 def test_shadow_agrees_with_the_projection_of_single_models(memory: int) -> None:
     path, points = descent(bowl())
     where = random_plane({"w": points[-1]}, seed=4, normalize="none", biases=True)
-    found = shadow(path, where, memory)
+    found = project_points(path, where, memory)
     for index, point in enumerate(points):
         alone = where.project({"w": point})
         assert found.coordinates[index] == pytest.approx(alone.coordinates, abs=1e-12)
@@ -55,7 +55,7 @@ def test_a_path_carries_its_own_loss_and_the_planes() -> None:
     objective = bowl()
     path, points = descent(objective)
     where = pca_plane(path)
-    found = project_path(path, where, objective, surface="bowl")
+    found = project_trajectory(path, where, objective, surface="bowl")
     true = [float(0.5 * (torch.arange(1.0, 7.0, dtype=torch.float64) * p**2).sum()) for p in points]
     assert found.path_loss.values == pytest.approx(true, rel=1e-12)
     below = [objective.loss(where.point(a, b)) for a, b in zip(found.path_alpha.values, found.path_beta.values, strict=True)]
@@ -73,8 +73,8 @@ def test_random_directions_show_next_to_nothing_of_the_motion() -> None:
     generator = torch.Generator().manual_seed(99)
     way = torch.randn(5000, generator=generator)
     path = trajectory_of({"w": way * k / 10} for k in range(11))
-    shares = [shadow(path, random_plane({"w": way}, seed, "none", biases=True)).captured for seed in range(20)]
-    expected = expected_captured_share(random_plane({"w": way}, 0, "none", biases=True), path)
+    shares = [project_points(path, random_plane({"w": way}, seed, "none", biases=True)).explained_variance for seed in range(20)]
+    expected = chance_explained_variance(random_plane({"w": way}, 0, "none", biases=True), path)
     assert expected == 2 / 5000
     assert np.mean(shares) == pytest.approx(expected, rel=1)
     assert max(shares) < 0.01
@@ -83,7 +83,7 @@ def test_random_directions_show_next_to_nothing_of_the_motion() -> None:
 def test_each_axis_says_what_it_alone_shows() -> None:
     path, points = descent(bowl())
     oblique = random_plane({"w": points[-1]}, seed=4, normalize="none", biases=True)
-    found, offset = shadow(path, oblique), torch.stack(points) - points[-1]
+    found, offset = project_points(path, oblique), torch.stack(points) - points[-1]
     axes = [d.params["w"].double() / d.params["w"].double().norm() for d in oblique.directions]
     assert found.shares == pytest.approx([float((offset @ axis).square().sum() / offset.square().sum()) for axis in axes])
 
@@ -93,21 +93,21 @@ def test_a_path_is_kept_beside_the_recorded_curves_and_read_without_weights() ->
     objective = bowl()
     points = [{"w": objective.params["w"] * torch.rand(6, dtype=torch.float64)} for _ in range(5)]
     path = trajectory_of(points, archive=archive, name="run")
-    kept = project_path(path, pca_plane(path), objective, keep=True, label="words")
+    kept = project_trajectory(path, pca_plane(path), objective, keep=True, label="words")
     read = archive.trajectory("run")
     np.testing.assert_array_equal(read.path_loss, kept.path_loss)
     np.testing.assert_array_equal(read.path_alpha, kept.path_alpha)
     assert read.attrs["residual_norm"] == kept.attrs["residual_norm"]
     np.testing.assert_array_equal(path.params(2)["w"], points[2]["w"])
     with pytest.raises(InputError, match="all 5 recorded steps"):
-        project_path(path.until(3), pca_plane(path), keep=True)
+        project_trajectory(path.until(3), pca_plane(path), keep=True)
 
 
 def test_nan_weights_leave_a_marked_hole_in_the_path() -> None:
     points = [torch.tensor([float(k), k * k, 1.0]) for k in range(5)]
     points[3] = points[3] * float("nan")
     path = trajectory_of({"w": p} for p in points)
-    found = project_path(path, pca_plane(path.until(2)))
+    found = project_trajectory(path, pca_plane(path.until(2)))
     assert np.isnan(found.path_alpha.values).tolist() == [False, False, False, True, False]
     assert found.attrs["not_finite"] == [3]
 
@@ -115,7 +115,7 @@ def test_nan_weights_leave_a_marked_hole_in_the_path() -> None:
 def test_a_plane_of_another_model_is_refused() -> None:
     path, _ = descent(bowl())
     with pytest.raises(InputError, match="names in one of them only: v in the first only; w in the second only"):
-        shadow(path, random_plane({"v": torch.ones(2, 3)}))
+        project_points(path, random_plane({"v": torch.ones(2, 3)}))
 
 
 def test_the_window_holds_every_path_with_a_margin() -> None:

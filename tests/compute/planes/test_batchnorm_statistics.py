@@ -14,8 +14,8 @@ from torch.nn import functional as F
 import lossatlas as la
 from cases import F64
 from lossatlas.compute.curvature import hessian_map
-from lossatlas.compute.paths.in_plane_optimization import descend
-from lossatlas.compute.paths.principal_planes import pca_plane, shared_plane, start_end_plane
+from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
+from lossatlas.compute.paths.principal_planes import joint_pca_plane, pca_plane, start_end_plane
 from lossatlas.errors import InputError
 
 X = torch.randn(60, 4, dtype=F64, generator=torch.Generator().manual_seed(3)) * 3 + 2
@@ -61,7 +61,7 @@ def test_the_recorders_objective_gives_the_final_models_loss_where_it_stands(mak
     early, run, _, model = trained
     plane, true = make(run), plain_loss(model)
     assert abs(early.loss(run.params(-1)) - true) > 0.05, "the untrained statistics must matter"
-    path = la.project_path(run, plane, early)
+    path = la.project_trajectory(run, plane, early)
     assert path.path_residual.values[-1] == pytest.approx(0, abs=1e-12)
     assert path.path_loss.values[-1] == pytest.approx(true, rel=1e-12)
     assert path.path_plane_loss.values[-1] == pytest.approx(true, rel=1e-10)
@@ -81,14 +81,16 @@ def test_every_evaluator_has_the_planes_statistics(evaluator: str, trained) -> N
 
 def test_a_shared_plane_has_the_statistics_of_the_common_start(trained) -> None:
     _, run, start, model = trained
-    surface = la.evaluate(objective_of(model), shared_plane([run]), resolution=3)
+    surface = la.evaluate(objective_of(model), joint_pca_plane([run]), resolution=3)
     assert float(surface.loss[1, 1]) == pytest.approx(plain_loss(start), rel=1e-10)
 
 
 def test_descents_and_curvature_on_the_plane_have_them_too(trained) -> None:
     early, run, _, model = trained
     plane = pca_plane(run)
-    assert descend(early, plane, (0.0, 0.0), learning_rate=0.1, steps=1).path_loss.values[0] == pytest.approx(plain_loss(model), rel=1e-10)
+    assert optimize_on_plane(early, plane, (0.0, 0.0), learning_rate=0.1, steps=1).path_loss.values[0] == pytest.approx(
+        plain_loss(model), rel=1e-10
+    )
     map_ = hessian_map(early, plane, (-0.1, 0.1), 3, progress=False)
     assert float(map_.loss[1, 1]) == pytest.approx(plain_loss(model), rel=1e-10)
 
@@ -117,7 +119,7 @@ def test_a_stored_surface_is_not_continued_with_other_statistics(trained, tmp_pa
 
 def test_an_objective_about_a_recorded_state_is_that_models_own(trained) -> None:
     early, run, _, model = trained
-    there = early.at(run.state(-1))
+    there = early.with_state(run.state(-1))
     true = plain_loss(model)
     assert there.loss() == pytest.approx(true, rel=1e-12) and early.loss() != pytest.approx(true, rel=1e-2)
     with warnings.catch_warnings():
@@ -125,13 +127,13 @@ def test_an_objective_about_a_recorded_state_is_that_models_own(trained) -> None
         surface = la.evaluate(there, la.random_plane(there, seed=1), resolution=3)
     assert float(surface.loss[1, 1]) == pytest.approx(true, rel=1e-12)
     with pytest.raises(InputError, match="v, which this model has not"):
-        early.at({"v": torch.ones(1)})
+        early.with_state({"v": torch.ones(1)})
 
 
 @pytest.mark.parametrize("mode", ["batch", "train"])
 def test_recorded_statistics_do_not_undo_the_batchs_own(mode: str, trained) -> None:
     early, run, _, model = trained
-    path = la.project_path(run, pca_plane(run), early.with_mode(mode))
+    path = la.project_trajectory(run, pca_plane(run), early.with_mode(mode))
     with torch.no_grad():
         true = F.cross_entropy(copy.deepcopy(model).train()(X), Y).item()
     assert path.path_loss.values[-1] == pytest.approx(true, rel=1e-10)
@@ -142,7 +144,7 @@ def test_weights_without_statistics_are_measured_with_a_warning(trained) -> None
     early, run, _, _ = trained
     bare = la.trajectory_of(run.params(index) for index in range(len(run)))
     with pytest.warns(UserWarning) as said:
-        la.project_path(bare, pca_plane(bare), early)
+        la.project_trajectory(bare, pca_plane(bare), early)
     assert any("holds no BatchNorm statistics" in str(w.message) for w in said)
     assert all("another model" not in str(w.message) for w in said), "the plane's own statistics are estimated anew"
     with pytest.warns(UserWarning, match="another model"):
@@ -153,12 +155,12 @@ def test_another_models_objective_is_refused(trained) -> None:
     _, run, _, _ = trained
     other = la.Objective(nn.Linear(4, 3, dtype=F64), F.cross_entropy, (X, Y))
     with pytest.raises(InputError, match=r"objective: got .*which this model has not"):
-        la.project_path(run, pca_plane(run), other)
+        la.project_trajectory(run, pca_plane(run), other)
     narrow = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 3)).to(F64)
     with pytest.raises(InputError, match="the same shapes"):
-        la.project_path(run, pca_plane(run), objective_of(narrow))
+        la.project_trajectory(run, pca_plane(run), objective_of(narrow))
     with pytest.raises(InputError, match=r"objective: got cross_entropy.*la\.Objective"):
-        la.project_path(run, pca_plane(run), F.cross_entropy)
+        la.project_trajectory(run, pca_plane(run), F.cross_entropy)
 
 
 def test_a_line_between_weights_without_statistics_warns_and_between_states_is_right(trained) -> None:

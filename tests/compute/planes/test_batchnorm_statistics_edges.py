@@ -37,7 +37,7 @@ def test_beyond_the_models_a_line_has_no_holes_and_says_what_its_statistics_are(
     b[1].running_var.fill_(4.0)
     x = LAYERS["BatchNorm1d"][1]
     if through == "evaluate":
-        line = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y), mode="interpolated"), la.between(a, b), (-0.5, 1.5), 9)
+        line = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y), mode="interpolated"), la.plane_through(a, b), (-0.5, 1.5), 9)
     else:
         line = la.interpolate(la.Objective(a, F.cross_entropy, (x, Y)), a, b, resolution=9)
         assert any("extrapolated" in note for note in surface_from(line).notes)
@@ -83,7 +83,7 @@ def test_other_buffers_go_along_with_the_weights() -> None:
     torch.manual_seed(0)
     a, b = (nn.Sequential(nn.Linear(4, 5), Scaled(scale), nn.Linear(5, 3)).to(F64) for scale in (1.0, 3.0))
     x = LAYERS["BatchNorm1d"][1]
-    line = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y)), la.between(a, b), (0, 1), 3)
+    line = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y)), la.plane_through(a, b), (0, 1), 3)
     assert line.loss.values[[0, -1]] == pytest.approx([own_loss(net, x, "eval") for net in (a, b)], rel=ROUNDING)
 
 
@@ -91,17 +91,17 @@ def test_statistics_are_estimated_from_single_samples_together_and_an_impossible
     a, b = model("BatchNorm1d", 0), model("BatchNorm1d", 1)
     x = LAYERS["BatchNorm1d"][1]
     single = la.Objective(a, F.cross_entropy, (x, Y), batch_size=1)
-    line = la.evaluate(single, la.between(a, b), (0, 1), 3)
-    whole = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y)), la.between(a, b), (0, 1), 3)
+    line = la.evaluate(single, la.plane_through(a, b), (0, 1), 3)
+    whole = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y)), la.plane_through(a, b), (0, 1), 3)
     np.testing.assert_allclose(line.loss, whole.loss, rtol=1e-10)
     with pytest.raises(InputError, match=r'more than 1 value per channel.*mode="eval"'):
-        la.evaluate(la.Objective(a, F.cross_entropy, (x[:1], Y[:1])), la.between(a, b), (0, 1), 3)
+        la.evaluate(la.Objective(a, F.cross_entropy, (x[:1], Y[:1])), la.plane_through(a, b), (0, 1), 3)
 
 
 def test_a_plane_between_models_takes_a_last_batch_of_one_sample_too() -> None:
     a, b = model("BatchNorm1d", 0), model("BatchNorm1d", 1)
     x, y = torch.cat([LAYERS["BatchNorm1d"][1], inputs(4)[:3]]), torch.arange(33) % 3
     objective = la.Objective(a, F.cross_entropy, (x, y), batch_size=16)
-    line = la.evaluate(objective, la.between(a, b), (0, 1), 3)
+    line = la.evaluate(objective, la.plane_through(a, b), (0, 1), 3)
     assert np.isfinite(line.loss).all()
     assert float(line.loss[0]) == pytest.approx(objective.loss(), rel=ROUNDING)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import F64
-from lossatlas.compute.params.arithmetic import fingerprint
+from lossatlas.compute.params.arithmetic import hash_tensors
 from lossatlas.compute.planes.filter_axes import FilterAxis, filter_axes
 
 TRANSPOSED = {
@@ -68,8 +68,8 @@ def test_a_plane_of_hugging_faces_conv1d_is_that_of_the_linear_layer_it_is() -> 
     linear.load_state_dict({"weight": weight.T, "bias": torch.zeros(7)})
     x = torch.randn(5, 4, dtype=F64)
     torch.testing.assert_close(layer(x), linear(x))
-    (like_linear,) = (p.recipe["filter_axes"] for p in [la.random_plane(linear)])
-    assert like_linear == {} and la.random_plane(layer).recipe["filter_axes"] == {"weight": {"axis": 1, "groups": 1}}
+    (like_linear,) = (p.construction["filter_axes"] for p in [la.random_plane(linear)])
+    assert like_linear == {} and la.random_plane(layer).construction["filter_axes"] == {"weight": {"axis": 1, "groups": 1}}
 
 
 def test_every_layer_of_gpt2_counts_its_outputs() -> None:
@@ -129,8 +129,8 @@ def test_the_recipe_says_the_axes_and_drawing_again_gives_the_same() -> None:
     axes = {"up.weight": {"axis": 1, "groups": 2}}
     assert plane.describe()["filter_axes"] == axes
     assert "filter_axes" not in la.random_plane(model, normalize="layer").describe()
-    again = la.random_plane(model, seed=4, regrow=True)
+    again = la.random_plane(model, seed=4, lazy=True)
     for one, other in zip(plane.directions, again.directions, strict=True):
-        assert fingerprint(one.params) == fingerprint(other.params)
+        assert hash_tensors(one.params) == hash_tensors(other.params)
     objective = la.Objective(model, F.mse_loss, (torch.randn(4, 3), torch.randn(4, 6)))
     assert la.evaluate(objective, la.random_plane(objective), resolution=2).attrs["plane"]["filter_axes"] == axes

@@ -118,7 +118,7 @@ def test_filter_normalization_is_not_invariant_to_rescaling_single_neurons() -> 
 
 def test_chosen_parameters_only() -> None:
     plane = la.random_plane(convolutional(), params="4")
-    assert plane.moving == ("4.weight",)
+    assert plane.moving_names == ("4.weight",)
     with pytest.raises(la.InputError, match="params"):
         la.random_plane(convolutional(), params="nowhere.*")
 
@@ -166,6 +166,6 @@ def test_complex_weights_count_with_both_parts(normalize: Any) -> None:
 def test_integer_parameters_stay_where_they_are() -> None:
     params = {"table": torch.arange(6).reshape(2, 3), "w": torch.randn(2, 3)}
     for regrow in (False, True):
-        assert la.random_plane(params, regrow=regrow).moving == ("w",)
+        assert la.random_plane(params, lazy=regrow).moving_names == ("w",)
     with pytest.raises(la.InputError, match="no integers"):
         la.random_plane(params, params="table", biases=True)

@@ -54,7 +54,7 @@ def test_weight_axes_are_the_weights_own_values() -> None:
 
 def test_between_two_and_three_models() -> None:
     a, b, c = (classifier(seed)[0] for seed in range(3))
-    line, plane = la.between(a, b), la.between(a, b, c)
+    line, plane = la.plane_through(a, b), la.plane_through(a, b, c)
     for name, value in b.named_parameters():
         torch.testing.assert_close(line.point(1.0)[name], value.detach(), rtol=0, atol=1e-15)
         torch.testing.assert_close(plane.point(1.0, 0.0)[name], value.detach(), rtol=0, atol=1e-15)
@@ -88,9 +88,9 @@ def test_wrong_weights_are_named(weights: list) -> None:
 def test_wrong_models_and_directions_are_named() -> None:
     model, *_ = classifier()
     with pytest.raises(la.InputError, match="two equal models"):
-        la.between(model, model)
+        la.plane_through(model, model)
     with pytest.raises(la.InputError, match="same parameter names"):
-        la.between(model, torch.nn.Linear(2, 2))
+        la.plane_through(model, torch.nn.Linear(2, 2))
     with pytest.raises(la.InputError, match="not zero"):
         la.plane(model, {"0.weight": torch.zeros(8, 5)})
     with pytest.raises(la.InputError, match="same shapes"):

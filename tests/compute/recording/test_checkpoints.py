@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from lossatlas.compute.params.arithmetic import params_of
 from lossatlas.compute.paths.principal_planes import pca_plane
-from lossatlas.compute.paths.projection import project_path
+from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.recording.trajectory import trajectory_of
 from lossatlas.errors import InputError
 
@@ -40,14 +40,14 @@ def test_checkpoints_keep_each_ones_own_batchnorm_statistics(training, kind: str
     assert set(path.layout.names) == set(params_of(models[0])), "statistics are no coordinates"
     for row, model in enumerate(models):
         assert all(torch.equal(path.state(row)[name], value) for name, value in model.state_dict().items())
-    found = project_path(path, pca_plane(path), training.objective(training.model()))
+    found = project_trajectory(path, pca_plane(path), training.objective(training.model()))
     np.testing.assert_allclose(found.path_loss, true_losses(training, models), rtol=1e-6)
 
 
 def test_a_state_dicts_plane_is_that_of_its_modules(training) -> None:
     models = trained(training)
     ours, same = (pca_plane(trajectory_of(c)) for c in (models, [m.state_dict() for m in models]))
-    assert ours.recipe["explained_variance_ratio"] == same.recipe["explained_variance_ratio"]
+    assert ours.construction["explained_variance_ratio"] == same.construction["explained_variance_ratio"]
 
 
 def test_a_module_says_which_names_are_buffers() -> None:

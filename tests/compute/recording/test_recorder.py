@@ -110,7 +110,7 @@ def test_delta_in_half_precision_is_a_hundred_times_closer_than_half_precision(t
     delta, *_ = training.record(None, 6, every=1, dtype="float16", delta=True)
     truth = exact.trajectory.vector(1)
     errors = [np.abs(r.trajectory.vector(1).astype(float) - truth).max() for r in (half, delta)]
-    assert exact.trajectory.store.exact and not delta.trajectory.store.exact
+    assert exact.trajectory.store.is_lossless and not delta.trajectory.store.is_lossless
     assert errors[1] < errors[0] / 10
     assert delta.trajectory.store.group["weights/theta"].dtype == np.float16
     np.testing.assert_array_equal(delta.trajectory.vector(0), exact.trajectory.vector(0))

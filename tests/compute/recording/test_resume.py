@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane
-from lossatlas.compute.paths.projection import project_path
+from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.compute.recording.trajectory import open_trajectory
 from lossatlas.errors import InputError
@@ -198,7 +198,7 @@ def test_keeping_a_projection_in_an_archive_open_for_reading_says_how(recorded) 
     path, _ = recorded
     trajectory = open_trajectory(path)
     with pytest.raises(InputError, match=r"open for reading.*create_archive"):
-        project_path(trajectory, pca_plane(trajectory), keep=True)
+        project_trajectory(trajectory, pca_plane(trajectory), keep=True)
 
 
 def test_a_loss_is_not_carried_over_to_updates_that_attach_counts(training) -> None:

@@ -10,8 +10,15 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from compute.curvature.cases import attention, convolutional, recurrent
-from lossatlas.compute.symmetry.audit import balanced, symmetry_audit
-from lossatlas.compute.symmetry.neuron_groups import find_couplings, outputs, permuted, scaled, states_of, with_states
+from lossatlas.compute.symmetry.audit import balance_neurons, symmetry_audit
+from lossatlas.compute.symmetry.neuron_groups import (
+    find_neuron_groups,
+    module_with_state,
+    outputs,
+    permute_neurons,
+    scale_neurons,
+    states_of,
+)
 
 
 def relu_net(seed: int = 0, activation: type[nn.Module] = nn.ReLU) -> la.Objective:
@@ -42,7 +49,7 @@ def residual() -> la.Objective:
 
 
 def test_couplings_of_a_perceptron() -> None:
-    found = find_couplings(relu_net())
+    found = find_neuron_groups(relu_net())
     assert [(c.producer, c.consumer, c.neurons, c.scales, c.permutes) for c in found] == [
         ("0", "2", 16, True, True),
         ("2", "4", 12, True, True),
@@ -50,32 +57,32 @@ def test_couplings_of_a_perceptron() -> None:
 
 
 def test_tanh_neurons_can_be_reordered_but_not_rescaled() -> None:
-    assert [(c.scales, c.permutes) for c in find_couplings(relu_net(activation=nn.Tanh))] == [(False, True)] * 2
+    assert [(c.scales, c.permutes) for c in find_neuron_groups(relu_net(activation=nn.Tanh))] == [(False, True)] * 2
 
 
 def test_only_what_is_inside_a_residual_block_is_free() -> None:
-    found = find_couplings(residual())
+    found = find_neuron_groups(residual())
     assert [(c.producer, c.norm, c.consumer) for c in found] == [("conv1", "bn1", "conv2")]
 
 
 def test_flattened_channels_stay_together() -> None:
-    (found,) = find_couplings(convolutional())
-    assert (found.producer, found.norm, found.consumer, found.neurons, found.copies) == ("0", "1", "5", 3, 4)
+    (found,) = find_neuron_groups(convolutional())
+    assert (found.producer, found.norm, found.consumer, found.neurons, found.inputs_per_neuron) == ("0", "1", "5", 3, 4)
 
 
 @pytest.mark.parametrize("make", [recurrent, attention])
 def test_models_without_couplings_have_none(make) -> None:
-    assert find_couplings(make()) == ()
+    assert find_neuron_groups(make()) == ()
     assert symmetry_audit(make())["neuron"].respected is None
 
 
 @pytest.mark.parametrize("make", [relu_net, residual, convolutional])
 def test_transformed_models_compute_the_same(make) -> None:
     objective = make()
-    for coupling in find_couplings(objective):
+    for coupling in find_neuron_groups(objective):
         order, factors = torch.randperm(coupling.neurons), torch.rand(coupling.neurons, dtype=torch.float64) + 0.1
-        for states in (permuted(states_of(objective), coupling, order), scaled(states_of(objective), coupling, factors)):
-            module = with_states(objective, states)
+        for states in (permute_neurons(states_of(objective), coupling, order), scale_neurons(states_of(objective), coupling, factors)):
+            module = module_with_state(objective, states)
             batch = objective.data.batches[0][0]
             assert objective.module is not None
             torch.testing.assert_close(module(batch), objective.module(batch), rtol=1e-12, atol=1e-12)
@@ -113,11 +120,13 @@ def test_the_audit_reads_as_a_table() -> None:
 def test_balancing_makes_planes_of_rescaled_copies_agree() -> None:
     objective = relu_net()
     states = states_of(objective)
-    for coupling in find_couplings(objective):
-        states = scaled(states, coupling, torch.rand(coupling.neurons, dtype=torch.float64) * 3 + 0.1)
+    for coupling in find_neuron_groups(objective):
+        states = scale_neurons(states, coupling, torch.rand(coupling.neurons, dtype=torch.float64) * 3 + 0.1)
     x, y = objective.data.batches[0]
-    copies = [la.Objective(m, F.cross_entropy, (x, y)) for m in (objective.module, with_states(objective, states))]
-    raw, even = ([_line(la.Objective(change(o), F.cross_entropy, (x, y))) for o in copies] for change in (lambda o: o.module, balanced))
+    copies = [la.Objective(m, F.cross_entropy, (x, y)) for m in (objective.module, module_with_state(objective, states))]
+    raw, even = (
+        [_line(la.Objective(change(o), F.cross_entropy, (x, y))) for o in copies] for change in (lambda o: o.module, balance_neurons)
+    )
     assert np.abs(raw[0] - raw[1]).max() > 0.1 * np.ptp(raw[0])
     np.testing.assert_allclose(even[0], even[1], rtol=1e-11)
 
@@ -126,14 +135,14 @@ def test_balancing_makes_planes_of_rescaled_copies_agree() -> None:
 def test_balancing_keeps_the_function_and_the_given_model(make) -> None:
     objective = make()
     before = {n: t.clone() for n, t in states_of(objective).items()}
-    again = la.Objective(balanced(objective), F.cross_entropy, objective.data.batches[0])
+    again = la.Objective(balance_neurons(objective), F.cross_entropy, objective.data.batches[0])
     torch.testing.assert_close(outputs(again, states_of(again)), outputs(objective, states_of(objective)), rtol=1e-11, atol=1e-12)
     assert all(torch.equal(before[n], t) for n, t in states_of(objective).items())
 
 
 def test_nothing_to_balance_or_to_look_at() -> None:
     with pytest.raises(la.InputError, match="rescalable"):
-        balanced(relu_net(activation=nn.Tanh))
+        balance_neurons(relu_net(activation=nn.Tanh))
     with pytest.raises(la.InputError, match="made from an"):
         symmetry_audit(la.Objective(lambda p, _: p["w"].sum(), params={"w": torch.ones(2)}))
 

@@ -73,13 +73,13 @@ class TestRun:
     def test_what_holds_for_all_is_told_once(self, out: Path) -> None:
         archive = la.open_archive(out / "archive.zarr")
         surfaces = {name: archive.surface(name) for name in ("resnet20", "vgg16", "densenet121")}
-        axes, loss, cells = figures.told_once(surfaces)
+        axes, loss, cells = figures.unique_notes(surfaces)
         assert "random directions (seed 0), filter-normalized" in axes
         assert "first 4 training images" in loss
         assert numbers_after("ResNet-20", cells) == [pytest.approx(100 * float(surfaces["resnet20"].done.mean()), abs=0.5)]
         assert " %, VGG-16" in cells
         assert "DenseNet" not in cells
-        assert figures.told_once({"densenet121": surfaces["densenet121"]}) == ()
+        assert figures.unique_notes({"densenet121": surfaces["densenet121"]}) == ()
 
     def test_the_same_call_continues_and_changes_nothing(self, out: Path, data_root: Path, tmp_path: Path) -> None:
         again = shutil.copytree(out, tmp_path / "again")

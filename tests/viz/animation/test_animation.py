@@ -15,7 +15,7 @@ from lossatlas.errors import InputError, MissingDependencyError
 from lossatlas.viz.animation import writer as animation
 from lossatlas.viz.animation.gif import encode_gif
 from lossatlas.viz.colors import PATH_COLORS
-from lossatlas.viz.compose.compose import turning
+from lossatlas.viz.compose.compose import rotate_camera
 from lossatlas.viz.scene.model import Curve, Pane, Scene, Timeline
 
 Make = Callable[..., Any]
@@ -110,7 +110,7 @@ def test_the_gif_encoder_keeps_exact_colors_and_identical_frames_last_longer() -
 
 @pytest.mark.slow
 def test_a_turning_relief_keeps_its_words_inside(make_surface: Make) -> None:
-    scene = Scene((Pane("surface", ("bowl",)),), (make_surface(alpha_label="a long name of an axis"),), timeline=turning(6))
+    scene = Scene((Pane("surface", ("bowl",)),), (make_surface(alpha_label="a long name of an axis"),), timeline=rotate_camera(6))
     images = list(animation.frames(scene, width=WIDTH))
     assert len(images) == 6
     for image in images:

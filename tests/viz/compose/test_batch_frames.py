@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lossatlas.errors import InputError
-from lossatlas.viz.compose.batch_frames import growing_steps, shake, update_arrows
+from lossatlas.viz.compose.batch_frames import growing_steps, interpolate_batches, update_arrows
 from lossatlas.viz.mpl.figure import figure, frame_label
 from lossatlas.viz.scene.model import Field, Outline, Pane, Scene, Surface
 from lossatlas.viz.scene.text import describe
@@ -17,25 +17,25 @@ from lossatlas.viz.scene.text import describe
 @given(st.integers(1, 5), st.integers(1, 3), st.integers(0, 6))
 def test_every_frame_is_a_still_or_a_convex_combination_of_neighbors(count: int, hold: int, blend: int) -> None:
     stills = np.random.default_rng(count).normal(size=(count, 3, 4))
-    moved = shake(count, hold, blend)
+    moved = interpolate_batches(count, hold, blend)
     frames = moved.frames(stills)
     assert len(moved) == count * hold + (count - 1) * blend
-    for frame, still, cosmetic in zip(frames, moved.still, moved.cosmetic, strict=True):
+    for frame, still, cosmetic in zip(frames, moved.batch, moved.is_transition, strict=True):
         if not cosmetic:
             np.testing.assert_array_equal(frame, stills[still])
         else:
             low, high = np.minimum(stills[still], stills[still + 1]), np.maximum(stills[still], stills[still + 1])
             assert (frame >= low - 1e-15).all() and (frame <= high + 1e-15).all()
-    assert int((~moved.cosmetic).sum()) == count * hold
+    assert int((~moved.is_transition).sum()) == count * hold
 
 
 def test_infinity_stays_infinite_in_a_blend() -> None:
-    frames = shake(2, 1, 2).frames(np.array([[np.inf, 1.0], [2.0, 3.0]]))
+    frames = interpolate_batches(2, 1, 2).frames(np.array([[np.inf, 1.0], [2.0, 3.0]]))
     assert np.isinf(frames[1:3, 0]).all() and frames[-1, 0] == 2.0
 
 
 def test_blends_say_so() -> None:
-    moved = shake(2, 2, 3)
+    moved = interpolate_batches(2, 2, 3)
     scene = Scene(panes=(), timeline=moved.timeline(lambda still, turn: f"batch {still + 1}.{turn}"))
     assert frame_label(scene, 1) == "batch 1.1"
     assert all("blend" in frame_label(scene, k) for k in (2, 3, 4))
@@ -44,7 +44,7 @@ def test_blends_say_so() -> None:
 
 def test_arrows_are_the_updates_and_the_path_grows_behind_them() -> None:
     alpha, beta = np.array([0.0, 1.0, 3.0]), np.array([0.0, 2.0, 1.0])
-    moved = shake(2, 2, 1)
+    moved = interpolate_batches(2, 2, 1)
     first, second = update_arrows(alpha, beta, moved)
     assert (first.start, first.end, first.frames) == ((0.0, 0.0), (1.0, 2.0), (1,))
     assert (second.start, second.end, second.frames) == ((1.0, 2.0), (3.0, 1.0), (4,))
@@ -53,7 +53,7 @@ def test_arrows_are_the_updates_and_the_path_grows_behind_them() -> None:
 
 def test_nothing_to_shake() -> None:
     with pytest.raises(InputError, match="shake"):
-        shake(0, 1, 1)
+        interpolate_batches(0, 1, 1)
 
 
 def test_doubtful_cells_are_hatched_and_explained() -> None:

@@ -11,7 +11,7 @@ from lossatlas.archive import Archive, create_archive
 from lossatlas.errors import InputError
 from lossatlas.viz.compose.compose import compose, with_timeline
 from lossatlas.viz.compose.pages import scenes_of
-from lossatlas.viz.scene.model import Pane, Path, Scene
+from lossatlas.viz.scene.model import Pane, PathData, Scene
 
 
 def kinds(scene: Scene) -> list[tuple[str, int, int]]:
@@ -112,7 +112,7 @@ def test_a_recording_alone_says_how_to_draw_it(trajectory: xr.Dataset) -> None:
 
 
 @pytest.mark.parametrize(("epoch", "said"), [([np.nan] * 5, "step 3"), ([0, np.nan, 1, 1.5, np.nan], "step 3 · epoch 1.5")])
-def test_frames_say_the_epoch_where_it_is_known(make_path: Callable[..., Path], epoch: list[float], said: str) -> None:
+def test_frames_say_the_epoch_where_it_is_known(make_path: Callable[..., PathData], epoch: list[float], said: str) -> None:
     path = make_path(steps=5, epoch=np.array(epoch))
     timeline = with_timeline(Scene((Pane("contour", (), (path.name,)),), paths=(path,))).timeline
     assert timeline is not None and timeline.label[3] == said

@@ -13,7 +13,7 @@ import lossatlas as la
 from lossatlas.errors import InputError
 from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.inputs import read_surfaces, surfaces_under
-from lossatlas.viz.compose.pages import gather
+from lossatlas.viz.compose.pages import combine
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def archive(tmp_path: Path) -> la.Archive:
     planes = {"A": la.random_plane(objective, seed=0), "B": la.pca_plane(la.open_trajectory(store, "run"))}
     for name, plane in planes.items():
         la.evaluate(objective, plane, resolution=(4, 3), archive=store, name=name)
-    la.project_path(la.open_trajectory(store, "run"), planes["B"], objective, keep=True)
+    la.project_trajectory(la.open_trajectory(store, "run"), planes["B"], objective, keep=True)
     return store
 
 
 def test_figures_animations_and_pages_draw_a_path_on_its_own_plane_alone(archive: la.Archive, tmp_path: Path) -> None:
     scene = compose(archive)
     assert {pane.surfaces: pane.paths for pane in scene.panes} == {("A",): (), ("B",): ("run",)}
-    page = gather([archive])
+    page = combine([archive])
     assert [(path.name, path.surface) for path in page.paths] == [("run", "B")]
     assert page.panes[0].surfaces == ("B",)
     la.animate(archive, tmp_path / "run.gif", frames=2, width=300)
@@ -53,7 +53,7 @@ def test_a_path_asked_for_beside_another_plane_is_refused(archive: la.Archive) -
     with pytest.raises(InputError, match="another plane"):
         compose(archive.surface("A"), paths=[archive.trajectory("run")])
     assert compose(archive, surfaces="A").paths == ()
-    assert gather([archive.surface("A"), archive.trajectory("run")]).paths == ()
+    assert combine([archive.surface("A"), archive.trajectory("run")]).paths == ()
 
 
 def test_planes_of_equal_directions_about_other_models_are_two(archive: la.Archive) -> None:

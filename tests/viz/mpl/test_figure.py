@@ -19,7 +19,7 @@ from lossatlas.errors import InputError
 from lossatlas.viz.colors import HOLE, PATH_COLORS, STAR
 from lossatlas.viz.mpl import figure as drawing
 from lossatlas.viz.mpl.style import styled
-from lossatlas.viz.scene.model import Areas, Arrow, Camera, ColorScale, Curve, Field, Pane, Scene, Surface, Timeline
+from lossatlas.viz.scene.model import Arrow, Camera, ColorScale, Curve, DecisionRegions, Field, Pane, Scene, Surface, Timeline
 
 Make = Callable[..., Any]
 
@@ -79,7 +79,7 @@ def _mixed(make_surface: Make, make_line: Make) -> Scene:
             Curve("b", steps, 1 - np.exp(-steps / 9), label="accuracy", axis="right", dash="dashed"),
             Curve("h", np.linspace(-1, 1, 11), np.arange(10.0), label="layer 1"),
         ),
-        areas=(Areas("d", square, square, np.tri(12, 12, dtype=int), points, (points.sum(axis=1) > 0).astype(int)),),
+        areas=(DecisionRegions("d", square, square, np.tri(12, 12, dtype=int), points, (points.sum(axis=1) > 0).astype(int)),),
         title="A title so long that it must be broken into two lines because no figure could ever be wide enough to hold it whole",
         notes=("a note that is long enough to be broken, " * 5,),
     )

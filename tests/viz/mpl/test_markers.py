@@ -7,14 +7,14 @@ import pytest
 
 from lossatlas.viz.mpl.figure import draw
 from lossatlas.viz.mpl.style import styled
-from lossatlas.viz.scene.model import Field, Pane, Path, Scene, Surface, Timeline
+from lossatlas.viz.scene.model import Field, Pane, PathData, Scene, Surface, Timeline
 
 
 def marked_scene() -> Scene:
     axis = np.linspace(-1, 1, 5)
     surface = Surface("s", axis, axis, {"loss": Field(np.add.outer(axis**2, axis**2), "loss")})
     way = np.linspace(-0.9, 0.9, 10)
-    path = Path("p", way, way**2, np.arange(10), marks=(3, 7))
+    path = PathData("p", way, way**2, np.arange(10), marks=(3, 7))
     timeline = Timeline(np.array([0, 5, 9]), ("a", "b", "c"))
     return Scene((Pane("contour", ("s",), ("p",)),), (surface,), (path,), timeline=timeline)
 

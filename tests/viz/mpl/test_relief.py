@@ -8,19 +8,21 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import proj3d
 
-from lossatlas.viz.mpl.artists.occlusion import Sight, sight_of
-from lossatlas.viz.mpl.artists.relief_mesh import FINEST, Relief, fill_holes, refine, sample, shaded, triangles
-from lossatlas.viz.scene.cell_masks import Cells
+from lossatlas.viz.mpl.artists.occlusion import Projection3D, projection_of
+from lossatlas.viz.mpl.artists.relief_mesh import MESH_LINES_MAX, ReliefMesh, build_relief_mesh, fill_holes, sample, shaded, triangles
+from lossatlas.viz.scene.cell_masks import CellMasks
 from lossatlas.viz.scene.model import ColorScale
 
 
-def cells(values: np.ndarray, holes: np.ndarray | None = None) -> Cells:
+def cells(values: np.ndarray, holes: np.ndarray | None = None) -> CellMasks:
     none = np.zeros(values.shape, bool)
-    return Cells(np.where(none if holes is None else holes, np.nan, values), none if holes is None else holes, none, none)
+    return CellMasks(np.where(none if holes is None else holes, np.nan, values), none if holes is None else holes, none, none)
 
 
-def relief_of(values: np.ndarray, holes: np.ndarray | None = None) -> Relief:
-    return refine(np.linspace(0, 1, values.shape[0]), np.linspace(0, 2, values.shape[1]), cells(values, holes), ColorScale(), fine=40)
+def relief_of(values: np.ndarray, holes: np.ndarray | None = None) -> ReliefMesh:
+    return build_relief_mesh(
+        np.linspace(0, 1, values.shape[0]), np.linspace(0, 2, values.shape[1]), cells(values, holes), ColorScale(), fine=40
+    )
 
 
 def test_every_node_keeps_its_height_and_between_them_it_is_bilinear() -> None:
@@ -71,8 +73,8 @@ def test_only_holes_give_no_triangles() -> None:
 
 
 def test_a_grid_too_fine_to_draw_is_thinned() -> None:
-    relief = refine(np.linspace(0, 1, 900), np.linspace(0, 1, 5), cells(np.zeros((900, 5))), ColorScale())
-    assert len(relief.x) == FINEST
+    relief = build_relief_mesh(np.linspace(0, 1, 900), np.linspace(0, 1, 5), cells(np.zeros((900, 5))), ColorScale())
+    assert len(relief.x) == MESH_LINES_MAX
 
 
 def test_level_ground_keeps_the_exact_color_and_slopes_do_not() -> None:
@@ -93,14 +95,14 @@ def box() -> object:
 
 
 def test_the_eye_is_the_point_that_cannot_be_placed(box: object) -> None:
-    sight = sight_of(box)
-    eye = sight.eye[:3] / sight.eye[3]
+    sight = projection_of(box)
+    eye = sight.camera_position[:3] / sight.camera_position[3]
     assert eye[1] < 0  # azimuth -90 looks along beta from below
     np.testing.assert_allclose(sight.matrix[[0, 1, 3]] @ np.append(eye, 1), 0, atol=1e-12)
 
 
 def test_projection_is_matplotlibs(box: object) -> None:
-    sight, points = sight_of(box), np.random.default_rng(1).uniform(size=(3, 7))
+    sight, points = projection_of(box), np.random.default_rng(1).uniform(size=(3, 7))
     np.testing.assert_allclose(sight.project(*points), proj3d.proj_transform(*points, sight.matrix)[:2])
 
 
@@ -109,15 +111,15 @@ def test_a_wall_hides_what_stands_behind_it(box: object, projection: str) -> Non
     box.set_proj_type(projection)  # pyright: ignore[reportAttributeAccessIssue]
     line = np.linspace(0, 1, 41)
     height = np.where(np.abs(line - 0.5) < 0.03, 0.9, 0.0)[None, :] * np.ones((41, 1))
-    relief = Relief(line, line, height, np.ones((41, 41), bool), np.ones((40, 40), bool), np.zeros((2, 41, 41)))
+    relief = ReliefMesh(line, line, height, np.ones((41, 41), bool), np.ones((40, 40), bool), np.zeros((2, 41, 41)))
     x, y, z = np.array([0.5, 0.5, 0.5, 0.5]), np.array([0.2, 0.7, 0.7, np.nan]), np.array([0.0, 0.0, 0.95, 0.0])
-    assert sight_of(box).hidden(relief, x, y, z).tolist() == [False, True, False, False]
-    holes = Relief(line, line, height, height == 0, relief.faces, relief.slope)
-    assert not sight_of(box).hidden(holes, x, y, z).any(), "one looks through holes"
+    assert projection_of(box).hidden(relief, x, y, z).tolist() == [False, True, False, False]
+    holes = ReliefMesh(line, line, height, height == 0, relief.faces, relief.slope)
+    assert not projection_of(box).hidden(holes, x, y, z).any(), "one looks through holes"
 
 
 def test_nothing_to_see_is_no_error(box: object) -> None:
-    sight: Sight = sight_of(box)
+    sight: Projection3D = projection_of(box)
     empty = np.array([])
     relief = relief_of(np.zeros((3, 3)))
     assert sight.hidden(relief, empty, empty, empty).shape == (0,)

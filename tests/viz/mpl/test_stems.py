@@ -12,15 +12,15 @@ from lossatlas.errors import InputError
 from lossatlas.viz.compose.from_datasets import areas_from, path_from
 from lossatlas.viz.mpl import figure as drawing
 from lossatlas.viz.mpl.artists.stems import LABEL
-from lossatlas.viz.mpl.legend import settle
-from lossatlas.viz.scene.model import Field, Pane, Path, Scene, Surface, Timeline
+from lossatlas.viz.mpl.legend import place_legend
+from lossatlas.viz.scene.model import Field, Pane, PathData, Scene, Surface, Timeline
 
 
 def scene(stem: np.ndarray | None) -> Scene:
     axis = np.linspace(-1, 1, 5)
     surface = Surface("s", axis, axis, {"loss": Field(np.add.outer(axis**2, axis**2), "loss")})
     way = np.array([-0.8, -0.3, 0.0])
-    path = Path("p", way, 0.5 * way, np.array([0, 5, 9]), residual=np.array([0.4, 0.2, 0.0]), stem=stem)
+    path = PathData("p", way, 0.5 * way, np.array([0, 5, 9]), residual=np.array([0.4, 0.2, 0.0]), stem=stem)
     return Scene((Pane("contour", ("s",), ("p",)),), (surface,), (path,), timeline=Timeline(np.array([0, 9]), ("a", "b")))
 
 
@@ -68,7 +68,7 @@ def covered(curves: list[list[float]], twin: list[float] | None = None) -> tuple
         right.set_ylim(0, 1)
     owner = right or axes
     legend = owner.legend(handles=[Line2D([], [], label="a curve of some words") for _ in range(2)])
-    settle(legend, axes, right)
+    place_legend(legend, axes, right)
     box, x = legend.get_window_extent(), np.linspace(0, 10, 5000)
     count = 0
     for line in (*axes.lines, *(right.lines if right is not None else ())):

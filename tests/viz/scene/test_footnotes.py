@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lossatlas.errors import InputError
-from lossatlas.viz.scene.cell_masks import cells_of, heights_of, levels_of, limits_of
-from lossatlas.viz.scene.footnotes import foot_notes
+from lossatlas.viz.scene.cell_masks import classify_cells, heights_of, levels_of, limits_of
+from lossatlas.viz.scene.footnotes import footnotes
 from lossatlas.viz.scene.model import ColorScale, Pane, Scene
 
 Make = Callable[..., Any]
@@ -25,8 +25,8 @@ def scene_of(surface: Any, *paths: Any, **scale: Any) -> Scene:
 def test_cells_are_sorted_by_why_they_are_holes(make_surface: Make) -> None:
     values = np.array([[1.0, np.nan, -1.0], [np.inf, 0.0, 2.0]])
     done = np.array([[True, True, True], [True, True, False]])
-    cells = cells_of(make_surface(values, done=done), ColorScale(scale="log"), "loss")
-    assert [mask.tolist() for mask in (cells.missing, cells.broken, cells.unlogged)] == [
+    cells = classify_cells(make_surface(values, done=done), ColorScale(scale="log"), "loss")
+    assert [mask.tolist() for mask in (cells.missing, cells.not_finite, cells.not_positive)] == [
         [[False, False, False], [False, False, True]],
         [[False, True, False], [True, False, False]],
         [[False, False, True], [False, True, False]],
@@ -35,12 +35,12 @@ def test_cells_are_sorted_by_why_they_are_holes(make_surface: Make) -> None:
 
 
 def test_linear_scale_keeps_zero_and_negative_losses(make_surface: Make) -> None:
-    assert not cells_of(make_surface([[0.0, -1.0], [2.0, 3.0]]), ColorScale(), "loss").holes.any()
+    assert not classify_cells(make_surface([[0.0, -1.0], [2.0, 3.0]]), ColorScale(), "loss").holes.any()
 
 
 def test_an_unknown_quantity_names_those_there_are(make_surface: Make) -> None:
     with pytest.raises(InputError, match="loss"):
-        cells_of(make_surface(), ColorScale(), "hessian")
+        classify_cells(make_surface(), ColorScale(), "hessian")
 
 
 @pytest.mark.parametrize(
@@ -71,41 +71,41 @@ def test_log_heights_are_decades() -> None:
 
 def test_holes_and_the_lowest_cell_are_told(make_surface: Make) -> None:
     values = np.array([[1.0, np.nan, 3.0], [-4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
-    assert foot_notes(scene_of(make_surface(values))) == (
+    assert footnotes(scene_of(make_surface(values))) == (
         "1 of 9 cells NaN or infinite (xxx)",
         "lowest computed cell −4 at (0,\u00a0−2), on the edge of the window",
     )
-    assert "1 of 9 cells ≤ 0, not shown on the log scale (...)" in foot_notes(scene_of(make_surface(values), scale="log"))
+    assert "1 of 9 cells ≤ 0, not shown on the log scale (...)" in footnotes(scene_of(make_surface(values), scale="log"))
 
 
 def test_a_clipped_share_is_told(make_surface: Make) -> None:
-    notes = foot_notes(scene_of(make_surface(np.arange(20.0).reshape(4, 5)), clip=14.0))
+    notes = footnotes(scene_of(make_surface(np.arange(20.0).reshape(4, 5)), clip=14.0))
     assert "25.0 % clipped above 14" in notes
-    both = foot_notes(scene_of(make_surface(np.arange(20.0).reshape(4, 5)), low=2.0, high=18.0))
+    both = footnotes(scene_of(make_surface(np.arange(20.0).reshape(4, 5)), low=2.0, high=18.0))
     assert "5.0 % clipped above 18, 10.0 % clipped below 2" in both
 
 
 def test_a_constant_surface_has_no_lowest_cell(make_surface: Make) -> None:
-    assert foot_notes(scene_of(make_surface(np.full((3, 4), 2.5)))) == ("every computed cell is 2.5",)
+    assert footnotes(scene_of(make_surface(np.full((3, 4), 2.5)))) == ("every computed cell is 2.5",)
 
 
 def test_cells_not_computed_are_counted_once(make_surface: Make) -> None:
     done = np.ones((9, 7), bool)
     done[:2] = False
-    assert "14 of 63 cells not computed (///)" in foot_notes(scene_of(make_surface(done=done)))
-    told = foot_notes(scene_of(make_surface(done=done, notes=("49 of 63 cells computed (77.8 %)",))))
+    assert "14 of 63 cells not computed (///)" in footnotes(scene_of(make_surface(done=done)))
+    told = footnotes(scene_of(make_surface(done=done, notes=("49 of 63 cells computed (77.8 %)",))))
     assert not any("not computed" in line for line in told)
 
 
 def test_a_path_that_leaves_the_window_says_when(make_surface: Make, make_path: Make) -> None:
     path = make_path(start=(0, 0), end=(2, 0), steps=101)
-    assert "leaves the window at step 51" in foot_notes(scene_of(make_surface(), path))
+    assert "leaves the window at step 51" in footnotes(scene_of(make_surface(), path))
 
 
 def test_iterates_that_are_not_finite_are_counted_and_lie_nowhere(make_surface: Make, make_path: Make) -> None:
     path = make_path(start=(0, 0), end=(0.5, 0.5), steps=10, residual=np.r_[0.1 * np.ones(7), np.full(3, np.nan)])
     path.alpha[7:], path.beta[7:] = np.nan, np.nan
-    notes = foot_notes(scene_of(make_surface(), path))
+    notes = footnotes(scene_of(make_surface(), path))
     assert "weights are not finite at 3 of 10 iterates, first at step 7: they are not drawn" in notes
     assert not any("leaves the window" in note or "nan" in note for note in notes)
 
@@ -113,12 +113,12 @@ def test_iterates_that_are_not_finite_are_counted_and_lie_nowhere(make_surface: 
 def test_a_path_off_the_plane_says_how_far(make_surface: Make, make_path: Make) -> None:
     ones = np.ones(50)
     path = make_path(residual=0.25 * ones, loss=2 * ones, plane_loss=1.5 * ones)
-    (line,) = [note for note in foot_notes(scene_of(make_surface(), path)) if "off the plane" in note]
+    (line,) = [note for note in footnotes(scene_of(make_surface(), path)) if "off the plane" in note]
     assert line == (
         "projected: the iterates lie up to 0.25 off the plane (0.25 at the end); their own loss ends at 2, the plane below reads 1.5"
     )
     rounding = make_path(residual=1e-9 * ones)
-    assert not any("off the plane" in note for note in foot_notes(scene_of(make_surface(), rounding)))
+    assert not any("off the plane" in note for note in footnotes(scene_of(make_surface(), rounding)))
 
 
 def test_what_holds_for_all_is_said_once_and_the_rest_names_its_owner(make_surface: Make) -> None:
@@ -126,13 +126,13 @@ def test_what_holds_for_all_is_said_once_and_the_rest_names_its_owner(make_surfa
     second = make_surface(name="b", label="N = 1,000", notes=("float64", "1,000 samples"))
     scene = Scene((Pane("contour", ("a",)), Pane("contour", ("b",), column=1)), (first, second))
     lowest = "lowest computed cell 0.5 at (0,\u00a00)"
-    assert foot_notes(scene) == ("float64", lowest, "N = 100: 100 samples", "N = 1,000: 1,000 samples")
+    assert footnotes(scene) == ("float64", lowest, "N = 100: 100 samples", "N = 1,000: 1,000 samples")
 
 
 def test_one_run_on_several_planes_is_told_apart_by_them(make_surface: Make, make_path: Make) -> None:
     paths = [replace(make_path(), name=f"p{i}", label="adam", notes=(f"note {i}",)) for i in range(2)]
     surfaces = [make_surface(name=f"s{i}", label=f"plane {i}") for i in range(2)]
     panes = tuple(Pane("contour", (f"s{i}",), (f"p{i}",)) for i in range(2))
-    notes = foot_notes(Scene(panes, tuple(surfaces), tuple(paths)))
+    notes = footnotes(Scene(panes, tuple(surfaces), tuple(paths)))
     assert any(note.startswith("adam on plane 0: note 0") for note in notes)
     assert any(note.startswith("adam on plane 1: note 1") for note in notes)

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from lossatlas.viz.compose.compose import compose
-from lossatlas.viz.compose.pages import gather
-from lossatlas.viz.scene.footnotes import foot_notes
+from lossatlas.viz.compose.pages import combine
+from lossatlas.viz.scene.footnotes import footnotes
 from lossatlas.viz.scene.provenance_text import surface_notes
-from lossatlas.viz.summary import inventory
-from lossatlas.viz.web.archive_feed import Feed
+from lossatlas.viz.summary import describe_archive
+from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.payload import encode
 
 X, Y = torch.rand(12, 4, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 3
@@ -61,10 +61,10 @@ def test_a_plane_of_some_weights_says_so_on_figures_on_pages_and_in_the_inventor
     found = surface(adapted(), la.random_plane(adapted(), params="lora_*"), archive)
     assert found.attrs["plane"]["weight_count"] == {"moved": 12, "of": 71, "tensors": 5}
     assert axes_note(found).endswith(PART) and "fixed" not in axes_note(found)
-    assert any(PART in note for note in foot_notes(compose(found)))
-    assert PART in inventory(archive)
-    assert any(PART in note for note in encode(gather([archive])).header["scenes"][0]["surfaces"][0]["notes"])
-    assert any(PART in note for note in Feed([archive]).look().payload.header["scenes"][0]["surfaces"][0]["notes"])  # type: ignore[union-attr]
+    assert any(PART in note for note in footnotes(compose(found)))
+    assert PART in describe_archive(archive)
+    assert any(PART in note for note in encode(combine([archive])).header["scenes"][0]["surfaces"][0]["notes"])
+    assert any(PART in note for note in ArchiveFeed([archive]).poll().payload.header["scenes"][0]["surfaces"][0]["notes"])  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_other_planes_of_some_weights_say_so_too() -> None:
         other.lora_a.weight.add_(1)
         far.base.weight[2:4, 1].add_(1)
         far.head.bias.add_(1)
-    assert axes_note(surface(model, la.between(model, other))).endswith("moves 4 of 71 weights: lora_a.weight")
-    assert axes_note(surface(model, la.between(model, other, far))).endswith(
+    assert axes_note(surface(model, la.plane_through(model, other))).endswith("moves 4 of 71 weights: lora_a.weight")
+    assert axes_note(surface(model, la.plane_through(model, other, far))).endswith(
         "moves 9 of 71 weights: base.weight, lora_a.weight and head.bias"
     )
     assert axes_note(surface(model, la.weight_plane(model, ("head.bias", 0), ("head.bias", 2)))).endswith("moves 2 of 71 weights")
@@ -142,17 +142,17 @@ def test_a_figure_tells_the_standard_error_of_the_quantity_it_shows() -> None:
     largest = {key: float(found[f"{key}_standard_error"].max()) for key in ("loss", "accuracy")}
     assert largest["accuracy"] > 0 and largest["loss"] > 0
     for quantity, other in (("loss", "accuracy"), ("accuracy", "loss")):
-        (line,) = (note for note in foot_notes(compose(found, quantity=quantity)) if "standard error" in note)
+        (line,) = (note for note in footnotes(compose(found, quantity=quantity)) if "standard error" in note)
         said = line.split("; ")[0].removeprefix(f"standard error of a cell's {quantity} up to ").removesuffix(" nats")
         assert float(said) == pytest.approx(largest[quantity], rel=0.06), "two digits"
         assert ("nats" in line) == (quantity == "loss") and f"cell's {other}" not in line
-    assert any("cell's loss" in note for note in foot_notes(compose(found, quantity="loss_standard_error")))
+    assert any("cell's loss" in note for note in footnotes(compose(found, quantity="loss_standard_error")))
     told = [note for note in surface_notes(found) if "standard error" in note]
     assert [note.split("'s ")[1].split()[0] for note in told] == ["accuracy", "loss"]
 
 
 def test_a_quantity_without_standard_errors_is_told_none() -> None:
     found = surface(adapted()).drop_vars("accuracy_standard_error")
-    assert not any("standard error" in note for note in foot_notes(compose(found, quantity="accuracy")))
+    assert not any("standard error" in note for note in footnotes(compose(found, quantity="accuracy")))
     whole = surface(adapted(), population=12)
     assert [note for note in surface_notes(whole) if "standard error" in note] == ["no standard error: these samples are all there is"]

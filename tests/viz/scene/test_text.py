@@ -9,7 +9,7 @@ import numpy as np
 
 from lossatlas.archive import Archive
 from lossatlas.viz.compose.compose import compose, with_timeline
-from lossatlas.viz.scene.model import Areas, Arrow, Curve, Pane, Scene, Timeline
+from lossatlas.viz.scene.model import Arrow, Curve, DecisionRegions, Pane, Scene, Timeline
 from lossatlas.viz.scene.text import describe
 
 COMPOSED = """\
@@ -72,7 +72,7 @@ def test_every_kind_of_thing_in_words(make_surface: Callable[..., Any]) -> None:
         surfaces=(make_surface(values, done=done),),
         arrows=(Arrow((0, 0), (0.5, 1), "step"),),
         curves=(Curve("loss", np.arange(4.0), np.arange(4.0) ** 2, label="train loss", axis="right", dash="dashed"),),
-        areas=(Areas("spiral", np.arange(4.0), np.arange(5.0), np.zeros((4, 5), int), np.zeros((3, 2)), np.array([0, 1, 1])),),
+        areas=(DecisionRegions("spiral", np.arange(4.0), np.arange(5.0), np.zeros((4, 5), int), np.zeros((3, 2)), np.array([0, 1, 1])),),
         timeline=Timeline(np.arange(3), ("a", "b", "c"), np.array([False, True, False]), 40, np.array([0.0, 45.0, 90.0])),
         title="Everything",
         subtitle="a subtitle",

@@ -14,15 +14,15 @@ import lossatlas.viz
 from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
 from lossatlas.errors import ArchiveError, InputError
-from lossatlas.viz.compose.pages import gather, scenes_of
+from lossatlas.viz.compose.pages import combine, scenes_of
 from lossatlas.viz.scene.model import Field, Pane, Scene, Surface
 from lossatlas.viz.viewing import view
-from lossatlas.viz.web.archive_feed import Feed
+from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.bundle import MissingBundleError, module, script
 from lossatlas.viz.web.html import export_html, fragment
 from lossatlas.viz.web.payload import encode
 from lossatlas.viz.web.server import LiveServer
-from lossatlas.viz.web.thumbnail import poster_png
+from lossatlas.viz.web.thumbnail import thumbnail_png
 
 NA, NB = 5, 7
 
@@ -55,7 +55,7 @@ def bundle() -> str:
 def test_archives_are_gathered_with_their_paths_and_planes(tmp_path: Path) -> None:
     one, two = filled(tmp_path / "one.zarr", "s"), filled(tmp_path / "two.zarr", "s", seed=3)
     path_over(one)
-    scene = gather([one, two])
+    scene = combine([one, two])
     assert [surface.name for surface in scene.surfaces] == ["one: s", "two: s"]
     assert [surface.label for surface in scene.surfaces] == ["one: s", "two: s"]
     assert [path.label for path in scene.paths] == ["SGD"]
@@ -70,7 +70,7 @@ def test_each_path_is_read_against_its_own_surface_and_one_plane_is_shown(tmp_pa
     steps = np.arange(3)
     data = {"path_alpha": ("step", np.zeros(3)), "path_beta": ("step", np.zeros(3)), "path_residual": ("step", steps / 2)}
     archive.write_trajectory("run", xr.Dataset(data, coords={"step": steps}, attrs={"kind": "trajectory", "surface": "low"}))
-    scene = gather([archive])
+    scene = combine([archive])
     (path,) = scene.paths
     assert path.surface == "low"
     assert path.plane_loss is not None
@@ -86,11 +86,11 @@ def test_a_path_that_names_no_surface_finds_the_plane_it_was_projected_on(tmp_pa
     path_over(archive)
     run = archive.trajectory("run").assign_attrs(plane={"direction_hashes": ["two", "e"]})
     archive.write_trajectory("run", run)
-    assert [path.surface for path in gather([archive]).paths] == ["two"]
+    assert [path.surface for path in combine([archive]).paths] == ["two"]
 
 
 def test_surfaces_of_one_plane_are_shown_together() -> None:
-    assert gather([filled(None, "a", "b")]).panes[0].surfaces == ("a", "b")
+    assert combine([filled(None, "a", "b")]).panes[0].surfaces == ("a", "b")
 
 
 def test_a_page_names_no_place_of_this_machine(tmp_path: Path, bundle: str) -> None:
@@ -131,22 +131,22 @@ def test_budgets_of_bundle_and_page(tmp_path: Path, bundle: str) -> None:
 
 def test_the_feed_sends_each_cell_once() -> None:
     archive = create_archive(None)
-    feed = Feed([archive])
-    assert "Waiting" in feed.look().words
+    feed = ArchiveFeed([archive])
+    assert "Waiting" in feed.poll().words
     archive.create_surface("s", {"alpha": np.arange(NA) * 1.0, "beta": np.arange(NB) * 1.0}, [schema.variable("loss")], {"kind": "surface"})
-    first = feed.look()
+    first = feed.poll()
     assert first.payload is not None and not first.finished
     archive.write_cells("s", np.array([3, 8]), {"loss": np.array([0.5, 1.5])})
-    (patch,) = feed.look().patches
+    (patch,) = feed.poll().patches
     assert struct.unpack_from("<HHI", patch) == (0, 0, 2)
     assert np.frombuffer(patch, "<u4", 2, 8).tolist() == [3, 8]
     assert np.frombuffer(patch, "<f4", 2, 16).tolist() == [0.5, 1.5]
-    assert feed.look().patches == ()
+    assert feed.poll().patches == ()
     archive.write_cells("s", np.array([1]), {"loss": np.array([2.5])})
-    feed.look()
+    feed.poll()
     assert struct.unpack_from("<HHI", feed.patches()[0]) == (0, 0, 3), "all cells since the full state"
     archive.write_cells("s", np.arange(NA * NB), {"loss": np.ones(NA * NB)})
-    assert feed.look().finished
+    assert feed.poll().finished
 
 
 def test_the_state_of_a_widget_is_whole_at_every_moment(tmp_path: Path) -> None:
@@ -194,5 +194,5 @@ def test_what_cannot_be_drawn_is_refused_in_words(source: object, tmp_path: Path
 )
 def test_a_poster_of_anything(values: np.ndarray) -> None:
     surface = Surface("s", np.arange(values.shape[0]) * 1.0, np.arange(values.shape[1]) * 1.0, {"loss": Field(values, "loss")})
-    assert poster_png(Scene((), (surface,))).startswith(b"\x89PNG")
-    assert poster_png(Scene(())).startswith(b"\x89PNG")
+    assert thumbnail_png(Scene((), (surface,))).startswith(b"\x89PNG")
+    assert thumbnail_png(Scene(())).startswith(b"\x89PNG")

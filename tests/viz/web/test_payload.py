@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from lossatlas.errors import InputError
-from lossatlas.viz.scene.model import Field, Pane, Path, Scene, Surface
+from lossatlas.viz.scene.model import Field, Pane, PathData, Scene, Surface
 from lossatlas.viz.web.colormaps import tables
 from lossatlas.viz.web.payload import decode_block, encode
 
@@ -62,7 +62,7 @@ def test_float32_keeps_seven_digits() -> None:
 
 def test_axes_and_paths_are_exact() -> None:
     steps = np.array([0, 10, 300])
-    path = Path("p", np.array([0.1, np.nan, 0.3]), np.array([1.0, 2.0, 1e-17]), steps)
+    path = PathData("p", np.array([0.1, np.nan, 0.3]), np.array([1.0, 2.0, 1e-17]), steps)
     payload = encode(scene_of(np.ones((3, 4)), paths=(path,)))
     stored = payload.header["scenes"][0]["paths"][0]
     np.testing.assert_array_equal(decode_block(payload, stored["alpha"]["block"]), path.alpha)

@@ -21,11 +21,11 @@ from websockets.sync.client import connect
 from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
 from lossatlas.errors import InputError
-from lossatlas.viz.web.archive_feed import Change
-from lossatlas.viz.web.clients import MOST_WAITING, Client, Update
+from lossatlas.viz.web.archive_feed import ArchiveUpdate
+from lossatlas.viz.web.clients import MOST_WAITING, Client
 from lossatlas.viz.web.payload import Payload
 from lossatlas.viz.web.request_guard import MOST_BYTES, parse_wish
-from lossatlas.viz.web.run_control import MOST_REGIONS, Steering
+from lossatlas.viz.web.run_control import MOST_REGIONS, RunControl
 from lossatlas.viz.web.server import LiveServer
 
 NA, NB = 4, 5
@@ -44,7 +44,7 @@ def archive() -> Archive:
 
 @pytest.fixture
 def server(archive: Archive) -> Iterator[LiveServer]:
-    with LiveServer(archive, interval=0.05, steering=Steering()) as running:
+    with LiveServer(archive, interval=0.05, steering=RunControl()) as running:
         yield running
 
 
@@ -137,11 +137,11 @@ def test_frames_are_bounded_and_nonsense_ends_nothing(server: LiveServer) -> Non
 
 
 def test_closer_looks_wait_in_a_bounded_queue() -> None:
-    steering = Steering()
+    steering = RunControl()
     for _ in range(MOST_REGIONS):
-        steering.ask({"do": "refine", "alpha": [0, 1], "beta": [0, 1]})
+        steering.request({"do": "refine", "alpha": [0, 1], "beta": [0, 1]})
     with pytest.raises(InputError, match="closer looks that wait"):
-        steering.ask({"do": "refine", "alpha": [0, 1], "beta": [0, 1]})
+        steering.request({"do": "refine", "alpha": [0, 1], "beta": [0, 1]})
     assert len(steering.regions) == MOST_REGIONS
 
 
@@ -159,9 +159,9 @@ class BigFeed:
         self.big = Payload({}, np.random.default_rng(0).bytes(BIG))
         self.count = 0
 
-    def look(self) -> Change:
+    def look(self) -> ArchiveUpdate:
         self.count += 1
-        return Change(self.big, (), f"look {self.count}", False)
+        return ArchiveUpdate(self.big, (), f"look {self.count}", False)
 
     def whole(self) -> Payload:
         return self.big
@@ -199,10 +199,10 @@ def test_a_slow_client_gets_the_full_state_in_place_of_what_it_missed() -> None:
 
     whole = Payload({"full": True}, b"")
 
-    async def follow() -> list[Update]:
+    async def follow() -> list[ArchiveUpdate]:
         client = Client(("::1", 1), lambda: whole)
         for k in range(3 * MOST_WAITING):
-            client.offer(Update(None, (b"patch",), {"k": k}, last=k == 3 * MOST_WAITING - 1))
+            client.offer(ArchiveUpdate(None, (b"patch",), {"k": k}, last=k == 3 * MOST_WAITING - 1))
         return [update async for update in client.updates()]
 
     found = asyncio.run(follow())

@@ -17,7 +17,7 @@ from lossatlas.zoo.data.datasets import Images
 from lossatlas.zoo.networks import NETWORKS, network
 from lossatlas.zoo.training import Training, loop, train
 from lossatlas.zoo.training import batches as pictures
-from lossatlas.zoo.training.batches import Pictures, batch_bounds, batches
+from lossatlas.zoo.training.batches import TrainingImages, batch_bounds, batches
 from lossatlas.zoo.training.loop import make_optimizer
 
 
@@ -90,7 +90,7 @@ class TestSchedule:
 class TestBatches:
     def test_every_picture_once_an_epoch_and_in_a_new_order(self) -> None:
         count = 33
-        numbered = Pictures(np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1), np.arange(count), (0.0,), (1.0,))
+        numbered = TrainingImages(np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1), np.arange(count), (0.0,), (1.0,))
         plain = Training("lenet", batch_size=8)
         orders = [[int(i) for _, y in batches(numbered, plain, epoch, 0, "cpu") for i in y] for epoch in (0, 1)]
         assert [sorted(order) for order in orders] == [list(range(count))] * 2
@@ -100,7 +100,7 @@ class TestBatches:
 
     def test_an_epoch_can_be_entered_at_any_batch(self) -> None:
         data = stripes(20, 0, (3, 32, 32))
-        shown, colored = Pictures(data.images, data.labels, (0.5,) * 3, (0.2,) * 3), Training("vgg9", batch_size=6)
+        shown, colored = TrainingImages(data.images, data.labels, (0.5,) * 3, (0.2,) * 3), Training("vgg9", batch_size=6)
         whole = list(batches(shown, colored, 4, 0, "cpu"))
         entered = list(batches(shown, colored, 4, 2, "cpu"))
         assert len(whole) == len(batch_bounds(20, 6)) == 4
@@ -118,7 +118,7 @@ class TestTrain:
         one = Training("lenet", epochs=1, samples=8, test_samples=8, batch_size=8, learning_rate=0.05, weight_decay=0.01, seed=2)
         train(one, tmp_path)
         model = network("lenet", 2)
-        x, y = Pictures(*_arrays(8), (0.1307,), (0.3081,)).tensors()
+        x, y = TrainingImages(*_arrays(8), (0.1307,), (0.3081,)).tensors()
         F.cross_entropy(model(x), y).backward()
         for name, p in model.named_parameters():
             assert p.grad is not None
@@ -132,7 +132,7 @@ class TestTrain:
         assert summary["test_accuracy"] > 0.9
         assert json.loads((tmp_path / "summary.json").read_text()) == summary
         model = load_checkpoint(tmp_path / "weights.safetensors", network("lenet")).eval()
-        x, y = Pictures(*_arrays(100, "test"), (0.1307,), (0.3081,)).tensors()
+        x, y = TrainingImages(*_arrays(100, "test"), (0.1307,), (0.3081,)).tensors()
         with torch.no_grad():
             assert float((model(x).argmax(1) == y).double().mean()) == pytest.approx(summary["test_accuracy"])
             assert float(F.cross_entropy(model(x), y)) == pytest.approx(summary["test_loss"], rel=1e-5)

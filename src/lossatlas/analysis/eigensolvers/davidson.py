@@ -21,12 +21,12 @@ WIDTH = 40
 """Vectors the subspace may hold before it is folded onto its outermost ones."""
 FLOOR = 1e-2
 """Eigenvalues below this share of the largest need no relative accuracy."""
-SETTLE = 4
+STAGNATION_STEPS = 4
 """Steps over which a value may no longer move."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class EigenPairs:
     """Eigenpairs at one end, the outermost first: values ``(k,)``, unit columns ``(size, k)``, residuals ``(k,)``."""
 
     values: FloatArray
@@ -34,7 +34,7 @@ class Pairs:
     residuals: FloatArray
 
 
-def refine(matrix: Matrix, start: Sequence[FloatArray], k: int, tolerance: float, limit: int) -> tuple[Pairs, Pairs, int]:
+def rayleigh_ritz(matrix: Matrix, start: Sequence[FloatArray], k: int, tolerance: float, limit: int) -> tuple[EigenPairs, EigenPairs, int]:
     """Find the `k` largest and `k` smallest eigenpairs by Rayleigh-Ritz in a growing subspace.
 
     A small residual alone proves little at the lower end: any vector of a Hessian's bulk, whose eigenvalues are nearly
@@ -68,7 +68,9 @@ def refine(matrix: Matrix, start: Sequence[FloatArray], k: int, tolerance: float
         shares = np.concatenate([top.residuals, bottom.residuals]) / allowed
         history.append(outer)
         settled = (
-            len(history) > SETTLE and len(history[-1 - SETTLE]) == len(outer) and bool((abs(outer - history[-1 - SETTLE]) <= allowed).all())
+            len(history) > STAGNATION_STEPS
+            and len(history[-1 - STAGNATION_STEPS]) == len(outer)
+            and bool((abs(outer - history[-1 - STAGNATION_STEPS]) <= allowed).all())
         )
         if (settled and shares.max() <= 1) or space.products >= limit or space.count >= matrix.shape[0]:
             return top, bottom, space.products
@@ -77,7 +79,7 @@ def refine(matrix: Matrix, start: Sequence[FloatArray], k: int, tolerance: float
         rest = space.residual(float(values[column]), coordinates[:, column])
         if space.full:
             keep = WIDTH // 5 + k
-            space.fold(np.concatenate([coordinates[:, :keep], coordinates[:, -keep:]], axis=1))
+            space.restart(np.concatenate([coordinates[:, :keep], coordinates[:, -keep:]], axis=1))
         if not space.add(rest):
             return top, bottom, space.products
 
@@ -92,7 +94,7 @@ def allowed_residuals(values: FloatArray, tolerance: float) -> FloatArray:
     return tolerance * np.maximum(np.abs(values), FLOOR * scale) + 1e-300
 
 
-def _both_ends(space: Subspace, values: FloatArray, coordinates: FloatArray, k: int) -> tuple[Pairs, Pairs]:
+def _both_ends(space: Subspace, values: FloatArray, coordinates: FloatArray, k: int) -> tuple[EigenPairs, EigenPairs]:
     count = min(k, len(values))
     top = space.pairs(values[::-1][:count], coordinates[:, ::-1][:, :count])
     return top, space.pairs(values[:count], coordinates[:, :count])
@@ -133,15 +135,15 @@ class Subspace:
         """Ritz values in ascending order and their coordinates as columns."""
         return np.linalg.eigh(self._small[: self.count, : self.count])
 
-    def pairs(self, values: FloatArray, coordinates: FloatArray) -> Pairs:
+    def pairs(self, values: FloatArray, coordinates: FloatArray) -> EigenPairs:
         residuals = [float(np.linalg.norm(self.residual(v, c))) for v, c in zip(values, coordinates.T, strict=True)]
-        return Pairs(values.copy(), self._basis[: self.count].T @ coordinates, np.array(residuals))
+        return EigenPairs(values.copy(), self._basis[: self.count].T @ coordinates, np.array(residuals))
 
     def residual(self, value: float, coordinates: FloatArray) -> FloatArray:
         """``H v - value v``, without a product."""
         return coordinates @ self._images[: self.count] - value * (coordinates @ self._basis[: self.count])
 
-    def fold(self, coordinates: FloatArray) -> None:
+    def restart(self, coordinates: FloatArray) -> None:
         """Keep only the combinations given as columns; no product is needed."""
         n, kept = self.count, coordinates.shape[1]
         self._basis[:kept], self._images[:kept] = coordinates.T @ self._basis[:n], coordinates.T @ self._images[:n]

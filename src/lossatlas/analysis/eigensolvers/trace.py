@@ -14,7 +14,7 @@ from lossatlas.errors import InputError
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TraceEstimate:
     """An estimated trace.
 
     Attributes:
@@ -31,7 +31,7 @@ class Estimate:
         return f"{self.value:.4g} ± {self.standard_error:.2g}"
 
 
-def trace(matrix: Matrix, products: int = 30, method: Literal["hutch++", "hutchinson"] = "hutch++", seed: int = 0) -> Estimate:
+def estimate_trace(matrix: Matrix, budget: int = 30, method: Literal["hutch++", "hutchinson"] = "hutch++", seed: int = 0) -> TraceEstimate:
     """Estimate the trace from Rademacher probes.
 
     Args:
@@ -51,19 +51,19 @@ def trace(matrix: Matrix, products: int = 30, method: Literal["hutch++", "hutchi
     """
     matrix = as_operator(matrix)
     size = matrix.shape[0]
-    if products < 3:
-        raise InputError("products", products, "at least 3")
+    if budget < 3:
+        raise InputError("products", budget, "at least 3")
     if method not in ("hutch++", "hutchinson"):
         raise InputError("method", method, '"hutch++" or "hutchinson"')
-    if products >= size:
-        return Estimate(sum(float(row @ matrix.matvec(row)) for row in np.eye(size)), 0.0, size)
+    if budget >= size:
+        return TraceEstimate(sum(float(row @ matrix.matvec(row)) for row in np.eye(size)), 0.0, size)
     rng = np.random.default_rng(seed)
     if method == "hutchinson":
-        return _hutchinson([float(z @ matrix.matvec(z)) for z in _probes(rng, products, size)], 0.0, products)
-    return _hutch_plus_plus(matrix, products, rng)
+        return _hutchinson([float(z @ matrix.matvec(z)) for z in _probes(rng, budget, size)], 0.0, budget)
+    return _hutch_plus_plus(matrix, budget, rng)
 
 
-def _hutch_plus_plus(matrix: LinearOperator, products: int, rng: np.random.Generator) -> Estimate:
+def _hutch_plus_plus(matrix: LinearOperator, products: int, rng: np.random.Generator) -> TraceEstimate:
     third = products // 3
     sketch = np.stack([matrix.matvec(z) for z in _probes(rng, third, matrix.shape[0])], axis=1)
     basis = np.linalg.qr(sketch)[0]
@@ -73,9 +73,9 @@ def _hutch_plus_plus(matrix: LinearOperator, products: int, rng: np.random.Gener
     return _hutchinson([float(z @ matrix.matvec(z)) for z in probes], exact, products)
 
 
-def _hutchinson(values: list[float], exact: float, products: int) -> Estimate:
+def _hutchinson(values: list[float], exact: float, products: int) -> TraceEstimate:
     error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
-    return Estimate(exact + float(np.mean(values)), error, products)
+    return TraceEstimate(exact + float(np.mean(values)), error, products)
 
 
 def _probes(rng: np.random.Generator, count: int, size: int) -> list[FloatArray]:

@@ -1,8 +1,8 @@
 """Connecting minima: curves of low loss between solutions, barriers along them, and reordering neurons to match."""
 
 from lossatlas.compute.connectivity.curve import Curve, bezier, curve_plane, polygon
-from lossatlas.compute.connectivity.evaluation import along, curve_trajectory
+from lossatlas.compute.connectivity.evaluation import evaluate_curve, project_curve
 from lossatlas.compute.connectivity.fitting import fit_curve
-from lossatlas.compute.symmetry.weight_matching import Alignment, align
+from lossatlas.compute.symmetry.weight_matching import WeightMatching, match_weights
 
-__all__ = ["Alignment", "Curve", "align", "along", "bezier", "curve_plane", "curve_trajectory", "fit_curve", "polygon"]
+__all__ = ["Curve", "WeightMatching", "bezier", "curve_plane", "evaluate_curve", "fit_curve", "match_weights", "polygon", "project_curve"]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lossatlas.compute.params.arithmetic import Params, check_alike, difference, dot, fingerprint, norm, params_of
+from lossatlas.compute.params.arithmetic import Params, check_same_layout, difference, dot, hash_tensors, norm, params_of
 from lossatlas.compute.planes.normalization import Direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of
 from lossatlas.errors import InputError
@@ -51,7 +51,7 @@ class Curve:
 
     def describe(self) -> dict[str, Any]:
         """Provenance, with the keys of a plane's."""
-        start, *others = (fingerprint(p) for p in self.points)
+        start, *others = (hash_tensors(p) for p in self.points)
         return {
             "kind": "between" if len(self.points) == 2 else f"{self.kind} curve",
             "bends": len(self.points) - 2,
@@ -112,7 +112,7 @@ def curve_plane(curve: Curve) -> Plane:
     return Plane(start, steps, "between", ("a → b", "bend"), {"curve": curve.describe()}, places[0], models=models)
 
 
-def places_on(plane: Plane, curve: Curve, ts: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def project_curve_points(plane: Plane, curve: Curve, ts: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Coordinates of the curve's points on a plane, and their distance from it: ``(len(ts), 3)``."""
     found = [plane.project(curve.point(t)) for t in ts]
     return np.array([(*p.coordinates, p.residual) for p in found])
@@ -123,5 +123,5 @@ def _points(models: tuple[Any, ...]) -> tuple[Params, ...]:
         raise InputError("points", len(models), "at least the two ends")
     points = tuple(params_of(model) for model in models)
     for other in points[1:]:
-        check_alike(points[0], other)
+        check_same_layout(points[0], other)
     return points

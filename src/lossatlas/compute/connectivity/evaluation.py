@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas._util.progress import progress_bar
-from lossatlas.analysis.barrier import above_chord
+from lossatlas.analysis.barrier import barrier_height
 from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive, Location, create_archive
-from lossatlas.compute.connectivity.curve import Curve, places_on
+from lossatlas.compute.connectivity.curve import Curve, project_curve_points
 from lossatlas.compute.evaluation.provenance import provenance
-from lossatlas.compute.evaluation.single_point import placed_by, score, statistics_source
+from lossatlas.compute.evaluation.single_point import evaluate_point, statistics_source, with_recalibrated_statistics
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
@@ -25,7 +25,7 @@ from lossatlas.errors import InputError
 BatchNorm = Literal["recalibrated", "stored"]
 
 
-def along(
+def evaluate_curve(
     objective: Objective,
     curve: Curve,
     resolution: int = 25,
@@ -78,7 +78,7 @@ def along(
     rows = []
     with progress_bar(title or name, len(axis), 0, progress) as advance:
         for t in axis.tolist():
-            rows.append(score(objective, placed_by(source, curve.point(t)), tuple(m.name for m in chosen)))
+            rows.append(evaluate_point(objective, with_recalibrated_statistics(source, curve.point(t)), tuple(m.name for m in chosen)))
             advance(1)
     line = _dataset(objective, curve, axis, rows, chosen, title, batchnorm if source is not None else None)
     if archive is not None:
@@ -86,17 +86,17 @@ def along(
     return line
 
 
-def curve_trajectory(objective: Objective, curve: Curve, plane: Plane, resolution: int = 51, label: str = "") -> xr.Dataset:
+def project_curve(objective: Objective, curve: Curve, plane: Plane, resolution: int = 51, label: str = "") -> xr.Dataset:
     """The curve as a path on a plane, to be drawn over its contours: coordinates, its own loss and its distance from the plane."""
     ts = np.linspace(0, 1, resolution)
     source = statistics_source(objective)
-    places = places_on(plane, curve, ts.tolist())
+    places = project_curve_points(plane, curve, ts.tolist())
     columns: list[tuple[str, NDArray[Any]]] = [
         ("step", np.arange(resolution)),
         ("epoch", ts),
         ("path_alpha", places[:, 0]),
         ("path_beta", places[:, 1]),
-        ("path_loss", np.array([score(objective, _placed(objective, source, curve, t))["loss"] for t in ts.tolist()])),
+        ("path_loss", np.array([evaluate_point(objective, _placed(objective, source, curve, t))["loss"] for t in ts.tolist()])),
         ("path_residual", places[:, -1]),
     ]
     path = xr.Dataset({name: ("step", values, schema.variable(name).attrs) for name, values in columns})
@@ -109,7 +109,7 @@ def _placed(objective: Objective, source: Objective | None, curve: Curve, t: flo
     """The curve's point with statistics estimated there; at an end that is a model, its own, as on a plane in mode "auto"."""
     own = curve.buffers[int(t)] if t in (0.0, 1.0) and objective.automatic else {}
     point = dict(curve.point(t))
-    return {**point, **{n: b for n, b in own.items() if n in objective.tensors}} if own else placed_by(source, point)
+    return {**point, **{n: b for n, b in own.items() if n in objective.state}} if own else with_recalibrated_statistics(source, point)
 
 
 def _dataset(
@@ -145,7 +145,7 @@ def _barriers(line: xr.Dataset) -> dict[str, float]:
     for word, values in (("loss", inside.get("loss")), ("error", 1 - inside.accuracy if "accuracy" in inside else None)):
         if values is None:
             continue
-        found[word], found[f"{word}_at"] = above_chord(t, values.values)
+        found[word], found[f"{word}_at"] = barrier_height(t, values.values)
     return found
 
 

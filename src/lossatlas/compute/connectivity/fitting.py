@@ -10,7 +10,7 @@ from torch import Tensor
 from lossatlas._util.progress import progress_bar
 from lossatlas.compute.connectivity.curve import Curve, Kind
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, check_alike, params_of
+from lossatlas.compute.params.arithmetic import Params, check_same_layout, params_of
 from lossatlas.compute.planes.plane import buffers_of
 from lossatlas.errors import InputError
 
@@ -21,12 +21,12 @@ def fit_curve(
     b: object,
     kind: Kind = "bezier",
     *,
-    bends: int = 1,
+    control_points: int = 1,
     steps: int = 500,
     learning_rate: float = 0.01,
     momentum: float = 0.9,
     weight_decay: float = 0.0,
-    draws: int = 1,
+    samples_per_step: int = 1,
     start: Curve | None = None,
     seed: int = 0,
     progress: bool | None = None,
@@ -55,22 +55,22 @@ def fit_curve(
     Raises:
         InputError: ends that differ in names or shapes, no bends, or a loss that is no longer finite.
     """
-    if bends < 1 or steps < 1 or draws < 1:
-        raise InputError("bends, steps, draws", (bends, steps, draws), "each at least 1")
+    if control_points < 1 or steps < 1 or samples_per_step < 1:
+        raise InputError("bends, steps, draws", (control_points, steps, samples_per_step), "each at least 1")
     ends = params_of(a), params_of(b)
-    check_alike(*ends)
-    kept, inner = _initial(ends, bends, start)
+    check_same_layout(*ends)
+    kept, inner = _initial(ends, control_points, start)
     shape = Curve(start.kind if start is not None else kind, (kept[0], *inner, kept[1]))
     leaves = [{n: p.detach().clone().requires_grad_() for n, p in point.items()} for point in inner]
     flat = [tensor for point in leaves for tensor in point.values()]
     mover = torch.optim.SGD(flat, lr=learning_rate, momentum=momentum)
     schedule = torch.optim.lr_scheduler.LambdaLR(mover, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
     generator = torch.Generator().manual_seed(seed)
-    trained = _trained_form(objective)
+    trained = _training_mode(objective)
     with progress_bar("curve", steps, 0, progress) as advance:
         for step in range(steps):
             mover.zero_grad()
-            loss = _step_loss(trained, shape, leaves, kept, _draw(draws, generator), _batch(trained, generator), weight_decay)
+            loss = _step_loss(trained, shape, leaves, kept, _draw(samples_per_step, generator), _batch(trained, generator), weight_decay)
             if not bool(torch.isfinite(loss)):
                 raise InputError("learning_rate", learning_rate, f"a rate at which the loss stays finite (lost at step {step})")
             loss.backward()
@@ -88,7 +88,7 @@ def _initial(ends: tuple[Params, Params], bends: int, start: Curve | None) -> tu
     return ends, [straight.point((i + 1) / (bends + 1)) for i in range(bends)]
 
 
-def _trained_form(objective: Objective) -> Objective:
+def _training_mode(objective: Objective) -> Objective:
     """With batch statistics where there is BatchNorm: stored ones belong to the ends only."""
     if objective.module is not None and any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in objective.module.modules()):
         return objective.with_mode("batch")

@@ -14,16 +14,16 @@ from torch import Tensor
 
 from lossatlas import schema
 from lossatlas._util.progress import progress_bar
-from lossatlas.analysis.barrier import above_chord, shape_of
+from lossatlas.analysis.barrier import barrier_height, monotonicity_stats
 from lossatlas.analysis.grid import Grid
 from lossatlas.compute.evaluation.provenance import provenance
-from lossatlas.compute.evaluation.single_point import placed_by, score, statistics_source
+from lossatlas.compute.evaluation.single_point import evaluate_point, statistics_source, with_recalibrated_statistics
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective.batchnorm import mixed
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.params.arithmetic import params_of
-from lossatlas.compute.planes.batchnorm_statistics import keeps_statistics
-from lossatlas.compute.planes.plane import between
+from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
+from lossatlas.compute.planes.plane import plane_through
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
@@ -80,7 +80,7 @@ def interpolate(
     """
     line = _line(objective, a, b, bounds, resolution, metrics, buffers, calibration, title, progress)
     if "loss" in line:
-        line.attrs["interpolation"] = shape_of(line.alpha.values, line.loss.values)
+        line.attrs["interpolation"] = monotonicity_stats(line.alpha.values, line.loss.values)
     return line
 
 
@@ -118,7 +118,7 @@ def barrier(
     found: dict[str, float] = {}
     for word, values in (("loss", line.get("loss")), ("error", 1 - line.accuracy if "accuracy" in line else None)):
         if values is not None:
-            found[word], found[f"{word}_at"] = above_chord(line.alpha.values, values.values)
+            found[word], found[f"{word}_at"] = barrier_height(line.alpha.values, values.values)
     line.attrs["barrier"] = found
     return line
 
@@ -146,8 +146,8 @@ def _line(
     (axis,) = Grid.make(bounds, resolution, 1).axes
     alphas = np.union1d(axis[(np.abs(axis) > 1e-12) & (np.abs(axis - 1) > 1e-12)], [0.0, 1.0])
     start, end = ({n: t for n, t in _tensors(model).items() if buffers == "interpolate" or n in objective.params} for model in (a, b))
-    line = between(*({n: tensors[n] for n in objective.params if n in tensors} for tensors in (start, end)))
-    if buffers == "interpolate" and keeps_statistics(objective) and not all(set(model) - set(objective.params) for model in (start, end)):
+    line = plane_through(*({n: tensors[n] for n in objective.params if n in tensors} for tensors in (start, end)))
+    if buffers == "interpolate" and uses_running_stats(objective) and not all(set(model) - set(objective.params) for model in (start, end)):
         warnings.warn(
             "The models bring no BatchNorm statistics, so the objective's own hold at every point: right for one model only. Pass "
             'modules, or states with buffers such as trajectory.state(-1), or buffers="recalibrated".',
@@ -157,7 +157,7 @@ def _line(
     scores = []
     with progress_bar(title or "line", len(alphas), 0, progress) as advance:
         for alpha in alphas.tolist():
-            scores.append(score(objective, placed_by(source, _mix(start, end, alpha)), names))
+            scores.append(evaluate_point(objective, with_recalibrated_statistics(source, _mix(start, end, alpha)), names))
             advance(1)
     dataset = xr.Dataset(coords={"alpha": ("alpha", alphas, schema.variable("alpha").attrs)})
     for metric in chosen:

@@ -17,27 +17,27 @@ from numpy.typing import NDArray
 from lossatlas import schema
 from lossatlas._util.arrays import BoolArray, FloatArray
 from lossatlas._util.progress import progress_bar
-from lossatlas.analysis.eigensolvers.extremes import Extremes, extreme_eigenvalues
-from lossatlas.analysis.eigensolvers.trace import trace
+from lossatlas.analysis.eigensolvers.extremes import ExtremeEigenvalues, extreme_eigenvalues
+from lossatlas.analysis.eigensolvers.trace import estimate_trace
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.archive import Archive, Location, create_archive
-from lossatlas.compute.curvature.operators import Curvature, Method, hessian
-from lossatlas.compute.evaluation.evaluators.problem import Task
-from lossatlas.compute.evaluation.provenance import another_surface, differences, provenance
+from lossatlas.compute.curvature.operators import CurvatureOperator, Method, hessian_operator
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
+from lossatlas.compute.evaluation.provenance import differences, provenance, surface_mismatch_error
 from lossatlas.compute.evaluation.remeasurement import Rounding, changed, compared_cells, difference, place_in_words, scale_of
 from lossatlas.compute.evaluation.surface_writer import mend, stored_attrs
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import ArchiveError, InputError
 
-ENDS = ("loss", "lambda_max", "lambda_max_residual", "lambda_min", "lambda_min_residual", "hessian_ratio", "hessian_products")
+EXTREME_VARIABLES = ("loss", "lambda_max", "lambda_max_residual", "lambda_min", "lambda_min_residual", "hessian_ratio", "hessian_products")
 
 
 @dataclass(frozen=True)
-class Settings:
+class HessianMapSettings:
     """How each cell is solved."""
 
-    tolerance: float
+    tol: float
     probes: int
     biases: bool
     method: Method
@@ -48,7 +48,7 @@ class Settings:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        return (*ENDS, "trace", "trace_standard_error") if self.probes else ENDS
+        return (*EXTREME_VARIABLES, "trace", "trace_standard_error") if self.probes else EXTREME_VARIABLES
 
 
 def hessian_map(
@@ -60,7 +60,7 @@ def hessian_map(
     *,
     name: str = "curvature",
     title: str = "",
-    tolerance: float = 0.1,
+    tol: float = 0.1,
     probes: int = 0,
     biases: bool = False,
     method: Method = "auto",
@@ -103,14 +103,14 @@ def hessian_map(
         InputError: an argument is not what is needed.
         ArchiveError: another surface of that name, or nothing can be written.
     """
-    if tolerance <= 0 or probes < 0 or (0 < probes < 3):
-        raise InputError("tolerance, probes", (tolerance, probes), "a positive tolerance, and no probes or at least 3")
-    settings = Settings(tolerance, probes, biases, method, warm, seed, memory, workers)
-    grid, task = Grid.make(bounds, resolution, plane.ndim), Task.make(objective, plane, ())
+    if tol <= 0 or probes < 0 or (0 < probes < 3):
+        raise InputError("tolerance, probes", (tol, probes), "a positive tolerance, and no probes or at least 3")
+    settings = HessianMapSettings(tol, probes, biases, method, warm, seed, memory, workers)
+    grid, task = Grid.make(bounds, resolution, plane.ndim), EvaluationProblem.make(objective, plane, ())
     objective = task.objective
     store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
     try:
-        with store.writing(name):
+        with store.lock_for_writing(name):
             attrs = _attrs(objective, plane, grid, settings, title)
             _prepare(store, name, grid, settings, attrs, objective, plane, overwrite)
             stored = store.surface(name)
@@ -124,7 +124,7 @@ def hessian_map(
     return store.surface(name)
 
 
-def serpentine(shape: tuple[int, ...]) -> NDArray[np.int64]:
+def boustrophedon_order(shape: tuple[int, ...]) -> NDArray[np.int64]:
     """All cells so that each lies beside the one before it.
 
     >>> serpentine((2, 3)).tolist()
@@ -136,10 +136,10 @@ def serpentine(shape: tuple[int, ...]) -> NDArray[np.int64]:
 
 
 def _fill(
-    task: Task,
+    task: EvaluationProblem,
     plane: Plane,
     grid: Grid,
-    settings: Settings,
+    settings: HessianMapSettings,
     store: Archive,
     name: str,
     done: BoolArray,
@@ -148,7 +148,7 @@ def _fill(
 ) -> None:
     start: list[FloatArray] = []
     with progress_bar(words, grid.size, int(done.sum()), progress) as advance:
-        for cell in serpentine(grid.shape):
+        for cell in boustrophedon_order(grid.shape):
             if done[cell]:
                 start = []
                 continue
@@ -160,24 +160,26 @@ def _fill(
 
 
 def measure_cell(
-    objective: Objective, plane: Plane, place: tuple[float, ...], settings: Settings, start: list[FloatArray]
-) -> tuple[dict[str, float], Extremes | None]:
+    objective: Objective, plane: Plane, place: tuple[float, ...], settings: HessianMapSettings, start: list[FloatArray]
+) -> tuple[dict[str, float], ExtremeEigenvalues | None]:
     """Every variable of one cell; NaN, and no eigenvectors to go on from, where the loss or a product is not finite."""
     point = plane.point(*place)
     loss = objective.loss(point)
     values = dict.fromkeys(settings.variables, float("nan")) | {"loss": loss, "hessian_products": 0}
     if not np.isfinite(loss):
         return values, None
-    matrix = hessian(objective, point, biases=settings.biases, method=settings.method, memory=settings.memory, workers=settings.workers)
+    matrix = hessian_operator(
+        objective, point, biases=settings.biases, method=settings.method, memory=settings.memory, workers=settings.workers
+    )
     try:
-        ends = extreme_eigenvalues(matrix, tolerance=settings.tolerance, start=start, solver="ritz", seed=settings.seed)
+        ends = extreme_eigenvalues(matrix, tol=settings.tol, start=start, solver="ritz", seed=settings.seed)
     except np.linalg.LinAlgError:
         return values | {"hessian_products": matrix.products}, None
-    found = values | _ends(ends) | _trace(matrix, settings)
+    found = values | _extreme_values(ends) | _trace(matrix, settings)
     return found | {"hessian_products": matrix.products}, ends
 
 
-def _ends(ends: Extremes) -> dict[str, float]:
+def _extreme_values(ends: ExtremeEigenvalues) -> dict[str, float]:
     return {
         "lambda_max": ends.lambda_max,
         "lambda_max_residual": float(ends.largest_residuals[0]),
@@ -187,18 +189,18 @@ def _ends(ends: Extremes) -> dict[str, float]:
     }
 
 
-def _trace(matrix: Curvature, settings: Settings) -> dict[str, float]:
+def _trace(matrix: CurvatureOperator, settings: HessianMapSettings) -> dict[str, float]:
     if not settings.probes:
         return {}
-    total = trace(matrix, settings.probes, seed=settings.seed)
+    total = estimate_trace(matrix, settings.probes, seed=settings.seed)
     return {"trace": total.value, "trace_standard_error": total.standard_error}
 
 
-def _attrs(objective: Objective, plane: Plane, grid: Grid, settings: Settings, title: str) -> dict[str, Any]:
+def _attrs(objective: Objective, plane: Plane, grid: Grid, settings: HessianMapSettings, title: str) -> dict[str, Any]:
     attrs = provenance(objective, plane, grid, (), title)
     attrs["metrics"] = [n for n in settings.variables if not n.endswith("_standard_error")]
     attrs["curvature"] = {
-        "tolerance": settings.tolerance,
+        "tolerance": settings.tol,
         "probes": settings.probes,
         "biases": settings.biases,
         "warm": settings.warm,
@@ -213,7 +215,7 @@ def _prepare(
     store: Archive,
     name: str,
     grid: Grid,
-    settings: Settings,
+    settings: HessianMapSettings,
     attrs: dict[str, Any],
     objective: Objective,
     plane: Plane,
@@ -230,14 +232,14 @@ def _prepare(
             if not different:
                 return
         if different and not overwrite:
-            raise another_surface(name, store.location, different)
+            raise surface_mismatch_error(name, store.location, different)
     units = str(objective.description["units"]) or "1"
     declared = (schema.variable(n) for n in settings.variables)
     variables = [replace(v, units=units) if v.units == "nats" else v for v in declared]
     store.create_surface(name, dict(zip(schema.PLANE, grid.axes, strict=False)), variables, attrs)
 
 
-def _changed(stored: xr.Dataset, objective: Objective, plane: Plane, grid: Grid, settings: Settings) -> list[str]:
+def _changed(stored: xr.Dataset, objective: Objective, plane: Plane, grid: Grid, settings: HessianMapSettings) -> list[str]:
     """In what some of the stored cells differ from the same ones measured now, in words: their losses, and the first cell's eigenvalues."""
     done, values = stored.done.values.ravel(), {n: stored[n].values.ravel() for n in settings.variables}
     usable = np.isfinite(values["loss"]) & np.isfinite(values["lambda_max"])

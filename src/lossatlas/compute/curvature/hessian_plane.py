@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from lossatlas._util.arrays import FloatArray
-from lossatlas.analysis.eigensolvers.extremes import Extremes, extreme_eigenvalues
-from lossatlas.compute.curvature.operators import Curvature, Method, hessian
+from lossatlas.analysis.eigensolvers.extremes import ExtremeEigenvalues, extreme_eigenvalues
+from lossatlas.compute.curvature.operators import CurvatureOperator, Method, hessian_operator
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import Params, norm
 from lossatlas.compute.planes.normalization import Direction
@@ -24,7 +24,7 @@ def hessian_plane(
     *,
     params: str | Iterable[str] | None = None,
     biases: bool = False,
-    tolerance: float = 1e-3,
+    tol: float = 1e-3,
     method: Method = "auto",
     seed: int = 0,
     workers: int = 1,
@@ -58,10 +58,10 @@ def hessian_plane(
     """
     if axes not in ("extremes", "top") or scale not in ("unit", "norm", "curvature"):
         raise InputError("axes, scale", (axes, scale), '"extremes" or "top", and "unit", "norm" or "curvature"')
-    matrix = hessian(objective, params=params, biases=biases, method=method, workers=workers)
+    matrix = hessian_operator(objective, params=params, biases=biases, method=method, workers=workers)
     if matrix.size < 2:
         raise InputError("params", f"{matrix.size} parameter", "at least two parameters to span a plane")
-    found = extreme_eigenvalues(matrix, k=2 if axes == "top" and matrix.size >= 4 else 1, tolerance=tolerance, seed=seed)
+    found = extreme_eigenvalues(matrix, k=2 if axes == "top" and matrix.size >= 4 else 1, tol=tol, seed=seed)
     pairs = _chosen(found, axes)
     slope = _gradient(objective, matrix)
     steps = tuple(_direction(matrix, v * _sign(v, slope), value, scale) for value, _, v in pairs)
@@ -81,14 +81,14 @@ def hessian_plane(
     return Plane(dict(objective.params), steps, "hessian", words, recipe, (0.0, 0.0))
 
 
-def _chosen(found: Extremes, axes: str) -> list[tuple[float, float, FloatArray]]:
+def _chosen(found: ExtremeEigenvalues, axes: str) -> list[tuple[float, float, FloatArray]]:
     """Value, residual and vector of the two axes."""
     top = [(float(v), float(r), x) for v, r, x in zip(found.largest, found.largest_residuals, found.largest_vectors.T, strict=True)]
     low = (found.lambda_min, float(found.smallest_residuals[0]), found.smallest_vectors[:, 0])
     return top[:2] if axes == "top" and len(top) > 1 else [top[0], low]
 
 
-def _gradient(objective: Objective, matrix: Curvature) -> FloatArray:
+def _gradient(objective: Objective, matrix: CurvatureOperator) -> FloatArray:
     leaves: Params = {n: p.detach().clone().requires_grad_() for n, p in matrix.point.items()}
     objective.differentiable_loss(leaves).backward()
     return matrix.layout.flatten({n: leaf.grad for n, leaf in leaves.items() if leaf.grad is not None}, partial=True)
@@ -102,12 +102,12 @@ def _sign(vector: FloatArray, slope: FloatArray) -> float:
     return 1.0 if vector[np.abs(vector).argmax()] > 0 else -1.0
 
 
-def _direction(matrix: Curvature, vector: FloatArray, value: float, scale: str) -> Direction:
+def _direction(matrix: CurvatureOperator, vector: FloatArray, value: float, scale: str) -> Direction:
     step = matrix.layout.unflatten(vector / np.linalg.norm(vector) * _length(matrix, value, scale), like=matrix.point)
     return Direction(step, {"kind": "hessian", "eigenvalue": value})
 
 
-def _length(matrix: Curvature, value: float, scale: str) -> float:
+def _length(matrix: CurvatureOperator, value: float, scale: str) -> float:
     if scale == "unit":
         return 1.0
     if scale == "norm":

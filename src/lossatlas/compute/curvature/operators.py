@@ -21,15 +21,15 @@ from lossatlas._util.arrays import FloatArray
 from lossatlas.compute.curvature.products import (
     METHODS,
     AllocatedBytes,
+    BatchLoss,
     Multiply,
     OutputHalves,
     Prepare,
-    Share,
     differentiable_attention,
     gauss_newton,
 )
 from lossatlas.compute.objective.objective import ModuleLoss, Objective, check_objective
-from lossatlas.compute.params.arithmetic import Params, select, typed
+from lossatlas.compute.params.arithmetic import Params, cast_like, select_param_names
 from lossatlas.compute.params.layout import ParamLayout
 from lossatlas.errors import InputError
 
@@ -38,14 +38,14 @@ MEMORY = 2**30
 """Bytes that the kept graphs of all batches may hold together."""
 
 
-class Curvature(LinearOperator):
+class CurvatureOperator(LinearOperator):
     """Symmetric linear operator of the Hessian or the Gauss-Newton matrix of a mean loss at one point, ``(size, size)``.
 
     With the mean loss over N samples (`Objective.samples`; the weights of a class-weighted loss where it has them)::
 
         L(θ) = 1/N Σ_n ℓ(f_θ(x_n), y_n)
         H    = ∇²_θ L                                           (`hessian`)
-        G    = 1/N Σ_n J_nᵀ (∇²_f ℓ) J_n,  J_n = ∂f_θ(x_n)/∂θ   (`ggn`)
+        G    = 1/N Σ_n J_nᵀ (∇²_f ℓ) J_n,  J_n = ∂f_θ(x_n)/∂θ   (`ggn_operator`)
 
     θ are the chosen tensors in the order of the model's `named_parameters`, each flattened in row-major order (`layout`); all others
     stay at the point. Vectors and products are float64 NumPy arrays ``(size,)``; the model computes in its own precision. Products
@@ -110,13 +110,13 @@ class Curvature(LinearOperator):
 
     def _of_batches(self, step: Params) -> Iterator[Params]:
         """Each batch's product, in order. Kept graphs may be walked by threads; a model may not run in two at once, as other methods do."""
-        if self.workers == 1 or self.method != "double backward" or not all(isinstance(batch, Kept) for batch in self.batches):
+        if self.workers == 1 or self.method != "double backward" or not all(isinstance(batch, CachedProduct) for batch in self.batches):
             return (prepared()(step) for prepared in self.batches)
         with ThreadPoolExecutor(self.workers) as pool:
             return iter(list(pool.map(lambda prepared: prepared()(step), self.batches)))
 
 
-def hessian(
+def hessian_operator(
     objective: Objective,
     at: Params | None = None,
     *,
@@ -125,7 +125,7 @@ def hessian(
     method: Method = "auto",
     memory: int = MEMORY,
     workers: int = 1,
-) -> Curvature:
+) -> CurvatureOperator:
     """Make the linear operator of the Hessian of the mean loss (Pearlmutter 1994).
 
     Args:
@@ -157,7 +157,7 @@ def hessian(
 
 def hessian_at(
     objective: Objective, point: Params, names: Iterable[str], method: Method = "auto", memory: int = MEMORY, workers: int = 1
-) -> Curvature:
+) -> CurvatureOperator:
     """Make the operator of `hessian` where everything is chosen already, as along a training.
 
     Args:
@@ -171,12 +171,12 @@ def hessian_at(
     Raises:
         InputError: an unknown method, or no method works.
     """
-    moving, shares = {n: point[n].detach() for n in names}, _shares(objective, point)
+    moving, shares = {n: point[n].detach() for n in names}, _batch_losses(objective, point)
     name, note, batches = _first_working(shares, moving, method, memory)
-    return Curvature(moving, "hessian", name, batches, note=note, units=_units(objective), workers=workers)
+    return CurvatureOperator(moving, "hessian", name, batches, note=note, units=_units(objective), workers=workers)
 
 
-def ggn(
+def ggn_operator(
     objective: Objective,
     at: Params | None = None,
     *,
@@ -184,7 +184,7 @@ def ggn(
     biases: bool = False,
     memory: int = MEMORY,
     workers: int = 1,
-) -> Curvature:
+) -> CurvatureOperator:
     """Make the linear operator of the generalized Gauss-Newton matrix ``JᵀBJ``: J the outputs' Jacobian, B the loss's Hessian in them.
 
     Positive semi-definite for a loss that is convex in the outputs; equal to the Hessian where the outputs are linear
@@ -215,8 +215,8 @@ def ggn(
         raise InputError("objective", "a callable or a model with its own loss", "a module with a loss function", "Use hessian instead")
     point = _point(objective, at)
     moving = {n: point[n].detach() for n in chosen_names(point, params, biases)}
-    batches = _kept(_output_halves(objective, point), moving, gauss_newton, memory)
-    return Curvature(moving, "ggn", "double backward", batches, units=_units(objective), workers=workers)
+    batches = _cached_product(_output_halves(objective, point), moving, gauss_newton, memory)
+    return CurvatureOperator(moving, "ggn", "double backward", batches, units=_units(objective), workers=workers)
 
 
 def chosen_names(params: Params, patterns: str | Iterable[str] | None = None, biases: bool = False) -> tuple[str, ...]:
@@ -230,7 +230,7 @@ def chosen_names(params: Params, patterns: str | Iterable[str] | None = None, bi
     Raises:
         InputError: nothing is left, or no name matches.
     """
-    names = tuple(n for n in select(params, patterns) if params[n].is_floating_point() and (biases or params[n].dim() > 1))
+    names = tuple(n for n in select_param_names(params, patterns) if params[n].is_floating_point() and (biases or params[n].dim() > 1))
     if not names:
         advice = "Pass biases=True to keep one-dimensional tensors"
         shown = "all of them" if patterns is None else str(patterns)
@@ -242,16 +242,16 @@ def _point(objective: Objective, at: Params | None) -> Params:
     check_objective(objective)
     if at is not None and (unknown := sorted(set(at) - set(objective.params))):
         raise InputError("at", ", ".join(unknown[:4]), f"names of the model such as {next(iter(objective.params))!r}")
-    return typed({**objective.params, **(at or {})}, objective.params)
+    return cast_like({**objective.params, **(at or {})}, objective.params)
 
 
-def _shares(objective: Objective, point: Params) -> list[Share]:
+def _batch_losses(objective: Objective, point: Params) -> list[BatchLoss]:
     """One function a batch; their sum is the mean loss over the data."""
-    placed = objective.placed(point)
-    return [_share(objective, placed, batch, weight) for batch, weight in objective.counted()]
+    placed = objective.with_batchnorm_statistics(point)
+    return [_batch_loss(objective, placed, batch, weight) for batch, weight in objective.weighted_batches()]
 
 
-def _share(objective: Objective, placed: Params, batch: Any, weight: float) -> Share:
+def _batch_loss(objective: Objective, placed: Params, batch: Any, weight: float) -> BatchLoss:
     def share(moving: Params) -> Tensor:
         losses = objective.score({**placed, **moving}, batch).losses
         return (losses.sum() if losses.dim() else losses * weight) / objective.samples
@@ -260,7 +260,7 @@ def _share(objective: Objective, placed: Params, batch: Any, weight: float) -> S
 
 
 def _first_working(
-    shares: list[Share], moving: Params, method: Method, memory: int
+    shares: list[BatchLoss], moving: Params, method: Method, memory: int
 ) -> tuple[str, str | None, list[Callable[[], Multiply]]]:
     """The first method that multiplies a vector on this model, why those before it do not, and the batches prepared for it."""
     if method != "auto" and method not in METHODS:
@@ -269,7 +269,7 @@ def _first_working(
     probe, reasons = {n: torch.full_like(t, size**-0.5) for n, t in moving.items()}, []
     for name in METHODS if method == "auto" else (method,):
         try:
-            batches = _kept(shares, moving, METHODS[name], memory)
+            batches = _cached_product(shares, moving, METHODS[name], memory)
             with differentiable_attention():
                 batches[0]()(probe)
             return name, "; ".join(reasons) or None, batches
@@ -278,7 +278,7 @@ def _first_working(
     raise InputError("model", "; ".join(reasons), "a model whose gradient can be taken", 'Try method="finite differences"')
 
 
-def _kept(
+def _cached_product(
     parts: list[Any], point: Params, prepare: Callable[[Any, Params], Multiply] | Prepare, memory: int
 ) -> list[Callable[[], Multiply]]:
     """Prepare each batch once where its graph fits into what is left of `memory`, and before every product otherwise."""
@@ -291,12 +291,12 @@ def _kept(
         with differentiable_attention(), AllocatedBytes() as allocated:
             multiply = prepare(part, point)
         left -= allocated.total
-        batches.append(Kept(multiply) if left > 0 else (lambda part=part: prepare(part, point)))
+        batches.append(CachedProduct(multiply) if left > 0 else (lambda part=part: prepare(part, point)))
     return batches
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class CachedProduct:
     """A prepared product that stays."""
 
     multiply: Multiply
@@ -306,8 +306,8 @@ class Kept:
 
 
 def _output_halves(objective: Objective, point: Params) -> list[OutputHalves]:
-    placed = objective.placed(point)
-    return [_halves(objective, placed, batch, weight) for batch, weight in objective.counted()]
+    placed = objective.with_batchnorm_statistics(point)
+    return [_halves(objective, placed, batch, weight) for batch, weight in objective.weighted_batches()]
 
 
 def _halves(objective: Objective, placed: Params, batch: Any, weight: float) -> OutputHalves:

@@ -19,10 +19,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lossatlas.compute.params.arithmetic import Params, norm
 
-Share = Callable[[Params], Tensor]
+BatchLoss = Callable[[Params], Tensor]
 """One batch's share of the mean loss, as a function of the parameters that are differentiated."""
 Multiply = Callable[[Params], Params]
-Prepare = Callable[[Share, Params], Multiply]
+Prepare = Callable[[BatchLoss, Params], Multiply]
 OutputHalves = tuple[Callable[[Params], Tensor], Callable[[Tensor], Tensor]]
 """Parameters to outputs, and outputs to a batch's share of the mean loss."""
 
@@ -37,12 +37,12 @@ def differentiable_attention() -> Iterator[None]:
         yield
 
 
-def double_backward(share: Share, point: Params) -> Multiply:
+def double_backward(share: BatchLoss, point: Params) -> Multiply:
     """Hessian-vector product by differentiating ``<gradient, v>`` (Pearlmutter 1994); its graph is kept for the next vector."""
     leaves = {n: p.detach().clone().requires_grad_() for n, p in point.items()}
     inputs = list(leaves.values())
     found = _gradients([share(leaves)], inputs, create_graph=True)
-    refuse_once_only(found)
+    check_twice_differentiable(found)
     live = [(n, g) for n, g in zip(leaves, found, strict=True) if g.requires_grad]
 
     def multiply(v: Params) -> Params:
@@ -54,13 +54,13 @@ def double_backward(share: Share, point: Params) -> Multiply:
     return multiply
 
 
-def forward_over_reverse(share: Share, point: Params) -> Multiply:
+def forward_over_reverse(share: BatchLoss, point: Params) -> Multiply:
     """Hessian-vector product by ``jvp(grad(loss), v)``: needs a forward derivative of every operation, keeps no graph."""
     slope = torch.func.grad(share)
     return lambda v: torch.func.jvp(slope, (dict(point),), (v,))[1]
 
 
-def finite_differences(share: Share, point: Params) -> Multiply:
+def finite_differences(share: BatchLoss, point: Params) -> Multiply:
     """Hessian-vector product by a central difference of the gradient: the last resort, right to about ``eps ** (2/3)``."""
     epsilon = max(torch.finfo(p.dtype).eps for p in point.values())
 
@@ -82,7 +82,7 @@ def gauss_newton(halves: OutputHalves, point: Params) -> Multiply:
     output = halves[0](leaves)
     dummy = torch.zeros_like(output, requires_grad=True)
     pulled = torch.autograd.grad(output, inputs, dummy, create_graph=True, allow_unused=True, materialize_grads=True)
-    refuse_once_only(pulled)
+    check_twice_differentiable(pulled)
     cut = output.detach().requires_grad_()
     (slope,) = torch.autograd.grad(halves[1](cut), cut, create_graph=True)
 
@@ -125,7 +125,7 @@ class AllocatedBytes(TorchDispatchMode):
         return result
 
 
-def refuse_once_only(gradients: Iterable[Tensor]) -> None:
+def check_twice_differentiable(gradients: Iterable[Tensor]) -> None:
     """An operation marked `once_differentiable` does not raise when its parents are asked for: its part is just missing.
 
     Raises:
@@ -142,7 +142,7 @@ def refuse_once_only(gradients: Iterable[Tensor]) -> None:
         left.extend(fresh)
 
 
-def _gradient_at(share: Share, point: Params) -> Params:
+def _gradient_at(share: BatchLoss, point: Params) -> Params:
     leaves = {n: p.detach().clone().requires_grad_() for n, p in point.items()}
     return dict(zip(leaves, _gradients([share(leaves)], list(leaves.values())), strict=True))
 

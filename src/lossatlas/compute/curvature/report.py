@@ -13,10 +13,10 @@ import numpy as np
 
 from lossatlas._util.arrays import FloatArray
 from lossatlas.analysis.eigensolvers.extremes import extreme_eigenvalues
-from lossatlas.analysis.eigensolvers.trace import Estimate, trace
+from lossatlas.analysis.eigensolvers.trace import TraceEstimate, estimate_trace
 from lossatlas.archive import Archive
-from lossatlas.compute.curvature.operators import Curvature, Method, hessian
-from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.curvature.operators import CurvatureOperator, Method, hessian_operator
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError
@@ -63,7 +63,7 @@ class CurvatureReport:
     @property
     def sentence(self) -> str:
         """What the numbers say, and what a picture may not be taken to say."""
-        return f"{_finding(self)} {CAVEAT}"
+        return f"{_sentence(self)} {CAVEAT}"
 
     @property
     def line(self) -> str:
@@ -98,11 +98,11 @@ class CurvatureReport:
 def curvature_report(
     objective: Objective,
     plane: Plane | None = None,
-    at: Sequence[float] | None = None,
+    coordinates: Sequence[float] | None = None,
     *,
     params: str | Iterable[str] | None = None,
     biases: bool | None = None,
-    tolerance: float = 1e-2,
+    tol: float = 1e-2,
     probes: int = 30,
     method: Method = "auto",
     seed: int = 0,
@@ -135,14 +135,14 @@ def curvature_report(
         >>> round(report.lambda_max, 4), round(abs(report.lambda_min), 4), round(report.trace, 4)
         (8.5, 0.0, 8.5)
     """
-    point = _point(plane, at)
+    point = _point(plane, coordinates)
     if plane is not None:
-        objective = Task.make(objective, plane, ()).held(_place(plane, at))
+        objective = EvaluationProblem.make(objective, plane, ()).held(_place(plane, coordinates))
         if params is None and biases is None:
-            params, biases = plane.moving, True
-    matrix = hessian(objective, point, params=params, biases=bool(biases), method=method, workers=workers)
-    ends = extreme_eigenvalues(matrix, tolerance=tolerance, seed=seed, solver="ritz")
-    total = trace(matrix, probes, seed=seed)
+            params, biases = plane.moving_names, True
+    matrix = hessian_operator(objective, point, params=params, biases=bool(biases), method=method, workers=workers)
+    ends = extreme_eigenvalues(matrix, tol=tol, seed=seed, solver="ritz")
+    total = estimate_trace(matrix, probes, seed=seed)
     along = None if plane is None else tuple(float(v) for v in np.linalg.eigvalsh(plane_hessian(matrix, plane)))
     return CurvatureReport(
         lambda_max=ends.lambda_max,
@@ -161,7 +161,7 @@ def curvature_report(
     )
 
 
-def plane_hessian(matrix: Curvature, plane: Plane) -> FloatArray:
+def plane_hessian(matrix: CurvatureOperator, plane: Plane) -> FloatArray:
     """Compute the Hessian within the plane, in an orthonormal basis of it: ``(ndim, ndim)``, in the units of the loss.
 
     Args:
@@ -171,7 +171,7 @@ def plane_hessian(matrix: Curvature, plane: Plane) -> FloatArray:
     Raises:
         InputError: the plane moves parameters that the matrix does not differentiate.
     """
-    if left_out := sorted(set(plane.moving) - set(matrix.layout.names)):
+    if left_out := sorted(set(plane.moving_names) - set(matrix.layout.names)):
         raise InputError(
             "params", f"without {', '.join(left_out[:4])}", "every parameter that the plane moves", "Leave params= and biases= out"
         )
@@ -195,11 +195,11 @@ def _place(plane: Plane, at: Sequence[float] | None) -> tuple[float, ...]:
     return tuple(float(c) for c in place)
 
 
-def _trace_fields(total: Estimate) -> dict[str, float]:
+def _trace_fields(total: TraceEstimate) -> dict[str, float]:
     return {"trace": total.value, "trace_standard_error": total.standard_error}
 
 
-def _finding(report: CurvatureReport) -> str:
+def _sentence(report: CurvatureReport) -> str:
     noise = max(report.lambda_min_residual, 1e-6 * abs(report.lambda_max))
     if report.lambda_min < -noise:
         return f"There is negative curvature here (smallest eigenvalue {report.lambda_min:.3g}, {report.ratio:.1%} of the largest in size)."

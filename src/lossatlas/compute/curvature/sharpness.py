@@ -10,9 +10,9 @@ import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from lossatlas._util.arrays import FloatArray
-from lossatlas.compute.curvature.operators import Curvature, hessian_at
+from lossatlas.compute.curvature.operators import CurvatureOperator, hessian_at
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, typed
+from lossatlas.compute.params.arithmetic import Params, cast_like
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ def largest_eigenvalue(
     *,
     names: tuple[str, ...] | None = None,
     start: FloatArray | None = None,
-    tolerance: float = 1e-3,
+    tol: float = 1e-3,
     seed: int = 0,
 ) -> Sharpness:
     """Find the largest (algebraic) Hessian eigenvalue of the mean loss by one run of restarted Lanczos (ARPACK).
@@ -53,7 +53,7 @@ def largest_eigenvalue(
         >>> round(largest_eigenvalue(bowl).value, 6)
         6.0
     """
-    point = typed({**objective.params, **(params or {})}, objective.tensors)
+    point = cast_like({**objective.params, **(params or {})}, objective.state)
     span = names if names is not None else tuple(n for n, p in objective.params.items() if p.is_floating_point())
     size = sum(point[n].numel() for n in span)
     if not size or not all(bool(torch.isfinite(point[n]).all()) for n in span):
@@ -64,7 +64,7 @@ def largest_eigenvalue(
         # A little of everything, or a start that is an eigenvector would hide a larger eigenvalue for ever.
         guess = start + 1e-3 * guess
     try:
-        return _largest(matrix, guess, tolerance)
+        return _largest(matrix, guess, tol)
     except (ArpackNoConvergence, _NotFiniteError):
         return Sharpness(float("nan"), np.zeros(size))
 
@@ -108,7 +108,7 @@ class _NotFiniteError(ArithmeticError):
 class _FiniteProducts(LinearOperator):
     """A Hessian that stops the solver at a product that is not finite; ARPACK would go on with NaN."""
 
-    def __init__(self, matrix: Curvature) -> None:
+    def __init__(self, matrix: CurvatureOperator) -> None:
         super().__init__(matrix.dtype, matrix.shape)
         self._matrix = matrix
 

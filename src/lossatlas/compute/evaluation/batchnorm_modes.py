@@ -13,7 +13,7 @@ from lossatlas.compute.objective.batchnorm import Mode
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 
-WORDS: dict[str, str] = {
+MODE_LABELS: dict[str, str] = {
     "eval": "stored statistics",
     "interpolated": "interpolated statistics",
     "recalibrated": "statistics re-estimated at every point",
@@ -23,7 +23,7 @@ WORDS: dict[str, str] = {
 }
 
 
-def compare_modes(
+def compare_batchnorm_modes(
     objective: Objective,
     plane: Plane,
     modes: Iterable[Mode] = ("eval", "recalibrated", "batch"),
@@ -53,6 +53,8 @@ def compare_modes(
     """
     store = archive if isinstance(archive, Archive) else create_archive(archive)
     return {
-        mode: evaluate(objective.with_mode(mode), plane, archive=store, name=f"surface-{mode}", title=WORDS.get(mode, mode), **options)
+        mode: evaluate(
+            objective.with_mode(mode), plane, archive=store, name=f"surface-{mode}", title=MODE_LABELS.get(mode, mode), **options
+        )
         for mode in modes
     }

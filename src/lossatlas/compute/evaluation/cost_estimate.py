@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas.analysis.grid import Bounds, Grid
-from lossatlas.compute.evaluation.evaluators import Choice, Loop, Task, choose
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, select_evaluator
 from lossatlas.compute.metrics import Metric, metrics_named
-from lossatlas.compute.objective.batchnorm import norms
+from lossatlas.compute.objective.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.plane import Plane
 
@@ -30,7 +30,7 @@ COARSE_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Plan:
+class CostEstimate:
     """What `evaluate` would do and cost.
 
     Attributes:
@@ -80,13 +80,13 @@ class Plan:
         )
 
 
-def plan(
+def estimate_cost(
     objective: Objective,
     plane: Plane,
     bounds: Bounds = (-1.0, 1.0),
     resolution: int | Sequence[int] = 51,
     metrics: str | Iterable[str | Metric] = ("loss",),
-) -> Plan:
+) -> CostEstimate:
     """Probe a few points on the first batch and predict time, memory, range and scale. Nothing is written.
 
     Args:
@@ -107,14 +107,14 @@ def plan(
     """
     check_objective(objective)
     grid = Grid.make(bounds, resolution, plane.ndim)
-    task = Task.make(objective, plane, metrics_named(metrics))
-    choice = choose(task, grid.points(np.array([0, grid.size * 2 // 3])), grid.size)
+    task = EvaluationProblem.make(objective, plane, metrics_named(metrics))
+    choice = select_evaluator(task, grid.points(np.array([0, grid.size * 2 // 3])), grid.size)
     near, lattice = _near(grid, plane), grid.points(_lattice(grid))
     points = np.concatenate([near, lattice])
-    losses = Loop(task.head())(points).values[task.metrics[0].name]
+    losses = Loop(task.first_batch_problem())(points).values[task.metrics[0].name]
     seconds = (choice.seconds or _seconds(task, points)) * grid.size
-    clip, hidden, scale = _shown(losses[len(near) :], losses)
-    return Plan(
+    clip, hidden, scale = _suggest_scale(losses[len(near) :], losses)
+    return CostEstimate(
         cells=grid.size,
         passes=grid.size,
         seconds=seconds,
@@ -122,7 +122,7 @@ def plan(
         memory_bytes=_memory(task, choice),
         disk_bytes=grid.size * (1 + 16 * len(task.metrics)),
         evaluator=choice.evaluator,
-        bounds=_readable(grid, points, losses),
+        bounds=_suggest_bounds(grid, points, losses),
         clip=clip,
         hidden=hidden,
         scale=scale,
@@ -131,10 +131,10 @@ def plan(
     )
 
 
-def _seconds(task: Task, points: NDArray[np.float64]) -> float:
+def _seconds(task: EvaluationProblem, points: NDArray[np.float64]) -> float:
     began = perf_counter()
-    Loop(task.head())(points[:2])
-    return (perf_counter() - began) / 2 * task.objective.samples / task.head().objective.samples
+    Loop(task.first_batch_problem())(points[:2])
+    return (perf_counter() - began) / 2 * task.objective.samples / task.first_batch_problem().objective.samples
 
 
 def _near(grid: Grid, plane: Plane) -> NDArray[np.float64]:
@@ -157,7 +157,7 @@ def _lattice(grid: Grid) -> NDArray[np.int64]:
     return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), grid.shape).ravel()
 
 
-def _shown(lattice: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[float | None, float, str]:
+def _suggest_scale(lattice: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[float | None, float, str]:
     """Clip level, the share of the lattice above it, and the scale: log where a few values dwarf the rest and none is below zero.
 
     A clip is worth its loss where few cells take up most of the range.
@@ -173,7 +173,7 @@ def _shown(lattice: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[f
     return (level, hidden, "linear") if 0 < level < top / 2 and hidden else (None, 0.0, "linear")
 
 
-def _readable(grid: Grid, points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[float, float]:
+def _suggest_bounds(grid: Grid, points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[float, float]:
     """As far as the loss stays finite and below a hundred times its middle value; the whole range as a rule."""
     finite = losses[np.isfinite(losses)]
     limit = 100 * max(float(np.median(finite)) if finite.size else 0.0, 1e-12)
@@ -184,15 +184,15 @@ def _readable(grid: Grid, points: NDArray[np.float64], losses: NDArray[np.float6
     return (-far, far) if low < 0 and (~good).any() else (float(low), float(max(a[-1] for a in grid.axes)))
 
 
-def _memory(task: Task, choice: Choice) -> int:
+def _memory(task: EvaluationProblem, choice: EvaluatorSpec) -> int:
     tensors = [*task.objective.params.values(), *(v for d in task.plane.directions for v in d.params.values())]
     weights = sum(t.numel() * t.element_size() for t in tensors)
-    moved = sum(task.plane.center[n].numel() * task.plane.center[n].element_size() for n in task.plane.moving)
+    moved = sum(task.plane.center[n].numel() * task.plane.center[n].element_size() for n in task.plane.moving_names)
     return weights + task.objective.data.bytes + moved * (choice.chunk or 1) + 8 * 2**21
 
 
 def _mode(objective: Objective) -> str:
-    layers = len(norms(objective.module)) if objective.module is not None else 0
+    layers = len(batchnorm_layers(objective.module)) if objective.module is not None else 0
     words = {
         "eval": "stored statistics, no dropout, as in Li et al. 2018",
         "interpolated": "statistics interpolated between the models",

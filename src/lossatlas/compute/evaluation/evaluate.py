@@ -18,12 +18,12 @@ from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.adaptive_refinement import Scale, check_refinement, refine
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.archive import Archive, Location, create_archive
-from lossatlas.compute.evaluation.evaluators import Task, Values, choose
-from lossatlas.compute.evaluation.executors import Executor, Job, executor_named, thread_hazard
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Values, select_evaluator
+from lossatlas.compute.evaluation.executors import Executor, WorkerJob, executor_named, thread_hazard
 from lossatlas.compute.evaluation.model_losses import model_losses
 from lossatlas.compute.evaluation.provenance import provenance
-from lossatlas.compute.evaluation.surface_writer import Keeper
-from lossatlas.compute.metrics import Metric, metrics_named, suited
+from lossatlas.compute.evaluation.surface_writer import SurfaceWriter
+from lossatlas.compute.metrics import Metric, adapt_metrics, metrics_named
 from lossatlas.compute.objective.argument_checks import check_run
 from lossatlas.compute.objective.objective import Objective, Precision, check_objective
 from lossatlas.compute.planes.plane import Plane
@@ -60,7 +60,7 @@ def evaluate(
     timeout: float | None = None,
     overwrite: bool = False,
     progress: bool | None = None,
-    watch: Watcher | None = None,
+    on_tile: Watcher | None = None,
     live: bool = False,
 ) -> xr.Dataset:
     """Values of an objective over a grid of a plane, or of a line.
@@ -76,7 +76,7 @@ def evaluate(
         bounds: ``(low, high)`` for every axis or ``((a0, a1), (b0, b1))``; endpoints are included.
         resolution: points along every axis, or ``(na, nb)``.
         metrics: any of "loss", "accuracy", "sample_loss". The last keeps every sample's loss at every cell
-            (`sample_losses(dtype)` to store it smaller); read it with `la.SampleLosses.open`.
+            (`sample_losses(dtype)` to store it smaller); read it with `la.SampleLossArray.open`.
         archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
         tol: stop when interpolated cells of the loss are expected to be this close, as a fraction of its range (0.01); needs
             the loss among `metrics`. None computes every cell. The same call with None later goes on to the full grid.
@@ -119,37 +119,37 @@ def evaluate(
     """
     check_run(**locals())
     if live:
-        return _on_a_page({**locals(), "live": False})
+        return _evaluate_live({**locals(), "live": False})
     _check_order(objective, plane)
     check_objective(objective)
-    grid, chosen = Grid.make(bounds, resolution, plane.ndim), suited(metrics_named(metrics), objective)
+    grid, chosen = Grid.make(bounds, resolution, plane.ndim), adapt_metrics(metrics_named(metrics), objective)
     tol = _tolerance(tol, chosen)
     check_refinement(tol, scale)
     run = None if executor == "auto" else executor_named(executor)
     objective = objective.with_precision(precision) if precision != "full" else objective
     _check_center(objective, plane)
     losses = model_losses(objective, plane)
-    task = Task.make(objective, plane, chosen)
+    task = EvaluationProblem.make(objective, plane, chosen)
     task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
     objective = task.objective
     _check_threads(executor, task)
     store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
     with _writing(store, name):
         attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
-        keeper = Keeper.open(store, name, grid, chosen, objective, attrs, overwrite, task)
-        left = keeper.unfinished()
+        keeper = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
+        left = keeper.unfinished_cells()
         if len(left):
-            named, size = keeper.begun_with() if evaluator == "auto" and chunk is None else (evaluator, chunk)
-            choice = choose(task, _probes(grid, compile), len(left), named, size, compile)
-            keeper.begin(choice.describe())
-            job = Job(task, grid, choice, tile, workers, retries, timeout)
+            named, size = keeper.stored_engine() if evaluator == "auto" and chunk is None else (evaluator, chunk)
+            choice = select_evaluator(task, _probes(grid, compile), len(left), named, size, compile)
+            keeper.record_engine(choice.describe())
+            job = WorkerJob(task, grid, choice, tile, workers, retries, timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
                 for cells in _rounds(keeper, left, tol, scale, plane.origin):
-                    for finished, measured in (run or _automatic(job))(job, cells):
+                    for finished, measured in (run or _choose_executor(job))(job, cells):
                         keeper.write(finished, measured)
                         advance(len(finished))
-                        if watch is not None:
-                            watch(finished, measured.values)
+                        if on_tile is not None:
+                            on_tile(finished, measured.values)
             keeper.close()
     return store.surface(name)
 
@@ -158,7 +158,7 @@ def evaluate(
 def _writing(store: Archive, name: str) -> Iterator[None]:
     """As the surface's only writer; what the system refuses is told with the next step."""
     try:
-        with store.writing(name):
+        with store.lock_for_writing(name):
             yield
     except OSError as error:
         raise ArchiveError(
@@ -166,7 +166,7 @@ def _writing(store: Archive, name: str) -> Iterator[None]:
         ) from error
 
 
-def _on_a_page(options: dict[str, Any]) -> xr.Dataset:
+def _evaluate_live(options: dict[str, Any]) -> xr.Dataset:
     """The same evaluation followed by the browser; this wing does not know the pages, so the package names who does."""
     found = list(entry_points(group="lossatlas.live", name="evaluate"))
     if not found:
@@ -175,7 +175,7 @@ def _on_a_page(options: dict[str, Any]) -> xr.Dataset:
 
 
 def _rounds(
-    keeper: Keeper, left: NDArray[np.int64], tol: float | None, scale: Scale, origin: Sequence[float] | None
+    keeper: SurfaceWriter, left: NDArray[np.int64], tol: float | None, scale: Scale, origin: Sequence[float] | None
 ) -> Iterator[NDArray[np.int64]]:
     """Cells to compute, round by round: all that are left, or the model's own and then level by level until the tolerance is met."""
     if tol is None:
@@ -185,7 +185,7 @@ def _rounds(
     if own is not None and own in left:
         yield np.array([own])
     while True:
-        known = keeper.known()
+        known = keeper.stored_surface()
         found = refine(keeper.grid, np.asarray(known.loss.values), np.asarray(known.done.values, bool), tol, scale)
         if not len(found.wanted):
             keeper.write_filled(scale, found.estimated_error, tol)
@@ -200,7 +200,7 @@ def _probes(grid: Grid, every_corner: bool = False) -> NDArray[np.float64]:
     return grid.points(np.array([0, grid.size * 2 // 3, *others[1:]]))
 
 
-def _automatic(job: Job) -> Executor:
+def _choose_executor(job: WorkerJob) -> Executor:
     """Threads where the job is long, its points are slow enough and PyTorch may use more than one core."""
     seconds = job.choice.seconds or 0.0
     long = seconds * job.grid.size > THREADS_JOB_SECONDS and seconds * (job.choice.chunk or 1) > THREADS_SECONDS
@@ -208,7 +208,7 @@ def _automatic(job: Job) -> Executor:
     return executor_named("threads" if long and several and thread_hazard(job.task) is None else "serial")
 
 
-def _check_threads(executor: str, task: Task) -> None:
+def _check_threads(executor: str, task: EvaluationProblem) -> None:
     """Threads must not meet on what one of them changes: wrong values, and a model left with the wrong weights."""
     if executor == "threads" and (hazard := thread_hazard(task)) is not None:
         step = 'Pass executor="processes", where each worker has its own copy of everything'
@@ -238,7 +238,7 @@ def _tolerance(tol: object, metrics: tuple[Metric, ...]) -> float | None:
 
 def _check_center(objective: Objective, plane: Plane) -> None:
     """Every parameter that moves must be one of the objective's, of the same shape."""
-    unknown = sorted(set(plane.moving) - set(objective.params))
-    wrong = [n for n in plane.moving if n in objective.params and plane.center[n].shape != objective.params[n].shape]
+    unknown = sorted(set(plane.moving_names) - set(objective.params))
+    wrong = [n for n in plane.moving_names if n in objective.params and plane.center[n].shape != objective.params[n].shape]
     if unknown or wrong:
         raise InputError("plane", f"a plane that moves {', '.join((unknown or wrong)[:4])}", "a plane of the objective's own parameters")

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Sums
+from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator
 from lossatlas.compute.evaluation.evaluators.loop import Loop
-from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import typed
+from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.planes.plane import Plane, PlaneModel
 
 LEAST = 1e-3
@@ -38,7 +38,7 @@ def model_losses(objective: Objective, plane: Plane) -> list[dict[str, Any]]:
     models = [model for model in plane.models if model.lies_on_plane and model.buffers]
     if objective.module is None or objective.mode not in ("eval", "interpolated") or not models:
         return []
-    task = Task.make(objective, plane, metrics_named("loss"))
+    task = EvaluationProblem.make(objective, plane, metrics_named("loss"))
     if task.anchors is not None:
         return []
     read = Loop(task)(np.array([model.place for model in models])).values["loss"]
@@ -50,7 +50,7 @@ def model_losses(objective: Objective, plane: Plane) -> list[dict[str, Any]]:
 
 
 def _beside(objective: Objective, plane: Plane, model: PlaneModel, read: float) -> dict[str, Any]:
-    known = set(objective.tensors)
+    known = set(objective.state)
     own, error = loss_with_error(objective, {**plane.point(*model.place), **{n: b for n, b in model.buffers.items() if n in known}})
     values = {"loss": own, "loss_standard_error": error, "plane_loss": read}
     plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
@@ -60,10 +60,10 @@ def _beside(objective: Objective, plane: Plane, model: PlaneModel, read: float) 
 def loss_with_error(objective: Objective, tensors: Mapping[str, Tensor]) -> tuple[float, float]:
     """The mean loss at one point of weight space, buffers included, and its standard error."""
     (metric,) = metrics_named("loss")
-    sums = Sums(1, next(iter(objective.params.values())).device, objective.data.population)
-    with objective.quiet():
-        placed = objective.placed(typed(tensors, objective.tensors))
-        for batch, weight in objective.counted():
+    sums = MeanAccumulator(1, next(iter(objective.params.values())).device, objective.data.population)
+    with objective.no_autograd():
+        placed = objective.with_batchnorm_statistics(cast_like(tensors, objective.state))
+        for batch, weight in objective.weighted_batches():
             sums.add(0, metric.measure(objective.score(placed, batch)), weight)
     return float(sums.mean(objective.samples)[0]), float(sums.standard_error(objective.samples)[0])
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.batchnorm import statistics_names
-from lossatlas.compute.objective.data import FixedData
+from lossatlas.compute.objective.data import FrozenData
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, fingerprint, update_hash
+from lossatlas.compute.params.arithmetic import Params, hash_tensors, update_hash
 from lossatlas.compute.planes.plane import Plane
 
 WORDS = {
@@ -34,16 +34,16 @@ def identity(objective: Objective, plane: Plane) -> dict[str, str]:
         "samples": samples_hash(objective.data),
         "batches": _batches(objective),
         "buffers": _buffers(objective, plane),
-        "weights": fingerprint({n: p for n, p in objective.params.items() if n not in plane.center}),
+        "weights": hash_tensors({n: p for n, p in objective.params.items() if n not in plane.center}),
     }
 
 
-def unlike(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+def describe_differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """In what two identities differ, in words. Keys that the older one lacks are not compared."""
     return [words for key, words in WORDS.items() if key in stored and stored[key] != asked.get(key)]
 
 
-def samples_hash(data: FixedData) -> str:
+def samples_hash(data: FrozenData) -> str:
     """A hash of all samples in order, whatever batches they are cut into.
 
     >>> from lossatlas.compute.objective.data import fix
@@ -85,4 +85,4 @@ def _buffers(objective: Objective, plane: Plane) -> str:
         own |= {f"{index} {n}": b for index, several in enumerate(plane.buffers) for n, b in several.items()}
     if objective.mode == "anchored":
         own |= {f"model {index} {n}": b for index, model in enumerate(plane.models) for n, b in model.buffers.items()}
-    return fingerprint({n: b for n, b in own.items() if not n.endswith("num_batches_tracked")})
+    return hash_tensors({n: b for n, b in own.items() if not n.endswith("num_batches_tracked")})

@@ -12,7 +12,7 @@ import torch
 
 import lossatlas
 from lossatlas.analysis.grid import Grid
-from lossatlas.compute.evaluation.objective_identity import identity, unlike
+from lossatlas.compute.evaluation.objective_identity import describe_differences, identity
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
@@ -53,13 +53,13 @@ def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str
         if stored.get(section, {}).get(key) != asked[section].get(key)
         and not (key == "data_hash" and "identity" in stored)  # it depends on the batching; an older archive has no other
     ]
-    found += unlike(stored.get("identity", {}), asked.get("identity", {}))
+    found += describe_differences(stored.get("identity", {}), asked.get("identity", {}))
     if stored.get("metrics") != asked["metrics"]:
         found.append(f"it holds {_short(stored.get('metrics'))} and {_short(asked['metrics'])} is wanted")
     return found
 
 
-def another_surface(name: str, location: str, different: list[str]) -> ArchiveError:
+def surface_mismatch_error(name: str, location: str, different: list[str]) -> ArchiveError:
     """The error that a different surface of the same name deserves."""
     return ArchiveError(
         f"The surface {name!r} in {location} is another one: {'; '.join(different)}. "

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Sums
+from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator
 from lossatlas.compute.metrics import METRICS, metrics_named
-from lossatlas.compute.objective.batchnorm import norms
+from lossatlas.compute.objective.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import typed
-from lossatlas.compute.planes.batchnorm_statistics import without_statistics
+from lossatlas.compute.params.arithmetic import cast_like
+from lossatlas.compute.planes.batchnorm_statistics import drop_running_stats
 from lossatlas.errors import InputError
 
 
-def score(objective: Objective, tensors: Mapping[str, Tensor] | None = None, metrics: tuple[str, ...] = ("loss",)) -> dict[str, float]:
+def evaluate_point(
+    objective: Objective, tensors: Mapping[str, Tensor] | None = None, metrics: tuple[str, ...] = ("loss",)
+) -> dict[str, float]:
     """Means over the objective's data at one point, summed in float64.
 
     Args:
@@ -31,11 +33,11 @@ def score(objective: Objective, tensors: Mapping[str, Tensor] | None = None, met
     """
     chosen = metrics_named(metrics)
     device = next(iter(objective.params.values())).device
-    sums = {metric.name: Sums(1, device) for metric in chosen}
-    point = dict(objective.params) if tensors is None else without_statistics(objective, tensors)
-    with objective.quiet():
-        placed = objective.placed(typed(point, objective.tensors))
-        for batch, weight in objective.counted():
+    sums = {metric.name: MeanAccumulator(1, device) for metric in chosen}
+    point = dict(objective.params) if tensors is None else drop_running_stats(objective, tensors)
+    with objective.no_autograd():
+        placed = objective.with_batchnorm_statistics(cast_like(point, objective.state))
+        for batch, weight in objective.weighted_batches():
             scores = objective.score(placed, batch)
             for metric in chosen:
                 sums[metric.name].add(0, metric.measure(scores), weight)
@@ -44,17 +46,17 @@ def score(objective: Objective, tensors: Mapping[str, Tensor] | None = None, met
 
 def statistics_source(objective: Objective) -> Objective | None:
     """The objective that re-estimates BatchNorm statistics at a point, or None where the model keeps none."""
-    return objective.with_mode("recalibrated") if objective.module is not None and norms(objective.module) else None
+    return objective.with_mode("recalibrated") if objective.module is not None and batchnorm_layers(objective.module) else None
 
 
-def placed_by(source: Objective | None, point: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def with_recalibrated_statistics(source: Objective | None, point: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """`point` with the statistics that `source` estimates there; as it is where there is no source."""
-    return dict(point) if source is None else source.placed(dict(point))
+    return dict(point) if source is None else source.with_batchnorm_statistics(dict(point))
 
 
 def has_accuracy(objective: Objective) -> bool:
     """Whether the model classifies, told from its first batch."""
-    with objective.quiet():
+    with objective.no_autograd():
         try:
             METRICS["accuracy"].measure(objective.score(objective.params, objective.data.batches[0]))
         except (InputError, RuntimeError, ValueError, IndexError):

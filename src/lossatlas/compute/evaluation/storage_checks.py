@@ -18,7 +18,7 @@ from lossatlas.errors import InputError
 IN_MEMORY = "the in-memory archive"
 
 
-def check_room(location: str, variables: Iterable[schema.Variable], lengths: Mapping[str, int]) -> None:
+def check_free_space(location: str, variables: Iterable[schema.Variable], lengths: Mapping[str, int]) -> None:
     """Refuse arrays that would not fit where they go, before anything is computed.
 
     Raises:
@@ -26,7 +26,7 @@ def check_room(location: str, variables: Iterable[schema.Variable], lengths: Map
     """
     shapes = [(v, [lengths[dim] for dim in v.dims if dim in lengths]) for v in variables]
     needed = sum(prod(shape) * np.dtype(v.dtype).itemsize for v, shape in shapes)
-    place, free = _free(location)
+    place, free = _free_bytes(location)
     if free is not None and needed > free:
         shape = max((shape for _, shape in shapes), key=prod)
         raise InputError(
@@ -37,7 +37,7 @@ def check_room(location: str, variables: Iterable[schema.Variable], lengths: Map
         )
 
 
-def narrowed(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
+def cast_checked(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
     """Values in the type they are stored in.
 
     Raises:
@@ -57,7 +57,7 @@ def narrowed(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
     return stored
 
 
-def _free(location: str) -> tuple[str, int | None]:
+def _free_bytes(location: str) -> tuple[str, int | None]:
     if location == IN_MEMORY:
         return "in memory", _free_memory()
     if "://" in location or (not location.startswith((os.sep, ".")) and not Path(location).parent.exists()):

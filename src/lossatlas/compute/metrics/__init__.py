@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from lossatlas.compute.metrics.accuracy import ACCURACY
 from lossatlas.compute.metrics.base import Metric
 from lossatlas.compute.metrics.loss import LOSS
-from lossatlas.compute.metrics.sample_loss import SAMPLES, sample_losses, suited
+from lossatlas.compute.metrics.sample_loss import SAMPLE_LOSS, adapt_metrics, sample_losses
 from lossatlas.errors import InputError
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (LOSS, ACCURACY, SAMPLES)}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (LOSS, ACCURACY, SAMPLE_LOSS)}
 
-__all__ = ["METRICS", "Metric", "metrics_named", "sample_losses", "suited"]
+__all__ = ["METRICS", "Metric", "adapt_metrics", "metrics_named", "sample_losses"]
 
 
 def metrics_named(names: str | Iterable[str | Metric]) -> tuple[Metric, ...]:

@@ -21,11 +21,11 @@ def correct(scores: Scores) -> Tensor:
     Raises:
         InputError: the model does not return class scores, or the targets name no classes.
     """
-    outputs, targets, reading = getattr(scores.outputs, "logits", scores.outputs), scores.targets, scores.reading
+    outputs, targets, reading = getattr(scores.outputs, "logits", scores.outputs), scores.targets, scores.target_format
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor) or outputs.dim() < 2 or outputs.shape[1] < 2:
         raise _refusal(f"the model returns {tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__}")
     if targets.shape == outputs.shape:
-        if not reading.shares:
+        if not reading.are_probabilities:
             raise _refusal("the targets are values, not classes")
         classes = targets.argmax(1)
     elif not is_integer(targets):
@@ -35,7 +35,7 @@ def correct(scores: Scores) -> Tensor:
     chosen = outputs.argmax(1)
     if classes.shape != chosen.shape:
         raise InputError("metrics", f"accuracy, but targets have shape {tuple(targets.shape)}", f"shape {tuple(chosen.shape)}")
-    if outputs.dim() > 2 and classes.shape == outputs.shape[:-1] and not reading.classes_second:
+    if outputs.dim() > 2 and classes.shape == outputs.shape[:-1] and not reading.class_axis_is_one:
         raise _refusal(f"the classes of outputs {tuple(outputs.shape)} may be along axis 1 or the last one")
     # argmax calls NaN the largest output, so that whatever class is at its place would be right or wrong by chance.
     right = torch.where(outputs.isnan().any(1), torch.nan, (chosen == classes).double())

@@ -24,7 +24,7 @@ class Metric:
 
     name: str
     measure: Callable[[Scores], Tensor]
-    each: bool = False
+    per_sample: bool = False
     dtype: str | None = None
 
     @property

@@ -8,7 +8,7 @@ from lossatlas.compute.metrics.base import Metric
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
 
-TIED = ("batch", "train")
+DEPENDENT_SAMPLES = ("batch", "train")
 StoredType = Literal["float64", "float32", "float16"]
 
 
@@ -23,23 +23,23 @@ def sample_losses(dtype: StoredType = "float64") -> Metric:
     """
     if dtype not in get_args(StoredType):
         raise InputError("dtype", dtype, "one of " + ", ".join(get_args(StoredType)))
-    return Metric("sample_loss", lambda scores: scores.losses, each=True, dtype=dtype)
+    return Metric("sample_loss", lambda scores: scores.losses, per_sample=True, dtype=dtype)
 
 
-def suited(metrics: tuple[Metric, ...], objective: Objective) -> tuple[Metric, ...]:
+def adapt_metrics(metrics: tuple[Metric, ...], objective: Objective) -> tuple[Metric, ...]:
     """The metrics as this objective can give them: per batch where its loss has no form per sample.
 
     Raises:
         InputError: per-sample losses where BatchNorm ties the samples of a batch together, so that no other batch's
             surface is a mean of them.
     """
-    if objective.mode in TIED and any(m.name == "sample_loss" for m in metrics):
+    if objective.mode in DEPENDENT_SAMPLES and any(m.name == "sample_loss" for m in metrics):
         raise InputError("metrics", f"sample_loss in mode {objective.mode}", "a mode where samples do not see each other, such as eval")
     return tuple(_per_batch(m) if m.name == "sample_loss" and not objective.per_sample else m for m in metrics)
 
 
 def _per_batch(metric: Metric) -> Metric:
-    return Metric("batch_mean_loss", metric.measure, each=True, dtype=metric.dtype)
+    return Metric("batch_mean_loss", metric.measure, per_sample=True, dtype=metric.dtype)
 
 
-SAMPLES = sample_losses()
+SAMPLE_LOSS = sample_losses()

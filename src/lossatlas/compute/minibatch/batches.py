@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas._util.argument_checks import check_integer
-from lossatlas.compute.objective.data import FixedData, fix
+from lossatlas.compute.objective.data import FrozenData, freeze_data
 from lossatlas.errors import InputError
 
 Indices = NDArray[np.int64]
@@ -58,7 +58,7 @@ def check_batch_size(batch_size: int, samples: int) -> None:
         raise InputError("batch_size", batch_size, f"1 to {samples:,}, the samples there are")
 
 
-def finite_population(batch_size: int, samples: int) -> float:
+def sampling_fpc(batch_size: int, samples: int) -> float:
     """``sqrt((N - B) / (N - 1))``: how much less the mean of B spreads when drawn without replacement.
 
     >>> finite_population(1, 100), finite_population(100, 100)
@@ -68,7 +68,7 @@ def finite_population(batch_size: int, samples: int) -> float:
     return float(np.sqrt((samples - batch_size) / (samples - 1))) if samples > 1 else 0.0
 
 
-def undrawn(samples: int, population: int | None) -> float:
+def standard_error_fpc(samples: int, population: int | None) -> float:
     """``sqrt(1 - n / N)``: what is left of a standard error where n of N samples were drawn without replacement.
 
     With the unbiased variance ``s^2`` of the n this is ``sigma / sqrt(n) * sqrt((N - n) / (N - 1))``, for
@@ -89,20 +89,20 @@ def undrawn(samples: int, population: int | None) -> float:
     return float(np.sqrt(1 - samples / population))
 
 
-def take(data: FixedData, indices: Indices | Sequence[int]) -> Any:
+def take(data: FrozenData, indices: Indices | Sequence[int]) -> Any:
     """The batch of these samples, counted through all of the data's batches.
 
     Raises:
         InputError: samples that are not there, or data without samples.
     """
-    whole = joined(data)
+    whole = concatenate_batches(data)
     where = torch.as_tensor(np.asarray(indices, np.int64))
     if not len(where) or int(where.min()) < 0 or int(where.max()) >= data.samples:
         raise InputError("indices", f"{len(where)} samples", f"at least one, each from 0 to {data.samples - 1}")
     return pytree.tree_map_only(Tensor, lambda t: t[where.to(t.device)] if t.dim() and len(t) == data.samples else t, whole)
 
 
-def joined(data: FixedData) -> Any:
+def concatenate_batches(data: FrozenData) -> Any:
     """All batches as one."""
     if len(data.batches) == 1:
         return data.batches[0]
@@ -111,7 +111,7 @@ def joined(data: FixedData) -> Any:
     return pytree.tree_unflatten(whole, forms[0])
 
 
-def random_subset(data: Any, count: int, *, seed: int = 0, batch_size: int | None = None) -> FixedData:
+def random_subset(data: Any, count: int, *, seed: int = 0, batch_size: int | None = None) -> FrozenData:
     """`count` samples drawn without replacement, the same at every point of a surface; figures say so.
 
     Args:
@@ -127,10 +127,10 @@ def random_subset(data: Any, count: int, *, seed: int = 0, batch_size: int | Non
     Raises:
         InputError: more samples than there are.
     """
-    whole = fix(data)
+    whole = freeze_data(data)
     if not 1 <= count <= whole.samples:
         raise InputError("count", count, f"1 to {whole.samples:,}, the samples there are")
     chosen = np.sort(np.random.default_rng(seed).permutation(whole.samples)[:count])
     note = f"{count:,} of {whole.samples:,} samples, drawn at random (seed {seed}), the same at every point"
-    drawn = fix(take(whole, chosen), batch_size)
+    drawn = freeze_data(take(whole, chosen), batch_size)
     return replace(drawn, note="; ".join(filter(None, (whole.note, note))), population=whole.samples)

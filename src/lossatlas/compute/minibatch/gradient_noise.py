@@ -14,9 +14,9 @@ from torch import Tensor
 from lossatlas import schema
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.grid import Bounds, Grid
-from lossatlas.compute.evaluation.evaluators.problem import Task
-from lossatlas.compute.evaluation.evaluators.vmap import moved_by_tensor
-from lossatlas.compute.minibatch.batches import finite_population, shuffled_batches
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
+from lossatlas.compute.evaluation.evaluators.vmap import moving_params_at
+from lossatlas.compute.minibatch.batches import sampling_fpc, shuffled_batches
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane, coordinates_of
 from lossatlas.errors import InputError
@@ -26,7 +26,7 @@ STEP = 1e-5
 """Of the central difference, used only where forward-mode differentiation fails (LSTM, flash attention)."""
 
 
-def sample_slopes(objective: Objective, plane: Plane, point: Sequence[float]) -> Array:
+def per_sample_gradients(objective: Objective, plane: Plane, point: Sequence[float]) -> Array:
     """Slopes of each sample's loss along alpha and beta at a point, ``(samples, ndim)``; their mean is the full gradient.
 
     Forward-mode differentiation, one pass a direction; operations that have none fall back on central differences.
@@ -45,7 +45,7 @@ def sample_slopes(objective: Objective, plane: Plane, point: Sequence[float]) ->
             "objective", "a loss that has only a mean over each batch", "a loss with a form per sample", 'Use reduction="none"'
         )
     (place,) = coordinates_of([point], plane.ndim)
-    task = Task.make(objective, plane, ())
+    task = EvaluationProblem.make(objective, plane, ())
     task = replace(task, objective=task.held(place))
     here = torch.tensor(place, dtype=torch.float64, device=task.device)
     try:
@@ -86,11 +86,11 @@ def gradient_noise(
         raise InputError("plane", "a line", "a plane of two directions")
     grid = Grid.make(bounds, resolution, 2)
     batches = np.stack(shuffled_batches(objective.samples, batch_size, epochs=epochs, seed=seed))
-    shrink = finite_population(batch_size, objective.samples) / np.sqrt(batch_size)
+    shrink = sampling_fpc(batch_size, objective.samples) / np.sqrt(batch_size)
     rows = np.empty((grid.size, 7))
     with progress_bar("gradient noise", grid.size, 0, progress) as advance:
         for cell, place in enumerate(grid.points(np.arange(grid.size))):
-            rows[cell] = _noise(sample_slopes(objective, plane, place), batches, shrink)
+            rows[cell] = _noise(per_sample_gradients(objective, plane, place), batches, shrink)
             advance(1)
     names = ("alpha", "beta", "variance_alpha", "variance_beta", "covariance", "snr")
     columns = dict(zip((*(f"gradient_{n}" for n in names), "uphill_share"), rows.T, strict=True))
@@ -114,7 +114,7 @@ def noise_ellipse(slopes: Array, batch_size: int, *, scale: float = 1.0, points:
         batch_size: samples a batch, drawn without replacement.
         scale: minus the learning rate gives the ends of update arrows.
     """
-    shrink = finite_population(batch_size, len(slopes)) / np.sqrt(batch_size)
+    shrink = sampling_fpc(batch_size, len(slopes)) / np.sqrt(batch_size)
     values, vectors = np.linalg.eigh(np.cov(slopes.T, bias=True))
     angle = np.linspace(0, 2 * np.pi, points)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
@@ -129,13 +129,13 @@ def _noise(slopes: Array, batches: NDArray[np.int64], shrink: float) -> Array:
     return np.array([*mean, cov[0, 0], cov[1, 1], cov[0, 1], snr, uphill])
 
 
-def _forward(task: Task, here: Tensor) -> Array:
+def _forward(task: EvaluationProblem, here: Tensor) -> Array:
     units = torch.eye(len(here), dtype=here.dtype, device=here.device)
     columns = [[torch.func.jvp(losses, (here,), (unit,))[1] for losses in _losses(task)] for unit in units]
     return np.stack([torch.cat(parts).double().detach().cpu().numpy() for parts in columns], axis=-1)
 
 
-def _differences(task: Task, here: Tensor) -> Array:
+def _differences(task: EvaluationProblem, here: Tensor) -> Array:
     columns = []
     with torch.no_grad():
         for unit in torch.eye(len(here), dtype=here.dtype, device=here.device):
@@ -144,10 +144,10 @@ def _differences(task: Task, here: Tensor) -> Array:
     return np.stack([column.cpu().numpy() for column in columns], axis=-1)
 
 
-def _losses(task: Task) -> list[Callable[[Tensor], Tensor]]:
+def _losses(task: EvaluationProblem) -> list[Callable[[Tensor], Tensor]]:
     """One function a batch: coordinates to the losses of its samples."""
 
     def of(batch: object) -> Callable[[Tensor], Tensor]:
-        return lambda place: task.objective.score({**task.still, **moved_by_tensor(task, place)}, batch).losses
+        return lambda place: task.objective.score({**task.static_params, **moving_params_at(task, place)}, batch).losses
 
     return [of(batch) for batch in task.objective.data.batches]

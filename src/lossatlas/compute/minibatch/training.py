@@ -32,7 +32,7 @@ def train_on_batches(
     Args:
         objective: model, loss and data; the model stands in the objective's mode.
         batches: samples of each update, as `shuffled_batches` gives them.
-        optimizer: one of "sgd", "momentum", … (`descend`) or a `torch.optim` class.
+        optimizer: one of "sgd", "momentum", … (`optimize_on_plane`) or a `torch.optim` class.
         start: parameters to begin with; the objective's own where None.
 
     Raises:
@@ -59,7 +59,7 @@ def train_on_batches(
     return iterates
 
 
-def batch_path(
+def trajectory_from_iterates(
     objective: Objective,
     plane: Plane,
     iterates: Sequence[Params],

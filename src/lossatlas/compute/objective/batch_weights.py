@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.objective.data import FixedData, count_of
+from lossatlas.compute.objective.data import FrozenData, count_of
 from lossatlas.compute.objective.loss_functions import ModuleLoss, ScoreFunction, split_batch
-from lossatlas.compute.objective.targets import is_integer, weight_of
+from lossatlas.compute.objective.targets import effective_count, is_integer
 from lossatlas.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ TOLERANCES = {torch.float64: 1e-7, torch.float32: 3e-4}
 LOW_PRECISION = 3e-2
 
 
-def batch_weights(function: ScoreFunction, data: FixedData, per_sample: bool) -> tuple[float, ...]:
+def batch_weights(function: ScoreFunction, data: FrozenData, per_sample: bool) -> tuple[float, ...]:
     """What each batch's mean counts for; they add up to the number of samples.
 
     A mean over targets counts for as many of them as are not ignored (label -100), each with the weight of its class, so that
@@ -40,7 +40,7 @@ def batch_weights(function: ScoreFunction, data: FixedData, per_sample: bool) ->
     return counts if any(w is None for w in found) or not total else tuple((w or 0.0) * data.samples / total for w in found)
 
 
-def batching_note(objective: Objective) -> str | None:
+def check_batch_independence(objective: Objective) -> str | None:
     """Warn where a loss that has only a mean depends on how samples are put into batches, and return what figures should say.
 
     The loss of some samples together is compared with that of the same samples in two parts: the first ones of the data and
@@ -50,16 +50,18 @@ def batching_note(objective: Objective) -> str | None:
         InputError: the loss is a sum over the batch.
     """
     data = objective.data
-    tied = objective.mode in ("batch", "train") or getattr(objective.function, "noisy", False)  # by statistics, or by the draw of noise
+    tied = objective.mode in ("batch", "train") or getattr(
+        objective.function, "is_stochastic", False
+    )  # by statistics, or by the draw of noise
     if objective.per_sample or tied or len(data.batches) < 2:
         return None
     for parts in _probes(data):
         try:
-            with objective.quiet():
+            with objective.no_autograd():
                 one, again, *each = (objective.score(objective.params, part).losses.double() for part in (parts[0], *parts))
         except Exception:  # a model that takes batches of one size, or sequences of other lengths
             continue
-        weights = batch_weights(objective.function, FixedData(parts[1:], tuple(map(count_of, parts[1:])), ""), False)
+        weights = batch_weights(objective.function, FrozenData(parts[1:], tuple(map(count_of, parts[1:])), ""), False)
         apart = torch.stack([v * w for w, v in zip(weights, each, strict=True) if w]).sum() / sum(weights)
         tolerance = TOLERANCES.get(next(iter(objective.params.values())).dtype, LOW_PRECISION)
         if _close(one, apart, tolerance) or not _close(one, again, tolerance):  # what is random is said so elsewhere
@@ -73,16 +75,16 @@ def batching_note(objective: Objective) -> str | None:
 def _weight(function: ModuleLoss, batch: Any, shift: bool) -> float | None:
     targets = split_batch(batch, function.loss is not None)[1]
     shifted = function.loss is None and shift and is_integer(targets) and targets.dim() > 1
-    return weight_of(targets[..., 1:] if shifted else targets, function.loss)
+    return effective_count(targets[..., 1:] if shifted else targets, function.loss)
 
 
-def _probes(data: FixedData) -> Iterator[tuple[Any, Any, Any]]:
+def _probes(data: FrozenData) -> Iterator[tuple[Any, Any, Any]]:
     """Some samples as one batch, and the same in two: from both ends of the data, and from the first batch alone."""
     first, last = data.batches[0], data.batches[-1]
     size = max(1, min(data.counts[0], data.counts[-1], max(data.counts) // 2))
     ends = _part(first, data.counts[0], slice(0, size)), _part(last, data.counts[-1], slice(data.counts[-1] - size, None))
     with suppress(RuntimeError, ValueError):  # sequences of other lengths
-        yield _joined(*ends), *ends
+        yield _concatenate_batches(*ends), *ends
     half = data.counts[0] // 2
     if half:
         yield first, _part(first, data.counts[0], slice(0, half)), _part(first, data.counts[0], slice(half, None))
@@ -92,7 +94,7 @@ def _part(batch: Any, count: int, where: slice) -> Any:
     return pytree.tree_map_only(Tensor, lambda t: t[where] if t.dim() and len(t) == count else t, batch)
 
 
-def _joined(a: Any, b: Any) -> Any:
+def _concatenate_batches(a: Any, b: Any) -> Any:
     size = count_of(a)
     return pytree.tree_map(lambda x, y: torch.cat([x, y]) if isinstance(x, Tensor) and x.dim() and len(x) == size else x, a, b)
 

@@ -53,32 +53,32 @@ def check_mode(mode: str) -> None:
         raise InputError("mode", mode, "one of " + ", ".join(map(repr, (AUTO, *MODES))))
 
 
-def set_mode(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
+def set_batchnorm_mode_(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
     """Set the mode on a module of our own, in place.
 
     Batch statistics come from leaving the running ones out: nothing is written while a point is measured.
     """
     module.train(mode == "train")
     if mode in ("batch", "train"):
-        for norm in norms(module).values():
+        for norm in batchnorm_layers(module).values():
             norm.track_running_stats = False
             norm.running_mean = norm.running_var = norm.num_batches_tracked = None
     return module
 
 
-def norms(module: torch.nn.Module) -> dict[str, Norm]:
+def batchnorm_layers(module: torch.nn.Module) -> dict[str, Norm]:
     """BatchNorm (and InstanceNorm) layers that keep running statistics, by name."""
     return {name: m for name, m in module.named_modules() if isinstance(m, Norm) and m.running_mean is not None}
 
 
 def statistics_names(module: torch.nn.Module) -> frozenset[str]:
     """Names of the buffers in which these layers keep their statistics."""
-    return frozenset(f"{name}.{kind}" for name in norms(module) for kind in STATISTICS)
+    return frozenset(f"{name}.{kind}" for name in batchnorm_layers(module) for kind in STATISTICS)
 
 
 def running_statistics(module: torch.nn.Module) -> Params:
     """Running means and variances, under their buffers' names."""
-    return {f"{name}.{kind}": getattr(m, kind) for name, m in norms(module).items() for kind in ("running_mean", "running_var")}
+    return {f"{name}.{kind}": getattr(m, kind) for name, m in batchnorm_layers(module).items() for kind in ("running_mean", "running_var")}
 
 
 def mixed(name: str, shares: Sequence[float], values: Sequence[Tensor]) -> Tensor:
@@ -104,7 +104,7 @@ def mixed(name: str, shares: Sequence[float], values: Sequence[Tensor]) -> Tenso
 
 
 @contextmanager
-def same_noise(active: bool) -> Iterator[None]:
+def fixed_rng(active: bool) -> Iterator[None]:
     """Dropout, or a model that samples, draws the same noise at every point; the caller's random state is left alone."""
     if not active:
         yield
@@ -115,7 +115,7 @@ def same_noise(active: bool) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class BatchNormCalibration:
     """Estimates statistics by one pass over the data with every batch normalized by its own.
 
     Moments are pooled over batches in float64, with the biased variance that batch mode uses: on a single batch the
@@ -124,22 +124,22 @@ class Calibration:
 
     module: torch.nn.Module
     dtypes: Mapping[str, torch.dtype]
-    call: Callable[[torch.nn.Module, Params, Any], Any] = field(repr=False)
+    forward: Callable[[torch.nn.Module, Params, Any], Any] = field(repr=False)
 
     @classmethod
-    def of(cls, module: torch.nn.Module, call: Callable[[torch.nn.Module, Params, Any], Any]) -> Calibration:
-        dtypes = {name: norm.running_mean.dtype for name, norm in norms(module).items() if norm.running_mean is not None}
-        return cls(set_mode(copy.deepcopy(module), "batch"), dtypes, call)
+    def of(cls, module: torch.nn.Module, call: Callable[[torch.nn.Module, Params, Any], Any]) -> BatchNormCalibration:
+        dtypes = {name: norm.running_mean.dtype for name, norm in batchnorm_layers(module).items() if norm.running_mean is not None}
+        return cls(set_batchnorm_mode_(copy.deepcopy(module), "batch"), dtypes, call)
 
     def statistics(self, params: Params, batches: tuple[Any, ...]) -> Params:
         """Running means and variances at `params`; those among `params` are left out, for a layer given some normalizes by them."""
         moments = {name: _Moments() for name in self.dtypes}
         modules = dict(self.module.named_modules())
-        handles = [modules[name].register_forward_pre_hook(found.note) for name, found in moments.items()]
+        handles = [modules[name].register_forward_pre_hook(found.observe) for name, found in moments.items()]
         params = {n: p for n, p in params.items() if not (n.rpartition(".")[0] in moments and n.rpartition(".")[2] in STATISTICS)}
         try:
             for batch in batches:
-                self.call(self.module, params, batch)
+                self.forward(self.module, params, batch)
         finally:
             for handle in handles:
                 handle.remove()
@@ -153,7 +153,7 @@ class _Moments:
         self.count, self.total, self.squares = 0, torch.zeros(()), torch.zeros(())
         self.pooled = True
 
-    def note(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
+    def observe(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
         values = args[0].detach().double()
         if isinstance(module, _InstanceNorm):
             each = (values if values.dim() > module._get_no_batch_dim() else values[None]).flatten(2)

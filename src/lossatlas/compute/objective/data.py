@@ -26,7 +26,7 @@ MAX_BYTES = 8 * 2**30
 
 
 @dataclass(frozen=True)
-class FixedData:
+class FrozenData:
     """Batches that never change.
 
     Attributes:
@@ -53,15 +53,15 @@ class FixedData:
         leaves = [leaf for batch in self.batches for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor)]
         return sum(leaf.numel() * leaf.element_size() for leaf in leaves)
 
-    def only(self, number: int) -> FixedData:
+    def single_batch(self, number: int) -> FrozenData:
         """One batch alone, for probes."""
         return replace(self, batches=self.batches[number : number + 1], counts=self.counts[number : number + 1])
 
-    def noted(self, *notes: str | None) -> FixedData:
+    def with_note(self, *notes: str | None) -> FrozenData:
         """The same data with more to say about them."""
         return replace(self, note="; ".join(filter(None, (self.note, *notes))) or None)
 
-    def split(self, size: int) -> FixedData:
+    def split(self, size: int) -> FrozenData:
         """The same samples in the same order, no batch larger than `size`; pieces are views."""
         pieces = [piece for batch, count in zip(self.batches, self.counts, strict=True) for piece in _pieces(batch, count, size)]
         return replace(self, batches=tuple(pieces), counts=tuple(count_of(piece) for piece in pieces))
@@ -73,12 +73,12 @@ class FixedData:
         )
         return {**self.__dict__, "batches": tuple(compact)}
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> FixedData:
+    def map(self, change: Callable[[Tensor], Tensor]) -> FrozenData:
         """The same data after `change` of every tensor (a cast, a move); the hash stays that of the original."""
         return replace(self, batches=tuple(pytree.tree_map_only(Tensor, change, b) for b in self.batches))
 
 
-def fix(data: Any, batch_size: int | None = None, samples: int | None = None) -> FixedData:
+def freeze_data(data: Any, batch_size: int | None = None, samples: int | None = None) -> FrozenData:
     """Read `data` once: ``(x, y)`` tensors or arrays, a tensor, a list of batches, a Dataset, a DataLoader; None for no data.
 
     Args:
@@ -93,15 +93,15 @@ def fix(data: Any, batch_size: int | None = None, samples: int | None = None) ->
         batch_size = check_integer("batch_size", batch_size, least=1)
     if samples is not None:
         samples = check_integer("samples", samples, least=1)
-    if isinstance(data, FixedData):
+    if isinstance(data, FrozenData):
         return data if batch_size is None else data.split(batch_size)
     if data is None:
-        return FixedData((None,), (1,), "none")
+        return FrozenData((None,), (1,), "none")
     with torch.random.fork_rng(devices=[]):  # shuffling and augmenting leave the caller's random numbers alone
         return _read(data, batch_size, samples)
 
 
-def _read(data: Any, batch_size: int | None, samples: int | None) -> FixedData:
+def _read(data: Any, batch_size: int | None, samples: int | None) -> FrozenData:
     if isinstance(data, DataLoader):
         return _freeze(_first(data, samples), _note_of(data))
     if isinstance(data, Dataset):
@@ -162,7 +162,7 @@ def _has_array(batch: Any) -> bool:
     return bool(leaves) and all(len(leaf.shape) > 0 for leaf in leaves)
 
 
-def _cut(data: Any, batch_size: int, samples: int | None) -> FixedData:
+def _cut(data: Any, batch_size: int, samples: int | None) -> FrozenData:
     leaves = pytree.tree_leaves(data)
     lengths = {len(leaf) if leaf.dim() else 0 for leaf in leaves}
     if len(lengths) != 1:
@@ -173,7 +173,7 @@ def _cut(data: Any, batch_size: int, samples: int | None) -> FixedData:
     return _freeze((pytree.tree_map(lambda t, s=s: t[s : min(s + batch_size, total)], data) for s in starts), None)
 
 
-def _freeze(batches: Iterable[Any], note: str | None) -> FixedData:
+def _freeze(batches: Iterable[Any], note: str | None) -> FrozenData:
     digest, kept, counts, size = hashlib.sha256(), [], [], 0
     for batch in batches:
         batch = _as_tensors(batch)
@@ -186,7 +186,7 @@ def _freeze(batches: Iterable[Any], note: str | None) -> FixedData:
         counts.append(count_of(batch))
     if not sum(counts):
         raise InputError("data", "no samples", "at least one sample", "Check the dataset's length and its filter")
-    return FixedData(tuple(kept), tuple(counts), digest.hexdigest()[:32], note)
+    return FrozenData(tuple(kept), tuple(counts), digest.hexdigest()[:32], note)
 
 
 def _first(batches: Iterable[Any], samples: int | None) -> Iterable[Any]:

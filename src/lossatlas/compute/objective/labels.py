@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossatlas.compute.objective.data import FixedData
+from lossatlas.compute.objective.data import FrozenData
 from lossatlas.compute.objective.loss_functions import split_batch
 from lossatlas.compute.objective.targets import ignored_label
 from lossatlas.errors import InputError
 
-COUNTING = ("cross_entropy", "nll_loss", "CrossEntropyLoss", "NLLLoss", "multi_margin_loss", "MultiMarginLoss")
+CLASS_LOSSES = ("cross_entropy", "nll_loss", "CrossEntropyLoss", "NLLLoss", "multi_margin_loss", "MultiMarginLoss")
 """Losses whose integer targets are classes, along the outputs' second axis."""
 
 
-def check_labels(loss: Any, outputs: Any, data: FixedData) -> None:
+def check_labels(loss: Any, outputs: Any, data: FrozenData) -> None:
     """Refuse labels beyond the classes that the model tells apart.
 
     Args:
@@ -27,7 +27,7 @@ def check_labels(loss: Any, outputs: Any, data: FixedData) -> None:
     Raises:
         InputError: a label below 0 or from `classes` on, which is not the one that the loss ignores.
     """
-    if _name(loss) not in COUNTING or not isinstance(outputs, Tensor) or outputs.dim() < 2:
+    if _name(loss) not in CLASS_LOSSES or not isinstance(outputs, Tensor) or outputs.dim() < 2:
         return
     classes = outputs.shape[1]
     for number, batch in enumerate(data.batches):

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.objective.batchnorm import Mode, same_noise
-from lossatlas.compute.objective.data import FixedData, count_of
-from lossatlas.compute.objective.targets import PLAIN, Reading, is_mean_over_samples
+from lossatlas.compute.objective.batchnorm import Mode, fixed_rng
+from lossatlas.compute.objective.data import FrozenData, count_of
+from lossatlas.compute.objective.targets import DEFAULT_TARGET_FORMAT, TargetFormat, is_mean_over_samples
 from lossatlas.compute.params.arithmetic import Params
 from lossatlas.errors import InputError
 
@@ -39,7 +39,7 @@ class Scores:
     losses: Float[Tensor, "*samples"]
     outputs: Any = None
     targets: Any = None
-    reading: Reading = PLAIN
+    target_format: TargetFormat = DEFAULT_TARGET_FORMAT
 
 
 ScoreFunction = Callable[[Params, Any], Scores]
@@ -62,38 +62,43 @@ class ModuleLoss:
     module: torch.nn.Module
     loss: Callable[..., Tensor] | None
     mode: Mode = "eval"
-    guarded: bool = False
-    tied: bool = True
-    reading: Reading = PLAIN
-    noisy: bool = False
+    clones_inputs: bool = False
+    has_tied_weights: bool = True
+    target_format: TargetFormat = DEFAULT_TARGET_FORMAT
+    is_stochastic: bool = False
 
     def __call__(self, params: Params, batch: Any) -> Scores:
-        if self.guarded:
+        if self.clones_inputs:
             batch = pytree.tree_map_only(Tensor, torch.clone, batch)
             params = {**{name: buffer.clone() for name, buffer in self.module.named_buffers()}, **params}
         inputs, targets = split_batch(batch, has_loss=self.loss is not None)
-        with same_noise(self.noisy or self.mode == "train"):
-            outputs = run_module(self.module, params, inputs, self.tied)
+        with fixed_rng(self.is_stochastic or self.mode == "train"):
+            outputs = run_module(self.module, params, inputs, self.has_tied_weights)
         if self.loss is None:
-            return Scores(_own_loss(outputs), outputs, targets, self.reading)
+            return Scores(model_loss(outputs), outputs, targets, self.target_format)
         losses = self.loss(outputs) if targets is None else self.loss(outputs, targets)
         if losses.dim() > 1 and len(losses) == count_of(batch):
             losses = losses.flatten(1).mean(1)
-        return Scores(losses, outputs, targets, self.reading)
+        return Scores(losses, outputs, targets, self.target_format)
 
     @property
-    def rearrangeable(self) -> bool:
+    def allows_layout_change(self) -> bool:
         """Layers may be computed another way: stored statistics, nothing written in place, one name a weight, Python modules."""
-        return self.mode == "eval" and not self.guarded and not self.tied and not isinstance(self.module, torch.jit.ScriptModule)
+        return (
+            self.mode == "eval"
+            and not self.clones_inputs
+            and not self.has_tied_weights
+            and not isinstance(self.module, torch.jit.ScriptModule)
+        )
 
-    def careful(self, center: Params, data: FixedData) -> ModuleLoss:
+    def detect_inplace_writes(self, center: Params, data: FrozenData) -> ModuleLoss:
         """Guarded where the model is found to change its buffers or its inputs; a landscape needs the same ones everywhere."""
         batch = data.batches[0]
         before = pytree.tree_map_only(Tensor, torch.clone, (dict(self.module.named_buffers()), batch))
 
         def tried() -> tuple[ModuleLoss, bool]:
-            steady, held = replace(self, guarded=True).steady(center, batch)
-            replace(steady, guarded=False)(center, batch)
+            steady, held = replace(self, clones_inputs=True).detect_randomness(center, batch)
+            replace(steady, clones_inputs=False)(center, batch)
             return steady, held
 
         try:
@@ -105,11 +110,11 @@ class ModuleLoss:
         changed = [(old, new) for old, new in pairs if isinstance(new, Tensor) and not _identical(old, new)]
         for old, new in changed:
             new.copy_(old)
-        if steady.noisy:
-            _warn_of_noise(held)
-        return replace(steady, guarded=bool(changed))
+        if steady.is_stochastic:
+            _warn_stochastic(held)
+        return replace(steady, clones_inputs=bool(changed))
 
-    def steady(self, center: Params, batch: Any) -> tuple[ModuleLoss, bool]:
+    def detect_randomness(self, center: Params, batch: Any) -> tuple[ModuleLoss, bool]:
         """With the same noise at every call where two calls differ, else a landscape shows the noise; and whether calls then agree."""
 
         def repeats(function: ModuleLoss) -> bool:
@@ -120,13 +125,13 @@ class ModuleLoss:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             if repeats(self):
                 return self, True
-            noisy = replace(self, noisy=True)
+            noisy = replace(self, is_stochastic=True)
             return noisy, repeats(noisy)
 
-    def resolved(self, center: Params, data: FixedData) -> ModuleLoss:
+    def with_per_sample_loss(self, center: Params, data: FrozenData) -> ModuleLoss:
         """With the per-sample form of the loss where one exists and its mean is the loss, and with how these data's targets are read."""
         targets = [split_batch(batch, self.loss is not None)[1] for batch in data.batches]
-        whole, candidate = replace(self, reading=Reading.of(self.loss, targets)), _unreduced(self.loss)
+        whole, candidate = replace(self, target_format=TargetFormat.of(self.loss, targets)), per_sample_form(self.loss)
         if candidate is None or not is_mean_over_samples(self.loss, targets):
             return whole
         per_sample = replace(whole, loss=candidate)
@@ -168,7 +173,7 @@ def without_gradients_if_possible(function: Callable[[], Result]) -> Result:
                 return function()
 
 
-def has_ties(module: torch.nn.Module) -> bool:
+def has_tied_weights(module: torch.nn.Module) -> bool:
     """Whether some parameter or buffer goes by several names."""
     named = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
     return len({id(tensor) for _, tensor in named}) < len(named)
@@ -197,7 +202,7 @@ def _run_script(module: torch.nn.Module, params: Params, args: tuple[Any, ...], 
                 own[name].copy_(value)
 
 
-def _warn_of_noise(held: bool) -> None:
+def _warn_stochastic(held: bool) -> None:
     what = "every point now sees the same noise" if held else "its noise comes from elsewhere than torch and shows in every value"
     warnings.warn(
         f"The model is random in eval mode: {what}. Take the randomness out of it, such as a VAE's sampling, for its mean loss.",
@@ -216,14 +221,14 @@ def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
 
 
-def _own_loss(outputs: Any) -> Tensor:
+def model_loss(outputs: Any) -> Tensor:
     found = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
     if not isinstance(found, Tensor):
         raise InputError("loss", "None", "a loss function, since the model does not return a tensor, `.loss` or ['loss']")
     return found
 
 
-def _unreduced(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
+def per_sample_form(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
     """The same loss with ``reduction="none"``, or None where it has no such form."""
     if isinstance(loss, torch.nn.Module):
         reduction = getattr(loss, "reduction", None)

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lossatlas.compute.objective.batchnorm import norms
-from lossatlas.compute.objective.data import FixedData, count_of
+from lossatlas.compute.objective.batchnorm import batchnorm_layers
+from lossatlas.compute.objective.data import FrozenData, count_of
 
 if TYPE_CHECKING:
     from lossatlas.compute.objective.objective import Objective
@@ -29,7 +29,7 @@ ESTIMATING = ("recalibrated", "anchored")
 JOINED = 64
 
 
-def micro_batches(objective: Objective) -> FixedData:
+def micro_batches(objective: Objective) -> FrozenData:
     """The objective's data in micro-batches, where that cannot change a sample's loss; else the data as they are.
 
     Left alone: losses that have only a mean, samples that see each other (BatchNorm on batch statistics, contrastive
@@ -46,13 +46,13 @@ def micro_batches(objective: Objective) -> FixedData:
     return cut if _same(objective, cut) else data
 
 
-def join_lone_samples(data: FixedData, module: torch.nn.Module | None, mode: str) -> FixedData:
+def join_lone_samples(data: FrozenData, module: torch.nn.Module | None, mode: str) -> FrozenData:
     """The data without batches of one sample, where normalization layers take statistics from batches.
 
     One sample has no variance: BatchNorm refuses it, or divides by nothing. A last one joins the batch before; where all are
     alone and batches only serve to estimate statistics, they are joined 64 at a time. Left alone where they do not fit together.
     """
-    if mode not in ("batch", "train", *ESTIMATING) or module is None or not norms(module) or len(data.counts) < 2:
+    if mode not in ("batch", "train", *ESTIMATING) or module is None or not batchnorm_layers(module) or len(data.counts) < 2:
         return data
     if max(data.counts) == 1 and mode in ESTIMATING:
         groups = [list(range(i, min(i + JOINED, data.samples))) for i in range(0, data.samples, JOINED)]
@@ -84,15 +84,15 @@ def _size(objective: Objective) -> int:
     """The largest power of two whose largest activation fits."""
     batch, count = objective.data.batches[0], objective.data.counts[0]
     watch = _Largest(count)
-    with objective.watched(), watch:
+    with objective.traceable(), watch:
         objective.score(objective.params, batch)
     fit = ACTIVATION_BYTES * count // max(watch.bytes, 1)
     return max(SMALLEST, 2 ** (fit.bit_length() - 1) if fit else SMALLEST)
 
 
-def _same(objective: Objective, cut: FixedData) -> bool:
+def _same(objective: Objective, cut: FrozenData) -> bool:
     """The first piece alone gives its samples the losses that they have within the whole batch."""
-    with objective.quiet():
+    with objective.no_autograd():
         whole = objective.score(objective.params, objective.data.batches[0]).losses
         try:
             piece = objective.score(objective.params, cut.batches[0]).losses

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossatlas.compute.objective.batchnorm import Mode, set_mode
-from lossatlas.compute.params.arithmetic import Params, check_holds, params_of, unwrapped
+from lossatlas.compute.objective.batchnorm import Mode, set_batchnorm_mode_
+from lossatlas.compute.params.arithmetic import Params, check_subset, params_of, unwrap_module
 from lossatlas.errors import InputError
 
 
-def own_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) -> torch.nn.Module:
+def frozen_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) -> torch.nn.Module:
     """A copy of the user's model that is ours alone: frozen, in eval mode, in the given dtype and on the given device."""
-    model = unwrapped(model)
+    model = unwrap_module(model)
     _check_weights(model)
     # Spectral and weight norm of the old kind keep a computed tensor, which cannot be copied, and compute it anew in every pass.
     made = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
@@ -37,7 +37,7 @@ def _check_weights(model: torch.nn.Module) -> None:
             raise InputError("model", f"{name} on the meta device", "a model with weights", "Load its weights first")
 
 
-def twin(module: torch.nn.Module) -> torch.nn.Module:
+def copy_sharing_parameters(module: torch.nn.Module) -> torch.nn.Module:
     """Another module with the very same weights; buffers are copied. TorchScript gets weights of its own to write into."""
     if isinstance(module, torch.jit.ScriptModule):
         with torch.no_grad():
@@ -47,25 +47,25 @@ def twin(module: torch.nn.Module) -> torch.nn.Module:
 
 def loss_twin(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
     """A loss module of one's own, with the same weights; a function is nothing to copy."""
-    return twin(loss) if isinstance(loss, torch.nn.Module) else loss
+    return copy_sharing_parameters(loss) if isinstance(loss, torch.nn.Module) else loss
 
 
-def moded(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
+def copy_in_mode(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
     """The module itself, or a twin in a mode in which samples see each other."""
-    return set_mode(twin(module), mode) if mode in ("batch", "train") else module
+    return set_batchnorm_mode_(copy_sharing_parameters(module), mode) if mode in ("batch", "train") else module
 
 
-def override(module: torch.nn.Module, given: Params) -> Params:
+def load_given_params(module: torch.nn.Module, given: Params) -> Params:
     """Parameters of our own module after `given` was written into it: whoever leaves a name out then gets the center's value."""
     own = params_of(module)
     if unknown := sorted(set(given) - set(own)):
         raise InputError("params", ", ".join(unknown[:4]), f"names of the model such as {next(iter(own))!r}")
-    check_holds(own, given, "params")
-    write(module, given)
+    check_subset(own, given, "params")
+    load_tensors(module, given)
     return params_of(module)
 
 
-def write(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
+def load_tensors(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy weights and buffers into the module, by name."""
     own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
     with torch.no_grad():

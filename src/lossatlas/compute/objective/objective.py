@@ -11,18 +11,33 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from lossatlas.compute.minibatch.batches import undrawn
+from lossatlas.compute.minibatch.batches import standard_error_fpc
 from lossatlas.compute.objective.argument_checks import check_device, check_options
-from lossatlas.compute.objective.batch_weights import batch_weights, batching_note
-from lossatlas.compute.objective.batchnorm import AUTO, Calibration, Mode, check_mode
-from lossatlas.compute.objective.data import FixedData, fix
+from lossatlas.compute.objective.batch_weights import batch_weights, check_batch_independence
+from lossatlas.compute.objective.batchnorm import AUTO, BatchNormCalibration, Mode, check_mode
+from lossatlas.compute.objective.data import FrozenData, freeze_data
 from lossatlas.compute.objective.description import name_of, shapes_of, units_of
 from lossatlas.compute.objective.labels import check_labels
-from lossatlas.compute.objective.loss_functions import CallableLoss, ModuleLoss, ScoreFunction, Scores, has_ties, run_module, split_batch
+from lossatlas.compute.objective.loss_functions import (
+    CallableLoss,
+    ModuleLoss,
+    ScoreFunction,
+    Scores,
+    has_tied_weights,
+    run_module,
+    split_batch,
+)
 from lossatlas.compute.objective.micro_batches import join_lone_samples, micro_batches
-from lossatlas.compute.objective.module_copies import loss_twin, moded, override, own_copy, twin, write
+from lossatlas.compute.objective.module_copies import (
+    copy_in_mode,
+    copy_sharing_parameters,
+    frozen_copy,
+    load_given_params,
+    load_tensors,
+    loss_twin,
+)
 from lossatlas.compute.objective.parameter_use.check import check_reads
-from lossatlas.compute.params.arithmetic import Params, check_finite, check_holds, fingerprint, params_of, typed
+from lossatlas.compute.params.arithmetic import Params, cast_like, check_finite, check_subset, hash_tensors, params_of
 from lossatlas.compute.params.layer_kinds import layers_by_mode
 from lossatlas.errors import InputError
 
@@ -75,16 +90,16 @@ class Objective:
 
     function: ScoreFunction
     params: Params
-    data: FixedData
-    given: FixedData = field(repr=False)
+    data: FrozenData
+    original_data: FrozenData = field(repr=False)
     module: torch.nn.Module | None
     per_sample: bool
     mode: Mode
     automatic: bool
-    calibration: Calibration | None = field(repr=False)
+    calibration: BatchNormCalibration | None = field(repr=False)
     weights: tuple[float, ...] = field(repr=False)
     precision: Precision
-    differentiates: bool
+    loss_uses_autograd: bool
     description: Mapping[str, Any] = field(repr=False)
 
     def __init__(
@@ -108,23 +123,23 @@ class Objective:
         mode, automatic = ("eval", True) if mode == AUTO else (mode, False)
         if loss is not None and not callable(loss):
             raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
-        module = own_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
+        module = frozen_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
         if module is None and (not callable(model) or params is None):
             raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
         given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
-        center = given if module is None else override(module, given)
+        center = given if module is None else load_given_params(module, given)
         check_finite(center)
-        fixed = _drawn_from(population, fix(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
+        fixed = _with_population(population, freeze_data(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
         function = CallableLoss(model) if module is None else _module_loss(module, loss, mode, center, fixed)
-        self._set(function=function, params=center, module=module, mode=mode, precision="full", differentiates=False)
+        self._set(function=function, params=center, module=module, mode=mode, precision="full", loss_uses_autograd=False)
         self._set(data=join_lone_samples(fixed, module, mode))
         self._set(calibration=_calibration(module, mode), automatic=automatic)
         probe = self._probe()
         check_labels(loss, probe.outputs, fixed)
         self._set(per_sample=probe.losses.dim() == 1)
-        noise = "the model is random in eval mode: the same noise at every point" if getattr(function, "noisy", False) else None
-        fixed = fixed.noted(batching_note(self), noise, check_reads(self, model, loss, params))
-        self._set(data=fixed, given=fixed)
+        noise = "the model is random in eval mode: the same noise at every point" if getattr(function, "is_stochastic", False) else None
+        fixed = fixed.with_note(check_batch_independence(self), noise, check_reads(self, model, loss, params))
+        self._set(data=fixed, original_data=fixed)
         self._set(description=self._describe(model, loss, split, units))
         self._set(data=micro_batches(self))
         self._set(weights=self._weights(self.data))
@@ -139,15 +154,15 @@ class Objective:
         automatic, mode = mode == AUTO, "eval" if mode == AUTO else mode
         if self.module is None or not isinstance(self.function, ModuleLoss):
             raise InputError("mode", mode, "an objective made from an nn.Module")
-        function = replace(self.function, module=moded(self.module, mode), mode=mode)
+        function = replace(self.function, module=copy_in_mode(self.module, mode), mode=mode)
         described = {**self.description, "mode": mode}
         # Micro-batches suit one mode: where samples see each other, batches are those that were given.
         changed = {"function": function, "mode": mode, "automatic": automatic, "description": described}
         changed |= {"calibration": _calibration(self.module, mode)}
-        data = micro_batches(self._like(**changed, data=self.given))
-        return self._like(**changed, data=data, weights=self._weights(data))
+        data = micro_batches(self._replace(**changed, data=self.original_data))
+        return self._replace(**changed, data=data, weights=self._weights(data))
 
-    def at(self, state: Mapping[str, Tensor]) -> Objective:
+    def with_state(self, state: Mapping[str, Tensor]) -> Objective:
         """The same objective about another model: weights, and buffers such as BatchNorm statistics, that `state` names.
 
         Args:
@@ -162,17 +177,17 @@ class Objective:
             >>> square.at({"w": torch.tensor([2.0])}).loss()
             4.0
         """
-        check_holds(self.tensors, state, "state")
+        check_subset(self.state, state, "state")
         params = {n: p if n not in state else state[n].detach().to(p).clone() for n, p in self.params.items()}
-        described = {**self.description, "center_hash": fingerprint(params)}
+        described = {**self.description, "center_hash": hash_tensors(params)}
         if self.module is None:
-            return self._like(params=params, description=described)
-        module = twin(self.module) if not set(state) & set(params) else own_copy(self.module, None, None)
-        write(module, state)
+            return self._replace(params=params, description=described)
+        module = copy_sharing_parameters(self.module) if not set(state) & set(params) else frozen_copy(self.module, None, None)
+        load_tensors(module, state)
         assert isinstance(self.function, ModuleLoss)
-        function = replace(self.function, module=moded(module, self.mode))
+        function = replace(self.function, module=copy_in_mode(module, self.mode))
         calibration = _calibration(module, self.mode)
-        return self._like(params=params, module=module, function=function, calibration=calibration, description=described)
+        return self._replace(params=params, module=module, function=function, calibration=calibration, description=described)
 
     def with_precision(self, precision: Precision) -> Objective:
         """The same objective in "full" precision or under bfloat16 autocast ("bf16").
@@ -186,34 +201,34 @@ class Objective:
             raise InputError("precision", precision, '"full" or "bf16"')
         if precision == self.precision:
             return self
-        return self._like(precision=precision, description={**self.description, "precision": precision})
+        return self._replace(precision=precision, description={**self.description, "precision": precision})
 
     def to(self, device: str) -> Objective:
         """The same objective on another device."""
         check_device(device)
         data = self.data.map(lambda t: t.to(device))
-        given = data if self.given is self.data else self.given.map(lambda t: t.to(device))
-        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": data, "given": given}
+        given = data if self.original_data is self.data else self.original_data.map(lambda t: t.to(device))
+        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": data, "original_data": given}
         if self.module is None:
-            return self._like(**moved)
+            return self._replace(**moved)
         module = copy.deepcopy(self.module).to(device)
         assert isinstance(self.function, ModuleLoss)
-        function = replace(self.function, module=moded(module, self.mode))
-        return self._like(**moved, module=module, function=function, calibration=_calibration(module, self.mode))
+        function = replace(self.function, module=copy_in_mode(module, self.mode))
+        return self._replace(**moved, module=module, function=function, calibration=_calibration(module, self.mode))
 
-    def described(self, **more: Any) -> Objective:
+    def with_description(self, **more: Any) -> Objective:
         """The same objective of which the provenance says `more`."""
-        return self._like(description={**self.description, **more})
+        return self._replace(description={**self.description, **more})
 
-    def with_data(self, data: FixedData) -> Objective:
+    def with_data(self, data: FrozenData) -> Objective:
         """The same function over other batches, for probes and micro-batches; the description stays."""
-        return self._like(data=data, given=data, weights=self._weights(data))
+        return self._replace(data=data, original_data=data, weights=self._weights(data))
 
     def with_function(self, function: ScoreFunction) -> Objective:
         """The same objective computed another way; the caller answers for its values."""
-        return self._like(function=function)
+        return self._replace(function=function)
 
-    def replica(self) -> Objective:
+    def thread_copy(self) -> Objective:
         """The same function on a module of its own, for another thread; weights are shared, running statistics copied.
 
         `functional_call` swaps the module's parameters while it runs, so two threads on one module give wrong values.
@@ -221,9 +236,9 @@ class Objective:
         if self.module is None:
             return self
         assert isinstance(self.function, ModuleLoss)
-        module = twin(self.module)
-        function = replace(self.function, module=moded(module, self.mode), loss=loss_twin(self.function.loss))
-        return self._like(module=module, function=function, calibration=_calibration(module, self.mode))
+        module = copy_sharing_parameters(self.module)
+        function = replace(self.function, module=copy_in_mode(module, self.mode), loss=loss_twin(self.function.loss))
+        return self._replace(module=module, function=function, calibration=_calibration(module, self.mode))
 
     # -- values ----------------------------------------------------------------------------------------------
 
@@ -236,7 +251,7 @@ class Objective:
         return str(self.description["model"])
 
     @property
-    def tensors(self) -> Params:
+    def state(self) -> Params:
         """Parameters and buffers."""
         return self.params if self.module is None else {**self.params, **dict(self.module.named_buffers(remove_duplicate=False))}
 
@@ -247,24 +262,24 @@ class Objective:
         with torch.autocast(next(iter(self.params.values())).device.type, torch.bfloat16):
             return self.function(params, batch)
 
-    def placed(self, params: Params) -> Params:
+    def with_batchnorm_statistics(self, params: Params) -> Params:
         """`params` with what the mode adds at that point: statistics estimated anew in "recalibrated", else nothing."""
-        return {**typed(params, self.tensors), **self.estimated(params)} if self.mode == "recalibrated" else params
+        return {**cast_like(params, self.state), **self.estimated(params)} if self.mode == "recalibrated" else params
 
     def estimated(self, params: Params) -> Params:
         """Normalization statistics estimated from the data with the weights `params`, in modes that do so."""
         if self.calibration is None:
             return {}
         with torch.no_grad():
-            return self.calibration.statistics(typed(params, self.tensors), self.data.batches)
+            return self.calibration.statistics(cast_like(params, self.state), self.data.batches)
 
-    def counted(self) -> Iterator[tuple[Any, float]]:
+    def weighted_batches(self) -> Iterator[tuple[Any, float]]:
         """The batches that count and what the mean of each counts for; one without any target that counts has no mean but NaN."""
         return ((b, w) for b, w in zip(self.data.batches, self.weights, strict=True) if w)
 
     def loss(self, params: Params | None = None) -> float:
         """Mean loss over all of the data, summed in float64; at the center where `params` is None."""
-        with self.quiet():
+        with self.no_autograd():
             return float(self._mean(self.params if params is None else params).detach())
 
     def differentiable_loss(self, params: Params) -> Tensor:
@@ -272,31 +287,31 @@ class Objective:
         return self._mean(params)
 
     @contextmanager
-    def quiet(self) -> Iterator[None]:
+    def no_autograd(self) -> Iterator[None]:
         """Without autograd, unless the loss itself differentiates, as a physics-informed one does."""
-        with torch.enable_grad() if self.differentiates else torch.inference_mode():
+        with torch.enable_grad() if self.loss_uses_autograd else torch.inference_mode():
             yield
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def traceable(self) -> Iterator[None]:
         """As `quiet`, but so that every simple operation can be watched: inference mode would hide them in larger ones."""
-        with torch.inference_mode(False), torch.enable_grad() if self.differentiates else torch.no_grad():
+        with torch.inference_mode(False), torch.enable_grad() if self.loss_uses_autograd else torch.no_grad():
             yield
 
     def _mean(self, params: Params) -> Tensor:
         total = torch.zeros((), dtype=torch.float64, device=next(iter(self.params.values())).device)
-        placed = self.placed(typed(params, self.tensors))
-        for batch, weight in self.counted():
+        placed = self.with_batchnorm_statistics(cast_like(params, self.state))
+        for batch, weight in self.weighted_batches():
             losses = self.score(placed, batch).losses.double()
             total = total + (losses.sum() if losses.dim() else losses * weight)
         return total / self.samples
 
-    def _weights(self, data: FixedData) -> tuple[float, ...]:
+    def _weights(self, data: FrozenData) -> tuple[float, ...]:
         return batch_weights(self.function, data, self.per_sample)
 
     # -- inside ----------------------------------------------------------------------------------------------
 
-    def _like(self, **changed: Any) -> Objective:
+    def _replace(self, **changed: Any) -> Objective:
         other = object.__new__(Objective)
         other._set(**{f.name: changed.get(f.name, getattr(self, f.name)) for f in fields(self)})
         return other
@@ -312,7 +327,7 @@ class Objective:
         except InputError:
             raise
         except Exception as error:
-            self._set(differentiates=True)
+            self._set(loss_uses_autograd=True)
             try:
                 scores = self._first_batch()
             except Exception:
@@ -335,13 +350,13 @@ class Objective:
         if not isinstance(self.function, ModuleLoss):
             return
         inputs, outputs = split_batch(self.data.batches[0])[0], None
-        with self.quiet(), suppress(Exception):
-            outputs = run_module(self.function.module, self.placed(self.params), inputs, self.function.tied)
+        with self.no_autograd(), suppress(Exception):
+            outputs = run_module(self.function.module, self.with_batchnorm_statistics(self.params), inputs, self.function.has_tied_weights)
         check_labels(self.function.loss, outputs, self.data)
 
     def _first_batch(self) -> Scores:
-        with self.quiet():
-            return self.function(self.placed(self.params), self.data.batches[0])
+        with self.no_autograd():
+            return self.function(self.with_batchnorm_statistics(self.params), self.data.batches[0])
 
     def _describe(self, model: Any, loss: Any, split: str | None, units: str | None) -> dict[str, Any]:
         first = next(iter(self.params.values()))
@@ -363,7 +378,7 @@ class Objective:
             "mode_layers": layers_by_mode(self.module),
             "per_sample": self.per_sample,
             "note": self.data.note,
-            "center_hash": fingerprint(self.params),
+            "center_hash": hash_tensors(self.params),
         }
 
 
@@ -378,18 +393,22 @@ def check_objective(objective: object, argument: str = "objective") -> None:
         raise InputError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")
 
 
-def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode, center: Params, data: FixedData) -> ModuleLoss:
-    return ModuleLoss(moded(module, mode), loss, mode, tied=has_ties(module)).careful(center, data).resolved(center, data)
+def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode, center: Params, data: FrozenData) -> ModuleLoss:
+    return (
+        ModuleLoss(copy_in_mode(module, mode), loss, mode, has_tied_weights=has_tied_weights(module))
+        .detect_inplace_writes(center, data)
+        .with_per_sample_loss(center, data)
+    )
 
 
-def _calibration(module: torch.nn.Module | None, mode: Mode) -> Calibration | None:
+def _calibration(module: torch.nn.Module | None, mode: Mode) -> BatchNormCalibration | None:
     if mode not in ("recalibrated", "anchored") or module is None:
         return None
-    return Calibration.of(twin(module), lambda m, params, batch: run_module(m, params, split_batch(batch)[0]))
+    return BatchNormCalibration.of(copy_sharing_parameters(module), lambda m, params, batch: run_module(m, params, split_batch(batch)[0]))
 
 
-def _drawn_from(population: int | None, data: FixedData) -> FixedData:
-    undrawn(data.samples, population)  # refuses a population that is too small
+def _with_population(population: int | None, data: FrozenData) -> FrozenData:
+    standard_error_fpc(data.samples, population)  # refuses a population that is too small
     return data if population is None else replace(data, population=population)
 
 

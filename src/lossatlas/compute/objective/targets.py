@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 @dataclass(frozen=True)
-class Reading:
+class TargetFormat:
     """How accuracy reads the targets, the same for every batch.
 
     Attributes:
@@ -23,21 +23,21 @@ class Reading:
     """
 
     ignored: int | None = None
-    shares: bool = False
-    classes_second: bool = False
+    are_probabilities: bool = False
+    class_axis_is_one: bool = False
 
     @classmethod
-    def of(cls, loss: Any, targets: Iterable[Any]) -> Reading:
+    def of(cls, loss: Any, targets: Iterable[Any]) -> TargetFormat:
         known = [t for t in targets if isinstance(t, Tensor)]
         label = ignored_label(loss)
         ignores = any(is_integer(t) and bool((t == label).any()) for t in known)
-        return cls(label if ignores else None, bool(known) and all(map(_are_shares, known)), divides_by_weights(loss))
+        return cls(label if ignores else None, bool(known) and all(map(_are_probabilities, known)), is_weighted_mean_loss(loss))
 
 
-PLAIN = Reading()
+DEFAULT_TARGET_FORMAT = TargetFormat()
 
 
-def setting(loss: Any, name: str, default: Any = None) -> Any:
+def loss_setting(loss: Any, name: str, default: Any = None) -> Any:
     """An option of a loss module, or of a function inside `functools.partial`."""
     given = loss.keywords if isinstance(loss, functools.partial) else {}
     return given.get(name, getattr(loss, name, default))
@@ -45,7 +45,7 @@ def setting(loss: Any, name: str, default: Any = None) -> Any:
 
 def ignored_label(loss: Any) -> int:
     """The target that a loss does not count."""
-    return setting(loss, "ignore_index", -100)
+    return loss_setting(loss, "ignore_index", -100)
 
 
 def is_integer(targets: Any) -> bool:
@@ -53,7 +53,7 @@ def is_integer(targets: Any) -> bool:
     return isinstance(targets, Tensor) and not targets.is_floating_point() and not targets.is_complex()
 
 
-def divides_by_weights(loss: Any) -> bool:
+def is_weighted_mean_loss(loss: Any) -> bool:
     """PyTorch's cross-entropy: its mean over integer targets is divided by the summed weights of those that count."""
     plain = loss.func if isinstance(loss, functools.partial) else loss
     return plain in (F.cross_entropy, F.nll_loss) or isinstance(plain, nn.CrossEntropyLoss | nn.NLLLoss)
@@ -65,21 +65,23 @@ def is_mean_over_samples(loss: Any, targets: Iterable[Any]) -> bool:
     `MultiMarginLoss` has weights too, and divides by the number of samples. Of a loss of one's own nobody knows.
     """
     plain = loss.func if isinstance(loss, functools.partial) else loss
-    weighs = isinstance(setting(loss, "weight"), Tensor) and plain is not F.multi_margin_loss and not isinstance(plain, nn.MultiMarginLoss)
+    weighs = (
+        isinstance(loss_setting(loss, "weight"), Tensor) and plain is not F.multi_margin_loss and not isinstance(plain, nn.MultiMarginLoss)
+    )
     label = ignored_label(loss)
     return not any(is_integer(t) and (weighs or bool((t == label).any())) for t in targets)
 
 
-def weight_of(targets: Any, loss: Any) -> float | None:
+def effective_count(targets: Any, loss: Any) -> float | None:
     """What the mean over these targets counts for: how many are not ignored, or their classes' weights; None where they are no classes."""
     if not is_integer(targets):
         return None
     counted = targets[targets != ignored_label(loss)]
-    weight = setting(loss, "weight") if divides_by_weights(loss) else None
+    weight = loss_setting(loss, "weight") if is_weighted_mean_loss(loss) else None
     return float(weight.to(counted.device).double()[counted.long()].sum()) if isinstance(weight, Tensor) else float(counted.numel())
 
 
-def _are_shares(targets: Tensor) -> bool:
+def _are_probabilities(targets: Tensor) -> bool:
     if targets.dim() < 2 or targets.is_complex():
         return False
     total = targets.sum(1, dtype=torch.float64)

@@ -22,7 +22,7 @@ def params_of(source: torch.nn.Module | Mapping[str, Tensor] | Any) -> Params:
         InputError: none of these, or no parameters in it.
     """
     if isinstance(source, torch.nn.Module):
-        found: Params = {name: p.detach() for name, p in unwrapped(source).named_parameters()}
+        found: Params = {name: p.detach() for name, p in unwrap_module(source).named_parameters()}
     elif isinstance(source, Mapping):
         found = {str(name): _tensor(str(name), value) for name, value in source.items()}
     elif isinstance(getattr(source, "params", None), Mapping):
@@ -34,14 +34,14 @@ def params_of(source: torch.nn.Module | Mapping[str, Tensor] | Any) -> Params:
     return found
 
 
-def unwrapped(module: torch.nn.Module) -> torch.nn.Module:
+def unwrap_module(module: torch.nn.Module) -> torch.nn.Module:
     """The module inside `torch.compile`, `DataParallel` or `DistributedDataParallel`, whose names have no prefix."""
     wrappers = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
     inner = module.module if isinstance(module, wrappers) else getattr(module, "_orig_mod", None)
-    return unwrapped(inner) if isinstance(inner, torch.nn.Module) else module
+    return unwrap_module(inner) if isinstance(inner, torch.nn.Module) else module
 
 
-def select(params: Params, patterns: str | Iterable[str] | None) -> tuple[str, ...]:
+def select_param_names(params: Params, patterns: str | Iterable[str] | None) -> tuple[str, ...]:
     """Names that match any glob or module prefix, in the order of `params`; None selects all.
 
     >>> select({"layer1.weight": torch.ones(1), "layer2.weight": torch.ones(1)}, "layer2")
@@ -68,12 +68,12 @@ def dot(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
     return float(sum((_product(a[n], b[n]) for n in a if n in b), start=torch.zeros((), dtype=torch.float64)))
 
 
-def wide(value: Tensor) -> Tensor:
+def to_double(value: Tensor) -> Tensor:
     """In double precision, real or complex as it is."""
     return value.to(torch.complex128) if value.is_complex() else value.double()
 
 
-def movable(value: Tensor) -> bool:
+def is_differentiable_dtype(value: Tensor) -> bool:
     """A direction can move it; integers stay."""
     return value.is_floating_point() or value.is_complex()
 
@@ -89,13 +89,13 @@ def difference(a: Params, b: Params) -> Params:
     Raises:
         InputError: names or shapes differ.
     """
-    check_alike(a, b)
+    check_same_layout(a, b)
     return {name: a[name] - b[name].to(a[name]) for name in a}
 
 
-def check_alike(a: Mapping[str, Tensor], b: Mapping[str, Tensor], what: str = "models") -> None:
+def check_same_layout(a: Mapping[str, Tensor], b: Mapping[str, Tensor], what: str = "models") -> None:
     """Both hold the same names with the same shapes, or an error says which do not."""
-    sides = [f"{', '.join(names[:6])} in the {word} only" for word, names in _one_sided(a, b) if names]
+    sides = [f"{', '.join(names[:6])} in the {word} only" for word, names in _missing_names(a, b) if names]
     if sides:
         raise InputError(what, f"names in one of them only: {'; '.join(sides)}", "the same parameter names in both")
     if wrong := [n for n in a if a[n].shape != b[n].shape]:
@@ -103,13 +103,13 @@ def check_alike(a: Mapping[str, Tensor], b: Mapping[str, Tensor], what: str = "m
         raise InputError(what, shapes, "the same shapes in both")
 
 
-def check_holds(whole: Mapping[str, Tensor], part: Mapping[str, Tensor], what: str = "models") -> None:
+def check_subset(whole: Mapping[str, Tensor], part: Mapping[str, Tensor], what: str = "models") -> None:
     """Every name of `part` is in `whole`, with the same shape, or an error says which is not."""
     if not isinstance(part, Mapping) or not all(isinstance(n, str) and isinstance(t, Tensor) for n, t in part.items()):
         raise InputError(what, type(part).__name__, "tensors by name, such as model.state_dict()")
     if unknown := [n for n in part if n not in whole]:
         raise InputError(what, f"{', '.join(unknown[:6])}, which this model has not", f"names of the model such as {next(iter(whole))!r}")
-    check_alike({n: whole[n] for n in part}, part, what)
+    check_same_layout({n: whole[n] for n in part}, part, what)
 
 
 def check_finite(params: Mapping[str, Tensor], what: str = "model") -> None:
@@ -120,20 +120,20 @@ def check_finite(params: Mapping[str, Tensor], what: str = "model") -> None:
             raise InputError(what, found, "finite weights", "Load an earlier checkpoint; this one has diverged")
 
 
-def typed(params: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Params:
+def cast_like(params: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Params:
     """`params` in the dtypes of `like`: a model and a plane made of its float32 twin meet in the model's own precision."""
     return {n: p.to(like[n].dtype) if n in like and not _fits(p, like[n]) else p for n, p in params.items()}
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
-    return (wide(a).conj() * wide(b)).real.sum() if a.is_complex() or b.is_complex() else (a.double() * b.double()).sum()
+    return (to_double(a).conj() * to_double(b)).real.sum() if a.is_complex() or b.is_complex() else (a.double() * b.double()).sum()
 
 
 def _fits(value: Tensor, like: Tensor) -> bool:
     return value.dtype == like.dtype or not like.is_floating_point() or value.is_complex()
 
 
-def fingerprint(params: Mapping[str, Tensor]) -> str:
+def hash_tensors(params: Mapping[str, Tensor]) -> str:
     """A hash of names, dtypes, shapes and bytes, the same on every machine of the same byte order."""
     digest = hashlib.sha256()
     for name in sorted(params):
@@ -149,7 +149,7 @@ def update_hash(digest: Any, name: str, value: Tensor) -> None:
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
 
 
-def _one_sided(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[tuple[str, list[str]], ...]:
+def _missing_names(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[tuple[str, list[str]], ...]:
     return ("first", [n for n in a if n not in b]), ("second", [n for n in b if n not in a])
 
 

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from lossatlas.compute.params.arithmetic import Params, unwrapped
+from lossatlas.compute.params.arithmetic import Params, unwrap_module
 
 OTHERS = "one-dimensional weights"
 MODE_LAYERS = {"BatchNorm": _BatchNorm, "InstanceNorm": _InstanceNorm, "dropout": _DropoutNd, "RReLU": nn.RReLU}
@@ -41,7 +41,7 @@ def one_dimensional(center: Params, names: Iterable[str], module: nn.Module | No
         >>> one_dimensional(dict(net.named_parameters()), ("0.weight", "0.bias", "1.weight", "1.bias"), net)
         {'biases': 3, 'BatchNorm': 6}
     """
-    layers = {} if module is None else dict(unwrapped(module).named_modules())
+    layers = {} if module is None else dict(unwrap_module(module).named_modules())
     found: Counter[str] = Counter()
     for name in names:
         if center[name].dim() <= 1:

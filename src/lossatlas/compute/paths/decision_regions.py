@@ -13,13 +13,13 @@ from torch.func import functional_call
 from lossatlas import schema
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, check_alike
+from lossatlas.compute.params.arithmetic import Params, check_same_layout
 from lossatlas.compute.paths.weight_blocks import check_trajectory
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError
 
 
-def decision_areas(
+def decision_regions(
     model: torch.nn.Module | Objective,
     trajectory: Trajectory | None = None,
     bounds: Bounds = (-1.0, 1.0),
@@ -58,7 +58,7 @@ def decision_areas(
         raise InputError("model", given, "an nn.Module or an Objective made of one")
     if trajectory is not None:
         check_trajectory(trajectory)
-        check_alike(dict(module.named_parameters()), _whole(module, trajectory), "model and trajectory")
+        check_same_layout(dict(module.named_parameters()), _whole(module, trajectory), "model and trajectory")
     drawn = {} if data is None else _points(data)
     grid = Grid.make(bounds, resolution, 2)
     first = next(module.parameters())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lossatlas import schema
 from lossatlas._util.progress import progress_bar
 from lossatlas.archive import Archive, Location, create_archive
-from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import Params, dot
 from lossatlas.compute.planes.plane import Plane, coordinates_of
@@ -35,7 +35,7 @@ OPTIMIZERS: dict[str, tuple[MakeOptimizer, dict[str, Any]]] = {
 }
 
 
-def descend(
+def optimize_on_plane(
     objective: Objective,
     plane: Plane,
     start: Sequence[float],
@@ -89,7 +89,7 @@ def descend(
     (place,) = coordinates_of([start], plane.ndim)
     coordinates = torch.tensor(place, dtype=torch.float64, requires_grad=True)
     make, defaults = optimizer_named(optimizer)
-    task = Task.make(objective, plane, ())
+    task = EvaluationProblem.make(objective, plane, ())
     objective = task.objective
     mover = make([coordinates], lr=learning_rate, **{**defaults, **options})
     places, losses = _follow(task, coordinates, mover, steps, gradient, label or name, progress)
@@ -115,7 +115,7 @@ def descend(
 
 
 def _follow(
-    task: Task,
+    task: EvaluationProblem,
     coordinates: torch.Tensor,
     mover: torch.optim.Optimizer,
     steps: int,
@@ -123,9 +123,9 @@ def _follow(
     words: str,
     progress: bool | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    plane, still = task.plane, task.still
+    plane, still = task.plane, task.static_params
     places, losses = np.empty((steps + 1, plane.ndim)), np.empty(steps + 1)
-    slope = _true_slope if gradient is None else _ruled_slope(gradient)
+    slope = _exact_gradient if gradient is None else _custom_gradient(gradient)
     with progress_bar(words, steps, 0, progress) as advance:
         for k in range(steps + 1):
             places[k] = coordinates.detach().numpy()
@@ -138,7 +138,7 @@ def _follow(
     return places, losses
 
 
-def _true_slope(objective: Objective, plane: Plane, coordinates: torch.Tensor, still: Params) -> float:
+def _exact_gradient(objective: Objective, plane: Plane, coordinates: torch.Tensor, still: Params) -> float:
     """Set the true gradient along the plane, by autograd through theta(alpha, beta), and return the loss."""
     coordinates.grad = None
     loss = objective.differentiable_loss({**still, **_differentiable_point(plane, coordinates)})
@@ -146,9 +146,9 @@ def _true_slope(objective: Objective, plane: Plane, coordinates: torch.Tensor, s
     return float(loss.detach())
 
 
-def _ruled_slope(rule: GradientRule) -> Callable[[Objective, Plane, torch.Tensor, Params], float]:
+def _custom_gradient(rule: GradientRule) -> Callable[[Objective, Plane, torch.Tensor, Params], float]:
     def slope(objective: Objective, plane: Plane, coordinates: torch.Tensor, still: Params) -> float:
-        point = {**still, **plane.moved(*coordinates.tolist())}
+        point = {**still, **plane.moving_params(*coordinates.tolist())}
         given = rule({**objective.params, **point})
         coordinates.grad = torch.tensor([dot(d.params, given) for d in plane.directions], dtype=torch.float64)
         return objective.loss(point)
@@ -158,7 +158,7 @@ def _ruled_slope(rule: GradientRule) -> Callable[[Objective, Plane, torch.Tensor
 
 def _differentiable_point(plane: Plane, coordinates: torch.Tensor) -> Params:
     point: Params = {}
-    for name in plane.moving:
+    for name in plane.moving_names:
         value = plane.center[name]
         for coordinate, direction in zip(coordinates, plane.directions, strict=True):
             if name in direction.params:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lossatlas.analysis.random_walk import random_walk_null, random_walks_null, start_end_null
-from lossatlas.compute.params.arithmetic import Params, fingerprint
-from lossatlas.compute.paths.weight_blocks import Array, Rows
+from lossatlas.analysis.random_walk import joint_random_walk_null, random_walk_null, start_end_null
+from lossatlas.compute.params.arithmetic import Params, hash_tensors
+from lossatlas.compute.paths.weight_blocks import Array, CenteredWeights
 from lossatlas.compute.planes.normalization import Direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
@@ -49,11 +49,11 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
         >>> round(sum(plane.recipe["explained_variance_ratio"]), 6), plane.labels[0]
         (1.0, 'PC1 (99.4 % of variance)')
     """
-    rows = Rows.of(trajectory, -1, memory)
+    rows = CenteredWeights.of(trajectory, -1, memory)
     gram, rounding = rows.gram()
     if centered:
         gram = _center(gram)
-    values, scores = _principal(gram, rounding)
+    values, scores = _leading_eigenvectors(gram, rounding)
     coefficients = scores.T / np.sqrt(values)[:, None]
     if centered:
         coefficients = coefficients - coefficients.mean(1, keepdims=True)
@@ -68,7 +68,7 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
     }
     words = "of variance" if not centered else "of centered variance"
     labels = tuple(f"PC{i + 1} ({_percent(r)} {words})" for i, r in enumerate(ratio))
-    axes = _toward_end(rows.combine(coefficients), scores)
+    axes = _fix_signs(rows.linear_combinations(coefficients), scores)
     return _plane((trajectory,), -1, _orthonormal(axes), "pca", labels, recipe, (0.0, 0.0))
 
 
@@ -85,22 +85,22 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     Raises:
         InputError: the path ends where it began, or is a straight line; see `pca_plane` for the rest.
     """
-    rows = Rows.of(trajectory, 0, memory)
+    rows = CenteredWeights.of(trajectory, 0, memory)
     gram, rounding = rows.gram()
     length = float(np.sqrt(gram[-1, -1]))
-    _refuse_still(gram, rounding)
+    _check_nonzero_motion(gram, rounding)
     if gram[-1, -1] <= 2 * rounding:
         raise InputError("trajectory", "a path that ends where it began", "different first and last points", "Use la.pca_plane")
     along = gram[-1] / length
     values, vectors = np.linalg.eigh(gram - np.outer(along, along))
     value, vector = float(values[-1]), vectors[:, -1]
     if value <= max(2 * rounding, 1e-14 * np.trace(gram)):
-        raise _straight()
+        raise _collinear_error()
     across = vector / np.sqrt(value)
     across[-1] -= vector @ along / np.sqrt(value) / length
     unit = np.zeros(len(rows))
     unit[-1] = 1 / length
-    axes = _orthonormal(rows.combine(np.stack([unit, across])))
+    axes = _orthonormal(rows.linear_combinations(np.stack([unit, across])))
     total = float(np.trace(gram) - 2 * gram[-1].sum() + len(rows) * gram[-1, -1])  # squared distances from the last point
     shares = np.array([(along - length) @ (along - length), value]) / total
     labels = (f"start → end ({_percent(shares[0])} of motion)", f"off that line ({_percent(shares[1])} of motion)")
@@ -112,7 +112,7 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     return _plane((trajectory,), 0, axes * length, "start-end", labels, recipe, (1.0, 0.0), model=-1)
 
 
-def shared_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY) -> Plane:
+def joint_pca_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY) -> Plane:
     """One fixed plane for several runs, such as optimizers from the same start, so that their paths can be compared.
 
     The axes are the principal directions of all runs together, about the first point of the first run, where the
@@ -126,50 +126,50 @@ def shared_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY) ->
     Raises:
         InputError: runs of different models; see `pca_plane` for the rest.
     """
-    rows = Rows.of(trajectories, 0, memory)
+    rows = CenteredWeights.of(trajectories, 0, memory)
     gram, rounding = rows.gram()
-    values, scores = _principal(gram, rounding)
+    values, scores = _leading_eigenvectors(gram, rounding)
     ratio = values / np.trace(gram)
-    axes = _toward_end(rows.combine(scores.T / np.sqrt(values)[:, None]), scores)
+    axes = _fix_signs(rows.linear_combinations(scores.T / np.sqrt(values)[:, None]), scores)
     labels = tuple(f"joint PC{i + 1} ({_percent(r)} of motion)" for i, r in enumerate(ratio))
     recipe = {
         "points": len(rows),
         "runs": [run.label for run in rows.runs],
         "explained_variance_ratio": [float(r) for r in ratio],
-        **_walks(rows, gram, rounding),
+        **_null_attrs(rows, gram, rounding),
     }
     return _plane(rows.runs, 0, _orthonormal(axes), "shared", labels, recipe, (0.0, 0.0))
 
 
-def _walks(rows: Rows, gram: Array, rounding: float) -> dict[str, Any]:
+def _null_attrs(rows: CenteredWeights, gram: Array, rounding: float) -> dict[str, Any]:
     """The nulls of a shared plane; none for runs that do not begin at one point, which is no walk's business."""
     ends = np.cumsum([0, *(len(run) for run in rows.runs)])
     far = np.diag(gram)
     if len(rows.runs) > 1 and far[ends[:-1]].max() > max(2 * rounding, 1e-12 * far.max()):
         return {}
     spreads = [float(far[a:b].sum()) for a, b in itertools.pairwise(ends)]
-    null = random_walks_null([run.steps for run in rows.runs], spreads, rows.size)
+    null = joint_random_walk_null([run.steps for run in rows.runs], spreads, rows.size)
     return {"random_walk_null": list(null.ratio), "random_walk_nulls": [list(share) for share in null.shares]}
 
 
-def _principal(gram: Array, rounding: float) -> tuple[Array, Array]:
+def _leading_eigenvectors(gram: Array, rounding: float) -> tuple[Array, Array]:
     """The two largest eigenvalues, largest first, and unit eigenvectors ``(points, 2)``."""
-    _refuse_still(gram, rounding)
+    _check_nonzero_motion(gram, rounding)
     values, vectors = np.linalg.eigh(gram)
     values, vectors = values[::-1][:2], vectors[:, ::-1][:, :2]
     if len(values) < 2 or values[1] <= max(2 * rounding, 1e-14 * np.trace(gram)):
-        raise _straight()
+        raise _collinear_error()
     return values, vectors
 
 
-def _refuse_still(gram: Array, rounding: float) -> None:
+def _check_nonzero_motion(gram: Array, rounding: float) -> None:
     if np.trace(gram) <= 2 * rounding:
         raise InputError("trajectory", "points that are all the same", "a path that moves", "Check that the optimizer has these parameters")
 
 
-def _straight() -> InputError:
+def _collinear_error() -> InputError:
     return InputError(
-        "trajectory", "points on one straight line", "a path that spans a plane", "Draw the line with la.between(first, last) instead"
+        "trajectory", "points on one straight line", "a path that spans a plane", "Draw the line with la.plane_through(first, last) instead"
     )
 
 
@@ -178,7 +178,7 @@ def _center(gram: Array) -> Array:
     return gram - gram.mean(1, keepdims=True)
 
 
-def _toward_end(axes: Array, scores: Array) -> Array:
+def _fix_signs(axes: Array, scores: Array) -> Array:
     """Fix the signs: the path runs toward larger coordinates; where it comes back, its largest score is positive."""
     signs = np.ones(len(axes))
     for k, score in enumerate(scores.T):
@@ -217,7 +217,7 @@ def _plane(
     )
     point = layout.unflatten(run.vector(center), at_least_single=True)
     buffers = _buffers(run, center if model is None else model)
-    ends = [fingerprint(one.params(-1)) for one in runs]
+    ends = [hash_tensors(one.params(-1)) for one in runs]
     recipe = {"trajectory": run.name, "steps": steps, "ends": ends, **recipe}
     return Plane(point, directions, kind, labels, recipe, origin, (buffers,) if buffers else (), _models(runs, run.vector(center), axes))
 

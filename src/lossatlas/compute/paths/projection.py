@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas.compute.evaluation.evaluators.loop import Loop
-from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.model_losses import ANOTHER, LAG, differ, loss_with_error, warn_of_difference
-from lossatlas.compute.evaluation.single_point import has_accuracy, score
+from lossatlas.compute.evaluation.single_point import evaluate_point, has_accuracy
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective.objective import Objective, check_objective
-from lossatlas.compute.params.arithmetic import check_alike, check_holds, fingerprint
+from lossatlas.compute.params.arithmetic import check_same_layout, check_subset, hash_tensors
 from lossatlas.compute.paths.weight_blocks import check_trajectory
-from lossatlas.compute.planes.batchnorm_statistics import keeps_statistics
+from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
-HERE = 1e-6
+AT_MODEL_RTOL = 1e-6
 """Points this close to the model, relative to the farthest, are the model: single precision cannot tell them apart."""
 
 
 @dataclass(frozen=True, eq=False)
-class Shadow:
+class Projection:
     """A path's projection on a plane.
 
     Shares are taken about the model on the plane (`Plane.origin`): the end of the run for principal and start-end planes,
@@ -47,11 +47,11 @@ class Shadow:
     coordinates: Array
     residual: Array
     relative_residual: Array
-    captured: float
+    explained_variance: float
     shares: tuple[float, ...]
 
 
-def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow:
+def project_points(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Projection:
     """Project every recorded point on a plane, exact also for axes that are neither unit nor orthogonal.
 
     Streamed over blocks of weights. Rows with NaN keep NaN coordinates.
@@ -72,7 +72,7 @@ def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow
     check_trajectory(trajectory)
     if not isinstance(plane, Plane):
         raise InputError("plane", type(plane).__name__, "a Plane", "Make one with la.pca_plane(trajectory) or la.random_plane(model)")
-    check_alike(plane.center, trajectory.params(0), "plane and trajectory")
+    check_same_layout(plane.center, trajectory.params(0), "plane and trajectory")
     center, axes = _flat(trajectory, plane)
     origin = np.zeros(plane.ndim) if plane.origin is None else np.asarray(plane.origin)
     gram = axes @ axes.T
@@ -86,15 +86,15 @@ def shadow(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Shadow
     along = np.einsum("ij,jk,ik->i", inside, gram, inside)
     residual, distance = np.sqrt(squares), np.sqrt(squares + along)
     with np.errstate(invalid="ignore", divide="ignore"):
-        here = distance <= HERE * np.nanmax(distance, initial=0.0)
+        here = distance <= AT_MODEL_RTOL * np.nanmax(distance, initial=0.0)
         relative = np.where(here, 0.0, residual / distance)
         total, off = np.nansum(squares + along), np.nansum(squares)
         captured = float(1 - off / total) if total > 0 else float("nan")
         shares = np.nansum((inside @ gram) ** 2, 0) / np.diag(gram) / total
-    return Shadow(coordinates, residual, relative, captured, tuple(float(share) for share in shares))
+    return Projection(coordinates, residual, relative, captured, tuple(float(share) for share in shares))
 
 
-def project_path(
+def project_trajectory(
     trajectory: Trajectory,
     plane: Plane,
     objective: Objective | None = None,
@@ -131,7 +131,7 @@ def project_path(
     """
     check_trajectory(trajectory)
     task = None if objective is None else _task(objective, trajectory, plane)
-    cast = shadow(trajectory, plane, memory)
+    cast = project_points(trajectory, plane, memory)
     path = trajectory.dataset.copy()
     columns = {**_columns(cast), **({} if objective is None or task is None else _scores(trajectory, task, objective, cast))}
     for name, values in columns.items():
@@ -174,41 +174,41 @@ def bounds_around(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.7
     return bounds
 
 
-def expected_captured_share(plane: Plane, trajectory: Trajectory) -> float:
+def chance_explained_variance(plane: Plane, trajectory: Trajectory) -> float:
     """Share of the squared motion that random directions would show: one over the parameters, for each of them."""
     return plane.ndim / trajectory.layout.size
 
 
-def _columns(cast: Shadow) -> dict[str, Array]:
+def _columns(cast: Projection) -> dict[str, Array]:
     places = dict(zip(("path_alpha", "path_beta"), cast.coordinates.T, strict=False))
     return {**places, "path_residual": cast.residual, "path_relative_residual": cast.relative_residual}
 
 
-def _task(objective: Objective, trajectory: Trajectory, plane: Plane) -> Task:
+def _task(objective: Objective, trajectory: Trajectory, plane: Plane) -> EvaluationProblem:
     """The objective, found to be of the recorded model, on the plane as `evaluate` takes it; what a recording leaves out, it says."""
     check_objective(objective)
     weights = trajectory.params(0)
-    check_holds(objective.params, weights, "objective")
+    check_subset(objective.params, weights, "objective")
     if left_out := [n for n, p in objective.params.items() if n not in weights and p.is_floating_point()]:
         _warn(
             f"The recording lacks {', '.join(left_out[:4])}{' and more' if len(left_out) > 4 else ''}: every iterate is measured with "
             "the objective's own. Record all parameters, or build the objective when those have their final values."
         )
-    if keeps_statistics(objective) and not trajectory.store.buffer_layout.size:
+    if uses_running_stats(objective) and not trajectory.store.buffer_layout.size:
         _warn(
             "The recording holds no BatchNorm statistics: every iterate is measured with the objective's own, which are right for "
             'one model only. Record with la.Recorder, which keeps them, or pass objective.with_mode("recalibrated").'
         )
-    return Task.make(objective, plane, metrics_named("loss"))
+    return EvaluationProblem.make(objective, plane, metrics_named("loss"))
 
 
 def _warn(words: str) -> None:
     warnings.warn(words, UserWarning, stacklevel=4)
 
 
-def _scores(trajectory: Trajectory, task: Task, objective: Objective, cast: Shadow) -> dict[str, Array]:
+def _scores(trajectory: Trajectory, task: EvaluationProblem, objective: Objective, cast: Projection) -> dict[str, Array]:
     metrics = ("loss", "accuracy") if has_accuracy(objective) else ("loss",)
-    own = [score(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
+    own = [evaluate_point(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
     below, known = np.full(len(own), np.nan), np.isfinite(cast.coordinates).all(1)
     if known.any():
         below[known] = Loop(task)(cast.coordinates[known]).values["loss"]
@@ -216,14 +216,14 @@ def _scores(trajectory: Trajectory, task: Task, objective: Objective, cast: Shad
     return {**columns, "path_plane_loss": below}
 
 
-def _differences(trajectory: Trajectory, task: Task, objective: Objective, cast: Shadow, below: Array) -> dict[str, Any]:
+def _differences(trajectory: Trajectory, task: EvaluationProblem, objective: Objective, cast: Projection, below: Array) -> dict[str, Any]:
     """Where the path's ends have another loss than the plane below them for the sake of statistics, not of their distance from it.
 
     With one model's statistics everywhere, what the distance explains is the plane's loss there with statistics estimated anew.
     With those, it is what is left between the end and the plane when the end's are estimated anew too.
     """
     anchored = task.anchors is not None
-    if not (anchored or keeps_statistics(task.objective)) or len(task.plane.models) < 2:
+    if not (anchored or uses_running_stats(task.objective)) or len(task.plane.models) < 2:
         return {}
     found, anew = [], objective.with_mode("recalibrated")
     for row in (-1,) if anchored else (0, -1):  # averages of an untrained network have not begun to follow its weights
@@ -240,7 +240,7 @@ def _differences(trajectory: Trajectory, task: Task, objective: Objective, cast:
     return {"statistics_differ": found} if found else {}
 
 
-def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str | None) -> dict[str, Any]:
+def _attrs(cast: Projection, plane: Plane, objective: Objective | None, surface: str | None) -> dict[str, Any]:
     seen = cast.relative_residual[np.isfinite(cast.relative_residual)]
     bad = np.flatnonzero(~np.isfinite(cast.residual))
     return {
@@ -248,16 +248,16 @@ def _attrs(cast: Shadow, plane: Plane, objective: Objective | None, surface: str
         "surface": surface,
         "plane": plane.describe(),
         "start": [_plain(c) for c in cast.coordinates[0]],
-        "captured_share": _plain(cast.captured),
+        "captured_share": _plain(cast.explained_variance),
         "residual_norm": {"mean": _plain(seen.mean() if len(seen) else np.nan), "largest": _plain(seen.max() if len(seen) else np.nan)},
         "not_finite": [int(row) for row in bad],
-        **({} if objective is None else {"objective": dict(objective.description), "center_hash": fingerprint(plane.center)}),
+        **({} if objective is None else {"objective": dict(objective.description), "center_hash": hash_tensors(plane.center)}),
     }
 
 
-def _explained(cast: Shadow, plane: Plane, trajectory: Trajectory) -> dict[str, Any]:
+def _explained(cast: Projection, plane: Plane, trajectory: Trajectory) -> dict[str, Any]:
     """What the axes show of this run, and the null for it where the plane was made from it."""
-    recipe, end = plane.recipe, fingerprint(trajectory.params(-1))
+    recipe, end = plane.construction, hash_tensors(trajectory.params(-1))
     own = [_plain(share) for share in cast.shares]
     mine = next((k for k, known in enumerate(recipe.get("ends", ())) if known == end), None)
     if plane.kind == "shared":

@@ -25,7 +25,7 @@ def check_trajectory(run: object, argument: str = "trajectory") -> None:
         raise InputError(argument, type(run).__name__, "a Trajectory", advice)
 
 
-def _unlike(first: Trajectory, other: Trajectory) -> str:
+def _layout_mismatch_error(first: Trajectory, other: Trajectory) -> str:
     """In what the parameters of two runs differ."""
     mine, theirs = (dict(zip(run.layout.names, run.layout.shapes, strict=True)) for run in (first, other))
     lacks, brings = [n for n in mine if n not in theirs], [n for n in theirs if n not in mine]
@@ -35,7 +35,7 @@ def _unlike(first: Trajectory, other: Trajectory) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class CenteredWeights:
     """Offsets of the recorded points of one or several runs from a reference point.
 
     Attributes:
@@ -49,7 +49,7 @@ class Rows:
     memory: int = MEMORY
 
     @classmethod
-    def of(cls, runs: Trajectory | Sequence[Trajectory], reference: int = -1, memory: int = MEMORY) -> Rows:
+    def of(cls, runs: Trajectory | Sequence[Trajectory], reference: int = -1, memory: int = MEMORY) -> CenteredWeights:
         """Raises InputError where there are no two points, or the runs differ in their parameters."""
         several = (runs,) if isinstance(runs, Trajectory) or not isinstance(runs, Sequence) else tuple(runs)
         for run in several:
@@ -60,7 +60,7 @@ class Rows:
         for number, run in enumerate(several[1:], start=1):
             if run.layout != several[0].layout:
                 pair = f"trajectories[{number}] ({run.label!r}) differs from trajectories[0] ({several[0].label!r})"
-                found = f"{pair}: {_unlike(several[0], run)}"
+                found = f"{pair}: {_layout_mismatch_error(several[0], run)}"
                 raise InputError("trajectories", found, "runs of one model")
         return cls(several, reference % count, memory)
 
@@ -88,7 +88,7 @@ class Rows:
             gram += block @ block.T
         return gram, self._rounding()
 
-    def combine(self, coefficients: Array) -> Array:
+    def linear_combinations(self, coefficients: Array) -> Array:
         """``coefficients @ offsets``: ``(k, points)`` to ``(k, parameters)``."""
         found = np.empty((len(coefficients), self.size))
         for columns, block in self.blocks():

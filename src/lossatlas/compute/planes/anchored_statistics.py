@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas.compute.evaluation.evaluators.memory import out_of_memory
-from lossatlas.compute.objective.batchnorm import norms, statistics_names
-from lossatlas.compute.params.arithmetic import Params, dot, typed
+from lossatlas.compute.objective.batchnorm import batchnorm_layers, statistics_names
+from lossatlas.compute.params.arithmetic import Params, cast_like, dot
 from lossatlas.errors import InputError
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class Anchors:
         """
         assert objective.module is not None
         gram = np.array([[dot(a.params, b.params) for b in plane.directions] for a in plane.directions])
-        epsilons = {name: layer.eps for name, layer in norms(objective.module).items()}
+        epsilons = {name: layer.eps for name, layer in batchnorm_layers(objective.module).items()}
         names = statistics_names(objective.module)
         held = [(m, {n: b for n, b in m.buffers.items() if n in names}) for m in plane.models if m.lies_on_plane]
-        held = [(model, typed(own, objective.tensors)) for model, own in held if own]
+        held = [(model, cast_like(own, objective.state)) for model, own in held if own]
         points = [{**plane.point(*model.place), **other_buffers(objective, plane, model.place)} for model, _ in held]
         shifts = [_shift(own, _estimated(objective, point), epsilons) for point, (_, own) in zip(points, held, strict=True)]
         return cls(
@@ -108,7 +108,7 @@ def _estimated(objective: Objective, point: Params) -> Params:
 def other_buffers(objective: Objective, plane: Plane, place: tuple[float, ...]) -> Params:
     """Buffers that are no normalization statistics, mixed between the models as their weights are."""
     names = frozenset() if objective.module is None else statistics_names(objective.module)
-    return {n: b for n, b in plane.moved_buffers(*place).items() if n not in names}
+    return {n: b for n, b in plane.buffers_at(*place).items() if n not in names}
 
 
 def _reach(model: PlaneModel, models: tuple[PlaneModel, ...], gram: NDArray[np.float64]) -> float:

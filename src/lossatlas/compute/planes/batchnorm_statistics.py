@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from lossatlas.compute.objective.batchnorm import norms, statistics_names
+from lossatlas.compute.objective.batchnorm import batchnorm_layers, statistics_names
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.params.arithmetic import Params
 from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of
 
-SAME = 4e-3
+SAME_WEIGHTS_RTOL = 4e-3
 """Weights this close, relative to their norm, are one model: the rounding of a recording in half precision."""
 
 
@@ -29,20 +29,20 @@ def resolved(objective: Objective, plane: Plane) -> tuple[Objective, Plane]:
     differ between the models. Otherwise the statistics are those of `about`.
     """
     check_objective(objective)
-    anchored = objective.mode == "anchored" or (objective.automatic and keeps_statistics(objective) and len(plane.models) > 1)
+    anchored = objective.mode == "anchored" or (objective.automatic and uses_running_stats(objective) and len(plane.models) > 1)
     if objective.automatic and not anchored and _other_buffers_differ(objective, plane):
         return objective.with_mode("interpolated"), plane
     if not anchored:
-        return about(objective, plane, stacklevel=6), plane
+        return with_plane_buffers(objective, plane, stacklevel=6), plane
     assert objective.module is not None
     plane = replace(plane, models=tuple(_with_statistics(model, plane, objective) for model in plane.models))
     if len(plane.buffers) == 1:
         own = dict(objective.module.named_buffers())
-        objective = objective.at({n: b for n, b in plane.buffers[0].items() if n in own})
+        objective = objective.with_state({n: b for n, b in plane.buffers[0].items() if n in own})
     return objective if objective.mode == "anchored" else objective.with_mode("anchored"), plane
 
 
-def about(objective: Objective, plane: Plane, *, stacklevel: int = 4) -> Objective:
+def with_plane_buffers(objective: Objective, plane: Plane, *, stacklevel: int = 4) -> Objective:
     """The objective with the buffers that belong to the plane's own model, so that the plane shows that model's loss.
 
     A plane through recorded weights brings the buffers that were recorded with the model at its origin. Another plane has
@@ -57,9 +57,9 @@ def about(objective: Objective, plane: Plane, *, stacklevel: int = 4) -> Objecti
         return objective
     if len(plane.buffers) == 1:
         own = dict(objective.module.named_buffers())
-        with_theirs = objective.at({n: b for n, b in plane.buffers[0].items() if n in own})
-        return with_theirs.described(statistics="plane") if keeps_statistics(objective) else with_theirs
-    if not keeps_statistics(objective) or len(plane.buffers) > 1 or plane.origin is None or _is_model_at(objective, plane, plane.origin):
+        with_theirs = objective.with_state({n: b for n, b in plane.buffers[0].items() if n in own})
+        return with_theirs.with_description(statistics="plane") if uses_running_stats(objective) else with_theirs
+    if not uses_running_stats(objective) or len(plane.buffers) > 1 or plane.origin is None or _is_model_at(objective, plane, plane.origin):
         return objective
     warnings.warn(
         f"The objective's BatchNorm statistics belong to another model than the one on this plane (kind {plane.kind!r}), "
@@ -68,15 +68,15 @@ def about(objective: Objective, plane: Plane, *, stacklevel: int = 4) -> Objecti
         UserWarning,
         stacklevel=stacklevel,
     )
-    return objective.described(statistics="another model")
+    return objective.with_description(statistics="another model")
 
 
-def keeps_statistics(objective: Objective) -> bool:
+def uses_running_stats(objective: Objective) -> bool:
     """Whether stored BatchNorm statistics have a say in the objective's values."""
-    return objective.mode == "eval" and objective.module is not None and bool(norms(objective.module))
+    return objective.mode == "eval" and objective.module is not None and bool(batchnorm_layers(objective.module))
 
 
-def without_statistics(objective: Objective, tensors: Mapping[str, Tensor]) -> Params:
+def drop_running_stats(objective: Objective, tensors: Mapping[str, Tensor]) -> Params:
     """`tensors` less the buffers that the mode leaves out: handed to BatchNorm, they would undo "batch", "train" and "recalibrated"."""
     if objective.module is None or objective.mode not in ("batch", "train", "recalibrated"):
         return dict(tensors)
@@ -101,4 +101,4 @@ def _is_model_at(objective: Objective, plane: Plane, place: tuple[float, ...]) -
     here = plane.point(*place) if any(place) else plane.center
     shared = [n for n in here if n in own and here[n].is_floating_point() and here[n].shape == own[n].shape]
     apart = sum(float((here[n].to(own[n]) - own[n]).double().square().sum()) for n in shared if here[n] is not own[n])
-    return apart <= SAME**2 * sum(float(own[n].double().square().sum()) for n in shared)
+    return apart <= SAME_WEIGHTS_RTOL**2 * sum(float(own[n].double().square().sum()) for n in shared)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lossatlas.compute.params.arithmetic import unwrapped
+from lossatlas.compute.params.arithmetic import unwrap_module
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -48,7 +48,7 @@ def filter_axes(module: nn.Module | None) -> dict[str, FilterAxis]:
     """
     if module is None:
         return {}
-    module = unwrapped(module)
+    module = unwrap_module(module)
     shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
     found: dict[str, FilterAxis] = {}
     for prefix, layer in module.named_modules():

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from lossatlas.compute.params.arithmetic import Params, movable
+from lossatlas.compute.params.arithmetic import Params, is_differentiable_dtype
 from lossatlas.compute.planes.filter_axes import FilterAxis
-from lossatlas.compute.planes.normalization import Normalize, draw, drawn_dtype, normalize_direction
+from lossatlas.compute.planes.normalization import Normalize, direction_dtype, normalize_direction, sample_normal
 
 
-class Regrown(Mapping[str, Tensor]):
+class LazyRandomDirection(Mapping[str, Tensor]):
     """Read as a `dict[str, Tensor]`; every access draws the tensor anew, bit for bit the same.
 
     Args:
@@ -33,7 +33,7 @@ class Regrown(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         weight, generator = self.center[name], torch.Generator()
         generator.set_state(self.states[name])
-        drawn = draw(weight, generator).to(device=weight.device, dtype=drawn_dtype(weight))
+        drawn = sample_normal(weight, generator).to(device=weight.device, dtype=direction_dtype(weight))
         return normalize_direction({name: drawn}, {name: weight}, self.how, self.axes, biases=True)[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -46,7 +46,7 @@ class Regrown(Mapping[str, Tensor]):
         return name in self.states
 
 
-class Typed(Mapping[str, Tensor]):
+class CastMapping(Mapping[str, Tensor]):
     """Another such mapping in the dtypes of `like`, cast at every access.
 
     Args:
@@ -70,11 +70,14 @@ class Typed(Mapping[str, Tensor]):
         return name in self.params
 
 
-def regrown_directions(
+def lazy_random_directions(
     center: Params, seed: int, count: int, names: tuple[str, ...], how: Normalize, axes: Mapping[str, FilterAxis], biases: bool
-) -> list[Regrown]:
+) -> list[LazyRandomDirection]:
     """The directions of `random_directions`, normalized, as seeds: same order of drawing, no tensor kept."""
-    generator, kept = torch.Generator().manual_seed(seed), {n for n in names if movable(center[n]) and (biases or center[n].dim() > 1)}
+    generator, kept = (
+        torch.Generator().manual_seed(seed),
+        {n for n in names if is_differentiable_dtype(center[n]) and (biases or center[n].dim() > 1)},
+    )
     if not kept:
         normalize_direction({n: center[n] for n in names}, center, how, axes, biases)
     directions = []
@@ -82,6 +85,6 @@ def regrown_directions(
         states: dict[str, Tensor] = {}
         for name, weight in center.items():
             states[name] = generator.get_state()
-            draw(weight, generator)
-        directions.append(Regrown(center, {n: states[n] for n in names if n in kept}, how, axes))
+            sample_normal(weight, generator)
+        directions.append(LazyRandomDirection(center, {n: states[n] for n in names if n in kept}, how, axes))
     return directions

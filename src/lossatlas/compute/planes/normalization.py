@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from lossatlas.compute.params.arithmetic import Params, movable, norm, wide
+from lossatlas.compute.params.arithmetic import Params, is_differentiable_dtype, norm, to_double
 from lossatlas.compute.planes.filter_axes import FIRST, FilterAxis
 from lossatlas.errors import InputError
 
@@ -33,7 +33,7 @@ class Direction:
     """
 
     params: Mapping[str, Tensor]
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    construction: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def norm(self) -> float:
@@ -49,24 +49,24 @@ def random_directions(center: Params, seed: int, count: int, names: tuple[str, .
     generator = torch.Generator().manual_seed(seed)
     drawn = []
     for _ in range(count):
-        raw = {n: draw(p, generator) for n, p in center.items()}
-        drawn.append({n: raw[n].to(device=center[n].device, dtype=drawn_dtype(center[n])) for n in (names or center)})
+        raw = {n: sample_normal(p, generator) for n, p in center.items()}
+        drawn.append({n: raw[n].to(device=center[n].device, dtype=direction_dtype(center[n])) for n in (names or center)})
     return drawn
 
 
-def draw(like: Tensor, generator: torch.Generator) -> Tensor:
+def sample_normal(like: Tensor, generator: torch.Generator) -> Tensor:
     """Gaussian float32 numbers shaped like a tensor; real and imaginary parts where it is complex."""
     numbers = torch.randn((*like.shape, 2) if like.is_complex() else like.shape, generator=generator)
     return torch.view_as_complex(numbers) if like.is_complex() else numbers
 
 
-def drawn_dtype(like: Tensor) -> torch.dtype:
+def direction_dtype(like: Tensor) -> torch.dtype:
     """Of a direction along a tensor."""
-    return like.dtype if movable(like) else torch.float32
+    return like.dtype if is_differentiable_dtype(like) else torch.float32
 
 
 def normalize_direction(
-    direction: Params, center: Params, how: Normalize, axes: Mapping[str, FilterAxis] | None = None, biases: bool = False
+    direction: Params, center: Params, normalize: Normalize, axes: Mapping[str, FilterAxis] | None = None, biases: bool = False
 ) -> Params:
     """Scale a direction to the weights it will be added to.
 
@@ -81,9 +81,9 @@ def normalize_direction(
     Raises:
         InputError: an unknown way.
     """
-    if how not in get_args(Normalize):
-        raise InputError("normalize", how, "one of " + ", ".join(map(repr, get_args(Normalize))))
-    kept = {n: d for n, d in direction.items() if movable(center[n]) and (biases or d.dim() > 1)}
+    if normalize not in get_args(Normalize):
+        raise InputError("normalize", normalize, "one of " + ", ".join(map(repr, get_args(Normalize))))
+    kept = {n: d for n, d in direction.items() if is_differentiable_dtype(center[n]) and (biases or d.dim() > 1)}
     if not kept:
         raise InputError(
             "params",
@@ -91,7 +91,7 @@ def normalize_direction(
             "at least one tensor of two or more dimensions, no integers",
             "Pass biases=True to move biases too",
         )
-    return {n: _scaled(d, center[n], how, (axes or {}).get(n, FIRST)) for n, d in kept.items()}
+    return {n: _scaled(d, center[n], normalize, (axes or {}).get(n, FIRST)) for n, d in kept.items()}
 
 
 def _scaled(d: Tensor, w: Tensor, how: Normalize, where: FilterAxis) -> Tensor:
@@ -100,5 +100,5 @@ def _scaled(d: Tensor, w: Tensor, how: Normalize, where: FilterAxis) -> Tensor:
     if how == "weight":
         return d * w
     if how == "layer" or d.dim() <= 1:
-        return d * (wide(w).norm() / (wide(d).norm() + EPSILON)).to(d.dtype)
+        return d * (to_double(w).norm() / (to_double(d).norm() + EPSILON)).to(d.dtype)
     return (where.grouped(d) * (where.norms(w) / (where.norms(d) + EPSILON))).reshape(d.shape).to(d.dtype)

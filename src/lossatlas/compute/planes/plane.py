@@ -16,32 +16,32 @@ from lossatlas.compute.objective.batchnorm import mixed
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import (
     Params,
-    check_alike,
+    cast_like,
     check_finite,
+    check_same_layout,
     difference,
     dot,
-    fingerprint,
+    hash_tensors,
     norm,
     params_of,
-    select,
-    typed,
-    unwrapped,
-    wide,
+    select_param_names,
+    to_double,
+    unwrap_module,
 )
 from lossatlas.compute.params.layer_kinds import moved_weights, one_dimensional
 from lossatlas.compute.planes.filter_axes import described, filter_axes
-from lossatlas.compute.planes.lazy_directions import Typed, regrown_directions
+from lossatlas.compute.planes.lazy_directions import CastMapping, lazy_random_directions
 from lossatlas.compute.planes.normalization import Direction, Normalize, normalize_direction, random_directions
 from lossatlas.errors import InputError
 
-REGROW_BYTES = 2 * 2**30
+LAZY_BYTES = 2 * 2**30
 """Larger models get random directions that are drawn again instead of kept."""
 
 WeightIndex = tuple[str, int | Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Projection:
+class PointProjection:
     """Where a point lies on a plane.
 
     Attributes:
@@ -96,7 +96,7 @@ class Plane:
     directions: tuple[Direction, ...]
     kind: str = "explicit"
     labels: tuple[str, ...] = ("α", "β")
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    construction: Mapping[str, Any] = field(default_factory=dict)
     origin: tuple[float, ...] | None = None
     buffers: tuple[Params, ...] = ()
     models: tuple[PlaneModel, ...] = ()
@@ -120,14 +120,14 @@ class Plane:
         return dot(d, e) / (norm(d) * norm(e))
 
     @property
-    def moving(self) -> tuple[str, ...]:
+    def moving_names(self) -> tuple[str, ...]:
         """Names of the parameters that change over the plane."""
         return tuple(n for n in self.center if any(n in d.params for d in self.directions))
 
-    def moved(self, *coordinates: float) -> Params:
+    def moving_params(self, *coordinates: float) -> Params:
         """Only the parameters that move, at ``(alpha, beta)``; what an `Objective` needs."""
         moved: Params = {}
-        for name in self.moving:
+        for name in self.moving_names:
             value = self.center[name]
             for coordinate, direction in zip(coordinates, self.directions, strict=True):
                 if name in direction.params:
@@ -135,7 +135,7 @@ class Plane:
             moved[name] = value
         return moved
 
-    def moved_buffers(self, *coordinates: float) -> Params:
+    def buffers_at(self, *coordinates: float) -> Params:
         """Buffers at ``(alpha, beta)`` of a plane between models: mixed as the weights are; see `mixed` for variances."""
         if len(self.buffers) < 2:
             return {}
@@ -145,9 +145,9 @@ class Plane:
 
     def point(self, *coordinates: float) -> Params:
         """All parameters at ``(alpha, beta)``."""
-        return {**self.center, **self.moved(*coordinates)}
+        return {**self.center, **self.moving_params(*coordinates)}
 
-    def project(self, model: torch.nn.Module | Params | Objective) -> Projection:
+    def project(self, model: torch.nn.Module | Params | Objective) -> PointProjection:
         """Least-squares coordinates of a model, exact also for directions that are neither unit nor orthogonal.
 
         Raises:
@@ -155,7 +155,7 @@ class Plane:
         """
         offset = difference({n: p.to(self.center[n]) for n, p in params_of(model).items() if n in self.center}, self.center)
         gram = np.array([[dot(a.params, b.params) for b in self.directions] for a in self.directions])
-        coordinates, residual = np.zeros(self.ndim), {n: wide(v) for n, v in offset.items()}
+        coordinates, residual = np.zeros(self.ndim), {n: to_double(v) for n, v in offset.items()}
         # The normal equations square the condition number; a second pass on what is left wins it back.
         for _ in range(3):
             try:
@@ -167,7 +167,7 @@ class Plane:
             coordinates = coordinates + step
             residual = _subtract(residual, self.directions, step)
         distance, far = norm(residual), norm(offset)
-        return Projection(tuple(float(c) for c in coordinates), distance, distance / far if far else 0.0)
+        return PointProjection(tuple(float(c) for c in coordinates), distance, distance / far if far else 0.0)
 
     def to(self, device: str) -> Plane:
         """The same plane with its tensors on another device."""
@@ -179,12 +179,13 @@ class Plane:
         buffers, models = tuple(moved(b) for b in self.buffers), tuple(replace(m, buffers=moved(m.buffers)) for m in self.models)
         return replace(self, center=moved(self.center), directions=directions, buffers=buffers, models=models)
 
-    def typed(self, like: Mapping[str, Tensor]) -> Plane:
+    def cast_like(self, like: Mapping[str, Tensor]) -> Plane:
         """The same plane in the dtypes of `like`; directions that are drawn when asked are cast then."""
-        center, buffers = typed(self.center, like), tuple(typed(b, like) for b in self.buffers)
+        center, buffers = cast_like(self.center, like), tuple(cast_like(b, like) for b in self.buffers)
         same = all(center[n] is p for n, p in self.center.items())
         steps = [
-            typed(d.params, like) if isinstance(d.params, dict) else d.params if same else Typed(d.params, center) for d in self.directions
+            cast_like(d.params, like) if isinstance(d.params, dict) else d.params if same else CastMapping(d.params, center)
+            for d in self.directions
         ]
         return replace(self, center=center, directions=tuple(map(_with_params, self.directions, steps)), buffers=buffers)
 
@@ -192,17 +193,17 @@ class Plane:
         """Provenance: how the plane was made and hashes of what it is made of."""
         return {
             "kind": self.kind,
-            **self.recipe,
+            **self.construction,
             "cosine": self.cosine,
             "norms": [d.norm for d in self.directions],
             "axis_labels": list(self.labels),
             "origin": None if self.origin is None else list(self.origin),
-            "center_hash": fingerprint(self.center),
-            "direction_hashes": [fingerprint(d.params) for d in self.directions],
-            "directions": [dict(d.recipe) for d in self.directions],
-            "parameters": list(self.moving),
+            "center_hash": hash_tensors(self.center),
+            "direction_hashes": [hash_tensors(d.params) for d in self.directions],
+            "directions": [dict(d.construction) for d in self.directions],
+            "parameters": list(self.moving_names),
             "weight_count": moved_weights(self.center, [d.params for d in self.directions]),
-            **({"buffers_hash": fingerprint(self.buffers[0])} if len(self.buffers) == 1 else {}),
+            **({"buffers_hash": hash_tensors(self.buffers[0])} if len(self.buffers) == 1 else {}),
             **({"model_places": [[m.label, list(m.place), m.residual] for m in self.models]} if self.models else {}),
         }
 
@@ -233,7 +234,7 @@ def random_plane(
     biases: bool = False,
     params: str | Iterable[str] | None = None,
     ndim: int = 2,
-    regrow: bool | None = None,
+    lazy: bool | None = None,
 ) -> Plane:
     """Random Gaussian directions around the model, filter-normalized as in Li et al. 2018, section 4.
 
@@ -253,10 +254,10 @@ def random_plane(
     center = params_of(objective)
     module = objective if isinstance(objective, torch.nn.Module) else getattr(objective, "module", None)
     axes = filter_axes(module)
-    names, large = select(center, params), sum(p.numel() * p.element_size() for p in center.values()) > REGROW_BYTES
+    names, large = select_param_names(center, params), sum(p.numel() * p.element_size() for p in center.values()) > LAZY_BYTES
     steps_params: Sequence[Mapping[str, Tensor]]
-    if regrow if regrow is not None else large:
-        steps_params = regrown_directions(center, _seed(seed), ndim, names, normalize, axes, biases)
+    if lazy if lazy is not None else large:
+        steps_params = lazy_random_directions(center, _seed(seed), ndim, names, normalize, axes, biases)
     else:
         drawn = random_directions(center, _seed(seed), ndim, names)
         steps_params = [normalize_direction(d, center, normalize, axes, biases) for d in drawn]
@@ -299,7 +300,7 @@ def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: Weig
     return Plane(center, steps, "weights", names, {"weights": [[name, list(index)] for name, index in where]}, own)
 
 
-def between(a: Any, b: Any, c: Any = None) -> Plane:
+def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
     """The line from model `a` at 0 to `b` at 1 (Goodfellow et al. 2015), or the plane with `c` at ``(0, 1)``.
 
     Models are modules, parameter dicts or objectives. Modules and objectives bring their BatchNorm statistics, with which the
@@ -316,7 +317,7 @@ def between(a: Any, b: Any, c: Any = None) -> Plane:
     if any(not step.params for step in steps):
         raise InputError("models", "two equal models", "models that differ", "Check that each checkpoint was loaded")
     labels = ("a → b", "a → c")[: len(steps)]
-    recipe = {"models": [fingerprint(m) for m in (start, *others)]}
+    recipe = {"models": [hash_tensors(m) for m in (start, *others)]}
     given = [m for m in (a, b, c) if m is not None]
     places = [(0.0,) * len(steps), *(tuple(float(i == k) for i in range(len(steps))) for k in range(len(steps)))]
     models = tuple(PlaneModel(f"model {n}", p, buffers=buffers_of(m)) for n, p, m in zip("abc", places, given, strict=False))
@@ -326,7 +327,7 @@ def between(a: Any, b: Any, c: Any = None) -> Plane:
 def buffers_of(model: Any) -> Params:
     """Copies of the buffers of a module or an objective; none of a bare dict of parameters."""
     module = model if isinstance(model, torch.nn.Module) else getattr(model, "module", None)
-    return {} if module is None else {n: b.detach().clone() for n, b in unwrapped(module).named_buffers()}
+    return {} if module is None else {n: b.detach().clone() for n, b in unwrap_module(module).named_buffers()}
 
 
 def _buffers_between(models: Sequence[Any]) -> tuple[Params, ...]:
@@ -368,7 +369,7 @@ def _one_hot(like: Tensor, name: str, index: tuple[int, ...]) -> Params:
 def _check_direction(direction: Direction, center: Params, what: str) -> None:
     if unknown := sorted(set(direction.params) - set(center)):
         raise InputError(what, ", ".join(unknown[:4]), f"names of the center such as {next(iter(center))!r}")
-    check_alike({n: center[n] for n in direction.params}, direction.params, what)
+    check_same_layout({n: center[n] for n in direction.params}, direction.params, what)
     length = direction.norm
     if not np.isfinite(length) or length == 0.0:
         raise InputError(what, f"a direction of length {length}", "a finite direction that is not zero")
@@ -378,7 +379,7 @@ def _subtract(residual: Params, directions: tuple[Direction, ...], step: NDArray
     left = dict(residual)
     for coordinate, direction in zip(step, directions, strict=True):
         for name, value in direction.params.items():
-            left[name] = left[name] - float(coordinate) * wide(value)
+            left[name] = left[name] - float(coordinate) * to_double(value)
     return left
 
 

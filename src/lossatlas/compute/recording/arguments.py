@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lossatlas.archive import Archive
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import params_of, unwrapped
-from lossatlas.compute.recording.schedule import whole
+from lossatlas.compute.params.arithmetic import params_of, unwrap_module
+from lossatlas.compute.recording.schedule import check_int
 from lossatlas.errors import InputError
 
 
@@ -19,22 +19,22 @@ def module_of(model: Any) -> torch.nn.Module:
     if not isinstance(model, torch.nn.Module):
         raise InputError("model", type(model).__name__, "an nn.Module", "Make a recording of weights that are there with la.trajectory_of")
     params_of(model)
-    return unwrapped(model)
+    return unwrap_module(model)
 
 
-def checked(optimizer: Any) -> Any:
+def check_optimizer(optimizer: Any) -> Any:
     """The optimizer, or an error where it is something else, such as its name."""
     if optimizer is not None and not hasattr(optimizer, "param_groups"):
         raise InputError("optimizer", optimizer, "a torch.optim.Optimizer or None", "Pass the optimizer itself, not its name")
     return optimizer
 
 
-def check_words(flush_seconds: Any, step: Any, resume: bool, overwrite: bool) -> None:
+def check_options(flush_seconds: Any, step: Any, resume: bool, overwrite: bool) -> None:
     """Refuse options that cannot be meant."""
     if flush_seconds is not None and not (isinstance(flush_seconds, int | float) and flush_seconds >= 0):
         raise InputError("flush_seconds", flush_seconds, "seconds, 0 or more, or None")
     if step is not None:
-        whole("step", step, 0, "the number of updates made so far, 0 or more")
+        check_int("step", step, 0, "the number of updates made so far, 0 or more")
     if resume and overwrite:
         raise InputError("resume", "resume=True and overwrite=True", "one of the two")
 
@@ -54,7 +54,7 @@ def refuse_existing(archive: Archive, name: str, overwrite: bool) -> None:
         raise InputError("name", name, "a name that is not taken", "Choose another name, or pass resume=True or overwrite=True")
 
 
-def number(loss: Any) -> float:
+def loss_to_float(loss: Any) -> float:
     """A loss as one number; NaN where there is none."""
     if loss is None:
         return float("nan")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas import schema
-from lossatlas.compute.evaluation.single_point import has_accuracy, score
+from lossatlas.compute.evaluation.single_point import evaluate_point, has_accuracy
 from lossatlas.compute.objective.objective import Objective
 
 BINS = 201
@@ -22,7 +22,7 @@ SPREAD = 6.0
 
 
 @dataclass(frozen=True)
-class Layers:
+class LayerGroups:
     """Parameters grouped by the module that owns them.
 
     >>> Layers.of({"a.weight": torch.ones(1), "a.bias": torch.ones(1), "b.weight": torch.ones(1)}).names
@@ -33,7 +33,7 @@ class Layers:
     members: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, params: Mapping[str, Tensor]) -> Layers:
+    def of(cls, params: Mapping[str, Tensor]) -> LayerGroups:
         groups: dict[str, list[str]] = {}
         for name in params:
             groups.setdefault(name.rpartition(".")[0] or name, []).append(name)
@@ -63,7 +63,7 @@ class Histogram:
         edges = np.linspace(-self.reach, self.reach, BINS + 1)
         return (edges[:-1] + edges[1:]) / 2
 
-    def count(self, params: Mapping[str, Tensor], layers: Layers) -> NDArray[np.int64]:
+    def count(self, params: Mapping[str, Tensor], layers: LayerGroups) -> NDArray[np.int64]:
         """Counts of each layer, ``(layer, bin)``; their sum over layers is that of the network. NaN is in no bin."""
         return np.stack(
             [sum((self._counts(params[n]) for n in own if n in self.names), np.zeros(BINS, np.int64)) for own in layers.members]
@@ -78,7 +78,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Watch:
+class MetricProbe:
     """Objectives that are measured at every recorded step, and the variables they fill."""
 
     train: Objective | None = None
@@ -100,7 +100,7 @@ class Watch:
         for objective in (self.train, self.test):
             mine = {name: metric for name, (owner, metric) in columns.items() if owner is objective}
             if objective is not None and mine:
-                scores = score(objective, tensors, tuple(dict.fromkeys(mine.values())))
+                scores = evaluate_point(objective, tensors, tuple(dict.fromkeys(mine.values())))
                 values.update({name: scores[metric] for name, metric in mine.items()})
         return values
 

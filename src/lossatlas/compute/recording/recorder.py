@@ -17,13 +17,28 @@ from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.curvature.sharpness import largest_eigenvalue, stability_limit
 from lossatlas.compute.objective.objective import Objective, check_objective
-from lossatlas.compute.params.arithmetic import select
+from lossatlas.compute.params.arithmetic import select_param_names
 from lossatlas.compute.params.layout import ParamLayout
-from lossatlas.compute.recording.arguments import check_words, checked, module_of, number, refuse_existing, sharpness_objective
+from lossatlas.compute.recording.arguments import (
+    check_optimizer,
+    check_options,
+    loss_to_float,
+    module_of,
+    refuse_existing,
+    sharpness_objective,
+)
 from lossatlas.compute.recording.lock import locked_by
-from lossatlas.compute.recording.measurements import Histogram, Layers, Watch, gradient_norm, learning_rates, settings, with_units
-from lossatlas.compute.recording.resume import Seam, check_same_curves, check_same_storage, check_same_weights, warn_of_other_data
-from lossatlas.compute.recording.row_buffer import Waiting
+from lossatlas.compute.recording.measurements import (
+    Histogram,
+    LayerGroups,
+    MetricProbe,
+    gradient_norm,
+    learning_rates,
+    settings,
+    with_units,
+)
+from lossatlas.compute.recording.resume import ResumePoint, check_same_curves, check_same_storage, check_same_weights, warn_of_other_data
+from lossatlas.compute.recording.row_buffer import RowBuffer
 from lossatlas.compute.recording.schedule import Schedule
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.compute.recording.weight_store import Row, WeightStore
@@ -117,25 +132,25 @@ class Recorder:
         flush_seconds: float | None = None,
         attrs: Mapping[str, Any] | None = None,
     ) -> None:
-        self._model, self._optimizer = module_of(model), checked(optimizer)
+        self._model, self._optimizer = module_of(model), check_optimizer(optimizer)
         self._schedule = Schedule.make(every, every_epochs, at, steps_per_epoch)
         self._steps_per_epoch = steps_per_epoch
-        check_words(flush_seconds, step, resume, overwrite)
-        self._names = None if params is None else select(dict(self._model.named_parameters()), params)
-        self._layers, self._histogram = Layers.of(self._params()), Histogram.of(self._params())
+        check_options(flush_seconds, step, resume, overwrite)
+        self._names = None if params is None else select_param_names(dict(self._model.named_parameters()), params)
+        self._layers, self._histogram = LayerGroups.of(self._params()), Histogram.of(self._params())
         self._layout, self._buffer_layout = ParamLayout.of(self._params()), ParamLayout.of(self._buffers())
         for argument, given in (("objective", objective), ("test_objective", test_objective), ("sharpness", sharpness)):
             if given is not None and not isinstance(given, bool):
                 check_objective(given, argument)
-        self._watch = Watch(objective, test_objective)
+        self._watch = MetricProbe(objective, test_objective)
         self._columns = self._watch.columns
-        self._bend = sharpness_objective(sharpness, objective)
+        self._sharpness_objective = sharpness_objective(sharpness, objective)
         self._eigenvector: np.ndarray | None = None
         self._check_objectives()
         self._closed, self._handle = False, None
         self._loss: Tensor | float | None = None
         self._epoch: float | None = None
-        self._noted: tuple[int, float, float] | None = None
+        self._pre_step_values: tuple[int, float, float] | None = None
         store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
         with locked_by(self, store, name) as self._lock:
             self._begin(store, name, step, label, dtype, delta, resume, overwrite, flush_seconds, attrs)
@@ -159,10 +174,10 @@ class Recorder:
         else:
             refuse_existing(store, name, overwrite)
             kept = self._create(store, name, label, dtype, delta, dict(attrs or {}))
-            seam = Seam(step or 0, None, 0, self._schedule.missing(None, step or 0) if resume else ())
+            seam = ResumePoint(step or 0, None, 0, self._schedule.missing(None, step or 0) if resume else ())
         self._step, self._last, self._store = seam.step, seam.last, kept
-        self._waiting = Waiting(kept, flush_seconds, seam.kept if continues else None)
-        self._last_chance = self._waiting.flush_at_end_of(self)
+        self._waiting = RowBuffer(kept, flush_seconds, seam.rows_to_keep if continues else None)
+        self._last_chance = self._waiting.flush_at_exit_of(self)
         kept.update_attrs({"ended": RUNNING, "gaps": seam.gaps(kept.attrs.get("gaps", ()), name)})
         if self._last != self._step and (self._schedule.due(self._step) or self._last is None):
             self.record()
@@ -180,7 +195,7 @@ class Recorder:
             last: this update is the very last one, so its row is recorded though it is not due.
         """
         if last or self._schedule.due(self._step + 1):
-            self._noted = (self._step + 1, gradient_norm(self._params()), max(learning_rates(self._optimizer)))
+            self._pre_step_values = (self._step + 1, gradient_norm(self._params()), max(learning_rates(self._optimizer)))
 
     def step(self, loss: Tensor | float | None = None, epoch: float | None = None) -> None:
         """Count one update and record it when it is due.
@@ -203,7 +218,7 @@ class Recorder:
         self._check_open()
         self._loss = loss
         if self._last == self._step:
-            self._waiting.amend("batch_loss", number(loss))
+            self._waiting.update_last("batch_loss", loss_to_float(loss))
 
     def record(self, loss: Tensor | float | None = None, epoch: float | None = None) -> None:
         """Record the model as it is now, whatever the schedule says; a step is recorded once."""
@@ -217,7 +232,7 @@ class Recorder:
     def attach(self, optimizer: torch.optim.Optimizer) -> torch.utils.hooks.RemovableHandle:
         """Count every ``optimizer.step()`` by itself; the returned handle's ``remove()`` ends that, as closing does."""
         self._check_counts()
-        self._optimizer = self._optimizer or checked(optimizer)
+        self._optimizer = self._optimizer or check_optimizer(optimizer)
         self._handle = optimizer.register_step_post_hook(lambda *_: self._count())
         return self._handle
 
@@ -296,15 +311,15 @@ class Recorder:
         where = f"step {self._step}"
         self._layout.check(params, where)
         self._buffer_layout.check(buffers, where)
-        values = {"epoch": self._passes(epoch), "batch_loss": number(loss), **self._measure(params)}
+        values = {"epoch": self._epoch_of(epoch), "batch_loss": loss_to_float(loss), **self._measure(params)}
         theta = self._layout.flatten(params, self._layout.widest)
         return Row(self._step, values, theta, self._buffer_layout.flatten(buffers, self._buffer_layout.widest))
 
     def _measure(self, params: Mapping[str, Tensor]) -> dict[str, Any]:
         norms, counts = self._layers.norms(params), self._histogram.count(params, self._layers)
         gradient, rate = gradient_norm(params) if self._step else float("nan"), max(learning_rates(self._optimizer))
-        if self._noted is not None and self._noted[0] == self._step:
-            gradient, rate = gradient if math.isfinite(gradient) else self._noted[1], self._noted[2]
+        if self._pre_step_values is not None and self._pre_step_values[0] == self._step:
+            gradient, rate = gradient if math.isfinite(gradient) else self._pre_step_values[1], self._pre_step_values[2]
         values = {
             "layer_norm": norms,
             "weight_norm": float(np.sqrt((norms**2).sum())),
@@ -313,12 +328,12 @@ class Recorder:
             "gradient_norm": gradient,
             "learning_rate": rate,
         }
-        if self._bend is None and not self._columns:
+        if self._sharpness_objective is None and not self._columns:
             return values
         # The whole model, also where a part of it is recorded.
         point = {n: t.detach() for n, t in (*self._model.named_parameters(), *self._model.named_buffers())}
         values |= self._watch.measure(self._columns, point)
-        return values if self._bend is None else {**values, **self._sharpness(self._bend, point)}
+        return values if self._sharpness_objective is None else {**values, **self._sharpness(self._sharpness_objective, point)}
 
     def _sharpness(self, objective: Objective, point: Mapping[str, Tensor]) -> dict[str, float]:
         names = tuple(n for n, p in self._model.named_parameters() if p.requires_grad and n in objective.params)
@@ -327,7 +342,7 @@ class Recorder:
         limit = float("nan") if self._optimizer is None else stability_limit(self._optimizer)
         return {"sharpness": found.value, "stability_limit": limit}
 
-    def _passes(self, given: float | None) -> float:
+    def _epoch_of(self, given: float | None) -> float:
         if given is not None:
             return float(given)
         return self._step / self._steps_per_epoch if self._steps_per_epoch else float("nan")
@@ -344,7 +359,7 @@ class Recorder:
     def _variables(self) -> list[schema.Variable]:
         always = ["step", "epoch", "batch_loss", "learning_rate", "weight_norm", "layer_norm", "gradient_norm"]
         always += ["bin", "weight_histogram", "layer_histogram"]
-        bend = ["sharpness", "stability_limit"] if self._bend is not None else []
+        bend = ["sharpness", "stability_limit"] if self._sharpness_objective is not None else []
         measured = [
             with_units(schema.variable(n), o.description["units"] if metric == "loss" else None) for n, (o, metric) in self._columns.items()
         ]
@@ -360,7 +375,7 @@ class Recorder:
             "histogram": {"reach": self._histogram.reach, "tensors": list(self._histogram.names)},
             "objective": None if self._watch.train is None else dict(self._watch.train.description),
             "test_objective": None if self._watch.test is None else dict(self._watch.test.description),
-            "sharpness_objective": None if self._bend is None else dict(self._bend.description),
+            "sharpness_objective": None if self._sharpness_objective is None else dict(self._sharpness_objective.description),
             "steps_per_epoch": self._steps_per_epoch,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "lossatlas_version": lossatlas.__version__,
@@ -368,7 +383,7 @@ class Recorder:
             "ended": RUNNING,
         }
 
-    def _resume(self, archive: Archive, name: str, step: int | None, dtype: str | None, delta: bool) -> tuple[WeightStore, Seam]:
+    def _resume(self, archive: Archive, name: str, step: int | None, dtype: str | None, delta: bool) -> tuple[WeightStore, ResumePoint]:
         store = WeightStore.open(archive, name)
         store.layout.check(self._params(), f"the model that resumes {name!r}")
         store.buffer_layout.check(self._buffers(), f"the model that resumes {name!r}")
@@ -377,12 +392,12 @@ class Recorder:
         check_same_storage(store, dtype, delta)
         check_same_curves(store, [v.name for v in self._variables()])
         warn_of_other_data(store, self._described(name))
-        seam = Seam.at(store.steps, step, self._schedule)
+        seam = ResumePoint.at(store.steps, step, self._schedule)
         check_same_weights(store, seam, self._layout.flatten(self._params(), self._layout.widest))
         return store, seam
 
     def _check_objectives(self) -> None:
-        for objective in (self._watch.train, self._watch.test, self._bend):
+        for objective in (self._watch.train, self._watch.test, self._sharpness_objective):
             if objective is not None and (unknown := sorted(set(self._params()) - set(objective.params))):
                 raise InputError(
                     "objective",

@@ -16,7 +16,7 @@ from lossatlas.errors import InputError
 
 
 @dataclass(frozen=True)
-class Seam:
+class ResumePoint:
     """Where the first part of a recording ends and the next begins.
 
     Attributes:
@@ -28,11 +28,11 @@ class Seam:
 
     step: int
     last: int | None
-    kept: int
+    rows_to_keep: int
     missing: Sequence[int]
 
     @classmethod
-    def at(cls, steps: NDArray[np.int64], step: int | None, schedule: Schedule) -> Seam:
+    def at(cls, steps: NDArray[np.int64], step: int | None, schedule: Schedule) -> ResumePoint:
         """The seam of a recording of these `steps` that continues at `step`, or at its last one."""
         now = step if step is not None else int(steps[-1]) if len(steps) else 0
         past = steps[steps <= now]
@@ -86,7 +86,7 @@ def warn_of_other_data(store: WeightStore, described: Mapping[str, Any]) -> None
             )
 
 
-def check_same_weights(store: WeightStore, seam: Seam, theta: NDArray[Any]) -> None:
+def check_same_weights(store: WeightStore, seam: ResumePoint, theta: NDArray[Any]) -> None:
     """Raises InputError where the model is not the one recorded at the step from which the recording continues."""
     row = int((store.steps <= seam.step).sum()) - 1
     if seam.last != seam.step or np.array_equal(store.stored(slice(row, row + 1), slice(None)), store.encode([theta], 1), equal_nan=True):

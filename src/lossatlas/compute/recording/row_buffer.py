@@ -15,11 +15,11 @@ from lossatlas.errors import LossatlasError
 
 FLUSH_SECONDS = 10.0
 FLUSH_BYTES = 64 * 2**20
-PATIENCE = 100
+FLUSH_COST_RATIO = 100
 """By default storing waits for so many times what it took the last time, and so costs about a percent of a training's time."""
 
 
-class Waiting:
+class RowBuffer:
     """Recorded rows on their way to the store.
 
     Args:
@@ -40,16 +40,16 @@ class Waiting:
         """Keep a row, and store all where it is time to."""
         self._rows.append(row)
         self._bytes += row.nbytes
-        patience = max(FLUSH_SECONDS, PATIENCE * self._storing) if self._seconds is None else self._seconds
+        patience = max(FLUSH_SECONDS, FLUSH_COST_RATIO * self._storing) if self._seconds is None else self._seconds
         if time.monotonic() - self._flushed > patience or self._bytes >= FLUSH_BYTES:
             self.flush()
 
-    def amend(self, name: str, value: float) -> None:
+    def update_last(self, name: str, value: float) -> None:
         """Correct one number of the last row, stored or not."""
         if self._rows:
             self._rows[-1] = replace(self._rows[-1], values={**self._rows[-1].values, name: value})
         else:
-            self.store.amend(name, value)
+            self.store.update_last(name, value)
 
     def flush(self) -> None:
         """Store every row; where not all can be, as many as can, in order. The others stay and are tried again.
@@ -66,9 +66,9 @@ class Waiting:
         self._flushed = time.monotonic()
         self._storing = self._flushed - began
 
-    def flush_at_end_of(self, owner: object) -> weakref.finalize[..., object]:
+    def flush_at_exit_of(self, owner: object) -> weakref.finalize[..., object]:
         """Also store what waits when `owner` is forgotten or the interpreter ends; ``detach()`` calls that off."""
-        last = weakref.finalize(owner, self._last_chance)
+        last = weakref.finalize(owner, self._flush_at_exit)
         last.atexit = False
         # Zarr writes in threads, and none can be started once functions of `atexit` run: those of `threading` come before.
         getattr(threading, "_register_atexit", atexit.register)(last)
@@ -81,7 +81,7 @@ class Waiting:
         self._bytes -= sum(row.nbytes for row in self._rows[:count])
         del self._rows[:count]
 
-    def _last_chance(self) -> None:
+    def _flush_at_exit(self) -> None:
         if os.getpid() != self._process:  # a forked worker, such as a DataLoader's, ends too
             return
         try:

@@ -40,10 +40,12 @@ class Schedule:
             InputError: a period that is not a whole number of steps above zero, epochs of unknown length, both kinds of
                 period, or steps below zero.
         """
-        per_epoch = None if steps_per_epoch is None else whole("steps_per_epoch", steps_per_epoch, 1, "a positive number of steps or None")
+        per_epoch = (
+            None if steps_per_epoch is None else check_int("steps_per_epoch", steps_per_epoch, 1, "a positive number of steps or None")
+        )
         if every is not None and every_epochs is not None:
             raise InputError("every", f"every={every} and every_epochs={every_epochs}", "one of the two")
-        period = None if every is None else whole("every", every, 1, "a positive number of steps")
+        period = None if every is None else check_int("every", every, 1, "a positive number of steps")
         if every is None and every_epochs is None and at is None:
             period = per_epoch or DEFAULT_EVERY
         return cls(period if every_epochs is None else _steps(every_epochs, per_epoch), _chosen(at))
@@ -60,7 +62,7 @@ class Schedule:
         return step == 0 or step in self.at or (self.every is not None and step % self.every == 0)
 
 
-def whole(argument: str, value: Any, least: int, allowed: str) -> int:
+def check_int(argument: str, value: Any, least: int, allowed: str) -> int:
     """A whole number of at least `least`, or an error in words."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise InputError(argument, value, allowed)
@@ -72,7 +74,7 @@ def _chosen(at: Iterable[int] | None) -> frozenset[int]:
         return frozenset()
     if isinstance(at, str) or not isinstance(at, Iterable):
         raise InputError("at", at, "a list of steps", f"Pass at=[{at}]")
-    return frozenset(whole("at", step, 0, "steps from 0 on") for step in at)
+    return frozenset(check_int("at", step, 0, "steps from 0 on") for step in at)
 
 
 def _steps(every_epochs: float, steps_per_epoch: int | None) -> int:

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive, open_archive
-from lossatlas.compute.params.arithmetic import Params, params_of, unwrapped
+from lossatlas.compute.params.arithmetic import Params, params_of, unwrap_module
 from lossatlas.compute.params.layout import ParamLayout
-from lossatlas.compute.recording.schedule import whole
+from lossatlas.compute.recording.schedule import check_int
 from lossatlas.compute.recording.weight_store import Row, WeightStore
 from lossatlas.errors import InputError
 
@@ -88,7 +88,7 @@ class Trajectory:
 
     def every(self, rows: int) -> Trajectory:
         """Every so many rows, and the last. Raises InputError for fewer than one."""
-        whole("rows", rows, 1, "a positive number of rows")
+        check_int("rows", rows, 1, "a positive number of rows")
         return replace(self, rows=np.unique([*self.rows[::rows], *self.rows[-1:]]))
 
     def stored(self, columns: slice) -> NDArray[Any]:
@@ -176,7 +176,7 @@ def trajectory_of(
         (4, [3.0, 3.0, 3.0])
     """
     kept = archive if isinstance(archive, Archive) else create_archive(archive)
-    with kept.writing(name, "trajectories"):
+    with kept.lock_for_writing(name, "trajectories"):
         return Trajectory.of_store(_stored(kept, checkpoints, steps, module, name, label))
 
 
@@ -191,7 +191,7 @@ def _stored(
     store: WeightStore | None = None
     times, count = _steps(steps), 0
     for count, checkpoint in enumerate(checkpoints, 1):
-        params, buffers = _parted(checkpoint, module)
+        params, buffers = _split_params_and_buffers(checkpoint, module)
         if store is None:
             layouts = ParamLayout.of(params), ParamLayout.of(buffers)
             attrs = {"label": label or name, "parameters": layouts[0].size}
@@ -208,13 +208,13 @@ def _stored(
     return store
 
 
-def _parted(checkpoint: torch.nn.Module | Mapping[str, Tensor], module: torch.nn.Module | None) -> tuple[Params, Params]:
+def _split_params_and_buffers(checkpoint: torch.nn.Module | Mapping[str, Tensor], module: torch.nn.Module | None) -> tuple[Params, Params]:
     """Parameters and buffers of a checkpoint."""
     found = params_of(checkpoint)
     if isinstance(checkpoint, torch.nn.Module):
-        return found, {n: b.detach() for n, b in unwrapped(checkpoint).named_buffers()}
+        return found, {n: b.detach() for n, b in unwrap_module(checkpoint).named_buffers()}
     if module is not None:
-        names, buffers = tuple(params_of(module)), {n for n, _ in unwrapped(module).named_buffers()}
+        names, buffers = tuple(params_of(module)), {n for n, _ in unwrap_module(module).named_buffers()}
         if missing := [n for n in names if n not in found]:
             raise InputError("module", f"a checkpoint without {', '.join(missing[:4])}", "checkpoints of this module")
         return {n: found[n] for n in names}, {n: t for n, t in found.items() if n in buffers}

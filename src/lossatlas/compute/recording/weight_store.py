@@ -141,7 +141,7 @@ class WeightStore:
         return self._array("weights/theta").dtype
 
     @property
-    def exact(self) -> bool:
+    def is_lossless(self) -> bool:
         """True where what is read back is bit for bit what was recorded."""
         return not self.delta and self.dtype == np.dtype(self.layout.widest)
 
@@ -166,7 +166,7 @@ class WeightStore:
         try:
             self._append(rows, first)
         except OSError as error:
-            self._take_back(first)
+            self._roll_back(first)
             kept = f"{first} rows, up to step {self.steps[-1]}, are" if first else "No row is"
             advice = "Free space, then call recorder.flush(), or record again with resume=True."
             raise ArchiveError(f"Cannot write {self.archive.location}: {error}. {kept} stored. {advice}") from error
@@ -182,16 +182,16 @@ class WeightStore:
         _write(self._array("weights/buffers"), first, np.stack([row.buffers for row in rows]))
         self.group.attrs["rows"] = first + len(rows)
 
-    def _take_back(self, rows: int) -> None:
+    def _roll_back(self, rows: int) -> None:
         """Free what a write that failed has left on a full disk."""
-        sync(_settled())
+        sync(_wait_for_pending_writes())
         self.group.metadata.attributes["rows"] = rows  # zarr changes it in memory even where it cannot be written
         for name in ("theta", "buffers"):
             array = self._array(f"weights/{name}")
             with suppress(OSError):
                 array.resize((min(rows, array.shape[0]), array.shape[1]))
 
-    def amend(self, name: str, value: float) -> None:
+    def update_last(self, name: str, value: float) -> None:
         """Correct one number of the last row."""
         with cannot_write(self.archive):
             self.archive.check_present(self.name, "trajectories")
@@ -240,7 +240,7 @@ class WeightStore:
         self.group.attrs.put({**{k: v for k, v in self.attrs.items() if k not in gone}, **kept["replaced"]})
         warnings.warn(
             f"The projection kept with {self.name!r} covers only the rows recorded before it, so it is dropped. "
-            "Keep it anew when the training has ended: la.project_path(..., keep=True).",
+            "Keep it anew when the training has ended: la.project_trajectory(..., keep=True).",
             stacklevel=2,
         )
 
@@ -344,7 +344,7 @@ def cannot_write(archive: Archive) -> Iterator[None]:
         ) from error
 
 
-async def _settled() -> None:
+async def _wait_for_pending_writes() -> None:
     """Zarr writes chunks side by side: where one of them fails, the others are waited for."""
     if others := asyncio.all_tasks() - {asyncio.current_task()}:
         await asyncio.wait(others, timeout=60)

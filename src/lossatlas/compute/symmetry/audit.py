@@ -21,16 +21,16 @@ from lossatlas.compute.params.arithmetic import Params
 from lossatlas.compute.planes.filter_axes import filter_axes
 from lossatlas.compute.planes.normalization import Normalize, normalize_direction, random_directions
 from lossatlas.compute.symmetry.neuron_groups import (
-    Coupling,
+    NeuronGroup,
     batchnorm_pairs,
-    batchnorm_scaled,
-    find_couplings,
+    find_neuron_groups,
+    module_with_state,
     outputs,
-    permuted,
+    permute_neurons,
     relative_change,
-    scaled,
+    scale_batchnorm,
+    scale_neurons,
     states_of,
-    with_states,
 )
 from lossatlas.errors import InputError
 
@@ -40,7 +40,7 @@ RESPECTED = 1e-3
 
 
 @dataclass(frozen=True)
-class Finding:
+class SymmetryFinding:
     """What one symmetry does to the model and to its landscape.
 
     Attributes:
@@ -61,14 +61,14 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Audit:
+class SymmetryAudit:
     """The findings for one normalization."""
 
     normalize: str
     seed: int
-    findings: tuple[Finding, ...]
+    findings: tuple[SymmetryFinding, ...]
 
-    def __getitem__(self, symmetry: str) -> Finding:
+    def __getitem__(self, symmetry: str) -> SymmetryFinding:
         return next(f for f in self.findings if f.symmetry == symmetry)
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Audit:
 
 def symmetry_audit(
     objective: Objective, normalize: Normalize = "filter", seed: int = 0, *, bounds: tuple[float, float] = (-1.0, 1.0), resolution: int = 9
-) -> Audit:
+) -> SymmetryAudit:
     """Measure, on this very model, which symmetries a normalized random line respects.
 
     Args:
@@ -104,16 +104,16 @@ def symmetry_audit(
         (True, False)
     """
     states = states_of(objective)
-    couplings = find_couplings(objective)
+    couplings = find_neuron_groups(objective)
     line = _Line(objective, normalize, seed, tuple(np.linspace(*bounds, resolution).tolist()))
     before = line.curve(states)
     findings = []
     for symmetry, (count, change) in _transformations(objective, couplings, seed).items():
         findings.append(_finding(symmetry, count, change, states, line, before))
-    return Audit(normalize, seed, tuple(findings))
+    return SymmetryAudit(normalize, seed, tuple(findings))
 
 
-def balanced(objective: Objective, sweeps: int = 100, tolerance: float = 1e-12) -> nn.Module:
+def balance_neurons(objective: Objective, sweeps: int = 100, tol: float = 1e-12) -> nn.Module:
     """A copy of the model that computes the same and whose every rescalable neuron is balanced.
 
     Row i of a layer is multiplied by ``sqrt(|outgoing weights| / |incoming weights|)``, its bias too, and the outgoing
@@ -129,7 +129,7 @@ def balanced(objective: Objective, sweeps: int = 100, tolerance: float = 1e-12) 
     Raises:
         InputError: the objective has no module, or no layer of it can be rescaled.
     """
-    couplings = [c for c in find_couplings(objective) if c.scales]
+    couplings = [c for c in find_neuron_groups(objective) if c.scales]
     if not couplings:
         raise InputError("objective", objective.name, "a model with rescalable neurons (layers with ReLU between them)")
     states = {n: t.double() if t.is_floating_point() else t for n, t in states_of(objective).items()}
@@ -137,14 +137,14 @@ def balanced(objective: Objective, sweeps: int = 100, tolerance: float = 1e-12) 
         moved = 0.0
         for coupling in couplings:
             factors = _balancing(states, coupling)
-            states = scaled(states, coupling, factors)
+            states = scale_neurons(states, coupling, factors)
             moved = max(moved, float((factors - 1).abs().max()))
-        if moved <= tolerance:
+        if moved <= tol:
             break
-    return with_states(objective, states)
+    return module_with_state(objective, states)
 
 
-def _balancing(states: Params, coupling: Coupling) -> Tensor:
+def _balancing(states: Params, coupling: NeuronGroup) -> Tensor:
     consumer = states[f"{coupling.consumer}.weight"]
     out = consumer.transpose(0, 1).reshape(coupling.neurons, -1).norm(dim=1)
     own = [states[f"{coupling.producer}.weight"].flatten(1)]
@@ -158,7 +158,7 @@ def _balancing(states: Params, coupling: Coupling) -> Tensor:
 Change = Callable[[Params], Params]
 
 
-def _transformations(objective: Objective, couplings: tuple[Coupling, ...], seed: int) -> dict[str, tuple[int, Change]]:
+def _transformations(objective: Objective, couplings: tuple[NeuronGroup, ...], seed: int) -> dict[str, tuple[int, Change]]:
     """By symmetry, on how many layers it acts and what it does to the states."""
     generator = torch.Generator().manual_seed(seed)
     scalable, movable = [c for c in couplings if c.scales], [c for c in couplings if c.permutes]
@@ -169,11 +169,11 @@ def _transformations(objective: Objective, couplings: tuple[Coupling, ...], seed
     return {
         "layer": (
             min(1, len(scalable)),
-            _chain(scaled, {c: torch.full((c.neurons,), LAYER_FACTOR, dtype=torch.float64) for c in scalable[:1]}),
+            _chain(scale_neurons, {c: torch.full((c.neurons,), LAYER_FACTOR, dtype=torch.float64) for c in scalable[:1]}),
         ),
-        "neuron": (len(scalable), _chain(scaled, uneven)),
-        "batchnorm": (len(pairs), _chain(lambda s, p, f: batchnorm_scaled(s, p[0], p[1], f), factors)),
-        "permutation": (len(movable), _chain(permuted, orders)),
+        "neuron": (len(scalable), _chain(scale_neurons, uneven)),
+        "batchnorm": (len(pairs), _chain(lambda s, p, f: scale_batchnorm(s, p[0], p[1], f), factors)),
+        "permutation": (len(movable), _chain(permute_neurons, orders)),
     }
 
 
@@ -206,18 +206,18 @@ class _Line:
         return np.array([self.objective.loss({**states, **{n: states[n] + place * d for n, d in step.items()}}) for place in self.places])
 
 
-def _finding(symmetry: str, count: int, change: Change, states: Params, line: _Line, before: NDArray[np.float64]) -> Finding:
+def _finding(symmetry: str, count: int, change: Change, states: Params, line: _Line, before: NDArray[np.float64]) -> SymmetryFinding:
     if not count:
-        return Finding(symmetry, 0, 0.0, 0.0, None, "not found in this model")
+        return SymmetryFinding(symmetry, 0, 0.0, 0.0, None, "not found in this model")
     new = change(states)
     function = relative_change(outputs(line.objective, new), outputs(line.objective, states))
     moved = _curve_change(line.curve(new), before)
     if symmetry != "permutation":
-        return Finding(symmetry, count, function, moved, moved < RESPECTED, _words(count, function, moved))
+        return SymmetryFinding(symmetry, count, function, moved, moved < RESPECTED, _words(count, function, moved))
     # The direction is permuted with the model: the same seed on reordered neurons is only another draw.
     along = _curve_change(line.curve(new, _permuted_direction(change, states, line)), before)
     words = f"{_words(count, function, along)} (with the direction reordered too; the bare seed draws another line: {moved:.2g})"
-    return Finding(symmetry, count, function, along, along < RESPECTED, words)
+    return SymmetryFinding(symmetry, count, function, along, along < RESPECTED, words)
 
 
 def _permuted_direction(change: Change, states: Params, line: _Line) -> Params:
@@ -234,5 +234,5 @@ def _words(count: int, function: float, moved: float) -> str:
     return f"{count} layer{'s' if count > 1 else ''}, outputs change by {function:.1g}, the line by {moved:.2g} of its range"
 
 
-def _verdict(finding: Finding) -> str:
+def _verdict(finding: SymmetryFinding) -> str:
     return {None: "–", True: "respected", False: "NOT respected"}[finding.respected]

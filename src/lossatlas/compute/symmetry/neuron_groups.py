@@ -29,7 +29,7 @@ TRIED_SAMPLES = 64
 
 
 @dataclass(frozen=True)
-class Coupling:
+class NeuronGroup:
     """Neurons between two layers.
 
     Attributes:
@@ -46,7 +46,7 @@ class Coupling:
     consumer: str
     norm: str | None
     neurons: int
-    copies: int
+    inputs_per_neuron: int
     scales: bool = False
     permutes: bool = False
 
@@ -62,21 +62,24 @@ def states_of(objective: Objective) -> Params:
     return {**{n: b.detach() for n, b in objective.module.named_buffers()}, **objective.params}
 
 
-def find_couplings(objective: Objective) -> tuple[Coupling, ...]:
+def find_neuron_groups(objective: Objective) -> tuple[NeuronGroup, ...]:
     """Every coupling that holds on the objective's own data, in the order of the layers."""
     states = states_of(objective)
-    found: dict[str, Coupling] = {}
+    found: dict[str, NeuronGroup] = {}
     for candidate in _candidates(objective):
         if candidate.producer in found:
             continue
-        scales, permutes = _holds(objective, states, candidate, "scale"), _holds(objective, states, candidate, "permute")
+        scales, permutes = (
+            _preserves_outputs(objective, states, candidate, "scale"),
+            _preserves_outputs(objective, states, candidate, "permute"),
+        )
         if scales or permutes:
             c = candidate
-            found[c.producer] = Coupling(c.producer, c.consumer, c.norm, c.neurons, c.copies, scales, permutes)
+            found[c.producer] = NeuronGroup(c.producer, c.consumer, c.norm, c.neurons, c.inputs_per_neuron, scales, permutes)
     return tuple(found.values())
 
 
-def scaled(states: Params, coupling: Coupling, factors: Tensor) -> Params:
+def scale_neurons(states: Params, coupling: NeuronGroup, factors: Tensor) -> Params:
     """Multiply each neuron by its positive factor and divide what reads it; behind a BatchNorm, its scale and shift.
 
     Args:
@@ -92,18 +95,18 @@ def scaled(states: Params, coupling: Coupling, factors: Tensor) -> Params:
     }
 
 
-def permuted(states: Params, coupling: Coupling, order: Tensor) -> Params:
+def permute_neurons(states: Params, coupling: NeuronGroup, order: Tensor) -> Params:
     """Put neuron ``order[i]`` at place i, in the layer, its BatchNorm and what reads it."""
     rows = [f"{coupling.producer}.{part}" for part in ("weight", "bias")]
     if coupling.norm is not None:
         rows += [f"{coupling.norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
     changed = {name: states[name][order] for name in rows if name in states}
     columns = f"{coupling.consumer}.weight"
-    wide = (order[:, None] * coupling.copies + torch.arange(coupling.copies, device=order.device)).reshape(-1)
+    wide = (order[:, None] * coupling.inputs_per_neuron + torch.arange(coupling.inputs_per_neuron, device=order.device)).reshape(-1)
     return {**states, **changed, columns: states[columns][:, wide]}
 
 
-def batchnorm_scaled(states: Params, producer: str, norm: str, factors: Tensor) -> Params:
+def scale_batchnorm(states: Params, producer: str, norm: str, factors: Tensor) -> Params:
     """Rescale the filters before a BatchNorm, and its statistics with them: the same function up to its epsilon."""
     return {
         **states,
@@ -114,12 +117,12 @@ def batchnorm_scaled(states: Params, producer: str, norm: str, factors: Tensor) 
 
 def batchnorm_pairs(objective: Objective) -> tuple[tuple[str, str, int], ...]:
     """Layers followed by a BatchNorm over their outputs: producer, BatchNorm and neurons, as registered."""
-    return tuple((p, n, len(layer.weight)) for p, layer, n in _followed(objective) if n is not None)
+    return tuple((p, n, len(layer.weight)) for p, layer, n in _traced_order(objective) if n is not None)
 
 
 def outputs(objective: Objective, states: Params, samples: int = TRIED_SAMPLES) -> Tensor:
     """The model's outputs on the first samples, for parameters and buffers given together."""
-    with objective.quiet():
+    with objective.no_autograd():
         scores = objective.score(states, _head(objective.data.batches[0], samples))
     found = getattr(scores.outputs, "logits", scores.outputs)
     if not isinstance(found, Tensor):
@@ -132,33 +135,33 @@ def relative_change(new: Tensor, old: Tensor) -> float:
     return float((new - old).abs().max() / old.abs().max().clamp(min=1e-30))
 
 
-def _holds(objective: Objective, states: Params, coupling: Coupling, kind: str) -> bool:
+def _preserves_outputs(objective: Objective, states: Params, coupling: NeuronGroup, kind: str) -> bool:
     generator = torch.Generator().manual_seed(0)
     like = states[f"{coupling.producer}.weight"]
     try:
         if kind == "scale":
             factors = torch.rand(coupling.neurons, generator=generator).add(0.5).to(like.device).double()
-            changed = scaled(states, coupling, factors)
+            changed = scale_neurons(states, coupling, factors)
         else:
-            changed = permuted(states, coupling, torch.randperm(coupling.neurons, generator=generator).to(like.device))
+            changed = permute_neurons(states, coupling, torch.randperm(coupling.neurons, generator=generator).to(like.device))
         change = relative_change(outputs(objective, changed), outputs(objective, states))
     except (RuntimeError, IndexError, KeyError):
         return False
     return change < (1e-9 if like.dtype == torch.float64 else 1e-4)
 
 
-def _candidates(objective: Objective) -> Iterator[Coupling]:
+def _candidates(objective: Objective) -> Iterator[NeuronGroup]:
     """Neighbors in the order of registration; with the BatchNorm between them, and without."""
-    layers = _followed(objective)
+    layers = _traced_order(objective)
     for (producer, a, norm), (consumer, b, _) in pairwise(layers):
         neurons, inputs = len(a.weight), b.weight.shape[1]
         if neurons < 2 or inputs % neurons or (inputs != neurons and not isinstance(b, nn.Linear)):
             continue
         for between in dict.fromkeys((norm, None)):
-            yield Coupling(producer, consumer, between, neurons, inputs // neurons)
+            yield NeuronGroup(producer, consumer, between, neurons, inputs // neurons)
 
 
-def _followed(objective: Objective) -> list[tuple[str, Layer, str | None]]:
+def _traced_order(objective: Objective) -> list[tuple[str, Layer, str | None]]:
     """Every ungrouped layer with the BatchNorm that comes next, or that has its number (``conv2`` and ``bn2``)."""
     assert objective.module is not None
     modules = [(n, m) for n, m in objective.module.named_modules() if isinstance(m, LAYERS + NORMS)]
@@ -193,15 +196,15 @@ def _times(states: Params, names: Sequence[str], factors: Tensor, axis: int) -> 
     return changed
 
 
-def _spread(factors: Tensor, coupling: Coupling) -> Tensor:
-    return factors.repeat_interleave(coupling.copies)
+def _spread(factors: Tensor, coupling: NeuronGroup) -> Tensor:
+    return factors.repeat_interleave(coupling.inputs_per_neuron)
 
 
 def _head(batch: object, samples: int) -> object:
     return pytree.tree_map_only(Tensor, lambda t: t[:samples] if t.dim() else t, batch)
 
 
-def with_states(objective: Objective, states: Params) -> nn.Module:
+def module_with_state(objective: Objective, states: Params) -> nn.Module:
     """A copy of the objective's module that holds these parameters and buffers."""
     assert objective.module is not None
     module = copy.deepcopy(objective.module)

@@ -1,7 +1,7 @@
 """Reorder one model's neurons to match another's: weight matching (Ainsworth et al. 2022, arXiv 2209.04836, section 3.2).
 
 Networks that differ by the order of their neurons compute the same, and the straight line between them still climbs.
-Only orders that were tried on the data and keep the outputs are used (`find_couplings`), so a residual stream is left
+Only orders that were tried on the data and keep the outputs are used (`find_neuron_groups`), so a residual stream is left
 as it is.
 """
 
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, check_alike, difference, norm, params_of
-from lossatlas.compute.symmetry.neuron_groups import Coupling, find_couplings, permuted, states_of, with_states
+from lossatlas.compute.params.arithmetic import Params, check_same_layout, difference, norm, params_of
+from lossatlas.compute.symmetry.neuron_groups import NeuronGroup, find_neuron_groups, module_with_state, permute_neurons, states_of
 from lossatlas.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Alignment:
+class WeightMatching:
     """A model whose neurons were put in another's order.
 
     Attributes:
@@ -39,7 +39,7 @@ class Alignment:
     sweeps: int
 
 
-def align(objective: Objective, reference: object, seed: int = 0, sweeps: int = 100) -> Alignment:
+def match_weights(objective: Objective, reference: object, seed: int = 0, sweeps: int = 100) -> WeightMatching:
     """Reorder the neurons of `objective`'s model so that its weights come as near to `reference`'s as possible.
 
     Coordinate descent: layer after layer, in random order, the linear assignment that maximizes the inner product of
@@ -56,8 +56,8 @@ def align(objective: Objective, reference: object, seed: int = 0, sweeps: int = 
         InputError: other shapes, or no layer of the model may be reordered.
     """
     goal = params_of(reference)
-    check_alike(objective.params, goal)
-    couplings = [c for c in find_couplings(objective) if c.permutes]
+    check_same_layout(objective.params, goal)
+    couplings = [c for c in find_neuron_groups(objective) if c.permutes]
     if not couplings:
         raise InputError("objective", objective.name, "a model with layers whose neurons can be reordered")
     states, spent = states_of(objective), 0
@@ -71,15 +71,15 @@ def align(objective: Objective, reference: object, seed: int = 0, sweeps: int = 
             order = _best_order(states, goal, coupling)
             if (order == np.arange(coupling.neurons)).all():
                 continue
-            states = permuted(states, coupling, torch.from_numpy(order).to(next(iter(states.values())).device))
+            states = permute_neurons(states, coupling, torch.from_numpy(order).to(next(iter(states.values())).device))
             orders[coupling.producer], changed = orders[coupling.producer][order], True
         if not changed:
             break
     own = {n: states[n] for n in objective.params}
-    return Alignment(with_states(objective, states), orders, _distance(objective.params, goal), _distance(own, goal), spent)
+    return WeightMatching(module_with_state(objective, states), orders, _distance(objective.params, goal), _distance(own, goal), spent)
 
 
-def _best_order(states: Params, goal: Params, coupling: Coupling) -> NDArray[np.int64]:
+def _best_order(states: Params, goal: Params, coupling: NeuronGroup) -> NDArray[np.int64]:
     """The order of the present neurons that gains most over leaving them; equal gains leave them."""
     from scipy.optimize import linear_sum_assignment
 
@@ -91,7 +91,7 @@ def _best_order(states: Params, goal: Params, coupling: Coupling) -> NDArray[np.
     return np.asarray(order, dtype=np.int64)
 
 
-def _features(states: Params, coupling: Coupling) -> Tensor:
+def _features(states: Params, coupling: NeuronGroup) -> Tensor:
     """Everything that belongs to a neuron, in and out, one row a neuron."""
     own = [f"{coupling.producer}.weight", f"{coupling.producer}.bias"]
     if coupling.norm is not None:

@@ -20,7 +20,7 @@ from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.planes.plane import random_plane
 from lossatlas.errors import InputError
 from lossatlas.formats import import_surface
-from lossatlas.recipes.common import prepare, say, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, write_summary
 from lossatlas.recipes.compare import figures
 from lossatlas.recipes.compare.networks import Member, chosen_entries, gather
 from lossatlas.recipes.compare.weight_rescaling import Scales, compare_scales
@@ -33,7 +33,7 @@ SCALED = "resnet20"
 
 
 @dataclass(frozen=True)
-class Size:
+class RunSize:
     """How much is computed.
 
     Attributes:
@@ -53,8 +53,8 @@ class Size:
     line: int
 
 
-FULL = Size(images=1000, test_images=None, resolution=51, tol=0.01, samples=10_000, epochs=30, batch_size=128, line=41)
-QUICK = Size(images=48, test_images=500, resolution=21, tol=0.02, samples=500, epochs=6, batch_size=50, line=41)
+FULL = RunSize(images=1000, test_images=None, resolution=51, tol=0.01, samples=10_000, epochs=30, batch_size=128, line=41)
+QUICK = RunSize(images=48, test_images=500, resolution=21, tol=0.02, samples=500, epochs=6, batch_size=50, line=41)
 
 
 def run(
@@ -94,14 +94,14 @@ def run(
     size = _size(quick, images=images, test_images=test_images, resolution=resolution, samples=samples, epochs=epochs)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     entries = chosen_entries(networks)
-    archive = create_archive(prepare(out) / "archive.zarr")
+    archive = create_archive(make_output_folder(out) / "archive.zarr")
     members: dict[str, Member] = {}
     surfaces: dict[str, xr.Dataset] = {}
     for entry in entries:
         training = _training(entry.network, size, seed)
         member = gather(entry, out / "trained" / entry.name, data, training, size.test_images, where, progress)
         members[entry.name], surfaces[entry.name] = member, _surface(archive, member, data, size, seed, where, progress)
-        say(member.title)
+        print_line(member.title)
     summary: dict[str, Any] = {
         "quick": quick,
         "seed": seed,
@@ -113,26 +113,28 @@ def run(
     _draw(surfaces, _notes(members, quick), out)
     if (member := members.get(SCALED)) is not None and member.model is not None:
         scales = _scales(archive, member, data, size, seed, where, progress)
-        figures.scales(scales, member.entry.label, out / "scales.png")
-        say("scales.png     The same function at two weight scales, without and with filter normalization.")
+        figures.draw_scales(scales, member.entry.label, out / "scales.png")
+        print_line("scales.png     The same function at two weight scales, without and with filter normalization.")
         summary["scales"] = scales.numbers
     return write_summary(out, "compare", summary)
 
 
-def _size(quick: bool, **given: int | None) -> Size:
+def _size(quick: bool, **given: int | None) -> RunSize:
     for name, number in given.items():
         if number is not None and number < 1:
             raise InputError(name, number, "a positive number")
     return replace(QUICK if quick else FULL, **{name: number for name, number in given.items() if number is not None})
 
 
-def _training(network: str, size: Size, seed: int) -> Training:
+def _training(network: str, size: RunSize, seed: int) -> Training:
     """Adam, which gets somewhere within few epochs where the paper's schedule has hardly begun."""
     words: dict[str, Any] = {"samples": size.samples, "test_samples": size.test_images, "batch_size": size.batch_size}
     return Training(network, epochs=size.epochs, optimizer="adam", seed=seed, record_every=size.epochs, **words)
 
 
-def _surface(archive: Archive, member: Member, data: Path | None, size: Size, seed: int, device: str, progress: bool | None) -> xr.Dataset:
+def _surface(
+    archive: Archive, member: Member, data: Path | None, size: RunSize, seed: int, device: str, progress: bool | None
+) -> xr.Dataset:
     name = member.entry.name
     if member.file is not None:
         archive.write_surface(name, import_surface(member.file).assign_attrs(title=member.title))
@@ -153,7 +155,7 @@ def _surface(archive: Archive, member: Member, data: Path | None, size: Size, se
     )
 
 
-def _scales(archive: Archive, member: Member, data: Path | None, size: Size, seed: int, device: str, progress: bool | None) -> Scales:
+def _scales(archive: Archive, member: Member, data: Path | None, size: RunSize, seed: int, device: str, progress: bool | None) -> Scales:
     assert member.model is not None
 
     def objective_of(model: nn.Module) -> Any:
@@ -171,11 +173,11 @@ def _notes(members: dict[str, Member], quick: bool) -> tuple[str, ...]:
 
 def _draw(surfaces: dict[str, xr.Dataset], notes: tuple[str, ...], out: Path) -> None:
     figures.panels(surfaces, notes, out / "panels.png")
-    say("panels.png     All landscapes from above on one logarithmic scale.")
+    print_line("panels.png     All landscapes from above on one logarithmic scale.")
     figures.reliefs(surfaces, notes, out / "reliefs.png")
-    say("reliefs.png    The same as reliefs.")
+    print_line("reliefs.png    The same as reliefs.")
     figures.page(surfaces, notes, out / "index.html")
-    say("index.html     All of them to rotate, overlay and compare; one file, no network needed.")
+    print_line("index.html     All of them to rotate, overlay and compare; one file, no network needed.")
 
 
 def _center(surface: xr.Dataset) -> float | None:

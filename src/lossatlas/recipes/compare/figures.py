@@ -27,7 +27,7 @@ def panels(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Pat
     drawn = _bare(surfaces)
     titles = [_two_lines(s.attrs["title"]) for s in surfaces.values()]
     panes = tuple(Pane("contour", (s.name,), title=titles[i], row=i // COLUMNS, column=i % COLUMNS) for i, s in enumerate(drawn))
-    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=(*notes, *told_once(surfaces))), file)
+    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=(*notes, *unique_notes(surfaces))), file)
 
 
 def reliefs(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path) -> None:
@@ -38,7 +38,7 @@ def reliefs(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Pa
         Pane("surface", (s.name,), title=titles[i], row=i // COLUMNS, column=i % COLUMNS, camera=Camera(32, -55))
         for i, s in enumerate(drawn)
     )
-    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=(*notes, *told_once(surfaces))), file)
+    plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=(*notes, *unique_notes(surfaces))), file)
 
 
 def page(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path) -> None:
@@ -50,7 +50,7 @@ def page(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path)
     view(scene, export=file, view={"log": True, "hidden": [name for name in names if name not in shown], "active": shown[0]})
 
 
-def scales(found: Scales, label: str, file: Path) -> None:
+def draw_scales(found: Scales, label: str, file: Path) -> None:
     """Two weight scales of one function: apart along steps of one length, together along filter-normalized ones."""
     curves = {key: _curve(key, line, found) for key, line in found.lines.items()}
     wide, numbers = found.numbers["fixed_step"], found.numbers["filter_normalized"]
@@ -101,11 +101,11 @@ def _surfaces(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
 
 
 def _bare(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
-    """Named shortly and without their own notes: `told_once` says for all of them what those would repeat."""
+    """Named shortly and without their own notes: `unique_notes` says for all of them what those would repeat."""
     return tuple(replace(s, label=_short(s.label).split(" · ")[0], notes=()) for s in _surfaces(surfaces))
 
 
-def told_once(surfaces: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
+def unique_notes(surfaces: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
     """How the surfaces computed here were made, in lines for all of them; each one's whole notes stand in the page."""
     own = {s.attrs["title"].split(" · ")[0]: s for s in surfaces.values() if s.attrs.get("plane", {}).get("kind") == "random"}
     if not own:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lossatlas.compute.evaluation.single_point import score
+from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
 from lossatlas.zoo.checkpoints import load_checkpoint
@@ -158,7 +158,7 @@ def gather(
 
 def _test(entry: Entry, model: nn.Module, data: Path | None, count: int | None, device: str) -> dict[str, Any]:
     objective = _objective(entry, model, data, "test", count, device)
-    return {**score(objective, metrics=("loss", "accuracy")), "samples": objective.samples}
+    return {**evaluate_point(objective, metrics=("loss", "accuracy")), "samples": objective.samples}
 
 
 def _objective(entry: Entry, model: nn.Module, data: Path | None, split: str, count: int | None, device: str) -> Objective:

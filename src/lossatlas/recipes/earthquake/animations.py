@@ -12,10 +12,10 @@ from PIL import Image
 
 from lossatlas.compute.minibatch.batches import Indices, shuffled_batches
 from lossatlas.recipes.earthquake.batch_landscape import Landscape
-from lossatlas.viz.compose.batch_frames import Shake, growing_steps, shake, update_arrows
+from lossatlas.viz.compose.batch_frames import BatchFrames, growing_steps, interpolate_batches, update_arrows
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.figures import animate
-from lossatlas.viz.scene.model import Camera, ColorScale, Curve, FloatArray, Pane, Path, Scene, Surface
+from lossatlas.viz.scene.model import Camera, ColorScale, Curve, FloatArray, Pane, PathData, Scene, Surface
 
 CAMERA = Camera(30, 62)
 SCALE = ColorScale(levels=16)
@@ -37,10 +37,10 @@ class Frames:
     width: int
 
 
-def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: str, clip: float | None = None) -> Scene:
+def batch_surfaces_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: str, clip: float | None = None) -> Scene:
     """The landscape of one batch after another; `kind` is "surface" or "contour"."""
     batches = _batches(landscape, batch_size, frames.batches)
-    moved = shake(len(batches), frames.hold, frames.blend)
+    moved = interpolate_batches(len(batches), frames.hold, frames.blend)
     surface = moving(landscape, batches, moved, "batch", f"batches of {batch_size}")
     pane = Pane(kind, ("batch",), camera=CAMERA)  # type: ignore[arg-type]
     return Scene(
@@ -55,7 +55,7 @@ def shaking_scene(landscape: Landscape, batch_size: int, frames: Frames, kind: s
 
 def sizes_scene(landscape: Landscape, sizes: tuple[int, int], frames: Frames, clip: float | None = None) -> Scene:
     """Two batch sizes side by side on one shared scale: the smaller batch shakes more."""
-    moved = shake(frames.batches, frames.hold, frames.blend)
+    moved = interpolate_batches(frames.batches, frames.hold, frames.blend)
     surfaces = tuple(
         moving(landscape, _batches(landscape, size, frames.batches), moved, f"b{size}", f"batches of {size}") for size in sizes
     )
@@ -74,7 +74,7 @@ def training_scene(landscape: Landscape, frames: Frames, others: Sequence[xr.Dat
     """Step, change of batch, step: the arrow is the optimizer's own update on the landscape of that batch."""
     count = min(frames.batches, len(landscape.batches))
     batches, size = landscape.batches[:count], len(landscape.batches[0])
-    moved = shake(count, max(frames.hold, 2), frames.blend)
+    moved = interpolate_batches(count, max(frames.hold, 2), frames.blend)
     surface = moving(landscape, batches, moved, "batch", f"batches of {size}")
     paths = tuple(_styled(_cut(path_from(p), count)) for p in (landscape.path, *others))
     first = paths[0]
@@ -108,7 +108,7 @@ def play(scene: Scene, file: FilePath, width: int) -> int:
         return int(getattr(image, "n_frames", 1))
 
 
-def moving(landscape: Landscape, batches: Sequence[Indices], moved: Shake, name: str, label: str) -> Surface:
+def moving(landscape: Landscape, batches: Sequence[Indices], moved: BatchFrames, name: str, label: str) -> Surface:
     """A surface whose frames are the batches' own, and blends between them."""
     still = surface_from(landscape.losses.batch_surface(batches[0], label), name=name, label=label)
     values = moved.frames(np.asarray(landscape.losses.surfaces(batches).values))
@@ -127,7 +127,7 @@ def _arrow_words(landscape: Landscape, others: Sequence[xr.Dataset]) -> str:
     return f"the update that {'SGD makes on' if others else ''} this batch{'' if others else ' makes'}{shadow}".replace("  ", " ")
 
 
-def _styled(path: Path) -> Path:
+def _styled(path: PathData) -> PathData:
     color, dash = STYLES[path.label.split()[0]]
     return replace(path, color=color, dash=dash)  # type: ignore[arg-type]
 
@@ -136,7 +136,7 @@ def _words(still: int, turn: int) -> str:
     return f"batch {still + 1}" if turn == 0 else f"batch {still + 1}: step {still + 1}"
 
 
-def _cut(path: Path, count: int) -> Path:
+def _cut(path: PathData, count: int) -> PathData:
     """The first `count` updates of a path."""
     kept: dict[str, FloatArray | None] = {
         name: None if getattr(path, name) is None else getattr(path, name)[: count + 1]
@@ -145,6 +145,6 @@ def _cut(path: Path, count: int) -> Path:
     return replace(path, **kept)  # type: ignore[arg-type]
 
 
-def _curve(path: Path) -> Curve:
+def _curve(path: PathData) -> Curve:
     assert path.loss is not None
     return Curve(f"loss {path.name}", path.step.astype(float), path.loss, path.label, path.color, path.dash)

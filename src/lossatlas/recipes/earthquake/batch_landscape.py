@@ -9,18 +9,18 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from lossatlas.analysis.sample_losses import SampleLosses
+from lossatlas.analysis.sample_losses import SampleLossArray
 from lossatlas.archive import Archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.metrics import sample_losses
 from lossatlas.compute.metrics.sample_loss import StoredType
 from lossatlas.compute.minibatch.batches import Indices, shuffled_batches
-from lossatlas.compute.minibatch.training import batch_path, train_on_batches
+from lossatlas.compute.minibatch.training import train_on_batches, trajectory_from_iterates
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import Params
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.recording.trajectory import trajectory_of
-from lossatlas.recipes.earthquake.problems import Scenery
+from lossatlas.recipes.earthquake.problems import Problem
 
 MARGIN = 0.35
 """Room around a path, as a share of its extent, in a window that is made to fit it."""
@@ -39,9 +39,9 @@ class Landscape:
     """
 
     name: str
-    scenery: Scenery
+    scenery: Problem
     surface: xr.Dataset
-    losses: SampleLosses
+    losses: SampleLossArray
     batches: Sequence[Indices]
     path: xr.Dataset
 
@@ -71,7 +71,7 @@ def batches_for(training: Training, samples: int) -> list[Indices]:
     return shuffled_batches(samples, training.batch_size, epochs=epochs, seed=training.seed)[: training.steps]
 
 
-def trained(objective: Objective, training: Training) -> tuple[list[Indices], list[Params]]:
+def train_on_problem(objective: Objective, training: Training) -> tuple[list[Indices], list[Params]]:
     """Batches and the iterates of training on them."""
     batches = batches_for(training, objective.samples)
     settings = {"optimizer": training.optimizer, "learning_rate": training.learning_rate, "start": training.start}
@@ -79,9 +79,9 @@ def trained(objective: Objective, training: Training) -> tuple[list[Indices], li
     return batches, train_on_batches(objective, batches, **settings, **options)  # type: ignore[arg-type]
 
 
-def prepared(
+def prepare_landscape(
     name: str,
-    scenery: Scenery,
+    scenery: Problem,
     training: Training,
     run: tuple[list[Indices], list[Params]],
     resolution: int,
@@ -107,11 +107,11 @@ def prepared(
     batches, iterates = run
     path = path_of(scenery, training, iterates, name)
     archive.write_trajectory(f"{name}-{training.optimizer}", path)
-    return Landscape(name, scenery, surface, SampleLosses.open(archive, name), batches, path)
+    return Landscape(name, scenery, surface, SampleLossArray.open(archive, name), batches, path)
 
 
-def path_of(scenery: Scenery, training: Training, iterates: Sequence[Params], surface: str) -> xr.Dataset:
-    return batch_path(
+def path_of(scenery: Problem, training: Training, iterates: Sequence[Params], surface: str) -> xr.Dataset:
+    return trajectory_from_iterates(
         scenery.objective,
         scenery.plane,
         iterates,
@@ -123,11 +123,11 @@ def path_of(scenery: Scenery, training: Training, iterates: Sequence[Params], su
     )
 
 
-def pca_window(objective: Objective, iterates: Sequence[Params], title: str) -> Scenery:
+def pca_window(objective: Objective, iterates: Sequence[Params], title: str) -> Problem:
     """The plane of a path's two principal components through its last point, and a square window around the path."""
     trajectory = trajectory_of(iterates)
     chosen = pca_plane(trajectory)
-    return Scenery(objective, chosen, _window(np.array([chosen.project(params).coordinates for params in iterates])), title)
+    return Problem(objective, chosen, _window(np.array([chosen.project(params).coordinates for params in iterates])), title)
 
 
 def _window(places: NDArray[np.float64]) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 import numpy as np
 import xarray as xr
 
-from lossatlas.compute.minibatch.gradient_noise import noise_ellipse, sample_slopes
+from lossatlas.compute.minibatch.gradient_noise import noise_ellipse, per_sample_gradients
 from lossatlas.recipes.earthquake.animations import STYLES
 from lossatlas.recipes.earthquake.batch_landscape import Landscape
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
@@ -158,7 +158,7 @@ def _ellipses(landscape: Landscape, batch_size: int) -> tuple[tuple[Arrow, ...],
     arrows, outlines = [], []
     for share in ELLIPSE_AT:
         here = window.mean(1) + np.array(share) * np.diff(window)[:, 0] / 2
-        slopes = sample_slopes(landscape.scenery.objective, landscape.scenery.plane, here.tolist())
+        slopes = per_sample_gradients(landscape.scenery.objective, landscape.scenery.plane, here.tolist())
         ends = here + noise_ellipse(slopes, batch_size, scale=-rate)
         mean = here - rate * slopes.mean(0)
         arrows.append(Arrow((here[0], here[1]), (mean[0], mean[1])))

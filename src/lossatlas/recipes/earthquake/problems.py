@@ -30,7 +30,7 @@ DIGITS = (3, 8)
 
 
 @dataclass(frozen=True)
-class Scenery:
+class Problem:
     """A landscape made of samples.
 
     Attributes:
@@ -101,11 +101,11 @@ def blobs(per_blob: int = PER_BLOB, seed: int = DATA_SEED) -> tuple[NDArray[np.f
     return points.reshape(-1, 2), np.tile([0.0, 1.0], per_blob)
 
 
-def blob_scenery(form: str) -> Scenery:
+def blob_problem(form: str) -> Problem:
     """The article's landscape: both weights from -20 to 20."""
     objective = logistic(*blobs(), form)
     plane = weight_plane(objective, ("w", 0), ("w", 1), labels=("W₁", "W₂"))
-    return Scenery(objective, plane, (BOUNDS, BOUNDS), "Logistic regression, two clouds of points")
+    return Problem(objective, plane, (BOUNDS, BOUNDS), "Logistic regression, two clouds of points")
 
 
 def digit_data() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

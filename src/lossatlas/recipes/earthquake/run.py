@@ -11,20 +11,20 @@ import torch
 import xarray as xr
 
 from lossatlas import schema
-from lossatlas.analysis.sample_losses import SampleLosses
+from lossatlas.analysis.sample_losses import SampleLossArray
 from lossatlas.archive import Archive, create_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
-from lossatlas.compute.minibatch.batches import joined
+from lossatlas.compute.minibatch.batches import concatenate_batches
 from lossatlas.compute.minibatch.gradient_noise import gradient_noise
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import weight_plane
 from lossatlas.errors import InputError
-from lossatlas.recipes.common import path_summary, prepare, say, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, write_summary
 from lossatlas.recipes.earthquake import animations as moving
 from lossatlas.recipes.earthquake import figures as stills
 from lossatlas.recipes.earthquake import problems as sceneries
 from lossatlas.recipes.earthquake.animations import Frames
-from lossatlas.recipes.earthquake.batch_landscape import Landscape, Training, path_of, pca_window, prepared, trained
+from lossatlas.recipes.earthquake.batch_landscape import Landscape, Training, path_of, pca_window, prepare_landscape, train_on_problem
 from lossatlas.viz.web.bundle import MissingBundleError
 from lossatlas.viz.web.html import export_html
 
@@ -43,7 +43,7 @@ NEAR = ((-3.0, 3.0), (-1.5, 4.5))
 
 
 @dataclass(frozen=True)
-class Size:
+class RunSize:
     """How much to compute and how long to play."""
 
     resolution: int
@@ -56,8 +56,8 @@ class Size:
     convolutions: bool
 
 
-FULL = Size(51, 31, 41, 2000, 40, Frames(12, hold=3, blend=6, width=520), Frames(14, hold=4, blend=5, width=560), True)
-QUICK = Size(31, 15, 21, 500, 20, Frames(5, hold=3, blend=5, width=520), Frames(8, hold=2, blend=3, width=560), False)
+FULL = RunSize(51, 31, 41, 2000, 40, Frames(12, hold=3, blend=6, width=520), Frames(14, hold=4, blend=5, width=560), True)
+QUICK = RunSize(31, 15, 21, 500, 20, Frames(5, hold=3, blend=5, width=520), Frames(8, hold=2, blend=3, width=560), False)
 
 BLOBS = Training(steps=60, batch_size=10, learning_rate=4.0, start={"w": torch.tensor(START, dtype=torch.float64)})
 MOMENTUM = replace(BLOBS, optimizer="momentum", learning_rate=BLOBS.learning_rate * 0.4, momentum=0.6)
@@ -94,14 +94,16 @@ def run(
     size = replace(size, resolution=resolution or size.resolution, samples=samples or size.samples)
     torch.set_num_threads(1)
     networks = [_dense(data, size), *([_convolutional(data, size)] if size.convolutions else [])]
-    archive = create_archive(prepare(out) / "archive.zarr")
-    scenery = sceneries.blob_scenery(loss)
-    clouds = prepared("clouds", scenery, BLOBS, trained(scenery.objective, BLOBS), size.resolution, archive, progress=progress)
+    archive = create_archive(make_output_folder(out) / "archive.zarr")
+    scenery = sceneries.blob_problem(loss)
+    clouds = prepare_landscape(
+        "clouds", scenery, BLOBS, train_on_problem(scenery.objective, BLOBS), size.resolution, archive, progress=progress
+    )
     digits = _along_path("digits", sceneries.logistic(*sceneries.digit_data(), loss), DIGITS, DIGITS_TITLE, size, archive, progress)
     images = [_along_path(name, network, training, title, size, archive, progress) for name, network, training, title in networks]
     spreads = {b: _spread(clouds, b, size) for b in LAW_SIZES}
     _store_spread(archive, "clouds", spreads[SIZES[0]])
-    faster = path_of(scenery, MOMENTUM, trained(scenery.objective, MOMENTUM)[1], "clouds")
+    faster = path_of(scenery, MOMENTUM, train_on_problem(scenery.objective, MOMENTUM)[1], "clouds")
     archive.write_trajectory("clouds-momentum", faster)
     _stills(out, clouds, faster, spreads, size, loss, archive, progress)
     landscapes = (clouds, digits, *images)
@@ -111,22 +113,22 @@ def run(
     return summary
 
 
-def _dense(data: Path | None, size: Size) -> tuple[str, Objective, Training, str]:
+def _dense(data: Path | None, size: RunSize) -> tuple[str, Objective, Training, str]:
     return "mnist", sceneries.mnist_objective(data, size.samples), NETWORK, f"784-32-10 network, {size.samples:,} MNIST images"
 
 
-def _convolutional(data: Path | None, size: Size) -> tuple[str, Objective, Training, str]:
+def _convolutional(data: Path | None, size: RunSize) -> tuple[str, Objective, Training, str]:
     network = sceneries.mnist_objective(data, size.samples, sceneries.convolutional_network)
     return "cnn", network, FILTERS, f"Convolutional network, {size.samples:,} MNIST images"
 
 
 def _along_path(
-    name: str, objective: Objective, training: Training, title: str, size: Size, archive: Archive, progress: bool | None
+    name: str, objective: Objective, training: Training, title: str, size: RunSize, archive: Archive, progress: bool | None
 ) -> Landscape:
     """Train first; the plane is that of the path."""
-    done = trained(objective, training)
+    done = train_on_problem(objective, training)
     scenery = pca_window(objective, done[1], title)
-    return prepared(name, scenery, training, done, size.network_resolution, archive, dtype="float32", progress=progress)
+    return prepare_landscape(name, scenery, training, done, size.network_resolution, archive, dtype="float32", progress=progress)
 
 
 def _stills(
@@ -134,39 +136,39 @@ def _stills(
     clouds: Landscape,
     faster: xr.Dataset,
     spreads: dict[int, xr.Dataset],
-    size: Size,
+    size: RunSize,
     loss: str,
     archive: Archive,
     progress: bool | None,
 ) -> None:
     """Every figure, each with a line of what to see."""
     stills.nine_samples(clouds, out / "nine_samples.png")
-    say("nine_samples.png   Each sample's contours are straight; those of their mean are not.")
-    x, y = (part.numpy() for part in joined(clouds.scenery.objective.data))
+    print_line("nine_samples.png   Each sample's contours are straight; those of their mean are not.")
+    x, y = (part.numpy() for part in concatenate_batches(clouds.scenery.objective.data))
     chosen = int(next(i for i in range(len(y)) if y[i] == 0 and abs(x[i]).min() > 0.4))
     stills.decomposition(clouds, x[chosen], float(y[chosen]), out / "decomposition.png")
-    say("decomposition.png  Why: a plane plus a softplus, nearly piecewise linear.")
+    print_line("decomposition.png  Why: a plane plus a softplus, nearly piecewise linear.")
     stills.momentum(clouds, {"sgd": clouds.path, "momentum": faster}, out / "momentum.png")
-    say("momentum.png       Momentum on the same batches: a calmer way down.")
+    print_line("momentum.png       Momentum on the same batches: a calmer way down.")
     scenery = clouds.scenery
     slopes = gradient_noise(
         scenery.objective, scenery.plane, scenery.bounds, size.noise_resolution, batch_size=SIZES[0], epochs=size.epochs, progress=progress
     )
     stills.noise(clouds, spreads[SIZES[0]], slopes, SIZES[0], out / "noise.png")
-    say("noise.png          Where batches disagree: spread, signal to noise, and how often a batch points uphill.")
+    print_line("noise.png          Where batches disagree: spread, signal to noise, and how often a batch points uphill.")
     stills.law(spreads, scenery.title, clouds.losses.samples, out / "law.png")
-    say("law.png            The spread over batches follows its law, finite data included.")
+    print_line("law.png            The spread over batches follows its law, finite data included.")
     _error_bars(out, clouds, size, loss, archive, progress)
-    say("error_bars.png     What 250 random samples can tell, and what they leave open.")
+    print_line("error_bars.png     What 250 random samples can tell, and what they leave open.")
 
 
-def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Archive, progress: bool | None) -> None:
+def _error_bars(out: Path, clouds: Landscape, size: RunSize, loss: str, archive: Archive, progress: bool | None) -> None:
     """A random subset on the plane, and on a cut beside all of the data."""
     objective, population = clouds.scenery.objective, clouds.losses.samples
     part = sceneries.logistic(*sceneries.blobs(), loss, SUBSET)
     settings: dict[str, Any] = {"archive": archive, "overwrite": True, "progress": progress}
     evaluate(part, clouds.scenery.plane, NEAR, size.noise_resolution, ("loss", "sample_loss"), name="subset", **settings)
-    surface = SampleLosses.open(archive, "subset").store_differences(archive, "subset")
+    surface = SampleLossArray.open(archive, "subset").store_differences(archive, "subset")
     line = weight_plane(objective, ("w", 1), labels=("W₂ at W₁ = 0",))
     lines = [
         (label, evaluate(of, line, (-6.0, 10.0), 33, name=f"cut-{of.samples}", **settings))
@@ -175,12 +177,12 @@ def _error_bars(out: Path, clouds: Landscape, size: Size, loss: str, archive: Ar
     stills.error_bars(surface, lines, SUBSET, population, out / "error_bars.png")
 
 
-def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, size: Size) -> dict[str, int]:
+def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, size: RunSize) -> dict[str, int]:
     clouds, digits, images, *filters = landscapes
     frames, steps = size.frames, size.training
     scenes = {
-        "quake.gif": (moving.shaking_scene(clouds, SIZES[0], frames, "surface"), "The landscape shakes from batch to batch."),
-        "quake_contour.gif": (moving.shaking_scene(clouds, SIZES[0], frames, "contour", CLIP), "The same from above."),
+        "quake.gif": (moving.batch_surfaces_scene(clouds, SIZES[0], frames, "surface"), "The landscape shakes from batch to batch."),
+        "quake_contour.gif": (moving.batch_surfaces_scene(clouds, SIZES[0], frames, "contour", CLIP), "The same from above."),
         "training.gif": (moving.training_scene(clouds, steps, clip=CLIP), "Step, change of batch, step: every arrow is a real update."),
         "momentum.gif": (moving.training_scene(clouds, steps, (faster,), clip=CLIP), "Plain SGD and momentum on the same batches."),
         "sizes.gif": (moving.sizes_scene(clouds, SIZES, frames), "Batches of 10 shake, batches of 100 tremble."),
@@ -195,25 +197,25 @@ def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, 
     for name, (scene, words) in scenes.items():
         wide = frames.width * 3 // 2 if len(scene.panes) > 1 and scene.panes[1].column else frames.width
         counts[name] = moving.play(scene, out / name, wide)
-        say(f"{name:<18} {words}")
+        print_line(f"{name:<18} {words}")
     return counts
 
 
-def _spread(landscape: Landscape, batch_size: int, size: Size) -> xr.Dataset:
+def _spread(landscape: Landscape, batch_size: int, size: RunSize) -> xr.Dataset:
     """Over enough epochs for the measured spread to be known to a few percent."""
     epochs = max(size.epochs, -(-FEWEST_BATCHES * batch_size // landscape.losses.samples))
-    return landscape.losses.batch_spread(batch_size, epochs=epochs, seed=7)
+    return landscape.losses.batch_loss_std(batch_size, epochs=epochs, seed=7)
 
 
-def _page(out: Path, landscapes: Sequence[Landscape], size: Size) -> None:
+def _page(out: Path, landscapes: Sequence[Landscape], size: RunSize) -> None:
     """The interactive page: both batch sizes, and training on every landscape, in one file."""
     scenes = [moving.sizes_scene(landscapes[0], SIZES, size.frames), *(moving.relief_scene(one, size.training) for one in landscapes)]
     try:
         export_html(scenes, out / "index.html", title="Earthquakes in the landscape", view={"log": False})
     except MissingBundleError as error:
-        say(f"No interactive page: {error}")
+        print_line(f"No interactive page: {error}")
         return
-    say("index.html         The same to rotate and play, in one file that needs no network.")
+    print_line("index.html         The same to rotate and play, in one file that needs no network.")
 
 
 def _store_spread(archive: Archive, name: str, spread: xr.Dataset) -> None:
@@ -222,7 +224,7 @@ def _store_spread(archive: Archive, name: str, spread: xr.Dataset) -> None:
 
 
 def _numbers(
-    landscapes: Sequence[Landscape], spreads: dict[int, xr.Dataset], frames: dict[str, int], size: Size, loss: str, quick: bool
+    landscapes: Sequence[Landscape], spreads: dict[int, xr.Dataset], frames: dict[str, int], size: RunSize, loss: str, quick: bool
 ) -> dict[str, Any]:
     others = {one.name: {str(b): _spread(one, b, size).attrs["batch_sd_ratio"] for b in SIZES} for one in landscapes[1:]}
     return {

@@ -18,7 +18,7 @@ NORMALIZATIONS = {"li": (LI_MEAN, LI_STD), "imagenet": (IMAGENET_MEAN, IMAGENET_
 
 
 @dataclass(frozen=True)
-class Size:
+class RunSize:
     """The numbers in which a quick and a full run differ; they are written on the figures.
 
     Attributes:
@@ -51,7 +51,7 @@ class Size:
     directions: int
 
 
-FULL = Size(
+FULL = RunSize(
     samples=1000,
     test_samples=10_000,
     resolution=51,
@@ -70,7 +70,7 @@ FULL = Size(
     seed_resolution=25,
     directions=10,
 )
-QUICK = Size(
+QUICK = RunSize(
     samples=64,
     test_samples=1000,
     resolution=21,
@@ -92,14 +92,14 @@ QUICK = Size(
 
 
 @dataclass
-class Setting:
+class RunConfig:
     """Where a run writes and reads, and the pictures it has read so far."""
 
     out: Path
     archive: Archive
     data: Path | None
     quick: bool
-    size: Size
+    size: RunSize
     seed: int = 0
     progress: bool | None = None
     device: str = "cpu"

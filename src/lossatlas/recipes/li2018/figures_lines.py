@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures_planes import COLORS, SOLUTIONS, line_surface
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.figures import plot
@@ -23,7 +23,7 @@ BLUE, RED, *BATCHES = COLORS
 Found = Mapping[tuple[float, int], "Solution"]
 
 
-def figure_2(setting: Setting, found: Found, lines: Mapping[tuple[float, str], xr.Dataset], file: FilePath) -> None:
+def figure_2(setting: RunConfig, found: Found, lines: Mapping[tuple[float, str], xr.Dataset], file: FilePath) -> None:
     """One row a weight decay: the line between the solutions, the norm during training, the weights in the end."""
     curves: list[Curve] = []
     panes: list[Pane] = []
@@ -47,7 +47,7 @@ def figure_2(setting: Setting, found: Found, lines: Mapping[tuple[float, str], x
 
 
 def figure_3(
-    setting: Setting,
+    setting: RunConfig,
     found: Found,
     lines: Mapping[tuple[float, int], xr.Dataset],
     planes: Mapping[tuple[float, int], xr.Dataset],
@@ -85,7 +85,7 @@ def figure_3(
     )
 
 
-def repeatability(setting: Setting, found: Mapping[int, Solution], lines: Mapping[int, list[xr.Dataset]], file: FilePath) -> None:
+def repeatability(setting: RunConfig, found: Mapping[int, Solution], lines: Mapping[int, list[xr.Dataset]], file: FilePath) -> None:
     """Each solution's median over random directions, a band from the lowest to the highest, and every line, on one scale."""
     curves = []
     for index, (batch, several) in enumerate(lines.items()):
@@ -110,7 +110,7 @@ def title_of(one: Solution) -> str:
     return f"{one.label}\n{one.net.source}, test error {100 * (1 - one.net.test_accuracy):.1f} %"
 
 
-def network_words(setting: Setting) -> str:
+def network_words(setting: RunConfig) -> str:
     return "VGG-9, a quarter as wide" if setting.quick else "VGG-9"
 
 
@@ -150,7 +150,7 @@ def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve],
     return curves, Pane("histogram", title="weights after training", x_label="weight", y_label="share of weights")
 
 
-def _notes(setting: Setting, found: Found, more: str, samples: int) -> tuple[str, ...]:
+def _notes(setting: RunConfig, found: Found, more: str, samples: int) -> tuple[str, ...]:
     training = next(iter(found.values())).training
     return (
         f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs; "

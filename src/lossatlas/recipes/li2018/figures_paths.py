@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures_lines import network_words
-from lossatlas.recipes.li2018.figures_planes import SOLUTIONS, fitted
+from lossatlas.recipes.li2018.figures_planes import SOLUTIONS, with_common_limits
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.figures import plot
-from lossatlas.viz.scene.model import Pane, Path, Scene
+from lossatlas.viz.scene.model import Pane, PathData, Scene
 
 if TYPE_CHECKING:
     from lossatlas.recipes.li2018.minima import Solution
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RED = "#c1121f"
 
 
-def figure_8(setting: Setting, one: Solution, drawn: Mapping[str, tuple[xr.Dataset, xr.Dataset]], chance: float, file: FilePath) -> None:
+def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dataset, xr.Dataset]], chance: float, file: FilePath) -> None:
     """One path on three planes, each in the window that its own shadow needs."""
     words = {
         "random": f"two random directions: {{}} of the\nmotion shown (by chance: {_share(chance)})",
@@ -39,12 +39,19 @@ def figure_8(setting: Setting, one: Solution, drawn: Mapping[str, tuple[xr.Datas
     error = 100 * (1 - one.net.test_accuracy)
     title = f"The same training path on three planes: {network_words(setting)}, {one.label}, test error {error:.1f} %"
     plot(
-        Scene(tuple(panes), tuple(surfaces), tuple(paths), colors=(fitted(SOLUTIONS, surfaces),), title=title, notes=_notes(setting, one)),
+        Scene(
+            tuple(panes),
+            tuple(surfaces),
+            tuple(paths),
+            colors=(with_common_limits(SOLUTIONS, surfaces),),
+            title=title,
+            notes=_notes(setting, one),
+        ),
         file,
     )
 
 
-def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Dataset]], file: FilePath) -> None:
+def figure_9(setting: RunConfig, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Dataset]], file: FilePath) -> None:
     """One principal plane a run; the share of variance is on the axes, learning-rate drops are marked."""
     surfaces, paths, panes = [], [], []
     for index, (one, surface, path) in enumerate(drawn):
@@ -60,7 +67,7 @@ def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Da
             tuple(panes),
             tuple(surfaces),
             tuple(paths),
-            colors=(fitted(SOLUTIONS, surfaces),),
+            colors=(with_common_limits(SOLUTIONS, surfaces),),
             title=title,
             notes=_notes(setting, drawn[0][0]),
         ),
@@ -68,7 +75,7 @@ def figure_9(setting: Setting, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Da
     )
 
 
-def marked(path: xr.Dataset, one: Solution, name: str) -> Path:
+def marked(path: xr.Dataset, one: Solution, name: str) -> PathData:
     """The path with its learning-rate drops marked."""
     made = path_from(path, name=name)
     drops = tuple(int(np.searchsorted(path.epoch.values, drop)) for drop in one.training.drops)
@@ -77,7 +84,7 @@ def marked(path: xr.Dataset, one: Solution, name: str) -> Path:
     )
 
 
-def _notes(setting: Setting, one: Solution) -> tuple[str, ...]:
+def _notes(setting: RunConfig, one: Solution) -> tuple[str, ...]:
     training = one.training
     return (
         f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so; "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import source_words
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.figures import plot
@@ -30,23 +30,23 @@ COLORS = ("#1d5fa8", "#c1121f", "#2f7d4f", "#7b2d8b")
 RELIEF = Camera(35, -55)
 
 
-def reliefs(panels: Sequence[Panel], file: FilePath, title: str, setting: Setting, more: tuple[str, ...] = ()) -> None:
+def reliefs(panels: Sequence[Panel], file: FilePath, title: str, setting: RunConfig, more: tuple[str, ...] = ()) -> None:
     """Surfaces side by side in relief, heights and colors on one log scale."""
-    drawn = [shown(panel) for panel in panels]
+    drawn = [panel_notes(panel) for panel in panels]
     panes = tuple(
         Pane("surface", (s.name,), title=p.title, column=i, camera=RELIEF) for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
     )
-    plot(Scene(panes, tuple(drawn), colors=(fitted(LOSS, drawn),), title=title, notes=(*notes(setting, panels), *more)), file)
+    plot(Scene(panes, tuple(drawn), colors=(with_common_limits(LOSS, drawn),), title=title, notes=(*notes(setting, panels), *more)), file)
 
 
-def maps(panels: Sequence[Panel], columns: int, file: FilePath, title: str, setting: Setting) -> None:
+def maps(panels: Sequence[Panel], columns: int, file: FilePath, title: str, setting: RunConfig) -> None:
     """Contours in rows of `columns`, one log scale."""
-    drawn = [shown(panel) for panel in panels]
+    drawn = [panel_notes(panel) for panel in panels]
     panes = tuple(
         Pane("contour", (s.name,), title=p.title, row=i // columns, column=i % columns)
         for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
     )
-    plot(Scene(panes, tuple(drawn), colors=(fitted(LOSS, drawn),), title=title, notes=notes(setting, panels)), file)
+    plot(Scene(panes, tuple(drawn), colors=(with_common_limits(LOSS, drawn),), title=title, notes=notes(setting, panels)), file)
 
 
 MEASURES = {
@@ -57,7 +57,7 @@ MEASURES = {
 """What is told of every plane: title and axis of its pane."""
 
 
-def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: FilePath, setting: Setting) -> None:
+def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: FilePath, setting: RunConfig) -> None:
     """Negative curvature, basins and rim of each network: a point a plane, a dashed line at the mean."""
     curves, panes = [], []
     for column, (measure, (title, words)) in enumerate(MEASURES.items()):
@@ -86,11 +86,11 @@ def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: 
     plot(Scene(tuple(panes), curves=tuple(curves), title="How rough: three numbers on several random planes", notes=notes), file)
 
 
-def ratio_maps(panels: Sequence[Panel], file: FilePath, setting: Setting) -> None:
+def ratio_maps(panels: Sequence[Panel], file: FilePath, setting: RunConfig) -> None:
     """A column a network: the ratio of the eigenvalues above, the two themselves below, each row on one scale."""
     drawn, panes = [], []
     for column, panel in enumerate(panels):
-        surface = with_negative_end(shown(panel))
+        surface = with_negative_end(panel_notes(panel))
         drawn.append(surface)
         titles = {"hessian_ratio": panel.title, "lambda_max": "largest eigenvalue", "negative_end": "minus the smallest eigenvalue"}
         for row, (quantity, title) in enumerate(titles.items()):
@@ -106,7 +106,7 @@ def with_negative_end(surface: Surface) -> Surface:
     return replace(surface, name=f"ratio {surface.name}", fields={**surface.fields, "negative_end": turned})
 
 
-def fitted(scale: ColorScale, surfaces: Sequence[Surface]) -> ColorScale:
+def with_common_limits(scale: ColorScale, surfaces: Sequence[Surface]) -> ColorScale:
     """The scale, narrower where the losses drawn do not need all of it."""
     values = np.concatenate([s.fields["loss"].values.ravel() for s in surfaces])
     values = values[np.isfinite(values) & (values > 0)]
@@ -114,12 +114,12 @@ def fitted(scale: ColorScale, surfaces: Sequence[Surface]) -> ColorScale:
     return replace(scale, low=low if scale.low is None else max(low, scale.low), high=high if scale.high is None else min(high, scale.high))
 
 
-def shown(panel: Panel) -> Surface:
+def panel_notes(panel: Panel) -> Surface:
     """The surface without its own notes: a figure of several says once what holds for all."""
     return replace(surface_from(panel.surface, name=panel.name, label=panel.title.split("\n")[0]), notes=())
 
 
-def notes(setting: Setting, panels: Sequence[Panel]) -> tuple[str, ...]:
+def notes(setting: RunConfig, panels: Sequence[Panel]) -> tuple[str, ...]:
     """What keeps the figure honest, once for all its panes."""
     own = [p.surface for p in panels if p.summary["source"] != "imported surface"]
     trained = any(p.summary["source"] not in ("trained weights", "imported surface") for p in panels)
@@ -139,7 +139,7 @@ def notes(setting: Setting, panels: Sequence[Panel]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def run_note(setting: Setting, trained: bool) -> str:
+def run_note(setting: RunConfig, trained: bool) -> str:
     """Quick or full, what trainings of this run saw, and behind which pictures the test errors stand."""
     size = setting.size
     tests = f"test error on {size.test_samples:,} test images"

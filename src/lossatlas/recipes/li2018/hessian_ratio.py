@@ -8,9 +8,9 @@ import numpy as np
 
 from lossatlas.compute.curvature import hessian_map
 from lossatlas.compute.planes.plane import random_plane
-from lossatlas.recipes.common import say
+from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_planes as drawing
-from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.loss_planes import PLANE_SEED, Panel
 from lossatlas.recipes.li2018.networks import Net, net
 
@@ -19,16 +19,16 @@ QUICK_NETWORKS = ("resnet20", "resnet20_noshort")
 HESSIAN_BATCH = 32
 
 
-def figure_7(setting: Setting) -> dict[str, Any]:
+def figure_7(setting: RunConfig) -> dict[str, Any]:
     """Hessian-ratio maps on the planes of figures 1 and 5, both eigenvalues kept."""
     names = QUICK_NETWORKS if setting.quick else FULL_NETWORKS
     panels = [_panel(setting, net(setting, name)) for name in names]
     drawing.ratio_maps(panels, setting.out / "figure7.png", setting)
-    say("figure7.png    Where the plane looks convex the smallest eigenvalue is small against the largest.")
+    print_line("figure7.png    Where the plane looks convex the smallest eigenvalue is small against the largest.")
     return {"networks": {one.name: one.summary for one in panels}}
 
 
-def _panel(setting: Setting, one: Net) -> Panel:
+def _panel(setting: RunConfig, one: Net) -> Panel:
     size = setting.size
     objective = one.objective(setting, size.ratio_samples, batch=HESSIAN_BATCH)
     surface = hessian_map(

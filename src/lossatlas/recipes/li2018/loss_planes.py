@@ -14,9 +14,9 @@ from lossatlas.compute.curvature.report import CAVEAT, CurvatureReport, curvatur
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.planes.plane import random_plane
 from lossatlas.formats import import_surface
-from lossatlas.recipes.common import say
+from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_planes as drawing
-from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import Net, net, words_of
 from lossatlas.zoo.data.fetch import data_root
 
@@ -45,7 +45,7 @@ class Panel:
     summary: dict[str, Any]
 
 
-def figure_1(setting: Setting) -> dict[str, Any]:
+def figure_1(setting: RunConfig) -> dict[str, Any]:
     """ResNet-56 without and with shortcuts in relief, and how rough each is over several random planes."""
     nets = [net(setting, name) for name in ("resnet56_noshort", "resnet56")]
     panels = [own_panel(setting, one) for one in nets]
@@ -55,38 +55,38 @@ def figure_1(setting: Setting) -> dict[str, Any]:
     drawing.reliefs(panels, setting.out / "figure1.png", title, setting, (*said, CAVEAT))
     numbers = {one.name: rough_over_seeds(setting, one) for one in nets}
     drawing.roughness_points(numbers, {one.name: one for one in nets}, setting.out / "figure1_numbers.png", setting)
-    say("figure1.png    ResNet-56 without shortcuts is chaotic, with them nearly convex around the minimum.")
+    print_line("figure1.png    ResNet-56 without shortcuts is chaotic, with them nearly convex around the minimum.")
     return {"networks": _summaries(panels), "roughness": numbers, "curvature": {n: r.as_dict() for n, r in reports.items()}}
 
 
-def figure_4(setting: Setting) -> dict[str, Any]:
+def figure_4(setting: RunConfig) -> dict[str, Any]:
     """ResNet-110 without shortcuts and DenseNet-121 in relief."""
     stand_ins = {"resnet110_noshort": "resnet110_no_skip_low_res", "densenet121": "densenet121"}
     panels = [panel(setting, name, stand_in) for name, stand_in in stand_ins.items()]
     drawing.reliefs(panels, setting.out / "figure4.png", "ResNet-110 without shortcuts and DenseNet-121", setting)
-    say("figure4.png    ResNet-110 without shortcuts against DenseNet-121.")
+    print_line("figure4.png    ResNet-110 without shortcuts against DenseNet-121.")
     return {"networks": _summaries(panels)}
 
 
-def figure_5(setting: Setting) -> dict[str, Any]:
+def figure_5(setting: RunConfig) -> dict[str, Any]:
     """Contours by depth, with shortcuts above and without below."""
     panels = [panel(setting, name, stand_in) for name, stand_in in DEPTHS.items()]
     drawing.maps(panels, 3, setting.out / "figure5.png", "Depth: with shortcuts (top) and without (bottom)", setting)
-    say("figure5.png    Deeper networks without shortcuts turn chaotic; with them they do not.")
+    print_line("figure5.png    Deeper networks without shortcuts turn chaotic; with them they do not.")
     return {"networks": _summaries(panels)}
 
 
-def figure_6(setting: Setting) -> dict[str, Any]:
+def figure_6(setting: RunConfig) -> dict[str, Any]:
     """Contours by width, with shortcuts above and without below."""
     widths = setting.size.widths
     names = [width + tail for tail in ("", "_noshort") for width in widths]
     panels = [own_panel(setting, net(setting, name)) for name in names]
     drawing.maps(panels, len(widths), setting.out / "figure6.png", "Width: with shortcuts (top) and without (bottom)", setting)
-    say("figure6.png    The paper finds wider networks flatter and rounder; networks hardly trained need not show it.")
+    print_line("figure6.png    The paper finds wider networks flatter and rounder; networks hardly trained need not show it.")
     return {"networks": _summaries(panels)}
 
 
-def panel(setting: Setting, name: str, stand_in: str) -> Panel:
+def panel(setting: RunConfig, name: str, stand_in: str) -> Panel:
     """The plane of trained weights; in a quick run an imported surface where it has none, else a training."""
     file = data_root(setting.data) / IMPORTED / f"{stand_in}.npz"
     if setting.quick and stand_in and file.is_file():
@@ -94,13 +94,13 @@ def panel(setting: Setting, name: str, stand_in: str) -> Panel:
     return own_panel(setting, net(setting, name))
 
 
-def own_panel(setting: Setting, one: Net, seed: int = PLANE_SEED) -> Panel:
+def own_panel(setting: RunConfig, one: Net, seed: int = PLANE_SEED) -> Panel:
     """A filter-normalized random plane of a network at hand, named ``NAME`` in the archive."""
     surface = plane_surface(setting, one, seed, setting.size.resolution, one.name)
     return Panel(one.name, one.title, surface, one.summary() | {"center_loss": float(surface.loss.min())})
 
 
-def plane_surface(setting: Setting, one: Net, seed: int, resolution: int, name: str) -> xr.Dataset:
+def plane_surface(setting: RunConfig, one: Net, seed: int, resolution: int, name: str) -> xr.Dataset:
     objective = one.objective(setting, setting.size.samples)
     return evaluate(
         objective,
@@ -114,10 +114,10 @@ def plane_surface(setting: Setting, one: Net, seed: int, resolution: int, name: 
     )
 
 
-def _report(setting: Setting, one: Net) -> CurvatureReport:
+def _report(setting: RunConfig, one: Net) -> CurvatureReport:
     """Curvature at the model, of the parameters that the plane moves; kept with the stored surface."""
     objective = one.objective(setting, setting.size.ratio_samples, batch=32)
-    report = curvature_report(objective, tolerance=0.1, probes=PROBES)
+    report = curvature_report(objective, tol=0.1, probes=PROBES)
     report.attach(setting.archive, one.name)
     return report
 
@@ -131,7 +131,7 @@ def imported_panel(name: str, file: Any) -> Panel:
     return Panel(name, f"{label}\nimported surface, weights not at hand", surface, summary)
 
 
-def rough_over_seeds(setting: Setting, one: Net) -> dict[str, Any]:
+def rough_over_seeds(setting: RunConfig, one: Net) -> dict[str, Any]:
     """Roughness over several random planes, and its mean."""
     found = [
         roughness(plane_surface(setting, one, seed, setting.size.seed_resolution, f"{one.name}_seed{seed}"), BASIN_FLOOR).as_dict()

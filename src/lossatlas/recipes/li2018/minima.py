@@ -9,14 +9,14 @@ import numpy as np
 import xarray as xr
 
 from lossatlas.archive import create_archive
-from lossatlas.compute.connectivity import along, polygon
+from lossatlas.compute.connectivity import evaluate_curve, polygon
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import random_plane
 from lossatlas.compute.recording.trajectory import Trajectory, open_trajectory
-from lossatlas.recipes.common import say
+from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_lines as drawing
-from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import Net, folder, scored, source_words, train_once
 from lossatlas.zoo.training import Training
 
@@ -37,7 +37,7 @@ class Solution:
         return self.net.label
 
 
-def solution(setting: Setting, batch: int, decay: float, optimizer: Literal["sgd", "adam"] = "sgd") -> Solution:
+def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["sgd", "adam"] = "sgd") -> Solution:
     """Train VGG-9, recorded, or read what an earlier run left."""
     size = setting.size
     training = Training(size.vgg, size.vgg_epochs, size.train_samples, size.test_samples, batch, None, decay, optimizer, setting.seed)
@@ -48,20 +48,20 @@ def solution(setting: Setting, batch: int, decay: float, optimizer: Literal["sgd
     return Solution(name, training, net, open_trajectory(create_archive(folder(setting, name) / "archive.zarr"), size.vgg))
 
 
-def four(setting: Setting) -> dict[tuple[float, int], Solution]:
+def four(setting: RunConfig) -> dict[tuple[float, int], Solution]:
     """Small and large batch, with and without weight decay."""
     batches = (setting.size.small_batch, setting.size.large_batch)
     return {(decay, batch): solution(setting, batch, decay) for decay in DECAYS for batch in batches}
 
 
-def figure_2(setting: Setting) -> dict[str, Any]:
+def figure_2(setting: RunConfig) -> dict[str, Any]:
     """The line from the small-batch to the large-batch solution, the weights' norm during training, and their histograms."""
     found, lines, size = four(setting), {}, setting.size
     for decay in DECAYS:
         small, large = (found[decay, batch] for batch in (size.small_batch, size.large_batch))
         train = small.net.objective(setting, size.line_samples)
         for split in ("train", "test"):
-            lines[decay, split] = along(
+            lines[decay, split] = evaluate_curve(
                 train if split == "train" else small.net.objective(setting, size.line_samples, split),
                 polygon(small.net.module, large.net.module),
                 size.line,
@@ -76,22 +76,22 @@ def figure_2(setting: Setting) -> dict[str, Any]:
     drawing.figure_2(setting, found, lines, setting.out / "figure2.png")
     sharper = {f"{decay:g}": _sharper(lines[decay, "train"]) for decay in DECAYS}
     looks = ", ".join(f"{which} at weight decay {decay}" for decay, which in sharper.items())
-    say(f"figure2.png    The line between a small-batch and a large-batch solution. Looking sharper: {looks}.")
+    print_line(f"figure2.png    The line between a small-batch and a large-batch solution. Looking sharper: {looks}.")
     barriers = {f"{decay:g} {split}": line.attrs["barrier"] for (decay, split), line in lines.items()}
     return {"solutions": _summaries(found), "sharper_looking": sharper, "barriers": barriers}
 
 
-def figure_3(setting: Setting) -> dict[str, Any]:
+def figure_3(setting: RunConfig) -> dict[str, Any]:
     """Filter-normalized lines and planes of the same four solutions, on shared scales."""
     found = four(setting)
     lines = {key: _random_line(setting, one, 0) for key, one in found.items()}
     planes = {key: _random_plane(setting, one) for key, one in found.items()}
     drawing.figure_3(setting, found, lines, planes, setting.out / "figure3.png")
-    say("figure3.png    With filter normalization the width of the minima can be compared side by side.")
+    print_line("figure3.png    With filter normalization the width of the minima can be compared side by side.")
     return {"solutions": _summaries(found), "width": {one.name: _width(lines[key]) for key, one in found.items()}}
 
 
-def repeatability(setting: Setting) -> dict[str, Any]:
+def repeatability(setting: RunConfig) -> dict[str, Any]:
     """Ten random filter-normalized lines through each of two solutions: their median and their band."""
     size = setting.size
     found = {batch: solution(setting, batch, DECAYS[1]) for batch in (size.small_batch, size.large_batch)}
@@ -99,11 +99,13 @@ def repeatability(setting: Setting) -> dict[str, Any]:
     drawing.repeatability(setting, found, lines, setting.out / "repeatability.png")
     spread = {found[batch].name: _spread(several) for batch, several in lines.items()}
     apart = " and ".join(f"{100 * share:.0f} %" for share in spread.values())
-    say(f"repeatability.png   Half a unit from the center, {size.directions} directions differ by {apart} of the loss (one deviation).")
+    print_line(
+        f"repeatability.png   Half a unit from the center, {size.directions} directions differ by {apart} of the loss (one deviation)."
+    )
     return {"directions": size.directions, "relative_spread_at_half": spread}
 
 
-def _random_line(setting: Setting, one: Solution, seed: int) -> xr.Dataset:
+def _random_line(setting: RunConfig, one: Solution, seed: int) -> xr.Dataset:
     objective = one.net.objective(setting, setting.size.samples)
     return evaluate(
         objective,
@@ -118,7 +120,7 @@ def _random_line(setting: Setting, one: Solution, seed: int) -> xr.Dataset:
     )
 
 
-def _random_plane(setting: Setting, one: Solution) -> xr.Dataset:
+def _random_plane(setting: RunConfig, one: Solution) -> xr.Dataset:
     objective: Objective = one.net.objective(setting, setting.size.samples)
     return evaluate(
         objective,

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from lossatlas.compute.evaluation.single_point import score
+from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
-from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.zoo.checkpoints import load_checkpoint
 from lossatlas.zoo.data.fetch import data_root
 from lossatlas.zoo.networks import network
@@ -61,7 +61,7 @@ class Net:
     test_accuracy: float = float("nan")
     test_loss: float = float("nan")
 
-    def objective(self, setting: Setting, samples: int, split: str = "train", batch: int = BATCH) -> Objective:
+    def objective(self, setting: RunConfig, samples: int, split: str = "train", batch: int = BATCH) -> Objective:
         """Cross-entropy on the first pictures of a split, without augmentation, in eval mode."""
         pictures = setting.pictures(split, samples, self.normalization)
         return Objective(self.module, F.cross_entropy, pictures, batch_size=batch, split=split, device=setting.device, mode="eval")
@@ -81,7 +81,7 @@ class Net:
         }
 
 
-def net(setting: Setting, name: str) -> Net:
+def net(setting: RunConfig, name: str) -> Net:
     """The published weights of `name`, else a training of it.
 
     Args:
@@ -94,7 +94,7 @@ def net(setting: Setting, name: str) -> Net:
     return trained(setting, name)
 
 
-def trained(setting: Setting, name: str) -> Net:
+def trained(setting: RunConfig, name: str) -> Net:
     """A network trained here: the paper's schedule in a full run, a few epochs on a few pictures in a quick one."""
     size = setting.size
     training = Training(name, size.epochs, size.train_samples, size.test_samples, seed=setting.seed)
@@ -102,19 +102,19 @@ def trained(setting: Setting, name: str) -> Net:
     return scored(setting, Net(name, words_of(name), module, "li", source_words(setting), size.test_samples))
 
 
-def train_once(setting: Setting, key: str, training: Training) -> torch.nn.Module:
+def train_once(setting: RunConfig, key: str, training: Training) -> torch.nn.Module:
     """Train into ``trainings/KEY``, or go on with what an earlier run left there."""
     out = folder(setting, key)
     train(training, out, setting.data, device=setting.device, progress=setting.progress)
     return load_checkpoint(out / "weights.safetensors", network(training.network, 0)).eval()
 
 
-def folder(setting: Setting, key: str) -> Path:
+def folder(setting: RunConfig, key: str) -> Path:
     """Where a training of this run is kept."""
     return setting.out / "trainings" / key
 
 
-def source_words(setting: Setting) -> str:
+def source_words(setting: RunConfig) -> str:
     return "short training" if setting.quick else "full training"
 
 
@@ -126,13 +126,13 @@ def words_of(name: str) -> str:
     return kind + width + (" without shortcuts" if name.endswith("_noshort") else "")
 
 
-def scored(setting: Setting, net: Net) -> Net:
+def scored(setting: RunConfig, net: Net) -> Net:
     """The network with its test accuracy and loss."""
-    found = score(net.objective(setting, net.test_samples, "test", 250), None, ("loss", "accuracy"))
+    found = evaluate_point(net.objective(setting, net.test_samples, "test", 250), None, ("loss", "accuracy"))
     return replace(net, test_accuracy=found["accuracy"], test_loss=found["loss"])
 
 
-def require_pictures(setting: Setting) -> None:
+def require_pictures(setting: RunConfig) -> None:
     """Say at once, not after minutes, that CIFAR-10 is missing.
 
     Raises:

@@ -11,15 +11,15 @@ import torch
 
 from lossatlas.archive import create_archive
 from lossatlas.errors import InputError
-from lossatlas.recipes.common import prepare, say, write_summary
+from lossatlas.recipes.common import make_output_folder, print_line, write_summary
 from lossatlas.recipes.li2018 import hessian_ratio as ratios
 from lossatlas.recipes.li2018 import loss_planes as planes
 from lossatlas.recipes.li2018 import minima as solutions
 from lossatlas.recipes.li2018 import training_paths as paths
-from lossatlas.recipes.li2018.config import FULL, QUICK, Setting
+from lossatlas.recipes.li2018.config import FULL, QUICK, RunConfig
 from lossatlas.recipes.li2018.networks import require_pictures
 
-FIGURES: dict[str, Callable[[Setting], dict[str, Any]]] = {
+FIGURES: dict[str, Callable[[RunConfig], dict[str, Any]]] = {
     "1": planes.figure_1,
     "2": solutions.figure_2,
     "3": solutions.figure_3,
@@ -62,17 +62,19 @@ def run(
     wanted = _wanted(figure)
     if workers is not None:
         torch.set_num_threads(workers)
-    setting = Setting(prepare(out), create_archive(out / "archive.zarr"), data, quick, QUICK if quick else FULL, seed, progress, device)
+    setting = RunConfig(
+        make_output_folder(out), create_archive(out / "archive.zarr"), data, quick, QUICK if quick else FULL, seed, progress, device
+    )
     require_pictures(setting)
-    summary: dict[str, Any] = {"quick": quick, "seed": seed, "figures": _told_before(out, quick, seed)}
+    summary: dict[str, Any] = {"quick": quick, "seed": seed, "figures": _earlier_numbers(out, quick, seed)}
     for name in wanted:
-        say(f"figure {name} …")
+        print_line(f"figure {name} …")
         summary["figures"][name] = FIGURES[name](setting)
         write_summary(out, "li2018", summary)
     return write_summary(out, "li2018", summary)
 
 
-def _told_before(out: Path, quick: bool, seed: int) -> dict[str, Any]:
+def _earlier_numbers(out: Path, quick: bool, seed: int) -> dict[str, Any]:
     """Figures that an earlier run of the same kind left in the summary, when only some are drawn now."""
     try:
         before = json.loads((out / "summary.json").read_text(encoding="utf-8"))

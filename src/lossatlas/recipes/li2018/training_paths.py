@@ -11,12 +11,12 @@ import xarray as xr
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.params.arithmetic import difference, norm
 from lossatlas.compute.paths.principal_planes import pca_plane
-from lossatlas.compute.paths.projection import expected_captured_share, project_path
+from lossatlas.compute.paths.projection import chance_explained_variance, project_trajectory
 from lossatlas.compute.planes.normalization import Direction
 from lossatlas.compute.planes.plane import Plane, random_plane
-from lossatlas.recipes.common import say
+from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_paths as drawing
-from lossatlas.recipes.li2018.config import Setting
+from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.minima import DECAYS, Solution, solution
 
 MARGIN = 0.25
@@ -25,14 +25,14 @@ UNIT = 1e-3
 RANDOM_LABEL = "random direction [way / 1000]"
 
 
-def figure_8(setting: Setting) -> dict[str, Any]:
+def figure_8(setting: RunConfig) -> dict[str, Any]:
     """The same path on two random directions, on one random and the start-to-end direction, and on principal ones."""
     one = solution(setting, setting.size.small_batch, DECAYS[1])
     made = {"random": _random(one), "random and start-end": _half_random(one), "principal": pca_plane(one.trajectory)}
     drawn = {name: _surface_and_path(setting, one, plane, f"figure8_{name}".replace(" ", "_")) for name, plane in made.items()}
-    chance = expected_captured_share(made["random"], one.trajectory)
+    chance = chance_explained_variance(made["random"], one.trajectory)
     drawing.figure_8(setting, one, drawn, chance, setting.out / "figure8.png")
-    say("figure8.png    Random directions show nothing of the path; principal ones show most of it.")
+    print_line("figure8.png    Random directions show nothing of the path; principal ones show most of it.")
     return {
         "captured_share": {name: path.attrs["captured_share"] for name, (_, path) in drawn.items()},
         "expected_by_chance": chance,
@@ -40,12 +40,12 @@ def figure_8(setting: Setting) -> dict[str, Any]:
     }
 
 
-def figure_9(setting: Setting) -> dict[str, Any]:
+def figure_9(setting: RunConfig) -> dict[str, Any]:
     """Paths of SGD and Adam, small and large batch, on their principal planes, learning-rate drops marked."""
     runs = [solution(setting, batch, decay, optimizer) for optimizer, decay, batch in _runs(setting)]
     drawn = [(one, *_surface_and_path(setting, one, pca_plane(one.trajectory), f"figure9_{one.name}")) for one in runs]
     drawing.figure_9(setting, drawn, setting.out / "figure9.png")
-    say("figure9.png    Principal planes hold most of each path; diamonds mark where the learning rate drops.")
+    print_line("figure9.png    Principal planes hold most of each path; diamonds mark where the learning rate drops.")
     return {
         one.name: {
             "explained_variance_ratio": path.attrs["explained_variance_ratio"],
@@ -57,7 +57,7 @@ def figure_9(setting: Setting) -> dict[str, Any]:
     }
 
 
-def _runs(setting: Setting) -> list[tuple[Literal["sgd", "adam"], float, int]]:
+def _runs(setting: RunConfig) -> list[tuple[Literal["sgd", "adam"], float, int]]:
     """A quick run shows SGD with both decays; a full one adds Adam."""
     batches = (setting.size.small_batch, setting.size.large_batch)
     optimizers: tuple[Literal["sgd", "adam"], ...] = ("sgd",) if setting.quick else ("sgd", "adam")
@@ -81,16 +81,16 @@ def _half_random(one: Solution) -> Plane:
 
 
 def _as_long_as(plane: Plane, length: float) -> Plane:
-    steps = tuple(Direction({n: v * (length / d.norm) for n, v in d.params.items()}, d.recipe) for d in plane.directions)
+    steps = tuple(Direction({n: v * (length / d.norm) for n, v in d.params.items()}, d.construction) for d in plane.directions)
     labels = (RANDOM_LABEL, f"second {RANDOM_LABEL}")[: len(steps)]
-    return Plane(plane.center, steps, "random", labels, plane.recipe, plane.origin)
+    return Plane(plane.center, steps, "random", labels, plane.construction, plane.origin)
 
 
-def _surface_and_path(setting: Setting, one: Solution, plane: Plane, name: str) -> tuple[xr.Dataset, xr.Dataset]:
+def _surface_and_path(setting: RunConfig, one: Solution, plane: Plane, name: str) -> tuple[xr.Dataset, xr.Dataset]:
     objective = one.net.objective(setting, setting.size.samples)
     with warnings.catch_warnings():  # the paper's choice; the figure says whose statistics they are
         warnings.filterwarnings("ignore", message="At the (start|end) of .* this plane reads", category=UserWarning)
-        path = project_path(one.trajectory, plane, objective, surface=name)
+        path = project_trajectory(one.trajectory, plane, objective, surface=name)
     surface = evaluate(
         objective,
         plane,

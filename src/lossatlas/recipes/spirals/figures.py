@@ -11,9 +11,9 @@ import xarray as xr
 
 from lossatlas.viz.animation.writer import save as save_animation
 from lossatlas.viz.compose.from_datasets import areas_from, path_from, surface_from
-from lossatlas.viz.compose.training import Run, training_scene
+from lossatlas.viz.compose.training import RecordedPath, training_scene
 from lossatlas.viz.figures import plot
-from lossatlas.viz.scene.model import Areas, ColorScale, Pane, Path, Scene, Surface, Timeline
+from lossatlas.viz.scene.model import ColorScale, DecisionRegions, Pane, PathData, Scene, Surface, Timeline
 from lossatlas.viz.viewing import view
 
 RED = "#c1121f"
@@ -28,7 +28,7 @@ OnPlane = tuple[str, xr.Dataset, xr.Dataset]
 
 
 @dataclass(frozen=True)
-class Picture:
+class NetworkPicture:
     """What one network's figures are drawn from."""
 
     name: str
@@ -43,21 +43,21 @@ class Drawn:
     """The same, ready for scenes."""
 
     surface: Surface
-    path: Path
-    areas: Areas
+    path: PathData
+    areas: DecisionRegions
 
     @classmethod
-    def of(cls, picture: Picture) -> Drawn:
+    def of(cls, picture: NetworkPicture) -> Drawn:
         surface = surface_from(picture.surface, name=picture.name, label=picture.label)
         return cls(
             surface, replace(path_from(picture.path, name=picture.name), color=RED), areas_from(picture.areas, name=f"areas {picture.name}")
         )
 
-    def last_areas(self) -> Areas:
+    def last_areas(self) -> DecisionRegions:
         return replace(self.areas, classes=self.areas.classes[-1])
 
 
-def overview(pictures: Sequence[Picture], file: FilePath) -> None:
+def overview(pictures: Sequence[NetworkPicture], file: FilePath) -> None:
     """Every network: map with path above, decision areas after the last step below."""
     drawn = [Drawn.of(picture) for picture in pictures]
     columns = min(len(drawn), 4)
@@ -76,7 +76,7 @@ def overview(pictures: Sequence[Picture], file: FilePath) -> None:
     )
     scene = Scene(
         tuple(panes),
-        tuple(bare(one.surface) for one in drawn),
+        tuple(without_marks(one.surface) for one in drawn),
         tuple(replace(one.path, notes=(), residual=None, label="path of Adam") for one in drawn),
         areas=tuple(one.last_areas() for one in drawn),
         colors=(SHARED,),
@@ -86,20 +86,22 @@ def overview(pictures: Sequence[Picture], file: FilePath) -> None:
     plot(scene, file, dpi=130)
 
 
-def animate(picture: Picture, file: FilePath) -> None:
+def animate(picture: NetworkPicture, file: FilePath) -> None:
     """Map and path left, decision areas right, losses and accuracies under them, frame by frame."""
     save_animation(animated(picture), file)
 
 
-def animated(picture: Picture) -> Scene:
+def animated(picture: NetworkPicture) -> Scene:
     """The scene of one network's animation: one frame a recorded step."""
     one = Drawn.of(picture)
-    scene = training_scene(one.surface, (Run(one.path, xr.merge([picture.path, picture.areas])),), (LOG,), f"Spiral, {picture.label}")
+    scene = training_scene(
+        one.surface, (RecordedPath(one.path, xr.merge([picture.path, picture.areas])),), (LOG,), f"Spiral, {picture.label}"
+    )
     return scene.replace(timeline=timeline(picture.path))
 
 
 def page(
-    pictures: Sequence[Picture], surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: Sequence[str], label: str, file: FilePath
+    pictures: Sequence[NetworkPicture], surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: Sequence[str], label: str, file: FilePath
 ) -> None:
     """The interactive page: a scene a network, its path and decision areas on one timeline, then the optimizers together."""
     networks = [_in_relief(animated(picture)) for picture in pictures]
@@ -155,7 +157,7 @@ def lines(found: Mapping[str, xr.Dataset], file: FilePath) -> None:
     columns = min(len(found), 4)
     surfaces, panes = [], []
     for i, (name, line) in enumerate(found.items()):
-        surfaces.append(replace(bare(surface_from(line, name=name, label=line.attrs["title"])), origin=None))
+        surfaces.append(replace(without_marks(surface_from(line, name=name, label=line.attrs["title"])), origin=None))
         panes.append(
             Pane(
                 "line",
@@ -190,7 +192,7 @@ def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: S
         words = str(dataset.attrs["label"])
         share = f"{100 * dataset.attrs['captured_share']:.0f} % shown (walk: {100 * sum(dataset.attrs['random_walk_null']):.0f} %)"
         path = path_from(dataset, name=words)
-        runs.append(Run(replace(path, color=color, dash=dash, stem=None, label=f"{words}: {share}", notes=()), dataset))
+        runs.append(RecordedPath(replace(path, color=color, dash=dash, stem=None, label=f"{words}: {share}", notes=()), dataset))
     scene = training_scene(shown, runs, (LOG,), f"Five optimizers, one start, one plane: {label}")
     joint = paths[0].attrs
     return scene.replace(
@@ -210,7 +212,7 @@ def timeline(path: xr.Dataset) -> Timeline:
     return Timeline(steps, labels, milliseconds=FRAME_MILLISECONDS)
 
 
-def bare(surface: Surface) -> Surface:
+def without_marks(surface: Surface) -> Surface:
     """The surface without its own notes, for galleries that say once what holds for all."""
     return replace(surface, notes=())
 

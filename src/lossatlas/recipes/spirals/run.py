@@ -15,11 +15,11 @@ from lossatlas.analysis.random_walk import expected_cosine
 from lossatlas.archive import Archive, create_archive
 from lossatlas.compute.connectivity.interpolation import interpolate
 from lossatlas.compute.evaluation.evaluate import evaluate
-from lossatlas.compute.paths.decision_regions import decision_areas
-from lossatlas.compute.paths.principal_planes import pca_plane, shared_plane, start_end_plane
-from lossatlas.compute.paths.projection import bounds_around, expected_captured_share, project_path
+from lossatlas.compute.paths.decision_regions import decision_regions
+from lossatlas.compute.paths.principal_planes import joint_pca_plane, pca_plane, start_end_plane
+from lossatlas.compute.paths.projection import bounds_around, chance_explained_variance, project_trajectory
 from lossatlas.compute.planes.plane import Plane, random_plane
-from lossatlas.recipes.common import prepare, say, write_summary
+from lossatlas.recipes.common import make_output_folder, print_line, write_summary
 from lossatlas.recipes.spirals import figures
 from lossatlas.recipes.spirals.data import Spiral, make_spiral
 from lossatlas.recipes.spirals.train import NETWORKS, OPTIMIZERS, QUICK_NETWORKS, Network, Run, adam, frame_steps, record
@@ -32,7 +32,7 @@ AREA = 2.6
 
 
 @dataclass(frozen=True)
-class Size:
+class RunSize:
     """How much is computed."""
 
     networks: tuple[Network, ...]
@@ -42,8 +42,8 @@ class Size:
     areas: int
 
 
-FULL = Size(NETWORKS, 300, 50, 51, 100)
-QUICK = Size(QUICK_NETWORKS, 300, 15, 21, 60)
+FULL = RunSize(NETWORKS, 300, 50, 51, 100)
+QUICK = RunSize(QUICK_NETWORKS, 300, 15, 21, 60)
 
 
 def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int = 0, progress: bool | None = None) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     del data
     torch.set_num_threads(1)
     size, spiral = QUICK if quick else FULL, make_spiral()
-    archive = create_archive(prepare(out) / "archive.zarr")
+    archive = create_archive(make_output_folder(out) / "archive.zarr")
     summary: dict[str, Any] = {"quick": quick, "samples": len(spiral.x), "test_samples": len(spiral.test_x), "epochs": size.epochs}
     runs = _networks(archive, spiral, size, seed, progress)
     pictures = [_picture(archive, run, size, spiral, progress) for run in runs.values()]
@@ -76,7 +76,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     return written
 
 
-def _networks(archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None) -> dict[str, Run]:
+def _networks(archive: Archive, spiral: Spiral, size: RunSize, seed: int, progress: bool | None) -> dict[str, Run]:
     steps, runs = frame_steps(size.epochs, size.frames), {}
     with progress_bar("training", len(size.networks), 0, progress) as advance:
         for network in size.networks:
@@ -86,18 +86,18 @@ def _networks(archive: Archive, spiral: Spiral, size: Size, seed: int, progress:
     return runs
 
 
-def _picture(archive: Archive, run: Run, size: Size, spiral: Spiral, progress: bool | None) -> figures.Picture:
+def _picture(archive: Archive, run: Run, size: RunSize, spiral: Spiral, progress: bool | None) -> figures.NetworkPicture:
     """Principal plane, honest path, map and decision areas of one run, all kept in the archive."""
     plane = pca_plane(run.trajectory)
-    path = project_path(run.trajectory, plane, run.objective, surface=run.name, keep=True)
+    path = project_trajectory(run.trajectory, plane, run.objective, surface=run.name, keep=True)
     bounds = bounds_around(path)
     surface = _surface(archive, run, plane, bounds, size, run.name, progress)
-    areas = decision_areas(run.objective, run.trajectory, (-AREA, AREA), size.areas, data=spiral.shown, keep=True)
-    return figures.Picture(run.name, run.label, surface, path, areas)
+    areas = decision_regions(run.objective, run.trajectory, (-AREA, AREA), size.areas, data=spiral.shown, keep=True)
+    return figures.NetworkPicture(run.name, run.label, surface, path, areas)
 
 
 def _surface(
-    archive: Archive, run: Run, plane: Plane, bounds: list[list[float]], size: Size, name: str, progress: bool | None
+    archive: Archive, run: Run, plane: Plane, bounds: list[list[float]], size: RunSize, name: str, progress: bool | None
 ) -> xr.Dataset:
     return evaluate(
         run.objective,
@@ -134,17 +134,17 @@ def path_summary(path: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _draw_networks(out: Path, pictures: list[figures.Picture], progress: bool | None) -> None:
+def _draw_networks(out: Path, pictures: list[figures.NetworkPicture], progress: bool | None) -> None:
     figures.overview(pictures, out / "overview.png")
-    say("overview.png      Every network: its path on the principal plane, and what it decided in the end.")
+    print_line("overview.png      Every network: its path on the principal plane, and what it decided in the end.")
     with progress_bar("animations", len(pictures), 0, progress) as advance:
         for picture in pictures:
             figures.animate(picture, out / f"path_{picture.name}.gif")
             advance(1)
-    say(f"path_*.gif        {len(pictures)} trainings, frame by frame, path and decision areas side by side.")
+    print_line(f"path_*.gif        {len(pictures)} trainings, frame by frame, path and decision areas side by side.")
 
 
-def _planes(archive: Archive, run: Run, size: Size, progress: bool | None) -> tuple[dict[str, Any], list[figures.OnPlane]]:
+def _planes(archive: Archive, run: Run, size: RunSize, progress: bool | None) -> tuple[dict[str, Any], list[figures.OnPlane]]:
     """The same path on three planes, and how much of its motion each shows."""
     center = run.trajectory.params(-1)
     choices = {
@@ -155,14 +155,14 @@ def _planes(archive: Archive, run: Run, size: Size, progress: bool | None) -> tu
     summary: dict[str, Any] = {"expected_cosine": expected_cosine(run.trajectory.layout.size)}
     drawn: list[figures.OnPlane] = []
     for name, plane in choices.items():
-        path = project_path(run.trajectory, plane, run.objective, surface=f"plane-{name}")
+        path = project_trajectory(run.trajectory, plane, run.objective, surface=f"plane-{name}")
         bounds = _as_far_as(run, plane) if name == "random" else bounds_around(path)
         surface = _surface(archive, run, plane, bounds, size, f"plane-{name}", progress)
         archive.write_trajectory(f"plane-{name}", _without_areas(path))
         told = ("captured_share", "explained_variance_ratio", "random_walk_null", "residual_norm")
         summary[name] = {**{key: path.attrs[key] for key in told}, "cosine": plane.cosine}
         drawn.append((name, surface, path))
-    summary["random"]["expected_share"] = expected_captured_share(choices["random"], run.trajectory)
+    summary["random"]["expected_share"] = chance_explained_variance(choices["random"], run.trajectory)
     return summary, drawn
 
 
@@ -184,13 +184,13 @@ def _lines(runs: dict[str, Run], progress: bool | None) -> dict[str, xr.Dataset]
 
 def _draw_planes(out: Path, planes: list[figures.OnPlane], label: str, numbers: dict[str, Any], lines: dict[str, xr.Dataset]) -> None:
     figures.planes(planes, label, numbers, out / "planes.png")
-    say("planes.png        One path on a random, a start-end and a principal plane, with the share each shows.")
+    print_line("planes.png        One path on a random, a start-end and a principal plane, with the share each shows.")
     figures.lines(lines, out / "interpolation.png")
-    say("interpolation.png The loss on the straight line from first to last weights.")
+    print_line("interpolation.png The loss on the straight line from first to last weights.")
 
 
 def _optimizers(
-    archive: Archive, spiral: Spiral, size: Size, seed: int, progress: bool | None
+    archive: Archive, spiral: Spiral, size: RunSize, seed: int, progress: bool | None
 ) -> tuple[dict[str, Any], tuple[xr.Dataset, list[xr.Dataset]]]:
     """Five optimizers from one start, on one fixed plane: their numbers, and surface and paths to draw."""
     steps = frame_steps(size.epochs, size.frames)
@@ -198,8 +198,8 @@ def _optimizers(
         record(archive, f"optimizer-{one.name}", one.label, COMPARED.build(seed), one.make, spiral, size.epochs, steps)
         for one in OPTIMIZERS
     ]
-    plane = shared_plane([run.trajectory for run in runs])
-    paths = [project_path(run.trajectory, plane, run.objective, surface="optimizers", keep=True) for run in runs]
+    plane = joint_pca_plane([run.trajectory for run in runs])
+    paths = [project_trajectory(run.trajectory, plane, run.objective, surface="optimizers", keep=True) for run in runs]
     surface = _surface(archive, runs[0], plane, bounds_around(*paths), size, "optimizers", progress)
     return {run.name: _beside_own(path, run) for run, path in zip(runs, paths, strict=True)}, (surface, paths)
 
@@ -207,7 +207,7 @@ def _optimizers(
 def _beside_own(path: xr.Dataset, run: Run) -> dict[str, Any]:
     """The run's shares of the shared plane, those of all runs together, and those of its own principal plane, each with its null."""
     joint = {key: path.attrs[key] for key in ("joint_explained_variance_ratio", "joint_random_walk_null")}
-    own = pca_plane(run.trajectory).recipe
+    own = pca_plane(run.trajectory).construction
     return {
         **path_summary(path),
         **joint,
@@ -215,13 +215,13 @@ def _beside_own(path: xr.Dataset, run: Run) -> dict[str, Any]:
     }
 
 
-def _draw_optimizers(out: Path, pictures: list[figures.Picture], surface: xr.Dataset, paths: list[xr.Dataset]) -> None:
+def _draw_optimizers(out: Path, pictures: list[figures.NetworkPicture], surface: xr.Dataset, paths: list[xr.Dataset]) -> None:
     colors = [one.color for one in OPTIMIZERS]
     figures.optimizers(surface, paths, colors, COMPARED.label, out / "optimizers.png")
     figures.animate_optimizers(surface, paths, colors, COMPARED.label, out / "optimizers.gif")
-    say("optimizers.png    Five optimizers from one start on the same two fixed directions; optimizers.gif plays them.")
+    print_line("optimizers.png    Five optimizers from one start on the same two fixed directions; optimizers.gif plays them.")
     figures.page(pictures, surface, paths, colors, COMPARED.label, out / "index.html")
-    say("index.html        Every network and the optimizers to turn and play, decision areas linked to the step; one offline file.")
+    print_line("index.html        Every network and the optimizers to turn and play, decision areas linked to the step; one offline file.")
 
 
 def _without_areas(path: xr.Dataset) -> xr.Dataset:

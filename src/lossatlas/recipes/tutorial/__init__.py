@@ -16,9 +16,9 @@ import xarray as xr
 
 from lossatlas.archive import Archive, create_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
-from lossatlas.compute.paths.in_plane_optimization import descend
+from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
 from lossatlas.errors import InputError
-from lossatlas.recipes.common import path_summary, prepare, say, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, write_summary
 from lossatlas.recipes.tutorial import figures
 from lossatlas.recipes.tutorial.network import Setting, article_gradient, one_hot
 from lossatlas.zoo.data.datasets import load_mnist
@@ -31,7 +31,7 @@ REPORTED = (0, 1, 10, 100, 1000, 2000, 5000, 8900, 9999)
 
 
 @dataclass(frozen=True)
-class Size:
+class RunSize:
     """How much to compute: the article's amounts, or a quick look."""
 
     resolution: int
@@ -41,8 +41,8 @@ class Size:
     large: int
 
 
-FULL = Size(resolution=40, gallery=25, epochs=10_000, optimizer_epochs=4_000, large=LARGE)
-QUICK = Size(resolution=20, gallery=13, epochs=2_000, optimizer_epochs=600, large=LARGE)
+FULL = RunSize(resolution=40, gallery=25, epochs=10_000, optimizer_epochs=4_000, large=LARGE)
+QUICK = RunSize(resolution=20, gallery=13, epochs=2_000, optimizer_epochs=600, large=LARGE)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def run(
         raise InputError("sample_size", sample_size, "1 to 60,000 training images")
     torch.set_num_threads(1)
     setting = _setting(data, max(sample_size, size.large))
-    archive = create_archive(prepare(out) / "archive.zarr")
+    archive = create_archive(make_output_folder(out) / "archive.zarr")
     cells = resolution or size.resolution
     surfaces = {f"n{n}": _surface(setting, seed, n, cells, archive, progress) for n in dict.fromkeys((sample_size, size.large))}
     rules = ("article",) if gradient == "article" else ("article", "true")
@@ -140,7 +140,7 @@ def _surface(setting: Setting, seed: int, samples: int, resolution: int, archive
 
 
 def _descents(
-    setting: Setting, seed: int, samples: int, size: Size, rules: tuple[str, ...], archive: Archive, progress: bool | None
+    setting: Setting, seed: int, samples: int, size: RunSize, rules: tuple[str, ...], archive: Archive, progress: bool | None
 ) -> dict[str, xr.Dataset]:
     """The article's three descents, then every optimizer from the same starts with the true gradient."""
     tail = setting.tail(seed, samples)
@@ -152,7 +152,7 @@ def _descents(
     for label, optimizer, rate, epochs, given in runs:
         for start in STARTS:
             name = f"{label}:{start[0]:g},{start[1]:g}"
-            paths[name] = descend(
+            paths[name] = optimize_on_plane(
                 tail,
                 plane,
                 start,
@@ -201,21 +201,21 @@ def _draw(
     article = {name: path for name, path in paths.items() if name.startswith("article:")}
     others = {name: path for name, path in paths.items() if name.split(":")[0] in LEARNING_RATES}
     figures.sample_sizes(surfaces, out / "figure3.png")
-    say("figure3.png   The same two weights on 100 and on 10,000 images: more data smooths the landscape.")
+    print_line("figure3.png   The same two weights on 100 and on 10,000 images: more data smooths the landscape.")
     figures.single(surfaces[small], out / "figure4.png")
-    say("figure4.png   Plateaus, ridges and valleys of the small sample.")
+    print_line("figure4.png   Plateaus, ridges and valleys of the small sample.")
     figures.descents(surfaces[small], article, out / "descents.png")
-    say("descents.png  Three starts side by side end in different places: one leaves, one gets stuck.")
+    print_line("descents.png  Three starts side by side end in different places: one leaves, one gets stuck.")
     figures.optimizers(surfaces[small], others, out / "optimizers.png")
-    say("optimizers.png  The same three starts under five optimizers.")
+    print_line("optimizers.png  The same three starts under five optimizers.")
     for gallery in GALLERIES:
         figures.gallery(galleries[gallery.name], gallery.title, gallery.samples, out / f"{gallery.name}.png")
-        say(f"{gallery.name}.png   {gallery.title}: how the landscape changes with the seed.")
+        print_line(f"{gallery.name}.png   {gallery.title}: how the landscape changes with the seed.")
     every = 3 if quick else 1
     last = int(np.min([path.sizes["step"] for path in article.values()])) - 1
     figures.animate_surface(surfaces[small], article, last, out / "animation1.gif", figures.FRAME_EPOCHS[::every])
-    say("animation1.gif  The three descents on the surface.")
+    print_line("animation1.gif  The three descents on the surface.")
     figures.animate_contour(surfaces[small], article, last, out / "animation2.gif", figures.CONTOUR_EPOCHS[::every])
-    say("animation2.gif  The same from above, with their cost curves below.")
+    print_line("animation2.gif  The same from above, with their cost curves below.")
     figures.page(surfaces, article, out / "index.html", "Gradient descent on the loss surface of an MNIST network")
-    say("index.html    The same to rotate, overlay and play, in one file that needs no network.")
+    print_line("index.html    The same to rotate, overlay and play, in one file that needs no network.")

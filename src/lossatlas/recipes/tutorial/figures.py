@@ -11,7 +11,7 @@ import xarray as xr
 
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.figures import animate, plot
-from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Path, Scene, Surface, Timeline
+from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, PathData, Scene, Surface, Timeline
 from lossatlas.viz.viewing import view
 
 DASHES = ("dashed", "dashdot", "dotted")
@@ -109,16 +109,16 @@ def _descent_scene(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], kinds: 
     return Scene(tuple(panes[kind] for kind in kinds), (drawn,), lines, curves=curves if stacked else (), colors=(TERRAIN,))
 
 
-def _cost_curve(path: Path) -> Curve:
+def _cost_curve(path: PathData) -> Curve:
     assert path.loss is not None
     return Curve(f"cost {path.name}", path.step.astype(float), path.loss, path.label, path.color, path.dash)
 
 
-def _dashed(path: Path, index: int) -> Path:
+def _dashed(path: PathData, index: int) -> PathData:
     return replace(path, dash=DASHES[index % len(DASHES)], color="#111111")
 
 
-def _colored(path: Path, name: str) -> Path:
+def _colored(path: PathData, name: str) -> PathData:
     optimizer = name.split(":")[0]
     return replace(path, color=OPTIMIZER_COLORS.get(optimizer), label=optimizer)
 

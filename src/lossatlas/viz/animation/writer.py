@@ -21,7 +21,7 @@ from lossatlas.errors import InputError, MissingDependencyError, output_errors
 from lossatlas.viz.animation.gif import encode_gif
 from lossatlas.viz.colors import STAR
 from lossatlas.viz.mpl.artists.path import color_of_path
-from lossatlas.viz.mpl.figure import Drawing, draw
+from lossatlas.viz.mpl.figure import FigureArtists, draw
 from lossatlas.viz.mpl.style import INK, styled
 from lossatlas.viz.scene.model import Scene
 
@@ -84,11 +84,11 @@ def check_suffix(path: str | os.PathLike[str]) -> Path:
 class _Background:
     """The still pixels of a drawing, and what has to be drawn over them."""
 
-    def __init__(self, drawing: Drawing) -> None:
+    def __init__(self, drawing: FigureArtists) -> None:
         self.drawing = drawing
         self.canvas: Any = drawing.figure.canvas
-        turning = [pane for pane in drawing.panes if pane.volatile]
-        still = [pane for pane in drawing.panes if not pane.volatile]
+        turning = [pane for pane in drawing.panes if pane.redraws_every_frame]
+        still = [pane for pane in drawing.panes if not pane.redraws_every_frame]
         self.moving = [artist for pane in still for artist in pane.moving] + ([drawing.label] if drawing.label is not None else [])
         self.axes = [axes for pane in turning for axes in (pane.axes, pane.twin) if axes is not None]
         for artist in (*self.moving, *self.axes):

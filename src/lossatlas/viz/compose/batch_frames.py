@@ -13,7 +13,7 @@ from lossatlas.viz.scene.model import Arrow, BoolArray, FloatArray, Timeline
 
 
 @dataclass(frozen=True)
-class Shake:
+class BatchFrames:
     """Frames that hold each still and blend into the next.
 
     Attributes:
@@ -22,38 +22,38 @@ class Shake:
         turn: which of a still's held frames this is, (frame,); -1 on blends.
     """
 
-    still: NDArray[np.int64]
+    batch: NDArray[np.int64]
     share: FloatArray
-    turn: NDArray[np.int64]
+    hold_index: NDArray[np.int64]
 
     @property
-    def cosmetic(self) -> BoolArray:
+    def is_transition(self) -> BoolArray:
         """Frames that are blends and no surface of their own, (frame,)."""
         return self.share > 0
 
     def __len__(self) -> int:
-        return len(self.still)
+        return len(self.batch)
 
     def frames(self, stills: FloatArray) -> FloatArray:
         """``(still, …)`` to ``(frame, …)``: true stills, and convex combinations of two neighbors between them."""
-        after = np.minimum(self.still + 1, len(stills) - 1)
+        after = np.minimum(self.batch + 1, len(stills) - 1)
         shares = self.share.reshape(-1, *(1,) * (stills.ndim - 1))
-        blends = (1 - shares) * stills[self.still] + shares * stills[after]
-        true = ~self.cosmetic
-        blends[true] = stills[self.still[true]]
+        blends = (1 - shares) * stills[self.batch] + shares * stills[after]
+        true = ~self.is_transition
+        blends[true] = stills[self.batch[true]]
         return blends
 
     def timeline(self, label: Callable[[int, int], str], steps: Sequence[int] | None = None, milliseconds: int = 60) -> Timeline:
         """A timeline whose words come from ``label(still, turn)``; `steps` (frame,) says where paths are cut."""
         words = tuple(
             "next batch" if blend else label(int(still), int(turn))
-            for still, turn, blend in zip(self.still, self.turn, self.cosmetic, strict=True)
+            for still, turn, blend in zip(self.batch, self.hold_index, self.is_transition, strict=True)
         )
-        cut = self.still if steps is None else np.asarray(steps, np.int64)
-        return Timeline(cut, words, self.cosmetic, milliseconds)
+        cut = self.batch if steps is None else np.asarray(steps, np.int64)
+        return Timeline(cut, words, self.is_transition, milliseconds)
 
 
-def shake(stills: int, hold: int, blend: int) -> Shake:
+def interpolate_batches(stills: int, hold: int, blend: int) -> BatchFrames:
     """Each of `stills` for `hold` frames, and `blend` frames of change-over to the next, slow at both ends.
 
     >>> shake(2, hold=1, blend=3).share.round(3).tolist()
@@ -70,10 +70,10 @@ def shake(stills: int, hold: int, blend: int) -> Shake:
     share = np.concatenate([np.zeros(hold), eased])
     turn = np.concatenate([np.arange(hold), np.full(blend, -1)])
     count = stills * (hold + blend) - blend
-    return Shake(np.repeat(np.arange(stills), hold + blend)[:count], np.tile(share, stills)[:count], np.tile(turn, stills)[:count])
+    return BatchFrames(np.repeat(np.arange(stills), hold + blend)[:count], np.tile(share, stills)[:count], np.tile(turn, stills)[:count])
 
 
-def update_arrows(alpha: FloatArray, beta: FloatArray, shaken: Shake, color: str = "#d11141") -> tuple[Arrow, ...]:
+def update_arrows(alpha: FloatArray, beta: FloatArray, shaken: BatchFrames, color: str = "#d11141") -> tuple[Arrow, ...]:
     """One arrow for each update, from iterate k to k + 1, shown while batch k stands still.
 
     Args:
@@ -82,15 +82,15 @@ def update_arrows(alpha: FloatArray, beta: FloatArray, shaken: Shake, color: str
     """
     arrows = []
     for k in range(len(alpha) - 1):
-        frames = tuple(int(f) for f in np.flatnonzero((shaken.still == k) & (shaken.turn > 0)))
+        frames = tuple(int(f) for f in np.flatnonzero((shaken.batch == k) & (shaken.hold_index > 0)))
         if frames:
             ends = (float(alpha[k]), float(beta[k])), (float(alpha[k + 1]), float(beta[k + 1]))
             arrows.append(Arrow(*ends, color=color, frames=frames))
     return tuple(arrows)
 
 
-def growing_steps(shaken: Shake) -> NDArray[np.int64]:
+def growing_steps(shaken: BatchFrames) -> NDArray[np.int64]:
     """Where the path is cut on every frame, (frame,): at iterate k while batch k stands still, at k + 1 once it has gone."""
-    steps = shaken.still + shaken.cosmetic
-    steps[-1] = shaken.still[-1] + 1
+    steps = shaken.batch + shaken.is_transition
+    steps[-1] = shaken.batch[-1] + 1
     return steps

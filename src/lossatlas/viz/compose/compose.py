@@ -14,13 +14,13 @@ from lossatlas._util.argument_checks import check_integer, check_names, check_nu
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import DEFAULT
 from lossatlas.viz.colors import colormap as known_colormap
-from lossatlas.viz.compose.inputs import Source, Sources, dashed, read_sources, title_of
+from lossatlas.viz.compose.inputs import Source, Sources, assign_dashes, read_sources, title_of
 from lossatlas.viz.compose.recorded_runs import recordings
 from lossatlas.viz.compose.recording import recordings_scene
-from lossatlas.viz.compose.training import Run, training_scene
-from lossatlas.viz.scene.cell_masks import cells_of
-from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, Path, Scale, Scene, Surface, Timeline
-from lossatlas.viz.scene.uncertainty import with_doubt
+from lossatlas.viz.compose.training import RecordedPath, training_scene
+from lossatlas.viz.scene.cell_masks import classify_cells
+from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, PathData, Scale, Scene, Surface, Timeline
+from lossatlas.viz.scene.uncertainty import mark_uncertain
 
 Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
 MOST_FRAMES = 100
@@ -56,7 +56,7 @@ def compose(
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
         doubt: hatch the cells that the samples do not tell apart from the lowest one. Where the losses of the samples
-            were stored and compared (`SampleLosses.store_differences`) this is done anyway, and sharply; from standard
+            were stored and compared (`SampleLossArray.store_differences`) this is done anyway, and sharply; from standard
             errors alone it is conservative, and the figure says so.
 
     Raises:
@@ -71,7 +71,7 @@ def compose(
     found = replace(found, surfaces=tuple(_with_error_field(surface, quantity) for surface in found.surfaces))
     _check_quantity(found.surfaces, quantity, scale)
     if doubt:
-        found = replace(found, surfaces=tuple(with_doubt(surface, quantity) for surface in found.surfaces))
+        found = replace(found, surfaces=tuple(mark_uncertain(surface, quantity) for surface in found.surfaces))
     color = ColorScale(
         quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(found.surfaces, quantity, clip), levels=levels
     )
@@ -82,7 +82,7 @@ def compose(
     return Scene(
         panes=panes,
         surfaces=found.surfaces,
-        paths=tuple(path for path in dashed([path for _, path in found.paths]) if path.name in shown),
+        paths=tuple(path for path in assign_dashes([path for _, path in found.paths]) if path.name in shown),
         colors=(color,),
         title=title_of(found.surfaces) if title is None else title,
     )
@@ -90,12 +90,12 @@ def compose(
 
 def _training(found: Sources, color: ColorScale, title: str | None) -> Scene:
     """Of the first surface that paths run on."""
-    paths = dashed([path for _, path in found.paths])
+    paths = assign_dashes([path for _, path in found.paths])
     owner = next((surface for surface in found.surfaces if found.paths_on(surface.name)), None)
     if owner is None:
-        raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_path")
+        raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_trajectory")
     names = [path.name for path in found.paths_on(owner.name)]
-    runs = [Run(path, found.recorded.get(path.name, xr.Dataset())) for path in paths if path.name in names]
+    runs = [RecordedPath(path, found.recorded.get(path.name, xr.Dataset())) for path in paths if path.name in names]
     return training_scene(owner, runs, (color,), title_of((owner,)) if title is None else title)
 
 
@@ -116,7 +116,7 @@ def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int 
         return scene
     _check_positive(frames=frames, milliseconds=milliseconds)
     if not scene.paths:
-        return scene.replace(timeline=turning(min(frames, 60), milliseconds, _first_azimuth(scene)))
+        return scene.replace(timeline=rotate_camera(min(frames, 60), milliseconds, _first_azimuth(scene)))
     steps = np.unique(np.concatenate([path.step for path in scene.paths]))
     chosen = steps[np.unique(np.linspace(0, len(steps) - 1, min(frames, len(steps))).astype(int))]
     return scene.replace(
@@ -124,7 +124,7 @@ def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int 
     )
 
 
-def turning(frames: int = 60, milliseconds: int = 80, start: float = -60.0) -> Timeline:
+def rotate_camera(frames: int = 60, milliseconds: int = 80, start: float = -60.0) -> Timeline:
     """A full turn of the camera; the data stand still.
 
     >>> turning(4).rotation
@@ -147,7 +147,7 @@ def _check_positive(**numbers: int) -> None:
             raise InputError(name, number, "a whole number above zero")
 
 
-def _label(paths: Sequence[Path], step: int) -> str:
+def _label(paths: Sequence[PathData], step: int) -> str:
     """The step, and the epoch where a path that is still on its way knows it."""
     for path in paths:
         known = np.isfinite(path.epoch) if path.epoch is not None else np.zeros(0, bool)
@@ -192,7 +192,7 @@ def _check_quantity(surfaces: Sequence[Surface], quantity: str, scale: str) -> N
     for surface in surfaces:
         if quantity not in surface.fields:
             raise InputError("quantity", quantity, f"one that surface {surface.name} holds: {', '.join(surface.fields)}")
-        if scale == "log" and not cells_of(surface, ColorScale(scale="log"), quantity).drawable.size:
+        if scale == "log" and not classify_cells(surface, ColorScale(scale="log"), quantity).drawable.size:
             raise InputError("scale", "log", f"linear, as surface {surface.name} holds no positive {quantity}")
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from lossatlas import schema
 from lossatlas.errors import InputError
-from lossatlas.viz.scene.model import Areas, Field, FloatArray, Path, Surface
+from lossatlas.viz.scene.model import DecisionRegions, Field, FloatArray, PathData, Surface
 from lossatlas.viz.scene.provenance_text import end_caution, error_notes, general_notes, model_words, origin_caution, path_cautions
 
 LEAST_SHARE_FOR_STEMS = 0.5
@@ -57,10 +57,10 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
     )
 
 
-def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None = None, surface: Surface | None = None) -> Path:
+def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None = None, surface: Surface | None = None) -> PathData:
     """A path to draw from a trajectory Dataset over ``(step,)``.
 
-    The plane's value below each iterate is the one that was measured there (`project_path`), else that of `surface`.
+    The plane's value below each iterate is the one that was measured there (`project_trajectory`), else that of `surface`.
 
     Raises:
         InputError: no `path_alpha`, as in a run that was never projected on a plane.
@@ -70,7 +70,7 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
     alpha = _series(dataset, "path_alpha")
     beta = _series(dataset, "path_beta") if "path_beta" in dataset else np.zeros_like(alpha)
     shown = name or str(dataset.attrs.get("title") or dataset.attrs.get("label") or "path")
-    return Path(
+    return PathData(
         name=shown,
         alpha=alpha,
         beta=beta,
@@ -93,18 +93,18 @@ def _plane_loss(dataset: xr.Dataset, surface: Surface | None, alpha: FloatArray,
     return value_below(surface, alpha, beta)
 
 
-def areas_from(dataset: xr.Dataset, *, name: str = "areas") -> Areas:
+def areas_from(dataset: xr.Dataset, *, name: str = "areas") -> DecisionRegions:
     """Decision areas to draw from a Dataset that holds `area_class` over ``(step, area_x, area_y)``, one map a frame.
 
     Raises:
         InputError: no decision areas in it.
     """
     if "area_class" not in dataset:
-        raise InputError("areas", name, "a Dataset with area_class", "Compute it with la.decision_areas(model, trajectory)")
+        raise InputError("areas", name, "a Dataset with area_class", "Compute it with la.decision_regions(model, trajectory)")
     points = np.stack([_series(dataset, "data_x"), _series(dataset, "data_y")], axis=-1) if "data_x" in dataset else np.empty((0, 2))
     labels = np.asarray(dataset["data_class"].values) if "data_class" in dataset else np.empty(0, np.int16)
     classes = np.asarray(dataset["area_class"].transpose("step", "area_x", "area_y").values)
-    return Areas(name, _coordinate(dataset, "area_x"), _coordinate(dataset, "area_y"), classes, points, labels)
+    return DecisionRegions(name, _coordinate(dataset, "area_x"), _coordinate(dataset, "area_y"), classes, points, labels)
 
 
 def value_below(surface: Surface, alpha: FloatArray, beta: FloatArray, quantity: str = "loss") -> FloatArray:

@@ -19,8 +19,8 @@ from lossatlas.archive import Archive, open_archive
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import DASHES
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
-from lossatlas.viz.scene.cell_masks import cells_of
-from lossatlas.viz.scene.model import ColorScale, Path, Scene, Surface
+from lossatlas.viz.scene.cell_masks import classify_cells
+from lossatlas.viz.scene.model import ColorScale, PathData, Scene, Surface
 
 PLANE_KEYS = ("center_hash", "direction_hashes", "kind", "seed", "normalize", "parameters", "axis_labels")
 """Attributes by which two planes are told apart; the hashes decide where both have them."""
@@ -43,10 +43,10 @@ class Sources:
     """Surfaces to draw, for each the paths that run on it, and the trajectory that each path was read from, by the path's name."""
 
     surfaces: tuple[Surface, ...]
-    paths: tuple[tuple[str, Path], ...]
+    paths: tuple[tuple[str, PathData], ...]
     recorded: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
-    def paths_on(self, surface: str) -> tuple[Path, ...]:
+    def paths_on(self, surface: str) -> tuple[PathData, ...]:
         return tuple(path for owner, path in self.paths if owner == surface)
 
 
@@ -164,7 +164,7 @@ def nothing_to_draw(things: Sequence[Any]) -> InputError:
         f"nothing to draw but the recorded run {', '.join(runs)}, which lies on no surface yet",
         "an archive or Dataset that holds a surface",
         "See what was recorded with --kind recording (kind='recording'); lay a landscape under its path with: lossatlas evaluate "
-        "MODULE:OBJECTIVE --recording ARCHIVE (in Python la.pca_plane, la.evaluate, la.project_path)",
+        "MODULE:OBJECTIVE --recording ARCHIVE (in Python la.pca_plane, la.evaluate, la.project_trajectory)",
     )
 
 
@@ -202,7 +202,7 @@ def _check_names(wanted: Sequence[str] | None, found: list[str], things: list[An
 
 def _check_finished(surfaces: list[Surface]) -> None:
     for surface in surfaces:
-        if not any(cells_of(surface, ColorScale(quantity=key), key).drawable.size for key in surface.fields):
+        if not any(classify_cells(surface, ColorScale(quantity=key), key).drawable.size for key in surface.fields):
             raise InputError(
                 "surface",
                 surface.name,
@@ -211,7 +211,7 @@ def _check_finished(surfaces: list[Surface]) -> None:
             )
 
 
-OwnedPath = tuple[str, Path, xr.Dataset | None]
+OwnedPath = tuple[str, PathData, xr.Dataset | None]
 """The name of the surface that a path runs on, the path, and the trajectory it was read from."""
 
 
@@ -229,7 +229,7 @@ def _paths_of(surfaces: Sequence[SourceSurface], wanted: Sequence[Any] | None, t
 
 
 def _requested_paths(path: Any, known: list[OwnedPath], surfaces: Sequence[SourceSurface], things: list[Any]) -> list[OwnedPath]:
-    if isinstance(path, Path):
+    if isinstance(path, PathData):
         return [(one.surface.name, path, None) for one in surfaces]
     if isinstance(path, xr.Dataset):
         below = surfaces_under(path, path, surfaces)
@@ -254,19 +254,19 @@ def _other_plane_error(path: str, surfaces: Sequence[SourceSurface]) -> InputErr
         "path",
         f"{path}, which lies on another plane than {', '.join(one.surface.name for one in surfaces)}",
         "a path that was projected on the plane of a surface that is drawn",
-        "Project it anew on that plane with la.project_path(trajectory, plane)",
+        "Project it anew on that plane with la.project_trajectory(trajectory, plane)",
     )
 
 
 def _distinct(paths: list[OwnedPath]) -> Iterator[OwnedPath]:
     """Paths with names of their own: one trajectory over two surfaces has two heights, and so is two paths."""
-    taken: dict[str, Path] = {}
+    taken: dict[str, PathData] = {}
     for owner, path, trajectory in paths:
         name = path.name if taken.setdefault(path.name, path) is path else f"{path.name} on {owner}"
         yield owner, path if name == path.name else replace(path, name=name), trajectory
 
 
-def dashed(paths: Sequence[Path]) -> tuple[Path, ...]:
+def assign_dashes(paths: Sequence[PathData]) -> tuple[PathData, ...]:
     """Each path once, told apart by dashes as well as color where there are several labels."""
     once = list({path.name: path for path in paths}.values())
     labels = list(dict.fromkeys(path.label or path.name for path in once))

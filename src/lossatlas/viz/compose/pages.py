@@ -26,7 +26,7 @@ from lossatlas.viz.compose.inputs import (
     title_of,
     unique_names,
 )
-from lossatlas.viz.scene.model import ColorScale, Pane, Path, Scene, Surface
+from lossatlas.viz.scene.model import ColorScale, Pane, PathData, Scene, Surface
 
 
 def scenes_of(source: Any, *, title: str | None = None) -> tuple[tuple[Scene, ...], tuple[str, ...]]:
@@ -43,14 +43,14 @@ def scenes_of(source: Any, *, title: str | None = None) -> tuple[tuple[Scene, ..
     scenes = [thing for thing in things if isinstance(thing, Scene)]
     others = [thing for thing in things if not isinstance(thing, Scene)]
     if others:
-        scenes.insert(0, gather(others))
+        scenes.insert(0, combine(others))
     if not scenes:
         raise InputError("source", "nothing to draw", "a scene, an archive or a surface", "Compute one with: lossatlas evaluate")
     first = scenes[0] if title is None else scenes[0].replace(title=title)
     return (first, *scenes[1:]), ()
 
 
-def gather(things: Sequence[Any]) -> Scene:
+def combine(things: Sequence[Any]) -> Scene:
     """One scene of every surface and path in archives and Datasets; `meta` tells their planes apart.
 
     Of an archive that holds surfaces on several planes the panes show one plane: the first that paths were recorded on,
@@ -77,7 +77,7 @@ def gather(things: Sequence[Any]) -> Scene:
     return with_timeline(scene) if paths and len(on_path) == len(paths) else scene
 
 
-def _on_one_plane(surfaces: Sequence[Surface], planes: dict[str, Any], paths: Sequence[Path]) -> list[str]:
+def _on_one_plane(surfaces: Sequence[Surface], planes: dict[str, Any], paths: Sequence[PathData]) -> list[str]:
     """Names of the lines, and of the surfaces that share a plane with the first that carries a path."""
     flat = [surface.name for surface in surfaces if not surface.is_line]
     walked = {path.surface for path in paths}
@@ -86,7 +86,7 @@ def _on_one_plane(surfaces: Sequence[Surface], planes: dict[str, Any], paths: Se
     return [s.name for s in surfaces if s.is_line or s.name in alike]
 
 
-def _paths(things: Sequence[Any], places: Sequence[SourceSurface]) -> Iterator[Path]:
+def _paths(things: Sequence[Any], places: Sequence[SourceSurface]) -> Iterator[PathData]:
     """Every projected trajectory, read against the surface it lies on; one of a plane that no surface here has is left out."""
     usable = [(name, data, surfaces_under(data, thing, places)) for name, data, thing in stored_paths(things)]
     usable = [(name, data, below) for name, data, below in usable if below or not plane_of(data).get("direction_hashes")]

@@ -11,7 +11,7 @@ import xarray as xr
 
 from lossatlas.viz.colors import path_color
 from lossatlas.viz.compose.from_datasets import areas_from
-from lossatlas.viz.scene.model import Areas, ColorScale, Curve, FloatArray, Pane, Path, Scene, Surface
+from lossatlas.viz.scene.model import ColorScale, Curve, DecisionRegions, FloatArray, Pane, PathData, Scene, Surface
 
 RED, BLUE, GREY = "#c1121f", "#1d5fa8", "#777777"
 TITLE = "decision areas"
@@ -19,10 +19,10 @@ OFF = "share of the way off the plane"
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedPath:
     """A path, and the recorded trajectory it was read from."""
 
-    path: Path
+    path: PathData
     recorded: xr.Dataset
 
 
@@ -34,7 +34,7 @@ class _Group:
     curves: tuple[Curve, ...]
 
 
-def training_scene(surface: Surface, runs: Sequence[Run], colors: tuple[ColorScale, ...], title: str = "") -> Scene:
+def training_scene(surface: Surface, runs: Sequence[RecordedPath], colors: tuple[ColorScale, ...], title: str = "") -> Scene:
     """Map and paths left; right the decision areas of a classifier on 2-D data, for other data the metric's curves.
 
     A single run with decision areas has its losses and accuracies under them. Several runs show their losses and how far
@@ -48,7 +48,9 @@ def training_scene(surface: Surface, runs: Sequence[Run], colors: tuple[ColorSca
     return Scene(panes, (surface,), tuple(run.path for run in runs), curves=curves, areas=areas, colors=colors, title=title)
 
 
-def _panes(surface: Surface, runs: Sequence[Run], groups: Sequence[_Group], areas: Sequence[Areas], quantity: str) -> tuple[Pane, ...]:
+def _panes(
+    surface: Surface, runs: Sequence[RecordedPath], groups: Sequence[_Group], areas: Sequence[DecisionRegions], quantity: str
+) -> tuple[Pane, ...]:
     names = tuple(run.path.name for run in runs)
     if areas:
         left = Pane("contour", (surface.name,), names, quantity=quantity)
@@ -63,30 +65,32 @@ def _curves(group: _Group, row: int, column: int) -> Pane:
     return Pane("curves", curves=names, row=row, column=column, x_label="step", y_label=group.label, y_scale=_scale(group.curves))
 
 
-def _of_one(run: Run) -> tuple[_Group, ...]:
+def _of_one(run: RecordedPath) -> tuple[_Group, ...]:
     """Training and held-out values, the plane's value below the iterate, and how far off the plane that is."""
     path = run.path
     losses = (
         _curve(run, "loss", path.loss, "training loss of the iterate", RED),
         _curve(run, "plane", path.plane_loss, "the plane below it", RED, "dotted"),
-        _curve(run, "test loss", _kept(run, "test_loss"), "held-out loss", BLUE, "dashed"),
+        _curve(run, "test loss", _recorded_values(run, "test_loss"), "held-out loss", BLUE, "dashed"),
     )
     shares = (
         _curve(run, "accuracy", path.accuracy, "training accuracy", RED),
-        _curve(run, "test accuracy", _kept(run, "test_accuracy"), "held-out accuracy", BLUE, "dashed"),
-        _curve(run, "off", _kept(run, "path_relative_residual"), OFF, GREY, "dashdot"),
+        _curve(run, "test accuracy", _recorded_values(run, "test_accuracy"), "held-out accuracy", BLUE, "dashed"),
+        _curve(run, "off", _recorded_values(run, "path_relative_residual"), OFF, GREY, "dashdot"),
     )
-    return _Group(_loss_words(run, "loss"), _there(losses)), _Group("fraction", _there(shares))
+    return _Group(_loss_words(run, "loss"), _drop_none(losses)), _Group("fraction", _drop_none(shares))
 
 
-def _of_many(runs: Sequence[Run]) -> tuple[_Group, ...]:
+def _of_many(runs: Sequence[RecordedPath]) -> tuple[_Group, ...]:
     losses = [_curve(run, "loss", run.path.loss, run.path.label, run.path.color, run.path.dash) for run in runs]
-    off = [_curve(run, "off", _kept(run, "path_relative_residual"), run.path.label, run.path.color, run.path.dash) for run in runs]
-    return _Group(_loss_words(runs[0], "loss of the iterate"), _there(losses)), _Group(OFF, _there(off))
+    off = [
+        _curve(run, "off", _recorded_values(run, "path_relative_residual"), run.path.label, run.path.color, run.path.dash) for run in runs
+    ]
+    return _Group(_loss_words(runs[0], "loss of the iterate"), _drop_none(losses)), _Group(OFF, _drop_none(off))
 
 
 def _curve(
-    run: Run,
+    run: RecordedPath,
     kind: str,
     values: FloatArray | None,
     label: str,
@@ -98,15 +102,15 @@ def _curve(
     return Curve(f"{kind} of {run.path.name}", run.path.step.astype(float), np.asarray(values, float), label, color, dash)
 
 
-def _there(curves: Sequence[Curve | None]) -> tuple[Curve, ...]:
+def _drop_none(curves: Sequence[Curve | None]) -> tuple[Curve, ...]:
     return tuple(curve for curve in curves if curve is not None)
 
 
-def _kept(run: Run, name: str) -> FloatArray | None:
+def _recorded_values(run: RecordedPath, name: str) -> FloatArray | None:
     return np.asarray(run.recorded[name].values, float) if name in run.recorded else None
 
 
-def _loss_words(run: Run, words: str) -> str:
+def _loss_words(run: RecordedPath, words: str) -> str:
     units = str(run.recorded.path_loss.attrs.get("units", "")) if "path_loss" in run.recorded else ""
     return words + (f" [{units}]" if units not in ("", "1") else "")
 
@@ -118,6 +122,6 @@ def _scale(curves: Sequence[Curve]) -> Literal["linear", "log"]:
     return "log" if falls else "linear"
 
 
-def _colored(run: Run, index: int, count: int) -> Run:
+def _colored(run: RecordedPath, index: int, count: int) -> RecordedPath:
     color = run.path.color or (RED if count == 1 else path_color(index))
     return replace(run, path=replace(run.path, color=color))

@@ -21,17 +21,17 @@ from lossatlas.viz.mpl import layout
 from lossatlas.viz.mpl.export import check_suffix, encoded, save
 from lossatlas.viz.mpl.layout import GAP, MARGIN, Sheet, arrange, wrapped
 from lossatlas.viz.mpl.mathtext import escape_broken_mathtext
-from lossatlas.viz.mpl.page import add_color_bar, add_header, add_legend, height_of, settle_legends, shared_handles, stack_header
+from lossatlas.viz.mpl.page import add_color_bar, add_header, add_legend, height_of, place_legends, shared_handles, stack_header
 from lossatlas.viz.mpl.panes import contour, surface
 from lossatlas.viz.mpl.panes import decision_regions as areas
 from lossatlas.viz.mpl.panes import lines as flat
-from lossatlas.viz.mpl.panes.base import Drawn, changes
+from lossatlas.viz.mpl.panes.base import PaneArtists, changes
 from lossatlas.viz.mpl.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, styled
 from lossatlas.viz.scene.cell_masks import FIELD_PANES, panes_by_scale
-from lossatlas.viz.scene.footnotes import foot_notes
+from lossatlas.viz.scene.footnotes import footnotes
 from lossatlas.viz.scene.model import Pane, Scene
 
-PANES: dict[str, Callable[[Any, Scene, Pane], Drawn]] = {
+PANES: dict[str, Callable[[Any, Scene, Pane], PaneArtists]] = {
     "contour": contour.draw,
     "surface": surface.draw,
     "line": flat.draw_line,
@@ -45,7 +45,7 @@ NARROW = 2.3
 """Inches of axes below which numbers under them would touch."""
 
 
-class Picture(Figure):
+class StandaloneFigure(Figure):
     """A figure that a notebook shows without pyplot."""
 
     def draw(self, renderer: Any) -> None:
@@ -58,12 +58,12 @@ class Picture(Figure):
 
 
 @dataclass(frozen=True)
-class Drawing:
+class FigureArtists:
     """A scene on a figure, ready to be saved or brought from frame to frame."""
 
     figure: Figure
     scene: Scene
-    panes: tuple[Drawn, ...]
+    panes: tuple[PaneArtists, ...]
     label: Text | None
 
     def show(self, frame: int | None) -> None:
@@ -100,7 +100,7 @@ def _frame_or_last(scene: Scene, frame: int | None) -> int | None:
     return frame % count
 
 
-def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None) -> Drawing:
+def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None) -> FigureArtists:
     """Build the figure of a scene with all its panes; call inside `styled()`.
 
     Args:
@@ -112,15 +112,15 @@ def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None)
     scene = escape_broken_mathtext(scene)
     columns = max(pane.column + pane.column_span for pane in scene.panes)
     wide = width or _default_width(scene, columns)
-    sheet_figure = Picture(figsize=(wide, wide), dpi=150 if pixels is None else 2 * (pixels // 2) / wide)
+    sheet_figure = StandaloneFigure(figsize=(wide, wide), dpi=150 if pixels is None else 2 * (pixels // 2) / wide)
     FigureCanvasAgg(sheet_figure)
     panes = tuple(_draw_pane(sheet_figure, scene, pane) for pane in scene.panes)
     titles = {id(drawn.axes): _pane_title(sheet_figure, drawn) for drawn in panes if drawn.pane.title}
     bars = tuple(add_color_bar(sheet_figure, scene, color, group, panes) for color, group in panes_by_scale(scene).items())
     rows = _row_heights(scene, (wide - 2 * MARGIN - GAP * (columns - 1)) / columns)
-    sheet = Sheet(sheet_figure, panes, bars, titles, rows, columns, _turns(scene))
+    sheet = Sheet(sheet_figure, panes, bars, titles, rows, columns, _rotation_azimuths(scene))
     label = _arrange_all(sheet, scene, wide)
-    return Drawing(sheet_figure, scene, panes, label)
+    return FigureArtists(sheet_figure, scene, panes, label)
 
 
 def frame_label(scene: Scene, frame: int | None) -> str:
@@ -157,7 +157,7 @@ def _pane_height(pane: Pane, column: float) -> float:
     return tall.get(pane.kind, 0.6) * column * min(pane.column_span, 1.5)
 
 
-def _draw_pane(drawn: Figure, scene: Scene, pane: Pane) -> Drawn:
+def _draw_pane(drawn: Figure, scene: Scene, pane: Pane) -> PaneArtists:
     if pane.kind not in PANES:
         raise InputError("pane kind", pane.kind, f"one of {', '.join(PANES)}")
     axes = drawn.add_axes((0.3, 0.3, 0.4, 0.4), projection="3d" if pane.kind == "surface" else None)
@@ -174,11 +174,11 @@ def _equal_where_alike(axes: Axes) -> None:
         axes.set_aspect("equal")
 
 
-def _pane_title(drawn: Figure, pane: Drawn) -> Text:
+def _pane_title(drawn: Figure, pane: PaneArtists) -> Text:
     return drawn.text(0, 0, pane.pane.title, fontsize=PANE_TITLE, ha="center" if pane.is_relief else "left", va="top")
 
 
-def _turns(scene: Scene) -> tuple[float, ...]:
+def _rotation_azimuths(scene: Scene) -> tuple[float, ...]:
     if scene.timeline is None or scene.timeline.rotation is None:
         return ()
     low, high = float(np.min(scene.timeline.rotation)), float(np.max(scene.timeline.rotation))
@@ -190,7 +190,7 @@ def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
     inner = wide - 2 * MARGIN
     header = add_header(sheet.figure, scene, inner)
     legend = add_legend(sheet.figure, shared_handles(sheet), inner)
-    foot = wrapped(sheet.figure, foot_notes(scene), inner, NOTE)
+    foot = wrapped(sheet.figure, footnotes(scene), inner, NOTE)
     note = sheet.figure.text(0, 0, foot, fontsize=NOTE, color=FAINT, va="bottom", ha="left", linespacing=1.3) if foot else None
     label = sheet.figure.text(0, 0, "", fontsize=SUBTITLE, ha="right", va="top", fontweight="bold") if scene.timeline is not None else None
     above = max(sum(height_of(text) + 0.05 for text in header), 0.2 if label is not None else 0.0)
@@ -208,7 +208,7 @@ def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
         legend.set_bbox_to_anchor((MARGIN / wide, (MARGIN + below_note) / tall))
     arrange(sheet, layout.Frame(MARGIN, MARGIN + below, wide - MARGIN, tall - MARGIN - above))
     _thin_ticks(sheet, wide)
-    settle_legends(sheet)
+    place_legends(sheet)
     return label
 
 
@@ -220,4 +220,4 @@ def _thin_ticks(sheet: Sheet, wide: float) -> None:
             axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
 
 
-__all__ = ["Drawing", "Picture", "check_suffix", "draw", "encoded", "figure", "frame_label", "save"]
+__all__ = ["FigureArtists", "StandaloneFigure", "check_suffix", "draw", "encoded", "figure", "frame_label", "save"]

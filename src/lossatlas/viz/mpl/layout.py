@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from mpl_toolkits.mplot3d import proj3d
 
-from lossatlas.viz.mpl.panes.base import Drawn
+from lossatlas.viz.mpl.panes.base import PaneArtists
 from lossatlas.viz.scene.model import Pane
 
 MARGIN, GAP, BAR, BAR_GAP = 0.14, 0.22, 0.14, 0.12
@@ -28,7 +28,7 @@ class Bar:
     """A color bar and the panes it explains."""
 
     axes: Axes
-    panes: tuple[Drawn, ...]
+    panes: tuple[PaneArtists, ...]
     shared: bool
 
 
@@ -47,7 +47,7 @@ class Sheet:
     """A figure and all that must find a place on it."""
 
     figure: Figure
-    panes: tuple[Drawn, ...]
+    panes: tuple[PaneArtists, ...]
     bars: tuple[Bar, ...]
     titles: dict[int, Text] = field(default_factory=dict)
     row_heights: tuple[float, ...] = (1.0,)
@@ -102,7 +102,7 @@ def _cell(sheet: Sheet, frame: Frame, pane: Pane) -> Bbox:
     return Bbox([[left, bottom], [left + width * pane.column_span + GAP * (pane.column_span - 1), tops[pane.row]]])
 
 
-def _insets(sheet: Sheet, drawn: Drawn) -> np.ndarray:
+def _insets(sheet: Sheet, drawn: PaneArtists) -> np.ndarray:
     """Room for title, labels and an own color bar around the axes: left, bottom, right, top."""
     title = sheet.titles.get(id(drawn.axes))
     above = 0.0 if title is None else _size(title)[1] + 0.07
@@ -113,7 +113,7 @@ def _insets(sheet: Sheet, drawn: Drawn) -> np.ndarray:
     return np.array([here.x0 - full.x0, here.y0 - full.y0, max(full.x1 - here.x1, 0.06) + bar, max(full.y1 - here.y1, 0.05) + above])
 
 
-def _align(panes: Sequence[Drawn], insets: list[np.ndarray]) -> None:
+def _align(panes: Sequence[PaneArtists], insets: list[np.ndarray]) -> None:
     """Flat panes that share a column edge share the room beside it, and those that share a row edge the room below."""
     flat = [i for i, drawn in enumerate(panes) if not drawn.is_relief and drawn.axes.get_aspect() == "auto"]
     for side, key in enumerate((_left, _bottom, _right, _top)):
@@ -140,7 +140,7 @@ def _top(pane: Pane) -> int:
     return pane.row
 
 
-def _place(sheet: Sheet, drawn: Drawn, cell: Bbox, inset: np.ndarray) -> None:
+def _place(sheet: Sheet, drawn: PaneArtists, cell: Bbox, inset: np.ndarray) -> None:
     room = Bbox([[cell.x0 + inset[0], cell.y0 + inset[1]], [cell.x1 - inset[2], cell.y1 - inset[3]]])
     if drawn.is_relief:
         _fit_relief(sheet, drawn, room)
@@ -155,7 +155,7 @@ def _place(sheet: Sheet, drawn: Drawn, cell: Bbox, inset: np.ndarray) -> None:
         title.set_position(_fraction(sheet.figure, center, cell.y1))
 
 
-def _fit_relief(sheet: Sheet, drawn: Drawn, room: Bbox) -> None:
+def _fit_relief(sheet: Sheet, drawn: PaneArtists, room: Bbox) -> None:
     """Move and scale a square 3-D axes until box and labels just fill the room; the axes itself may be larger."""
     axes = drawn.axes
     content, box = _relief_content(sheet, axes), _inches(axes, axes.get_window_extent())
@@ -212,7 +212,7 @@ def _place_bars(sheet: Sheet, frame: Frame) -> None:
         _set(bar.axes, Bbox([[x, around.y0 + shrink], [x + BAR, around.y1 - shrink]]))
 
 
-def _extent(drawn: Drawn) -> Bbox:
+def _extent(drawn: PaneArtists) -> Bbox:
     if drawn.is_relief:
         boxes = [axis.get_tightbbox() for axis in (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis)]
         return Bbox.union([_cube(drawn.axes), *(_inches(drawn.axes, box) for box in boxes if box is not None)])

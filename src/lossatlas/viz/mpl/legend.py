@@ -15,7 +15,7 @@ MOST_ROOM = 0.5
 """A legend taller than this share of its pane would squash the curves; it then covers what it must."""
 
 
-def settle(legend: Legend, axes: Axes, twin: Axes | None) -> None:
+def place_legend(legend: Legend, axes: Axes, twin: Axes | None) -> None:
     """Move a legend to where it covers no curve; where there is no such place, the axes grow upward to make one.
 
     Call it when the axes have their final size and while every line still holds all of its points.

@@ -11,18 +11,18 @@ from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
 
 from lossatlas.viz.mpl.layout import MARGIN, Bar, Sheet, wrapped
-from lossatlas.viz.mpl.legend import settle
-from lossatlas.viz.mpl.panes.base import Drawn
+from lossatlas.viz.mpl.legend import place_legend
+from lossatlas.viz.mpl.panes.base import PaneArtists
 from lossatlas.viz.mpl.style import SUBTITLE, TITLE
 from lossatlas.viz.mpl.ticks import scale_ticks, tick_labels
-from lossatlas.viz.scene.cell_masks import cells_of, levels_of, limits_of
+from lossatlas.viz.scene.cell_masks import classify_cells, levels_of, limits_of
 from lossatlas.viz.scene.model import ColorScale, Pane, Scene
 
 OWN_LEGEND = ("curves", "histogram")
 """Kinds of panes that may carry a legend of their own."""
 
 
-def add_color_bar(drawn: Figure, scene: Scene, color: ColorScale, group: list[Pane], panes: tuple[Drawn, ...]) -> Bar:
+def add_color_bar(drawn: Figure, scene: Scene, color: ColorScale, group: list[Pane], panes: tuple[PaneArtists, ...]) -> Bar:
     """One bar for all the panes that share a scale: bands and lines where one of them is a map, smooth for reliefs alone."""
     members = tuple(one for one in panes if one.pane in group)
     limits = limits_of(scene, group[0])
@@ -47,7 +47,7 @@ def _bar_label(scene: Scene, pane: Pane) -> str:
 
 def _extend(scene: Scene, group: list[Pane], limits: tuple[float, float]) -> str:
     """An arrow at the end of the bar where cells lie beyond it."""
-    shown = [cells_of(scene.surface(name), scene.color_of(pane), pane.quantity).drawable for pane in group for name in pane.surfaces]
+    shown = [classify_cells(scene.surface(name), scene.color_of(pane), pane.quantity).drawable for pane in group for name in pane.surfaces]
     values = np.concatenate([v.ravel() for v in shown]) if shown else np.zeros(0)
     above, below = bool((values > limits[1]).any()), bool((values < limits[0]).any())
     return {(True, True): "both", (True, False): "max", (False, True): "min"}.get((above, below), "neither")
@@ -95,12 +95,12 @@ def shared_handles(sheet: Sheet) -> list[Any]:
     return list(shared.values())
 
 
-def settle_legends(sheet: Sheet) -> None:
+def place_legends(sheet: Sheet) -> None:
     """Legends within curves panes move to where they cover nothing, once the panes have their places."""
     for drawn in sheet.panes:
         legend = (drawn.twin or drawn.axes).get_legend() if drawn.pane.kind == "curves" else None
         if legend is not None:
-            settle(legend, drawn.axes, drawn.twin)
+            place_legend(legend, drawn.axes, drawn.twin)
 
 
 def _look(handle: Any) -> tuple[str, str]:

@@ -13,7 +13,7 @@ FIELD_PANES = ("contour", "surface")
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellMasks:
     """One frame of one quantity, sorted into what can be drawn and why the rest cannot; every mask has the shape of `values`.
 
     Attributes:
@@ -23,12 +23,12 @@ class Cells:
 
     values: FloatArray
     missing: BoolArray
-    broken: BoolArray
-    unlogged: BoolArray
+    not_finite: BoolArray
+    not_positive: BoolArray
 
     @property
     def holes(self) -> BoolArray:
-        return self.missing | self.broken | self.unlogged
+        return self.missing | self.not_finite | self.not_positive
 
     @property
     def drawable(self) -> FloatArray:
@@ -36,7 +36,7 @@ class Cells:
         return self.values[~self.holes]
 
 
-def cells_of(surface: Surface, color: ColorScale, quantity: str, frame: int = 0) -> Cells:
+def classify_cells(surface: Surface, color: ColorScale, quantity: str, frame: int = 0) -> CellMasks:
     """Sort the cells of a frame.
 
     Raises:
@@ -49,7 +49,7 @@ def cells_of(surface: Surface, color: ColorScale, quantity: str, frame: int = 0)
     broken = ~missing & ~np.isfinite(values)
     with np.errstate(invalid="ignore"):
         unlogged = ~missing & ~broken & (values <= 0) & (color.scale == "log")
-    return Cells(np.where(missing | broken | unlogged, np.nan, values), missing, broken, unlogged)
+    return CellMasks(np.where(missing | broken | unlogged, np.nan, values), missing, broken, unlogged)
 
 
 def limits_of(scene: Scene, pane: Pane) -> tuple[float, float]:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lossatlas.viz.scene.cell_masks import FIELD_PANES, Cells, cells_of, limits_of
-from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, Path, Scene, Surface
+from lossatlas.viz.scene.cell_masks import FIELD_PANES, CellMasks, classify_cells, limits_of
+from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, PathData, Scene, Surface
 
 
-def foot_notes(scene: Scene) -> tuple[str, ...]:
+def footnotes(scene: Scene) -> tuple[str, ...]:
     """Lines for the foot of the figure. What holds for every surface or path is said once; the rest names its owner.
 
     >>> foot_notes(Scene(panes=(), notes=("drawn by hand",)))
@@ -24,7 +24,7 @@ def foot_notes(scene: Scene) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*scene.notes, *_merged(surfaces), *_merged(paths)]))
 
 
-def _owners(scene: Scene, paths: list[Path]) -> list[str]:
+def _owners(scene: Scene, paths: list[PathData]) -> list[str]:
     """Labels; paths of one label, such as one run on several planes, are told apart by what they run on."""
     labels = [path.label or path.name for path in paths]
     places = [" and ".join(surface.label or surface.name for surface in _below(scene, path)) for path in paths]
@@ -46,7 +46,7 @@ def _shown_surfaces(scene: Scene) -> list[Surface]:
     return [scene.surface(name) for name in names]
 
 
-def _shown_paths(scene: Scene) -> list[Path]:
+def _shown_paths(scene: Scene) -> list[PathData]:
     return [scene.path(name) for name in dict.fromkeys(name for pane in scene.panes for name in pane.paths)]
 
 
@@ -56,7 +56,7 @@ def _surface_lines(scene: Scene, surface: Surface) -> list[str]:
     lines = [*surface.notes, *(note for quantity in shown if quantity in surface.fields for note in surface.fields[quantity].notes)]
     for quantity, color, limits in sorted(views, key=lambda view: view[0]):
         if quantity in surface.fields:
-            cells, drawn = cells_of(surface, color, quantity), _every_frame(surface, color, quantity)
+            cells, drawn = classify_cells(surface, color, quantity), _every_frame(surface, color, quantity)
             lines += [*_hole_lines(surface, cells, color.scale), _cut_line(drawn, limits), _minimum_line(surface, quantity)]
     lines = [line for line in lines if line]
     return list(dict.fromkeys(lines))
@@ -66,14 +66,14 @@ def _shows(pane: Pane, surface: Surface) -> bool:
     return surface.name in pane.surfaces and pane.kind in (*FIELD_PANES, "line")
 
 
-def _hole_lines(surface: Surface, cells: Cells, scale: str) -> Iterator[str]:
+def _hole_lines(surface: Surface, cells: CellMasks, scale: str) -> Iterator[str]:
     said = any("cells computed" in note for note in surface.notes)
     if cells.missing.any() and not said:
         yield f"{_count(cells.missing)} not computed (///)"
-    if cells.broken.any():
-        yield f"{_count(cells.broken)} NaN or infinite (xxx)"
-    if cells.unlogged.any():
-        yield f"{_count(cells.unlogged)} ≤ 0, not shown on the log scale (...)"
+    if cells.not_finite.any():
+        yield f"{_count(cells.not_finite)} NaN or infinite (xxx)"
+    if cells.not_positive.any():
+        yield f"{_count(cells.not_positive)} ≤ 0, not shown on the log scale (...)"
     if scale == "log" and any("estimated error" in note and "log range" not in note for note in surface.notes):
         yield "CAUTION: that estimate is for a linear scale; on this log scale low values between computed cells may be far off"
 
@@ -87,7 +87,7 @@ def _every_frame(surface: Surface, color: ColorScale, quantity: str) -> FloatArr
     """What is drawn of a quantity, flat, in all of its frames where it changes."""
     values = surface.fields[quantity].values
     frames = len(values) if values.ndim > (1 if surface.is_line else 2) else 1
-    return np.concatenate([cells_of(surface, color, quantity, frame).drawable for frame in range(frames)])
+    return np.concatenate([classify_cells(surface, color, quantity, frame).drawable for frame in range(frames)])
 
 
 def _cut_line(values: FloatArray, limits: tuple[float, float]) -> str:
@@ -125,18 +125,18 @@ def _on_edge(surface: Surface, alpha: float, beta: float) -> bool:
     return on_alpha or (surface.beta is not None and beta in (surface.beta[0], surface.beta[-1]))
 
 
-def _path_lines(scene: Scene, path: Path) -> list[str]:
+def _path_lines(scene: Scene, path: PathData) -> list[str]:
     lines = list(path.notes)
     lines += [_not_finite_line(path), _residual_line(path), *(_leaving_line(path, surface) for surface in _below(scene, path))]
     return list(dict.fromkeys(line for line in lines if line))
 
 
-def _below(scene: Scene, path: Path) -> list[Surface]:
+def _below(scene: Scene, path: PathData) -> list[Surface]:
     names = dict.fromkeys(name for pane in scene.panes if path.name in pane.paths for name in pane.surfaces)
     return [surface for surface in map(scene.surface, names) if not surface.is_line]
 
 
-def is_off_plane(path: Path) -> bool:
+def is_off_plane(path: PathData) -> bool:
     """Whether the iterates leave the plane by more than rounding, so that the surface below them is not their loss."""
     if path.residual is None or not np.isfinite(path.residual).any():
         return False
@@ -144,7 +144,7 @@ def is_off_plane(path: Path) -> bool:
     return float(np.nanmax(path.residual)) > 1e-6 * extent
 
 
-def _not_finite_line(path: Path) -> str:
+def _not_finite_line(path: PathData) -> str:
     lost = ~np.isfinite(path.alpha)
     if not lost.any():
         return ""
@@ -152,7 +152,7 @@ def _not_finite_line(path: Path) -> str:
     return f"weights are not finite at {int(lost.sum())} of {lost.size} iterates, first at step {first}: they are not drawn"
 
 
-def _residual_line(path: Path) -> str:
+def _residual_line(path: PathData) -> str:
     if not is_off_plane(path) or path.residual is None:
         return ""
     known = path.residual[np.isfinite(path.residual)]
@@ -162,12 +162,12 @@ def _residual_line(path: Path) -> str:
     return f"{said}; their own loss ends at {path.loss[-1]:.4g}, the plane below reads {path.plane_loss[-1]:.4g}"
 
 
-def _leaving_line(path: Path, surface: Surface) -> str:
+def _leaving_line(path: PathData, surface: Surface) -> str:
     outside = outside_window(path, surface)
     return f"leaves the window at step {int(path.step[np.argmax(outside)])}" if outside.any() else ""
 
 
-def outside_window(path: Path, surface: Surface) -> np.ndarray:
+def outside_window(path: PathData, surface: Surface) -> np.ndarray:
     """Which points of a path lie beyond the surface's window, (step,); points that are not finite lie nowhere."""
     if surface.beta is None:
         return np.zeros(path.alpha.shape, bool)

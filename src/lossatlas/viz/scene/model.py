@@ -94,7 +94,7 @@ class Surface:
 
 
 @dataclass(frozen=True)
-class Path:
+class PathData:
     """An optimizer's way over the plane; every array has shape ``(step,)``.
 
     `loss` is the true loss of each iterate; `plane_loss` the surface's value below it; `residual` its distance
@@ -159,7 +159,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Areas:
+class DecisionRegions:
     """Decision areas of a classifier on 2-D data, one map a frame.
 
     Attributes:
@@ -252,11 +252,11 @@ class Scene:
 
     panes: tuple[Pane, ...]
     surfaces: tuple[Surface, ...] = ()
-    paths: tuple[Path, ...] = ()
+    paths: tuple[PathData, ...] = ()
     arrows: tuple[Arrow, ...] = ()
     outlines: tuple[Outline, ...] = ()
     curves: tuple[Curve, ...] = ()
-    areas: tuple[Areas, ...] = ()
+    areas: tuple[DecisionRegions, ...] = ()
     colors: tuple[ColorScale, ...] = (ColorScale(),)
     timeline: Timeline | None = None
     title: str = ""
@@ -267,13 +267,13 @@ class Scene:
     def surface(self, name: str) -> Surface:
         return _named("surface", name, self.surfaces)
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str) -> PathData:
         return _named("path", name, self.paths)
 
     def curve(self, name: str) -> Curve:
         return _named("curve", name, self.curves)
 
-    def area(self, name: str) -> Areas:
+    def area(self, name: str) -> DecisionRegions:
         return _named("areas", name, self.areas)
 
     def color_of(self, pane: Pane) -> ColorScale:

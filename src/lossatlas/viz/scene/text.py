@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lossatlas.viz.scene.cell_masks import FIELD_PANES, cells_of, limits_of
-from lossatlas.viz.scene.footnotes import foot_notes, is_off_plane
-from lossatlas.viz.scene.model import Curve, Pane, Path, Scene, Surface
+from lossatlas.viz.scene.cell_masks import FIELD_PANES, classify_cells, limits_of
+from lossatlas.viz.scene.footnotes import footnotes, is_off_plane
+from lossatlas.viz.scene.model import Curve, Pane, PathData, Scene, Surface
 
 
 def describe(scene: Scene) -> str:
@@ -29,7 +29,7 @@ def describe(scene: Scene) -> str:
     lines += [
         f"arrow from {_place(arrow.start)} to {_place(arrow.end)}" + (f": {arrow.label}" if arrow.label else "") for arrow in scene.arrows
     ]
-    return "\n".join([*lines, *_timeline(scene), *(f"note: {note}" for note in foot_notes(scene))])
+    return "\n".join([*lines, *_timeline(scene), *(f"note: {note}" for note in footnotes(scene))])
 
 
 def _opening(scene: Scene) -> str:
@@ -67,11 +67,11 @@ def _surface(scene: Scene, surface: Surface) -> Iterator[str]:
 
 def _field(scene: Scene, surface: Surface, quantity: str) -> str:
     color = scene.color_of(Pane("contour", quantity=quantity))
-    cells, frames = cells_of(surface, color, quantity), surface.fields[quantity].values
+    cells, frames = classify_cells(surface, color, quantity), surface.fields[quantity].values
     moving = f", {len(frames)} frames" if frames.ndim > cells.values.ndim else ""
     holes = "".join(
         f", {int(mask.sum())} {word}"
-        for mask, word in ((cells.missing, "not computed"), (cells.broken, "not finite"), (cells.unlogged, "≤ 0"))
+        for mask, word in ((cells.missing, "not computed"), (cells.not_finite, "not finite"), (cells.not_positive, "≤ 0"))
         if mask.any()
     )
     if not cells.drawable.size:
@@ -79,7 +79,7 @@ def _field(scene: Scene, surface: Surface, quantity: str) -> str:
     return f"{cells.drawable.min():.6g} to {cells.drawable.max():.6g}{holes}{moving}"
 
 
-def _path(path: Path) -> str:
+def _path(path: PathData) -> str:
     if not len(path.step):
         return f"path {path.label or path.name}: no steps"
     ends = f"{_place((path.alpha[0], path.beta[0]))} to {_place((path.alpha[-1], path.beta[-1]))}"

@@ -12,12 +12,12 @@ from lossatlas.viz.scene.model import Surface
 NOTE = "hatching from each cell's own standard error: it ignores that all cells share their samples, so it hatches too many"
 
 
-def with_doubt(surface: Surface, quantity: str = "loss") -> Surface:
+def mark_uncertain(surface: Surface, quantity: str = "loss") -> Surface:
     """The surface with the cells marked that lie within two standard errors of the lowest one.
 
     A cell is marked where ``f - f_low <= 2 sqrt(se^2 + se_low^2)``. Losses of two cells on the same samples rise and fall
     together, so the error of their difference is far smaller: this marks too many cells, seldom too few. What the
-    samples themselves told (`SampleLosses.store_differences`) is kept.
+    samples themselves told (`SampleLossArray.store_differences`) is kept.
 
     >>> from lossatlas.viz.scene.model import Field
     >>> error = np.full(3, 0.1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lossatlas.archive import Archive
 from lossatlas.errors import LossatlasError
-from lossatlas.viz.compose.pages import gather
+from lossatlas.viz.compose.pages import combine
 from lossatlas.viz.scene.model import Scene
 from lossatlas.viz.web.payload import Payload, encode
 
@@ -27,7 +27,7 @@ WAITING = "Waiting for a surface to appear in the archive"
 
 
 @dataclass(frozen=True)
-class Change:
+class ArchiveUpdate:
     """What happened since the last look: a new full state, patches, or neither; and progress in words."""
 
     payload: Payload | None = None
@@ -37,32 +37,32 @@ class Change:
 
 
 @dataclass
-class Feed:
+class ArchiveFeed:
     """Looks at archives among `things` again and again. `look` reads the disk and is meant for a thread of its own."""
 
     things: Sequence[Any]
-    _told: Scene | None = None
+    _sent: Scene | None = None
     _scene: Scene | None = None
     _signature: Any = None
     _started: float = field(default_factory=time.monotonic)
     _first_count: int | None = None
     _encoded: tuple[Scene, Payload] | None = None
 
-    def look(self) -> Change:
+    def poll(self) -> ArchiveUpdate:
         """Compare the archives with what was last told."""
         signature = self._read_signature()
         if signature is None:
-            return Change(words=WAITING)
+            return ArchiveUpdate(words=WAITING)
         if signature != self._signature:
-            return self._anew(signature)
+            return self._full_state(signature)
         before, self._scene = self._scene, self._gather()
-        return Change(None, _patches(before, self._scene), *self._progress(self._scene))
+        return ArchiveUpdate(None, _patches(before, self._scene), *self._progress(self._scene))
 
     def patches(self) -> tuple[bytes, ...]:
         """Patches for all cells that finished since the last new full state."""
-        return _patches(self._told, self._scene)
+        return _patches(self._sent, self._scene)
 
-    def whole(self) -> Payload | None:
+    def full_state(self) -> Payload | None:
         """The full state as last looked at, for a page that has just come (back); encoded once, however many come."""
         scene = self._scene
         if scene is None:
@@ -79,17 +79,17 @@ class Feed:
         """What is to be said of each surface now; a share computed, for one, grows with the cells."""
         return [] if self._scene is None else [list(surface.all_notes()) for surface in self._scene.surfaces]
 
-    def _anew(self, signature: Any) -> Change:
+    def _full_state(self, signature: Any) -> ArchiveUpdate:
         try:
-            self._scene = self._told = self._gather()
+            self._scene = self._sent = self._gather()
         except LossatlasError as error:
-            return Change(words=str(error))
+            return ArchiveUpdate(words=str(error))
         self._signature = signature
         words, finished = self._progress(self._scene)
-        return Change(self.whole(), (), words, finished)
+        return ArchiveUpdate(self.full_state(), (), words, finished)
 
     def _gather(self) -> Scene:
-        return gather(self.things)
+        return combine(self.things)
 
     def _read_signature(self) -> Any:
         """What makes pages start anew: names and shapes of surfaces, names and lengths of trajectories."""

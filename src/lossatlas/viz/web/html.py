@@ -16,7 +16,7 @@ from lossatlas.viz.compose.pages import scenes_of
 from lossatlas.viz.scene.model import Scene
 from lossatlas.viz.web.bundle import script
 from lossatlas.viz.web.payload import Payload, Precision, encode
-from lossatlas.viz.web.thumbnail import poster_png
+from lossatlas.viz.web.thumbnail import thumbnail_png
 
 
 def export_html(
@@ -62,7 +62,7 @@ def export_html(
 
 def page(payload: Payload, scenes: Sequence[Scene]) -> str:
     """The whole page as text."""
-    poster = base64.b64encode(poster_png(scenes[0])).decode("ascii") if scenes else ""
+    poster = base64.b64encode(thumbnail_png(scenes[0])).decode("ascii") if scenes else ""
     title = html.escape(scenes[0].title or "Loss landscape") if scenes else "Loss landscape"
     return _PAGE.format(
         title=title,

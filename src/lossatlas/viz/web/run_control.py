@@ -25,12 +25,12 @@ MOST_REGIONS = 8
 """Closer looks that may wait at a time."""
 
 
-class Turn(Exception):
+class RegionRequested(Exception):
     """Leaves an evaluation in its middle, to look closer somewhere first; what was finished is stored."""
 
 
 @dataclass
-class Steering:
+class RunControl:
     """Shared by a page's server and an evaluation in another thread.
 
     Attributes:
@@ -55,7 +55,7 @@ class Steering:
         """For the page: which buttons make sense."""
         return {"state": self.state, "refine": self.can_refine, "waiting": len(self.regions)}
 
-    def ask(self, wish: Mapping[str, Any]) -> None:
+    def request(self, wish: Mapping[str, Any]) -> None:
         """Take a wish: ``{"do": "pause"}``, "resume", "stop", or "refine" with ``alpha`` and ``beta``, two numbers each.
 
         Raises:
@@ -86,15 +86,15 @@ class Steering:
         if self._stopped:
             raise KeyboardInterrupt
         if turning and self.regions:
-            raise Turn
+            raise RegionRequested
 
-    def follow(self, run: Callable[[], Result], closer: Callable[[Region], object]) -> Result:
+    def run(self, run: Callable[[], Result], closer: Callable[[Region], object]) -> Result:
         """Call `run` until it is through, and `closer` for every region that is asked for on the way."""
         while True:
             result, through = None, True
             try:
                 result = run()
-            except Turn:
+            except RegionRequested:
                 through = False
             while self.regions:
                 closer(self.regions.pop(0))
@@ -102,7 +102,7 @@ class Steering:
                 return result  # pyright: ignore[reportReturnType]
 
 
-def closer_grid(region: Region, bounds: Region, resolution: Sequence[int]) -> tuple[Region, tuple[int, int]]:
+def region_grid(region: Region, bounds: Region, resolution: Sequence[int]) -> tuple[Region, tuple[int, int]]:
     """Bounds and resolution of a closer look: whole cells of the surface, four for one, 51 at most along an axis.
 
     >>> closer_grid(((-0.5, 0.5), (0.93, 3.0)), ((-1, 1), (-1, 1)), (21, 21))

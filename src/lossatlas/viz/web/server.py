@@ -21,11 +21,11 @@ from typing import Any
 from lossatlas._util.argument_checks import check_integer, check_number
 from lossatlas.archive import Archive, open_archive
 from lossatlas.errors import InputError, LossatlasError, MissingDependencyError
-from lossatlas.viz.web.archive_feed import Feed
+from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.bundle import script
 from lossatlas.viz.web.clients import Client, Update, events, send_over_socket
 from lossatlas.viz.web.request_guard import MOST_BYTES, Guard, is_own_origin, parse_wish, read_body
-from lossatlas.viz.web.run_control import Steering
+from lossatlas.viz.web.run_control import RunControl
 
 Archives = Archive | str | os.PathLike[str] | Sequence[Archive | str | os.PathLike[str]]
 
@@ -72,7 +72,7 @@ class LiveServer:
         host: str = "127.0.0.1",
         port: int = 0,
         interval: float = 0.5,
-        steering: Steering | None = None,
+        steering: RunControl | None = None,
         send_seconds: float = SEND_SECONDS,
     ) -> None:
         if host not in ("127.0.0.1", "localhost", "::1"):
@@ -80,7 +80,7 @@ class LiveServer:
         check_integer("port", port, 0, 65535)
         check_number("interval", interval, above=0)
         self.token = secrets.token_urlsafe(16)
-        self.feed = Feed([_opened(archive) for archive in _listed(archives)])
+        self.feed = ArchiveFeed([_opened(archive) for archive in _listed(archives)])
         self._socket = _bind(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self.steering = steering
@@ -98,7 +98,7 @@ class LiveServer:
         return f"http://{host}:{self.port}/?token={self.token}"
 
     def start(self) -> LiveServer:
-        _need_app_extra()
+        _require_app_extra()
         self._thread.start()
         self._ready.wait(20)
         return self
@@ -106,7 +106,7 @@ class LiveServer:
     def stop(self) -> None:
         if self._server is not None and self._loop is not None and not self._loop.is_closed():
             with contextlib.suppress(RuntimeError, TimeoutError):  # the server may have ended by itself
-                asyncio.run_coroutine_threadsafe(self._say_goodbye(), self._loop).result(2)
+                asyncio.run_coroutine_threadsafe(self._close_clients(), self._loop).result(2)
             self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(5)
@@ -171,12 +171,12 @@ class LiveServer:
     async def _page(self, request: Any) -> Any:
         from starlette.responses import HTMLResponse, PlainTextResponse
 
-        if not self._knows(request):
+        if not self._token_ok(request):
             return PlainTextResponse("This page needs the token that `lossatlas view` printed with its address.", status_code=403)
         return HTMLResponse(_PAGE % script())
 
     async def _live(self, page: Any) -> None:
-        if not self._welcome(page):
+        if not self._origin_ok(page):
             await page.close(code=4403)
             return
         if len(self._clients) >= MOST_CLIENTS:
@@ -200,7 +200,7 @@ class LiveServer:
         from starlette.responses import PlainTextResponse, StreamingResponse
 
         same_site = request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
-        if not self._knows(request) or not same_site or ("origin" in request.headers and not is_own_origin(request.headers)):
+        if not self._token_ok(request) or not same_site or ("origin" in request.headers and not is_own_origin(request.headers)):
             return PlainTextResponse("", status_code=403)
         if len(self._clients) >= MOST_CLIENTS:
             return PlainTextResponse("", status_code=503)
@@ -218,7 +218,7 @@ class LiveServer:
     async def _asked(self, request: Any) -> Any:
         from starlette.responses import PlainTextResponse
 
-        if not self._welcome(request):
+        if not self._origin_ok(request):
             return PlainTextResponse("", status_code=403)
         body = await read_body(request)
         if body is None:
@@ -230,7 +230,7 @@ class LiveServer:
         if self.steering is None:
             return False
         try:
-            self.steering.ask(parse_wish(text))
+            self.steering.request(parse_wish(text))
         except (ValueError, LossatlasError):
             return False
         self.notify()
@@ -238,12 +238,12 @@ class LiveServer:
 
     def _greeted(self, request: Any) -> Client:
         """A client that gets the full state first, and patches from then on."""
-        client = Client(request.client, self.feed.whole)
-        client.offer(Update(self.feed.whole(), (), self._progress(*self.feed.progress())))
+        client = Client(request.client, self.feed.full_state)
+        client.offer(Update(self.feed.full_state(), (), self._progress(*self.feed.progress())))
         self._clients.add(client)
         return client
 
-    async def _say_goodbye(self) -> None:
+    async def _close_clients(self) -> None:
         told = {"type": "end", "words": "The evaluation has ended, and with it this live page."}
         for client in self._clients:
             client.offer(Update(None, (), told, last=True))
@@ -265,11 +265,11 @@ class LiveServer:
         steering = None if self.steering is None else self.steering.describe()
         return {"type": "progress", "words": words, "finished": finished, "notes": self.feed.notes(), "steering": steering}
 
-    def _knows(self, request: Any) -> bool:
+    def _token_ok(self, request: Any) -> bool:
         return secrets.compare_digest(request.query_params.get("token", "").encode("utf-8", "replace"), self.token.encode())
 
-    def _welcome(self, request: Any) -> bool:
-        return self._knows(request) and is_own_origin(request.headers)
+    def _origin_ok(self, request: Any) -> bool:
+        return self._token_ok(request) and is_own_origin(request.headers)
 
     async def _watch(self) -> None:
         """Look, tell every client, drop those that take nothing, wait for the next look."""
@@ -287,7 +287,7 @@ class LiveServer:
 
     async def _looked(self) -> Update:
         try:
-            change = await asyncio.to_thread(self.feed.look)
+            change = await asyncio.to_thread(self.feed.poll)
             return Update(change.payload, change.patches, self._progress(change.words, change.finished))
         except Exception as error:
             # An archive may be looked at in the middle of a write, or be damaged: the next look may find it whole, and a page
@@ -316,7 +316,7 @@ def _bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _need_app_extra() -> None:
+def _require_app_extra() -> None:
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401

@@ -15,7 +15,7 @@ from lossatlas.viz.scene.model import Scene, Surface
 SIDE = 420
 
 
-def poster_png(scene: Scene) -> bytes:
+def thumbnail_png(scene: Scene) -> bytes:
     """A hill-shaded color map of the first plane surface, as PNG; one blank pixel where the scene has none."""
     surface = next((s for s in scene.surfaces if not s.is_line and s.fields), None)
     picture = Image.new("RGB", (1, 1), "white") if surface is None else Image.fromarray(_shaded(surface))

@@ -14,7 +14,7 @@ from lossatlas.errors import MissingDependencyError
 from lossatlas.viz.compose.inputs import iter_inputs
 from lossatlas.viz.compose.pages import scenes_of
 from lossatlas.viz.scene.model import Scene
-from lossatlas.viz.web.archive_feed import Feed
+from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.bundle import module
 from lossatlas.viz.web.html import fragment
 from lossatlas.viz.web.payload import Payload, Precision, encode
@@ -53,12 +53,12 @@ def widget(
     return made
 
 
-def _feed_of(things: Sequence[Any]) -> Feed | None:
+def _feed_of(things: Sequence[Any]) -> ArchiveFeed | None:
     """What follows the archives among `things`, as of now; None where none can grow."""
     if not any(isinstance(thing, Archive) for thing in things):
         return None
-    feed = Feed([thing for thing in things if not isinstance(thing, Scene)])
-    feed.look()
+    feed = ArchiveFeed([thing for thing in things if not isinstance(thing, Scene)])
+    feed.poll()
     return feed
 
 
@@ -83,11 +83,11 @@ def _widget_class() -> Any:
             scene = traitlets.Int(0).tag(sync=True)
             version = traitlets.Int(0).tag(sync=True)
             page: Any = None
-            feed: Feed | None = None
+            feed: ArchiveFeed | None = None
 
             def update(self) -> None:
                 """Send what the archives hold beyond what was sent before."""
-                change = None if self.feed is None else self.feed.look()
+                change = None if self.feed is None else self.feed.poll()
                 if change is None or self.feed is None:
                     return
                 with self.hold_sync():

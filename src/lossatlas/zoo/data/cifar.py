@@ -52,7 +52,7 @@ def load_cifar10(
     if count is not None:
         check_count(count, SIZES[split], "CIFAR-10")
     path = _locate(fetch.data_root(root), download)
-    images, labels = cifar_files.read_pictures(path, split, count)
+    images, labels = cifar_files.read_images(path, split, count)
     return Images(images, check_labels(labels, len(images), 10, path), "cifar10", split, CIFAR10_CLASSES).first(count)
 
 

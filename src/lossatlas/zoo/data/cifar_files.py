@@ -17,7 +17,7 @@ from lossatlas.errors import InputError
 from lossatlas.zoo.bounded_reading import BoundedStream, read_at_most
 from lossatlas.zoo.safe_pickle import read_pickled_arrays
 
-Pictures = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+ImageArrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """images ``(n, 3, 32, 32)``, red plane first, and labels ``(n,)``."""
 
 BATCH = 10_000
@@ -29,7 +29,7 @@ _LARGEST_TAR = 2**29
 _REMEDY = "Replace the file with an intact copy"
 
 
-def read_pictures(path: Path, split: str, count: int | None) -> Pictures:
+def read_images(path: Path, split: str, count: int | None) -> ImageArrays:
     """The first `count` pictures of a split from a folder of batches, a tar of them, or an npz.
 
     Raises:
@@ -91,18 +91,18 @@ def _stream(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def _decode(name: str, content: bytes) -> Pictures:
+def _decode(name: str, content: bytes) -> ImageArrays:
     return _decode_binary(name, content) if name.endswith(".bin") else _decode_python(name, content)
 
 
-def _decode_binary(name: str, content: bytes) -> Pictures:
+def _decode_binary(name: str, content: bytes) -> ImageArrays:
     if len(content) != BATCH * (1 + PIXELS):
         raise InputError(name, f"{len(content)} bytes", f"{BATCH * (1 + PIXELS)}: {BATCH} records of 1 + {PIXELS}", _REMEDY)
     records = np.frombuffer(content, np.uint8).reshape(BATCH, 1 + PIXELS)
     return records[:, 1:], records[:, 0]
 
 
-def _decode_python(name: str, content: bytes) -> Pictures:
+def _decode_python(name: str, content: bytes) -> ImageArrays:
     batch = read_pickled_arrays(content, name)
     data, labels = batch.get("data"), batch.get("labels")
     if not isinstance(data, np.ndarray) or data.shape != (BATCH, PIXELS):
@@ -116,7 +116,7 @@ def _decode_python(name: str, content: bytes) -> Pictures:
 # -- npz ---------------------------------------------------------------------------------------------------------
 
 
-def _read_npz(path: Path, split: str, count: int | None) -> Pictures:
+def _read_npz(path: Path, split: str, count: int | None) -> ImageArrays:
     """Arrays ``<split>_x`` and ``<split>_y``, decompressed only as far as `count` asks: 8 s for all of train_x, 0.3 s for 1,000."""
     try:
         with zipfile.ZipFile(path) as file:

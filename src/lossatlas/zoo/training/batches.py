@@ -25,7 +25,7 @@ MNIST_MEAN, MNIST_STD = (0.1307,), (0.3081,)
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures:
+class TrainingImages:
     """uint8 pictures ``(n, channel, height, width)``, their classes, and the normalization under which nets see them."""
 
     images: NDArray[np.uint8]
@@ -45,7 +45,7 @@ class Pictures:
         return x.to(device), y.to(device)
 
 
-def load_pictures(training: Training, data: Path | None = None) -> tuple[Pictures, Pictures]:
+def load_training_images(training: Training, data: Path | None = None) -> tuple[TrainingImages, TrainingImages]:
     """Train and test pictures of a training, from the data root.
 
     Raises:
@@ -66,7 +66,9 @@ def batch_bounds(count: int, size: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], count], strict=True))
 
 
-def batches(pictures: Pictures, training: Training, epoch: int, first: int, device: torch.device | str) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    pictures: TrainingImages, training: Training, epoch: int, first: int, device: torch.device | str
+) -> Iterator[tuple[Tensor, Tensor]]:
     """The batches of an epoch from number `first` on: shuffled, augmented where the training says so, normalized."""
     order = np.random.default_rng([training.seed, epoch]).permutation(len(pictures))
     for number, (start, stop) in enumerate(batch_bounds(len(pictures), training.batch_size)):
@@ -79,9 +81,9 @@ def batches(pictures: Pictures, training: Training, epoch: int, first: int, devi
         yield pictures._ready(images, pictures.labels[chosen], device)
 
 
-def _load(training: Training, data: Path | None, split: str, count: int | None) -> Pictures:
+def _load(training: Training, data: Path | None, split: str, count: int | None) -> TrainingImages:
     if training.dataset == "mnist":
         found = load_mnist(data, split, count)
-        return Pictures(found.images[:, None], found.labels, MNIST_MEAN, MNIST_STD)
+        return TrainingImages(found.images[:, None], found.labels, MNIST_MEAN, MNIST_STD)
     found = load_cifar10(data, split, count)
-    return Pictures(found.images, found.labels, LI_MEAN, LI_STD)
+    return TrainingImages(found.images, found.labels, LI_MEAN, LI_STD)

@@ -16,21 +16,21 @@ import lossatlas
 from lossatlas._util.files import write_file
 from lossatlas._util.progress import progress_bar
 from lossatlas.archive import create_archive, open_archive
-from lossatlas.compute.evaluation.single_point import score
+from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.errors import ArchiveError, InputError, output_errors
 from lossatlas.zoo.networks import network
-from lossatlas.zoo.training.batches import Pictures, batch_bounds, batches, load_pictures
+from lossatlas.zoo.training.batches import TrainingImages, batch_bounds, batches, load_training_images
 from lossatlas.zoo.training.checkpoint import Checkpoint, read_training_checkpoint
 from lossatlas.zoo.training.figure import draw_training
 from lossatlas.zoo.training.settings import Training
 
 CHECKPOINT, WEIGHTS, SUMMARY = "checkpoint.pt", "weights.safetensors", "summary.json"
 ARCHIVE, FIGURE = "archive.zarr", "training.png"
-WATCHED = 1000
+MEASURED_IMAGES = 1000
 """Pictures of each split on which recorded rows are measured; the last row's test error is over the whole test set."""
-MEASURED_AT_A_TIME = 50
+MEASURE_BATCH_SIZE = 50
 """Small, for an objective tries its first batch several times before it measures."""
 
 
@@ -66,7 +66,7 @@ def train(
         InputError: data missing, `out` of another training, or a loss that is no longer finite.
         ArchiveError: `out` cannot be written.
     """
-    pictures, test = load_pictures(training, data)
+    pictures, test = load_training_images(training, data)
     run = _Run(training, _folder(out, overwrite), pictures, test, _device(device), checkpoint_seconds)
     run.finish(progress)
     summary = _summarize(run)
@@ -77,7 +77,9 @@ def train(
 class _Run:
     """A training under way: the network, its optimizer and how many updates were made."""
 
-    def __init__(self, training: Training, out: Path, pictures: Pictures, test: Pictures, device: str, checkpoint_seconds: float) -> None:
+    def __init__(
+        self, training: Training, out: Path, pictures: TrainingImages, test: TrainingImages, device: str, checkpoint_seconds: float
+    ) -> None:
         self.training, self.out, self.pictures, self.test, self.device = training, out, pictures, test, device
         self.checkpoint_seconds, self.saved = checkpoint_seconds, time.monotonic()
         self.per_epoch = len(batch_bounds(len(pictures), training.batch_size))
@@ -108,7 +110,7 @@ class _Run:
         """Fixed pictures without augmentation, in eval mode."""
         pictures = self.pictures if split == "train" else self.test
         tensors = pictures.tensors(count, self.device)
-        return Objective(self.model, F.cross_entropy, tensors, batch_size=MEASURED_AT_A_TIME, split=split)
+        return Objective(self.model, F.cross_entropy, tensors, batch_size=MEASURE_BATCH_SIZE, split=split)
 
     def _update(self, x: torch.Tensor, y: torch.Tensor, recorder: Recorder) -> None:
         started = time.monotonic()
@@ -137,8 +139,8 @@ class _Run:
             every_epochs=self.training.recorded_every,
             at=at,
             steps_per_epoch=self.per_epoch,
-            objective=self.objective("train", WATCHED),
-            test_objective=self.objective("test", WATCHED),
+            objective=self.objective("train", MEASURED_IMAGES),
+            test_objective=self.objective("test", MEASURED_IMAGES),
             resume=self.step > 0,
             step=self.step,
             overwrite=self.step == 0,
@@ -177,8 +179,8 @@ def _summarize(run: _Run) -> dict[str, Any]:
     """Measure the trained network on the whole test set, store its weights, and write the numbers."""
     from safetensors.torch import save
 
-    test = score(run.objective("test", None), metrics=("loss", "accuracy"))
-    watched = score(run.objective("train", WATCHED), metrics=("loss", "accuracy"))
+    test = evaluate_point(run.objective("test", None), metrics=("loss", "accuracy"))
+    watched = evaluate_point(run.objective("train", MEASURED_IMAGES), metrics=("loss", "accuracy"))
     summary = {
         "version": lossatlas.__version__,
         **{k: v for k, v in run.training.as_dict().items() if k != "record_every"},
@@ -193,7 +195,7 @@ def _summarize(run: _Run) -> dict[str, Any]:
         "test_loss": test["loss"],
         "train_accuracy": watched["accuracy"],
         "train_loss": watched["loss"],
-        "train_measured_on": min(WATCHED, len(run.pictures)),
+        "train_measured_on": min(MEASURED_IMAGES, len(run.pictures)),
         "seconds": round(run.seconds, 1),
         "device": run.device,
     }

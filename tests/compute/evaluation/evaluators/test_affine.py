@@ -9,17 +9,17 @@ from torch import nn
 
 import lossatlas as la
 from cases import F64, Tutorial, case, squares
-from lossatlas.compute.evaluation.evaluators import Loop, Task
-from lossatlas.compute.evaluation.evaluators.affine.evaluator import Affine, prepare, worthwhile
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Loop
+from lossatlas.compute.evaluation.evaluators.affine.evaluator import Affine, has_static_matrix, prepare
 from lossatlas.compute.metrics import metrics_named
 from oracles import linear_regression
 
 POINTS = np.random.default_rng(0).uniform(-4, 4, (300, 2))
 
 
-def tutorial(*weights: tuple[str, tuple[int, int]]) -> Task:
+def tutorial(*weights: tuple[str, tuple[int, int]]) -> EvaluationProblem:
     objective = case("tutorial")
-    return Task.make(objective, la.weight_plane(objective, *weights), metrics_named("loss"))
+    return EvaluationProblem.make(objective, la.weight_plane(objective, *weights), metrics_named("loss"))
 
 
 def test_two_weights_of_one_neuron_leave_one_column() -> None:
@@ -45,21 +45,21 @@ def test_a_mean_over_columns_is_restricted_like_a_sum() -> None:
     torch.manual_seed(0)
     x, y = torch.rand(6, 7, dtype=F64), torch.rand(6, 4, dtype=F64)
     objective = la.Objective(Tutorial().to(F64), lambda out, t: ((out - t).abs() * t).mean(-1), (x, y))
-    task = Task.make(objective, la.weight_plane(objective, ("c.weight", (1, 2)), ("c.weight", (1, 3))), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.weight_plane(objective, ("c.weight", (1, 2)), ("c.weight", (1, 3))), metrics_named("loss"))
     assert [tuple(form.base.shape) for form in prepare(task, objective.data.batches[0]).forms.values()] == [(6, 1)]
     np.testing.assert_allclose(Affine(task)(POINTS).values["loss"], Loop(task)(POINTS).values["loss"], atol=1e-13, rtol=0)
 
 
 def test_columns_that_meet_are_not_cut() -> None:
     objective = case("relu")
-    task = Task.make(objective, la.weight_plane(objective, ("2.weight", (1, 2)), ("2.weight", (1, 3))), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.weight_plane(objective, ("2.weight", (1, 2)), ("2.weight", (1, 3))), metrics_named("loss"))
     assert [tuple(form.base.shape) for form in prepare(task, objective.data.batches[0]).forms.values()] == [(5, 3)]
 
 
 def test_linear_regression_against_its_closed_form() -> None:
     objective, x, y = linear_regression()
     plane = la.weight_plane(objective, ("weight", (0, 1)), ("weight", (1, 2)))
-    found = Affine(Task.make(objective, plane, metrics_named("loss")))(POINTS).values["loss"]
+    found = Affine(EvaluationProblem.make(objective, plane, metrics_named("loss")))(POINTS).values["loss"]
     weight = objective.params["weight"].numpy()
     for (alpha, beta), value in zip(POINTS[:40], found, strict=False):
         moved = weight.copy()
@@ -71,15 +71,15 @@ def test_nan_and_infinity_survive() -> None:
     objective = la.Objective(
         lambda p, x: torch.log(p["w"][0] * x), data=torch.tensor([1.0, 2.0], dtype=F64), params={"w": torch.ones(2, dtype=F64)}
     )
-    task = Task.make(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), metrics_named("loss"))
     values = Affine(task)(np.array([[-1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])).values["loss"]
     assert np.isnan(values[0]) and values[1] == -np.inf and values[2] == pytest.approx(np.log(2) / 2)
 
 
 def test_a_plane_that_moves_every_matrix_is_not_tried() -> None:
     objective = case("relu")
-    assert not worthwhile(Task.make(objective, la.random_plane(objective), metrics_named("loss")))
-    assert worthwhile(Task.make(objective, la.random_plane(objective, params="2.*"), metrics_named("loss")))
+    assert not has_static_matrix(EvaluationProblem.make(objective, la.random_plane(objective), metrics_named("loss")))
+    assert has_static_matrix(EvaluationProblem.make(objective, la.random_plane(objective, params="2.*"), metrics_named("loss")))
 
 
 def test_first_layers_run_once_a_batch_not_once_a_point() -> None:
@@ -93,7 +93,7 @@ def test_first_layers_run_once_a_batch_not_once_a_point() -> None:
 
     model = nn.Sequential(Counting(7, 5), nn.Tanh(), nn.Linear(5, 2)).to(F64)
     objective = la.Objective(model, squares, (torch.rand(8, 7, dtype=F64), torch.rand(8, 2, dtype=F64)), batch_size=4)
-    task = Task.make(objective, la.random_plane(objective, params="2.*"), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.random_plane(objective, params="2.*"), metrics_named("loss"))
     calls = 0
     evaluator = Affine(task)
     evaluator(POINTS)

@@ -13,19 +13,19 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import CASES, case
-from lossatlas.compute.evaluation.evaluators import Choice, Loop, Task, measure
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, measure
 from lossatlas.compute.evaluation.evaluators.affine.evaluator import Affine
-from lossatlas.compute.evaluation.evaluators.base import Layout
-from lossatlas.compute.evaluation.evaluators.batchnorm_folding import Folded
-from lossatlas.compute.evaluation.evaluators.vmap import Unsuitable, Vmap
+from lossatlas.compute.evaluation.evaluators.base import MemoryLayout
+from lossatlas.compute.evaluation.evaluators.batchnorm_folding import FoldedLoss
+from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel, Vmap
 from lossatlas.compute.metrics import metrics_named
 
 POINTS = np.random.default_rng(0).uniform(-1, 1, (7, 2))
 
 
-def task_of(name: str, params: str | None = None) -> Task:
+def task_of(name: str, params: str | None = None) -> EvaluationProblem:
     objective = case(name)
-    return Task.make(objective, la.random_plane(objective, seed=1, params=params, biases=True), metrics_named("loss"))
+    return EvaluationProblem.make(objective, la.random_plane(objective, seed=1, params=params, biases=True), metrics_named("loss"))
 
 
 def test_the_loop_equals_loading_the_weights_into_the_model() -> None:
@@ -49,7 +49,7 @@ def test_vmap_agrees_or_refuses(name: str, chunk: int) -> None:
     expected = Loop(task)(POINTS).values
     try:
         found = Vmap(task, chunk)(POINTS).values
-    except Unsuitable as reason:
+    except UnsupportedModel as reason:
         assert name in ("lstm", "branching", "in-place"), reason
         return
     for key in expected:
@@ -78,7 +78,7 @@ def test_affine_agrees_or_refuses(name: str, whole: bool) -> None:
     expected = Loop(task)(POINTS).values
     try:
         found = Affine(task)(POINTS).values
-    except Unsuitable as reason:
+    except UnsupportedModel as reason:
         assert name in ("lstm", "branching", "in-place", "attention"), reason
         assert whole or name == "in-place", reason
         return
@@ -104,8 +104,8 @@ def test_folded_batchnorm_agrees_or_is_not_offered(name: str) -> None:
     assert (other is not None) == (name == "conv-batchnorm")
     if other is not None:
         expected = Loop(task)(POINTS).values
-        for own in (task, task.replica()):
-            found = Choice(layout="folded").build(own)(POINTS).values
+        for own in (task, task.thread_copy()):
+            found = EvaluatorSpec(layout="folded").create(own)(POINTS).values
             for key in expected:
                 np.testing.assert_allclose(found[key], expected[key], rtol=1e-11, atol=1e-13)
         assert task.objective.loss() == case(name).loss()
@@ -119,10 +119,10 @@ def test_folding_keeps_what_each_batch_counts_for() -> None:
     assert module is not None
     objective = la.Objective(module, loss, (x, y), batch_size=5)
     assert not objective.per_sample
-    task = Task.make(objective, la.random_plane(objective, seed=1), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.random_plane(objective, seed=1), metrics_named("loss"))
     expected = Loop(task)(POINTS).values["loss"]
     assert objective.loss() == pytest.approx(float(loss(module(x), y)), rel=1e-12)
-    np.testing.assert_allclose(Choice(layout="folded").build(task)(POINTS).values["loss"], expected, rtol=1e-11)
+    np.testing.assert_allclose(EvaluatorSpec(layout="folded").create(task)(POINTS).values["loss"], expected, rtol=1e-11)
 
 
 def test_a_deep_network_folds_every_batchnorm() -> None:
@@ -136,20 +136,20 @@ def test_a_deep_network_folds_every_batchnorm() -> None:
             torch.nn.init.normal_(module.running_mean)
             torch.nn.init.normal_(module.weight)
     objective = la.Objective(model, F.cross_entropy, (torch.randn(6, 3, 16, 16, dtype=torch.float64), torch.arange(6)))
-    task = Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
     other = task.folded()
-    assert other is not None and isinstance(other.objective.function, Folded) and len(other.objective.function.pairs) == 19
+    assert other is not None and isinstance(other.objective.function, FoldedLoss) and len(other.objective.function.pairs) == 19
     np.testing.assert_allclose(Loop(other)(POINTS[:3]).values["loss"], Loop(task)(POINTS[:3]).values["loss"], rtol=1e-10)
 
 
 @pytest.mark.parametrize(
     ("name", "layout"), [("conv-batchnorm", "folded"), ("relu", "features_first"), ("conv-batchnorm", "channels_last")]
 )
-def test_threads_prepare_layouts_at_the_same_time(name: str, layout: Layout) -> None:
+def test_threads_prepare_layouts_at_the_same_time(name: str, layout: MemoryLayout) -> None:
     task = task_of(name)
     expected = Loop(task)(POINTS).values["loss"]
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: Choice(layout=layout).build(task.replica())(POINTS).values["loss"], range(24)):
+        for found in pool.map(lambda _: EvaluatorSpec(layout=layout).create(task.thread_copy())(POINTS).values["loss"], range(24)):
             np.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
@@ -169,7 +169,7 @@ def test_features_first_takes_chains_alone() -> None:
     shuffled = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3))
     for model, target, works in ((chain, y, True), (chain, soft, True), (Forked(), y, False), (shuffled, y, False)):
         objective = la.Objective(model, F.cross_entropy, (x, target), dtype=torch.float64, batch_size=4)
-        task = Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named(["loss", "accuracy"]))
+        task = EvaluationProblem.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named(["loss", "accuracy"]))
         other = task.features_first()
         assert (other is not None) == works
         if other is not None:
@@ -184,7 +184,7 @@ def test_features_first_takes_losses_of_several_outputs(loss: Any) -> None:
     x, y = (torch.rand(11, width, generator=generator, dtype=torch.float64) for width in (4, 2))
     chain = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 2)).double()
     objective = la.Objective(chain, loss, (x, y), batch_size=4)
-    task = Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
     other = task.features_first()
     assert other is not None
     expected = Loop(task)(POINTS).values["loss"]
@@ -194,7 +194,7 @@ def test_features_first_takes_losses_of_several_outputs(loss: Any) -> None:
 
 def test_a_line_works_as_a_plane_does() -> None:
     objective = case("tutorial")
-    task = Task.make(objective, la.weight_plane(objective, ("c.weight", (1, 2))), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.weight_plane(objective, ("c.weight", (1, 2))), metrics_named("loss"))
     points = np.linspace(-3, 3, 5)[:, None]
     expected = Loop(task)(points).values["loss"]
     np.testing.assert_allclose(Affine(task)(points).values["loss"], expected, rtol=1e-13)
@@ -203,7 +203,7 @@ def test_a_line_works_as_a_plane_does() -> None:
 
 def test_accuracy_comes_out_of_every_evaluator() -> None:
     objective = case("relu")
-    task = Task.make(objective, la.random_plane(objective, seed=1, params="2.*"), metrics_named(["loss", "accuracy"]))
+    task = EvaluationProblem.make(objective, la.random_plane(objective, seed=1, params="2.*"), metrics_named(["loss", "accuracy"]))
     expected = Loop(task)(POINTS).values
     for evaluator in (Vmap(task, 4), Affine(task)):
         found = evaluator(POINTS).values

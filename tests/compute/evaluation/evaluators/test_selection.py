@@ -15,7 +15,7 @@ from cases import CASES, case
 from lossatlas.analysis.grid import Grid
 from lossatlas.compute.evaluation import evaluate as evaluate_module
 from lossatlas.compute.evaluation.evaluate import _probes
-from lossatlas.compute.evaluation.evaluators import Choice, Loop, Measured, Task, choose
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, TileValues, select_evaluator
 from lossatlas.compute.evaluation.evaluators.agreement import SpotCheck
 from lossatlas.compute.evaluation.evaluators.vmap import Vmap
 from lossatlas.compute.metrics import metrics_named
@@ -24,31 +24,31 @@ from lossatlas.errors import InputError
 PROBES = np.array([[-1.0, -0.5], [0.3, 0.7]])
 
 
-def task_of(name: str) -> Task:
+def task_of(name: str) -> EvaluationProblem:
     objective = case(name)
-    return Task.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
+    return EvaluationProblem.make(objective, la.random_plane(objective, seed=1, biases=True), metrics_named("loss"))
 
 
 def test_a_short_job_is_the_loops() -> None:
-    assert choose(task_of("relu"), PROBES, cells=3).evaluator == "loop"
+    assert select_evaluator(task_of("relu"), PROBES, cells=3).evaluator == "loop"
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_long_job_gives_the_loops_values_whatever_was_chosen(name: str) -> None:
     task = task_of(name)
-    choice = choose(task, PROBES, cells=10**6)
+    choice = select_evaluator(task, PROBES, cells=10**6)
     points = np.random.default_rng(2).uniform(-1, 1, (21, 2))
-    found = choice.build(task)(points).values["loss"]
+    found = choice.create(task)(points).values["loss"]
     np.testing.assert_allclose(found, Loop(task)(points).values["loss"], rtol=1e-10)
 
 
 def test_small_networks_are_taken_together() -> None:
-    assert choose(task_of("relu"), PROBES, cells=10**6).evaluator == "vmap"
+    assert select_evaluator(task_of("relu"), PROBES, cells=10**6).evaluator == "vmap"
 
 
 def test_control_flow_on_values_falls_back_with_a_reason(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="lossatlas"):
-        choice = choose(task_of("branching"), PROBES, cells=10**6)
+        choice = select_evaluator(task_of("branching"), PROBES, cells=10**6)
     assert choice.evaluator == "loop" and any("vmap" in reason for reason in choice.reasons)
     assert "vmap" in caplog.text
 
@@ -62,7 +62,7 @@ def test_an_evaluator_that_disagrees_is_never_taken(monkeypatch: pytest.MonkeyPa
         return found
 
     monkeypatch.setattr(Vmap, "__call__", lying)
-    choice = choose(task_of("relu"), PROBES, cells=10**6)
+    choice = select_evaluator(task_of("relu"), PROBES, cells=10**6)
     assert choice.evaluator == "loop" and "is not the loop's" in choice.reasons[0]
 
 
@@ -72,29 +72,29 @@ def test_the_models_own_cell_is_the_loops_to_the_last_bit() -> None:
     assert plane.origin is not None
     points = np.array([[0.0, 0.0], plane.origin, [1.0, 2.0]])
     for name in ("vmap", "affine"):
-        found = Choice(name, 2).build(Task.make(objective, plane, metrics_named("loss")))(points).values["loss"]
+        found = EvaluatorSpec(name, 2).create(EvaluationProblem.make(objective, plane, metrics_named("loss")))(points).values["loss"]
         assert found[1] == objective.loss()
 
 
 def test_a_named_evaluator_that_cannot_is_an_error_that_helps() -> None:
     with pytest.raises(InputError, match="evaluator: got vmap, which cannot"):
-        choose(task_of("branching"), PROBES, cells=5, named="vmap")
+        select_evaluator(task_of("branching"), PROBES, cells=5, named="vmap")
     with pytest.raises(InputError, match="auto, loop"):
-        choose(task_of("relu"), PROBES, cells=5, named="fast")
+        select_evaluator(task_of("relu"), PROBES, cells=5, named="fast")
     with pytest.raises(InputError, match="chunk"):
         la.evaluate(case("tutorial"), la.random_plane(case("tutorial")), resolution=3, evaluator="vmap", chunk=0)
 
 
 def test_points_where_the_fast_one_refuses_are_done_by_the_loop() -> None:
     task = task_of("branching")
-    np.testing.assert_array_equal(Choice("vmap", 2).build(task)(PROBES).values["loss"], Loop(task)(PROBES).values["loss"])
+    np.testing.assert_array_equal(EvaluatorSpec("vmap", 2).create(task)(PROBES).values["loss"], Loop(task)(PROBES).values["loss"])
 
 
 def test_dropout_in_train_mode_is_not_batched() -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Dropout(0.5), torch.nn.Linear(4, 1))
     objective = la.Objective(model, torch.nn.functional.mse_loss, (torch.randn(5, 3), torch.randn(5, 1)), mode="train")
-    choice = choose(Task.make(objective, la.random_plane(objective), metrics_named("loss")), PROBES, cells=10**6)
+    choice = select_evaluator(EvaluationProblem.make(objective, la.random_plane(objective), metrics_named("loss")), PROBES, cells=10**6)
     assert choice.evaluator == "loop"
 
 
@@ -109,7 +109,7 @@ def test_out_of_memory_halves_the_chunk_and_goes_on(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Vmap, "__call__", greedy)
     task = task_of("relu")
-    found = Choice("vmap", 16).build(task)(PROBES).values["loss"]
+    found = EvaluatorSpec("vmap", 16).create(task)(PROBES).values["loss"]
     assert sizes == [16, 8, 4] and "4 points at a time" in caplog.text
     np.testing.assert_allclose(found, Loop(task)(PROBES).values["loss"], rtol=1e-12)
 
@@ -117,7 +117,7 @@ def test_out_of_memory_halves_the_chunk_and_goes_on(monkeypatch: pytest.MonkeyPa
 def test_channels_last_is_another_layout_of_the_same_values() -> None:
     task = task_of("conv-batchnorm")
     assert task.has_images() and not task_of("relu").has_images()
-    found = Choice(layout="channels_last").build(task)(PROBES).values["loss"]
+    found = EvaluatorSpec(layout="channels_last").create(task)(PROBES).values["loss"]
     np.testing.assert_allclose(found, Loop(task)(PROBES).values["loss"], rtol=1e-12)
 
 
@@ -137,21 +137,21 @@ def test_bf16_is_named_and_close_and_does_not_continue_a_full_surface() -> None:
 def test_compiled_gives_the_same_values_or_is_refused() -> None:
     """On some processors with `ATEN_CPU_CAPABILITY=default` a compiled network gave NaN where the loop gives 1.18."""
     task = task_of("relu")
-    for choice in (Choice(compiled=True), Choice("vmap", 4, compiled=True)):
+    for choice in (EvaluatorSpec(compiled=True), EvaluatorSpec("vmap", 4, compiled=True)):
         try:
-            found = choice.build(task)(PROBES).values["loss"]
+            found = choice.create(task)(PROBES).values["loss"]
         except InputError as error:
             assert "is not the loop's" in str(error)
         else:
             np.testing.assert_allclose(found, Loop(task)(PROBES).values["loss"], rtol=1e-10)
 
 
-def refuses(choice: Choice, wrong: Callable[[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch, tile: int) -> str:
+def refuses(choice: EvaluatorSpec, wrong: Callable[[np.ndarray], np.ndarray], monkeypatch: pytest.MonkeyPatch, tile: int) -> str:
     """What is said, if anything, of a compiled evaluator that gives `wrong` of the losses; nothing is compiled here."""
     kind = Vmap if choice.evaluator == "vmap" else Loop
     honest = kind.__call__
 
-    def compiled(self: Any, points: np.ndarray) -> Measured:
+    def compiled(self: Any, points: np.ndarray) -> TileValues:
         found = honest(replace(self, compiled=False), points)
         if self.compiled:
             found.values["loss"][:] = np.where(wrong(points), np.nan, found.values["loss"])
@@ -161,7 +161,7 @@ def refuses(choice: Choice, wrong: Callable[[np.ndarray], np.ndarray], monkeypat
     plane = la.random_plane(objective, seed=1, biases=True)
     with monkeypatch.context() as patched:
         patched.setattr(kind, "__call__", compiled)
-        patched.setattr(evaluate_module, "choose", lambda *_, **__: choice)
+        patched.setattr(evaluate_module, "select_evaluator", lambda *_, **__: choice)
         try:
             found = la.evaluate(objective, plane, resolution=(9, 7), tile=tile)
         except InputError as error:
@@ -170,9 +170,9 @@ def refuses(choice: Choice, wrong: Callable[[np.ndarray], np.ndarray], monkeypat
     return ""
 
 
-@pytest.mark.parametrize("choice", [Choice(compiled=True), Choice("vmap", 4, compiled=True)], ids=["loop", "vmap"])
+@pytest.mark.parametrize("choice", [EvaluatorSpec(compiled=True), EvaluatorSpec("vmap", 4, compiled=True)], ids=["loop", "vmap"])
 @pytest.mark.parametrize("tile", [1, 8, 63])
-def test_compiled_values_are_checked_in_every_tile(choice: Choice, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_values_are_checked_in_every_tile(choice: EvaluatorSpec, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A NaN at one late cell is found and refused; where nothing is wrong nothing is said, also of a NaN that is the model's own."""
     assert refuses(choice, lambda points: np.zeros(len(points), bool), monkeypatch, tile) == ""
     said = refuses(choice, lambda points: (points == [0.5, -1 / 3]).all(1), monkeypatch, tile)
@@ -186,15 +186,15 @@ def test_a_compiler_that_goes_wrong_later_is_found(tile: int) -> None:
     check, points = SpotCheck(Loop(task)), np.random.default_rng(0).uniform(-1, 1, (320, 2))
     right = Loop(task)(points)
     for start in range(0, 160, tile):
-        check(points[start : start + tile], Measured({n: v[start : start + tile] for n, v in right.values.items()}))
+        check(points[start : start + tile], TileValues({n: v[start : start + tile] for n, v in right.values.items()}))
     with pytest.raises(InputError, match=r"its loss .* is not the loop's"):
         for start in range(160, 160 + max(tile, 16), tile):
-            check(points[start : start + tile], Measured({n: 1.001 * v[start : start + tile] for n, v in right.values.items()}))
+            check(points[start : start + tile], TileValues({n: 1.001 * v[start : start + tile] for n, v in right.values.items()}))
 
 
 def test_a_models_own_nan_is_not_refused() -> None:
     objective = la.Objective(lambda p, _: p["w"].log().sum(), params={"w": torch.tensor([1.0, 2.0])})
-    task = Task.make(objective, la.plane(objective, {"w": torch.tensor([2.0, 1.0])}), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.plane(objective, {"w": torch.tensor([2.0, 1.0])}), metrics_named("loss"))
     points = np.linspace(-1, 1, 5)[:, None]
     found = Loop(task)(points)
     assert np.isnan(found.values["loss"]).any()
@@ -207,7 +207,7 @@ def test_compile_takes_wrong_probes_for_a_refusal(monkeypatch: pytest.MonkeyPatc
     """Wrong at one corner of the plane alone: the candidate is refused before anything is measured, and the run goes on without."""
     honest = Loop.__call__
 
-    def compiled(self: Loop, points: np.ndarray) -> Measured:
+    def compiled(self: Loop, points: np.ndarray) -> TileValues:
         found = honest(replace(self, compiled=False), points)
         if self.compiled:
             found.values["loss"][(points == [1.0, -1.0]).all(1)] = np.nan
@@ -216,5 +216,7 @@ def test_compile_takes_wrong_probes_for_a_refusal(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Loop, "__call__", compiled)
     objective = case("relu")
     plane = la.random_plane(objective, seed=1, biases=True)
-    choice = choose(Task.make(objective, plane, metrics_named("loss")), _probes(Grid.make((-1, 1), (5, 4), 2), True), 20, compiled=True)
+    choice = select_evaluator(
+        EvaluationProblem.make(objective, plane, metrics_named("loss")), _probes(Grid.make((-1, 1), (5, 4), 2), True), 20, compiled=True
+    )
     assert (choice.evaluator, choice.compiled) != ("loop", True) and any("nan" in reason for reason in choice.reasons)

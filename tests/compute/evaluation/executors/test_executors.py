@@ -69,7 +69,15 @@ def test_stop_anywhere_and_go_on(stop: int, executor: str, evaluator: str) -> No
     objective, plane = problem("tutorial")
     with pytest.raises(KeyboardInterrupt):
         la.evaluate(
-            objective, plane, resolution=SHAPE, archive=archive, executor=executor, workers=2, evaluator=evaluator, tile=3, watch=interrupt
+            objective,
+            plane,
+            resolution=SHAPE,
+            archive=archive,
+            executor=executor,
+            workers=2,
+            evaluator=evaluator,
+            tile=3,
+            on_tile=interrupt,
         )
     assert int(archive.surface().done.sum()) == seen
     found = la.evaluate(objective, plane, resolution=SHAPE, archive=archive, executor="serial", evaluator=evaluator)

@@ -67,7 +67,7 @@ def test_a_lost_node_costs_only_its_tiles() -> None:
                 state["lost"] = True
                 cluster.remove_node(doomed, allow_graceful=False)
 
-        found = la.evaluate(objective, plane, resolution=SHAPE, executor="ray", tile=2, evaluator="loop", watch=lose)
+        found = la.evaluate(objective, plane, resolution=SHAPE, executor="ray", tile=2, evaluator="loop", on_tile=lose)
         assert state["lost"]
         np.testing.assert_allclose(found.loss, truth(), atol=1e-15)
         assert found.done.all()

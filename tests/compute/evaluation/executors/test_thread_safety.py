@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.evaluation.evaluators import Task
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem
 from lossatlas.compute.evaluation.executors import thread_hazard
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.errors import InputError
@@ -58,7 +58,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 
 def hazard(objective: la.Objective, *metrics: str) -> str | None:
-    return thread_hazard(Task.make(objective, la.random_plane(objective), metrics_named(metrics or ("loss", "accuracy"))))
+    return thread_hazard(EvaluationProblem.make(objective, la.random_plane(objective), metrics_named(metrics or ("loss", "accuracy"))))
 
 
 def test_a_callable_that_holds_a_model_is_refused_on_threads() -> None:
@@ -258,7 +258,7 @@ def test_a_loss_module_is_copied_for_every_thread() -> None:
     objective = la.Objective(net(), loss, (X, Y))
     with untouched(loss):
         la.evaluate(objective, la.random_plane(objective), resolution=(9, 7), evaluator="loop", executor="threads", workers=4, tile=1)
-    replica = objective.replica().function
+    replica = objective.thread_copy().function
     assert replica.loss is not loss
     assert replica.loss.teacher.weight is loss.teacher.weight, "weights are shared, modules are not"
 

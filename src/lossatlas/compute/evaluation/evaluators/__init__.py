@@ -5,16 +5,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Measured, Values
-from lossatlas.compute.evaluation.evaluators.base import Choice, Evaluator
+from lossatlas.compute.evaluation.evaluators.accumulators import TileValues, Values
+from lossatlas.compute.evaluation.evaluators.base import Evaluator, EvaluatorSpec
 from lossatlas.compute.evaluation.evaluators.loop import Loop
-from lossatlas.compute.evaluation.evaluators.problem import Task, unlike_objective
-from lossatlas.compute.evaluation.evaluators.selection import choose
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem, static_overrides
+from lossatlas.compute.evaluation.evaluators.selection import select_evaluator
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 
-__all__ = ["Choice", "Evaluator", "Loop", "Measured", "Task", "Values", "choose", "measure", "unlike_objective"]
+__all__ = [
+    "EvaluationProblem",
+    "Evaluator",
+    "EvaluatorSpec",
+    "Loop",
+    "TileValues",
+    "Values",
+    "measure",
+    "select_evaluator",
+    "static_overrides",
+]
 
 
 def measure(objective: Objective, plane: Plane, points: NDArray[np.float64], metrics: tuple[Metric, ...]) -> Values:
@@ -29,4 +39,4 @@ def measure(objective: Objective, plane: Plane, points: NDArray[np.float64], met
     Returns:
         By variable name (`loss`, `loss_standard_error`, …), each ``(n,)`` float64.
     """
-    return Loop(Task.make(objective, plane, metrics))(points).values
+    return Loop(EvaluationProblem.make(objective, plane, metrics))(points).values

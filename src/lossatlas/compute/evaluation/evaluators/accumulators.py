@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lossatlas.compute.minibatch.batches import undrawn
+from lossatlas.compute.minibatch.batches import standard_error_fpc
 
 Values = dict[str, NDArray[np.float64]]
 """By variable name (`loss`, `loss_standard_error`, …), each ``(points,)``; ``(points, samples)`` where every value is kept."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class TileValues:
     """Values of some points, and why some of them are holes.
 
     Attributes:
@@ -27,10 +27,10 @@ class Measured:
     """
 
     values: Values
-    holes: Mapping[int, str] = field(default_factory=dict)
+    failures: Mapping[int, str] = field(default_factory=dict)
 
 
-class Sums:
+class MeanAccumulator:
     """Float64 sums of one metric and of its squares, per point; a batch of weight 0 has no say.
 
     Args:
@@ -66,7 +66,7 @@ class Sums:
         apart = each - self.shift[where]
         self.squares[where].add_(torch.linalg.vecdot(apart, apart))
 
-    def spoil(self, where: int) -> None:
+    def mark_failed(self, where: int) -> None:
         self.total[where] = torch.nan
 
     def mean(self, samples: int) -> NDArray[np.float64]:
@@ -80,7 +80,7 @@ class Sums:
         if not self.per_sample or not 2 <= n <= samples:
             return np.full(len(self.total), np.nan)
         variance = (self.squares - (self.total - n * self.shift[:, 0]) ** 2 / n) / (n - 1)
-        return (variance.clamp(min=0).sqrt() * (undrawn(samples, self.population) / math.sqrt(n))).cpu().numpy()
+        return (variance.clamp(min=0).sqrt() * (standard_error_fpc(samples, self.population) / math.sqrt(n))).cpu().numpy()
 
     def _number(self, samples: int) -> int:
         """Values in the mean: fewer than samples where some of them do not count."""
@@ -91,7 +91,7 @@ class Sums:
         return {name: self.mean(samples), f"{name}_standard_error": self.standard_error(samples)}
 
 
-class Each(Sums):
+class ValueCollector(MeanAccumulator):
     """Every value of one metric, ``(points, width)`` in the order of the data, instead of sums."""
 
     def __init__(self, points: int, device: torch.device, width: int) -> None:
@@ -108,7 +108,7 @@ class Each(Sums):
         self.kept[rows, start : start + each.shape[1]] = each
         self.filled[rows] = start + each.shape[1]
 
-    def spoil(self, where: int) -> None:
+    def mark_failed(self, where: int) -> None:
         self.spoiled.add(where)
 
     def values(self, name: str, samples: int) -> Values:
@@ -117,7 +117,7 @@ class Each(Sums):
         return {name: kept}
 
 
-def values_of(sums: Mapping[str, Sums], samples: int) -> Values:
+def values_of(sums: Mapping[str, MeanAccumulator], samples: int) -> Values:
     """Means and standard errors of every metric, or every value where they are kept."""
     values: Values = {}
     for name, found in sums.items():

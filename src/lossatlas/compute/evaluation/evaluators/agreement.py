@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Measured, Values
+from lossatlas.compute.evaluation.evaluators.accumulators import TileValues, Values
 from lossatlas.compute.evaluation.evaluators.loop import Loop
-from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.errors import InputError
 
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 1e-4}
@@ -22,7 +22,7 @@ ACCURACY_SLACK = 0.01
 """Rounding may decide which of two equal outputs is the largest."""
 
 
-def tolerance_of(task: Task) -> float:
+def tolerance_of(task: EvaluationProblem) -> float:
     """How far, relative to the value, rounding may take an evaluator from the loop."""
     dtype = next(iter(task.objective.params.values())).dtype
     return LOW_PRECISION if task.objective.precision == "bf16" else TOLERANCES.get(dtype, LOW_PRECISION)
@@ -54,7 +54,7 @@ class SpotCheck:
     loop: Loop
     unchecked: int = field(default=CELLS_A_CHECK)
 
-    def __call__(self, points: NDArray[np.float64], found: Measured) -> None:
+    def __call__(self, points: NDArray[np.float64], found: TileValues) -> None:
         """Compare.
 
         Raises:
@@ -81,7 +81,7 @@ class SpotCheck:
         return np.array([far, *spread.astype(np.int64)])
 
 
-def _not_finite(found: Measured) -> NDArray[np.int64]:
+def _not_finite(found: TileValues) -> NDArray[np.int64]:
     odd = [~np.isfinite(v).reshape(len(v), -1).all(1) for n, v in found.values.items() if not n.endswith("_standard_error")]
     return np.flatnonzero(np.logical_or.reduce(odd))
 

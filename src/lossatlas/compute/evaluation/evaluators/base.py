@@ -10,31 +10,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Measured
+from lossatlas.compute.evaluation.evaluators.accumulators import TileValues
 from lossatlas.compute.evaluation.evaluators.affine.evaluator import Affine
 from lossatlas.compute.evaluation.evaluators.agreement import SpotCheck
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.memory import out_of_memory
-from lossatlas.compute.evaluation.evaluators.problem import Task
-from lossatlas.compute.evaluation.evaluators.vmap import Unsuitable, Vmap
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
+from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel, Vmap
 
 log = logging.getLogger("lossatlas")
 
-Layout = Literal["given", "channels_last", "folded", "features_first"]
+MemoryLayout = Literal["given", "channels_last", "folded", "features_first"]
 
 
 class Evaluator(Protocol):
     """Points ``(n, ndim)`` to their values."""
 
     @property
-    def task(self) -> Task: ...
+    def task(self) -> EvaluationProblem: ...
     @property
     def chunk(self) -> int | None: ...
-    def __call__(self, points: NDArray[np.float64]) -> Measured: ...
+    def __call__(self, points: NDArray[np.float64]) -> TileValues: ...
 
 
 @dataclass(frozen=True)
-class Choice:
+class EvaluatorSpec:
     """Which evaluator: it travels to workers and into the archive.
 
     Attributes:
@@ -50,37 +50,37 @@ class Choice:
 
     evaluator: str = "loop"
     chunk: int | None = 1
-    layout: Layout = "given"
+    layout: MemoryLayout = "given"
     compiled: bool = False
     seconds: float | None = None
     loop_seconds: float | None = None
     reasons: tuple[str, ...] = ()
 
-    def fast(self, task: Task) -> Loop | Vmap | Affine:
+    def unchecked(self, task: EvaluationProblem) -> Loop | Vmap | Affine:
         """The evaluator alone."""
         task = self._laid_out(task)
         if self.evaluator == "affine":
             return Affine(task, self.chunk)
         return Vmap(task, self.chunk or 1, self.compiled) if self.evaluator == "vmap" else Loop(task, self.compiled)
 
-    def _laid_out(self, task: Task) -> Task:
+    def _laid_out(self, task: EvaluationProblem) -> EvaluationProblem:
         if self.layout == "features_first":
             return task.features_first() or task
         if self.layout == "folded":
             task = task.folded() or task
         return task.channels_last() if self.layout in ("channels_last", "folded") else task
 
-    def build(self, task: Task) -> Evaluator:
+    def create(self, task: EvaluationProblem) -> Evaluator:
         """The evaluator, wrapped so that it can be trusted; the plain loop needs no wrapper."""
         plain = self.evaluator == "loop" and self.layout == "given" and not self.compiled
-        return Loop(task) if plain else Trusted(self.fast(task), Loop(task), SpotCheck(Loop(task)) if self.compiled else None)
+        return Loop(task) if plain else CheckedEvaluator(self.unchecked(task), Loop(task), SpotCheck(Loop(task)) if self.compiled else None)
 
     def describe(self) -> dict[str, Any]:
         return {"evaluator": self.evaluator, "chunk": self.chunk, "layout": self.layout, "compiled": self.compiled}
 
 
 @dataclass(eq=False)
-class Trusted:
+class CheckedEvaluator:
     """A fast evaluator with the loop behind it: for the model's own cell, and for whatever the fast one refuses.
 
     Out of memory halves the chunk, for good, and goes on. Compiled values are compared with the loop's in every tile.
@@ -91,16 +91,16 @@ class Trusted:
     check: SpotCheck | None = None
 
     @property
-    def task(self) -> Task:
+    def task(self) -> EvaluationProblem:
         return self.loop.task
 
     @property
     def chunk(self) -> int | None:
         return self.evaluator.chunk
 
-    def __call__(self, points: NDArray[np.float64]) -> Measured:
+    def __call__(self, points: NDArray[np.float64]) -> TileValues:
         found = self._fast(points)
-        own = self._own(points)
+        own = self._by_loop(points)
         if found is None or len(own) == len(points):
             return self.loop(points)
         if self.check is not None:
@@ -110,11 +110,11 @@ class Trusted:
                 found.values[name][own] = values
         return found
 
-    def _fast(self, points: NDArray[np.float64]) -> Measured | None:
+    def _fast(self, points: NDArray[np.float64]) -> TileValues | None:
         while True:
             try:
                 return self.evaluator(points)
-            except Unsuitable as error:
+            except UnsupportedModel as error:
                 log.info("these points fall back to the loop: %s", error)
                 return None
             except Exception as error:
@@ -130,7 +130,7 @@ class Trusted:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _own(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
+    def _by_loop(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
         """Where the model itself stands; its value is the model's own loss to the last bit."""
         origin = self.task.plane.origin
         return np.flatnonzero((points == np.asarray(origin)).all(1)) if origin is not None else np.empty(0, np.int64)

@@ -22,7 +22,7 @@ NORMS = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.Bat
 
 
 @dataclass(frozen=True)
-class Pair:
+class ConvBatchNormPair:
     """A convolution and the BatchNorm behind it, by name, and what the stored statistics multiply and subtract."""
 
     convolution: str
@@ -42,22 +42,22 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Folded:
+class FoldedLoss:
     """A score function that gives `base`'s values with fewer layers."""
 
     base: ModuleLoss
-    pairs: tuple[Pair, ...]
-    own: Params
+    pairs: tuple[ConvBatchNormPair, ...]
+    batchnorm_buffers: Params
 
     def __call__(self, params: Params, batch: Any) -> Scores:
-        merged = {**self.own, **params}
+        merged = {**self.batchnorm_buffers, **params}
         for pair in self.pairs:
             merged |= pair.folded(merged)
         gone = tuple(f"{pair.norm}." for pair in self.pairs)
         return self.base({name: value for name, value in merged.items() if not name.startswith(gone)}, batch)
 
 
-def folded(base: Any, own: Params, batch: Any) -> Folded | None:
+def fold_batchnorm(base: Any, own: Params, batch: Any) -> FoldedLoss | None:
     """The same function with every foldable BatchNorm gone, or None where there is none.
 
     Args:
@@ -65,16 +65,20 @@ def folded(base: Any, own: Params, batch: Any) -> Folded | None:
         own: the objective's parameters.
         batch: to run once and see which BatchNorm reads which convolution.
     """
-    if not isinstance(base, ModuleLoss) or not base.rearrangeable or not any(type(m) in NORMS.values() for m in base.module.modules()):
+    if (
+        not isinstance(base, ModuleLoss)
+        or not base.allows_layout_change
+        or not any(type(m) in NORMS.values() for m in base.module.modules())
+    ):
         return None
     module = copy.deepcopy(base.module)
     pairs = _pairs(module, own, split_batch(batch, base.loss is not None)[0])
     for pair in pairs:
-        _take_out(module, pair)
-    return Folded(replace(base, module=module), tuple(pairs), own) if pairs else None
+        _remove_batchnorm(module, pair)
+    return FoldedLoss(replace(base, module=module), tuple(pairs), own) if pairs else None
 
 
-def _pairs(module: nn.Module, own: Params, inputs: Any) -> list[Pair]:
+def _pairs(module: nn.Module, own: Params, inputs: Any) -> list[ConvBatchNormPair]:
     """Each BatchNorm with stored statistics that reads a convolution of its own; both are called once.
 
     Whether something else reads the convolution too is not seen here; the check of values against the loop sees it.
@@ -115,12 +119,12 @@ def _fits(convolution: Any, norm: Any) -> bool:
     return NORMS[type(convolution)] is type(norm) and norm.running_var is not None and not norm.training
 
 
-def _pair(named: dict[str, Any], convolution: str, norm: str) -> Pair:
+def _pair(named: dict[str, Any], convolution: str, norm: str) -> ConvBatchNormPair:
     layer = named[norm]
-    return Pair(convolution, norm, torch.rsqrt(layer.running_var + layer.eps), layer.running_mean.clone())
+    return ConvBatchNormPair(convolution, norm, torch.rsqrt(layer.running_var + layer.eps), layer.running_mean.clone())
 
 
-def _take_out(module: nn.Module, pair: Pair) -> None:
+def _remove_batchnorm(module: nn.Module, pair: ConvBatchNormPair) -> None:
     """Let the convolution's own result pass, and give it a bias."""
     parent, _, name = pair.norm.rpartition(".")
     setattr(module.get_submodule(parent), name, nn.Identity())

@@ -73,7 +73,7 @@ class FeaturesFirst:
             losses = self.base.loss(hidden.T, targets)
             if losses.dim() > 1 and len(losses) == len(targets):
                 losses = losses.flatten(1).mean(1)  # one value an output, as in regression: `ModuleLoss` takes their mean too
-        return Scores(losses, hidden.T, targets, self.base.reading)
+        return Scores(losses, hidden.T, targets, self.base.target_format)
 
 
 def features_first(base: Any, own: Params, batch: Any) -> FeaturesFirst | None:
@@ -84,7 +84,7 @@ def features_first(base: Any, own: Params, batch: Any) -> FeaturesFirst | None:
         own: the objective's parameters.
         batch: ``(inputs, targets)`` with inputs ``(samples, features)``.
     """
-    if not isinstance(base, ModuleLoss) or base.loss is None or not base.rearrangeable:
+    if not isinstance(base, ModuleLoss) or base.loss is None or not base.allows_layout_change:
         return None
     inputs, _ = split_batch(batch)
     watch = _Chain(inputs, own)
@@ -108,7 +108,7 @@ def columns(value: Tensor) -> Tensor:
     return value.T.contiguous().T if value.dim() == 2 and value.is_floating_point() else value
 
 
-class _Unlike(Exception):
+class _UnsupportedChain(Exception):
     """The module is no chain; ends the pass that looks."""
 
 
@@ -127,7 +127,7 @@ class _Chain(TorchFunctionMode):
             return result  # a question about shapes
         others = [leaf for leaf in pytree.tree_leaves((args[1:], kwargs)) if isinstance(leaf, Tensor)]
         if not args or args[0] is not self.last or any(id(tensor) not in self.names for tensor in others):
-            raise _Unlike
+            raise _UnsupportedChain
         self.layers += self._layers(function, args, kwargs, others, result)
         self.last = result
         return result
@@ -139,5 +139,5 @@ class _Chain(TorchFunctionMode):
         if nothing:
             return []
         if function not in POINTWISE or others:
-            raise _Unlike
+            raise _UnsupportedChain
         return [Pointwise(lambda hidden: function(hidden, *args[1:], **kwargs))]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Measured, Sums, values_of
+from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, TileValues, values_of
 from lossatlas.compute.evaluation.evaluators.memory import out_of_memory
-from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.params.arithmetic import Params
 from lossatlas.compute.planes.plane import coordinates_of
 from lossatlas.errors import InputError
@@ -27,15 +27,15 @@ BLOCK_BYTES = 8 * 2**20
 class Loop:
     """Measures point by point. Its values do not depend on how points are grouped, to the last bit."""
 
-    task: Task
+    task: EvaluationProblem
     compiled: bool = False
     chunk: int = 1
 
-    def __call__(self, points: NDArray[np.float64]) -> Measured:
+    def __call__(self, points: NDArray[np.float64]) -> TileValues:
         task, places = self.task, coordinates_of(points, self.task.plane.ndim)
         sums, holes = task.sums(len(places)), dict[int, str]()
         data, block = task.objective.data, self._block()
-        with task.objective.quiet():
+        with task.objective.no_autograd():
             for start in range(0, len(places), block):
                 here = range(start, min(start + block, len(places)))
                 moved = {i: params for i in here if (params := self._moved(sums, holes, i, places[i])) is not None}
@@ -44,7 +44,7 @@ class Loop:
                         self._add(sums, holes, index, params, batch, weight)
         if holes and len(holes) == len(places):
             self._check_center()
-        return Measured(values_of(sums, data.samples), holes)
+        return TileValues(values_of(sums, data.samples), holes)
 
     def _check_center(self) -> None:
         """A model that raises at its own weights too raises everywhere: not a hole in a surface, but no surface."""
@@ -57,17 +57,17 @@ class Loop:
             step = "BatchNorm needs more than one sample a batch: choose another batch_size" if "per channel" in str(error) else ""
             raise InputError("model", f"{type(error).__name__}: {error}", words, step) from error
 
-    def _moved(self, sums: dict[str, Sums], holes: dict[int, str], index: int, place: tuple[float, ...]) -> Params | None:
+    def _moved(self, sums: dict[str, MeanAccumulator], holes: dict[int, str], index: int, place: tuple[float, ...]) -> Params | None:
         try:
             return self.task.point(place)
         except Exception as error:
             self._spoil(sums, holes, index, error)
             return None
 
-    def _add(self, sums: dict[str, Sums], holes: dict[int, str], index: int, params: Params, batch: Any, weight: float) -> None:
+    def _add(self, sums: dict[str, MeanAccumulator], holes: dict[int, str], index: int, params: Params, batch: Any, weight: float) -> None:
         """A point where the model or a metric raises becomes a hole with a reason; the other points go on."""
         try:
-            scores = self.task.evaluated(params, batch, self.compiled)
+            scores = self.task.score_batch(params, batch, self.compiled)
         except Exception as error:
             self._spoil(sums, holes, index, error)
             return
@@ -77,18 +77,18 @@ class Loop:
             except InputError:
                 raise
             except Exception as error:
-                sums[metric.name].spoil(index)
+                sums[metric.name].mark_failed(index)
                 holes.setdefault(index, f"{metric.name}: {type(error).__name__}: {error}")
 
-    def _spoil(self, sums: dict[str, Sums], holes: dict[int, str], index: int, error: Exception) -> None:
+    def _spoil(self, sums: dict[str, MeanAccumulator], holes: dict[int, str], index: int, error: Exception) -> None:
         """No metric has a value there; what concerns the whole run, such as a wrong argument, is raised again."""
         if isinstance(error, InputError) or out_of_memory(error):
             raise error
         for found in sums.values():
-            found.spoil(index)
+            found.mark_failed(index)
         holes.setdefault(index, f"{type(error).__name__}: {error}")
 
     def _block(self) -> int:
         center = self.task.plane.center
-        size = sum(center[n].numel() * center[n].element_size() for n in self.task.plane.moving)
+        size = sum(center[n].numel() * center[n].element_size() for n in self.task.plane.moving_names)
         return max(1, BLOCK_BYTES // max(size, 1))

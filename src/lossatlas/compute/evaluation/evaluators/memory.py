@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+OUT_OF_MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -11,4 +11,4 @@ def out_of_memory(error: BaseException) -> bool:
     >>> out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")), out_of_memory(RuntimeError("shape"))
     (True, False)
     """
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in WORDS)
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY_MESSAGES)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Each, Sums
-from lossatlas.compute.evaluation.evaluators.batchnorm_folding import folded
+from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, ValueCollector
+from lossatlas.compute.evaluation.evaluators.batchnorm_folding import fold_batchnorm
 from lossatlas.compute.evaluation.evaluators.features_first import columns, features_first
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective, Scores
@@ -24,7 +24,7 @@ from lossatlas.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class EvaluationProblem:
     """An objective on a plane; every evaluator measures one.
 
     Attributes:
@@ -36,20 +36,20 @@ class Task:
     objective: Objective
     plane: Plane
     metrics: tuple[Metric, ...]
-    still: Params
+    static_params: Params
     anchors: Anchors | None = None
-    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    _cache: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def make(cls, objective: Objective, plane: Plane, metrics: tuple[Metric, ...]) -> Task:
+    def make(cls, objective: Objective, plane: Plane, metrics: tuple[Metric, ...]) -> EvaluationProblem:
         if objective.mode == "interpolated" and len(plane.buffers) < 2:
             raise InputError("mode", "interpolated", "a plane between models that have buffers", "Make it with between(a, b) of nn.Modules")
         if objective.mode == "anchored" and not any(m.lies_on_plane for m in plane.models):
             raise InputError("mode", "anchored", "a plane made of models", "Make it with between(a, b), or leave the mode out")
         objective, plane = resolved(objective, plane)
-        plane = plane.typed(objective.tensors)
+        plane = plane.cast_like(objective.state)
         anchors = Anchors.of(objective, plane) if objective.mode == "anchored" else None
-        return cls(objective, plane, metrics, unlike_objective(objective, plane), anchors)
+        return cls(objective, plane, metrics, static_overrides(objective, plane), anchors)
 
     @property
     def device(self) -> torch.device:
@@ -57,20 +57,20 @@ class Task:
 
     def point(self, place: tuple[float, ...]) -> Params:
         """What replaces the objective's own parameters at ``(alpha, beta)``."""
-        moved = {**self.still, **self.plane.moved(*place)}
+        moved = {**self.static_params, **self.plane.moving_params(*place)}
         if self.objective.mode == "interpolated":
-            moved |= self.plane.moved_buffers(*place)
+            moved |= self.plane.buffers_at(*place)
         if self.anchors is not None:
             moved |= other_buffers(self.objective, self.plane, place)
             return moved | self.anchors.statistics(place, lambda: self.objective.estimated(moved))
-        return self.objective.placed(moved)
+        return self.objective.with_batchnorm_statistics(moved)
 
     def held(self, place: tuple[float, ...]) -> Objective:
         """The objective to differentiate at a place: statistics that change over the plane are held at what they are there."""
         if self.objective.mode not in ("interpolated", "anchored"):
             return self.objective
         buffers = {n: t for n, t in self.point(place).items() if n not in self.objective.params}
-        return self.kept("eval", lambda: self.objective.with_mode("eval")).at(buffers)
+        return self.cached("eval", lambda: self.objective.with_mode("eval")).with_state(buffers)
 
     def warn_of_lost_steps(self, spacings: Sequence[float]) -> None:
         """Say so where a step of the grid is less than most weights can tell: bfloat16 has three digits, and neighbors are one point."""
@@ -95,92 +95,97 @@ class Task:
         return {metric.name: metric.measure(found) for metric in self.metrics}
 
     @property
-    def same_everywhere(self) -> bool:
+    def only_params_move(self) -> bool:
         """Only weights change from point to point; not so where statistics do, and only the loop can do that."""
         return self.objective.mode not in ("interpolated", "recalibrated", "anchored")
 
-    def evaluated(self, params: Params, batch: Any, compiled: bool = False) -> Scores:
+    def score_batch(self, params: Params, batch: Any, compiled: bool = False) -> Scores:
         """The objective's scores, through `torch.compile` where asked."""
         if not compiled:
             return self.objective.score(params, batch)
-        return self.kept("loop", lambda: torch.compile(self.objective.score, dynamic=False))(params, batch)
+        return self.cached("loop", lambda: torch.compile(self.objective.score, dynamic=False))(params, batch)
 
-    def kept(self, key: str, make: Callable[[], Any]) -> Any:
+    def cached(self, key: str, make: Callable[[], Any]) -> Any:
         """Made once for this task: compiled functions and other layouts are dear."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
 
-    def to(self, device: str) -> Task:
+    def to(self, device: str) -> EvaluationProblem:
         """The same task on another device, without compiled functions, which cannot travel."""
         if self.device == torch.device(device):
-            return replace(self, _kept={})
-        plane, still = self.plane.to(device), {n: p.to(device) for n, p in self.still.items()}
+            return replace(self, _cache={})
+        plane, still = self.plane.to(device), {n: p.to(device) for n, p in self.static_params.items()}
         anchors = None if self.anchors is None else self.anchors.to(device)
-        return replace(self, objective=self.objective.to(device), plane=plane, still=still, anchors=anchors, _kept={})
+        return replace(self, objective=self.objective.to(device), plane=plane, static_params=still, anchors=anchors, _cache={})
 
     def has_images(self) -> bool:
         """Batches of images and filters to go with them, for which the layout in memory matters."""
         if not all(isinstance(d.params, dict) for d in self.plane.directions):
             return False
-        filters = any(self.plane.center[n].dim() == 4 for n in self.plane.moving)
+        filters = any(self.plane.center[n].dim() == 4 for n in self.plane.moving_names)
         return filters and any(_is_image(leaf) for leaf in pytree.tree_leaves(self.objective.data.batches[0]))
 
-    def channels_last(self) -> Task:
+    def channels_last(self) -> EvaluationProblem:
         """The same task with images and filters laid out channels last."""
         directions = tuple(replace(d, params={n: _channels_last(v) for n, v in d.params.items()}) for d in self.plane.directions)
         center = {n: _channels_last(v) for n, v in self.plane.center.items()}
         plane = replace(self.plane, center=center, directions=directions)
         objective = self.objective.with_data(self.objective.data.map(_channels_last))
-        return replace(self, plane=plane, objective=objective, _kept={})
+        return replace(self, plane=plane, objective=objective, _cache={})
 
-    def folded(self) -> Task | None:
+    def folded(self) -> EvaluationProblem | None:
         """The same task with BatchNorm folded into the convolutions, or None where there is none to fold; looked for once."""
-        return self.kept("folded", self._folded)
+        return self.cached("folded", self._folded)
 
-    def _folded(self) -> Task | None:
-        function = folded(self.objective.function, self.objective.params, self.objective.data.batches[0])
-        return None if function is None else replace(self, objective=self.objective.with_function(function), _kept={})
+    def _folded(self) -> EvaluationProblem | None:
+        function = fold_batchnorm(self.objective.function, self.objective.params, self.objective.data.batches[0])
+        return None if function is None else replace(self, objective=self.objective.with_function(function), _cache={})
 
-    def features_first(self) -> Task | None:
+    def features_first(self) -> EvaluationProblem | None:
         """The same task with samples along the contiguous axis, or None where the model is not a chain; looked for once."""
-        return self.kept("features_first", self._features_first)
+        return self.cached("features_first", self._features_first)
 
-    def _features_first(self) -> Task | None:
+    def _features_first(self) -> EvaluationProblem | None:
         batch = self.objective.data.batches[0]
         rows = isinstance(batch, tuple) and len(batch) == 2 and all(isinstance(t, Tensor) for t in batch) and batch[0].dim() == 2
         function = features_first(self.objective.function, self.objective.params, batch) if rows else None
         if function is None:
             return None
-        return replace(self, objective=self.objective.with_data(self.objective.data.map(columns)).with_function(function), _kept={})
+        return replace(self, objective=self.objective.with_data(self.objective.data.map(columns)).with_function(function), _cache={})
 
-    def sums(self, points: int) -> dict[str, Sums]:
+    def sums(self, points: int) -> dict[str, MeanAccumulator]:
         population = self.objective.data.population
-        return {m.name: Each(points, self.device, self.width) if m.each else Sums(points, self.device, population) for m in self.metrics}
+        return {
+            m.name: ValueCollector(points, self.device, self.samples_width)
+            if m.per_sample
+            else MeanAccumulator(points, self.device, population)
+            for m in self.metrics
+        }
 
     @property
-    def width(self) -> int:
+    def samples_width(self) -> int:
         """Values that a metric has at a point: one a sample, or one a batch where the loss has only a mean."""
         return self.objective.samples if self.objective.per_sample else len(self.objective.data.counts)
 
     @property
     def cell_bytes(self) -> int:
         """What is kept of one point besides sums."""
-        return 8 * self.width * sum(metric.each for metric in self.metrics)
+        return 8 * self.samples_width * sum(metric.per_sample for metric in self.metrics)
 
-    def head(self) -> Task:
+    def first_batch_problem(self) -> EvaluationProblem:
         """The same task on the first batch that counts alone, for probes."""
         first = next(number for number, weight in enumerate(self.objective.weights) if weight)
-        return replace(self, objective=self.objective.with_data(self.objective.data.only(first)), _kept={})
+        return replace(self, objective=self.objective.with_data(self.objective.data.single_batch(first)), _cache={})
 
-    def replica(self) -> Task:
+    def thread_copy(self) -> EvaluationProblem:
         """The same task on a module of its own; tensors are shared (`Objective.replica`)."""
-        return replace(self, objective=self.objective.replica(), _kept={})
+        return replace(self, objective=self.objective.thread_copy(), _cache={})
 
 
-def unlike_objective(objective: Objective, plane: Plane) -> Params:
+def static_overrides(objective: Objective, plane: Plane) -> Params:
     """Parameters that do not move on the plane but differ from the objective's own: another model's plane brings its center."""
-    own, moving = objective.params, set(plane.moving)
+    own, moving = objective.params, set(plane.moving_names)
     return {n: p for n, p in plane.center.items() if n not in moving and n in own and p is not own[n] and not torch.equal(p, own[n])}
 
 

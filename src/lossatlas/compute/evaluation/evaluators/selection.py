@@ -14,30 +14,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Measured
-from lossatlas.compute.evaluation.evaluators.affine.evaluator import worthwhile
+from lossatlas.compute.evaluation.evaluators.accumulators import TileValues
+from lossatlas.compute.evaluation.evaluators.affine.evaluator import has_static_matrix
 from lossatlas.compute.evaluation.evaluators.agreement import disagreement, tolerance_of
-from lossatlas.compute.evaluation.evaluators.base import Choice, log
+from lossatlas.compute.evaluation.evaluators.base import EvaluatorSpec, log
 from lossatlas.compute.evaluation.evaluators.loop import Loop
-from lossatlas.compute.evaluation.evaluators.problem import Task
-from lossatlas.compute.evaluation.evaluators.vmap import Unsuitable, without_slow_paths
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
+from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel, forbid_vmap_fallback
 from lossatlas.errors import InputError
 
 Named = Literal["auto", "loop", "vmap", "affine"]
 CHUNKS = (16, 64, 256)
 COMPILED_CHUNK = 8
-WORTH_SECONDS = 0.3
+MIN_PROBED_SECONDS = 0.3
 """Shorter jobs are done by the loop: a probe would cost as much as it saves."""
 VMAP_SECONDS = 1.5e-3
 """vmap never won where a batch takes longer (it wins below about a millisecond)."""
-GAIN = 1.05
-HOPELESS = 1.25
+MIN_SPEEDUP = 1.05
+GIVE_UP_RATIO = 1.25
 """A chunk this much slower than the best so far: larger ones will not help."""
 PROBE_SHARE = 0.05
 """Of the whole job's points, on the first batch, that trying one chunk may cost."""
-PATIENCE_SECONDS = 0.01
+TIMING_BUDGET_SECONDS = 0.01
 """For timing one candidate again and again."""
-CLEAR = 4.0
+CLEAR_WIN_RATIO = 4.0
 """An affine shortcut this much faster is taken without trying others."""
 
 
@@ -51,44 +51,44 @@ class Probe:
         share: how much larger the whole data is than this batch.
     """
 
-    task: Task
+    task: EvaluationProblem
     points: NDArray[np.float64]
-    expected: Measured
+    expected: TileValues
     seconds: float
     cells: int
     share: float
 
     @classmethod
-    def of(cls, task: Task, points: NDArray[np.float64], cells: int) -> Probe:
-        head = task.head()
+    def of(cls, task: EvaluationProblem, points: NDArray[np.float64], cells: int) -> Probe:
+        head = task.first_batch_problem()
         expected, seconds = _timed(Loop(head), points)
         return cls(head, points, expected, seconds, cells, task.objective.samples / head.objective.samples)
 
-    def time(self, candidate: Choice) -> float:
+    def time(self, candidate: EvaluatorSpec) -> float:
         """Seconds of a point on this batch.
 
         Raises:
             Unsuitable: the candidate refuses, or its values differ from the loop's.
         """
-        evaluator = candidate.fast(self.task)
+        evaluator = candidate.unchecked(self.task)
         count = max(min(self.cells, evaluator.chunk or 256), len(self.points))
         points = np.resize(self.points, (count, self.points.shape[1]))
-        with without_slow_paths():
+        with forbid_vmap_fallback():
             began = _clock()
             self._check(evaluator(points))
             first = (_clock() - began) / count
             return first if first * 10 < self.seconds else min(first, _best_of(lambda: evaluator(points)) / count)
 
-    def _check(self, found: Measured) -> None:
-        if found.holes:
-            raise Unsuitable(next(iter(found.holes.values())))
+    def _check(self, found: TileValues) -> None:
+        if found.failures:
+            raise UnsupportedModel(next(iter(found.failures.values())))
         if reason := disagreement(found.values, self.expected.values, tolerance_of(self.task)):
-            raise Unsuitable(reason)
+            raise UnsupportedModel(reason)
 
 
-def choose(
-    task: Task, points: NDArray[np.float64], cells: int, named: str = "auto", chunk: int | None = None, compiled: bool = False
-) -> Choice:
+def select_evaluator(
+    task: EvaluationProblem, points: NDArray[np.float64], cells: int, named: str = "auto", chunk: int | None = None, compiled: bool = False
+) -> EvaluatorSpec:
     """The fastest evaluator that agrees with the loop.
 
     Args:
@@ -105,18 +105,18 @@ def choose(
     if named not in get_args(Named):
         raise InputError("evaluator", named, "one of " + ", ".join(get_args(Named)))
     if named == "loop" and not compiled:
-        return Choice()
-    if named not in ("auto", "loop") and not task.same_everywhere:
+        return EvaluatorSpec()
+    if named not in ("auto", "loop") and not task.only_params_move:
         words = 'the statistics change from cell to cell: objective.with_mode("eval") keeps one model\'s everywhere'
         raise InputError("evaluator", f"{named} in mode {task.objective.mode}", '"loop" or "auto"', words)
     probe = Probe.of(task, points, cells)
-    loop = Choice(seconds=probe.seconds, loop_seconds=probe.seconds)
+    loop = EvaluatorSpec(seconds=probe.seconds, loop_seconds=probe.seconds)
     if named != "auto":
-        best = _demanded(probe, replace(loop, evaluator=named, chunk=_size(named, chunk), compiled=compiled))
-    elif not task.same_everywhere or (probe.seconds * probe.share * cells < WORTH_SECONDS and not compiled):
+        best = _requested(probe, replace(loop, evaluator=named, chunk=_size(named, chunk), compiled=compiled))
+    elif not task.only_params_move or (probe.seconds * probe.share * cells < MIN_PROBED_SECONDS and not compiled):
         best = loop
     else:
-        best = _fastest(probe, loop, chunk, compiled)
+        best = _search_fastest(probe, loop, chunk, compiled)
     return replace(best, seconds=(best.seconds or 0.0) * probe.share, loop_seconds=probe.seconds * probe.share)
 
 
@@ -124,14 +124,14 @@ def _size(named: str, chunk: int | None) -> int | None:
     return {"loop": 1, "affine": chunk}.get(named, chunk or CHUNKS[0])
 
 
-def _demanded(probe: Probe, choice: Choice) -> Choice:
+def _requested(probe: Probe, choice: EvaluatorSpec) -> EvaluatorSpec:
     try:
         return replace(choice, seconds=probe.time(choice))
-    except Unsuitable as error:
+    except UnsupportedModel as error:
         raise InputError("evaluator", f"{choice.evaluator}, which cannot do this: {error}", '"auto" or "loop" for this model') from error
 
 
-def _fastest(probe: Probe, loop: Choice, chunk: int | None, compiled: bool) -> Choice:
+def _search_fastest(probe: Probe, loop: EvaluatorSpec, chunk: int | None, compiled: bool) -> EvaluatorSpec:
     """Try groups of candidates; within a group each next one is tried unless the last one was far off."""
     best, reasons = loop, list[str]()
     for group in _candidates(probe, loop, chunk, compiled):
@@ -140,21 +140,21 @@ def _fastest(probe: Probe, loop: Choice, chunk: int | None, compiled: bool) -> C
                 break
             try:
                 seconds = probe.time(candidate)
-            except Unsuitable as error:
+            except UnsupportedModel as error:
                 reasons.append(f"{candidate.evaluator}: {error}")
                 log.info("evaluator %s", reasons[-1])
                 break
-            if seconds > HOPELESS * (best.seconds or 0.0):
+            if seconds > GIVE_UP_RATIO * (best.seconds or 0.0):
                 break
-            if seconds * GAIN < (best.seconds or 0.0):
+            if seconds * MIN_SPEEDUP < (best.seconds or 0.0):
                 best = replace(candidate, seconds=seconds)
-        if best.evaluator == "affine" and (best.seconds or 0.0) * CLEAR < probe.seconds:
+        if best.evaluator == "affine" and (best.seconds or 0.0) * CLEAR_WIN_RATIO < probe.seconds:
             break
     return replace(best, reasons=tuple(reasons))
 
 
-def _candidates(probe: Probe, loop: Choice, chunk: int | None, compiled: bool) -> Iterator[list[Choice]]:
-    if worthwhile(probe.task):
+def _candidates(probe: Probe, loop: EvaluatorSpec, chunk: int | None, compiled: bool) -> Iterator[list[EvaluatorSpec]]:
+    if has_static_matrix(probe.task):
         yield [replace(loop, evaluator="affine", chunk=chunk)]
     layout = "given"
     if probe.task.device.type == "cpu" and probe.task.features_first() is not None:
@@ -171,12 +171,12 @@ def _candidates(probe: Probe, loop: Choice, chunk: int | None, compiled: bool) -
         yield [replace(loop, evaluator="vmap", chunk=chunk or COMPILED_CHUNK, compiled=True)]
 
 
-def _timed(loop: Loop, points: NDArray[np.float64]) -> tuple[Measured, float]:
+def _timed(loop: Loop, points: NDArray[np.float64]) -> tuple[TileValues, float]:
     """Values at the points, and seconds a point; the first call warms up."""
     began = _clock()
     found = loop(points)
     first = _clock() - began
-    return found, (first if first > 10 * PATIENCE_SECONDS else _best_of(lambda: loop(points))) / len(points)
+    return found, (first if first > 10 * TIMING_BUDGET_SECONDS else _best_of(lambda: loop(points))) / len(points)
 
 
 def _clock() -> float:
@@ -188,7 +188,7 @@ def _clock() -> float:
 def _best_of(call: Callable[[], Any]) -> float:
     """The quickest of two to twenty calls, as many as patience allows."""
     taken: list[float] = []
-    while len(taken) < 2 or (len(taken) < 20 and sum(taken) < PATIENCE_SECONDS):
+    while len(taken) < 2 or (len(taken) < 20 and sum(taken) < TIMING_BUDGET_SECONDS):
         began = _clock()
         call()
         taken.append(_clock() - began)

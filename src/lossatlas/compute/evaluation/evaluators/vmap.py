@@ -1,6 +1,6 @@
 """Many points at once: `torch.vmap` over the coordinates. Wins where calls cost more than arithmetic.
 
-Any refusal of vmap (control flow on values, LSTM, an in-place write, randomness) is an `Unsuitable`, and the loop
+Any refusal of vmap (control flow on values, LSTM, an in-place write, randomness) is an `UnsupportedModel`, and the loop
 does the work instead.
 """
 
@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Measured, Sums, values_of
+from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, TileValues, values_of
 from lossatlas.compute.evaluation.evaluators.memory import out_of_memory
-from lossatlas.compute.evaluation.evaluators.problem import Task
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.params.arithmetic import Params
 from lossatlas.errors import InputError
 
 
-class Unsuitable(Exception):
+class UnsupportedModel(Exception):
     """This evaluator cannot do the task; the message says why, for the log line."""
 
 
@@ -32,33 +32,33 @@ class Unsuitable(Exception):
 class Vmap:
     """Measures `chunk` points together; the last chunk is filled up, so that every chunk has one shape."""
 
-    task: Task
+    task: EvaluationProblem
     chunk: int
     compiled: bool = False
 
-    def __call__(self, points: NDArray[np.float64]) -> Measured:
+    def __call__(self, points: NDArray[np.float64]) -> TileValues:
         task, count = self.task, len(points)
         coordinates = chunks(points, self.chunk).to(task.device)
         sums = task.sums(coordinates.shape[0] * self.chunk)
-        with task.objective.quiet(), refusals():
+        with task.objective.no_autograd(), translate_vmap_errors():
             score = self._scorer()
             for batch, weight in zip(task.objective.data.batches, task.objective.weights, strict=True):
                 for index, block in enumerate(coordinates):
                     add(sums, slice(index * self.chunk, (index + 1) * self.chunk), score(block, batch), weight)
-        return Measured({n: v[:count] for n, v in values_of(sums, task.objective.samples).items()})
+        return TileValues({n: v[:count] for n, v in values_of(sums, task.objective.samples).items()})
 
     def _scorer(self) -> Callable[[Tensor, Any], dict[str, Tensor]]:
         batched = torch.vmap(lambda place, batch: self.task.scores(self._point(place), batch), in_dims=(0, None))
-        return self.task.kept("vmap", lambda: torch.compile(batched, dynamic=False)) if self.compiled else batched
+        return self.task.cached("vmap", lambda: torch.compile(batched, dynamic=False)) if self.compiled else batched
 
     def _point(self, place: Tensor) -> Params:
-        return {**self.task.still, **moved_by_tensor(self.task, place)}
+        return {**self.task.static_params, **moving_params_at(self.task, place)}
 
 
-def moved_by_tensor(task: Task, place: Tensor) -> Params:
+def moving_params_at(task: EvaluationProblem, place: Tensor) -> Params:
     """`Plane.moved` for coordinates in a tensor ``(ndim,)``."""
     moved: Params = {}
-    for name in task.plane.moving:
+    for name in task.plane.moving_names:
         value = task.plane.center[name]
         for axis, direction in enumerate(task.plane.directions):
             if name in direction.params:
@@ -74,24 +74,24 @@ def chunks(points: NDArray[np.float64], size: int) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(filled, dtype=np.float64)).reshape(-1, size, points.shape[1])
 
 
-def add(sums: dict[str, Sums], where: slice, scores: dict[str, Tensor], weight: float) -> None:
+def add(sums: dict[str, MeanAccumulator], where: slice, scores: dict[str, Tensor], weight: float) -> None:
     for name, values in scores.items():
         sums[name].add(where, values, weight)
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Turn what vmap refuses into `Unsuitable`; running out of memory stays what it is."""
+def translate_vmap_errors() -> Iterator[None]:
+    """Turn what vmap refuses into `UnsupportedModel`; running out of memory stays what it is."""
     try:
         yield
     except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, UserWarning) as error:
         if isinstance(error, InputError) or out_of_memory(error):
             raise
-        raise Unsuitable(_first_sentence(error)) from error
+        raise UnsupportedModel(_first_sentence(error)) from error
 
 
 @contextmanager
-def without_slow_paths() -> Iterator[None]:
+def forbid_vmap_fallback() -> Iterator[None]:
     """Refuse operations that vmap would do sample by sample. Changes the process's warning filters: for probes only."""
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*performance drop.*")

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas.analysis.grid import Grid, tiles
-from lossatlas.compute.evaluation.evaluators import Choice, Measured, Task
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, TileValues
 
 Cells = NDArray[np.int64]
-Tile = tuple[Cells, Measured]
-Work = Callable[[Cells], Measured]
+Tile = tuple[Cells, TileValues]
+Work = Callable[[Cells], TileValues]
 
 TILE_SECONDS = 1.0
 """Aim of an automatic tile: a killed run loses about this much work."""
@@ -24,7 +24,7 @@ TILE_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class WorkerJob:
     """All that a worker needs. It can be pickled (cloudpickle), and a worker calls `work` once.
 
     Attributes:
@@ -38,23 +38,23 @@ class Job:
         device: where a detached job computes.
     """
 
-    task: Task
+    task: EvaluationProblem
     grid: Grid
-    choice: Choice
+    choice: EvaluatorSpec
     tile: int | None = None
     workers: int | None = None
     retries: int = 2
     timeout: float | None = None
     device: str | None = None
 
-    def detached(self) -> Job:
+    def detached(self) -> WorkerJob:
         """The same job on the CPU, to be sent elsewhere; `work` moves it to its device again."""
         return replace(self, task=self.task.to("cpu"), device=str(self.task.device))
 
     def work(self, own_module: bool = True) -> Work:
         """Cells to values, on a module of the worker's own."""
         task = self.task.to(self.device) if self.device is not None else self.task
-        evaluator = self.choice.build(task.replica() if own_module else task)
+        evaluator = self.choice.create(task.thread_copy() if own_module else task)
         return lambda cells: evaluator(self.grid.points(cells))
 
     def tile_cells(self, workers: int = 1) -> int:
@@ -79,4 +79,4 @@ class Job:
 class Executor(Protocol):
     """Yields ``(cells, measured)`` for all of `cells`, in any order and any grouping."""
 
-    def __call__(self, job: Job, cells: Cells) -> Iterator[Tile]: ...
+    def __call__(self, job: WorkerJob, cells: Cells) -> Iterator[Tile]: ...

@@ -16,25 +16,25 @@ import torch
 from cloudpickle import dumps, loads
 from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
-from lossatlas.compute.evaluation.evaluators import Measured
-from lossatlas.compute.evaluation.executors.base import Cells, Job, Tile, Work
+from lossatlas.compute.evaluation.evaluators import TileValues
+from lossatlas.compute.evaluation.executors.base import Cells, Tile, Work, WorkerJob
 from lossatlas.compute.evaluation.executors.orphan_workers import end_with_parent
-from lossatlas.compute.evaluation.executors.retries import Attempt, Waiting
+from lossatlas.compute.evaluation.executors.retries import Attempt, TileQueue
 
 _WORK: dict[str, Any] = {}
 READY_SECONDS = 0.05
 START_SECONDS = 300.0
 
 
-def processes(job: Job, cells: Cells) -> Iterator[Tile]:
+def processes(job: WorkerJob, cells: Cells) -> Iterator[Tile]:
     """Tiles by `job.workers` processes; a dead or hanging one costs only its tiles, be it that it dies while it starts."""
     workers = job.workers or torch.get_num_threads()
-    waiting, packed = Waiting(job.tiles(cells, workers), job.retries), dumps(job.detached())
-    pool, running = _pool(workers, packed), dict[Future[Measured], Attempt]()
+    waiting, packed = TileQueue(job.tiles(cells, workers), job.retries), dumps(job.detached())
+    pool, running = _pool(workers, packed), dict[Future[TileValues], Attempt]()
     try:
         while waiting or running:
             broken = _hand_out(pool, workers, waiting, running)
-            done, _ = wait(running, timeout=_patience(job, running), return_when=FIRST_COMPLETED)
+            done, _ = wait(running, timeout=_next_timeout(job, running), return_when=FIRST_COMPLETED)
             late = not done and bool(running)
             for future in done:
                 attempt, error = running.pop(future), future.exception()
@@ -42,17 +42,17 @@ def processes(job: Job, cells: Cells) -> Iterator[Tile]:
                     yield attempt.cells, future.result()
                     continue
                 broken = broken or isinstance(error, BrokenExecutor)
-                waiting.again(attempt, error)
+                waiting.retry(attempt, error)
             if broken or late:
                 pool.shutdown(wait=False, kill_workers=True)
                 for attempt in running.values():
-                    waiting.again(attempt, f"no answer within {job.timeout} s" if late else "its worker died")
+                    waiting.retry(attempt, f"no answer within {job.timeout} s" if late else "its worker died")
                 pool, running = _pool(workers, packed), {}
     finally:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _hand_out(pool: ProcessPoolExecutor, workers: int, waiting: Waiting, running: dict[Future[Measured], Attempt]) -> bool:
+def _hand_out(pool: ProcessPoolExecutor, workers: int, waiting: TileQueue, running: dict[Future[TileValues], Attempt]) -> bool:
     """Give every worker a tile; whether the pool was broken already, which costs a tile only where no other was at work."""
     while waiting and len(running) < workers:
         attempt = waiting.take()
@@ -62,15 +62,15 @@ def _hand_out(pool: ProcessPoolExecutor, workers: int, waiting: Waiting, running
             if running:
                 waiting.put_back(attempt)
             else:
-                waiting.again(attempt, error, first=True)
+                waiting.retry(attempt, error, first=True)
             return True
     return False
 
 
-def _patience(job: Job, running: dict[Future[Measured], Attempt]) -> float | None:
+def _next_timeout(job: WorkerJob, running: dict[Future[TileValues], Attempt]) -> float | None:
     if job.timeout is None or not running:
         return None
-    return max(0.0, min(a.began for a in running.values()) + job.timeout - monotonic())
+    return max(0.0, min(a.started for a in running.values()) + job.timeout - monotonic())
 
 
 def _pool(workers: int, packed: bytes) -> ProcessPoolExecutor:
@@ -97,5 +97,5 @@ def _unpacked() -> Work:
     return _WORK["here"]
 
 
-def _run(cells: Cells) -> Measured:
+def _run(cells: Cells) -> TileValues:
     return _unpacked()(cells)

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from cloudpickle import dumps, loads
 
-from lossatlas.compute.evaluation.evaluators import Measured
-from lossatlas.compute.evaluation.executors.base import Cells, Job, Tile
-from lossatlas.compute.evaluation.executors.retries import Attempt, Waiting
+from lossatlas.compute.evaluation.evaluators import TileValues
+from lossatlas.compute.evaluation.executors.base import Cells, Tile, WorkerJob
+from lossatlas.compute.evaluation.executors.retries import Attempt, TileQueue
 from lossatlas.errors import InputError, MissingDependencyError
 
 _WORK: dict[str, Any] = {}
@@ -27,23 +27,23 @@ SYSTEM_RETRIES = 4
 """How often Ray itself runs a tile again when its worker or node is lost."""
 
 
-def cluster(address: str | None = None) -> Any:
+def ray_executor(address: str | None = None) -> Any:
     """An executor on the Ray cluster at `address`; None takes the running one, `RAY_ADDRESS`, or starts one here."""
 
-    def run(job: Job, cells: Cells) -> Iterator[Tile]:
-        ray = _connected(address)
+    def run(job: WorkerJob, cells: Cells) -> Iterator[Tile]:
+        ray = _init_ray(address)
         handle, token = ray.put(dumps(job.detached())), uuid.uuid4().hex
         remote = ray.remote(num_cpus=1, num_gpus=1 if job.task.device.type == "cuda" else 0, max_retries=SYSTEM_RETRIES)(_measure)
-        waiting, running = Waiting(job.tiles(cells, _slots(ray, job)), job.retries), dict[Any, Attempt]()
+        waiting, running = TileQueue(job.tiles(cells, _parallel_tasks(ray, job)), job.retries), dict[Any, Attempt]()
         try:
             while waiting or running:
-                while waiting and len(running) < _slots(ray, job):
+                while waiting and len(running) < _parallel_tasks(ray, job):
                     attempt = waiting.take()
                     running[remote.remote([handle], token, attempt.cells)] = attempt
                 done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
                 for reference in done:
                     yield from _collect(ray, reference, running.pop(reference), waiting)
-                _give_up_on_late(ray, job, running, waiting)
+                _cancel_timed_out(ray, job, running, waiting)
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
@@ -51,31 +51,31 @@ def cluster(address: str | None = None) -> Any:
     return run
 
 
-def _collect(ray: Any, reference: Any, attempt: Attempt, waiting: Waiting) -> Iterator[Tile]:
+def _collect(ray: Any, reference: Any, attempt: Attempt, waiting: TileQueue) -> Iterator[Tile]:
     try:
         yield attempt.cells, ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        waiting.again(attempt, error.cause if isinstance(error.cause, InputError) else error)
+        waiting.retry(attempt, error.cause if isinstance(error.cause, InputError) else error)
     except ray.exceptions.RayError as error:
-        waiting.again(attempt, error)
+        waiting.retry(attempt, error)
 
 
-def _give_up_on_late(ray: Any, job: Job, running: dict[Any, Attempt], waiting: Waiting) -> None:
+def _cancel_timed_out(ray: Any, job: WorkerJob, running: dict[Any, Attempt], waiting: TileQueue) -> None:
     if job.timeout is None:
         return
-    late = [r for r, a in running.items() if monotonic() - a.began > job.timeout + START_SECONDS]
+    late = [r for r, a in running.items() if monotonic() - a.started > job.timeout + START_SECONDS]
     for reference in late:
         ray.cancel(reference, force=True)
-        waiting.again(running.pop(reference), f"no answer within {job.timeout} s")
+        waiting.retry(running.pop(reference), f"no answer within {job.timeout} s")
 
 
-def _slots(ray: Any, job: Job) -> int:
+def _parallel_tasks(ray: Any, job: WorkerJob) -> int:
     """Tiles that can run at once, asked again each time: nodes come and go."""
     kind = "GPU" if job.task.device.type == "cuda" else "CPU"
     return job.workers or max(1, int(ray.cluster_resources().get(kind, 1)))
 
 
-def _connected(address: str | None) -> Any:
+def _init_ray(address: str | None) -> Any:
     try:
         import ray
     except ImportError as error:
@@ -90,7 +90,7 @@ def _connected(address: str | None) -> Any:
     return ray
 
 
-def _measure(handle: list[Any], token: str, cells: Cells) -> Measured:
+def _measure(handle: list[Any], token: str, cells: Cells) -> TileValues:
     """Runs on a worker, which unpacks a job once and keeps it."""
     if token not in _WORK:
         import ray

@@ -19,10 +19,10 @@ class Attempt:
 
     cells: Cells
     tries: int = 0
-    began: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
 
 
-class Waiting:
+class TileQueue:
     """The tiles that are not handed out, first come first served; what fails goes to the end.
 
     Args:
@@ -39,14 +39,14 @@ class Waiting:
 
     def take(self) -> Attempt:
         attempt = self.left.popleft()
-        attempt.began = time.monotonic()
+        attempt.started = time.monotonic()
         return attempt
 
     def put_back(self, attempt: Attempt) -> None:
         """It was taken and never handed out."""
         self.left.appendleft(attempt)
 
-    def again(self, attempt: Attempt, error: BaseException | str, first: bool = False) -> None:
+    def retry(self, attempt: Attempt, error: BaseException | str, first: bool = False) -> None:
         """Try this tile once more, or end the run with the reason; what other tiles gave is stored already.
 
         Args:

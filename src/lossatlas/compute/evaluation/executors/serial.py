@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lossatlas.compute.evaluation.executors.base import TILE_SECONDS, Cells, Job, Tile
+from lossatlas.compute.evaluation.executors.base import TILE_SECONDS, Cells, Tile, WorkerJob
 
 
-def serial(job: Job, cells: Cells) -> Iterator[Tile]:
+def serial(job: WorkerJob, cells: Cells) -> Iterator[Tile]:
     """Measure in order; automatic tiles follow the clock, so that each takes about a second."""
     work, size, start = job.work(own_module=False), job.tile_cells(), 0
     while start < len(cells):

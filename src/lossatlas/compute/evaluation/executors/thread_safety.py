@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossatlas.compute.evaluation.evaluators import Task
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem
 from lossatlas.compute.objective.objective import CallableLoss, ModuleLoss
 
 CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), enum.Enum, np.generic, torch.dtype, torch.device)
@@ -34,7 +34,7 @@ PACKAGES = ("site-packages", "dist-packages")
 WRITES = ("STORE_GLOBAL", "DELETE_GLOBAL")
 
 
-def thread_hazard(task: Task) -> str | None:
+def thread_hazard(task: EvaluationProblem) -> str | None:
     """What threads might share and change while they measure, in words; None where nothing of that kind is reached."""
     function = task.objective.function
     parts: dict[str, Any] = {f"the metric {metric.name}": metric.measure for metric in task.metrics}

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 import torch
 
-from lossatlas.compute.evaluation.evaluators import Measured
-from lossatlas.compute.evaluation.executors.base import Cells, Job, Tile, Work
+from lossatlas.compute.evaluation.evaluators import TileValues
+from lossatlas.compute.evaluation.executors.base import Cells, Tile, Work, WorkerJob
 
 
-def threads(job: Job, cells: Cells) -> Iterator[Tile]:
+def threads(job: WorkerJob, cells: Cells) -> Iterator[Tile]:
     """Tiles by `job.workers` threads; as many as PyTorch would use inside an operation where that is None."""
     workers = job.workers or torch.get_num_threads()
     local = threading.local()
@@ -26,12 +26,12 @@ def threads(job: Job, cells: Cells) -> Iterator[Tile]:
         torch.set_num_threads(1)
         local.work = job.work()
 
-    def run(chosen: Cells) -> Measured:
+    def run(chosen: Cells) -> TileValues:
         work: Work = local.work
         return work(chosen)
 
     with _one_intra_op_thread(), ThreadPoolExecutor(workers, initializer=start) as pool:
-        waiting: dict[Future[Measured], Cells] = {pool.submit(run, tile): tile for tile in job.tiles(cells, workers)}
+        waiting: dict[Future[TileValues], Cells] = {pool.submit(run, tile): tile for tile in job.tiles(cells, workers)}
         try:
             for future in as_completed(waiting):
                 yield waiting[future], future.result()

@@ -19,7 +19,7 @@ from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores
 from lossatlas.compute.objective.parameter_use.tracking import Callers, Read, ReadWatch, callers_tensors
-from lossatlas.compute.params.arithmetic import Params, movable
+from lossatlas.compute.params.arithmetic import Params, is_differentiable_dtype
 from lossatlas.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class _Probe:
         if isinstance(function, ModuleLoss) and not isinstance(function.module, torch.jit.ScriptModule):
             # A call swaps every registered parameter; an operation on one of them reads it from elsewhere, such as a list.
             callers = callers | {id(p): (f"{name} by a second reference", p) for name, p in function.module.named_parameters()}
-        return cls(objective.function, objective.params, objective.data.only(0).split(SAMPLES).batches[0], callers)
+        return cls(objective.function, objective.params, objective.data.single_batch(0).split(SAMPLES).batches[0], callers)
 
     def run(self, params: Params) -> Scores:
         torch.manual_seed(0)
@@ -108,7 +108,7 @@ class _Probe:
         """Whether neither the loss nor the model's outputs change, to the last bit, at any of several other places."""
         assert outcome is not None
         before = _values(outcome)
-        if not any(movable(p) and p.numel() for p in self.params.values()) or not before[0].isfinite().all():
+        if not any(is_differentiable_dtype(p) and p.numel() for p in self.params.values()) or not before[0].isfinite().all():
             return False
         last = dict(_last(self.params))
         for number, length in enumerate(MOVES):
@@ -165,7 +165,7 @@ def _moved(params: Params, length: float, seed: int) -> Params:
     generator = torch.Generator().manual_seed(seed)
     moved: Params = {}
     for name, value in params.items():
-        if movable(value) and value.numel():
+        if is_differentiable_dtype(value) and value.numel():
             scale = length * (float(value.abs().double().square().mean().sqrt()) + 0.1)
             noise = torch.randn(value.shape, generator=generator).to(value.device)
             moved[name] = value + (scale * noise).to(value.dtype)

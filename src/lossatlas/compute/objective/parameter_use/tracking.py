@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.loss_functions import Scores
-from lossatlas.compute.params.arithmetic import movable, unwrapped
+from lossatlas.compute.params.arithmetic import is_differentiable_dtype, unwrap_module
 
 PACKAGES = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 
@@ -71,7 +71,7 @@ class ReadWatch(TorchFunctionMode):
 
     def _stand_in(self, tensor: Tensor) -> Tensor:
         assert self.instead is not None
-        if id(tensor) not in self.stale or not movable(tensor):
+        if id(tensor) not in self.stale or not is_differentiable_dtype(tensor):
             return tensor
         if id(tensor) not in self.instead:
             self.instead[id(tensor)] = (3 * tensor.detach() + 1).requires_grad_(tensor.requires_grad)
@@ -80,7 +80,7 @@ class ReadWatch(TorchFunctionMode):
 
 def callers_tensors(model: Any, given: Mapping[str, Tensor] | None) -> Callers:
     """The weights that the caller handed over; `p.detach()` is another object over the same memory."""
-    own = dict(unwrapped(model).named_parameters()) if isinstance(model, torch.nn.Module) else {}
+    own = dict(unwrap_module(model).named_parameters()) if isinstance(model, torch.nn.Module) else {}
     found: Callers = {}
     for name, tensor in (*own.items(), *(given or {}).items()):
         if isinstance(tensor, Tensor):

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lossatlas.viz.colors import HOLE, HOLE_EDGE, STAR
-from lossatlas.viz.scene.cell_masks import Cells
+from lossatlas.viz.scene.cell_masks import CellMasks
 from lossatlas.viz.scene.model import Surface
 
 HATCHES = {"missing": "////", "broken": "xxxx", "unlogged": "...."}
@@ -79,7 +79,7 @@ def hole_patch(kind: str, **style: Any) -> Patch:
     return Patch(facecolor=HOLE, edgecolor=HOLE_EDGE, hatch=HATCHES[kind], linewidth=0.4, **style)
 
 
-def hole_handles(cells: Cells) -> list[Patch]:
+def hole_handles(cells: CellMasks) -> list[Patch]:
     return [hole_patch(kind, label=WORDS[kind]) for kind in HATCHES if getattr(cells, kind).any()]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from mpl_toolkits.mplot3d import proj3d
 
-from lossatlas.viz.mpl.artists.relief_mesh import Relief, sample
+from lossatlas.viz.mpl.artists.relief_mesh import ReliefMesh, sample
 from lossatlas.viz.scene.model import BoolArray, FloatArray
 
 _SAMPLES = 160
@@ -16,7 +16,7 @@ _SAMPLES = 160
 
 
 @dataclass(frozen=True)
-class Sight:
+class Projection3D:
     """The camera of a 3-D axes, as its 4 x 4 projection matrix and the height range of its box."""
 
     matrix: FloatArray
@@ -25,10 +25,10 @@ class Sight:
 
     def project(self, x: FloatArray, y: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Points of the box in the flat coordinates of the axes."""
-        flat_x, flat_y, _ = self.place(x, y, z)
+        flat_x, flat_y, _ = self.project_with_depth(x, y, z)
         return flat_x, flat_y
 
-    def place(self, x: FloatArray, y: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def project_with_depth(self, x: FloatArray, y: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Flat coordinates and depth; a larger depth is farther from the camera."""
         if not len(x):
             return np.array([]), np.array([]), np.array([])
@@ -36,11 +36,11 @@ class Sight:
         return np.asarray(flat[0], float), np.asarray(flat[1], float), np.asarray(flat[2], float)
 
     @property
-    def eye(self) -> FloatArray:
+    def camera_position(self) -> FloatArray:
         """The camera's place in homogeneous coordinates (4,): the one point that the projection cannot place."""
         return np.linalg.svd(self.matrix[[0, 1, 3]])[2][-1]
 
-    def hidden(self, relief: Relief, x: FloatArray, y: FloatArray, z: FloatArray, lift: float = 0.01) -> BoolArray:
+    def hidden(self, relief: ReliefMesh, x: FloatArray, y: FloatArray, z: FloatArray, lift: float = 0.01) -> BoolArray:
         """Whether the surface stands between each point and the camera, (n,); NaN points are not hidden.
 
         A point counts as standing `lift` of the box's height above the surface, or it would hide behind itself.
@@ -58,7 +58,7 @@ class Sight:
 
     def _toward(self, start: FloatArray) -> FloatArray:
         """Direction from each point to the camera; one direction for all where the projection is orthographic."""
-        eye = self.eye
+        eye = self.camera_position
         if abs(eye[3]) > 1e-9:
             return eye[:3] / eye[3] - start
         ahead = eye[:3] if self._depth(start[0] + eye[:3]) < self._depth(start[0]) else -eye[:3]
@@ -67,7 +67,7 @@ class Sight:
     def _depth(self, point: FloatArray) -> float:
         return float(proj3d.proj_transform(point[0], point[1], point[2], self.matrix)[2])
 
-    def _exit(self, relief: Relief, start: FloatArray, toward: FloatArray) -> FloatArray:
+    def _exit(self, relief: ReliefMesh, start: FloatArray, toward: FloatArray) -> FloatArray:
         """How far along its ray each point leaves the box, (n,), at most the camera itself."""
         low = np.array([relief.x[0], relief.y[0], self.low])
         high = np.array([relief.x[-1], relief.y[-1], self.high])
@@ -76,12 +76,12 @@ class Sight:
         return np.clip(np.nan_to_num(reach, nan=0.0).min(axis=-1), 0, 1e9)
 
 
-def _surface(relief: Relief, x: FloatArray, y: FloatArray) -> FloatArray:
+def _surface(relief: ReliefMesh, x: FloatArray, y: FloatArray) -> FloatArray:
     """Height of the surface, far below the box over holes, where one looks through."""
     abyss = relief.height.min() - 1e3 * (1 + np.ptp(relief.height))
     return sample(relief, np.where(relief.solid, relief.height, abyss), np.nan_to_num(x), np.nan_to_num(y))
 
 
-def sight_of(axes: Any) -> Sight:
+def projection_of(axes: Any) -> Projection3D:
     low, high = axes.get_zlim()
-    return Sight(np.asarray(axes.get_proj(), float), float(low), float(high))
+    return Projection3D(np.asarray(axes.get_proj(), float), float(low), float(high))

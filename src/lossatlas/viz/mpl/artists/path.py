@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from lossatlas.viz.colors import path_color
-from lossatlas.viz.scene.model import BoolArray, FloatArray, Path, Scene
+from lossatlas.viz.scene.model import BoolArray, FloatArray, PathData, Scene
 
 MOST_POINTS = 3000
 """A longer path is thinned to this many points, far more than a figure is wide; no timeline step is left out."""
@@ -19,7 +19,7 @@ _PATTERN = {"solid": "-", "dashed": (0, (4.2, 1.6)), "dashdot": (0, (5.2, 1.4, 1
 
 
 @dataclass(frozen=True)
-class Track:
+class PathArtist:
     """A path in the coordinates of its axes, (n,) each; NaN where it has left the window."""
 
     x: FloatArray
@@ -27,10 +27,10 @@ class Track:
     step: np.ndarray
     hidden: BoolArray
     lines: tuple[Line2D, Line2D, Line2D]
-    ball: Line2D
+    current_marker: Line2D
     start: Line2D
-    dots: Line2D
-    marked: BoolArray
+    trail_dots: Line2D
+    marked_points: BoolArray
 
     def show(self, step: int | None) -> None:
         """Draw the way up to `step`, all of it where None."""
@@ -41,20 +41,20 @@ class Track:
         halo.set_data(x, seen)
         bright.set_data(x, seen)
         dim.set_data(x, y if hidden.any() else np.full_like(y, np.nan))
-        self.dots.set_data(x[self.marked[:count]], seen[self.marked[:count]])
+        self.trail_dots.set_data(x[self.marked_points[:count]], seen[self.marked_points[:count]])
         self._place_ball(x, y, hidden)
 
     def _place_ball(self, x: FloatArray, y: FloatArray, hidden: BoolArray) -> None:
         here = len(x) and np.isfinite(x[-1]) and np.isfinite(y[-1])
-        self.ball.set_data([x[-1]] if here else [], [y[-1]] if here else [])
-        self.ball.set_alpha(0.45 if here and hidden[-1] else 1.0)
+        self.current_marker.set_data([x[-1]] if here else [], [y[-1]] if here else [])
+        self.current_marker.set_alpha(0.45 if here and hidden[-1] else 1.0)
 
     @property
     def moving(self) -> list[Artist]:
-        return [*self.lines, self.ball, self.dots]
+        return [*self.lines, self.current_marker, self.trail_dots]
 
 
-def add_track(axes: Axes, scene: Scene, path: Path, x: FloatArray, y: FloatArray, hidden: BoolArray, kept: np.ndarray) -> Track:
+def add_path(axes: Axes, scene: Scene, path: PathData, x: FloatArray, y: FloatArray, hidden: BoolArray, kept: np.ndarray) -> PathArtist:
     """Put a path on `axes`; `x`, `y` are its drawing coordinates at the indices `kept`."""
     color, pattern = color_of_path(scene, path), _PATTERN[path.dash]
     wide = 0.55 if _is_jagged(x, y) else 1.0
@@ -67,7 +67,7 @@ def add_track(axes: Axes, scene: Scene, path: Path, x: FloatArray, y: FloatArray
     if len(x) and np.isfinite(x[0]) and np.isfinite(y[0]):
         start.set_data([x[0]], [y[0]])
         start.set_alpha(0.5 if hidden[0] else 1.0)
-    return Track(x, y, path.step[kept], hidden, (halo, dim, bright), ball, start, dots, np.isin(kept, path.marks))
+    return PathArtist(x, y, path.step[kept], hidden, (halo, dim, bright), ball, start, dots, np.isin(kept, path.marks))
 
 
 def _is_jagged(x: FloatArray, y: FloatArray) -> bool:
@@ -79,7 +79,7 @@ def _is_jagged(x: FloatArray, y: FloatArray) -> bool:
     return float(np.hypot(np.diff(x[seen]), np.diff(y[seen])).sum()) > 4 * extent
 
 
-def kept_points(scene: Scene, path: Path) -> np.ndarray:
+def kept_points(scene: Scene, path: PathData) -> np.ndarray:
     """Indices of the points that are drawn: all, or an even choice that holds both ends, every timeline step and every mark."""
     count = len(path.step)
     if count <= MOST_POINTS:
@@ -90,13 +90,13 @@ def kept_points(scene: Scene, path: Path) -> np.ndarray:
     return np.unique(np.concatenate([even, np.clip(told, 0, count - 1).astype(int), marked]).astype(int))
 
 
-def color_of_path(scene: Scene, path: Path) -> str:
+def color_of_path(scene: Scene, path: PathData) -> str:
     """A path's own color, or one by its label, so that the same optimizer looks alike on every surface."""
     labels = list(dict.fromkeys(other.label or other.name for other in scene.paths))
     return path.color or path_color(labels.index(path.label or path.name))
 
 
-def path_handle(scene: Scene, path: Path) -> Line2D:
+def path_handle(scene: Scene, path: PathData) -> Line2D:
     """The legend's sample of a path."""
     return Line2D([], [], color=color_of_path(scene, path), linestyle=_PATTERN[path.dash], linewidth=1.7, label=path.label or path.name)
 

@@ -8,19 +8,19 @@ import numpy as np
 from matplotlib.colors import Colormap, LightSource, Normalize
 from numpy.typing import NDArray
 
-from lossatlas.viz.scene.cell_masks import Cells, heights_of
+from lossatlas.viz.scene.cell_masks import CellMasks, heights_of
 from lossatlas.viz.scene.model import BoolArray, ColorScale, FloatArray
 
-FINE = 260
+MESH_LINES_STILL = 260
 """Mesh lines a side of a still figure: with smoothed normals a 40 x 40 grid then shows no facets in print, nor
 matplotlib's blur of half a pixel round every triangle on a steep slope."""
-COARSER = 90
+MESH_LINES_ANIMATED = 90
 """The same where every frame is drawn anew."""
-FINEST = 400
+MESH_LINES_MAX = 400
 
 
 @dataclass(frozen=True)
-class Relief:
+class ReliefMesh:
     """A refined height field.
 
     Attributes:
@@ -37,7 +37,7 @@ class Relief:
     slope: FloatArray
 
 
-def refine(x: FloatArray, y: FloatArray, cells: Cells, color: ColorScale, fine: int = FINE) -> Relief:
+def build_relief_mesh(x: FloatArray, y: FloatArray, cells: CellMasks, color: ColorScale, fine: int = MESH_LINES_STILL) -> ReliefMesh:
     """Heights on a mesh of about `fine` lines a side that holds every node of the grid (unless it has over 400 a side)."""
     holes = cells.holes
     heights = fill_holes(heights_of(cells.values, color), holes)
@@ -46,7 +46,7 @@ def refine(x: FloatArray, y: FloatArray, cells: Cells, color: ColorScale, fine: 
     to_x, to_y = _weights(x, xs), _weights(y, ys)
     solid = ~holes[np.ix_(_nearest(x, xs), _nearest(y, ys))]
     faces = ~holes[np.ix_(_nearest(x, (xs[1:] + xs[:-1]) / 2), _nearest(y, (ys[1:] + ys[:-1]) / 2))]
-    return Relief(xs, ys, to_x @ heights @ to_y.T, solid, faces, to_x @ slope @ to_y.T)
+    return ReliefMesh(xs, ys, to_x @ heights @ to_y.T, solid, faces, to_x @ slope @ to_y.T)
 
 
 def fill_holes(values: FloatArray, holes: BoolArray) -> FloatArray:
@@ -62,7 +62,7 @@ def fill_holes(values: FloatArray, holes: BoolArray) -> FloatArray:
     return values[tuple(nearest)]
 
 
-def triangles(relief: Relief, top: float, bottom: float) -> tuple[FloatArray, NDArray[np.int64]]:
+def triangles(relief: ReliefMesh, top: float, bottom: float) -> tuple[FloatArray, NDArray[np.int64]]:
     """The solid mesh between `bottom` and `top` as triangles, cut along those two levels.
 
     Returns:
@@ -104,7 +104,7 @@ def face_colors(heights: FloatArray, color: ColorScale, norm: Normalize, cmap: C
     return np.asarray(cmap(norm(values)))[..., :3]
 
 
-def sample(relief: Relief, field: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+def sample(relief: ReliefMesh, field: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
     """A field of the mesh at any points inside it, bilinear."""
     from scipy.ndimage import map_coordinates
 
@@ -132,10 +132,10 @@ def _cut_side(polygon: list[FloatArray], level: float, sign: float) -> list[Floa
 
 def _finer(nodes: FloatArray, fine: int) -> FloatArray:
     """The nodes themselves and equally many points between each pair; a grid too fine to draw is thinned instead."""
-    if len(nodes) > FINEST:
-        return np.interp(np.linspace(0, len(nodes) - 1, FINEST), np.arange(len(nodes)), nodes)
+    if len(nodes) > MESH_LINES_MAX:
+        return np.interp(np.linspace(0, len(nodes) - 1, MESH_LINES_MAX), np.arange(len(nodes)), nodes)
     # An even number of parts puts a mesh line on the edge of every cell's own square, where holes end.
-    parts = max(2, 2 * round(fine / (len(nodes) - 1) / 2)) if len(nodes) <= FINEST // 2 else 1
+    parts = max(2, 2 * round(fine / (len(nodes) - 1) / 2)) if len(nodes) <= MESH_LINES_MAX // 2 else 1
     return np.interp(np.linspace(0, len(nodes) - 1, parts * (len(nodes) - 1) + 1), np.arange(len(nodes)), nodes)
 
 

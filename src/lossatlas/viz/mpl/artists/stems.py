@@ -9,8 +9,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from lossatlas.viz.mpl.artists.path import Track
-from lossatlas.viz.scene.model import FloatArray, Path
+from lossatlas.viz.mpl.artists.path import PathArtist
+from lossatlas.viz.scene.model import FloatArray, PathData
 
 MOST_STEMS = 25
 """More would be a hedge; the first and last point are always among them."""
@@ -40,7 +40,7 @@ class Stems:
         return [self.bars, self.heads]
 
 
-def add_stems(axes: Axes, path: Path, track: Track, kept: np.ndarray, color: str) -> Stems | None:
+def add_stems(axes: Axes, path: PathData, track: PathArtist, kept: np.ndarray, color: str) -> Stems | None:
     """Stems of a path that knows their lengths (`Path.stem`), or None."""
     if path.stem is None or not (path.stem > 0).any():
         return None

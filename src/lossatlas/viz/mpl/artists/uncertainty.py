@@ -15,13 +15,13 @@ from matplotlib.patheffects import withStroke
 from lossatlas.viz.scene.model import Outline, Pane, Scene, Surface
 
 HATCH = "\\\\\\\\"
-DOUBT = "white"
+UNCERTAIN_COLOR = "white"
 WORDS = "not told apart from the lowest cell (2 standard errors of the difference)"
 LOOSE_WORDS = "not told apart from the lowest cell (2 standard errors of both; conservative)"
 OUTLINE = "#111111"
 
 
-def doubtful(surface: Surface, pane: Pane) -> np.ndarray | None:
+def uncertain_cells(surface: Surface, pane: Pane) -> np.ndarray | None:
     """The mask, where there is one and it holds anything."""
     found = surface.fields.get(pane.quantity)
     mask = None if found is None else found.doubtful
@@ -32,11 +32,13 @@ def hatch_map(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
     """Hatch the doubtful cells of a map; returns the legend's sample."""
     from lossatlas.viz.mpl.panes.contour import cell_rectangles
 
-    mask = doubtful(surface, pane)
+    mask = uncertain_cells(surface, pane)
     if mask is None or surface.beta is None:
         return []
     corners = list(cell_rectangles(surface.alpha, surface.beta, mask))
-    axes.add_collection(PolyCollection(corners, facecolors="none", edgecolors=DOUBT, linewidths=0, hatch=HATCH, zorder=1.6), autolim=False)
+    axes.add_collection(
+        PolyCollection(corners, facecolors="none", edgecolors=UNCERTAIN_COLOR, linewidths=0, hatch=HATCH, zorder=1.6), autolim=False
+    )
     return [_sample(surface, pane)]
 
 
@@ -44,12 +46,14 @@ def hatch_line(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
     """Grey bands over the doubtful cells of a line; returns the legend's sample."""
     from lossatlas.viz.mpl.panes.contour import edges_of
 
-    mask = doubtful(surface, pane)
+    mask = uncertain_cells(surface, pane)
     if mask is None:
         return []
     edges = edges_of(surface.alpha)
     for i in np.flatnonzero(mask):
-        axes.axvspan(edges[i], edges[i + 1], facecolor="#bbbbbb", edgecolor=DOUBT, hatch=HATCH, alpha=0.45, linewidth=0, zorder=0.4)
+        axes.axvspan(
+            edges[i], edges[i + 1], facecolor="#bbbbbb", edgecolor=UNCERTAIN_COLOR, hatch=HATCH, alpha=0.45, linewidth=0, zorder=0.4
+        )
     return [_sample(surface, pane)]
 
 
@@ -72,4 +76,4 @@ def _closed(outline: Outline) -> tuple[np.ndarray, np.ndarray]:
 
 def _sample(surface: Surface, pane: Pane) -> Patch:
     words = LOOSE_WORDS if surface.fields[pane.quantity].conservative else WORDS
-    return Patch(facecolor="#8c8c8c", edgecolor=DOUBT, hatch=HATCH, linewidth=0, label=words)
+    return Patch(facecolor="#8c8c8c", edgecolor=UNCERTAIN_COLOR, hatch=HATCH, linewidth=0, label=words)

@@ -18,7 +18,7 @@ def _stay(frame: int | None) -> None:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PaneArtists:
     """A pane on its axes.
 
     Attributes:
@@ -34,7 +34,7 @@ class Drawn:
     axes: Any
     show: Callable[[int | None], None] = _stay
     moving: list[Artist] = field(default_factory=list)
-    volatile: bool = False
+    redraws_every_frame: bool = False
     mappable: ScalarMappable | None = None
     twin: Axes | None = None
     handles: list[Artist] = field(default_factory=list)

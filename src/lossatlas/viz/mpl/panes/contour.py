@@ -13,17 +13,17 @@ from matplotlib.patheffects import withStroke
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.viz.mpl.artists import markers as marks
-from lossatlas.viz.mpl.artists.path import Track, add_track, color_of_path, kept_points, path_handle
+from lossatlas.viz.mpl.artists.path import PathArtist, add_path, color_of_path, kept_points, path_handle
 from lossatlas.viz.mpl.artists.stems import Stems, add_stems, stem_handle
 from lossatlas.viz.mpl.artists.uncertainty import add_outlines, hatch_map
-from lossatlas.viz.mpl.panes.base import Drawn, changes, step_at
+from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
 from lossatlas.viz.mpl.style import TICK
-from lossatlas.viz.scene.cell_masks import Cells, cells_of, levels_of, limits_of
+from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells, levels_of, limits_of
 from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
-from lossatlas.viz.scene.model import Arrow, FloatArray, Pane, Path, Scene, Surface
+from lossatlas.viz.scene.model import Arrow, FloatArray, Pane, PathData, Scene, Surface
 
 
-def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
+def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     """Draw the first surface of the pane as a map over (alpha, beta)."""
     surface = mapped_surface(scene, pane)
     map_artists: list[Artist] = _draw_map(axes, scene, pane, surface, 0)
@@ -45,13 +45,13 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
         show_arrows(scene, arrows, frame)
 
     color = scene.color_of(pane)
-    cells = cells_of(surface, color, pane.quantity)
-    return Drawn(
+    cells = classify_cells(surface, color, pane.quantity)
+    return PaneArtists(
         pane,
         axes,
         show,
         moving=[artist for track in tracks for artist in track.moving] + arrows,
-        volatile=volatile,
+        redraws_every_frame=volatile,
         mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
         handles=[
             *(path_handle(scene, scene.path(n)) for n in pane.paths),
@@ -78,7 +78,7 @@ def mapped_surface(scene: Scene, pane: Pane) -> Surface:
 
 def _draw_map(axes: Axes, scene: Scene, pane: Pane, surface: Surface, frame: int) -> list[Artist]:
     color, limits = scene.color_of(pane), limits_of(scene, pane)
-    cells, style = cells_of(surface, color, pane.quantity, frame), {"norm": norm_of(color, limits), "cmap": colormap(color.colormap)}
+    cells, style = classify_cells(surface, color, pane.quantity, frame), {"norm": norm_of(color, limits), "cmap": colormap(color.colormap)}
     x, y = surface.alpha, _beta(surface)
     artists: list[Artist] = []
     if cells.holes.any():
@@ -99,7 +99,7 @@ def _draw_contours(axes: Axes, x: FloatArray, y: FloatArray, values: Any, levels
     return [filled, lines]
 
 
-def _draw_holes(axes: Axes, x: FloatArray, y: FloatArray, cells: Cells) -> list[Artist]:
+def _draw_holes(axes: Axes, x: FloatArray, y: FloatArray, cells: CellMasks) -> list[Artist]:
     """Every hole as its own hatched square; the pattern tells why."""
     artists: list[Artist] = []
     for kind, hatch in marks.HATCHES.items():
@@ -177,15 +177,15 @@ def _inside(surface: Surface, alpha: float, beta: float) -> bool:
     return bool(surface.alpha[0] <= alpha <= surface.alpha[-1] and y[0] <= beta <= y[-1])
 
 
-def _stem_handles(added: list[tuple[Track, Stems | None]]) -> list[Any]:
+def _stem_handles(added: list[tuple[PathArtist, Stems | None]]) -> list[Any]:
     return [stem_handle()] if any(stems is not None for _, stems in added) else []
 
 
-def _add_path(axes: Axes, scene: Scene, surface: Surface, path: Path) -> tuple[Track, Stems | None]:
+def _add_path(axes: Axes, scene: Scene, surface: Surface, path: PathData) -> tuple[PathArtist, Stems | None]:
     kept = kept_points(scene, path)
     away = outside_window(path, surface)[kept]
     x, y = np.where(away, np.nan, path.alpha[kept]), np.where(away, np.nan, path.beta[kept])
-    track = add_track(axes, scene, path, x, y, np.zeros(len(kept), bool), kept)
+    track = add_path(axes, scene, path, x, y, np.zeros(len(kept), bool), kept)
     stems = add_stems(axes, path, track, kept, color_of_path(scene, path)) if is_off_plane(path) else None
     return track, stems
 

@@ -12,12 +12,12 @@ from matplotlib.lines import Line2D
 
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import CLASS_COLORS
-from lossatlas.viz.mpl.panes.base import Drawn
+from lossatlas.viz.mpl.panes.base import PaneArtists
 from lossatlas.viz.mpl.panes.contour import edges_of
-from lossatlas.viz.scene.model import Areas, Pane, Scene
+from lossatlas.viz.scene.model import DecisionRegions, Pane, Scene
 
 
-def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
+def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     """Draw the pane's decision areas; the map may change from frame to frame, the data never do."""
     if not pane.areas:
         raise InputError("areas pane", "no areas", "a pane that names decision areas of the scene")
@@ -32,10 +32,10 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
             mesh.set_array(_at(areas, len(areas.classes) - 1 if frame is None else frame).T)
 
     grows = areas.classes.ndim == 3
-    return Drawn(pane, axes, show, volatile=grows, handles=[_class_handle(k) for k in np.unique(areas.labels)])
+    return PaneArtists(pane, axes, show, redraws_every_frame=grows, handles=[_class_handle(k) for k in np.unique(areas.labels)])
 
 
-def _mesh(axes: Axes, areas: Areas, count: int) -> Any:
+def _mesh(axes: Axes, areas: DecisionRegions, count: int) -> Any:
     tints = ListedColormap([_tint(class_color(k)) for k in range(count)])
     norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
     return axes.pcolormesh(
@@ -43,7 +43,7 @@ def _mesh(axes: Axes, areas: Areas, count: int) -> Any:
     )
 
 
-def _points(axes: Axes, areas: Areas) -> list[Artist]:
+def _points(axes: Axes, areas: DecisionRegions) -> list[Artist]:
     colors = [class_color(int(k)) for k in areas.labels]
     size = float(np.clip(4000 / max(len(colors), 1), 3.0, 22.0))
     return [axes.scatter(areas.points[:, 0], areas.points[:, 1], s=size, c=colors, edgecolors="white", linewidths=0.35, zorder=3)]
@@ -62,5 +62,5 @@ def _tint(color: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _at(areas: Areas, frame: int) -> np.ndarray:
+def _at(areas: DecisionRegions, frame: int) -> np.ndarray:
     return areas.classes if areas.classes.ndim == 2 else areas.classes[min(frame, len(areas.classes) - 1)]

@@ -15,10 +15,10 @@ from lossatlas.viz.colors import path_color
 from lossatlas.viz.mpl.artists import markers as marks
 from lossatlas.viz.mpl.artists.path import pattern
 from lossatlas.viz.mpl.artists.uncertainty import hatch_line
-from lossatlas.viz.mpl.panes.base import Drawn, changes, step_at
+from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
 from lossatlas.viz.mpl.style import FAINT
 from lossatlas.viz.mpl.ticks import log_ticks, tick_labels
-from lossatlas.viz.scene.cell_masks import cells_of
+from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import Curve, FloatArray, Pane, Scene, Surface
 
 ACCURACY = "#b5179e"
@@ -26,7 +26,7 @@ ROUNDING = 1e-6
 """Curves whose range is a smaller share of their size are constant."""
 
 
-def draw_line(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
+def draw_line(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     """Surfaces over one direction as curves over alpha, with a band of one standard error; accuracy on the right where labelled."""
     surfaces = [_a_line(scene.surface(name)) for name in pane.surfaces]
     twin = _twin(axes, pane.y_label_right) if pane.y_label_right else None
@@ -42,7 +42,9 @@ def draw_line(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
     _label_line_axes(axes, scene, pane, first)
     volatile = changes(scene, pane)
     handles = [*_line_handles(scene, pane, surfaces, twin), *(hatch_line(axes, first, pane) if len(surfaces) == 1 and not volatile else [])]
-    return Drawn(pane, axes, lambda frame: redraw(frame or 0) if volatile else None, volatile=volatile, twin=twin, handles=handles)
+    return PaneArtists(
+        pane, axes, lambda frame: redraw(frame or 0) if volatile else None, redraws_every_frame=volatile, twin=twin, handles=handles
+    )
 
 
 def _a_line(surface: Surface) -> Surface:
@@ -53,7 +55,7 @@ def _a_line(surface: Surface) -> Surface:
 
 def _line_of(axes: Axes, twin: Any, scene: Scene, pane: Pane, surface: Surface, index: int, count: int, frame: int) -> list[Any]:
     color = path_color(index + 1) if count > 1 or twin is None else path_color(1)
-    cells = cells_of(surface, scene.color_of(pane), pane.quantity, frame)
+    cells = classify_cells(surface, scene.color_of(pane), pane.quantity, frame)
     style = {"color": color, "linewidth": 1.6, "marker": "o", "markersize": 2.2 if len(surface.alpha) <= 80 else 0}
     artists: list[Any] = [*axes.plot(surface.alpha, cells.values, **style)]
     error = surface.fields[pane.quantity].standard_error
@@ -61,7 +63,7 @@ def _line_of(axes: Axes, twin: Any, scene: Scene, pane: Pane, surface: Surface, 
         artists.append(axes.fill_between(surface.alpha, cells.values - error, cells.values + error, color=color, alpha=0.22, linewidth=0))
     artists += _holes_on_axis(axes, surface, cells)
     if twin is not None and "accuracy" in surface.fields:
-        accuracy = cells_of(surface, scene.color_of(pane), "accuracy", frame).values
+        accuracy = classify_cells(surface, scene.color_of(pane), "accuracy", frame).values
         dash = "--" if count == 1 else pattern(("dashed", "dotted", "dashdot", "solid")[index % 4])
         artists += twin.plot(surface.alpha, accuracy, color=ACCURACY if count == 1 else color, linewidth=1.3, linestyle=dash)
     own = _own_place(surface, pane.quantity, frame) if count == 1 else None
@@ -112,7 +114,7 @@ def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> No
     axes.set(xlabel=pane.x_label or first.alpha_label, ylabel=label, xlim=(first.alpha[0], first.alpha[-1]))
     axes.grid(True)
     axes.set_axisbelow(True)
-    if log and any(np.nanmax(cells_of(scene.surface(n), color, pane.quantity).values, initial=-1) > 0 for n in pane.surfaces):
+    if log and any(np.nanmax(classify_cells(scene.surface(n), color, pane.quantity).values, initial=-1) > 0 for n in pane.surfaces):
         axes.set_yscale("log")
     if color.clip is not None:
         axes.set_ylim(top=color.clip)
@@ -139,10 +141,10 @@ def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], twin: Any) 
         handles.append(marks.origin_handle(surfaces[0].origin_label))
     if any(marks.lowest(surface, pane.quantity) for surface in surfaces):
         handles.append(marks.star_handle())
-    return [*handles, *(h for s in surfaces for h in marks.hole_handles(cells_of(s, scene.color_of(pane), pane.quantity)))]
+    return [*handles, *(h for s in surfaces for h in marks.hole_handles(classify_cells(s, scene.color_of(pane), pane.quantity)))]
 
 
-def draw_curves(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
+def draw_curves(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     """Series over steps or epochs, revealed up to the current step; some may count on the right axis."""
     curves = [scene.curve(name) for name in pane.curves]
     right = any(curve.axis == "right" for curve in curves)
@@ -155,7 +157,7 @@ def draw_curves(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
             reveal(curve, line, ball, step_at(scene, frame))
 
     moving = [artist for curve, pair in zip(curves, lines, strict=True) if curve.reveal for artist in pair]
-    return Drawn(pane, axes, show, moving=list(moving), twin=twin, handles=[line_sample(curve, i) for i, curve in enumerate(curves)])
+    return PaneArtists(pane, axes, show, moving=list(moving), twin=twin, handles=[line_sample(curve, i) for i, curve in enumerate(curves)])
 
 
 def reveal(curve: Curve, line: Line2D, ball: Line2D, step: int | None) -> None:
@@ -233,7 +235,7 @@ def _twin(axes: Axes, label: str) -> Axes:
     return twin
 
 
-def draw_histogram(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
+def draw_histogram(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     """Filled steps; a curve's `x` holds bin edges (one more than `y`) or bin centers."""
     curves = [scene.curve(name) for name in pane.curves]
     for i, curve in enumerate(curves):
@@ -245,7 +247,7 @@ def draw_histogram(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
         axes.set_yscale("log")
     axes.grid(True, axis="y")
     axes.set_axisbelow(True)
-    return Drawn(pane, axes, handles=[line_sample(curve, i) for i, curve in enumerate(curves)])
+    return PaneArtists(pane, axes, handles=[line_sample(curve, i) for i, curve in enumerate(curves)])
 
 
 def bin_edges(x: FloatArray, bins: int) -> FloatArray:
@@ -262,8 +264,8 @@ def bin_edges(x: FloatArray, bins: int) -> FloatArray:
     return np.concatenate([[2 * x[0] - middle[0]], middle, [2 * x[-1] - middle[-1]]])
 
 
-def draw_text(axes: Axes, scene: Scene, pane: Pane) -> Drawn:
+def draw_text(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     """Words on an empty pane, wrapped to its width when the figure is arranged."""
     axes.set_axis_off()
     axes.text(0, 1, pane.text, ha="left", va="top", wrap=True, transform=axes.transAxes, linespacing=1.35)
-    return Drawn(pane, axes)
+    return PaneArtists(pane, axes)

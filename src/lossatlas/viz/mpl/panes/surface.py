@@ -19,32 +19,41 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from lossatlas.viz.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.viz.mpl.artists import markers as marks
-from lossatlas.viz.mpl.artists.occlusion import Sight, sight_of
-from lossatlas.viz.mpl.artists.path import Track, add_track, kept_points, path_handle
-from lossatlas.viz.mpl.artists.relief_mesh import COARSER, FINE, Relief, face_colors, refine, sample, shaded, triangles
-from lossatlas.viz.mpl.panes.base import Drawn, changes, step_at
+from lossatlas.viz.mpl.artists.occlusion import Projection3D, projection_of
+from lossatlas.viz.mpl.artists.path import PathArtist, add_path, kept_points, path_handle
+from lossatlas.viz.mpl.artists.relief_mesh import (
+    MESH_LINES_ANIMATED,
+    MESH_LINES_STILL,
+    ReliefMesh,
+    build_relief_mesh,
+    face_colors,
+    sample,
+    shaded,
+    triangles,
+)
+from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
 from lossatlas.viz.mpl.panes.contour import add_arrow, cell_rectangles, mapped_surface, show_arrows
 from lossatlas.viz.mpl.style import FAINT, GRID, INK, PANEL
 from lossatlas.viz.mpl.ticks import linear_ticks, scale_ticks, tick_labels
-from lossatlas.viz.scene.cell_masks import Cells, cells_of, heights_of, levels_of, limits_of
+from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells, heights_of, levels_of, limits_of
 from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
-from lossatlas.viz.scene.model import Arrow, BoolArray, ColorScale, FloatArray, Pane, Path, Scene, Surface
+from lossatlas.viz.scene.model import Arrow, BoolArray, ColorScale, FloatArray, Pane, PathData, Scene, Surface
 
-Drawings = tuple[list[Artist], list[Track], list[Artist]]
+Drawings = tuple[list[Artist], list[PathArtist], list[Artist]]
 """All that is drawn on the box, and of it the paths and the arrows."""
 
 BOX_HEIGHT = 0.72
 """Height of the box in units of its longer side."""
 
 
-def draw(axes: Any, scene: Scene, pane: Pane) -> Drawn:
+def draw(axes: Any, scene: Scene, pane: Pane) -> PaneArtists:
     """Draw the first surface of the pane as a relief over (alpha, beta); on a log scale the height is the logarithm."""
     surface = mapped_surface(scene, pane)
     turning = scene.timeline is not None and scene.timeline.rotation is not None
     volatile = turning or changes(scene, pane)
-    _furnish(axes, scene, pane, surface)
+    _set_up_box(axes, scene, pane, surface)
     drawn: list[Artist] = []
-    tracks: list[Track] = []
+    tracks: list[PathArtist] = []
     arrows: list[Artist] = []
 
     def redraw(frame: int) -> None:
@@ -52,7 +61,9 @@ def draw(axes: Any, scene: Scene, pane: Pane) -> Drawn:
             artist.remove()
         if turning and scene.timeline is not None and scene.timeline.rotation is not None:
             axes.view_init(elev=pane.camera.elevation, azim=float(scene.timeline.rotation[frame]))
-        drawn[:], tracks[:], arrows[:] = _draw_all(axes, scene, pane, surface, frame, COARSER if volatile else _mesh_lines(scene))
+        drawn[:], tracks[:], arrows[:] = _draw_all(
+            axes, scene, pane, surface, frame, MESH_LINES_ANIMATED if volatile else _mesh_lines(scene)
+        )
 
     def show(frame: int | None) -> None:
         if volatile and frame is not None:
@@ -63,12 +74,12 @@ def draw(axes: Any, scene: Scene, pane: Pane) -> Drawn:
 
     redraw(0)
     color = scene.color_of(pane)
-    return Drawn(
+    return PaneArtists(
         pane,
         axes,
         show,
         moving=[artist for track in tracks for artist in track.moving] + arrows,
-        volatile=volatile,
+        redraws_every_frame=volatile,
         mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
         handles=_handles(scene, pane, surface),
     )
@@ -77,17 +88,17 @@ def draw(axes: Any, scene: Scene, pane: Pane) -> Drawn:
 def _mesh_lines(scene: Scene) -> int:
     """A relief that fills the figure needs a finer mesh than one of a gallery."""
     reliefs = sum(pane.kind == "surface" for pane in scene.panes)
-    return int(np.clip(FINE / np.sqrt(reliefs) * 1.4, FINE // 2, FINE))
+    return int(np.clip(MESH_LINES_STILL / np.sqrt(reliefs) * 1.4, MESH_LINES_STILL // 2, MESH_LINES_STILL))
 
 
 def _handles(scene: Scene, pane: Pane, surface: Surface) -> list[Artist]:
     handles: list[Artist] = [path_handle(scene, scene.path(name)) for name in pane.paths]
     if marks.lowest(surface, pane.quantity) and not changes(scene, pane):
         handles.append(marks.star_handle())
-    return [*handles, *marks.hole_handles(cells_of(surface, scene.color_of(pane), pane.quantity))]
+    return [*handles, *marks.hole_handles(classify_cells(surface, scene.color_of(pane), pane.quantity))]
 
 
-def _furnish(axes: Any, scene: Scene, pane: Pane, surface: Surface) -> None:
+def _set_up_box(axes: Any, scene: Scene, pane: Pane, surface: Surface) -> None:
     """Box, camera, walls, grid, labels and ticks."""
     low, high = _box(scene, pane)
     beta = _beta(surface)
@@ -99,10 +110,10 @@ def _furnish(axes: Any, scene: Scene, pane: Pane, surface: Surface) -> None:
     axes.set_box_aspect((*_footprint(surface), BOX_HEIGHT), zoom=pane.camera.zoom)
     axes.set_proj_type("persp", focal_length=1.6)
     axes.view_init(elev=pane.camera.elevation, azim=pane.camera.azimuth)
-    _furnish_axis(axes, pane, surface, scene)
+    _set_up_axis(axes, pane, surface, scene)
 
 
-def _furnish_axis(axes: Any, pane: Pane, surface: Surface, scene: Scene) -> None:
+def _set_up_axis(axes: Any, pane: Pane, surface: Surface, scene: Scene) -> None:
     color = scene.color_of(pane)
     label = surface.fields[pane.quantity].label if pane.quantity in surface.fields else pane.quantity
     axes.set_xlabel(pane.x_label or surface.alpha_label, labelpad=1)
@@ -143,9 +154,9 @@ def _footprint(surface: Surface) -> tuple[float, float]:
 
 
 def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> Drawings:
-    color, sight = scene.color_of(pane), sight_of(axes)
-    cells = cells_of(surface, color, pane.quantity, frame)
-    relief = refine(surface.alpha, _beta(surface), cells, color, fine)
+    color, sight = scene.color_of(pane), projection_of(axes)
+    cells = classify_cells(surface, color, pane.quantity, frame)
+    relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, fine)
     artists = [
         *_floor(axes, surface, cells, sight),
         *_faces(axes, scene, pane, relief, sight),
@@ -165,13 +176,13 @@ class _Faces(TriMesh):
         return 0.0
 
 
-def _faces(axes: Any, scene: Scene, pane: Pane, relief: Relief, sight: Sight) -> list[Artist]:
+def _faces(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, sight: Projection3D) -> list[Artist]:
     color, limits = scene.color_of(pane), limits_of(scene, pane)
     bottom, top = heights_of(np.array(limits), color)
     corners, faces = triangles(relief, float(top), float(bottom))
     if not len(faces):
         return []
-    x, y, depth = sight.place(*corners.T)
+    x, y, depth = sight.project_with_depth(*corners.T)
     faces = faces[_has_area(x[faces], y[faces])]
     if not len(faces):
         return []
@@ -191,7 +202,7 @@ def _has_area(x: FloatArray, y: FloatArray) -> BoolArray:
     return thickness > 0.05 * np.median(longest)
 
 
-def _colors(scene: Scene, pane: Pane, relief: Relief, corners: FloatArray, azimuth: float) -> FloatArray:
+def _colors(scene: Scene, pane: Pane, relief: ReliefMesh, corners: FloatArray, azimuth: float) -> FloatArray:
     """Hill-shaded color of each corner, (k, 3); the light stands to the left of the camera and turns with it."""
     color, limits = scene.color_of(pane), limits_of(scene, pane)
     bottom, top = heights_of(np.array(limits), color)
@@ -201,7 +212,7 @@ def _colors(scene: Scene, pane: Pane, relief: Relief, corners: FloatArray, azimu
     return shaded(rgb, slope, light=(azimuth - 55.0, 50.0))
 
 
-def _floor(axes: Any, surface: Surface, cells: Cells, sight: Sight) -> list[Artist]:
+def _floor(axes: Any, surface: Surface, cells: CellMasks, sight: Projection3D) -> list[Artist]:
     """The holes, cell by cell, as hatched squares on the floor of the box."""
     artists: list[Artist] = []
     for kind, hatch in marks.HATCHES.items():
@@ -214,7 +225,7 @@ def _floor(axes: Any, surface: Surface, cells: Cells, sight: Sight) -> list[Arti
     return artists
 
 
-def _isolines(axes: Any, scene: Scene, pane: Pane, relief: Relief, sight: Sight) -> list[Artist]:
+def _isolines(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, sight: Projection3D) -> list[Artist]:
     """Contour lines on the relief, at the levels of the map, only where the camera sees them; and the surface's rim."""
     from contourpy import contour_generator
 
@@ -232,7 +243,7 @@ def _isolines(axes: Any, scene: Scene, pane: Pane, relief: Relief, sight: Sight)
     return [*isolines, *_seen_line(axes, relief, sight, _rim(relief, sight), alpha=0.65, linewidth=0.6)]
 
 
-def _rim(relief: Relief, sight: Sight) -> list[FloatArray]:
+def _rim(relief: ReliefMesh, sight: Projection3D) -> list[FloatArray]:
     """The four edges of the surface, NaN where it has holes or leaves the box."""
     last = (len(relief.x) - 1, len(relief.y) - 1)
     edges = [(slice(None), 0), (slice(None), last[1]), (0, slice(None)), (last[0], slice(None))]
@@ -242,7 +253,7 @@ def _rim(relief: Relief, sight: Sight) -> list[FloatArray]:
     return [part for edge in edges for part in (grid[edge], np.full((1, 3), np.nan))]
 
 
-def _seen_line(axes: Any, relief: Relief, sight: Sight, points: list[FloatArray], **style: Any) -> list[Artist]:
+def _seen_line(axes: Any, relief: ReliefMesh, sight: Projection3D, points: list[FloatArray], **style: Any) -> list[Artist]:
     if not points:
         return []
     x, y, z = np.concatenate(points).T
@@ -253,7 +264,7 @@ def _seen_line(axes: Any, relief: Relief, sight: Sight, points: list[FloatArray]
     return [line]
 
 
-def _star(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: Relief, sight: Sight, frame: int) -> list[Artist]:
+def _star(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: ReliefMesh, sight: Projection3D, frame: int) -> list[Artist]:
     lowest = marks.lowest(surface, pane.quantity, frame)
     if lowest is None or surface.fields[pane.quantity].values.ndim == 3:
         return []
@@ -266,24 +277,24 @@ def _star(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: Re
     return [star]
 
 
-def _add_path(axes: Any, scene: Scene, surface: Surface, relief: Relief, sight: Sight, pane: Pane, path: Path) -> Track:
+def _add_path(axes: Any, scene: Scene, surface: Surface, relief: ReliefMesh, sight: Projection3D, pane: Pane, path: PathData) -> PathArtist:
     kept = kept_points(scene, path)
     x, y = path.alpha[kept], path.beta[kept]
     z = path_heights(path, relief, scene.color_of(pane), pane.quantity)[kept]
     away = outside_window(path, surface)[kept] | ~(z <= sight.high) | ~(z >= sight.low)
     hidden = sight.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
     u, v = sight.project(x, y, z)
-    return add_track(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, kept)
+    return add_path(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, kept)
 
 
-def _add_arrow(axes: Any, relief: Relief, sight: Sight, arrow: Arrow) -> Artist:
+def _add_arrow(axes: Any, relief: ReliefMesh, sight: Projection3D, arrow: Arrow) -> Artist:
     """An arrow from one place on the surface to another."""
     x, y = np.array([arrow.start, arrow.end]).T
     u, v = sight.project(x, y, sample(relief, relief.height, x, y))
     return add_arrow(axes, arrow, (u[0], v[0]), (u[1], v[1]))
 
 
-def path_heights(path: Path, relief: Relief, color: Any, quantity: str) -> FloatArray:
+def path_heights(path: PathData, relief: ReliefMesh, color: Any, quantity: str) -> FloatArray:
     """Where a path runs: at its own loss on the plane, and on the surface itself when it was projected from off the plane."""
     own = path.plane_loss if is_off_plane(path) else path.loss
     if quantity != "loss" or own is None:

@@ -13,21 +13,21 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.evaluation.evaluators.affine.op_graph import Slot, Step
+from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, Value
 
 if TYPE_CHECKING:
-    from lossatlas.compute.evaluation.evaluators.affine.evaluator import Form, Play
+    from lossatlas.compute.evaluation.evaluators.affine.evaluator import AffineForm, AffineProgram
 
 aten = torch.ops.aten
 REDUCTIONS = (aten.sum.dim_IntList, aten.mean.dim)
 
 
-def only_touched(play: Play) -> Play:
+def restrict_to_changed_columns(play: AffineProgram) -> AffineProgram:
     """The same play on the columns of its only form that move, or the play itself where that cannot be done."""
     if len(play.forms) != 1:
         return play
     ((slot, form),) = play.forms.items()
-    touched = _touched(form)
+    touched = _changed_columns(form)
     if touched is None or 2 * len(touched[0]) > form.base.shape[-1]:
         return play
     steps = _restricted(play, slot, form, *touched)
@@ -37,7 +37,7 @@ def only_touched(play: Play) -> Play:
     return replace(play, forms={slot: kept}, steps=tuple(steps))
 
 
-def _touched(form: Form) -> tuple[Tensor, Tensor] | None:
+def _changed_columns(form: AffineForm) -> tuple[Tensor, Tensor] | None:
     """Columns of the last axis that some direction moves, and those that none does."""
     moved = [v for v in form.values[1:] if v is not None]
     if form.base.dim() < 2 or not moved:
@@ -46,7 +46,7 @@ def _touched(form: Form) -> tuple[Tensor, Tensor] | None:
     return torch.nonzero(~still).flatten(), torch.nonzero(still).flatten()
 
 
-def _restricted(play: Play, slot: Slot, form: Form, touched: Tensor, rest: Tensor) -> list[Step] | None:
+def _restricted(play: AffineProgram, slot: Value, form: AffineForm, touched: Tensor, rest: Tensor) -> list[Op] | None:
     columns, fixed = form.base.shape[-1], {slot: form.base[..., rest]}
     wide, steps = {slot}, []
     if any(out == slot for out in play.outputs.values()):
@@ -59,22 +59,22 @@ def _restricted(play: Play, slot: Slot, form: Form, touched: Tensor, rest: Tenso
             if reduced is None:
                 return None
             steps.append(reduced)
-        elif _entrywise(step, wide):
+        elif _is_pointwise(step, wide):
             cut = [_columns(step, columns, chosen) for chosen in (touched, rest)]
             cut[1].run(fixed)
             steps.append(cut[0])
             wide.update(step.outputs)
         else:
             return None
-    return None if any(out in wide for out in play.outputs.values() if isinstance(out, Slot)) else steps
+    return None if any(out in wide for out in play.outputs.values() if isinstance(out, Value)) else steps
 
 
-def _entrywise(step: Step, wide: set[Slot]) -> bool:
+def _is_pointwise(step: Op, wide: set[Value]) -> bool:
     pointwise = torch.Tag.pointwise in getattr(step.operation, "tags", ())
     return pointwise and len(step.outputs) == 1 and all(s in wide for s in step.inputs)
 
 
-def _columns(step: Step, columns: int, chosen: Tensor) -> Step:
+def _columns(step: Op, columns: int, chosen: Tensor) -> Op:
     """The step with its constants cut to the chosen columns."""
 
     def cut(constant: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def _columns(step: Step, columns: int, chosen: Tensor) -> Step:
     return replace(step, args=args, kwargs=kwargs)
 
 
-def _reduction(step: Step, fixed: dict[Slot, Any], columns: int) -> Step | None:
+def _reduction(step: Op, fixed: dict[Value, Any], columns: int) -> Op | None:
     """A sum or mean over the columns: the moving part, plus the sum of the columns that stand still."""
     source, over = step.args[0], step.args[1] if len(step.args) > 1 else None
     dims = fixed[source].dim()
@@ -97,4 +97,4 @@ def _reduction(step: Step, fixed: dict[Slot, Any], columns: int) -> Step | None:
     def reduce(value: Tensor) -> Tensor:
         return (value.sum(-1, keepdim=keep) + constant) * scale
 
-    return Step(reduce, (source,), {}, step.outputs)
+    return Op(reduce, (source,), {}, step.outputs)

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.evaluation.evaluators.accumulators import Measured, values_of
-from lossatlas.compute.evaluation.evaluators.affine.changed_columns import only_touched
-from lossatlas.compute.evaluation.evaluators.affine.op_graph import Slot, Step, Tape, record
-from lossatlas.compute.evaluation.evaluators.problem import Task
-from lossatlas.compute.evaluation.evaluators.vmap import Unsuitable, add, chunks, refusals
+from lossatlas.compute.evaluation.evaluators.accumulators import TileValues, values_of
+from lossatlas.compute.evaluation.evaluators.affine.changed_columns import restrict_to_changed_columns
+from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, OpGraph, Value, record
+from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
+from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel, add, chunks, translate_vmap_errors
 from lossatlas.compute.params.arithmetic import Params
 
 aten = torch.ops.aten
@@ -34,7 +34,7 @@ KEPT_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)
-class Form:
+class AffineForm:
     """``values[0] + sum_i coordinate_i * values[i]``; None is zero."""
 
     values: tuple[Tensor | None, ...]
@@ -55,12 +55,12 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Play:
+class AffineProgram:
     """A tape made ready: forms to fill in at every point, and the steps that follow."""
 
-    forms: dict[Slot, Form]
-    steps: tuple[Step, ...]
-    outputs: dict[str, Slot | Tensor]
+    forms: dict[Value, AffineForm]
+    steps: tuple[Op, ...]
+    outputs: dict[str, Value | Tensor]
 
     @property
     def bytes(self) -> int:
@@ -71,23 +71,23 @@ class Play:
 
     def point(self, entries: dict[int, Tensor]) -> dict[str, Tensor]:
         """Outputs at one point, from the forms filled in there; runs under vmap."""
-        values: dict[Slot, Any] = {Slot(i): v for i, v in entries.items()}
+        values: dict[Value, Any] = {Value(i): v for i, v in entries.items()}
         for step in self.steps:
             step.run(values)
-        return {name: values[out] if isinstance(out, Slot) else out for name, out in self.outputs.items()}
+        return {name: values[out] if isinstance(out, Value) else out for name, out in self.outputs.items()}
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
     """Measures with a tape a batch; `chunk` points are played together, None chooses by the size of what varies."""
 
-    task: Task
+    task: EvaluationProblem
     chunk: int | None = None
-    _plays: dict[int, Play] = field(default_factory=dict, repr=False)
+    _programs: dict[int, AffineProgram] = field(default_factory=dict, repr=False)
 
-    def __call__(self, points: NDArray[np.float64]) -> Measured:
+    def __call__(self, points: NDArray[np.float64]) -> TileValues:
         task, sums = self.task, None
-        with task.objective.quiet(), refusals():
+        with task.objective.no_autograd(), translate_vmap_errors():
             for number, weight in enumerate(task.objective.weights):
                 play = self._play(number)
                 size = self.chunk or _even(len(points), _chunk(play))
@@ -99,81 +99,81 @@ class Affine:
                     filled = {slot.index: form.at(block) for slot, form in play.forms.items()}
                     add(sums, slice(index * size, (index + 1) * size), score(filled), weight)
         assert sums is not None
-        return Measured({n: v[: len(points)] for n, v in values_of(sums, task.objective.samples).items()})
+        return TileValues({n: v[: len(points)] for n, v in values_of(sums, task.objective.samples).items()})
 
-    def _play(self, number: int) -> Play:
+    def _play(self, number: int) -> AffineProgram:
         """The tape of a batch, kept for the next tile while all of them are small."""
-        if number not in self._plays:
-            self._plays[number] = prepare(self.task, self.task.objective.data.batches[number])
-            if sum(play.bytes for play in self._plays.values()) > KEPT_BYTES:
-                return self._plays.pop(number)
-        return self._plays[number]
+        if number not in self._programs:
+            self._programs[number] = prepare(self.task, self.task.objective.data.batches[number])
+            if sum(play.bytes for play in self._programs.values()) > KEPT_BYTES:
+                return self._programs.pop(number)
+        return self._programs[number]
 
 
-def prepare(task: Task, batch: Any) -> Play:
+def prepare(task: EvaluationProblem, batch: Any) -> AffineProgram:
     """Record one batch and carry the affine forms as far as they go."""
-    names = task.plane.moving
-    with task.objective.watched():
-        tape = record(lambda moving: task.scores({**task.still, **dict(zip(names, moving, strict=True))}, batch), _center(task))
-    return only_touched(_carry(task.plane.center, tape, [_form(task, n) for n in names]))
+    names = task.plane.moving_names
+    with task.objective.traceable():
+        tape = record(lambda moving: task.scores({**task.static_params, **dict(zip(names, moving, strict=True))}, batch), _center(task))
+    return restrict_to_changed_columns(_propagate_affine(task.plane.center, tape, [_form(task, n) for n in names]))
 
 
-def _center(task: Task) -> list[Tensor]:
-    return [task.plane.center[n] for n in task.plane.moving]
+def _center(task: EvaluationProblem) -> list[Tensor]:
+    return [task.plane.center[n] for n in task.plane.moving_names]
 
 
-def _form(task: Task, name: str) -> Form:
-    return Form((task.plane.center[name], *(d.params.get(name) for d in task.plane.directions)))
+def _form(task: EvaluationProblem, name: str) -> AffineForm:
+    return AffineForm((task.plane.center[name], *(d.params.get(name) for d in task.plane.directions)))
 
 
-def _carry(center: Params, tape: Tape, inputs: list[Form]) -> Play:
-    known: dict[Slot, Form] = dict(zip(tape.inputs, inputs, strict=True))
-    varying: list[Step] = []
+def _propagate_affine(center: Params, tape: OpGraph, inputs: list[AffineForm]) -> AffineProgram:
+    known: dict[Value, AffineForm] = dict(zip(tape.inputs, inputs, strict=True))
+    varying: list[Op] = []
     for step in tape.steps:
         form = _linear(step, known) if all(slot in known for slot in step.inputs) else None
         if form is None:
             varying.append(step)
         else:
             known[step.outputs[0]] = form
-    needed = {s for step in varying for s in step.inputs} | {o for o in tape.outputs.values() if isinstance(o, Slot)}
-    return Play({slot: form for slot, form in known.items() if slot in needed}, tuple(varying), tape.outputs)
+    needed = {s for step in varying for s in step.inputs} | {o for o in tape.outputs.values() if isinstance(o, Value)}
+    return AffineProgram({slot: form for slot, form in known.items() if slot in needed}, tuple(varying), tape.outputs)
 
 
-def _linear(step: Step, known: dict[Slot, Form]) -> Form | None:
+def _linear(step: Op, known: dict[Value, AffineForm]) -> AffineForm | None:
     """The form of a step's output where the step is linear in the forms it takes, else None."""
     rule = RULES.get(step.operation)
     if rule is None or len(step.outputs) != 1:
         return None
-    args, kwargs = pytree.tree_map_only(Slot, known.__getitem__, (step.args, step.kwargs))
+    args, kwargs = pytree.tree_map_only(Value, known.__getitem__, (step.args, step.kwargs))
     return rule(step.operation, args, kwargs)
 
 
-def _of_first(operation: Any, args: Any, kwargs: Any) -> Form | None:
+def _rule_linear_first(operation: Any, args: Any, kwargs: Any) -> AffineForm | None:
     """Linear in the first argument, constant in the others: views, sums, a division by a constant."""
-    if any(isinstance(leaf, Form) for leaf in pytree.tree_leaves((args[1:], kwargs))):
+    if any(isinstance(leaf, AffineForm) for leaf in pytree.tree_leaves((args[1:], kwargs))):
         return None
-    return Form(tuple(None if v is None else operation(v, *args[1:], **kwargs) for v in args[0].values))
+    return AffineForm(tuple(None if v is None else operation(v, *args[1:], **kwargs) for v in args[0].values))
 
 
-def _product(operation: Any, args: Any, kwargs: Any) -> Form | None:
+def _rule_bilinear(operation: Any, args: Any, kwargs: Any) -> AffineForm | None:
     """Linear in each of two arguments: affine as long as only one of them varies."""
     a, b = args[:2]
-    if isinstance(a, Form) and isinstance(b, Form):
+    if isinstance(a, AffineForm) and isinstance(b, AffineForm):
         return None
-    if isinstance(a, Form):
-        return Form(tuple(None if v is None else operation(v, b, *args[2:], **kwargs) for v in a.values))
-    return Form(tuple(None if v is None else operation(a, v, *args[2:], **kwargs) for v in b.values))
+    if isinstance(a, AffineForm):
+        return AffineForm(tuple(None if v is None else operation(v, b, *args[2:], **kwargs) for v in a.values))
+    return AffineForm(tuple(None if v is None else operation(a, v, *args[2:], **kwargs) for v in b.values))
 
 
-def _sum(operation: Any, args: Any, kwargs: Any) -> Form | None:
+def _rule_add(operation: Any, args: Any, kwargs: Any) -> AffineForm | None:
     a, b = args[:2]
-    forms = [f.values if isinstance(f, Form) else None for f in (a, b)]
+    forms = [f.values if isinstance(f, AffineForm) else None for f in (a, b)]
     length = len(next(f for f in forms if f is not None))
     pairs = [tuple(f[i] if f else (x if i == 0 else None) for f, x in zip(forms, (a, b), strict=True)) for i in range(length)]
     zero = [0.0 if v is None else v for v in pairs[0]]
     shape = torch.broadcast_shapes(*(v.shape for v in pairs[0] if isinstance(v, Tensor)))
     moved = [_added(operation, x, y, kwargs, shape) for x, y in pairs[1:]]
-    return Form((operation(*zero, **kwargs), *moved))
+    return AffineForm((operation(*zero, **kwargs), *moved))
 
 
 def _added(operation: Any, x: Any, y: Any, kwargs: Any, shape: torch.Size) -> Tensor | None:
@@ -184,32 +184,36 @@ def _added(operation: Any, x: Any, y: Any, kwargs: Any, shape: torch.Size) -> Te
     return operation(zero if x is None else x, zero if y is None else y, **kwargs).expand(shape)
 
 
-def _addmm(operation: Any, args: Any, kwargs: Any) -> Form | None:
+def _addmm(operation: Any, args: Any, kwargs: Any) -> AffineForm | None:
     bias, a, b = args
     if kwargs:
         return None
-    product = _product(aten.mm.default, (a, b), {}) if isinstance(a, Form) or isinstance(b, Form) else None
-    if product is None and (isinstance(a, Form) or isinstance(b, Form)):
+    product = _rule_bilinear(aten.mm.default, (a, b), {}) if isinstance(a, AffineForm) or isinstance(b, AffineForm) else None
+    if product is None and (isinstance(a, AffineForm) or isinstance(b, AffineForm)):
         return None
-    return _sum(aten.add.Tensor, (bias, product if product is not None else aten.mm.default(a, b)), {})
+    return _rule_add(aten.add.Tensor, (bias, product if product is not None else aten.mm.default(a, b)), {})
 
 
-def _convolution(operation: Any, args: Any, kwargs: Any) -> Form | None:
+def _convolution(operation: Any, args: Any, kwargs: Any) -> AffineForm | None:
     x, weight, bias, *rest = args
-    if isinstance(x, Form) and isinstance(weight, Form):
+    if isinstance(x, AffineForm) and isinstance(weight, AffineForm):
         return None
     product = None
-    if isinstance(x, Form) or isinstance(weight, Form):
-        product = _product(lambda a, b: operation(a, b, None, *rest, **kwargs), (x, weight), {})
+    if isinstance(x, AffineForm) or isinstance(weight, AffineForm):
+        product = _rule_bilinear(lambda a, b: operation(a, b, None, *rest, **kwargs), (x, weight), {})
     if bias is None:
         return product
-    dims = len((weight.base if isinstance(weight, Form) else weight).shape) - 2
-    column = _of_first(aten.view.default, (bias, [1, -1] + [1] * dims), {}) if isinstance(bias, Form) else bias.view(1, -1, *[1] * dims)
+    dims = len((weight.base if isinstance(weight, AffineForm) else weight).shape) - 2
+    column = (
+        _rule_linear_first(aten.view.default, (bias, [1, -1] + [1] * dims), {})
+        if isinstance(bias, AffineForm)
+        else bias.view(1, -1, *[1] * dims)
+    )
     plain = product if product is not None else operation(x, weight, None, *rest, **kwargs)
-    return _sum(aten.add.Tensor, (plain, column), {})
+    return _rule_add(aten.add.Tensor, (plain, column), {})
 
 
-RULES: dict[Any, Callable[[Any, Any, Any], Form | None]] = {
+RULES: dict[Any, Callable[[Any, Any, Any], AffineForm | None]] = {
     **dict.fromkeys(
         (
             aten.t.default,
@@ -233,17 +237,17 @@ RULES: dict[Any, Callable[[Any, Any, Any], Form | None]] = {
             aten.mean.dim,
             aten.avg_pool2d.default,
         ),
-        _of_first,
+        _rule_linear_first,
     ),
-    **dict.fromkeys((aten.mm.default, aten.bmm.default, aten.mul.Tensor, aten.mv.default, aten.dot.default), _product),
-    aten.add.Tensor: _sum,
-    aten.sub.Tensor: _sum,
+    **dict.fromkeys((aten.mm.default, aten.bmm.default, aten.mul.Tensor, aten.mv.default, aten.dot.default), _rule_bilinear),
+    aten.add.Tensor: _rule_add,
+    aten.sub.Tensor: _rule_add,
     aten.addmm.default: _addmm,
     aten.convolution.default: _convolution,
 }
 
 
-def _chunk(play: Play) -> int:
+def _chunk(play: AffineProgram) -> int:
     largest = max((f.base.numel() * f.base.element_size() for f in play.forms.values()), default=1)
     return int(np.clip(CHUNK_BYTES // max(largest, 1), 1, MAX_CHUNK))
 
@@ -253,10 +257,10 @@ def _even(count: int, most: int) -> int:
     return -(-count // max(1, -(-count // most)))
 
 
-def worthwhile(task: Task) -> bool:
+def has_static_matrix(task: EvaluationProblem) -> bool:
     """Some matrix of the model stays where it is: otherwise no layer's input is fixed and there is nothing to gain."""
-    moving = set(task.plane.moving)
+    moving = set(task.plane.moving_names)
     return task.objective.per_sample and any(p.dim() > 1 and n not in moving for n, p in task.objective.params.items())
 
 
-__all__ = ["Affine", "Unsuitable", "prepare", "worthwhile"]
+__all__ = ["Affine", "UnsupportedModel", "has_static_matrix", "prepare"]

@@ -15,36 +15,36 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lossatlas.compute.evaluation.evaluators.vmap import Unsuitable
+from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel
 
 
 @dataclass(frozen=True)
-class Slot:
+class Value:
     """A place on the tape where a tensor that depends on the moving parameters stands."""
 
     index: int
 
 
 @dataclass(frozen=True)
-class Step:
+class Op:
     """One operation; arguments are constants or `Slot`s, and its tensors go to `outputs`."""
 
     operation: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    outputs: tuple[Slot, ...]
+    outputs: tuple[Value, ...]
 
-    def run(self, values: dict[Slot, Any]) -> None:
-        args, kwargs = pytree.tree_map_only(Slot, values.__getitem__, (self.args, self.kwargs))
+    def run(self, values: dict[Value, Any]) -> None:
+        args, kwargs = pytree.tree_map_only(Value, values.__getitem__, (self.args, self.kwargs))
         values.update(zip(self.outputs, pytree.tree_leaves(self.operation(*args, **kwargs)), strict=True))
 
     @property
-    def inputs(self) -> list[Slot]:
-        return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Slot)]
+    def inputs(self) -> list[Value]:
+        return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Value)]
 
 
 @dataclass(frozen=True)
-class Tape:
+class OpGraph:
     """What `record` found.
 
     Attributes:
@@ -53,12 +53,12 @@ class Tape:
         outputs: by name, a slot, or a tensor where the output does not depend on the parameters at all.
     """
 
-    inputs: tuple[Slot, ...]
-    steps: tuple[Step, ...]
-    outputs: dict[str, Slot | Tensor]
+    inputs: tuple[Value, ...]
+    steps: tuple[Op, ...]
+    outputs: dict[str, Value | Tensor]
 
 
-def record(function: Callable[[Sequence[Tensor]], dict[str, Tensor]], moving: Sequence[Tensor]) -> Tape:
+def record(function: Callable[[Sequence[Tensor]], dict[str, Tensor]], moving: Sequence[Tensor]) -> OpGraph:
     """Run ``function(moving)`` once and keep what depends on `moving`.
 
     Raises:
@@ -68,7 +68,7 @@ def record(function: Callable[[Sequence[Tensor]], dict[str, Tensor]], moving: Se
     with recorder:
         found = function(recorder.moving)
     outputs = {name: recorder.slot_of(value) or value for name, value in found.items()}
-    return Tape(tuple(Slot(i) for i in range(len(moving))), tuple(recorder.steps), outputs)
+    return OpGraph(tuple(Value(i) for i in range(len(moving))), tuple(recorder.steps), outputs)
 
 
 class _Recorder(TorchDispatchMode):
@@ -76,40 +76,40 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self.moving = [p.detach() for p in moving]
         # Tensors are held while recording, so that no id is given out twice.
-        self.slots: dict[int, tuple[Slot, Tensor]] = {id(p): (Slot(i), p) for i, p in enumerate(self.moving)}
+        self.slots: dict[int, tuple[Value, Tensor]] = {id(p): (Value(i), p) for i, p in enumerate(self.moving)}
         self.count = len(self.moving)
-        self.steps: list[Step] = []
+        self.steps: list[Op] = []
 
-    def slot_of(self, value: Any) -> Slot | None:
+    def slot_of(self, value: Any) -> Value | None:
         return self.slots[id(value)][0] if id(value) in self.slots else None
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         given = pytree.tree_map_only(Tensor, lambda t: self.slot_of(t) or t, (args, kwargs))
         result = operation(*args, **kwargs)
-        if any(isinstance(leaf, Slot) for leaf in pytree.tree_leaves(given)):
+        if any(isinstance(leaf, Value) for leaf in pytree.tree_leaves(given)):
             self._keep(_replayable(operation), given, result)
         return result
 
     def _keep(self, operation: Any, given: Any, result: Any) -> None:
-        outputs: list[Slot] = []
+        outputs: list[Value] = []
         for leaf in pytree.tree_leaves(result):
             if not isinstance(leaf, Tensor):
-                raise Unsuitable("a value that depends on the moved weights is read into Python")
-            self.slots[id(leaf)] = (Slot(self.count), leaf)
-            outputs.append(Slot(self.count))
+                raise UnsupportedModel("a value that depends on the moved weights is read into Python")
+            self.slots[id(leaf)] = (Value(self.count), leaf)
+            outputs.append(Value(self.count))
             self.count += 1
-        self.steps.append(Step(operation, tuple(given[0]), given[1], tuple(outputs)))
+        self.steps.append(Op(operation, tuple(given[0]), given[1], tuple(outputs)))
 
 
 def _replayable(operation: Any) -> Any:
     """The operation itself, or its form without writing in place: a tape is played many times."""
     if torch.Tag.nondeterministic_seeded in operation.tags:
-        raise Unsuitable(f"{operation} draws random numbers")
+        raise UnsupportedModel(f"{operation} draws random numbers")
     if not operation._schema.is_mutable:
         return operation
     name, overload = operation._schema.name.split("::")[1], operation._overloadname
     functional = getattr(getattr(torch.ops.aten, name[:-1], None), overload, None) if name.endswith("_") else None
     if functional is None or functional._schema.is_mutable:
-        raise Unsuitable(f"{operation} writes in place")
+        raise UnsupportedModel(f"{operation} writes in place")
     return functional
