@@ -15,18 +15,18 @@ _PUBLIC = {
     "Objective": "lossatlas.compute.objective.objective",
     "FrozenData": "lossatlas.compute.objective.data",
     "random_subset": "lossatlas.compute.minibatch.batches",
-    "Params": "lossatlas.compute.params.arithmetic",
+    "Params": "lossatlas.compute.params.params",
     # Metrics
     "Metric": "lossatlas.compute.metrics.base",
     "sample_losses": "lossatlas.compute.metrics.sample_loss",
     # Planes
     "Plane": "lossatlas.compute.planes.plane",
-    "Direction": "lossatlas.compute.planes.normalization",
+    "Direction": "lossatlas.compute.planes.direction",
     "PointProjection": "lossatlas.compute.planes.plane",
-    "random_plane": "lossatlas.compute.planes.plane",
-    "weight_plane": "lossatlas.compute.planes.plane",
-    "plane_through": "lossatlas.compute.planes.plane",
-    "plane": "lossatlas.compute.planes.plane",
+    "random_plane": "lossatlas.compute.planes.constructors",
+    "weight_plane": "lossatlas.compute.planes.constructors",
+    "plane_through": "lossatlas.compute.planes.constructors",
+    "plane": "lossatlas.compute.planes.constructors",
     "hessian_plane": "lossatlas.compute.curvature.hessian_plane",
     "pca_plane": "lossatlas.compute.paths.principal_planes",
     "start_end_plane": "lossatlas.compute.paths.principal_planes",
@@ -40,7 +40,7 @@ _PUBLIC = {
     "compare_batchnorm_modes": "lossatlas.compute.evaluation.batchnorm_modes",
     # Samples and mini-batches
     "SampleLossArray": "lossatlas.analysis.sample_losses",
-    "shuffled_batches": "lossatlas.compute.minibatch.batches",
+    "shuffled_batches": "lossatlas.analysis.sampling",
     "per_sample_gradients": "lossatlas.compute.minibatch.gradient_noise",
     "gradient_noise": "lossatlas.compute.minibatch.gradient_noise",
     "train_on_batches": "lossatlas.compute.minibatch.training",
@@ -90,9 +90,9 @@ _PUBLIC = {
     "import_surface": "lossatlas.formats",
     "export_surface": "lossatlas.formats",
     # Figures
-    "plot": "lossatlas.viz.figures",
-    "animate": "lossatlas.viz.figures",
-    "view": "lossatlas.viz.viewing",
+    "plot": "lossatlas.viz.api",
+    "animate": "lossatlas.viz.api",
+    "view": "lossatlas.viz.api",
     "Scene": "lossatlas.viz.scene.model",
     # Errors
     "LossatlasError": "lossatlas.errors",
@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from lossatlas.analysis.grid import Grid as Grid
     from lossatlas.analysis.random_walk import random_walk_null as random_walk_null
     from lossatlas.analysis.sample_losses import SampleLossArray as SampleLossArray
+    from lossatlas.analysis.sampling import shuffled_batches as shuffled_batches
     from lossatlas.archive.archive import Archive as Archive
     from lossatlas.archive.archive import create_archive as create_archive
     from lossatlas.archive.archive import open_archive as open_archive
@@ -139,27 +140,26 @@ if TYPE_CHECKING:
     from lossatlas.compute.metrics.base import Metric as Metric
     from lossatlas.compute.metrics.sample_loss import sample_losses as sample_losses
     from lossatlas.compute.minibatch.batches import random_subset as random_subset
-    from lossatlas.compute.minibatch.batches import shuffled_batches as shuffled_batches
     from lossatlas.compute.minibatch.gradient_noise import gradient_noise as gradient_noise
     from lossatlas.compute.minibatch.gradient_noise import per_sample_gradients as per_sample_gradients
     from lossatlas.compute.minibatch.training import train_on_batches as train_on_batches
     from lossatlas.compute.minibatch.training import trajectory_from_iterates as trajectory_from_iterates
     from lossatlas.compute.objective.data import FrozenData as FrozenData
     from lossatlas.compute.objective.objective import Objective as Objective
-    from lossatlas.compute.params.arithmetic import Params as Params
+    from lossatlas.compute.params.params import Params as Params
     from lossatlas.compute.paths.decision_regions import decision_regions as decision_regions
     from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane as optimize_on_plane
     from lossatlas.compute.paths.principal_planes import joint_pca_plane as joint_pca_plane
     from lossatlas.compute.paths.principal_planes import pca_plane as pca_plane
     from lossatlas.compute.paths.principal_planes import start_end_plane as start_end_plane
     from lossatlas.compute.paths.projection import project_trajectory as project_trajectory
-    from lossatlas.compute.planes.normalization import Direction as Direction
+    from lossatlas.compute.planes.constructors import plane as plane
+    from lossatlas.compute.planes.constructors import plane_through as plane_through
+    from lossatlas.compute.planes.constructors import random_plane as random_plane
+    from lossatlas.compute.planes.constructors import weight_plane as weight_plane
+    from lossatlas.compute.planes.direction import Direction as Direction
     from lossatlas.compute.planes.plane import Plane as Plane
     from lossatlas.compute.planes.plane import PointProjection as PointProjection
-    from lossatlas.compute.planes.plane import plane as plane
-    from lossatlas.compute.planes.plane import plane_through as plane_through
-    from lossatlas.compute.planes.plane import random_plane as random_plane
-    from lossatlas.compute.planes.plane import weight_plane as weight_plane
     from lossatlas.compute.recording.lightning import LightningRecorder as LightningRecorder
     from lossatlas.compute.recording.recorder import Recorder as Recorder
     from lossatlas.compute.recording.trajectory import Trajectory as Trajectory
@@ -177,10 +177,10 @@ if TYPE_CHECKING:
     from lossatlas.errors import MissingDependencyError as MissingDependencyError
     from lossatlas.formats import export_surface as export_surface
     from lossatlas.formats import import_surface as import_surface
-    from lossatlas.viz.figures import animate as animate
-    from lossatlas.viz.figures import plot as plot
+    from lossatlas.viz.api import animate as animate
+    from lossatlas.viz.api import plot as plot
+    from lossatlas.viz.api import view as view
     from lossatlas.viz.scene.model import Scene as Scene
-    from lossatlas.viz.viewing import view as view
 
 
 def __getattr__(name: str) -> Any:

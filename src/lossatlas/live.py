@@ -1,4 +1,4 @@
-"""An evaluation on a live page: the browser shows it fill from coarse to fine, and may pause it, stop it or look closer.
+"""Evaluation with a live page in the browser: it fills from coarse to fine, and can be paused, stopped or refined in a region.
 
 This floor knows both wings. `evaluate(..., live=True)` reaches it through the entry point ``lossatlas.live`` of the
 package, since `compute` never imports `view`.

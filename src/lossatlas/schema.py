@@ -1,4 +1,4 @@
-"""Every array that an archive stores, declared once: dims, dtype, units and the words for its axis label.
+"""Schema of every stored array: name, dims, dtype, units and long name (the axis label).
 
 Figures take their labels from here and `docs/format.md` is checked against it.
 """

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import lossatlas as la
 from lossatlas.analysis import sample_losses as batches_module
-from lossatlas.compute.minibatch.batches import sampling_fpc, take
+from lossatlas.analysis.sampling import sampling_fpc
+from lossatlas.compute.minibatch.batches import take
 from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.provenance_text import surface_notes

@@ -26,8 +26,8 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec
+from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel
 from lossatlas.compute.evaluation.evaluators.selection import Probe
-from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.errors import InputError
 

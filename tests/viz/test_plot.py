@@ -11,8 +11,8 @@ from PIL import Image
 
 from lossatlas.archive import Archive
 from lossatlas.errors import ArchiveError, InputError
+from lossatlas.viz.api import animate, plot
 from lossatlas.viz.compose.compose import compose
-from lossatlas.viz.figures import animate, plot
 
 
 def test_plot_draws_and_writes(archive: Archive, tmp_path: File) -> None:

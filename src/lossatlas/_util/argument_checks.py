@@ -1,4 +1,4 @@
-"""Checks of plain arguments, shared by every call: an integer, a number, a name, one of several words.
+"""Checks of plain arguments: an integer, a number, a name, one of several words.
 
 Each returns the value as a plain Python type, or raises `InputError` that names the argument, the value and what is allowed.
 """

@@ -1,4 +1,4 @@
-"""Atomic file writes: an output file appears whole or not at all, and an older one stays until then."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 

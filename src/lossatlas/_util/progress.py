@@ -1,4 +1,4 @@
-"""A progress bar with the time left; silent where nobody watches."""
+"""Progress bar with the time left; silent where nobody watches."""
 
 from __future__ import annotations
 

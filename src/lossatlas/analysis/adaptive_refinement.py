@@ -1,4 +1,4 @@
-"""Coarse to fine: compute a coarse lattice, and go finer only where interpolation was surprised.
+"""Adaptive grid refinement: a coarse lattice first, finer only where interpolation erred, with an error estimate.
 
 Lattices have strides 8, 4, 2, 1 and are nested, so every computed value is exact and the full grid is the last level.
 A cell is computed when a cell within one stride, one level up, differed from its bicubic prediction by more than

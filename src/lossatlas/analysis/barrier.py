@@ -1,4 +1,4 @@
-"""What a curve between two models says: does it rise, how far, and how far above the chord of its ends."""
+"""Barrier height and monotonicity of a loss curve between two models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The coordinates to visit and their order, coarse first. A grid knows cells and tiles, not tensors."""
+"""Grid of coordinates and their order, coarse first; it knows cells and tiles, not tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The null of every "two components explain x %": what a walk without any direction gives.
+"""Null model for the explained variance of PCA planes: a high-dimensional random walk.
 
 The principal components of a high-dimensional random walk are sinusoids and its projections Lissajous curves
 (Antognini and Sohl-Dickstein 2018, arXiv 1806.08805): two components always seem to explain most of it.

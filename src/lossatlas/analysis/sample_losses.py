@@ -1,4 +1,4 @@
-"""Surfaces of mini-batches, their mean, spread and standard error, all from one stored tensor of per-sample losses.
+"""Surfaces of mini-batches, their mean, standard deviation and standard error, from stored per-sample losses.
 
 The tensor is read a few rows of the plane at a time and never whole. A batch's surface is the product of the tensor
 with the batch's row of a selection matrix, which is sparse: it is done by picking the batch's samples, so that a sample
@@ -17,9 +17,9 @@ import zarr
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas.analysis.sampling import Indices, check_batch_size, sampling_fpc, shuffled_batches, standard_error_fpc
 from lossatlas.archive import Archive, Location, open_archive
 from lossatlas.archive.arrays import read_array
-from lossatlas.compute.minibatch.batches import Indices, check_batch_size, sampling_fpc, shuffled_batches, standard_error_fpc
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""How rough a computed plane is, in numbers: negative curvature within it, basins that persist, and the height of its rim.
+"""Roughness of a computed plane: share of negative curvature, persistent basins, height of the rim.
 
 All three depend on bounds and resolution: they compare surfaces of one protocol.
 """

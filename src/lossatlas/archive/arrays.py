@@ -1,4 +1,4 @@
-"""Arrays and groups of an archive: created with checksums, and read with an error that names what is damaged.
+"""Arrays and groups of an archive: created with checksums, read with errors that name what is damaged.
 
 Every chunk ends in its CRC-32C, a codec of Zarr v3 itself, so that a flipped bit is an error and no other value. Arrays of
 archives that were written without it are read as ever.

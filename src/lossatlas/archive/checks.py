@@ -1,4 +1,4 @@
-"""Checks of what an archive or a file from elsewhere holds: sizes before memory is taken, types of attributes, shapes of arrays.
+"""Checks of archives from elsewhere: sizes before memory is taken, types of attributes, shapes of arrays.
 
 An archive may come from anybody. What passes here has the types that readers rely on (`docs/format.md`); any key may be missing or null.
 """

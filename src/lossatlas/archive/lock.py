@@ -1,4 +1,4 @@
-"""At most one writer of a surface: an operating system's lock on a small file in the archive's folder.
+"""Lock that lets one process write a surface: an operating system's lock on a small file in the archive's folder.
 
 The system gives the lock back however its process ends, so no lock outlives a kill and none must ever be removed by hand.
 A file that a kill left behind means nothing: only the lock on it counts. Readers take none.

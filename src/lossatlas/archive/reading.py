@@ -1,4 +1,4 @@
-"""Surfaces and trajectories as Datasets. Lost coordinates, for which Zarr gives zeros or NaN without a word, are rebuilt."""
+"""Reading of surfaces and trajectories as Datasets; lost coordinates are rebuilt."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def evaluate(
     from lossatlas.cli.load_objective import load_objective
     from lossatlas.compute.evaluation.batchnorm_modes import compare_batchnorm_modes as evaluate_modes
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
-    from lossatlas.compute.planes.plane import random_plane
+    from lossatlas.compute.planes.constructors import random_plane
 
     target = load_objective(objective)
     target = target if mode is None else target.with_mode(cast(Any, mode))
@@ -229,7 +229,7 @@ def plot(
     ),
 ) -> None:
     """Draw an archive: contour, hill-shaded surface, curves, and the paths stored with them."""
-    from lossatlas.viz.figures import plot as draw
+    from lossatlas.viz.api import plot as draw
 
     options = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "colormap": colormap, "title": title}
     draw(archive, out, surfaces=surface, paths=path, doubt=doubt, **options)
@@ -249,7 +249,7 @@ def animate(
     ] = Path("landscape.gif"),
 ) -> None:
     """Play the stored paths over a surface, or turn the surface where there are none."""
-    from lossatlas.viz.figures import animate as play
+    from lossatlas.viz.api import animate as play
 
     play(archive, out, surfaces=[surface] if surface else None, paths=path, kind=kind, scale=scale, colormap=colormap)
     typer.echo(f"Wrote {out}")
@@ -263,7 +263,7 @@ def view(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Rotate, compare and play landscapes in the browser; follows an evaluation that is still running."""
-    from lossatlas.viz.viewing import view as show
+    from lossatlas.viz.api import view as show
 
     show([str(a) for a in archives], export=export, theme=theme, open_browser=browser)
     if export is not None:

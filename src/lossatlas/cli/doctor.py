@@ -1,4 +1,4 @@
-"""What is installed and where data are looked for, for `lossatlas doctor` and for bug reports."""
+"""Report of installed versions and data folders, for `lossatlas doctor` and for bug reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find a user's objective from the words ``MODULE:OBJECTIVE`` of the command line."""
+"""Load a user's objective from the reference ``MODULE:OBJECTIVE`` of the command line."""
 
 from __future__ import annotations
 

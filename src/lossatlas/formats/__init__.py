@@ -1,4 +1,4 @@
-"""Other tools' files, read and written by the ending of their name. A new format is one file and one line below."""
+"""Import and export of other tools' files, chosen by file ending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every importer shares: arrays in, a checked surface Dataset out, and the other way round.
+"""Shared parts of importers: arrays in, a checked surface Dataset out, and the other way round.
 
 Torch is never imported, and no file is executed: readers take numbers and text, nothing else.
 """

@@ -1,4 +1,4 @@
-"""Plain numbers and text from HDF5 files, with h5py loaded on use. Links to other files are not followed."""
+"""Reader of plain numbers and text from HDF5 files; links to other files are not followed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A surface as a solid for printing (STL) and for Blender and the web (glTF binary): closed, with a base, in millimetres."""
+"""Export of a surface as a closed solid: STL for printing, glTF binary for Blender and the web."""
 
 from __future__ import annotations
 

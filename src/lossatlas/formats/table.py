@@ -1,4 +1,4 @@
-"""Surfaces as tables (.csv) and as NumPy arrays (.npz), to and from any other program.
+"""Surfaces as tables (.csv) and NumPy arrays (.npz).
 
 A CSV has one row a cell: ``alpha,beta,done,loss,…`` (a line has no beta). It holds every bit of the values but no
 provenance. An npz of ours holds provenance too, as JSON text. An npz with ``x``, ``y``, ``z`` and z[i, j] at y[i],

@@ -1,4 +1,4 @@
-"""Recipes: each file reproduces one published system of figures, from data to summary.
+"""Recipes: each reproduces one published system of figures, from data to summary.
 
 A recipe is a module with ``run(out, data=None, quick=False, **options) -> dict``; the registry below names them
 without importing torch.

@@ -1,4 +1,4 @@
-"""What every recipe does alike: make its folder, say where it is, write the summary."""
+"""Shared parts of recipes: output folder, progress lines, summary."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 _PLACES = {
-    "view": "lossatlas.viz.viewing",
+    "view": "lossatlas.viz.api",
     "export_html": "lossatlas.viz.web.html",
     "serve": "lossatlas.viz.web.server",
     "LiveServer": "lossatlas.viz.web.server",

@@ -1,4 +1,4 @@
-"""Colormaps that are always there, color norms, and the colors of paths."""
+"""Colormaps, color norms, and the colors of paths."""
 
 from __future__ import annotations
 

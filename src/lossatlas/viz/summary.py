@@ -1,4 +1,4 @@
-"""What an archive holds, in words, for `lossatlas info`."""
+"""Summary of an archive's contents, for `lossatlas info`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The sources' data and networks: `datasets` reads MNIST, CIFAR-10 and digits without torch; `networks` and `checkpoints` need it."""
+"""Data sets and networks of the sources: `data` reads without torch, `networks` and `checkpoints` need it."""

@@ -1,4 +1,4 @@
-"""Reading no more than a file can hold: streams in pieces, and pickles whose claims are checked before anything is loaded."""
+"""Bounded reading of files from elsewhere: sizes are checked before memory is taken."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Load weights that someone else saved, without running anything in the file.
+"""Loader of checkpoints from others, without executing anything in the file.
 
 Reads torch files with ``weights_only=True`` and safetensors; finds the tensors under the usual wrapping keys and
 strips the usual prefixes. Nothing is guessed beyond that: every name and shape must fit the model.

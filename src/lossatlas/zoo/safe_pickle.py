@@ -1,4 +1,4 @@
-"""Read a pickled dictionary of bytes, numbers and byte arrays without running anything that the file names.
+"""Reader of pickled dictionaries of arrays, without executing anything that the file names.
 
 CIFAR-10's Python batches are pickles. A pickle is a program: whatever it names gets called. Here the five names
 that a NumPy array of bytes needs are answered by the small stand-ins below, and any other name is refused.

@@ -11,7 +11,7 @@ from lossatlas.archive import create_archive
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import bounds_around, chance_explained_variance, project_points, project_trajectory
-from lossatlas.compute.planes.plane import plane, random_plane
+from lossatlas.compute.planes.constructors import plane, random_plane
 from lossatlas.compute.recording.trajectory import trajectory_of
 from lossatlas.errors import InputError
 

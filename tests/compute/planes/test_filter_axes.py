@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import F64
-from lossatlas.compute.params.arithmetic import hash_tensors
+from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.planes.filter_axes import FilterAxis, filter_axes
 
 TRANSPOSED = {

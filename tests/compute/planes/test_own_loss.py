@@ -22,7 +22,7 @@ from lossatlas.compute.minibatch.gradient_noise import per_sample_gradients
 from lossatlas.compute.objective.batchnorm import MODES
 from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
 from lossatlas.compute.planes.anchored_statistics import Anchors
-from lossatlas.compute.planes.plane import plane
+from lossatlas.compute.planes.constructors import plane
 from lossatlas.errors import InputError
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from normalized import LAYERS, ROUNDING, Y, model, own_loss

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lossatlas.compute.params.arithmetic import params_of
+from lossatlas.compute.params.params import params_of
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.recording.trajectory import trajectory_of

@@ -15,7 +15,7 @@ from lossatlas.errors import InputError, MissingDependencyError
 from lossatlas.viz.animation import writer as animation
 from lossatlas.viz.animation.gif import encode_gif
 from lossatlas.viz.colors import PATH_COLORS
-from lossatlas.viz.compose.compose import rotate_camera
+from lossatlas.viz.compose.timeline import rotate_camera
 from lossatlas.viz.scene.model import Curve, Pane, Scene, Timeline
 
 Make = Callable[..., Any]

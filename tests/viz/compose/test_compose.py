@@ -9,8 +9,9 @@ import xarray as xr
 
 from lossatlas.archive import Archive, create_archive
 from lossatlas.errors import InputError
-from lossatlas.viz.compose.compose import compose, with_timeline
+from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.pages import scenes_of
+from lossatlas.viz.compose.timeline import with_timeline
 from lossatlas.viz.scene.model import Pane, PathData, Scene
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 from lossatlas import schema
 from lossatlas.archive import create_archive, open_archive
 from lossatlas.errors import InputError
+from lossatlas.viz.api import animate
 from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.recording import quantile, recording_scene
-from lossatlas.viz.figures import animate
 from lossatlas.viz.mpl.figure import figure
 
 STEPS = np.array([0, 3, 7, 12])
@@ -87,7 +87,7 @@ def test_frames_carry_the_true_step_and_epoch(tmp_path: FilePath) -> None:
     made = animate([bowl(), run()], tmp_path / "run.gif", kind="training", width=400)
     with Image.open(made) as image:
         assert image.n_frames == len(STEPS)
-    from lossatlas.viz.compose.compose import with_timeline
+    from lossatlas.viz.compose.timeline import with_timeline
 
     timeline = with_timeline(compose([bowl(), run()], kind="training")).timeline
     assert timeline is not None and timeline.label == ("step 0 · epoch 0", "step 3 · epoch 1.5", "step 7 · epoch 3.5", "step 12 · epoch 6")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from lossatlas.errors import InputError
-from lossatlas.viz.scene.cell_masks import classify_cells, heights_of, levels_of, limits_of
+from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.footnotes import footnotes
 from lossatlas.viz.scene.model import ColorScale, Pane, Scene
+from lossatlas.viz.scene.value_ranges import heights_of, levels_of, limits_of
 
 Make = Callable[..., Any]
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from lossatlas.archive import Archive
-from lossatlas.viz.compose.compose import compose, with_timeline
+from lossatlas.viz.compose.compose import compose
+from lossatlas.viz.compose.timeline import with_timeline
 from lossatlas.viz.scene.model import Arrow, Curve, DecisionRegions, Pane, Scene, Timeline
 from lossatlas.viz.scene.text import describe
 

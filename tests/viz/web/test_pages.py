@@ -14,9 +14,9 @@ import lossatlas.viz
 from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
 from lossatlas.errors import ArchiveError, InputError
+from lossatlas.viz.api import view
 from lossatlas.viz.compose.pages import combine, scenes_of
 from lossatlas.viz.scene.model import Field, Pane, Scene, Surface
-from lossatlas.viz.viewing import view
 from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.bundle import MissingBundleError, module, script
 from lossatlas.viz.web.html import export_html, fragment

@@ -1,4 +1,4 @@
-"""Rayleigh-Ritz for both ends of a spectrum in one growing subspace, which may start from vectors that are nearly right.
+"""Block Davidson eigensolver for both ends of a spectrum, which can be warm-started.
 
 The subspace is enlarged by the residual of its worst wanted pair. From one random vector this is Lanczos; from the eigenvectors of a
 neighboring point it often needs a handful of products: Davidson's method (J. Comput. Phys. 17, 87, 1975) without a preconditioner.

@@ -1,4 +1,4 @@
-"""Spectral density by stochastic Lanczos quadrature.
+"""Spectral density by stochastic Lanczos quadrature (Golub and Meurant; Ghorbani et al. 2019).
 
 Golub and Meurant, Matrices, Moments and Quadrature with Applications (2010); for the Hessian of a network Ghorbani et
 al. 2019 (arXiv 1901.10159), algorithm 1.

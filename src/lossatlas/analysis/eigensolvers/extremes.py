@@ -1,4 +1,4 @@
-"""Extreme eigenvalues of a symmetric linear operator, both ends of the spectrum, each eigenpair with its residual.
+"""Extreme eigenvalues: the largest and smallest eigenpairs of a symmetric operator, each with its residual.
 
 The two ends of a net's Hessian often differ by orders of magnitude, and a smallest eigenvalue of exactly zero can
 never be found relative to itself. So each residual is measured against its own eigenvalue or 1 % of the largest.

@@ -1,4 +1,4 @@
-"""Lanczos tridiagonalization with full re-orthogonalization, and what every eigenvalue solver here takes as its matrix.
+"""Lanczos tridiagonalization with full re-orthogonalization.
 
 Lanczos 1950; Golub and Van Loan, Matrix Computations, section 10.1. Without re-orthogonalization converged
 eigenvalues come back as copies ("ghosts"); at the few dozen steps used here the extra inner products cost far less than one

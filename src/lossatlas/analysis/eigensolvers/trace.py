@@ -1,4 +1,4 @@
-"""Stochastic trace estimation: Hutchinson's estimator, and Hutch++, which takes the dominant part of the spectrum exactly."""
+"""Stochastic trace estimation: Hutchinson and Hutch++."""
 
 from __future__ import annotations
 

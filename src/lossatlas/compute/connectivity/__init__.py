@@ -1,4 +1,4 @@
-"""Connecting minima: curves of low loss between solutions, barriers along them, and reordering neurons to match."""
+"""Mode connectivity: curves of low loss between minima, linear interpolation, and barriers along them."""
 
 from lossatlas.compute.connectivity.curve import Curve, bezier, curve_plane, polygon
 from lossatlas.compute.connectivity.evaluation import evaluate_curve, project_curve

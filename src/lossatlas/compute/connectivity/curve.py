@@ -9,8 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lossatlas.compute.params.arithmetic import Params, check_same_layout, difference, dot, hash_tensors, norm, params_of
-from lossatlas.compute.planes.normalization import Direction
+from lossatlas.compute.params.arithmetic import difference, dot, norm
+from lossatlas.compute.params.checks import check_same_layout
+from lossatlas.compute.params.hashing import hash_tensors
+from lossatlas.compute.params.params import Params, params_of
+from lossatlas.compute.planes.direction import Direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of
 from lossatlas.errors import InputError
 

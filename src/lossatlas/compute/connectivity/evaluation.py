@@ -1,4 +1,4 @@
-"""Loss and error along a curve, and by how much they rise above the chord of its ends."""
+"""Evaluation of loss and error along a curve in weight space."""
 
 from __future__ import annotations
 

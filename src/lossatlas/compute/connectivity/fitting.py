@@ -1,4 +1,4 @@
-"""Find a curve of low loss between two solutions by moving its bends (Garipov et al. 2018, section 3)."""
+"""Curve fitting between two minima by moving control points (Garipov et al. 2018, section 3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor
 from lossatlas._util.progress import progress_bar
 from lossatlas.compute.connectivity.curve import Curve, Kind
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, check_same_layout, params_of
+from lossatlas.compute.params.checks import check_same_layout
+from lossatlas.compute.params.params import Params, params_of
 from lossatlas.compute.planes.plane import buffers_of
 from lossatlas.errors import InputError
 

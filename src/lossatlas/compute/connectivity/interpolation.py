@@ -1,4 +1,4 @@
-"""Straight lines between models: linear interpolation and barriers."""
+"""Linear interpolation between models, and the barrier on it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from lossatlas.compute.evaluation.single_point import evaluate_point, statistics
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective.batchnorm import mixed
 from lossatlas.compute.objective.objective import Objective, check_objective
-from lossatlas.compute.params.arithmetic import params_of
+from lossatlas.compute.params.params import params_of
 from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
-from lossatlas.compute.planes.plane import plane_through
+from lossatlas.compute.planes.constructors import plane_through
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]

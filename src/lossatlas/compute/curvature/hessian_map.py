@@ -1,4 +1,4 @@
-"""Hessian eigenvalues over a grid of a plane (Li et al. 2018, figure 7), into an archive that can be stopped and continued.
+"""Hessian eigenvalues over a grid of a plane (Li et al. 2018, figure 7), stored cell by cell and resumable.
 
 Cells are visited along rows, back and forth, so that each starts from the eigenvectors of the cell before it.
 """

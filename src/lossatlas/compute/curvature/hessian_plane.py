@@ -1,4 +1,4 @@
-"""Planes along Hessian eigenvectors, where saddles show that a random plane averages away (Boettcher and Wheeler, arXiv 2208.13219)."""
+"""Planes along Hessian eigenvectors, which show saddles that a random plane averages away (Boettcher and Wheeler, arXiv 2208.13219)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from lossatlas._util.arrays import FloatArray
 from lossatlas.analysis.eigensolvers.extremes import ExtremeEigenvalues, extreme_eigenvalues
 from lossatlas.compute.curvature.operators import CurvatureOperator, Method, hessian_operator
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, norm
-from lossatlas.compute.planes.normalization import Direction
+from lossatlas.compute.params.arithmetic import norm
+from lossatlas.compute.params.params import Params
+from lossatlas.compute.planes.direction import Direction
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError
 

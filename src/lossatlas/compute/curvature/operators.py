@@ -1,4 +1,4 @@
-"""Linear operators of the Hessian and of the generalized Gauss-Newton matrix of the mean loss.
+"""Hessian and Gauss-Newton (GGN) operators: matrix-free products with vectors.
 
 Both belong to the *mean* loss over the data: batches are weighted by their samples and the sum is divided by their
 number, so neither the batch size nor the number of batches changes an eigenvalue. Where the objective re-estimates
@@ -29,8 +29,9 @@ from lossatlas.compute.curvature.products import (
     gauss_newton,
 )
 from lossatlas.compute.objective.objective import ModuleLoss, Objective, check_objective
-from lossatlas.compute.params.arithmetic import Params, cast_like, select_param_names
+from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.layout import ParamLayout
+from lossatlas.compute.params.params import Params, select_param_names
 from lossatlas.errors import InputError
 
 Method = Literal["auto", "double backward", "forward over reverse", "finite differences"]

@@ -1,4 +1,4 @@
-"""Hessian-vector products in three ways and the Gauss-Newton product, each for one batch at one point.
+"""Hessian-vector products of one batch: forward-over-reverse, double backward, finite differences.
 
 A method is prepared once a point and then multiplies many vectors, as every solver here needs it. Double backward
 comes first because its graph can be kept between products: measured on a CPU with torch 2.13, one more product then
@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lossatlas.compute.params.arithmetic import Params, norm
+from lossatlas.compute.params.arithmetic import norm
+from lossatlas.compute.params.params import Params
 
 BatchLoss = Callable[[Params], Tensor]
 """One batch's share of the mean loss, as a function of the parameters that are differentiated."""

@@ -1,4 +1,4 @@
-"""Report of the Hessian at a model or a point of a plane: extreme eigenvalues, trace and the curvature within the plane.
+"""Curvature report: eigenvalues, trace and the plane's own curvature, the numbers that belong beside a slice.
 
 These numbers belong beside every slice: they say what curvature there is that a random plane cannot show.
 """

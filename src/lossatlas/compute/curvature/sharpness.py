@@ -1,4 +1,4 @@
-"""Sharpness, the largest Hessian eigenvalue, cheap enough to follow along a training (Cohen et al. 2021, arXiv 2103.00065)."""
+"""Sharpness, the largest Hessian eigenvalue, cheap enough to follow during training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from lossatlas._util.arrays import FloatArray
 from lossatlas.compute.curvature.operators import CurvatureOperator, hessian_at
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, cast_like
+from lossatlas.compute.params.arithmetic import cast_like
+from lossatlas.compute.params.params import Params
 
 
 @dataclass(frozen=True, eq=False)

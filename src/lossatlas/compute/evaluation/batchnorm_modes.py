@@ -1,4 +1,4 @@
-"""How much a picture depends on what BatchNorm does: the same plane in several modes, side by side in one archive."""
+"""Comparison of BatchNorm modes: the same plane under each, side by side in one archive."""
 
 from __future__ import annotations
 

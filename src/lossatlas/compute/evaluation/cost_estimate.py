@@ -1,4 +1,4 @@
-"""The adviser: measure a few points, then say what a run will cost and what it will show, before it is started."""
+"""Cost estimate: measure a few points, then say what a run will take and show before it is started."""
 
 from __future__ import annotations
 

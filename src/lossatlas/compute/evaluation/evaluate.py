@@ -1,4 +1,4 @@
-"""`evaluate`: fill a grid of a plane with values, tile by tile, into an archive that can be stopped and continued."""
+"""Evaluation of a grid of a plane, tile by tile, into an archive that can be stopped and resumed."""
 
 from __future__ import annotations
 

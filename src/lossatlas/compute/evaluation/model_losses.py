@@ -1,4 +1,4 @@
-"""The own loss of the models that a plane was made of, beside what the plane reads where they stand.
+"""Losses of the models on a plane beside what the plane reads at their places.
 
 The two are one number unless the statistics all over the plane are another model's, which an explicit ``mode="eval"`` asks for
 on a plane through several models. What is left beyond a standard error is then warned of, and figures say it.

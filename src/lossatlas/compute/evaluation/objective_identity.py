@@ -1,4 +1,4 @@
-"""Which tensors a surface was measured with: hashes of data, buffers and weights, independent of process and batching.
+"""Identity of an objective: hashes of data, buffers, model and loss, independent of process and batching.
 
 What the model and the loss do with them is compared by measuring some cells again (`remeasure`).
 """
@@ -16,7 +16,8 @@ from torch.utils import _pytree as pytree
 from lossatlas.compute.objective.batchnorm import statistics_names
 from lossatlas.compute.objective.data import FrozenData
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, hash_tensors, update_hash
+from lossatlas.compute.params.hashing import hash_tensors, update_hash
+from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.plane import Plane
 
 WORDS = {

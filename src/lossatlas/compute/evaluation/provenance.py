@@ -1,4 +1,4 @@
-"""How a surface was made, as plain JSON, and whether a stored one is the same that is now asked for."""
+"""Provenance of a surface as plain JSON, and its comparison with what is asked for on resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparison of stored cells with the same cells measured now, before a surface is continued.
+"""Re-measurement of stored cells before a surface is continued.
 
 Hashes tell whether weights, buffers and data are the same. What a model, loss or metric computes with them depends on code and on
 settings that may lie anywhere (lists, namespaces, classes, files): measured again, a few cells show whether it is still the same.

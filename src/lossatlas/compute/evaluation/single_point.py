@@ -1,4 +1,4 @@
-"""Metrics of an objective at single points of weight space, outside any plane."""
+"""Evaluation of metrics at single points of weight space, outside any plane."""
 
 from __future__ import annotations
 

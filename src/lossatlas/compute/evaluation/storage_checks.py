@@ -1,4 +1,4 @@
-"""Room for a tensor of every sample's loss: said before the run, and never filled with wrong numbers."""
+"""Checks before values are stored: free disk space, and casts to the stored dtype without silent overflow."""
 
 from __future__ import annotations
 

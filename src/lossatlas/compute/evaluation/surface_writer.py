@@ -1,4 +1,4 @@
-"""A surface being filled: laid out or continued in an archive, written tile by tile, and told how it was made."""
+"""Writer of one surface: creates or resumes it, stores finished tiles, tracks failed cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured at every point. A metric is one file that declares a `Metric`, one line here, one test."""
+"""Metrics measured at every point; one file each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy: the fraction of samples, or of labels that count, whose largest output is the target class."""
+"""Accuracy: the share of samples, or of labels that count, whose largest output is the target class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plug-in point of a metric: one number a sample, averaged over the data at every point."""
+"""Metric: the plug-in point for a number measured at every point, one value a sample or a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss itself."""
+"""Loss metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss of every sample, kept instead of averaged: one tensor that gives the surface of any mini-batch."""
+"""Per-sample loss metric: one tensor from which the surface of any mini-batch follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mini-batches as real training draws them: without replacement, by shuffled epochs; and subsets of the data."""
+"""Random subsets and batches of fixed data."""
 
 from __future__ import annotations
 
@@ -8,85 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas._util.argument_checks import check_integer
+from lossatlas.analysis.sampling import Indices
 from lossatlas.compute.objective.data import FrozenData, freeze_data
 from lossatlas.errors import InputError
-
-Indices = NDArray[np.int64]
-
-
-def shuffled_batches(samples: int, batch_size: int, *, epochs: int = 1, seed: int = 0, drop_last: bool = True) -> list[Indices]:
-    """Batches of `epochs` passes over the data, each pass in a new random order.
-
-    Within a pass no sample comes twice, so its batches make up for one another: their mean is that of all the data.
-
-    Args:
-        samples: in the data.
-        batch_size: samples a batch.
-        epochs: passes.
-        seed: of the orders.
-        drop_last: leave out what is left of a pass that batches do not divide.
-
-    Raises:
-        InputError: a batch larger than the data, or a number below one.
-
-    Example:
-        >>> batches = shuffled_batches(6, 2, seed=1)
-        >>> len(batches), sorted(np.concatenate(batches).tolist())
-        (3, [0, 1, 2, 3, 4, 5])
-    """
-    check_batch_size(batch_size, samples)
-    if epochs < 1:
-        raise InputError("epochs", epochs, "at least one pass")
-    random = np.random.default_rng(seed)
-    orders = [random.permutation(samples) for _ in range(epochs)]
-    end = samples // batch_size * batch_size if drop_last else samples
-    return [order[start : min(start + batch_size, end)] for order in orders for start in range(0, end, batch_size)]
-
-
-def check_batch_size(batch_size: int, samples: int) -> None:
-    """Refuse a batch that the data cannot fill.
-
-    Raises:
-        InputError: below one, or larger than the data.
-    """
-    if not 1 <= batch_size <= samples:
-        raise InputError("batch_size", batch_size, f"1 to {samples:,}, the samples there are")
-
-
-def sampling_fpc(batch_size: int, samples: int) -> float:
-    """``sqrt((N - B) / (N - 1))``: how much less the mean of B spreads when drawn without replacement.
-
-    >>> finite_population(1, 100), finite_population(100, 100)
-    (1.0, 0.0)
-    """
-    check_batch_size(batch_size, samples)
-    return float(np.sqrt((samples - batch_size) / (samples - 1))) if samples > 1 else 0.0
-
-
-def standard_error_fpc(samples: int, population: int | None) -> float:
-    """``sqrt(1 - n / N)``: what is left of a standard error where n of N samples were drawn without replacement.
-
-    With the unbiased variance ``s^2`` of the n this is ``sigma / sqrt(n) * sqrt((N - n) / (N - 1))``, for
-    ``s^2 (N - 1) / N`` estimates ``sigma^2``. Without N the supply is endless.
-
-    >>> undrawn(75, 100), undrawn(100, 100), undrawn(100, None)
-    (0.5, 0.0, 1.0)
-
-    Raises:
-        InputError: fewer in the population than were drawn.
-    """
-    if population is not None:
-        check_integer("population", population)
-    if population is None:
-        return 1.0
-    if population < samples:
-        raise InputError("population", population, f"at least the {samples:,} samples drawn, or None")
-    return float(np.sqrt(1 - samples / population))
 
 
 def take(data: FrozenData, indices: Indices | Sequence[int]) -> Any:

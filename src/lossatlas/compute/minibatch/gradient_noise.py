@@ -1,4 +1,4 @@
-"""Slopes of every sample's loss along a plane, exact: how much a mini-batch's gradient can be trusted there."""
+"""Per-sample gradients along a plane and the noise of mini-batch gradients."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 from lossatlas import schema
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.grid import Bounds, Grid
+from lossatlas.analysis.sampling import sampling_fpc, shuffled_batches
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.evaluators.vmap import moving_params_at
-from lossatlas.compute.minibatch.batches import sampling_fpc, shuffled_batches
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane, coordinates_of
 from lossatlas.errors import InputError

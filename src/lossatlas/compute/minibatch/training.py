@@ -10,9 +10,10 @@ import torch
 import xarray as xr
 
 from lossatlas import schema
-from lossatlas.compute.minibatch.batches import Indices, take
+from lossatlas.analysis.sampling import Indices
+from lossatlas.compute.minibatch.batches import take
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 from lossatlas.compute.paths.in_plane_optimization import MakeOptimizer, optimizer_named
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError

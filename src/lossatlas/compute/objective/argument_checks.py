@@ -1,4 +1,4 @@
-"""Checks of the options of `Objective` and `evaluate` that torch or an executor would take silently, or answer with an error of its own."""
+"""Checks of an objective's options: dtype, device, split, units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the mean over a batch counts for, and whether means over batches add up to the loss at all."""
+"""Weights with which per-batch means are averaged, and a check that the loss does not depend on the batching."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What BatchNorm and dropout do away from the trained weights: the mode is part of what a landscape means.
+"""BatchNorm modes: which statistics and which dropout a landscape is computed with.
 
 - "eval": the stored statistics at every point and no dropout, as in all planes of Li et al. 2018.
 - "interpolated": the running statistics move along with the weights of a plane between models.
@@ -32,7 +32,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
 
 Mode = Literal["eval", "interpolated", "recalibrated", "anchored", "batch", "train"]

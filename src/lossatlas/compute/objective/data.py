@@ -1,4 +1,4 @@
-"""Fixed data: every point of a landscape must see the very same batches in the same order.
+"""Fixed data: every point of a landscape sees the same batches in the same order.
 
 Tensors are cut into batches; a Dataset or DataLoader is read once and kept ("frozen"). A loader that shuffles or
 a dataset that augments would otherwise give each point other data, and the surface would be noise.
@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler
 
 from lossatlas._util.argument_checks import check_integer
-from lossatlas.compute.params.arithmetic import update_hash
+from lossatlas.compute.params.hashing import update_hash
 from lossatlas.errors import InputError
 
 DEFAULT_BATCH = 512

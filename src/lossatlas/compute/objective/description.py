@@ -1,4 +1,4 @@
-"""Words for a user's functions and data in provenance and errors."""
+"""Description of an objective: names of model and loss, shapes of a batch, units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels that a classification loss cannot count, found before the long run and in every batch, not only in the first."""
+"""Checks of class labels: labels that a classification loss cannot count are found before the run, in every batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One batch to losses: a module with its loss, or a user's callable, as pure functions of the parameters."""
+"""Loss functions of one batch: a module with its loss, or a user's callable, as pure functions of the parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from torch.utils import _pytree as pytree
 from lossatlas.compute.objective.batchnorm import Mode, fixed_rng
 from lossatlas.compute.objective.data import FrozenData, count_of
 from lossatlas.compute.objective.targets import DEFAULT_TARGET_FORMAT, TargetFormat, is_mean_over_samples
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
 
 Result = TypeVar("Result")

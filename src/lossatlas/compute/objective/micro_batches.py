@@ -1,4 +1,4 @@
-"""Micro-batches: batches cut so that the largest activation stays in cache and off the operating system's page faults.
+"""Micro-batches: batches cut so that the largest activation stays in cache.
 
 A tensor above the allocator's threshold is given back and faulted in anew at every call, which costs 1.4-1.9x on
 usual networks (MNIST multilayer perceptrons, LeNet, ResNet-20; measured on one core). The rule looks at sizes, never

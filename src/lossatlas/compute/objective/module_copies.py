@@ -1,4 +1,4 @@
-"""Copies of the user's model, which is never touched: one of our own, and twins that share its weights."""
+"""Copies of the user's model, which itself is never touched."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from lossatlas.compute.objective.batchnorm import Mode, set_batchnorm_mode_
-from lossatlas.compute.params.arithmetic import Params, check_subset, params_of, unwrap_module
+from lossatlas.compute.params.checks import check_subset
+from lossatlas.compute.params.params import Params, params_of, unwrap_module
 from lossatlas.errors import InputError
 
 

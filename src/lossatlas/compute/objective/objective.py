@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from lossatlas.compute.minibatch.batches import standard_error_fpc
+from lossatlas.analysis.sampling import standard_error_fpc
 from lossatlas.compute.objective.argument_checks import check_device, check_options
 from lossatlas.compute.objective.batch_weights import batch_weights, check_batch_independence
 from lossatlas.compute.objective.batchnorm import AUTO, BatchNormCalibration, Mode, check_mode
@@ -37,8 +37,11 @@ from lossatlas.compute.objective.module_copies import (
     loss_twin,
 )
 from lossatlas.compute.objective.parameter_use.check import check_reads
-from lossatlas.compute.params.arithmetic import Params, cast_like, check_finite, check_subset, hash_tensors, params_of
+from lossatlas.compute.params.arithmetic import cast_like
+from lossatlas.compute.params.checks import check_finite, check_subset
+from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.params.layer_kinds import layers_by_mode
+from lossatlas.compute.params.params import Params, params_of
 from lossatlas.errors import InputError
 
 Precision = Literal["full", "bf16"]

@@ -1,4 +1,4 @@
-"""What a loss makes of its targets: which it leaves out, what the classes weigh, and whether they are classes at all."""
+"""Targets of a classification loss: ignored index, class weights, one-hot or integer labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model consists of and how much of it moves on a plane: kinds of layers and counts of weights, for the provenance."""
+"""Kinds of layers and weights in a model: which depend on the BatchNorm mode, which are one-dimensional, how many move."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from lossatlas.compute.params.arithmetic import Params, unwrap_module
+from lossatlas.compute.params.params import Params, unwrap_module
 
 OTHERS = "one-dimensional weights"
 MODE_LAYERS = {"BatchNorm": _BatchNorm, "InstanceNorm": _InstanceNorm, "dropout": _DropoutNd, "RReLU": nn.RReLU}

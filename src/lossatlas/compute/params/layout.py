@@ -12,7 +12,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
 
 

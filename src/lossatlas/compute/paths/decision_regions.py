@@ -1,4 +1,4 @@
-"""Decision areas: what a classifier on 2-D data says everywhere, at every recorded step."""
+"""Decision regions of a classifier on 2-D data, at every recorded step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch.func import functional_call
 from lossatlas import schema
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, check_same_layout
+from lossatlas.compute.params.checks import check_same_layout
+from lossatlas.compute.params.params import Params
 from lossatlas.compute.paths.weight_blocks import check_trajectory
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError

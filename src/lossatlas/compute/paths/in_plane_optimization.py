@@ -1,4 +1,4 @@
-"""Optimization within a plane: only alpha and beta move, and the path is recorded without being off by one."""
+"""Optimization within a plane: only alpha and beta move."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from lossatlas._util.progress import progress_bar
 from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, dot
+from lossatlas.compute.params.arithmetic import dot
+from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.plane import Plane, coordinates_of
 from lossatlas.errors import InputError
 

@@ -1,4 +1,4 @@
-"""Planes made from the way that an optimizer took."""
+"""Principal planes of training trajectories (PCA), and planes from start to end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from lossatlas.analysis.random_walk import joint_random_walk_null, random_walk_null, start_end_null
-from lossatlas.compute.params.arithmetic import Params, hash_tensors
+from lossatlas.compute.params.hashing import hash_tensors
+from lossatlas.compute.params.params import Params
 from lossatlas.compute.paths.weight_blocks import Array, CenteredWeights
-from lossatlas.compute.planes.normalization import Direction
+from lossatlas.compute.planes.direction import Direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
 from lossatlas.errors import InputError

@@ -1,4 +1,4 @@
-"""Honest paths: a projection says how far each iterate is off the plane, and what its own loss is."""
+"""Projection of a trajectory onto a plane, with each iterate's distance from it and its own loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from lossatlas.compute.evaluation.model_losses import ANOTHER, LAG, differ, loss
 from lossatlas.compute.evaluation.single_point import evaluate_point, has_accuracy
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective.objective import Objective, check_objective
-from lossatlas.compute.params.arithmetic import check_same_layout, check_subset, hash_tensors
+from lossatlas.compute.params.checks import check_same_layout, check_subset
+from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.paths.weight_blocks import check_trajectory
 from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
 from lossatlas.compute.planes.plane import Plane

@@ -1,4 +1,4 @@
-"""Linear algebra over all recorded weights, streamed in blocks of columns so that they never have to fit in memory."""
+"""Linear algebra over all recorded weights, streamed in blocks of columns."""
 
 from __future__ import annotations
 

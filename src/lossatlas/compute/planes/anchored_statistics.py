@@ -1,4 +1,4 @@
-"""Normalization statistics of a plane through several models: re-estimated at every point, and at each model exactly its own.
+"""Anchored BatchNorm statistics: re-estimated over the plane, and at each model on it that model's own.
 
 At a point the statistics are estimated anew from the data (`batchnorm.Calibration`). A model's stored averages differ from what
 is estimated with its weights: they lag behind, hold another data set, or are those of an untrained network. Within reach of a
@@ -18,9 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lossatlas.compute.evaluation.evaluators.memory import out_of_memory
+from lossatlas.compute.evaluation.evaluators.base import out_of_memory
 from lossatlas.compute.objective.batchnorm import batchnorm_layers, statistics_names
-from lossatlas.compute.params.arithmetic import Params, cast_like, dot
+from lossatlas.compute.params.arithmetic import cast_like, dot
+from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
 
 if TYPE_CHECKING:

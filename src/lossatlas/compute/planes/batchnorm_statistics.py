@@ -1,4 +1,4 @@
-"""Whose buffers a plane is measured with: BatchNorm's running statistics belong to one model, and lie about any other.
+"""BatchNorm statistics with which a plane is evaluated.
 
 An objective built before a training holds the statistics of the untrained network. Measured with those, the final weights of
 a small network have a loss of 0.85 where their own is 0.03.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lossatlas.compute.objective.batchnorm import batchnorm_layers, statistics_names
 from lossatlas.compute.objective.objective import Objective, check_objective
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of
 
 SAME_WEIGHTS_RTOL = 4e-3

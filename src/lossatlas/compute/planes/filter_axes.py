@@ -1,4 +1,4 @@
-"""Where the filters of a weight lie: along which axis its output units are counted."""
+"""Axes of filters: which axis of a weight tensor counts the output units that filter normalization scales."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lossatlas.compute.params.arithmetic import unwrap_module
+from lossatlas.compute.params.params import unwrap_module
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 

@@ -1,4 +1,4 @@
-"""Random directions that are kept as a seed: tensors are drawn again when they are asked for, one at a time.
+"""Lazy random directions: kept as a seed, their tensors drawn again one at a time when asked for.
 
 A plane through a model of 70 billion parameters then costs no copies of it, only five kilobytes a tensor: the state
 of the generator just before that tensor was drawn.
@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from lossatlas.compute.params.arithmetic import Params, is_differentiable_dtype
+from lossatlas.compute.params.arithmetic import is_differentiable_dtype
+from lossatlas.compute.params.params import Params
+from lossatlas.compute.planes.direction import direction_dtype, sample_normal
 from lossatlas.compute.planes.filter_axes import FilterAxis
-from lossatlas.compute.planes.normalization import Normalize, direction_dtype, normalize_direction, sample_normal
+from lossatlas.compute.planes.normalization import Normalize, normalize_direction
 
 
 class LazyRandomDirection(Mapping[str, Tensor]):

@@ -1,1 +1,1 @@
-"""Recording a training run: its weights, its curves, and what reads them back."""
+"""Recording of a training run: weights, curves, and reading them back."""

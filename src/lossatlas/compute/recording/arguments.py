@@ -1,4 +1,4 @@
-"""What a recorder is given, checked and in one form, before it begins."""
+"""Checks of a recorder's arguments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lossatlas.archive import Archive
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import params_of, unwrap_module
+from lossatlas.compute.params.params import params_of, unwrap_module
 from lossatlas.compute.recording.schedule import check_int
 from lossatlas.errors import InputError
 

@@ -1,4 +1,4 @@
-"""A callback that records a Lightning training; Lightning is imported here and nowhere else."""
+"""Callback that records a Lightning training; Lightning is imported here and nowhere else."""
 
 from __future__ import annotations
 

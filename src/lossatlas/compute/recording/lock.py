@@ -1,4 +1,4 @@
-"""One recorder a trajectory: its lock is held until the recorder is closed, forgotten, or its process ends."""
+"""Lock that lets one recorder write a trajectory."""
 
 from __future__ import annotations
 

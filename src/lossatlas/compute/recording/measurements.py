@@ -1,4 +1,4 @@
-"""What a recorder measures at a recorded step, beside the weights themselves."""
+"""Measurements beside the recorded weights: norms, histograms, metrics, learning rates."""
 
 from __future__ import annotations
 

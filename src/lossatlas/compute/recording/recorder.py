@@ -1,4 +1,4 @@
-"""`Recorder`: three lines in any training loop keep the run's way through weight space."""
+"""`Recorder`: records a run's weights and curves from any training loop in three lines."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.curvature.sharpness import largest_eigenvalue, stability_limit
 from lossatlas.compute.objective.objective import Objective, check_objective
-from lossatlas.compute.params.arithmetic import select_param_names
 from lossatlas.compute.params.layout import ParamLayout
+from lossatlas.compute.params.params import select_param_names
 from lossatlas.compute.recording.arguments import (
     check_optimizer,
     check_options,

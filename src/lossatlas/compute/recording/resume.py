@@ -1,4 +1,4 @@
-"""Continuing a recording: where it goes on, and what must be as it was in the first part."""
+"""Resuming of a recording: where it continues, and checks that the first part fits."""
 
 from __future__ import annotations
 

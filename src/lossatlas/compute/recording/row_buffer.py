@@ -1,4 +1,4 @@
-"""Rows wait in memory until storing them is worth its time, and are stored also where a script just ends."""
+"""Buffer of recorded rows: flushed by time, by size and at interpreter exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""At which steps a recorder records."""
+"""Schedule of recorded steps."""
 
 from __future__ import annotations
 

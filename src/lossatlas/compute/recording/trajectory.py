@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, create_archive, open_archive
-from lossatlas.compute.params.arithmetic import Params, params_of, unwrap_module
 from lossatlas.compute.params.layout import ParamLayout
+from lossatlas.compute.params.params import Params, params_of, unwrap_module
 from lossatlas.compute.recording.schedule import check_int
 from lossatlas.compute.recording.weight_store import Row, WeightStore
 from lossatlas.errors import InputError

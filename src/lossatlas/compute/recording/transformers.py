@@ -1,4 +1,4 @@
-"""A callback that records a Hugging Face Trainer's training; transformers is imported here and nowhere else."""
+"""Callback that records a Hugging Face Trainer's training; transformers is imported here and nowhere else."""
 
 from __future__ import annotations
 

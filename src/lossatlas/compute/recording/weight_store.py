@@ -1,4 +1,4 @@
-"""Where a recording lies in an archive, and how a row is added so that a kill at any moment leaves it readable.
+"""Storage of recorded weights in an archive, appended so that a kill at any moment leaves it readable.
 
 `trajectories/<name>` holds one array a quantity over `step`; its attribute `rows` counts complete steps and is
 written last. The subgroup `weights` holds `theta`, one flat vector a step, in chunks that can be read by columns

@@ -1,4 +1,4 @@
-"""The symmetry audit: which rescalings and reorderings of the given model a landscape does and does not notice.
+"""Symmetry audit: which rescalings and permutations of the given model a landscape notices.
 
 A network computes the same function at many places in weight space (Dinh et al. 2017, arXiv 1703.04933). Whatever
 changes between them is about the weights and not about the function. Each symmetry is applied to the model, the same
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
+from lossatlas.compute.planes.direction import random_directions
 from lossatlas.compute.planes.filter_axes import filter_axes
-from lossatlas.compute.planes.normalization import Normalize, normalize_direction, random_directions
+from lossatlas.compute.planes.normalization import Normalize, normalize_direction
 from lossatlas.compute.symmetry.neuron_groups import (
     NeuronGroup,
     batchnorm_pairs,

@@ -1,4 +1,4 @@
-"""Which neurons of a model can be rescaled or reordered without changing what it computes.
+"""Groups of neurons that can be rescaled or permuted without changing what the model computes.
 
 Two layers are coupled when the one's output neurons are the other's inputs and nothing else reads them. The structure
 only suggests couplings; each is then tried on the data and kept if the outputs stay the same. So a residual stream,
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, params_of
+from lossatlas.compute.params.params import Params, params_of
 from lossatlas.errors import InputError
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d

@@ -1,4 +1,4 @@
-"""Reorder one model's neurons to match another's: weight matching (Ainsworth et al. 2022, arXiv 2209.04836, section 3.2).
+"""Weight matching: permute one model's neurons to match another's (Ainsworth et al. 2022, arXiv 2209.04836, section 3.2).
 
 Networks that differ by the order of their neurons compute the same, and the straight line between them still climbs.
 Only orders that were tried on the data and keep the outputs are used (`find_neuron_groups`), so a residual stream is left
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params, check_same_layout, difference, norm, params_of
+from lossatlas.compute.params.arithmetic import difference, norm
+from lossatlas.compute.params.checks import check_same_layout
+from lossatlas.compute.params.params import Params, params_of
 from lossatlas.compute.symmetry.neuron_groups import NeuronGroup, find_neuron_groups, module_with_state, permute_neurons, states_of
 from lossatlas.errors import InputError
 

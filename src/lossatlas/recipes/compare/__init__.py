@@ -17,7 +17,7 @@ from torch import nn
 
 from lossatlas.archive import Archive, create_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
-from lossatlas.compute.planes.plane import random_plane
+from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.errors import InputError
 from lossatlas.formats import import_surface
 from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, write_summary

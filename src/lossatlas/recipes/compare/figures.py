@@ -1,4 +1,4 @@
-"""The comparison's figures and its page as scenes."""
+"""Figures and page of the comparison, as scenes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 import xarray as xr
 
 from lossatlas.recipes.compare.weight_rescaling import FACTOR, REACH, WORDS, Key, Scales
+from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import surface_from
-from lossatlas.viz.figures import plot
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Scene, Surface
-from lossatlas.viz.viewing import view
 
 LOG = ColorScale(scale="log")
 TITLE = "Loss landscapes of networks for CIFAR-10"

@@ -1,4 +1,4 @@
-"""The networks of the comparison, and where each comes from: published weights, a published surface, or a short training.
+"""Networks of the comparison and their sources: published weights, a published surface, or a short training.
 
 Every network says what it is. A published surface tells nothing of test images, so its accuracy stays unknown.
 """

@@ -1,4 +1,4 @@
-"""The same function at two weight scales: what filter normalization is for (Li et al. 2018, section 3).
+"""One function at two weight scales: what filter normalization is for (Li et al. 2018, section 3).
 
 Batch norm undoes any factor on the convolution before it, so a network with weights twice as large computes the same
 outputs. Along a random direction of fixed length it nevertheless looks twice as wide; along a filter-normalized one
@@ -22,8 +22,8 @@ from lossatlas.archive import Archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import norm
+from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.compute.planes.normalization import Normalize
-from lossatlas.compute.planes.plane import random_plane
 from lossatlas.errors import InputError
 
 FACTOR = 2

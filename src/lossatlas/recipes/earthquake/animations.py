@@ -1,4 +1,4 @@
-"""Scenes that move: the landscape shakes from batch to batch, and training goes on over it."""
+"""Animated scenes: the landscape from batch to batch, and training over it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from lossatlas.compute.minibatch.batches import Indices, shuffled_batches
+from lossatlas.analysis.sampling import Indices, shuffled_batches
 from lossatlas.recipes.earthquake.batch_landscape import Landscape
+from lossatlas.viz.api import animate
 from lossatlas.viz.compose.batch_frames import BatchFrames, growing_steps, interpolate_batches, update_arrows
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
-from lossatlas.viz.figures import animate
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, FloatArray, Pane, PathData, Scene, Surface
 
 CAMERA = Camera(30, 62)

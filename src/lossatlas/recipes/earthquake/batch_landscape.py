@@ -1,4 +1,4 @@
-"""A landscape made ready: its tensor in the archive, and real training on its batches."""
+"""Landscape with stored per-sample losses, and training on its batches."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas.analysis.sample_losses import SampleLossArray
+from lossatlas.analysis.sampling import Indices, shuffled_batches
 from lossatlas.archive import Archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.metrics import sample_losses
 from lossatlas.compute.metrics.sample_loss import StoredType
-from lossatlas.compute.minibatch.batches import Indices, shuffled_batches
 from lossatlas.compute.minibatch.training import train_on_batches, trajectory_from_iterates
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.recording.trajectory import trajectory_of
 from lossatlas.recipes.earthquake.problems import Problem

@@ -1,4 +1,4 @@
-"""Figures that stand still: nine samples and their mean, the two parts of a loss, spread, noise, error bars, momentum."""
+"""Still figures: samples and their mean, parts of a loss, noise, error bars, momentum."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import xarray as xr
 from lossatlas.compute.minibatch.gradient_noise import noise_ellipse, per_sample_gradients
 from lossatlas.recipes.earthquake.animations import STYLES
 from lossatlas.recipes.earthquake.batch_landscape import Landscape
+from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
-from lossatlas.viz.figures import plot
 from lossatlas.viz.scene.model import Arrow, ColorScale, Curve, Field, FloatArray, Outline, Pane, Scene, Surface
 
 SCALE = ColorScale(levels=16)

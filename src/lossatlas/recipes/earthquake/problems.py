@@ -1,4 +1,4 @@
-"""What shakes: logistic regression on two clouds of points as in the article, on real digits, and a small MNIST network."""
+"""Problems: logistic regression on two clouds of points as in the article, on digits, and small MNIST networks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from lossatlas.compute.minibatch.batches import random_subset
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.planes.plane import Plane, weight_plane
+from lossatlas.compute.planes.constructors import weight_plane
+from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError
 from lossatlas.zoo.data.datasets import load_digits, load_mnist
 

@@ -1,4 +1,4 @@
-"""The whole recipe: two clouds of points as in the article, real digits, and a network for MNIST along its own path."""
+"""Run of the recipe: two clouds of points as in the article, digits, and networks along their own paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.minibatch.batches import concatenate_batches
 from lossatlas.compute.minibatch.gradient_noise import gradient_noise
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.planes.plane import weight_plane
+from lossatlas.compute.planes.constructors import weight_plane
 from lossatlas.errors import InputError
 from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, write_summary
 from lossatlas.recipes.earthquake import animations as moving

@@ -1,4 +1,4 @@
-"""How much a run computes, and what all its figures share."""
+"""Configuration: how much a run computes, and what all its figures share."""
 
 from __future__ import annotations
 

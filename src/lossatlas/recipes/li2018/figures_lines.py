@@ -12,12 +12,12 @@ import xarray as xr
 
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures_planes import COLORS, SOLUTIONS, line_surface
+from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import surface_from
-from lossatlas.viz.figures import plot
 from lossatlas.viz.scene.model import ColorScale, Curve, Pane, Scene
 
 if TYPE_CHECKING:
-    from lossatlas.recipes.li2018.minima import Solution
+    from lossatlas.recipes.li2018.types import Solution
 
 BLUE, RED, *BATCHES = COLORS
 Found = Mapping[tuple[float, int], "Solution"]

@@ -13,12 +13,12 @@ import xarray as xr
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures_lines import network_words
 from lossatlas.recipes.li2018.figures_planes import SOLUTIONS, with_common_limits
+from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
-from lossatlas.viz.figures import plot
 from lossatlas.viz.scene.model import Pane, PathData, Scene
 
 if TYPE_CHECKING:
-    from lossatlas.recipes.li2018.minima import Solution
+    from lossatlas.recipes.li2018.types import Solution
 
 RED = "#c1121f"
 

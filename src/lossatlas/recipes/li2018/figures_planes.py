@@ -1,4 +1,4 @@
-"""The recipe's figures as scenes: which panes, which shared scale, which words."""
+"""Figures of loss planes, as scenes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import xarray as xr
 
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import source_words
+from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import surface_from
-from lossatlas.viz.figures import plot
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Scene, Surface
 
 if TYPE_CHECKING:
-    from lossatlas.recipes.li2018.loss_planes import Panel
     from lossatlas.recipes.li2018.networks import Net
+    from lossatlas.recipes.li2018.types import Panel
 
 LOSS = ColorScale(scale="log", levels=25, low=1e-3, high=100.0)
 """One scale for all networks: from a thousandth of a nat to a hundred; guessing among ten classes is 2.3."""

@@ -1,4 +1,4 @@
-"""Figure 7: where on the plane negative curvature hides, from both ends of the Hessian's spectrum at every cell."""
+"""Figure 7: ratio of the extreme Hessian eigenvalues over the plane."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from lossatlas.compute.curvature import hessian_map
-from lossatlas.compute.planes.plane import random_plane
+from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_planes as drawing
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.loss_planes import PLANE_SEED, Panel
+from lossatlas.recipes.li2018.loss_planes import PLANE_SEED
 from lossatlas.recipes.li2018.networks import Net, net
+from lossatlas.recipes.li2018.types import Panel
 
 FULL_NETWORKS = ("resnet56", "resnet56_noshort", "densenet121")
 QUICK_NETWORKS = ("resnet20", "resnet20_noshort")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,13 @@ import xarray as xr
 from lossatlas.analysis.surface_roughness import roughness
 from lossatlas.compute.curvature.report import CAVEAT, CurvatureReport, curvature_report
 from lossatlas.compute.evaluation.evaluate import evaluate
-from lossatlas.compute.planes.plane import random_plane
+from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.formats import import_surface
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_planes as drawing
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import Net, net, words_of
+from lossatlas.recipes.li2018.types import Panel
 from lossatlas.zoo.data.fetch import data_root
 
 PLANE_SEED = 1
@@ -33,16 +33,6 @@ DEPTHS = {
     "resnet110_noshort": "resnet110_no_skip_low_res",
 }
 """Figure 5, with shortcuts above and without below; the surface that stands in where a quick run has no weights."""
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A surface and what to say above it."""
-
-    name: str
-    title: str
-    surface: xr.Dataset
-    summary: dict[str, Any]
 
 
 def figure_1(setting: RunConfig) -> dict[str, Any]:

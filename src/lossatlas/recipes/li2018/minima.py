@@ -1,8 +1,7 @@
-"""Figures 2 and 3: solutions of small and of large batches, between which a line says nothing about sharpness; repeatability."""
+"""Figures 2 and 3: minima of small and large batches and the line between them; repeatability."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,29 +11,16 @@ from lossatlas.archive import create_archive
 from lossatlas.compute.connectivity import evaluate_curve, polygon
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.planes.plane import random_plane
-from lossatlas.compute.recording.trajectory import Trajectory, open_trajectory
+from lossatlas.compute.planes.constructors import random_plane
+from lossatlas.compute.recording.trajectory import open_trajectory
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_lines as drawing
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import Net, folder, scored, source_words, train_once
+from lossatlas.recipes.li2018.types import Solution
 from lossatlas.zoo.training import Training
 
 DECAYS = (0.0, 5e-4)
-
-
-@dataclass(frozen=True)
-class Solution:
-    """A recorded training of VGG-9 and the network it ended with."""
-
-    name: str
-    training: Training
-    net: Net
-    trajectory: Trajectory
-
-    @property
-    def label(self) -> str:
-        return self.net.label
 
 
 def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["sgd", "adam"] = "sgd") -> Solution:

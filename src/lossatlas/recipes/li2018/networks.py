@@ -1,4 +1,4 @@
-"""The networks under the figures: trained weights where the data folder has them, short trainings for the others."""
+"""Networks of the figures: published weights where the data folder has them, short trainings otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipe's entry: which figures, in which order, and one summary."""
+"""Run of the recipe: which figures, in which order, and one summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures 8 and 9: planes on which a training path cannot be seen, and principal planes on which it can."""
+"""Figures 8 and 9: training paths on random planes and on principal planes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.params.arithmetic import difference, norm
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import chance_explained_variance, project_trajectory
-from lossatlas.compute.planes.normalization import Direction
-from lossatlas.compute.planes.plane import Plane, random_plane
+from lossatlas.compute.planes.constructors import random_plane
+from lossatlas.compute.planes.direction import Direction
+from lossatlas.compute.planes.plane import Plane
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_paths as drawing
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.minima import DECAYS, Solution, solution
+from lossatlas.recipes.li2018.minima import DECAYS, solution
+from lossatlas.recipes.li2018.types import Solution
 
 MARGIN = 0.25
 UNIT = 1e-3

@@ -1,4 +1,4 @@
-"""The recipe's figures as scenes: which panes, which scale, which words."""
+"""Figures of the recipe, as scenes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 import xarray as xr
 
 from lossatlas.viz.animation.writer import save as save_animation
+from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import areas_from, path_from, surface_from
 from lossatlas.viz.compose.training import RecordedPath, training_scene
-from lossatlas.viz.figures import plot
 from lossatlas.viz.scene.model import ColorScale, DecisionRegions, Pane, PathData, Scene, Surface, Timeline
-from lossatlas.viz.viewing import view
 
 RED = "#c1121f"
 LOG = ColorScale(scale="log", levels=25)

@@ -1,4 +1,4 @@
-"""The recipe's computations: train, record, lay planes through the paths, fill them, say what they hide."""
+"""Run of the recipe: train, record, project, evaluate, draw."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.paths.decision_regions import decision_regions
 from lossatlas.compute.paths.principal_planes import joint_pca_plane, pca_plane, start_end_plane
 from lossatlas.compute.paths.projection import bounds_around, chance_explained_variance, project_trajectory
-from lossatlas.compute.planes.plane import Plane, random_plane
+from lossatlas.compute.planes.constructors import random_plane
+from lossatlas.compute.planes.plane import Plane
 from lossatlas.recipes.common import make_output_folder, print_line, write_summary
 from lossatlas.recipes.spirals import figures
 from lossatlas.recipes.spirals.data import Spiral, make_spiral

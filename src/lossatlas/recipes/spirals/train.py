@@ -1,4 +1,4 @@
-"""The networks of the recipe, and their recorded trainings."""
+"""Networks of the recipe and their recorded trainings."""
 
 from __future__ import annotations
 

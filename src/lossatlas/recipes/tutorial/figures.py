@@ -1,4 +1,4 @@
-"""The tutorial's figures as scenes: which panes, which camera, which words."""
+"""Figures of the tutorial, as scenes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path as FilePath
 import numpy as np
 import xarray as xr
 
+from lossatlas.viz.api import animate, plot, view
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
-from lossatlas.viz.figures import animate, plot
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, PathData, Scene, Surface, Timeline
-from lossatlas.viz.viewing import view
 
 DASHES = ("dashed", "dashdot", "dotted")
 TERRAIN = ColorScale(colormap="terrain", levels=21)

@@ -1,4 +1,4 @@
-"""The network of the tutorial and of the demo: sigmoid layers without biases, of which two weights move.
+"""Network of the tutorial and of the demo: sigmoid layers without biases, of which two weights move.
 
 Tobias Roeschl, "Animations of Gradient Descent and Loss Landscapes of Neural Networks in Python", 2020. The weights
 are NumPy's legacy normal numbers after ``np.random.seed(seed)``, drawn layer by layer, so that the article's own
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.arithmetic import Params
-from lossatlas.compute.planes.plane import Plane, weight_plane
+from lossatlas.compute.params.params import Params
+from lossatlas.compute.planes.constructors import weight_plane
+from lossatlas.compute.planes.plane import Plane
 
 Weight = tuple[int, int]
 

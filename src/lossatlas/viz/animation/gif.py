@@ -1,4 +1,4 @@
-"""Small GIFs that do not flicker: one palette for all frames, and from frame to frame only the pixels that change."""
+"""GIF encoder: one palette for all frames, and from frame to frame only the pixels that change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scene with a timeline, frame by frame, as GIF or MP4.
+"""Animation writer: a scene with a timeline, frame by frame, as GIF or MP4.
 
 The still part (surface, contours, axes, words) is drawn once; each frame then lays only what moves over a copy of it.
 A pane is drawn anew only where its camera turns or its field changes.

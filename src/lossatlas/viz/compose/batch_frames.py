@@ -1,4 +1,4 @@
-"""Landscapes that change from batch to batch: stills, and smooth change-overs between them that are for the eye only."""
+"""Frames of mini-batch surfaces, with interpolated transitions that are marked as such."""
 
 from __future__ import annotations
 

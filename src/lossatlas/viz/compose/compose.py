@@ -1,4 +1,4 @@
-"""From what was computed to a scene: choose the panes, share one scale, bring the paths along."""
+"""Scene from Datasets and archives: choose the panes, share one scale, add the paths."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from lossatlas.viz.compose.recorded_runs import recordings
 from lossatlas.viz.compose.recording import recordings_scene
 from lossatlas.viz.compose.training import RecordedPath, training_scene
 from lossatlas.viz.scene.cell_masks import classify_cells
-from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, PathData, Scale, Scene, Surface, Timeline
+from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, PathData, Scale, Scene, Surface
 from lossatlas.viz.scene.uncertainty import mark_uncertain
 
 Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
-MOST_FRAMES = 100
 
 
 def compose(
@@ -108,37 +107,6 @@ def _recording(source: Source, paths: Sequence[Any] | None, title: str) -> Scene
         found = f"none of {names}" if known else "no recorded run"
         raise InputError("paths", found, "runs that a recorder kept", f"Name one: paths=['{known[0].name if known else 'run'}'], or --path")
     return recordings_scene({one.label: one.run for one in chosen}, title)
-
-
-def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int = 80) -> Scene:
-    """The scene in time: its paths grow from first step to last; without paths the view turns once around."""
-    if scene.timeline is not None:
-        return scene
-    _check_positive(frames=frames, milliseconds=milliseconds)
-    if not scene.paths:
-        return scene.replace(timeline=rotate_camera(min(frames, 60), milliseconds, _first_azimuth(scene)))
-    steps = np.unique(np.concatenate([path.step for path in scene.paths]))
-    chosen = steps[np.unique(np.linspace(0, len(steps) - 1, min(frames, len(steps))).astype(int))]
-    return scene.replace(
-        timeline=Timeline(step=chosen, label=tuple(_label(scene.paths, int(step)) for step in chosen), milliseconds=milliseconds)
-    )
-
-
-def rotate_camera(frames: int = 60, milliseconds: int = 80, start: float = -60.0) -> Timeline:
-    """A full turn of the camera; the data stand still.
-
-    >>> turning(4).rotation
-    array([-60.,  30., 120., 210.])
-    """
-    rotation = start + 360.0 * np.arange(frames) / frames
-    return Timeline(np.zeros(frames, np.int64), ("",) * frames, milliseconds=milliseconds, rotation=rotation)
-
-
-def _first_azimuth(scene: Scene) -> float:
-    for pane in scene.panes:
-        if pane.kind == "surface":
-            return pane.camera.azimuth
-    raise InputError("scene", "no path and no relief", "something that moves", "Record a trajectory on the surface, or use kind='surface'")
 
 
 def _check_positive(**numbers: int) -> None:

@@ -1,4 +1,4 @@
-"""Datasets become the scene's surfaces and paths. Keys that an archive from elsewhere lacks are coped with."""
+"""Surfaces and paths of a scene from Datasets, whatever attributes they lack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reader of whatever is handed in to be drawn, for figures and pages alike: named surfaces, and the paths that lie on each.
+"""Reader of whatever is handed in to be drawn, for figures and pages alike: named surfaces, and the paths on each.
 
 A path belongs to the surfaces over the very plane that it was projected on, which the hashes of the plane's center and
 directions tell. Its attribute ``surface`` chooses among several; names alone decide only where an archive has no hashes.

@@ -1,4 +1,4 @@
-"""What a page shows: scenes as they are, and archives or surfaces gathered into one scene to be compared.
+"""Scene of a page: archives, surfaces and scenes combined for comparison.
 
 Unlike a figure, a page may show a surface of which nothing is computed yet: it says so, and a live page fills it.
 """
@@ -13,7 +13,6 @@ from typing import Any
 from lossatlas.archive import Archive
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import path_color
-from lossatlas.viz.compose.compose import with_timeline
 from lossatlas.viz.compose.from_datasets import path_from
 from lossatlas.viz.compose.inputs import (
     SourceSurface,
@@ -26,6 +25,7 @@ from lossatlas.viz.compose.inputs import (
     title_of,
     unique_names,
 )
+from lossatlas.viz.compose.timeline import with_timeline
 from lossatlas.viz.scene.model import ColorScale, Pane, PathData, Scene, Surface
 
 

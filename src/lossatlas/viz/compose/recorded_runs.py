@@ -1,4 +1,4 @@
-"""Recorded runs in whatever is handed in to be drawn, each with a label that tells it apart."""
+"""Recorded runs in what is handed in to be drawn, each with a label that tells it apart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recorder kept, on one sheet: losses, accuracies, rates, norms, sharpness, and how the weights spread."""
+"""Scene of a recorded run: losses, accuracies, rates, norms, sharpness, weight histograms."""
 
 from __future__ import annotations
 

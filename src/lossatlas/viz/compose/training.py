@@ -1,4 +1,4 @@
-"""Paths over their map, and beside it what the network does at that step: decision areas, or the metric's curves."""
+"""Scene of a training: the path over its map, beside decision regions or curves."""
 
 from __future__ import annotations
 

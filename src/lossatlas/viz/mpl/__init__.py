@@ -1,1 +1,1 @@
-"""How each kind of pane is drawn with matplotlib, one file a kind; `lossatlas.viz.mpl.figure` puts them together."""
+"""Scenes drawn with matplotlib."""

@@ -1,4 +1,4 @@
-"""Figures as files: PNG, SVG or PDF by suffix, equal bytes for equal figures, whole or not at all."""
+"""Figures as files: PNG, SVG or PDF by suffix, equal bytes for equal figures."""
 
 from __future__ import annotations
 

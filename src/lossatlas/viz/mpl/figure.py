@@ -1,4 +1,4 @@
-"""A scene drawn with matplotlib: `figure` lays it out, `save` writes PNG, SVG or PDF.
+"""Figure of a scene: panes, color bars, legends and footnotes laid out with matplotlib.
 
 Figures stand alone: no pyplot, no display, no change to the user's settings.
 """
@@ -18,18 +18,19 @@ from matplotlib.ticker import MaxNLocator
 
 from lossatlas.errors import InputError
 from lossatlas.viz.mpl import layout
+from lossatlas.viz.mpl.color_bars import add_color_bar
 from lossatlas.viz.mpl.export import check_suffix, encoded, save
 from lossatlas.viz.mpl.layout import GAP, MARGIN, Sheet, arrange, wrapped
 from lossatlas.viz.mpl.mathtext import escape_broken_mathtext
-from lossatlas.viz.mpl.page import add_color_bar, add_header, add_legend, height_of, place_legends, shared_handles, stack_header
+from lossatlas.viz.mpl.page import add_header, add_legend, height_of, place_legends, shared_handles, stack_header
 from lossatlas.viz.mpl.panes import contour, surface
 from lossatlas.viz.mpl.panes import decision_regions as areas
 from lossatlas.viz.mpl.panes import lines as flat
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes
 from lossatlas.viz.mpl.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, styled
-from lossatlas.viz.scene.cell_masks import FIELD_PANES, panes_by_scale
 from lossatlas.viz.scene.footnotes import footnotes
 from lossatlas.viz.scene.model import Pane, Scene
+from lossatlas.viz.scene.value_ranges import FIELD_PANES, panes_by_scale
 
 PANES: dict[str, Callable[[Any, Scene, Pane], PaneArtists]] = {
     "contour": contour.draw,

@@ -1,4 +1,4 @@
-"""Where everything stands. All text is measured, and the panes take what is left, so no label is ever clipped.
+"""Layout of a figure: all text is measured, and the panes take what is left.
 
 Matplotlib's own layouts do not measure 3-D axes rightly and cut the label of the height axis. Here lengths are in
 inches from the lower left corner of the figure.

@@ -1,4 +1,4 @@
-"""Where the legend of a curves pane covers nothing, counting both axes and curves that have yet to grow."""
+"""Placement of legends where they cover nothing."""
 
 from __future__ import annotations
 

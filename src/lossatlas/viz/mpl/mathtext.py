@@ -1,4 +1,4 @@
-"""Text that matplotlib would take for mathematics and cannot parse, such as a title with one broken formula, is drawn as it stands."""
+"""Escape of broken mathtext in titles and labels."""
 
 from __future__ import annotations
 

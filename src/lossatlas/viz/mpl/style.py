@@ -1,4 +1,4 @@
-"""Fonts, sizes and line widths of every figure, in a context that leaves the user's own matplotlib settings alone."""
+"""Fonts, sizes and line widths of every figure, in a context that leaves the user's rcParams alone."""
 
 from __future__ import annotations
 

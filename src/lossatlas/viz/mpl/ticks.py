@@ -1,4 +1,4 @@
-"""Round places for ticks, and the same plain numbers on color bars, height axes and in the small print."""
+"""Tick locations and labels for color bars, height axes and footnotes."""
 
 from __future__ import annotations
 

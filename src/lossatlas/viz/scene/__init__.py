@@ -1,1 +1,1 @@
-"""What to draw, as plain data."""
+"""Scene: what to draw, as plain data."""

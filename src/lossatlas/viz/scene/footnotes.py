@@ -1,4 +1,4 @@
-"""The small print of a figure: how its data were made, what is missing, what was cut, what leaves the window.
+"""Footnotes of a figure: how its data were made, what is missing, clipped or outside the window.
 
 Every renderer prints the same lines, for they follow from the scene alone.
 """
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lossatlas.viz.scene.cell_masks import FIELD_PANES, CellMasks, classify_cells, limits_of
+from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
 from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.value_ranges import FIELD_PANES, limits_of
 
 
 def footnotes(scene: Scene) -> tuple[str, ...]:

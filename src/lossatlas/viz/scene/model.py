@@ -1,4 +1,4 @@
-"""What to draw, as plain data: the one description that matplotlib, animations and the browser viewer share.
+"""Scene: what to draw, as plain data that matplotlib, animations and the browser viewer share.
 
 A `Scene` holds surfaces, paths and arrows over one plane, the panes that show them, and a timeline. It knows
 nothing of torch, matplotlib or the browser; `lossatlas.viz.scene.text.describe` tells it in words, and tests read that first.

@@ -1,4 +1,4 @@
-"""The lines that keep a figure honest, told from a surface's attributes; every key may be missing."""
+"""Provenance in sentences, from a surface's attributes; every key may be missing."""
 
 from __future__ import annotations
 

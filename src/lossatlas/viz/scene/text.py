@@ -1,4 +1,4 @@
-"""A scene told in words, line by line: for tests, for screen readers, and for looking at what a figure will say."""
+"""Text description of a scene: for tests and for screen readers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lossatlas.viz.scene.cell_masks import FIELD_PANES, classify_cells, limits_of
+from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.footnotes import footnotes, is_off_plane
 from lossatlas.viz.scene.model import Curve, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.value_ranges import FIELD_PANES, limits_of
 
 
 def describe(scene: Scene) -> str:

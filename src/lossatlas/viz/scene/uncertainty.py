@@ -1,4 +1,4 @@
-"""Which cells the samples leave open, from the standard errors of the cells alone."""
+"""Uncertain cells, from the standard errors of the cells alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follows archives while they are written: what a live page must be told, as a full state and then as patches.
+"""Feed of an archive that is being written: a full state, then patches.
 
 A patch is little-endian: surface u16, quantity u16, count u32, then `count` flat cell indices u32 and values f32.
 """

@@ -1,4 +1,4 @@
-"""The viewer's JavaScript, built from `viewer/` when the package is built and shipped in `static/`."""
+"""JavaScript bundle of the viewer, shipped in `static/`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients of a live page: each has a bounded queue of updates and is sent to by its own task, so none can stop another."""
+"""Clients of the live page: a bounded queue for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One HTML file that holds a scene, its data and the viewer: it opens from a disk, offline, in any browser."""
+"""One HTML file with a scene, its data and the viewer; it opens offline in any browser."""
 
 from __future__ import annotations
 

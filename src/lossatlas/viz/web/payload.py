@@ -1,4 +1,4 @@
-"""A `Scene` as the browser takes it: one JSON header, and one binary blob that holds every array.
+"""Payload of the viewer: a scene as one JSON header and one binary blob.
 
 The header repeats the scene's dataclasses field by field; an array is replaced by ``{"block": k}`` and stands in the
 blob as block ``k``, deflated. Fields over the plane are stored as 16-bit codes by default: 65533 steps between the

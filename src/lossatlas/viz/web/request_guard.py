@@ -1,4 +1,4 @@
-"""Who may talk to a live page, and how much: checks of Host and Origin, limits of requests, and headers of every answer."""
+"""Checks of requests to the live page: host, origin, sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the reader of a live page asks of the evaluation it follows: wait, go on, stop, or look closer at a region.
+"""Control of a running evaluation from its live page: pause, resume, stop, refine a region.
 
 An evaluation calls `checkpoint` after every tile. A stop leaves it as Ctrl-C would, with everything finished stored;
 the same command continues. A closer look is a surface of its own over the region, on the same plane.

@@ -1,4 +1,4 @@
-"""A page on this machine that follows archives while they are computed.
+"""Server of a live page that follows archives while they are computed.
 
 It listens on the loopback address only, answers only to its names (`live_guard`), asks for a random token, and refuses
 sockets from other origins. The full state is sent first, also after a lost connection; then patches as cells finish. Pages

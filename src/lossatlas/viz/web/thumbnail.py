@@ -1,4 +1,4 @@
-"""A still picture of a scene's first surface, for the moment before scripts run, for print and for pages without scripts."""
+"""Thumbnail of a scene's first surface, for the moment before scripts run and for print."""
 
 from __future__ import annotations
 

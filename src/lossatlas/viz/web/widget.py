@@ -1,4 +1,4 @@
-"""The viewer in a notebook (JupyterLab, VS Code, marimo): the same bundle, as an anywidget.
+"""Notebook widget (JupyterLab, VS Code, marimo): the viewer as an anywidget.
 
 The widget's state holds the scene and the cells that finished since, so a surface fills while the cell that computes it
 still runs, and a view that opens late, or again, shows all of it. Messages would be lost where no view listens yet.

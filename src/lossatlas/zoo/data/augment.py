@@ -1,4 +1,4 @@
-"""The augmentation that Li et al. 2018 train under: pad by 4, crop at random, flip half of the pictures.
+"""Data augmentation of Li et al. 2018: pad by 4, random crop, horizontal flip.
 
 Surfaces are computed without it (A.3).
 """

@@ -1,4 +1,4 @@
-"""Checks that every loader shares."""
+"""Checks shared by loaders."""
 
 from __future__ import annotations
 

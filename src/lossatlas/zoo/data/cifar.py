@@ -1,4 +1,4 @@
-"""CIFAR-10 from whichever of its forms is at hand, and the two normalizations under which nets are published."""
+"""CIFAR-10 loader, and the two normalizations under which networks are published."""
 
 from __future__ import annotations
 

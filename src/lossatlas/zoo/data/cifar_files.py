@@ -1,4 +1,4 @@
-"""The four forms in which CIFAR-10 travels: Python batches, binary batches, a tar of either, one compact npz."""
+"""CIFAR-10 file formats: Python batches, binary batches, a tar of either, npz."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data that the sources use: MNIST, CIFAR-10 and scikit-learn's digits, read from their standard files.
+"""Loaders of MNIST, CIFAR-10 and scikit-learn's digits from their standard files.
 
 Nothing here imports torch. Files are looked for under the data root (`data_root`), then fetched where there is a
 network; a file that is there but damaged is an error, never silently replaced.

@@ -1,4 +1,4 @@
-"""Find a data file under the data root, or fetch it once with pooch, checked against its published checksum."""
+"""Search for a data file under the data root, or checked download with pooch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read idx files, the form in which MNIST is published, gzipped or plain.
+"""Reader of idx files, the format in which MNIST is published.
 
 An idx file opens with the bytes 0 0, a type code (8: unsigned byte) and the number of dimensions, then each
 length as a big-endian 32-bit integer, then the values.

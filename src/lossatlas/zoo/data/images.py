@@ -1,4 +1,4 @@
-"""A labelled set of pictures as plain NumPy arrays: what every loader in `zoo.datasets` returns."""
+"""Labelled images as NumPy arrays, as every loader returns them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks of the sources by name. A new one is a builder and a line here.
+"""Networks of the sources by name.
 
 Weights start as in Li et al. 2018 but for LeNet, which keeps torch's defaults.
 """

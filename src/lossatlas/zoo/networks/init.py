@@ -1,4 +1,4 @@
-"""How Li et al. 2018 start their weights."""
+"""Weight initialization of Li et al. 2018."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train a network of the zoo as Li et al. 2018 did, recorded from first step to last, and to be continued after any stop."""
+"""Training of the zoo's networks as in Li et al. 2018, recorded and resumable."""
 
 from __future__ import annotations
 

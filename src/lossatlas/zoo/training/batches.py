@@ -1,4 +1,4 @@
-"""The pictures of a training, and their order and augmentation as pure functions of seed, epoch and batch.
+"""Training images, and their order and augmentation as pure functions of seed, epoch and batch.
 
 No generator lives from batch to batch, so a training that continues anywhere sees exactly what it would have seen.
 """

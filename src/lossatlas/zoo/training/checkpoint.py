@@ -1,4 +1,4 @@
-"""Where a training can go on from: plain tensors and numbers in one file, which appears whole or not at all."""
+"""Training checkpoints: plain tensors and numbers in one file."""
 
 from __future__ import annotations
 

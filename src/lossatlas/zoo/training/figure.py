@@ -1,4 +1,4 @@
-"""The course of a training: losses above, errors below, and where the learning rate fell."""
+"""Figure of a training: losses, errors, and the drops of the learning rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from lossatlas.viz.figures import plot
+from lossatlas.viz.api import plot
 from lossatlas.viz.scene.model import Curve, Pane, Scene
 
 TRAIN, TEST, BATCH = "#0072b2", "#d55e00", "#999999"

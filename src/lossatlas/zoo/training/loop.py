@@ -1,4 +1,4 @@
-"""`train`: the paper's training of a network of the zoo, recorded, and continued after any stop."""
+"""`train`: recorded training of a network, resumable after any stop."""
 
 from __future__ import annotations
 

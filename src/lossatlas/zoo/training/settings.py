@@ -1,4 +1,4 @@
-"""What a training is: the paper's schedule unless told otherwise, checked once."""
+"""Training settings: the paper's schedule unless told otherwise."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ import lossatlas as la
 from cases import CASES, case
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, measure
 from lossatlas.compute.evaluation.evaluators.affine.evaluator import Affine
-from lossatlas.compute.evaluation.evaluators.base import MemoryLayout
+from lossatlas.compute.evaluation.evaluators.base import MemoryLayout, UnsupportedModel
 from lossatlas.compute.evaluation.evaluators.batchnorm_folding import FoldedLoss
-from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel, Vmap
+from lossatlas.compute.evaluation.evaluators.vmap import Vmap
 from lossatlas.compute.metrics import metrics_named
 
 POINTS = np.random.default_rng(0).uniform(-1, 1, (7, 2))

@@ -1,4 +1,4 @@
-"""Measuring points of a plane: the loop is the reference, vmap and the affine shortcut are faster where they fit."""
+"""Evaluators of points on a plane: the loop is the reference; vmap, affine and layout shortcuts are checked against it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas.compute.evaluation.evaluators.accumulators import TileValues, Values
-from lossatlas.compute.evaluation.evaluators.base import Evaluator, EvaluatorSpec
+from lossatlas.compute.evaluation.evaluators.base import Evaluator
+from lossatlas.compute.evaluation.evaluators.evaluator_spec import EvaluatorSpec
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem, static_overrides
 from lossatlas.compute.evaluation.evaluators.selection import select_evaluator

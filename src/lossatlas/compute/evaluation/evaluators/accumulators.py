@@ -1,4 +1,4 @@
-"""Running sums over the batches, one entry a point, and what comes out of them: means and standard errors."""
+"""Accumulators of means, standard errors and per-sample values over batches, one entry a point."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lossatlas.compute.minibatch.batches import standard_error_fpc
+from lossatlas.analysis.sampling import standard_error_fpc
 
 Values = dict[str, NDArray[np.float64]]
 """By variable name (`loss`, `loss_standard_error`, …), each ``(points,)``; ``(points, samples)`` where every value is kept."""

@@ -1,4 +1,4 @@
-"""Whether an evaluator's values are the loop's: the comparison, and spot checks of compiled values tile by tile."""
+"""Agreement of a fast evaluator with the loop, within a tolerance by dtype."""
 
 from __future__ import annotations
 

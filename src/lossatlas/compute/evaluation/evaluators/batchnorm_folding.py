@@ -1,4 +1,4 @@
-"""BatchNorm with stored statistics folded into the convolution before it: one pass over the activations less a layer.
+"""Folding of BatchNorm with stored statistics into the convolution before it.
 
 In eval mode ``gamma (W * x - mean) / sqrt(var + eps) + beta`` is a convolution with other weights, made anew at every
 point from those that move there. ResNet-20 gains a sixth over channels last alone.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores, run_module, split_batch
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 
 NORMS = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}
 

@@ -1,4 +1,4 @@
-"""Chains of Linear and pointwise layers with the samples along the contiguous axis.
+"""Features-first layout for chains of Linear and pointwise layers: samples along the contiguous axis.
 
 A layer of 20 units is a matrix of ``(20, 20)`` times ``(20, samples)`` instead of ``(samples, 20)`` times ``(20, 20)``: the long axis
 then fills the vector registers, and cross-entropy over three classes runs over rows instead of gathering. On 3,000 points
@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores, run_module, split_batch
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 
 POINTWISE = {
     torch.relu, torch.sigmoid, torch.tanh, torch.Tensor.relu, torch.Tensor.sigmoid, torch.Tensor.tanh, F.relu, F.relu6, F.leaky_relu,

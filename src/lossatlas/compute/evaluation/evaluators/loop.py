@@ -1,4 +1,4 @@
-"""The reference: one point after the other, one batch after the other. Every other evaluator is checked against it.
+"""Reference evaluator: one point after the other, one batch after the other.
 
 Data outside, points inside: a batch is scored at a block of points whose moved weights fit a few megabytes, so the
 weights are built once a point and the batch stays in cache.
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, TileValues, values_of
-from lossatlas.compute.evaluation.evaluators.memory import out_of_memory
+from lossatlas.compute.evaluation.evaluators.base import out_of_memory
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.plane import coordinates_of
 from lossatlas.errors import InputError
 

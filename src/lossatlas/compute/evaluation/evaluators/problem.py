@@ -1,4 +1,4 @@
-"""What is to be measured: an objective on a plane, and which metrics."""
+"""Evaluation problem: an objective on a plane, and which metrics are measured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lossatlas.compute.evaluation.evaluators.batchnorm_folding import fold_batch
 from lossatlas.compute.evaluation.evaluators.features_first import columns, features_first
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective, Scores
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.anchored_statistics import Anchors, other_buffers
 from lossatlas.compute.planes.batchnorm_statistics import resolved
 from lossatlas.compute.planes.plane import Plane

@@ -1,4 +1,4 @@
-"""Which evaluator does the work: a short probe on the first batch, each candidate checked against the loop.
+"""Selection of the evaluator by a short timing probe, each candidate checked against the loop.
 
 Only evaluators that agree with the loop at every probe point are trusted.
 """
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from lossatlas.compute.evaluation.evaluators.accumulators import TileValues
 from lossatlas.compute.evaluation.evaluators.affine.evaluator import has_static_matrix
 from lossatlas.compute.evaluation.evaluators.agreement import disagreement, tolerance_of
-from lossatlas.compute.evaluation.evaluators.base import EvaluatorSpec, log
+from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel
+from lossatlas.compute.evaluation.evaluators.evaluator_spec import EvaluatorSpec, log
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
-from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel, forbid_vmap_fallback
+from lossatlas.compute.evaluation.evaluators.vmap import forbid_vmap_fallback
 from lossatlas.errors import InputError
 
 Named = Literal["auto", "loop", "vmap", "affine"]

@@ -1,4 +1,4 @@
-"""Many points at once: `torch.vmap` over the coordinates. Wins where calls cost more than arithmetic.
+"""Vectorized evaluator: `torch.vmap` over the coordinates, for models whose calls cost more than their arithmetic.
 
 Any refusal of vmap (control flow on values, LSTM, an in-place write, randomness) is an `UnsupportedModel`, and the loop
 does the work instead.
@@ -18,14 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, TileValues, values_of
-from lossatlas.compute.evaluation.evaluators.memory import out_of_memory
+from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel, chunks, out_of_memory
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
-
-
-class UnsupportedModel(Exception):
-    """This evaluator cannot do the task; the message says why, for the log line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +61,6 @@ def moving_params_at(task: EvaluationProblem, place: Tensor) -> Params:
                 value = value + place[axis].to(value.dtype) * direction.params[name]
         moved[name] = value
     return moved
-
-
-def chunks(points: NDArray[np.float64], size: int) -> Tensor:
-    """Coordinates as ``(chunks, size, ndim)``, the last chunk filled up with copies of the last point."""
-    missing = -len(points) % size
-    filled = np.concatenate([points, np.repeat(points[-1:], missing, axis=0)])
-    return torch.from_numpy(np.ascontiguousarray(filled, dtype=np.float64)).reshape(-1, size, points.shape[1])
 
 
 def add(sums: dict[str, MeanAccumulator], where: slice, scores: dict[str, Tensor], weight: float) -> None:

@@ -1,4 +1,4 @@
-"""Who measures the tiles. The driver alone writes the archive, so a thread, a process or a cluster only returns values."""
+"""Executors of tiles: serial, threads, processes, Ray; the driver alone writes the archive."""
 
 from __future__ import annotations
 

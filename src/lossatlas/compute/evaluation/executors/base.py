@@ -1,4 +1,4 @@
-"""The small protocol that all executors share: a job and cells go in, finished tiles come out in any order."""
+"""Protocol of executors: a job and cells go in, finished tiles come out in any order."""
 
 from __future__ import annotations
 

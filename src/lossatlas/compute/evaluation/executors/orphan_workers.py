@@ -1,4 +1,4 @@
-"""Workers that end with their driver, however it ended: a driver killed with -9 can no longer tell them."""
+"""Workers that end when their driver has died."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes on this machine, for models that hold the interpreter's lock. Each has its own copy of model and data.
+"""Process executor, for models that hold the interpreter's lock; each worker has its own copy of model and data.
 
 The pool is loky's, as in scikit-learn: it pickles lambdas, notices dead workers, and needs no `__main__` guard.
 """

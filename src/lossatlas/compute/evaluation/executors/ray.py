@@ -1,4 +1,4 @@
-"""Tiles on Ray: one machine or ten thousand. The driver hands out tiles and writes the archive; Ray does the rest.
+"""Ray executor: tiles on one machine or a cluster.
 
 The job is put into the object store once, so that every node receives it once. A lost worker or node costs its
 tiles, which Ray runs elsewhere; a lost driver continues from the archive.

@@ -1,4 +1,4 @@
-"""Tiles handed out to workers that may die, hang or raise: each is tried again a few times, and none is lost in silence."""
+"""Retries of tiles whose worker died, hung or raised."""
 
 from __future__ import annotations
 

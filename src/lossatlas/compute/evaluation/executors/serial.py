@@ -1,4 +1,4 @@
-"""One tile after the other in this process."""
+"""Serial executor: one tile after the other in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thread safety of an objective: what its functions reach besides their arguments and the copies that each thread has.
+"""Thread safety of an objective: what its functions reach besides their arguments.
 
 `torch.func.functional_call` swaps a module's parameters while it runs, so two threads that meet on one module give wrong losses
 and leave it with the wrong weights. Each thread has its own copy of the model and of a loss module. A function can reach

@@ -1,4 +1,4 @@
-"""Python threads with one intra-op thread each: no copies of the data, no pickling, about 1.95x on two cores.
+"""Thread executor with one intra-op thread each: no copies of the data, no pickling, about 1.95x on two cores.
 
 Each thread has a module of its own: `functional_call` swaps the module's parameters while it runs, so threads on one
 module give wrong values without a word.

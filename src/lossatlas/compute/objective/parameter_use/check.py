@@ -1,4 +1,4 @@
-"""Finds a loss that reads other weights than the parameters it is given, which would draw a constant or wrong surface.
+"""Check that a loss reads the parameters it is given, and not the caller's model.
 
 Such a loss regularizes the caller's own `model.parameters()`, calls the caller's model, keeps its outputs in a cache, or holds
 weights that the module never registered. Every operation of one forward pass is watched; whatever reads such a tensor is told
@@ -19,7 +19,8 @@ from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores
 from lossatlas.compute.objective.parameter_use.tracking import Callers, Read, ReadWatch, callers_tensors
-from lossatlas.compute.params.arithmetic import Params, is_differentiable_dtype
+from lossatlas.compute.params.arithmetic import is_differentiable_dtype
+from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Watches one run of a loss: which operations read tensors that are not its own, and the caller's line that asked for it."""
+"""Tracking of tensor reads while a loss runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.loss_functions import Scores
-from lossatlas.compute.params.arithmetic import is_differentiable_dtype, unwrap_module
+from lossatlas.compute.params.arithmetic import is_differentiable_dtype
+from lossatlas.compute.params.params import unwrap_module
 
 PACKAGES = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 

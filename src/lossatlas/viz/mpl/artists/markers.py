@@ -1,4 +1,4 @@
-"""Small marks shared by flat and relief panes: the star on the lowest cell, the model's own place, the legend's samples."""
+"""Markers of flat and relief panes: minimum, model, and samples of the legend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the camera sees: projection of points, and which of them a ridge hides."""
+"""3-D projection and occlusion: which points of a path the relief hides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A path on its axes: white halo, colored dashes, dimmed where a ridge hides it, a ball at the current step, diamonds at its marks."""
+"""Path artist: outline, dashes, hidden parts, current step, marked points."""
 
 from __future__ import annotations
 

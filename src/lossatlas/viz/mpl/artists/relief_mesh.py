@@ -1,4 +1,4 @@
-"""A height field as colored, hill-shaded triangles. Between cells heights are bilinear, so no relief is invented."""
+"""Relief mesh: a height field as colored, hill-shaded triangles."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.colors import Colormap, LightSource, Normalize
 from numpy.typing import NDArray
 
-from lossatlas.viz.scene.cell_masks import CellMasks, heights_of
+from lossatlas.viz.scene.cell_masks import CellMasks
 from lossatlas.viz.scene.model import BoolArray, ColorScale, FloatArray
+from lossatlas.viz.scene.value_ranges import heights_of
 
 MESH_LINES_STILL = 260
 """Mesh lines a side of a still figure: with smoothed normals a 40 x 40 grid then shows no facets in print, nor

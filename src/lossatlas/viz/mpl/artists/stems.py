@@ -1,4 +1,4 @@
-"""Stems on a map: how far each iterate of a projected path lies off the plane, on the scale of the axis."""
+"""Stems on a map: the distance of each iterate from the plane, on the scale of the axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What samples leave open: cells that cannot be told apart from the lowest one, and outlines of noise."""
+"""Hatching of cells that the samples do not tell apart from the minimum, and outlines of noise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def uncertain_cells(surface: Surface, pane: Pane) -> np.ndarray | None:
 
 def hatch_map(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
     """Hatch the doubtful cells of a map; returns the legend's sample."""
-    from lossatlas.viz.mpl.panes.contour import cell_rectangles
+    from lossatlas.viz.mpl.artists.cell_squares import cell_rectangles
 
     mask = uncertain_cells(surface, pane)
     if mask is None or surface.beta is None:
@@ -44,7 +44,7 @@ def hatch_map(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
 
 def hatch_line(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
     """Grey bands over the doubtful cells of a line; returns the legend's sample."""
-    from lossatlas.viz.mpl.panes.contour import edges_of
+    from lossatlas.viz.mpl.artists.cell_squares import edges_of
 
     mask = uncertain_cells(surface, pane)
     if mask is None:

@@ -1,4 +1,4 @@
-"""What every drawn pane offers the figure and the animation, whatever its kind."""
+"""Artists of a drawn pane, as the figure and the animation use them."""
 
 from __future__ import annotations
 

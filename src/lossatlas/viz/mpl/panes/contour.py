@@ -1,4 +1,4 @@
-"""The map: filled contours with thin lines, holes hatched cell by cell, paths on top."""
+"""Contour pane: filled contours with thin lines, holes hatched cell by cell, paths on top."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from matplotlib.patheffects import withStroke
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.viz.mpl.artists import markers as marks
+from lossatlas.viz.mpl.artists.cell_squares import cell_rectangles, edges_of
 from lossatlas.viz.mpl.artists.path import PathArtist, add_path, color_of_path, kept_points, path_handle
 from lossatlas.viz.mpl.artists.stems import Stems, add_stems, stem_handle
 from lossatlas.viz.mpl.artists.uncertainty import add_outlines, hatch_map
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
 from lossatlas.viz.mpl.style import TICK
-from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells, levels_of, limits_of
+from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
 from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
 from lossatlas.viz.scene.model import Arrow, FloatArray, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.value_ranges import levels_of, limits_of
 
 
 def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
@@ -121,25 +123,6 @@ def _hatching(axes: Axes, x: FloatArray, y: FloatArray, mask: np.ndarray, hatch:
     squares = PolyCollection(list(corners), facecolors="none", edgecolors=HOLE_EDGE, linewidths=0.0, hatch=hatch, zorder=1.05)
     axes.add_collection(squares, autolim=False)
     return squares
-
-
-def cell_rectangles(x: FloatArray, y: FloatArray, mask: np.ndarray) -> FloatArray:
-    """Corners of the squares around the marked nodes, (n, 4, 2)."""
-    left, bottom = edges_of(x), edges_of(y)
-    i, j = np.nonzero(mask)
-    return np.stack(
-        [np.stack([left[i + a], bottom[j + b]], axis=-1) for a, b in ((0, 0), (1, 0), (1, 1), (0, 1))],
-        axis=1,
-    )
-
-
-def edges_of(nodes: FloatArray) -> FloatArray:
-    """Edges halfway between nodes, ending at the first and last node, so that squares fill the window and no more.
-
-    >>> edges_of(np.array([0.0, 1.0, 3.0]))
-    array([0. , 0.5, 2. , 3. ])
-    """
-    return np.concatenate([nodes[:1], (nodes[1:] + nodes[:-1]) / 2, nodes[-1:]])
 
 
 def _flat_map() -> Any:

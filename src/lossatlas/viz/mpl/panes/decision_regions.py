@@ -1,4 +1,4 @@
-"""Decision areas of a classifier on 2-D data: tinted areas, and the data points in the full color of their class."""
+"""Decision-region pane: tinted regions of a classifier on 2-D data, and the data points."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import CLASS_COLORS
+from lossatlas.viz.mpl.artists.cell_squares import edges_of
 from lossatlas.viz.mpl.panes.base import PaneArtists
-from lossatlas.viz.mpl.panes.contour import edges_of
 from lossatlas.viz.scene.model import DecisionRegions, Pane, Scene
 
 

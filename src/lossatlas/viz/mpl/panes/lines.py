@@ -1,4 +1,4 @@
-"""Panes with ordinary axes: lines through the landscape, curves over time, histograms, words."""
+"""Panes with ordinary axes: lines through the landscape, curves over time, histograms, text."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _own_place(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, 
 
 def _holes_on_axis(axes: Axes, surface: Surface, cells: Any) -> list[Any]:
     """Grey bands over the cells that have no value, as wide as their share of the line."""
-    from lossatlas.viz.mpl.panes.contour import edges_of
+    from lossatlas.viz.mpl.artists.cell_squares import edges_of
 
     edges = edges_of(surface.alpha)
     bands: list[Any] = []

@@ -1,4 +1,4 @@
-"""The relief: a hill-shaded surface in 3-D with contour lines, its holes on the floor, and paths that never vanish wrongly.
+"""Relief pane: a hill-shaded surface in 3-D with contour lines, holes on the floor, and paths.
 
 Only the shaded faces are rasterized in PDF and SVG. Lines, paths and marks are laid over them flat, already projected,
 because matplotlib sorts whole artists by depth and would hide a path behind the surface it runs on; `sight` tells
@@ -19,6 +19,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from lossatlas.viz.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.viz.mpl.artists import markers as marks
+from lossatlas.viz.mpl.artists.cell_squares import cell_rectangles
 from lossatlas.viz.mpl.artists.occlusion import Projection3D, projection_of
 from lossatlas.viz.mpl.artists.path import PathArtist, add_path, kept_points, path_handle
 from lossatlas.viz.mpl.artists.relief_mesh import (
@@ -32,12 +33,13 @@ from lossatlas.viz.mpl.artists.relief_mesh import (
     triangles,
 )
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
-from lossatlas.viz.mpl.panes.contour import add_arrow, cell_rectangles, mapped_surface, show_arrows
+from lossatlas.viz.mpl.panes.contour import add_arrow, mapped_surface, show_arrows
 from lossatlas.viz.mpl.style import FAINT, GRID, INK, PANEL
 from lossatlas.viz.mpl.ticks import linear_ticks, scale_ticks, tick_labels
-from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells, heights_of, levels_of, limits_of
+from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
 from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
 from lossatlas.viz.scene.model import Arrow, BoolArray, ColorScale, FloatArray, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.value_ranges import heights_of, levels_of, limits_of
 
 Drawings = tuple[list[Artist], list[PathArtist], list[Artist]]
 """All that is drawn on the box, and of it the paths and the arrows."""

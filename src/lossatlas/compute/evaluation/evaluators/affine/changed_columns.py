@@ -1,4 +1,4 @@
-"""Touched outputs only: where a loss adds up independent output units, units that never move are summed once.
+"""Restriction of separable losses to the output units that move; the others are summed once.
 
 A plane over two weights of one neuron changes one column of the last layer's output. If everything between that
 output and a sum over it works entry by entry (a sigmoid, a squared difference), the other columns are a constant.
@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, Value
 
 if TYPE_CHECKING:
-    from lossatlas.compute.evaluation.evaluators.affine.evaluator import AffineForm, AffineProgram
+    from lossatlas.compute.evaluation.evaluators.affine.forms import AffineForm, AffineProgram
 
 aten = torch.ops.aten
 REDUCTIONS = (aten.sum.dim_IntList, aten.mean.dim)

@@ -1,4 +1,4 @@
-"""The affine shortcut: a layer whose input no direction touches gives z0 + alpha z1 + beta z2 on the whole plane.
+"""Affine evaluator: a layer whose input no direction touches gives z0 + alpha z1 + beta z2 on the whole plane.
 
 Operations of a tape that are linear in the moving parameters are done three times in all, once for the center and
 once a direction, instead of once a point. The rest runs under `torch.vmap`. Where the moving weights sit in one
@@ -19,10 +19,12 @@ from torch.utils import _pytree as pytree
 
 from lossatlas.compute.evaluation.evaluators.accumulators import TileValues, values_of
 from lossatlas.compute.evaluation.evaluators.affine.changed_columns import restrict_to_changed_columns
+from lossatlas.compute.evaluation.evaluators.affine.forms import AffineForm, AffineProgram
 from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, OpGraph, Value, record
+from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel, chunks
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
-from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel, add, chunks, translate_vmap_errors
-from lossatlas.compute.params.arithmetic import Params
+from lossatlas.compute.evaluation.evaluators.vmap import add, translate_vmap_errors
+from lossatlas.compute.params.params import Params
 
 aten = torch.ops.aten
 
@@ -31,50 +33,6 @@ CHUNK_BYTES = 2 * 2**20
 MAX_CHUNK = 1024
 KEPT_BYTES = 32 * 2**20
 """Tapes kept from one tile to the next."""
-
-
-@dataclass(frozen=True)
-class AffineForm:
-    """``values[0] + sum_i coordinate_i * values[i]``; None is zero."""
-
-    values: tuple[Tensor | None, ...]
-
-    @property
-    def base(self) -> Tensor:
-        assert self.values[0] is not None
-        return self.values[0]
-
-    def at(self, coordinates: Tensor) -> Tensor:
-        """Values at coordinates ``(chunk, ndim)``, with a leading axis."""
-        shape = (len(coordinates),) + (1,) * self.base.dim()
-        total = self.base
-        for axis, value in enumerate(self.values[1:]):
-            if value is not None:
-                total = torch.addcmul(total, coordinates[:, axis].to(value.dtype).view(shape), value)
-        return total if total.dim() > self.base.dim() else total.expand(len(coordinates), *total.shape)
-
-
-@dataclass(frozen=True)
-class AffineProgram:
-    """A tape made ready: forms to fill in at every point, and the steps that follow."""
-
-    forms: dict[Value, AffineForm]
-    steps: tuple[Op, ...]
-    outputs: dict[str, Value | Tensor]
-
-    @property
-    def bytes(self) -> int:
-        """What keeping it costs: forms, and constants of the steps."""
-        held = [v for form in self.forms.values() for v in form.values if v is not None]
-        held += [leaf for step in self.steps for leaf in pytree.tree_leaves((step.args, step.kwargs)) if isinstance(leaf, Tensor)]
-        return sum(t.untyped_storage().nbytes() for t in held)
-
-    def point(self, entries: dict[int, Tensor]) -> dict[str, Tensor]:
-        """Outputs at one point, from the forms filled in there; runs under vmap."""
-        values: dict[Value, Any] = {Value(i): v for i, v in entries.items()}
-        for step in self.steps:
-            step.run(values)
-        return {name: values[out] if isinstance(out, Value) else out for name, out in self.outputs.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""A tape: the operations of one batch that depend on the moving parameters, with all else already computed.
+"""Operation graph of one batch: the operations that depend on moving parameters, all else computed beforehand.
 
 Recording runs the model once at the center. What does not depend on a moving parameter becomes a constant of the
 tape, so a plane over the last layers never recomputes the first ones.
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lossatlas.compute.evaluation.evaluators.vmap import UnsupportedModel
+from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel
 
 
 @dataclass(frozen=True)

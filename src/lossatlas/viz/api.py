@@ -1,0 +1,144 @@
+"""`plot`, `animate` and `view`: the calls behind the verbs of the same names."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from lossatlas._util.argument_checks import check_integer, check_number
+from lossatlas.archive import Archive
+from lossatlas.viz.compose.compose import compose
+from lossatlas.viz.compose.inputs import Source
+from lossatlas.viz.compose.timeline import with_timeline
+from lossatlas.viz.mpl import figure as drawing
+from lossatlas.viz.scene.model import Scene
+from lossatlas.viz.web.html import export_html
+from lossatlas.viz.web.payload import Precision
+
+
+def plot(source: Source | Scene, path: str | os.PathLike[str] | None = None, *, dpi: float = 200, **options: Any) -> Figure:
+    """Draw surfaces, with the paths recorded on them, as a matplotlib figure; with `path` also write PNG, SVG or PDF.
+
+    >>> import xarray as xr
+    >>> loss = xr.DataArray([[0.0, 1.0], [1.0, 2.0], [4.0, 5.0]], dims=("alpha", "beta"), coords={"alpha": [-1, 0, 1], "beta": [0, 1]})
+    >>> figure = plot(xr.Dataset({"loss": loss}), kind="contour")
+
+    Args:
+        source: a surface Dataset, an Archive, the path of one, a list of these, or a Scene.
+        path: file to write; its suffix chooses the format.
+        dpi: pixels per inch of a PNG.
+        **options: as for `compose`: surfaces, paths, kind, quantity, scale, colormap, clip, levels, camera, title, doubt.
+
+    Raises:
+        InputError: an option, name or suffix that is not known, or nothing computed yet.
+    """
+    check_number("dpi", dpi, least=1)
+    if path is not None:
+        drawing.check_suffix(path)
+    scene = source if isinstance(source, Scene) else compose(source, **options)
+    figure = drawing.figure(scene)
+    if path is not None:
+        drawing.save(figure, path, dpi=dpi)
+    return figure
+
+
+def animate(
+    source: Source | Scene,
+    path: str | os.PathLike[str],
+    *,
+    frames: int = 100,
+    milliseconds: int = 80,
+    width: int = 900,
+    on_frame: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Path:
+    """Write a GIF or MP4: recorded paths run over their surfaces; where there are none the relief turns once around.
+
+    Args:
+        source: as for `plot`; a Scene with a timeline is played as it is.
+        path: file to write, ``.gif`` or ``.mp4`` (which needs the [video] extra).
+        frames: at most this many.
+        width: pixels.
+        on_frame: called with (frames done, frames in all).
+        **options: as for `compose`; `kind` is "surface" by default.
+
+    Raises:
+        InputError: an option, name or suffix that is not known, or nothing computed yet.
+        MissingDependencyError: MP4 without imageio-ffmpeg.
+    """
+    from lossatlas.viz.animation import writer as animation
+
+    for argument, value in (("frames", frames), ("milliseconds", milliseconds), ("width", width)):
+        check_integer(argument, value, 1, 100_000)
+    animation.check_suffix(path)
+    scene = source if isinstance(source, Scene) else compose(source, **{"kind": "surface", **options})
+    return animation.save(with_timeline(scene, frames=frames, milliseconds=milliseconds), path, width=width, on_frame=on_frame)
+
+
+def view(
+    source: Any,
+    *,
+    export: str | os.PathLike[str] | None = None,
+    title: str | None = None,
+    theme: str | None = None,
+    view: Mapping[str, Any] | None = None,
+    precision: Precision = "uint16",
+    height: int = 620,
+    open_browser: bool = True,
+) -> Any:
+    """Show landscapes in the interactive viewer.
+
+    With `export` a self-contained HTML file is written. Else, in a notebook, a widget is returned; elsewhere archives
+    are served as a live page that follows their evaluation (until Ctrl-C), and anything else opens as a page.
+
+    Args:
+        source: a surface, an archive or its path, a `Scene`, or a list of these to compare.
+        export: path of an HTML file.
+        view: the state to open with, the same keys as in the page's address.
+        height: of the widget, in pixels.
+        open_browser: False only serves or writes the page.
+
+    Returns:
+        The path of the file, the widget, or None after a live page was closed. A widget of an archive fills when told:
+        ``shown = la.view(archive)`` in one cell, ``la.evaluate(..., archive=archive, watch=lambda *_: shown.update())`` in
+        the next.
+
+    Raises:
+        InputError: something that cannot be drawn.
+    """
+    if export is not None:
+        return export_html(source, export, title=title, theme=theme, precision=precision, view=view)
+    if in_notebook():
+        from lossatlas.viz.web.widget import widget
+
+        return widget(source, theme=theme, view=view, height=height, precision=precision, title=title)
+    if _is_archive(source) or (isinstance(source, list | tuple) and source and all(map(_is_archive, source))):
+        from lossatlas.viz.web.server import serve
+
+        return serve(source, open_browser=open_browser)
+    page = export_html(
+        source, Path(tempfile.mkdtemp(prefix="lossatlas-")) / "landscape.html", title=title, theme=theme, precision=precision, view=view
+    )
+    if open_browser:
+        webbrowser.open(page.as_uri())
+    return page
+
+
+def in_notebook() -> bool:
+    """Is this code running in a notebook's kernel (and not in a terminal or a script)?"""
+    if "marimo" in sys.modules and sys.modules["marimo"].running_in_notebook():
+        return True
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and shell.__class__.__name__ == "ZMQInteractiveShell"
+
+
+def _is_archive(source: Any) -> bool:
+    return isinstance(source, Archive | str | os.PathLike)
