@@ -70,9 +70,9 @@ def refine_region(objective: Objective, plane: Plane, name: str, options: dict[s
             bounds, resolution = region_grid(region, whole, grid.shape)
         except InputError:
             return  # drawn beside the surface
-        words = ",".join(f"{value:.6g}" for axis in bounds for value in axis)
+        text = ",".join(f"{value:.6g}" for axis in bounds for value in axis)
         title = "closer look at " + ", ".join(f"{low:.3g} to {high:.3g}" for low, high in bounds)
         finer = {"bounds": bounds, "resolution": resolution, "tol": None, "watch": partial(options["watch"], turning=False)}
-        evaluate_surface(objective, plane, **{**options, **finer, "name": f"{name}@{words}", "title": title})
+        evaluate_surface(objective, plane, **{**options, **finer, "name": f"{name}@{text}", "title": title})
 
     return look

@@ -96,13 +96,13 @@ def fill(grid: Grid, values: Array, done: NDArray[np.bool_], scale: Scale = "lin
     Returns:
         The filled surface, and the estimated error of what was filled, as a fraction of the range in `scale`.
     """
-    found = refine(grid, values, done, tol=np.inf, scale=scale)
+    preview = refine(grid, values, done, tol=np.inf, scale=scale)
     seen = values[done & np.isfinite(values)]
     if scale == "log" or not seen.size or seen.min() <= 0:
-        return found.filled, found.estimated_error
+        return preview.filled, preview.estimated_error
     smooth = refine(grid, values, done, tol=np.inf, scale="log").filled
-    as_good = np.abs(smooth - found.filled) <= 0.25 * found.estimated_error * np.ptp(seen)
-    return np.where(~done & (as_good | (found.filled <= 0)), smooth, found.filled), found.estimated_error
+    as_good = np.abs(smooth - preview.filled) <= 0.25 * preview.estimated_error * np.ptp(seen)
+    return np.where(~done & (as_good | (preview.filled <= 0)), smooth, preview.filled), preview.estimated_error
 
 
 def smallest_resolved_width(shape: tuple[int, ...]) -> int:
@@ -131,9 +131,9 @@ def strides() -> tuple[int, ...]:
 def _levels(shape: tuple[int, ...]) -> list[tuple[int, tuple[NDArray[np.int64], ...]]]:
     """Strides and their lattices, coarse first. On a small grid coarse strides meet the same cells: only the finest of them
     counts, for the first two levels are always computed, and without a second one nothing would have been predicted."""
-    found = [(stride, _lattice(shape, stride)) for stride in strides()]
-    sizes = [tuple(map(len, lattice)) for _, lattice in found]
-    return [level for level, size, finer in zip(found, sizes, [*sizes[1:], None], strict=True) if size != finer]
+    levels = [(stride, _lattice(shape, stride)) for stride in strides()]
+    sizes = [tuple(map(len, lattice)) for _, lattice in levels]
+    return [level for level, size, finer in zip(levels, sizes, [*sizes[1:], None], strict=True) if size != finer]
 
 
 def _lattice(shape: tuple[int, ...], stride: int) -> tuple[NDArray[np.int64], ...]:

@@ -67,8 +67,8 @@ class Grid:
         >>> Grid.make((-1, 1), (5, 3), ndim=2).cell_at((0.0, 0.0)), Grid.make((-1, 1), 4, ndim=1).cell_at((0.0,))
         (7, None)
         """
-        found = [np.flatnonzero(axis == value) for axis, value in zip(self.axes, coordinates, strict=True)]
-        return int(np.ravel_multi_index([int(f[0]) for f in found], self.shape)) if all(len(f) for f in found) else None
+        matches = [np.flatnonzero(axis == value) for axis, value in zip(self.axes, coordinates, strict=True)]
+        return int(np.ravel_multi_index([int(f[0]) for f in matches], self.shape)) if all(len(f) for f in matches) else None
 
     def levels(self, coarsest: int = 8) -> list[NDArray[np.int64]]:
         """Nested levels of cells, strides `coarsest`, …, 4, 2, 1: each holds what its stride adds, and together all cells.
@@ -77,10 +77,10 @@ class Grid:
         """
         seen, levels, stride = np.zeros(self.shape, bool), [], coarsest
         while stride >= 1:
-            kept = np.zeros(self.shape, bool)
-            kept[np.ix_(*(np.unique([*range(0, n, stride), n - 1]) for n in self.shape))] = True
-            levels.append(np.flatnonzero(kept & ~seen))
-            seen |= kept
+            covered = np.zeros(self.shape, bool)
+            covered[np.ix_(*(np.unique([*range(0, n, stride), n - 1]) for n in self.shape))] = True
+            levels.append(np.flatnonzero(covered & ~seen))
+            seen |= covered
             stride //= 2
         return levels
 

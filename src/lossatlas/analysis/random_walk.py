@@ -33,7 +33,7 @@ class RandomWalkNull:
 
     def correlation(self, scores: NDArray[np.float64]) -> tuple[float, ...]:
         """Absolute correlation of each row of `scores`, ``(component, points)``, with the walk's; NaN where one is constant."""
-        return tuple(_correlation(mine, null) for mine, null in zip(scores, self.scores, strict=False))
+        return tuple(_correlation(score, null) for score, null in zip(scores, self.scores, strict=False))
 
 
 def random_walk_null(steps: NDArray[np.int64] | int, centered: bool = False, components: int = 2) -> RandomWalkNull:
@@ -130,7 +130,7 @@ def joint_random_walk_null(
     ends = np.cumsum([0, *(len(path) for path in paths)])
     for _ in range(draws):
         increments = np.split(_increments(rng, sum(moves), dimensions), np.cumsum(moves)[:-1])
-        walks = [path @ own for path, own in zip(paths, increments, strict=True)]
+        walks = [path @ increment for path, increment in zip(paths, increments, strict=True)]
         walks = [walk * math.sqrt(spread / max(float((walk**2).sum()), 1e-300)) for walk, spread in zip(walks, spreads, strict=True)]
         rows = np.concatenate(walks)
         values, vectors = np.linalg.eigh(rows @ rows.T)

@@ -118,18 +118,18 @@ class SampleLossArray:
             `loss_difference_standard_error`. Losses that are infinite leave spreads NaN there.
         """
         shape, share = self.losses.shape[:-1], self._standard_error_factor(population)
-        found = {name: np.full(shape, np.nan) for name in ("loss", "loss_sd", "loss_difference_standard_error")}
+        result = {name: np.full(shape, np.nan) for name in ("loss", "loss_sd", "loss_difference_standard_error")}
         with np.errstate(invalid="ignore"):
             for rows, block in self.blocks():
-                found["loss"][rows] = self._mean(block)
-                found["loss_sd"][rows] = self._sd(block)
-            lowest = self._lowest(found["loss"])
+                result["loss"][rows] = self._mean(block)
+                result["loss_sd"][rows] = self._sd(block)
+            lowest = self._lowest(result["loss"])
             best = np.nan if lowest is None else read_array(self.losses, lowest).astype(np.float64)
             for rows, block in self.blocks():
-                found["loss_difference_standard_error"][rows] = self._sd(block - best) * share
-            low = np.nan if lowest is None else found["loss"][lowest]
-            found["loss_standard_error"], found["loss_difference"] = found["loss_sd"] * share, found["loss"] - low
-        return self._dataset(found)
+                result["loss_difference_standard_error"][rows] = self._sd(block - best) * share
+            low = np.nan if lowest is None else result["loss"][lowest]
+            result["loss_standard_error"], result["loss_difference"] = result["loss_sd"] * share, result["loss"] - low
+        return self._dataset(result)
 
     def batch_loss_std(self, batch_size: int, *, epochs: int = 20, seed: int = 0) -> xr.Dataset:
         """The spread of the batch loss, measured over shuffled epochs, beside its law ``sigma / sqrt(B) * sqrt((N - B) / (N - 1))``.
@@ -157,9 +157,9 @@ class SampleLossArray:
                 theory[rows] = self._sd(block) / np.sqrt(batch_size) * sampling_fpc(batch_size, self.samples)
             measured = np.sqrt(measured / len(batches))
             ratio = np.where(theory > 0, measured / theory, np.nan)
-        found = self._dataset({"batch_sd": measured, "batch_sd_theory": theory, "ratio": ratio})
+        spread = self._dataset({"batch_sd": measured, "batch_sd_theory": theory, "ratio": ratio})
         known = ratio[np.isfinite(ratio)]
-        return found.assign_attrs(
+        return spread.assign_attrs(
             batch_size=batch_size, batches=len(batches), batch_sd_ratio=float(np.median(known)) if known.size else None
         )
 
@@ -174,9 +174,9 @@ class SampleLossArray:
         Returns:
             The surface with `loss_difference` and `loss_difference_standard_error`.
         """
-        found, known = self.statistics(population), name or archive.surfaces[0]
+        result, known = self.statistics(population), name or archive.surfaces[0]
         for variable in ("loss_difference", "loss_difference_standard_error"):
-            archive.write_variable(known, replace(schema.variable(variable), units=self.units), found[variable].values)
+            archive.write_variable(known, replace(schema.variable(variable), units=self.units), result[variable].values)
         return archive.surface(known)
 
     def batch_surface(self, batch: Indices | Sequence[int], title: str = "") -> xr.Dataset:
@@ -221,9 +221,9 @@ class SampleLossArray:
         usable = np.isfinite(loss) & np.asarray(self.surface.done.values, bool)
         return tuple(int(i) for i in np.unravel_index(np.argmin(np.where(usable, loss, np.inf)), loss.shape)) if usable.any() else None
 
-    def _dataset(self, found: dict[str, Array]) -> xr.Dataset:
+    def _dataset(self, variables: dict[str, Array]) -> xr.Dataset:
         coords = {d: self.surface[d].values for d in self.dims}
-        arrays = {name: (self.dims, values, self._attrs(name)) for name, values in found.items()}
+        arrays = {name: (self.dims, values, self._attrs(name)) for name, values in variables.items()}
         return xr.Dataset({**arrays, "done": (self.dims, self.surface.done.values)}, coords=coords, attrs=dict(self.surface.attrs))
 
     def _attrs(self, name: str) -> dict[str, Any]:

@@ -86,16 +86,16 @@ def persistence(values: Array) -> list[float]:
     """
     shape, flat = values.shape, np.where(np.isfinite(values), values, np.inf).ravel()
     parent = np.full(flat.size, -1)
-    found: list[float] = []
+    pairs: list[float] = []
     for cell in np.argsort(flat, kind="stable"):
         if not np.isfinite(flat[cell]):
             break
         roots = sorted({_root(parent, n) for n in _neighbors(int(cell), shape) if parent[n] >= 0}, key=lambda r: flat[r])
         parent[cell] = roots[0] if roots else cell
         for root in roots[1:]:
-            found.append(float(flat[cell] - flat[root]))
+            pairs.append(float(flat[cell] - flat[root]))
             parent[root] = roots[0]
-    return sorted((p for p in found if p > 0), reverse=True)
+    return sorted((p for p in pairs if p > 0), reverse=True)
 
 
 def _values(surface: xr.Dataset, quantity: str) -> Array:

@@ -113,11 +113,11 @@ def _take_or_refuse(path: Path, owner: object, folder: Path, name: str) -> None:
 def _acquire(path: Path, owner: object) -> str:
     """Who else holds the lock; nobody, an empty string, where it is now `owner`'s."""
     with _guard:
-        mine = _held.get(path)
-        if mine is not None and mine.process == os.getpid():
-            if mine.owner != owner:
-                return RECORDER if isinstance(mine.owner, Lock) else THREAD if mine.owner != threading.get_ident() else "This thread"
-            mine.depth += 1
+        entry = _held.get(path)
+        if entry is not None and entry.process == os.getpid():
+            if entry.owner != owner:
+                return RECORDER if isinstance(entry.owner, Lock) else THREAD if entry.owner != threading.get_ident() else "This thread"
+            entry.depth += 1
             return ""
         # A forked child inherits the table, not the locks.
         file, holder = _locked(path)
@@ -187,21 +187,21 @@ def _lock(file: int) -> bool:
 
 def _release(path: Path) -> None:
     with _guard:
-        mine = _held.get(path)
-        if mine is None or mine.process != os.getpid():
+        entry = _held.get(path)
+        if entry is None or entry.process != os.getpid():
             return
-        mine.depth -= 1
-        if mine.depth:
+        entry.depth -= 1
+        if entry.depth:
             return
         del _held[path]
-        ours = _lies_at(mine.file, path)  # not where the archive was moved and another has taken its place
+        ours = _lies_at(entry.file, path)  # not where the archive was moved and another has taken its place
         if fcntl is None:  # an open file cannot be removed there
-            os.close(mine.file)
+            os.close(entry.file)
         if ours:
             with suppress(OSError):
                 path.unlink()
         if fcntl is not None:
-            os.close(mine.file)
+            os.close(entry.file)
 
 
 def _way_out(holder: str) -> str:

@@ -104,10 +104,10 @@ def train(
     from lossatlas.zoo.training import Training
     from lossatlas.zoo.training import train as train_network
 
-    words: Any = (network, epochs, samples, test_samples, batch_size, learning_rate, weight_decay, optimizer, seed, record_every)
+    settings: Any = (network, epochs, samples, test_samples, batch_size, learning_rate, weight_decay, optimizer, seed, record_every)
     folder = out or Path("out") / "train" / network
-    found = train_network(Training(*words), folder, data, device=device, overwrite=overwrite)
-    typer.echo(f"test error {found['test_error']:.2%} (loss {found['test_loss']:.4f} nats) on {found['test_samples']:,} pictures")
+    summary = train_network(Training(*settings), folder, data, device=device, overwrite=overwrite)
+    typer.echo(f"test error {summary['test_error']:.2%} (loss {summary['test_loss']:.4f} nats) on {summary['test_samples']:,} pictures")
     typer.echo(f"Results in {folder}: weights.safetensors, archive.zarr (trajectory {network}), training.png, summary.json")
 
 
@@ -358,19 +358,19 @@ def _plane_through_recording(
     inside = out is not None and out.resolve() == recording.resolve()
     trajectory = open_trajectory(create_archive(recording) if inside else str(recording), run)
     plane = makers[kind](trajectory)
-    found = project_trajectory(trajectory, plane, objective, surface=surface, keep=inside)
+    path = project_trajectory(trajectory, plane, objective, surface=surface, keep=inside)
     if out is not None and not inside:
-        create_archive(out).write_trajectory(trajectory.name, found)
-    shown, null = found.attrs["captured_share"], sum(found.attrs["random_walk_null"])
+        create_archive(out).write_trajectory(trajectory.name, path)
+    shown, null = path.attrs["captured_share"], sum(path.attrs["random_walk_null"])
     typer.echo(f"{trajectory.name}: the plane shows {shown:.1%} of the motion; of a random walk it would show {null:.1%}")
-    return plane, bounds_around(found), float(found.path_loss[-1])
+    return plane, bounds_around(path), float(path.path_loss[-1])
 
 
-def _as_options(words: str) -> str:
+def _as_options(option_text: str) -> str:
     """An error's advice in the words of the command line: `overwrite=True` is typed ``--overwrite``."""
-    words = re.sub(r"\b(biases|overwrite)=True\b", r"--\1", words)
-    words = re.sub(r"\bname=(?=[\s,.;]|$)", "--name", words)
-    return re.sub(r"\barchive=(?=[\s,.;]|$)", "--out", words)
+    option_text = re.sub(r"\b(biases|overwrite)=True\b", r"--\1", option_text)
+    option_text = re.sub(r"\bname=(?=[\s,.;]|$)", "--name", option_text)
+    return re.sub(r"\barchive=(?=[\s,.;]|$)", "--out", option_text)
 
 
 def _done(out: Path) -> None:

@@ -32,13 +32,15 @@ def load_objective(reference: str) -> Objective:
     module = _module(place)
     if not _run(lambda: hasattr(module, name), reference):
         raise InputError("MODULE:OBJECTIVE", name, f"a name that {place} defines: {_public_names(module)}")
-    found = _run(lambda: getattr(module, name), reference)
-    if callable(found) and not isinstance(found, Objective):
-        _check_arguments(found, reference)
-        found = _run(found, reference)
-    if not _run(lambda: isinstance(found, Objective), reference):
-        raise InputError("MODULE:OBJECTIVE", _type_name(found), "a lossatlas.Objective, or a function without arguments that returns one")
-    return found
+    attribute = _run(lambda: getattr(module, name), reference)
+    if callable(attribute) and not isinstance(attribute, Objective):
+        _check_arguments(attribute, reference)
+        attribute = _run(attribute, reference)
+    if not _run(lambda: isinstance(attribute, Objective), reference):
+        raise InputError(
+            "MODULE:OBJECTIVE", _type_name(attribute), "a lossatlas.Objective, or a function without arguments that returns one"
+        )
+    return attribute
 
 
 def _module(place: str) -> Any:
@@ -145,8 +147,8 @@ def _place(error: BaseException) -> tuple[str, int] | None:
         return error.filename, error.lineno
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     frames = [(file, line or 0) for file, line in frames if file != __file__ and not file.startswith(_IMPORTERS)]
-    own = [(file, line) for file, line in frames if not file.startswith(_INSTALLED)]
-    outside = own or frames
+    user_frames = [(file, line) for file, line in frames if not file.startswith(_INSTALLED)]
+    outside = user_frames or frames
     return outside[-1] if outside else None
 
 

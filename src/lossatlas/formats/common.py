@@ -32,7 +32,7 @@ def make_surface(
     values: Mapping[str, Array],
     done: NDArray[np.bool_],
     attrs: Mapping[str, Any],
-    words: Mapping[str, Mapping[str, str]] | None = None,
+    attrs_of: Mapping[str, Mapping[str, str]] | None = None,
 ) -> xr.Dataset:
     """A surface as `archive.surface` gives it.
 
@@ -56,7 +56,7 @@ def make_surface(
         if array.shape != shape:
             raise InputError(str(source), f"{name} of shape {array.shape}", f"{shape}, as the coordinates have it")
         filled = array if name == "done" else np.where(done, array, np.nan)
-        variables[name] = (tuple(axes), filled[order], {**schema.variable(name).attrs, **(words or {}).get(name, {})})
+        variables[name] = (tuple(axes), filled[order], {**schema.variable(name).attrs, **(attrs_of or {}).get(name, {})})
     coords = {name: (name, np.sort(axis), schema.variable(name).attrs) for name, axis in coordinates.items()}
     return xr.Dataset(variables, coords, {**_base_attrs(source, coords, values), **attrs})
 

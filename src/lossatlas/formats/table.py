@@ -134,9 +134,9 @@ def write_npz(dataset: xr.Dataset, path: Location) -> Path:
     """Every array as it is, and the provenance as JSON text under ``attrs``; `read_npz` gives the same dataset back."""
     axes = _axes(dataset)
     arrays = {str(name): dataset[name].values for name in dataset.variables}
-    words = {str(name): dataset[name].attrs for name in dataset.variables}
+    attrs = {str(name): dataset[name].attrs for name in dataset.variables}
     dims = {str(name): list(dataset[name].dims) for name in dataset.variables}
-    text = json.dumps({"axes": axes, "dims": dims, "variables": words, "attrs": dataset.attrs})
+    text = json.dumps({"axes": axes, "dims": dims, "variables": attrs, "attrs": dataset.attrs})
     with replace_atomically(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays, attrs=np.array(text))
     return Path(path)
@@ -188,12 +188,12 @@ def _check_members(file: Path, archive: zipfile.ZipFile) -> None:
 
 def _own(file: Path, arrays: Mapping[str, NDArray[Any]]) -> xr.Dataset:
     try:
-        told = json.loads(str(arrays["attrs"]))
-        variables = {name: (told["dims"][name], arrays[name], told["variables"][name]) for name in told["dims"]}
+        attrs = json.loads(str(arrays["attrs"]))
+        variables = {name: (attrs["dims"][name], arrays[name], attrs["variables"][name]) for name in attrs["dims"]}
         dataset = xr.Dataset(
-            {name: value for name, value in variables.items() if name not in told["axes"]},
-            {name: variables[name] for name in told["axes"]},
-            told["attrs"],
+            {name: value for name, value in variables.items() if name not in attrs["axes"]},
+            {name: variables[name] for name in attrs["axes"]},
+            attrs["attrs"],
         )
         return checked_surface(dataset)
     except Exception as error:  # text from anywhere has any type and depth

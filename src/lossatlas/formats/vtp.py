@@ -65,8 +65,8 @@ def read_vtp(path: Location) -> xr.Dataset:
     if count.max(initial=0) > 1:
         raise InputError(str(file), "two points at one x and y", "one height each: a surface, not a folded mesh")
     attrs = {"imported": imported("vtp", file)}
-    words = {"loss": {"units": "1", "long_name": _long_name(file.name)}}
-    return make_surface(file, alpha, beta, {"loss": values}, count > 0, attrs, words)
+    variable_attrs = {"loss": {"units": "1", "long_name": _long_name(file.name)}}
+    return make_surface(file, alpha, beta, {"loss": values}, count > 0, attrs, variable_attrs)
 
 
 def _heights(values: Array, zmax: float | None, log: bool) -> Array:
@@ -89,12 +89,12 @@ def _long_name(name: str) -> str:
 def _write_mesh(file: TextIO, alpha: Array, beta: Array, heights: Array) -> None:
     """`heights` is ``(alpha, beta)``; points go row by row in beta, so that x runs first."""
     rows = heights.T
-    kept = np.isfinite(rows)
-    number = np.where(kept, np.cumsum(kept).reshape(kept.shape) - 1, -1)
+    finite = np.isfinite(rows)
+    number = np.where(finite, np.cumsum(finite).reshape(finite.shape) - 1, -1)
     corners = np.stack([number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]], axis=-1)
     quads = corners[(corners >= 0).all(axis=-1)]
     x, y = np.meshgrid(alpha, beta)
-    points = np.stack([x[kept], y[kept], rows[kept]], axis=1)
+    points = np.stack([x[finite], y[finite], rows[finite]], axis=1)
     file.write('<VTKFile type="PolyData" version="1.0" byte_order="LittleEndian" header_type="UInt64">\n  <PolyData>\n')
     file.write(
         f'    <Piece NumberOfPoints="{len(points)}" NumberOfVerts="0" NumberOfLines="0" NumberOfStrips="0" NumberOfPolys="{len(quads)}">\n'
@@ -146,8 +146,8 @@ def _read_points(file: Path) -> tuple[Array, Array]:
 
 def _numbers(file: Path, element: ElementTree.Element | None, name: str) -> Array:
     if element is None or element.get("format") != "ascii":
-        found = "none" if element is None else f"format {element.get('format')!r}"
-        raise InputError(str(file), f"{name}: {found}", "a DataArray with format 'ascii'", "Save it in ParaView with data mode Ascii")
+        problem = "none" if element is None else f"format {element.get('format')!r}"
+        raise InputError(str(file), f"{name}: {problem}", "a DataArray with format 'ascii'", "Save it in ParaView with data mode Ascii")
     try:
         return np.array((element.text or "").split(), np.float64)
     except ValueError as error:

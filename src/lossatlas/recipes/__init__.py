@@ -50,12 +50,12 @@ class Recipe:
             InputError: an option that the recipe does not take, or a value of another kind.
         """
         known = {f"--{o.name}": o for o in self.options}
-        words = [part for argument in arguments for part in argument.split("=", 1)]
-        if len(words) % 2 or any(word not in known for word in words[::2]):
+        parts = [part for argument in arguments for part in argument.split("=", 1)]
+        if len(parts) % 2 or any(word not in known for word in parts[::2]):
             raise InputError(
                 "options", " ".join(arguments), f"options of {self.name}: {', '.join(known) or 'none'}", "See: lossatlas run --list"
             )
-        return {known[word].name.replace("-", "_"): _value(known[word], value) for word, value in zip(words[::2], words[1::2], strict=True)}
+        return {known[word].name.replace("-", "_"): _value(known[word], value) for word, value in zip(parts[::2], parts[1::2], strict=True)}
 
 
 RECIPES: dict[str, Recipe] = {

@@ -72,8 +72,8 @@ def _scientific(name: str) -> Colormap | None:
     tables = [Path(folder) / "cmaps" / f"{name.removesuffix('_r')}.txt" for folder in folders]
     for table in tables:
         if table.is_file():
-            found = ListedColormap(np.loadtxt(table), name=name)
-            return found.reversed(name) if name.endswith("_r") else found
+            colormap = ListedColormap(np.loadtxt(table), name=name)
+            return colormap.reversed(name) if name.endswith("_r") else colormap
     return None
 
 

@@ -52,8 +52,8 @@ def _samples(archive: Archive, name: str) -> Iterator[str]:
     for key, array in archive.samples(name).items():
         if array.ndim > 1:
             shape = " x ".join(f"{n:,}" for n in array.shape)
-            kept, whole = array.nbytes_stored(), array.nbytes
-            yield f"    {key}: {array.dtype} {shape}, {size_words(kept)} on disk ({size_words(whole)} unpacked)"
+            stored_bytes, whole = array.nbytes_stored(), array.nbytes
+            yield f"    {key}: {array.dtype} {shape}, {size_words(stored_bytes)} on disk ({size_words(whole)} unpacked)"
 
 
 def _length(dataset: xr.Dataset) -> str:

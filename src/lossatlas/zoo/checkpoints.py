@@ -167,10 +167,12 @@ def _check_fit(path: str, tensors: Mapping[str, Tensor], expected: Mapping[str, 
         for name in expected
         if name in tensors and tensors[name].shape != expected[name].shape
     ]
-    found = [f"{what} {_some(names)}" for what, names in (("lacks", missing), ("has besides", extra), ("of other shape:", shapes)) if names]
-    if found:
+    problems = [
+        f"{what} {_some(names)}" for what, names in (("lacks", missing), ("has besides", extra), ("of other shape:", shapes)) if names
+    ]
+    if problems:
         raise InputError(
-            "checkpoint", "another architecture", f"the names and shapes of the model; {path} {'; '.join(found)}", "Name its network"
+            "checkpoint", "another architecture", f"the names and shapes of the model; {path} {'; '.join(problems)}", "Name its network"
         )
 
 

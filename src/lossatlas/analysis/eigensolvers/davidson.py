@@ -145,7 +145,7 @@ class Subspace:
 
     def restart(self, coordinates: FloatArray) -> None:
         """Keep only the combinations given as columns; no product is needed."""
-        n, kept = self.count, coordinates.shape[1]
-        self._basis[:kept], self._images[:kept] = coordinates.T @ self._basis[:n], coordinates.T @ self._images[:n]
-        self._small[:kept, :kept] = coordinates.T @ self._small[:n, :n] @ coordinates
-        self.count = kept
+        n, size = self.count, coordinates.shape[1]
+        self._basis[:size], self._images[:size] = coordinates.T @ self._basis[:n], coordinates.T @ self._images[:n]
+        self._small[:size, :size] = coordinates.T @ self._small[:n, :n] @ coordinates
+        self.count = size

@@ -38,10 +38,13 @@ class Curve:
 
     def point(self, t: float) -> Params:
         """The parameters at t; bit for bit the models themselves at 0 and 1."""
-        found = [(w, p) for w, p in zip(self.weights(t), self.points, strict=True) if w]
-        if len(found) == 1:
-            return dict(found[0][1])
-        return {n: sum((w * p[n] for w, p in found[1:]), start=found[0][0] * found[0][1][n]) for n in self.points[0]}
+        weighted_points = [(w, p) for w, p in zip(self.weights(t), self.points, strict=True) if w]
+        if len(weighted_points) == 1:
+            return dict(weighted_points[0][1])
+        return {
+            n: sum((w * p[n] for w, p in weighted_points[1:]), start=weighted_points[0][0] * weighted_points[0][1][n])
+            for n in self.points[0]
+        }
 
     def weights(self, t: float) -> tuple[float, ...]:
         """How much of each point the curve holds at t; they sum to 1. Outside (0, 1) the outer pieces go straight on."""
@@ -117,8 +120,8 @@ def curve_plane(curve: Curve) -> Plane:
 
 def project_curve_points(plane: Plane, curve: Curve, ts: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Coordinates of the curve's points on a plane, and their distance from it: ``(len(ts), 3)``."""
-    found = [plane.project(curve.point(t)) for t in ts]
-    return np.array([(*p.coordinates, p.residual) for p in found])
+    projections = [plane.project(curve.point(t)) for t in ts]
+    return np.array([(*p.coordinates, p.residual) for p in projections])
 
 
 def _points(models: tuple[Any, ...]) -> tuple[Params, ...]:

@@ -141,12 +141,12 @@ def _barriers(line: xr.Dataset) -> dict[str, float]:
     t = inside.alpha.values
     if len(t) < 2 or abs(t[0]) > 1e-9 or abs(t[-1] - 1) > 1e-9:
         return {}
-    found: dict[str, float] = {}
+    heights: dict[str, float] = {}
     for word, values in (("loss", inside.get("loss")), ("error", 1 - inside.accuracy if "accuracy" in inside else None)):
         if values is None:
             continue
-        found[word], found[f"{word}_at"] = barrier_height(t, values.values)
-    return found
+        heights[word], heights[f"{word}_at"] = barrier_height(t, values.values)
+    return heights
 
 
 def _store(archive: Location | Archive, name: str, line: xr.Dataset) -> None:

@@ -64,18 +64,18 @@ def fit_curve(
     shape = Curve(start.kind if start is not None else kind, (kept[0], *inner, kept[1]))
     leaves = [{n: p.detach().clone().requires_grad_() for n, p in point.items()} for point in inner]
     flat = [tensor for point in leaves for tensor in point.values()]
-    mover = torch.optim.SGD(flat, lr=learning_rate, momentum=momentum)
-    schedule = torch.optim.lr_scheduler.LambdaLR(mover, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
+    optimizer = torch.optim.SGD(flat, lr=learning_rate, momentum=momentum)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
     generator = torch.Generator().manual_seed(seed)
     trained = _training_mode(objective)
     with progress_bar("curve", steps, 0, progress) as advance:
         for step in range(steps):
-            mover.zero_grad()
+            optimizer.zero_grad()
             loss = _step_loss(trained, shape, leaves, kept, _draw(samples_per_step, generator), _batch(trained, generator), weight_decay)
             if not bool(torch.isfinite(loss)):
                 raise InputError("learning_rate", learning_rate, f"a rate at which the loss stays finite (lost at step {step})")
             loss.backward()
-            mover.step()
+            optimizer.step()
             schedule.step()
             advance(1)
     points = (kept[0], *({n: p.detach() for n, p in point.items()} for point in leaves), kept[1])

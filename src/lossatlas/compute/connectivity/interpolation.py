@@ -115,11 +115,11 @@ def barrier(
         {'loss': 1.0, 'loss_at': 0.5}
     """
     line = _line(objective, a, b, (0.0, 1.0), resolution, metrics, buffers, calibration, title, progress)
-    found: dict[str, float] = {}
+    heights: dict[str, float] = {}
     for word, values in (("loss", line.get("loss")), ("error", 1 - line.accuracy if "accuracy" in line else None)):
         if values is not None:
-            found[word], found[f"{word}_at"] = barrier_height(line.alpha.values, values.values)
-    line.attrs["barrier"] = found
+            heights[word], heights[f"{word}_at"] = barrier_height(line.alpha.values, values.values)
+    line.attrs["barrier"] = heights
     return line
 
 

@@ -143,11 +143,11 @@ def _fill(
     store: Archive,
     name: str,
     done: BoolArray,
-    words: str,
+    label: str,
     progress: bool | None,
 ) -> None:
     start: list[FloatArray] = []
-    with progress_bar(words, grid.size, int(done.sum()), progress) as advance:
+    with progress_bar(label, grid.size, int(done.sum()), progress) as advance:
         for cell in boustrophedon_order(grid.shape):
             if done[cell]:
                 start = []
@@ -175,8 +175,8 @@ def measure_cell(
         ends = extreme_eigenvalues(matrix, tol=settings.tol, start=start, solver="ritz", seed=settings.seed)
     except np.linalg.LinAlgError:
         return values | {"hessian_products": matrix.products}, None
-    found = values | _extreme_values(ends) | _trace(matrix, settings)
-    return found | {"hessian_products": matrix.products}, ends
+    measured = values | _extreme_values(ends) | _trace(matrix, settings)
+    return measured | {"hessian_products": matrix.products}, ends
 
 
 def _extreme_values(ends: ExtremeEigenvalues) -> dict[str, float]:

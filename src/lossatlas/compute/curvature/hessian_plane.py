@@ -62,8 +62,8 @@ def hessian_plane(
     matrix = hessian_operator(objective, params=params, biases=biases, method=method, workers=workers)
     if matrix.size < 2:
         raise InputError("params", f"{matrix.size} parameter", "at least two parameters to span a plane")
-    found = extreme_eigenvalues(matrix, k=2 if axes == "top" and matrix.size >= 4 else 1, tol=tol, seed=seed)
-    pairs = _chosen(found, axes)
+    extremes = extreme_eigenvalues(matrix, k=2 if axes == "top" and matrix.size >= 4 else 1, tol=tol, seed=seed)
+    pairs = _chosen(extremes, axes)
     slope = _gradient(objective, matrix)
     steps = tuple(_direction(matrix, v * _sign(v, slope), value, scale) for value, _, v in pairs)
     recipe = {
@@ -78,14 +78,16 @@ def hessian_plane(
         "data_hash": objective.data.hash,
     }
     labels = ("v max (λ = {:.3g})", "v min (λ = {:.3g})") if axes == "extremes" else ("v 1 (λ = {:.3g})", "v 2 (λ = {:.3g})")
-    words = tuple(label.format(value) for label, (value, _, _) in zip(labels, pairs, strict=True))
-    return Plane(dict(objective.params), steps, "hessian", words, recipe, (0.0, 0.0))
+    axis_labels = tuple(label.format(value) for label, (value, _, _) in zip(labels, pairs, strict=True))
+    return Plane(dict(objective.params), steps, "hessian", axis_labels, recipe, (0.0, 0.0))
 
 
-def _chosen(found: ExtremeEigenvalues, axes: str) -> list[tuple[float, float, FloatArray]]:
+def _chosen(extremes: ExtremeEigenvalues, axes: str) -> list[tuple[float, float, FloatArray]]:
     """Value, residual and vector of the two axes."""
-    top = [(float(v), float(r), x) for v, r, x in zip(found.largest, found.largest_residuals, found.largest_vectors.T, strict=True)]
-    low = (found.lambda_min, float(found.smallest_residuals[0]), found.smallest_vectors[:, 0])
+    top = [
+        (float(v), float(r), x) for v, r, x in zip(extremes.largest, extremes.largest_residuals, extremes.largest_vectors.T, strict=True)
+    ]
+    low = (extremes.lambda_min, float(extremes.smallest_residuals[0]), extremes.smallest_vectors[:, 0])
     return top[:2] if axes == "top" and len(top) > 1 else [top[0], low]
 
 

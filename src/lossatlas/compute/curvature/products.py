@@ -42,9 +42,9 @@ def double_backward(share: BatchLoss, point: Params) -> Multiply:
     """Hessian-vector product by differentiating ``<gradient, v>`` (Pearlmutter 1994); its graph is kept for the next vector."""
     leaves = {n: p.detach().clone().requires_grad_() for n, p in point.items()}
     inputs = list(leaves.values())
-    found = _gradients([share(leaves)], inputs, create_graph=True)
-    check_twice_differentiable(found)
-    live = [(n, g) for n, g in zip(leaves, found, strict=True) if g.requires_grad]
+    gradients = _gradients([share(leaves)], inputs, create_graph=True)
+    check_twice_differentiable(gradients)
+    live = [(n, g) for n, g in zip(leaves, gradients, strict=True) if g.requires_grad]
 
     def multiply(v: Params) -> Params:
         if not live:

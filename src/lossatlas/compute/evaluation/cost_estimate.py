@@ -193,7 +193,7 @@ def _memory(task: EvaluationProblem, choice: EvaluatorSpec) -> int:
 
 def _mode(objective: Objective) -> str:
     layers = len(batchnorm_layers(objective.module)) if objective.module is not None else 0
-    words = {
+    advice = {
         "eval": "stored statistics, no dropout, as in Li et al. 2018",
         "interpolated": "statistics interpolated between the models",
         "recalibrated": "statistics estimated anew at every point, which doubles the passes",
@@ -201,7 +201,7 @@ def _mode(objective: Objective) -> str:
         "batch": "each batch's own statistics, no dropout",
         "train": "each batch's own statistics, and dropout with the same noise everywhere",
     }
-    return f"{words[objective.mode]} ({layers} BatchNorm layers)" if layers else "no BatchNorm layers with running statistics"
+    return f"{advice[objective.mode]} ({layers} BatchNorm layers)" if layers else "no BatchNorm layers with running statistics"
 
 
 def _duration(seconds: float) -> str:

@@ -168,10 +168,10 @@ def _writing(store: Archive, name: str) -> Iterator[None]:
 
 def _evaluate_live(options: dict[str, Any]) -> xr.Dataset:
     """The same evaluation followed by the browser; this wing does not know the pages, so the package names who does."""
-    found = list(entry_points(group="lossatlas.live", name="evaluate"))
-    if not found:
+    entry_point_list = list(entry_points(group="lossatlas.live", name="evaluate"))
+    if not entry_point_list:
         raise InputError("live", True, "False where the package is not installed", "pip install lossatlas[app]")
-    return found[0].load()(**options)
+    return entry_point_list[0].load()(**options)
 
 
 def _rounds(
@@ -181,16 +181,16 @@ def _rounds(
     if tol is None:
         yield left
         return
-    own = None if origin is None else keeper.grid.cell_at(origin)
-    if own is not None and own in left:
-        yield np.array([own])
+    model_cell = None if origin is None else keeper.grid.cell_at(origin)
+    if model_cell is not None and model_cell in left:
+        yield np.array([model_cell])
     while True:
         known = keeper.stored_surface()
-        found = refine(keeper.grid, np.asarray(known.loss.values), np.asarray(known.done.values, bool), tol, scale)
-        if not len(found.wanted):
-            keeper.write_filled(scale, found.estimated_error, tol)
+        step = refine(keeper.grid, np.asarray(known.loss.values), np.asarray(known.done.values, bool), tol, scale)
+        if not len(step.wanted):
+            keeper.write_filled(scale, step.estimated_error, tol)
             return
-        yield found.wanted
+        yield step.wanted
 
 
 def _probes(grid: Grid, every_corner: bool = False) -> NDArray[np.float64]:

@@ -41,7 +41,7 @@ def identity(objective: Objective, plane: Plane) -> dict[str, str]:
 
 def describe_differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """In what two identities differ, in words. Keys that the older one lacks are not compared."""
-    return [words for key, words in WORDS.items() if key in stored and stored[key] != asked.get(key)]
+    return [label for key, label in WORDS.items() if key in stored and stored[key] != asked.get(key)]
 
 
 def samples_hash(data: FrozenData) -> str:
@@ -78,12 +78,12 @@ def _buffers(objective: Objective, plane: Plane) -> str:
     """Those that have a say: running statistics have none where every batch or point brings its own."""
     if objective.module is None:
         return "none"
-    own: Params = dict(objective.module.named_buffers())
+    model_buffers: Params = dict(objective.module.named_buffers())
     if objective.mode in ("batch", "train", "recalibrated") or (objective.mode == "anchored" and all(m.buffers for m in plane.models)):
-        own = {n: b for n, b in own.items() if n not in statistics_names(objective.module)}
+        model_buffers = {n: b for n, b in model_buffers.items() if n not in statistics_names(objective.module)}
     if objective.mode in ("interpolated", "anchored") and len(plane.buffers) > 1:
-        own = {n: b for n, b in own.items() if n not in plane.buffers[0]}
-        own |= {f"{index} {n}": b for index, several in enumerate(plane.buffers) for n, b in several.items()}
+        model_buffers = {n: b for n, b in model_buffers.items() if n not in plane.buffers[0]}
+        model_buffers |= {f"{index} {n}": b for index, several in enumerate(plane.buffers) for n, b in several.items()}
     if objective.mode == "anchored":
-        own |= {f"model {index} {n}": b for index, model in enumerate(plane.models) for n, b in model.buffers.items()}
-    return hash_tensors({n: b for n, b in own.items() if not n.endswith("num_batches_tracked")})
+        model_buffers |= {f"model {index} {n}": b for index, model in enumerate(plane.models) for n, b in model.buffers.items()}
+    return hash_tensors({n: b for n, b in model_buffers.items() if not n.endswith("num_batches_tracked")})

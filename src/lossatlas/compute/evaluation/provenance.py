@@ -46,17 +46,17 @@ def provenance(objective: Objective, plane: Plane, grid: Grid, metrics: tuple[Me
 
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """In what a stored surface is not the one now asked for, in words; empty where it may be continued."""
-    found = [
+    mismatches = [
         f"{section}.{key} is {_short(stored.get(section, {}).get(key))} there and {_short(asked[section].get(key))} now"
         for section, keys in IDENTITY.items()
         for key in keys
         if stored.get(section, {}).get(key) != asked[section].get(key)
         and not (key == "data_hash" and "identity" in stored)  # it depends on the batching; an older archive has no other
     ]
-    found += describe_differences(stored.get("identity", {}), asked.get("identity", {}))
+    mismatches += describe_differences(stored.get("identity", {}), asked.get("identity", {}))
     if stored.get("metrics") != asked["metrics"]:
-        found.append(f"it holds {_short(stored.get('metrics'))} and {_short(asked['metrics'])} is wanted")
-    return found
+        mismatches.append(f"it holds {_short(stored.get('metrics'))} and {_short(asked['metrics'])} is wanted")
+    return mismatches
 
 
 def surface_mismatch_error(name: str, location: str, different: list[str]) -> ArchiveError:

@@ -41,7 +41,7 @@ def evaluate_point(
             scores = objective.score(placed, batch)
             for metric in chosen:
                 sums[metric.name].add(0, metric.measure(scores), weight)
-    return {name: float(found.mean(objective.samples)[0]) for name, found in sums.items()}
+    return {name: float(accumulator.mean(objective.samples)[0]) for name, accumulator in sums.items()}
 
 
 def statistics_source(objective: Objective) -> Objective | None:

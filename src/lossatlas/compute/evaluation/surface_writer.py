@@ -73,11 +73,11 @@ class SurfaceWriter:
         if store.has_surface(name) and (stored := stored_attrs(store, name, overwrite)) is not None:
             different = differences(stored, attrs)
             if not different and mend(store, name, grid, [v.name for v in layout], overwrite):
-                found = cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
-                found.invalidate_lost_cells()
-                different = found.changed(task)
+                writer = cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
+                writer.invalidate_lost_cells()
+                different = writer.changed(task)
                 if not different:
-                    return found
+                    return writer
             if different and not overwrite:
                 raise surface_mismatch_error(name, store.location, different)
         coordinates: dict[str, NDArray[Any]] = {**dict(zip(schema.PLANE, grid.axes, strict=False)), **_depth(metrics, objective)}

@@ -49,13 +49,13 @@ def train_on_batches(
     make, defaults = optimizer_named(optimizer)
     given = {**objective.params, **(start or {})}
     moving = {n: v.detach().clone().requires_grad_(v.is_floating_point()) for n, v in given.items()}
-    mover = make([v for v in moving.values() if v.requires_grad], lr=learning_rate, **{**defaults, **options})
+    torch_optimizer = make([v for v in moving.values() if v.requires_grad], lr=learning_rate, **{**defaults, **options})
     iterates = [_copied(moving)]
     for batch in batches:
-        mover.zero_grad()
+        torch_optimizer.zero_grad()
         with torch.enable_grad():
             objective.score(moving, take(objective.data, batch)).losses.mean().backward()
-        mover.step()
+        torch_optimizer.step()
         iterates.append(_copied(moving))
     return iterates
 

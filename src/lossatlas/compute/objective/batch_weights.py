@@ -35,9 +35,9 @@ def batch_weights(function: ScoreFunction, data: FrozenData, per_sample: bool) -
     if per_sample or not isinstance(function, ModuleLoss):
         return counts
     shift = any(type(m).__name__.endswith(("ForCausalLM", "LMHeadModel")) for m in function.module.modules())
-    found = [_weight(function, batch, shift) for batch in data.batches]
-    total = sum(w or 0.0 for w in found)
-    return counts if any(w is None for w in found) or not total else tuple((w or 0.0) * data.samples / total for w in found)
+    weights = [_weight(function, batch, shift) for batch in data.batches]
+    total = sum(w or 0.0 for w in weights)
+    return counts if any(w is None for w in weights) or not total else tuple((w or 0.0) * data.samples / total for w in weights)
 
 
 def check_batch_independence(objective: Objective) -> str | None:

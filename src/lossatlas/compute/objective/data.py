@@ -174,19 +174,19 @@ def _cut(data: Any, batch_size: int, samples: int | None) -> FrozenData:
 
 
 def _freeze(batches: Iterable[Any], note: str | None) -> FrozenData:
-    digest, kept, counts, size = hashlib.sha256(), [], [], 0
+    digest, frozen, counts, size = hashlib.sha256(), [], [], 0
     for batch in batches:
         batch = _as_tensors(batch)
         for leaf in pytree.tree_leaves(batch):
-            update_hash(digest, str(len(kept)), leaf)
+            update_hash(digest, str(len(frozen)), leaf)
             size += leaf.element_size() * leaf.numel()
         if size > MAX_BYTES:
             raise InputError("data", "more than 8 GiB", "data that fits in memory", "Pass samples=N to evaluate on the first N samples")
-        kept.append(batch)
+        frozen.append(batch)
         counts.append(count_of(batch))
     if not sum(counts):
         raise InputError("data", "no samples", "at least one sample", "Check the dataset's length and its filter")
-    return FrozenData(tuple(kept), tuple(counts), digest.hexdigest()[:32], note)
+    return FrozenData(tuple(frozen), tuple(counts), digest.hexdigest()[:32], note)
 
 
 def _first(batches: Iterable[Any], samples: int | None) -> Iterable[Any]:

@@ -189,17 +189,17 @@ def run_module(module: torch.nn.Module, params: Params, inputs: Any, tied: bool 
 
 def _run_script(module: torch.nn.Module, params: Params, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """`functional_call` cannot swap the parameters of TorchScript: write them in, run, write the old ones back."""
-    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    before = {name: own[name].detach().clone() for name in params}
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    before = {name: tensors[name].detach().clone() for name in params}
     try:
         with torch.no_grad():
             for name, value in params.items():
-                own[name].copy_(value)
+                tensors[name].copy_(value)
         return module(*args, **kwargs)
     finally:
         with torch.no_grad():
             for name, value in before.items():
-                own[name].copy_(value)
+                tensors[name].copy_(value)
 
 
 def _warn_stochastic(held: bool) -> None:
@@ -222,10 +222,10 @@ def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def model_loss(outputs: Any) -> Tensor:
-    found = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
-    if not isinstance(found, Tensor):
+    loss = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
+    if not isinstance(loss, Tensor):
         raise InputError("loss", "None", "a loss function, since the model does not return a tensor, `.loss` or ['loss']")
-    return found
+    return loss
 
 
 def per_sample_form(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:

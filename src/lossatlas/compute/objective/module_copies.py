@@ -22,11 +22,11 @@ def frozen_copy(model: torch.nn.Module, dtype: torch.dtype | None, device: Any) 
     # Spectral and weight norm of the old kind keep a computed tensor, which cannot be copied, and compute it anew in every pass.
     made = [t for m in model.modules() for t in vars(m).values() if isinstance(t, Tensor) and not t.is_leaf]
     with torch.no_grad():  # TorchScript copies its parameters with operations
-        own = copy.deepcopy(model, {id(t): t.detach().clone() for t in made})
-    for parameter in own.parameters():
+        copied = copy.deepcopy(model, {id(t): t.detach().clone() for t in made})
+    for parameter in copied.parameters():
         parameter.requires_grad_(False)
-    own.eval()
-    return own.to(device=device, dtype=dtype)
+    copied.eval()
+    return copied.to(device=device, dtype=dtype)
 
 
 def _check_weights(model: torch.nn.Module) -> None:
@@ -58,17 +58,17 @@ def copy_in_mode(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
 
 def load_given_params(module: torch.nn.Module, given: Params) -> Params:
     """Parameters of our own module after `given` was written into it: whoever leaves a name out then gets the center's value."""
-    own = params_of(module)
-    if unknown := sorted(set(given) - set(own)):
-        raise InputError("params", ", ".join(unknown[:4]), f"names of the model such as {next(iter(own))!r}")
-    check_subset(own, given, "params")
+    params = params_of(module)
+    if unknown := sorted(set(given) - set(params)):
+        raise InputError("params", ", ".join(unknown[:4]), f"names of the model such as {next(iter(params))!r}")
+    check_subset(params, given, "params")
     load_tensors(module, given)
     return params_of(module)
 
 
 def load_tensors(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
     """Copy weights and buffers into the module, by name."""
-    own = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    tensors = {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
     with torch.no_grad():
         for name, value in state.items():
-            own[name].copy_(value)
+            tensors[name].copy_(value)

@@ -33,8 +33,8 @@ def check_finite(params: Mapping[str, Tensor], what: str = "model") -> None:
     """No weight is NaN or infinite, or an error says where."""
     for name, value in params.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            found = f"{int((~torch.isfinite(value)).sum())} NaN or infinite weights in {name}"
-            raise InputError(what, found, "finite weights", "Load an earlier checkpoint; this one has diverged")
+            problem = f"{int((~torch.isfinite(value)).sum())} NaN or infinite weights in {name}"
+            raise InputError(what, problem, "finite weights", "Load an earlier checkpoint; this one has diverged")
 
 
 def _missing_names(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> tuple[tuple[str, list[str]], ...]:

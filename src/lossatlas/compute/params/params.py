@@ -21,16 +21,16 @@ def params_of(source: torch.nn.Module | Mapping[str, Tensor] | Any) -> Params:
         InputError: none of these, or no parameters in it.
     """
     if isinstance(source, torch.nn.Module):
-        found: Params = {name: p.detach() for name, p in unwrap_module(source).named_parameters()}
+        params: Params = {name: p.detach() for name, p in unwrap_module(source).named_parameters()}
     elif isinstance(source, Mapping):
-        found = {str(name): _tensor(str(name), value) for name, value in source.items()}
+        params = {str(name): _tensor(str(name), value) for name, value in source.items()}
     elif isinstance(getattr(source, "params", None), Mapping):
         return dict(source.params)
     else:
         raise InputError("model", type(source).__name__, "an nn.Module, an Objective or a dict of tensors")
-    if not found:
+    if not params:
         raise InputError("model", type(source).__name__, "a model with at least one parameter")
-    return found
+    return params
 
 
 def unwrap_module(module: torch.nn.Module) -> torch.nn.Module:

@@ -83,8 +83,8 @@ def decision_regions(
 def _whole(module: torch.nn.Module, trajectory: Trajectory) -> Params:
     """The first recorded weights; those that a partial recording leaves out are the module's own."""
     recorded = trajectory.params(0)
-    own = dict(module.named_parameters())
-    return recorded if set(recorded) - set(own) or len(recorded) == len(own) else {**own, **recorded}
+    params = dict(module.named_parameters())
+    return recorded if set(recorded) - set(params) or len(recorded) == len(params) else {**params, **recorded}
 
 
 def _points(data: Any) -> dict[str, Any]:
@@ -93,8 +93,8 @@ def _points(data: Any) -> dict[str, Any]:
         raise InputError("data", type(data).__name__, "points (samples, 2) and their classes (samples,)", "Pass data=(x, y)")
     points, classes = (part.detach().cpu() if isinstance(part, Tensor) else torch.as_tensor(part) for part in data)
     if points.dim() != 2 or points.shape[1] != 2 or classes.shape != points.shape[:1]:
-        found = f"points {tuple(points.shape)} and classes {tuple(classes.shape)}"
-        raise InputError("data", found, "points (samples, 2) and as many classes (samples,)")
+        problem = f"points {tuple(points.shape)} and classes {tuple(classes.shape)}"
+        raise InputError("data", problem, "points (samples, 2) and as many classes (samples,)")
     columns = {"data_x": points[:, 0], "data_y": points[:, 1], "data_class": classes}
     return {name: (("sample",), values.numpy()) for name, values in columns.items()}
 
@@ -110,8 +110,10 @@ def _classes(module: torch.nn.Module, state: Params | None, points: Tensor) -> n
     finally:
         module.train(was_training)
     if not isinstance(outputs, Tensor) or outputs.shape[:-1] != points.shape[:1] or outputs.shape[-1] < 2:
-        found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise InputError("model", f"outputs {found}", f"class scores of shape ({len(points)}, classes)", "Draw the metric's curves instead")
+        problem = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(
+            "model", f"outputs {problem}", f"class scores of shape ({len(points)}, classes)", "Draw the metric's curves instead"
+        )
     classes = outputs.argmax(1).to(torch.int16)
     classes[outputs.isnan().any(1)] = -1
     return classes.cpu().numpy()

@@ -92,8 +92,8 @@ def optimize_on_plane(
     make, defaults = optimizer_named(optimizer)
     task = EvaluationProblem.make(objective, plane, ())
     objective = task.objective
-    mover = make([coordinates], lr=learning_rate, **{**defaults, **options})
-    places, losses = _follow(task, coordinates, mover, steps, gradient, label or name, progress)
+    torch_optimizer = make([coordinates], lr=learning_rate, **{**defaults, **options})
+    places, losses = _follow(task, coordinates, torch_optimizer, steps, gradient, label or name, progress)
     described = _name_of(optimizer)
     path = _dataset(places, losses, plane, objective)
     path.attrs = {
@@ -118,23 +118,23 @@ def optimize_on_plane(
 def _follow(
     task: EvaluationProblem,
     coordinates: torch.Tensor,
-    mover: torch.optim.Optimizer,
+    torch_optimizer: torch.optim.Optimizer,
     steps: int,
     gradient: GradientRule | None,
-    words: str,
+    label: str,
     progress: bool | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     plane, still = task.plane, task.static_params
     places, losses = np.empty((steps + 1, plane.ndim)), np.empty(steps + 1)
     slope = _exact_gradient if gradient is None else _custom_gradient(gradient)
-    with progress_bar(words, steps, 0, progress) as advance:
+    with progress_bar(label, steps, 0, progress) as advance:
         for k in range(steps + 1):
             places[k] = coordinates.detach().numpy()
             losses[k] = slope(task.held(tuple(places[k].tolist())), plane, coordinates, still)
             if not np.isfinite(losses[k]) and k:
                 return places[: k + 1], losses[: k + 1]
             if k < steps:
-                mover.step()
+                torch_optimizer.step()
                 advance(1)
     return places, losses
 

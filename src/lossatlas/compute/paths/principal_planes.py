@@ -67,8 +67,8 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
         "random_walk_null": list(null.ratio),
         "walk_correlation": list(null.correlation((scores * np.sqrt(values)).T)),
     }
-    words = "of variance" if not centered else "of centered variance"
-    labels = tuple(f"PC{i + 1} ({_percent(r)} {words})" for i, r in enumerate(ratio))
+    of_variance = "of variance" if not centered else "of centered variance"
+    labels = tuple(f"PC{i + 1} ({_percent(r)} {of_variance})" for i, r in enumerate(ratio))
     axes = _fix_signs(rows.linear_combinations(coefficients), scores)
     return _plane((trajectory,), -1, _orthonormal(axes), "pca", labels, recipe, (0.0, 0.0))
 

@@ -203,17 +203,17 @@ def _task(objective: Objective, trajectory: Trajectory, plane: Plane) -> Evaluat
     return EvaluationProblem.make(objective, plane, metrics_named("loss"))
 
 
-def _warn(words: str) -> None:
-    warnings.warn(words, UserWarning, stacklevel=4)
+def _warn(message: str) -> None:
+    warnings.warn(message, UserWarning, stacklevel=4)
 
 
 def _scores(trajectory: Trajectory, task: EvaluationProblem, objective: Objective, cast: Projection) -> dict[str, Array]:
     metrics = ("loss", "accuracy") if has_accuracy(objective) else ("loss",)
-    own = [evaluate_point(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
-    below, known = np.full(len(own), np.nan), np.isfinite(cast.coordinates).all(1)
+    path_loss = [evaluate_point(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
+    below, known = np.full(len(path_loss), np.nan), np.isfinite(cast.coordinates).all(1)
     if known.any():
         below[known] = Loop(task)(cast.coordinates[known]).values["loss"]
-    columns = {f"path_{metric}": np.array([scores[metric] for scores in own]) for metric in metrics}
+    columns = {f"path_{metric}": np.array([scores[metric] for scores in path_loss]) for metric in metrics}
     return {**columns, "path_plane_loss": below}
 
 
@@ -259,19 +259,19 @@ def _attrs(cast: Projection, plane: Plane, objective: Objective | None, surface:
 def _explained(cast: Projection, plane: Plane, trajectory: Trajectory) -> dict[str, Any]:
     """What the axes show of this run, and the null for it where the plane was made from it."""
     recipe, end = plane.construction, hash_tensors(trajectory.params(-1))
-    own = [_plain(share) for share in cast.shares]
-    mine = next((k for k, known in enumerate(recipe.get("ends", ())) if known == end), None)
+    shares = [_plain(share) for share in cast.shares]
+    index = next((k for k, known in enumerate(recipe.get("ends", ())) if known == end), None)
     if plane.kind == "shared":
         nulls = recipe.get("random_walk_nulls")
         return {
-            "explained_variance_ratio": own,
-            "random_walk_null": None if mine is None or nulls is None else nulls[mine],
+            "explained_variance_ratio": shares,
+            "random_walk_null": None if index is None or nulls is None else nulls[index],
             "walk_correlation": None,
             "joint_explained_variance_ratio": recipe["explained_variance_ratio"],
             "joint_random_walk_null": recipe.get("random_walk_null"),
         }
-    if mine is None:
-        return {"explained_variance_ratio": own, "random_walk_null": None, "walk_correlation": None}
+    if index is None:
+        return {"explained_variance_ratio": shares, "random_walk_null": None, "walk_correlation": None}
     return {key: recipe.get(key) for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation")}
 
 

@@ -27,10 +27,10 @@ def check_trajectory(run: object, argument: str = "trajectory") -> None:
 
 def _layout_mismatch_error(first: Trajectory, other: Trajectory) -> str:
     """In what the parameters of two runs differ."""
-    mine, theirs = (dict(zip(run.layout.names, run.layout.shapes, strict=True)) for run in (first, other))
-    lacks, brings = [n for n in mine if n not in theirs], [n for n in theirs if n not in mine]
+    first_shapes, theirs = (dict(zip(run.layout.names, run.layout.shapes, strict=True)) for run in (first, other))
+    lacks, brings = [n for n in first_shapes if n not in theirs], [n for n in theirs if n not in first_shapes]
     parts = [f"lacks {', '.join(lacks[:3])}" if lacks else "", f"brings {', '.join(brings[:3])}" if brings else ""]
-    parts += [f"{n} is {theirs[n]}, not {mine[n]}" for n in mine if n in theirs and mine[n] != theirs[n]][:1]
+    parts += [f"{n} is {theirs[n]}, not {first_shapes[n]}" for n in first_shapes if n in theirs and first_shapes[n] != theirs[n]][:1]
     return "; ".join(part for part in parts if part) or "the order or precision of its parameters"
 
 
@@ -60,8 +60,8 @@ class CenteredWeights:
         for number, run in enumerate(several[1:], start=1):
             if run.layout != several[0].layout:
                 pair = f"trajectories[{number}] ({run.label!r}) differs from trajectories[0] ({several[0].label!r})"
-                found = f"{pair}: {_layout_mismatch_error(several[0], run)}"
-                raise InputError("trajectories", found, "runs of one model")
+                problem = f"{pair}: {_layout_mismatch_error(several[0], run)}"
+                raise InputError("trajectories", problem, "runs of one model")
         return cls(several, reference % count, memory)
 
     def __len__(self) -> int:
@@ -90,10 +90,10 @@ class CenteredWeights:
 
     def linear_combinations(self, coefficients: Array) -> Array:
         """``coefficients @ offsets``: ``(k, points)`` to ``(k, parameters)``."""
-        found = np.empty((len(coefficients), self.size))
+        result = np.empty((len(coefficients), self.size))
         for columns, block in self.blocks():
-            found[:, columns] = coefficients @ block
-        return found
+            result[:, columns] = coefficients @ block
+        return result
 
     def _rounding(self) -> float:
         """Sum over the points of the squared rounding error of their weights."""

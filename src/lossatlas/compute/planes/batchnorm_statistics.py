@@ -56,8 +56,8 @@ def with_plane_buffers(objective: Objective, plane: Plane, *, stacklevel: int = 
     if objective.module is None:
         return objective
     if len(plane.buffers) == 1:
-        own = dict(objective.module.named_buffers())
-        with_theirs = objective.with_state({n: b for n, b in plane.buffers[0].items() if n in own})
+        model_buffers = dict(objective.module.named_buffers())
+        with_theirs = objective.with_state({n: b for n, b in plane.buffers[0].items() if n in model_buffers})
         return with_theirs.with_description(statistics="plane") if uses_running_stats(objective) else with_theirs
     if not uses_running_stats(objective) or len(plane.buffers) > 1 or plane.origin is None or _is_model_at(objective, plane, plane.origin):
         return objective

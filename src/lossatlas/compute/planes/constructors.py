@@ -108,14 +108,14 @@ def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: Weig
     if len(set(where)) != len(where):
         raise InputError("weights", str(weights), "two different weights")
     center = {n: p.clone() if n in dict(where) else p for n, p in model.items()}
-    own = tuple(float(model[name][index]) for name, index in where)
+    values = tuple(float(model[name][index]) for name, index in where)
     for name, index in where:
         center[name][index] = 0.0
     steps = tuple(
         Direction(_one_hot(center[name], name, index), {"kind": "weight", "name": name, "index": list(index)}) for name, index in where
     )
     names = tuple(labels) if labels is not None else tuple(f"{name}[{', '.join(map(str, index))}]" for name, index in where)
-    return Plane(center, steps, "weights", names, {"weights": [[name, list(index)] for name, index in where]}, own)
+    return Plane(center, steps, "weights", names, {"weights": [[name, list(index)] for name, index in where]}, values)
 
 
 def plane_through(a: Any, b: Any, c: Any = None) -> Plane:

@@ -40,15 +40,15 @@ def normalize_direction(
     """
     if normalize not in get_args(Normalize):
         raise InputError("normalize", normalize, "one of " + ", ".join(map(repr, get_args(Normalize))))
-    kept = {n: d for n, d in direction.items() if is_differentiable_dtype(center[n]) and (biases or d.dim() > 1)}
-    if not kept:
+    moving = {n: d for n, d in direction.items() if is_differentiable_dtype(center[n]) and (biases or d.dim() > 1)}
+    if not moving:
         raise InputError(
             "params",
             ", ".join(direction),
             "at least one tensor of two or more dimensions, no integers",
             "Pass biases=True to move biases too",
         )
-    return {n: _scaled(d, center[n], normalize, (axes or {}).get(n, FIRST)) for n, d in kept.items()}
+    return {n: _scaled(d, center[n], normalize, (axes or {}).get(n, FIRST)) for n, d in moving.items()}
 
 
 def _scaled(d: Tensor, w: Tensor, how: Normalize, where: FilterAxis) -> Tensor:

@@ -66,7 +66,7 @@ class Histogram:
     def count(self, params: Mapping[str, Tensor], layers: LayerGroups) -> NDArray[np.int64]:
         """Counts of each layer, ``(layer, bin)``; their sum over layers is that of the network. NaN is in no bin."""
         return np.stack(
-            [sum((self._counts(params[n]) for n in own if n in self.names), np.zeros(BINS, np.int64)) for own in layers.members]
+            [sum((self._counts(params[n]) for n in members if n in self.names), np.zeros(BINS, np.int64)) for members in layers.members]
         )
 
     def _counts(self, tensor: Tensor) -> NDArray[np.int64]:
@@ -87,21 +87,21 @@ class MetricProbe:
     @property
     def columns(self) -> dict[str, tuple[Objective, str]]:
         """By variable: who measures it, and which metric."""
-        found: dict[str, tuple[Objective, str]] = {}
+        targets: dict[str, tuple[Objective, str]] = {}
         for objective, loss, accuracy in ((self.train, "path_loss", "path_accuracy"), (self.test, "test_loss", "test_accuracy")):
             if objective is not None:
-                found[loss] = (objective, "loss")
+                targets[loss] = (objective, "loss")
                 if has_accuracy(objective):
-                    found[accuracy] = (objective, "accuracy")
-        return found
+                    targets[accuracy] = (objective, "accuracy")
+        return targets
 
     def measure(self, columns: Mapping[str, tuple[Objective, str]], tensors: Mapping[str, Tensor]) -> dict[str, float]:
         values: dict[str, float] = {}
         for objective in (self.train, self.test):
-            mine = {name: metric for name, (owner, metric) in columns.items() if owner is objective}
-            if objective is not None and mine:
-                scores = evaluate_point(objective, tensors, tuple(dict.fromkeys(mine.values())))
-                values.update({name: scores[metric] for name, metric in mine.items()})
+            metrics = {name: metric for name, (owner, metric) in columns.items() if owner is objective}
+            if objective is not None and metrics:
+                scores = evaluate_point(objective, tensors, tuple(dict.fromkeys(metrics.values())))
+                values.update({name: scores[metric] for name, metric in metrics.items()})
         return values
 
 
@@ -125,8 +125,8 @@ def _square(tensor: Tensor) -> float:
 
 def learning_rates(optimizer: torch.optim.Optimizer | None) -> tuple[float, ...]:
     """The different rates of the parameter groups, in their order; NaN where there is none."""
-    found = [] if optimizer is None else [float(group["lr"]) for group in optimizer.param_groups if "lr" in group]
-    return tuple(dict.fromkeys(found)) or (float("nan"),)
+    rates = [] if optimizer is None else [float(group["lr"]) for group in optimizer.param_groups if "lr" in group]
+    return tuple(dict.fromkeys(rates)) or (float("nan"),)
 
 
 def with_units(declared: schema.Variable, units: str | None) -> schema.Variable:

@@ -244,14 +244,14 @@ class Recorder:
         """Record the very last step and store everything. Leaving a `with` block does it."""
         self.end("closed")
 
-    def end(self, words: str) -> None:
+    def end(self, reason: str) -> None:
         """Close, and say in the attribute `ended` how the training ended."""
         if self._closed:
             return
         try:
             self.record()
         except Exception as error:
-            words = f"interrupted: {type(error).__name__}" if words == "closed" else words
+            reason = f"interrupted: {type(error).__name__}" if reason == "closed" else reason
             raise
         finally:
             if self._handle is not None:
@@ -259,7 +259,7 @@ class Recorder:
             self.flush()
             self._closed = True
             self._last_chance.detach()
-            self._store.update_attrs({"ended": words, "steps": self._step})
+            self._store.update_attrs({"ended": reason, "steps": self._step})
             self._lock.release()
 
     def __enter__(self) -> Recorder:
@@ -337,10 +337,10 @@ class Recorder:
 
     def _sharpness(self, objective: Objective, point: Mapping[str, Tensor]) -> dict[str, float]:
         names = tuple(n for n, p in self._model.named_parameters() if p.requires_grad and n in objective.params)
-        found = largest_eigenvalue(objective, dict(point), names=names, start=self._eigenvector)
-        self._eigenvector = found.vector
+        result = largest_eigenvalue(objective, dict(point), names=names, start=self._eigenvector)
+        self._eigenvector = result.vector
         limit = float("nan") if self._optimizer is None else stability_limit(self._optimizer)
-        return {"sharpness": found.value, "stability_limit": limit}
+        return {"sharpness": result.value, "stability_limit": limit}
 
     def _epoch_of(self, given: float | None) -> float:
         if given is not None:
@@ -350,11 +350,11 @@ class Recorder:
     def _create(self, archive: Archive, name: str, label: str, dtype: str | None, delta: bool, attrs: dict[str, Any]) -> WeightStore:
         lengths = {"layer": len(self._layers.names), "bin": len(self._histogram.centers)}
         described = {**self._described(label or name), **attrs}
-        kept = WeightStore.create(
+        weight_store = WeightStore.create(
             archive, name, self._layout, self._buffer_layout, self._variables(), lengths, described, dtype=dtype, delta=delta
         )
-        kept.write("bin", self._histogram.centers)
-        return kept
+        weight_store.write("bin", self._histogram.centers)
+        return weight_store
 
     def _variables(self) -> list[schema.Variable]:
         always = ["step", "epoch", "batch_loss", "learning_rate", "weight_norm", "layer_norm", "gradient_norm"]

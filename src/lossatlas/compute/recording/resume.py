@@ -36,10 +36,10 @@ class ResumePoint:
         """The seam of a recording of these `steps` that continues at `step`, or at its last one."""
         now = step if step is not None else int(steps[-1]) if len(steps) else 0
         past = steps[steps <= now]
-        last, kept = (int(past[-1]) if len(past) else None), len(past)
-        while kept and not schedule.due(int(steps[kept - 1])):
-            kept -= 1
-        return cls(now, last, kept, schedule.missing(last, now))
+        last, stored_rows = (int(past[-1]) if len(past) else None), len(past)
+        while stored_rows and not schedule.due(int(steps[stored_rows - 1])):
+            stored_rows -= 1
+        return cls(now, last, stored_rows, schedule.missing(last, now))
 
     def gaps(self, earlier: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
         """All gaps of the recording; a new one is warned of."""
@@ -69,9 +69,9 @@ def check_same_curves(store: WeightStore, measured: Sequence[str]) -> None:
     if missing := sorted(set(measured) - set(store.curves) - {"bin"}):
         raise InputError("resume", f"a recording without {', '.join(missing)}", "the same objectives as in the first part")
     if unfilled := sorted(set(store.curves) - set(measured)):
-        found = f"nothing that measures {', '.join(unfilled)}"
+        problem = f"nothing that measures {', '.join(unfilled)}"
         advice = "Pass objective=, test_objective= and sharpness= as before, or record under another name"
-        raise InputError("resume", found, "the same objectives as in the first part", advice)
+        raise InputError("resume", problem, "the same objectives as in the first part", advice)
 
 
 def warn_of_other_data(store: WeightStore, described: Mapping[str, Any]) -> None:
@@ -91,6 +91,6 @@ def check_same_weights(store: WeightStore, seam: ResumePoint, theta: NDArray[Any
     row = int((store.steps <= seam.step).sum()) - 1
     if seam.last != seam.step or np.array_equal(store.stored(slice(row, row + 1), slice(None)), store.encode([theta], 1), equal_nan=True):
         return
-    found = f"a model whose weights are not those recorded at step {seam.step}"
+    problem = f"a model whose weights are not those recorded at step {seam.step}"
     advice = "Load the checkpoint before the recorder is made, and pass the step at which it was saved as step="
-    raise InputError("resume", found, "the model as it was then", advice)
+    raise InputError("resume", problem, "the model as it was then", advice)

@@ -28,9 +28,9 @@ class RowBuffer:
         kept: stored rows that stay, the others are replaced by the first row added; None keeps all.
     """
 
-    def __init__(self, store: WeightStore, seconds: float | None, kept: int | None = None) -> None:
+    def __init__(self, store: WeightStore, seconds: float | None, limit: int | None = None) -> None:
         self.store = store
-        self._seconds, self._kept = seconds, kept
+        self._seconds, self._kept = seconds, limit
         self._rows: list[Row] = []
         self._bytes = 0
         self._process = os.getpid()

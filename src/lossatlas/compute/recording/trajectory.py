@@ -175,9 +175,9 @@ def trajectory_of(
         >>> len(trajectory), trajectory.params(-1)["w"].tolist()
         (4, [3.0, 3.0, 3.0])
     """
-    kept = archive if isinstance(archive, Archive) else create_archive(archive)
-    with kept.lock_for_writing(name, "trajectories"):
-        return Trajectory.of_store(_stored(kept, checkpoints, steps, module, name, label))
+    target = archive if isinstance(archive, Archive) else create_archive(archive)
+    with target.lock_for_writing(name, "trajectories"):
+        return Trajectory.of_store(_stored(target, checkpoints, steps, module, name, label))
 
 
 def _stored(
@@ -210,18 +210,18 @@ def _stored(
 
 def _split_params_and_buffers(checkpoint: torch.nn.Module | Mapping[str, Tensor], module: torch.nn.Module | None) -> tuple[Params, Params]:
     """Parameters and buffers of a checkpoint."""
-    found = params_of(checkpoint)
+    state = params_of(checkpoint)
     if isinstance(checkpoint, torch.nn.Module):
-        return found, {n: b.detach() for n, b in unwrap_module(checkpoint).named_buffers()}
+        return state, {n: b.detach() for n, b in unwrap_module(checkpoint).named_buffers()}
     if module is not None:
         names, buffers = tuple(params_of(module)), {n for n, _ in unwrap_module(module).named_buffers()}
-        if missing := [n for n in names if n not in found]:
+        if missing := [n for n in names if n not in state]:
             raise InputError("module", f"a checkpoint without {', '.join(missing[:4])}", "checkpoints of this module")
-        return {n: found[n] for n in names}, {n: t for n, t in found.items() if n in buffers}
-    params = {n: t for n, t in found.items() if t.is_floating_point() and n.rpartition(".")[2] not in STATISTICS}
+        return {n: state[n] for n in names}, {n: t for n, t in state.items() if n in buffers}
+    params = {n: t for n, t in state.items() if t.is_floating_point() and n.rpartition(".")[2] not in STATISTICS}
     if not params:
-        raise InputError("checkpoints", f"{', '.join(list(found)[:4])}, none of them weights", "floating-point tensors")
-    return params, {n: t for n, t in found.items() if n not in params}
+        raise InputError("checkpoints", f"{', '.join(list(state)[:4])}, none of them weights", "floating-point tensors")
+    return params, {n: t for n, t in state.items() if n not in params}
 
 
 def _steps(steps: Sequence[int] | None) -> NDArray[np.int64] | None:

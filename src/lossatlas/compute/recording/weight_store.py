@@ -167,9 +167,9 @@ class WeightStore:
             self._append(rows, first)
         except OSError as error:
             self._roll_back(first)
-            kept = f"{first} rows, up to step {self.steps[-1]}, are" if first else "No row is"
+            stored = f"{first} rows, up to step {self.steps[-1]}, are" if first else "No row is"
             advice = "Free space, then call recorder.flush(), or record again with resume=True."
-            raise ArchiveError(f"Cannot write {self.archive.location}: {error}. {kept} stored. {advice}") from error
+            raise ArchiveError(f"Cannot write {self.archive.location}: {error}. {stored} stored. {advice}") from error
 
     def _append(self, rows: Sequence[Row], first: int) -> None:
         if first < self.rows:
@@ -215,10 +215,10 @@ class WeightStore:
         if dataset.sizes["step"] != self.rows:
             advice = "Keep a part of a run under another name with archive.write_trajectory"
             raise InputError("path", f"{dataset.sizes['step']} steps", f"all {self.rows} recorded steps", advice)
-        before, kept = self.attrs, self.projection
-        arrays = {*kept["arrays"], *(str(name) for name in dataset.variables if name not in self.group)}
-        replaced = {key: before[key] for key in attrs if key in before and key not in kept["attrs"]} | kept["replaced"]
-        projection = {"arrays": sorted(arrays), "attrs": sorted({*kept["attrs"], *attrs}), "replaced": replaced}
+        before, kept_path = self.attrs, self.projection
+        arrays = {*kept_path["arrays"], *(str(name) for name in dataset.variables if name not in self.group)}
+        replaced = {key: before[key] for key in attrs if key in before and key not in kept_path["attrs"]} | kept_path["replaced"]
+        projection = {"arrays": sorted(arrays), "attrs": sorted({*kept_path["attrs"], *attrs}), "replaced": replaced}
         with cannot_write(self.archive):
             for name, values in dataset.variables.items():
                 if name not in self.group or str(name).startswith(("path_", "area_", "data_")):
@@ -231,13 +231,13 @@ class WeightStore:
         return dict(self.attrs.get("projection", {"arrays": [], "attrs": [], "replaced": {}}))
 
     def _drop_projection(self) -> None:
-        kept = self.projection
+        path = self.projection
         if "projection" not in self.group.attrs:
             return
-        for name in kept["arrays"]:
+        for name in path["arrays"]:
             del self.group[name]
-        gone = {"projection", *kept["attrs"]}
-        self.group.attrs.put({**{k: v for k, v in self.attrs.items() if k not in gone}, **kept["replaced"]})
+        gone = {"projection", *path["attrs"]}
+        self.group.attrs.put({**{k: v for k, v in self.attrs.items() if k not in gone}, **path["replaced"]})
         warnings.warn(
             f"The projection kept with {self.name!r} covers only the rows recorded before it, so it is dropped. "
             "Keep it anew when the training has ended: la.project_trajectory(..., keep=True).",

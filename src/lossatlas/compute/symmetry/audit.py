@@ -148,10 +148,10 @@ def balance_neurons(objective: Objective, sweeps: int = 100, tol: float = 1e-12)
 def _balancing(states: Params, coupling: NeuronGroup) -> Tensor:
     consumer = states[f"{coupling.consumer}.weight"]
     out = consumer.transpose(0, 1).reshape(coupling.neurons, -1).norm(dim=1)
-    own = [states[f"{coupling.producer}.weight"].flatten(1)]
+    rows = [states[f"{coupling.producer}.weight"].flatten(1)]
     if coupling.norm is not None:
-        own = [states[f"{coupling.norm}.{part}"][:, None] for part in ("weight", "bias")]
-    into = torch.cat(own, dim=1).norm(dim=1)
+        rows = [states[f"{coupling.norm}.{part}"][:, None] for part in ("weight", "bias")]
+    into = torch.cat(rows, dim=1).norm(dim=1)
     ratio = (out / into).sqrt()
     return torch.where((out > 0) & (into > 0), ratio, torch.ones_like(ratio))
 
@@ -217,8 +217,8 @@ def _finding(symmetry: str, count: int, change: Change, states: Params, line: _L
         return SymmetryFinding(symmetry, count, function, moved, moved < RESPECTED, _words(count, function, moved))
     # The direction is permuted with the model: the same seed on reordered neurons is only another draw.
     along = _curve_change(line.curve(new, _permuted_direction(change, states, line)), before)
-    words = f"{_words(count, function, along)} (with the direction reordered too; the bare seed draws another line: {moved:.2g})"
-    return SymmetryFinding(symmetry, count, function, along, along < RESPECTED, words)
+    text = f"{_words(count, function, along)} (with the direction reordered too; the bare seed draws another line: {moved:.2g})"
+    return SymmetryFinding(symmetry, count, function, along, along < RESPECTED, text)
 
 
 def _permuted_direction(change: Change, states: Params, line: _Line) -> Params:

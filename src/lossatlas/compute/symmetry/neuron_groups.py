@@ -65,9 +65,9 @@ def states_of(objective: Objective) -> Params:
 def find_neuron_groups(objective: Objective) -> tuple[NeuronGroup, ...]:
     """Every coupling that holds on the objective's own data, in the order of the layers."""
     states = states_of(objective)
-    found: dict[str, NeuronGroup] = {}
+    groups: dict[str, NeuronGroup] = {}
     for candidate in _candidates(objective):
-        if candidate.producer in found:
+        if candidate.producer in groups:
             continue
         scales, permutes = (
             _preserves_outputs(objective, states, candidate, "scale"),
@@ -75,8 +75,8 @@ def find_neuron_groups(objective: Objective) -> tuple[NeuronGroup, ...]:
         )
         if scales or permutes:
             c = candidate
-            found[c.producer] = NeuronGroup(c.producer, c.consumer, c.norm, c.neurons, c.inputs_per_neuron, scales, permutes)
-    return tuple(found.values())
+            groups[c.producer] = NeuronGroup(c.producer, c.consumer, c.norm, c.neurons, c.inputs_per_neuron, scales, permutes)
+    return tuple(groups.values())
 
 
 def scale_neurons(states: Params, coupling: NeuronGroup, factors: Tensor) -> Params:
@@ -124,10 +124,10 @@ def outputs(objective: Objective, states: Params, samples: int = TRIED_SAMPLES) 
     """The model's outputs on the first samples, for parameters and buffers given together."""
     with objective.no_autograd():
         scores = objective.score(states, _head(objective.data.batches[0], samples))
-    found = getattr(scores.outputs, "logits", scores.outputs)
-    if not isinstance(found, Tensor):
-        raise InputError("objective", type(found).__name__, "a model that returns a tensor")
-    return found
+    logits = getattr(scores.outputs, "logits", scores.outputs)
+    if not isinstance(logits, Tensor):
+        raise InputError("objective", type(logits).__name__, "a model that returns a tensor")
+    return logits
 
 
 def relative_change(new: Tensor, old: Tensor) -> float:
@@ -165,7 +165,7 @@ def _traced_order(objective: Objective) -> list[tuple[str, Layer, str | None]]:
     """Every ungrouped layer with the BatchNorm that comes next, or that has its number (``conv2`` and ``bn2``)."""
     assert objective.module is not None
     modules = [(n, m) for n, m in objective.module.named_modules() if isinstance(m, LAYERS + NORMS)]
-    found: list[tuple[str, Layer, str | None]] = []
+    order: list[tuple[str, Layer, str | None]] = []
     for index, (name, module) in enumerate(modules):
         if not isinstance(module, LAYERS) or getattr(module, "groups", 1) != 1:
             continue
@@ -174,14 +174,14 @@ def _traced_order(objective: Objective) -> list[tuple[str, Layer, str | None]]:
             for n, m in (*modules[index + 1 : index + 2], *_numbered(name, modules))
             if isinstance(m, NORMS) and m.num_features == len(module.weight)
         ]
-        found.append((name, module, norms[0] if norms else None))
-    return found
+        order.append((name, module, norms[0] if norms else None))
+    return order
 
 
 def _numbered(name: str, modules: Sequence[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
-    parent, _, own = name.rpartition(".")
-    digits = re.search(r"\d+$", own)
-    if not digits or own.isdigit():
+    parent, _, local_name = name.rpartition(".")
+    digits = re.search(r"\d+$", local_name)
+    if not digits or local_name.isdigit():
         return []
     return [(n, m) for n, m in modules if n.rpartition(".")[0] == parent and n != name and n.endswith(digits.group())]
 
@@ -208,8 +208,8 @@ def module_with_state(objective: Objective, states: Params) -> nn.Module:
     """A copy of the objective's module that holds these parameters and buffers."""
     assert objective.module is not None
     module = copy.deepcopy(objective.module)
-    own = params_of(module) | dict(module.named_buffers())
+    state = params_of(module) | dict(module.named_buffers())
     with torch.no_grad():
         for name, value in states.items():
-            own[name].copy_(value)
+            state[name].copy_(value)
     return module

@@ -77,8 +77,8 @@ def match_weights(objective: Objective, reference: object, seed: int = 0, sweeps
             orders[coupling.producer], changed = orders[coupling.producer][order], True
         if not changed:
             break
-    own = {n: states[n] for n in objective.params}
-    return WeightMatching(module_with_state(objective, states), orders, _distance(objective.params, goal), _distance(own, goal), spent)
+    params = {n: states[n] for n in objective.params}
+    return WeightMatching(module_with_state(objective, states), orders, _distance(objective.params, goal), _distance(params, goal), spent)
 
 
 def _best_order(states: Params, goal: Params, coupling: NeuronGroup) -> NDArray[np.int64]:
@@ -95,11 +95,11 @@ def _best_order(states: Params, goal: Params, coupling: NeuronGroup) -> NDArray[
 
 def _features(states: Params, coupling: NeuronGroup) -> Tensor:
     """Everything that belongs to a neuron, in and out, one row a neuron."""
-    own = [f"{coupling.producer}.weight", f"{coupling.producer}.bias"]
+    names = [f"{coupling.producer}.weight", f"{coupling.producer}.bias"]
     if coupling.norm is not None:
-        own += [f"{coupling.norm}.weight", f"{coupling.norm}.bias"]
+        names += [f"{coupling.norm}.weight", f"{coupling.norm}.bias"]
     columns = states[f"{coupling.consumer}.weight"].transpose(0, 1)
-    parts = [states[n] for n in own if n in states]
+    parts = [states[n] for n in names if n in states]
     return torch.cat([p.reshape(coupling.neurons, -1).double() for p in (*parts, columns)], dim=1)
 
 

@@ -128,8 +128,8 @@ def _size(quick: bool, **given: int | None) -> RunSize:
 
 def _training(network: str, size: RunSize, seed: int) -> Training:
     """Adam, which gets somewhere within few epochs where the paper's schedule has hardly begun."""
-    words: dict[str, Any] = {"samples": size.samples, "test_samples": size.test_images, "batch_size": size.batch_size}
-    return Training(network, epochs=size.epochs, optimizer="adam", seed=seed, record_every=size.epochs, **words)
+    options: dict[str, Any] = {"samples": size.samples, "test_samples": size.test_images, "batch_size": size.batch_size}
+    return Training(network, epochs=size.epochs, optimizer="adam", seed=seed, record_every=size.epochs, **options)
 
 
 def _surface(

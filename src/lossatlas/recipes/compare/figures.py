@@ -49,10 +49,10 @@ def page(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Path)
     view(scene, export=file, view={"log": True, "hidden": [name for name in names if name not in shown], "active": shown[0]})
 
 
-def draw_scales(found: Scales, label: str, file: Path) -> None:
+def draw_scales(scales: Scales, label: str, file: Path) -> None:
     """Two weight scales of one function: apart along steps of one length, together along filter-normalized ones."""
-    curves = {key: _curve(key, line, found) for key, line in found.lines.items()}
-    wide, numbers = found.numbers["fixed_step"], found.numbers["filter_normalized"]
+    curves = {key: _curve(key, line, scales) for key, line in scales.lines.items()}
+    wide, numbers = scales.numbers["fixed_step"], scales.numbers["filter_normalized"]
     titles = {
         "none": f"steps of one length: {_times(wide['width'])}, 1 nat up",
         "filter": f"filter-normalized: largest difference {numbers['largest_difference']:.2g} nats",
@@ -70,9 +70,9 @@ def draw_scales(found: Scales, label: str, file: Path) -> None:
         )
         for column, normalize in enumerate(WORDS)
     )
-    found_notes = surface_from(found.lines["filter", 1]).all_notes()
+    found_notes = surface_from(scales.lines["filter", 1]).all_notes()
     notes = (
-        f"both networks compute the same outputs (largest difference {found.numbers['output_difference']:.2g}): each convolution before a "
+        f"both networks compute the same outputs (largest difference {scales.numbers['output_difference']:.2g}): each convolution before a "
         f"batch norm is {FACTOR} times as large, the batch norm undoes it",
         "left: a random direction as drawn, right: " + found_notes[0],
         *found_notes[1:],
@@ -81,7 +81,7 @@ def draw_scales(found: Scales, label: str, file: Path) -> None:
     plot(Scene(panes, curves=tuple(curves.values()), title=title, notes=notes), file)
 
 
-def _curve(key: Key, line: xr.Dataset, found: Scales) -> Curve:
+def _curve(key: Key, line: xr.Dataset, scales: Scales) -> Curve:
     normalize, factor = key
     alpha = np.asarray(line.alpha.values, np.float64)
     label = "weights as trained" if factor == 1 else f"weights × {factor}"
@@ -106,15 +106,15 @@ def _bare(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
 
 def unique_notes(surfaces: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
     """How the surfaces computed here were made, in lines for all of them; each one's whole notes stand in the page."""
-    own = {s.attrs["title"].split(" · ")[0]: s for s in surfaces.values() if s.attrs.get("plane", {}).get("kind") == "random"}
-    if not own:
+    planes = {s.attrs["title"].split(" · ")[0]: s for s in surfaces.values() if s.attrs.get("plane", {}).get("kind") == "random"}
+    if not planes:
         return ()
-    first = next(iter(own.values())).attrs
-    cosine = max(abs(s.attrs["plane"]["cosine"]) for s in own.values())
-    shares = ", ".join(f"{name} {100 * float(s.done.mean()):.0f} %" for name, s in own.items())
-    errors = [s.attrs["estimated_error"] for s in own.values() if np.isfinite(s.attrs.get("estimated_error", np.nan))]
+    first = next(iter(planes.values())).attrs
+    cosine = max(abs(s.attrs["plane"]["cosine"]) for s in planes.values())
+    shares = ", ".join(f"{name} {100 * float(s.done.mean()):.0f} %" for name, s in planes.items())
+    errors = [s.attrs["estimated_error"] for s in planes.values() if np.isfinite(s.attrs.get("estimated_error", np.nan))]
     between = f", the others interpolated (estimated error up to {100 * max(errors):.2g} % of the log range)" if errors else ""
-    spread = max(float(s.loss_standard_error.max()) for s in own.values())
+    spread = max(float(s.loss_standard_error.max()) for s in planes.values())
     return (
         f"computed here: random directions (seed {first['plane']['seed']}), filter-normalized, biases and BatchNorm fixed, "
         f"cosine between axes at most {cosine:.2g}",

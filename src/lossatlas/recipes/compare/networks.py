@@ -116,10 +116,10 @@ class Member:
     def summary(self) -> dict[str, Any]:
         """Origin and test numbers; None where a published surface does not tell them."""
         test = self.test or {"accuracy": None, "loss": None, "samples": None}
-        kept = {"source": self.origin, "test_accuracy": test["accuracy"], "test_loss": test["loss"], "test_samples": test["samples"]}
+        result = {"source": self.origin, "test_accuracy": test["accuracy"], "test_loss": test["loss"], "test_samples": test["samples"]}
         if self.file is not None:
-            kept["file"] = self.file.name
-        return kept if self.training is None else {**kept, "training": self.training}
+            result["file"] = self.file.name
+        return result if self.training is None else {**result, "training": self.training}
 
 
 def chosen_entries(names: str | Iterable[str] | None) -> tuple[Entry, ...]:
@@ -149,10 +149,10 @@ def gather(
         return Member(entry, "imported surface", file=root / entry.surface)
     summary = train(training, out, data, device=device, progress=progress)
     model = load_checkpoint(out / "weights.safetensors", network(entry.network, 0)).eval()
-    told = ("samples", "epochs", "optimizer", "learning_rate", "batch_size", "seed", "train_accuracy", "train_loss")
+    keys = ("samples", "epochs", "optimizer", "learning_rate", "batch_size", "seed", "train_accuracy", "train_loss")
     trained = Entry(entry.name, entry.label, entry.network)
     return Member(
-        trained, "short training", model, test=_test(trained, model, data, test_images, device), training={k: summary[k] for k in told}
+        trained, "short training", model, test=_test(trained, model, data, test_images, device), training={k: summary[k] for k in keys}
     )
 
 

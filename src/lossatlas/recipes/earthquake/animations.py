@@ -138,11 +138,11 @@ def _words(still: int, turn: int) -> str:
 
 def _cut(path: PathData, count: int) -> PathData:
     """The first `count` updates of a path."""
-    kept: dict[str, FloatArray | None] = {
+    kept_values: dict[str, FloatArray | None] = {
         name: None if getattr(path, name) is None else getattr(path, name)[: count + 1]
         for name in ("alpha", "beta", "step", "epoch", "loss", "plane_loss", "residual")
     }
-    return replace(path, **kept)  # type: ignore[arg-type]
+    return replace(path, **kept_values)  # type: ignore[arg-type]
 
 
 def _curve(path: PathData) -> Curve:

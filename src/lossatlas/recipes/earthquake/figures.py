@@ -41,8 +41,8 @@ def decomposition(landscape: Landscape, x: FloatArray, y: float, file: FilePath)
     parts = {"linear": "(1 − y) z", "softplus": "ln(1 + e⁻ᶻ)", "sum": "their sum, the loss"}
     on_plane = _parts(alpha[:, None] * x[0] + beta[None, :] * x[1], y)
     surfaces = [
-        Surface(name, alpha, beta, {"part": Field(on_plane[name], "loss [nats]", "nats")}, words, alpha_label="W₁", beta_label="W₂")
-        for name, words in parts.items()
+        Surface(name, alpha, beta, {"part": Field(on_plane[name], "loss [nats]", "nats")}, caption, alpha_label="W₁", beta_label="W₂")
+        for name, caption in parts.items()
     ]
     z = np.linspace(-8, 8, 201)
     curves = [Curve(name, z, _parts(z, y)[name], words, reveal=False) for name, words in parts.items()]
@@ -148,8 +148,8 @@ def error_bars(plane: xr.Dataset, lines: Sequence[tuple[str, xr.Dataset]], subse
         Pane("line", tuple(c.name for c in cuts), title="a cut, with bands of one standard error", column=1),
     )
     colors = (replace(SCALE, scale="log"),)
-    title, words = "What a random subset of the data can tell", "The same samples stand at every point."
-    plot(Scene(panes, (surface, *cuts), colors=colors, title=title, subtitle=words), file)
+    title, note = "What a random subset of the data can tell", "The same samples stand at every point."
+    plot(Scene(panes, (surface, *cuts), colors=colors, title=title, subtitle=note), file)
 
 
 def _ellipses(landscape: Landscape, batch_size: int) -> tuple[tuple[Arrow, ...], tuple[Outline, ...]]:

@@ -194,10 +194,10 @@ def _animations(out: Path, landscapes: Sequence[Landscape], faster: xr.Dataset, 
         scenes["cnn.gif"] = moving.training_scene(one, steps, clip=NETWORK_CLIP), "The same for a convolutional network."
         scenes["cnn_sizes.gif"] = moving.sizes_scene(one, SIZES, frames, NETWORK_CLIP), "Its landscape for batches of 10 and 100."
     counts = {}
-    for name, (scene, words) in scenes.items():
+    for name, (scene, caption) in scenes.items():
         wide = frames.width * 3 // 2 if len(scene.panes) > 1 and scene.panes[1].column else frames.width
         counts[name] = moving.play(scene, out / name, wide)
-        print_line(f"{name:<18} {words}")
+        print_line(f"{name:<18} {caption}")
     return counts
 
 

@@ -23,13 +23,13 @@ BLUE, RED, *BATCHES = COLORS
 Found = Mapping[tuple[float, int], "Solution"]
 
 
-def figure_2(setting: RunConfig, found: Found, lines: Mapping[tuple[float, str], xr.Dataset], file: FilePath) -> None:
+def figure_2(setting: RunConfig, minima: Found, lines: Mapping[tuple[float, str], xr.Dataset], file: FilePath) -> None:
     """One row a weight decay: the line between the solutions, the norm during training, the weights in the end."""
     curves: list[Curve] = []
     panes: list[Pane] = []
-    for row, decay in enumerate(dict.fromkeys(decay for decay, _ in found)):
-        own = {batch: one for (d, batch), one in found.items() if d == decay}
-        for column, (made, pane) in enumerate((_between(decay, lines), _norms(decay, own), _histograms(decay, own))):
+    for row, decay in enumerate(dict.fromkeys(decay for decay, _ in minima)):
+        by_batch = {batch: one for (d, batch), one in minima.items() if d == decay}
+        for column, (made, pane) in enumerate((_between(decay, lines), _norms(decay, by_batch), _histograms(decay, by_batch))):
             curves += made
             panes.append(replace(pane, curves=tuple(c.name for c in made), row=row, column=column))
     title = f"From the small-batch (0) to the large-batch solution (1) of {network_words(setting)}"
@@ -39,7 +39,7 @@ def figure_2(setting: RunConfig, found: Found, lines: Mapping[tuple[float, str],
             curves=tuple(curves),
             title=title,
             notes=_notes(
-                setting, found, "left: BatchNorm statistics re-estimated at every point from training images", setting.size.line_samples
+                setting, minima, "left: BatchNorm statistics re-estimated at every point from training images", setting.size.line_samples
             ),
         ),
         file,
@@ -48,7 +48,7 @@ def figure_2(setting: RunConfig, found: Found, lines: Mapping[tuple[float, str],
 
 def figure_3(
     setting: RunConfig,
-    found: Found,
+    minima: Found,
     lines: Mapping[tuple[float, int], xr.Dataset],
     planes: Mapping[tuple[float, int], xr.Dataset],
     file: FilePath,
@@ -57,7 +57,7 @@ def figure_3(
     surfaces, panes = [], []
     top = max(float(np.nanmax(line.loss)) for line in lines.values())
     scale = ColorScale(low=0.0, high=min(top, 10.0))
-    for column, (key, one) in enumerate(found.items()):
+    for column, (key, one) in enumerate(minima.items()):
         line, plane = line_surface(lines[key], f"line {one.name}", one.label), surface_from(planes[key], name=one.name, label=one.label)
         surfaces += [line, replace(plane, notes=())]
         panes.append(
@@ -79,18 +79,20 @@ def figure_3(
             tuple(surfaces),
             colors=(SOLUTIONS,),
             title=f"Filter-normalized lines and planes of {network_words(setting)}",
-            notes=_notes(setting, found, "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed", setting.size.samples),
+            notes=_notes(
+                setting, minima, "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed", setting.size.samples
+            ),
         ),
         file,
     )
 
 
-def repeatability(setting: RunConfig, found: Mapping[int, Solution], lines: Mapping[int, list[xr.Dataset]], file: FilePath) -> None:
+def repeatability(setting: RunConfig, minima: Mapping[int, Solution], lines: Mapping[int, list[xr.Dataset]], file: FilePath) -> None:
     """Each solution's median over random directions, a band from the lowest to the highest, and every line, on one scale."""
     curves = []
     for index, (batch, several) in enumerate(lines.items()):
         values, x, color = np.stack([line.loss.values for line in several]), several[0].alpha.values, BATCHES[index]
-        one = found[batch]
+        one = minima[batch]
         label = f"{one.label}: median; test error {100 * (1 - one.net.test_accuracy):.1f} %"
         curves.append(Curve(f"median {batch}", x, np.median(values, 0), label, color, band=(values.min(0), values.max(0)), reveal=False))
         for seed, line in enumerate(values):
@@ -101,7 +103,7 @@ def repeatability(setting: RunConfig, found: Mapping[int, Solution], lines: Mapp
         curves=tuple(curves),
         title=f"Repeatability: {len(next(iter(lines.values())))} random directions",
         subtitle=f"Filter-normalized lines through two solutions of {network_words(setting)}",
-        notes=_notes(setting, {(0.0, b): s for b, s in found.items()}, "band: lowest to highest", setting.size.samples),
+        notes=_notes(setting, {(0.0, b): s for b, s in minima.items()}, "band: lowest to highest", setting.size.samples),
     )
     plot(scene, file)
 
@@ -126,20 +128,21 @@ def _between(decay: float, lines: Mapping[tuple[float, str], xr.Dataset]) -> tup
     return curves, Pane("curves", title=title, x_label="small batch (0) → large batch (1)", y_label="loss [nats]", y_label_right="accuracy")
 
 
-def _norms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve], Pane]:
+def _norms(decay: float, by_batch: Mapping[int, Solution]) -> tuple[list[Curve], Pane]:
     curves = []
-    for index, (batch, one) in enumerate(own.items()):
+    for index, (batch, one) in enumerate(by_batch.items()):
         run = one.trajectory.dataset
         x = run.epoch.values
         curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, f"batch {batch:,}", BATCHES[index], reveal=False))
-    errors = " and ".join(f"{100 * (1 - one.net.test_accuracy):.1f} %" for one in own.values())
+    errors = " and ".join(f"{100 * (1 - one.net.test_accuracy):.1f} %" for one in by_batch.values())
     return curves, Pane("curves", title=f"in training; test errors {errors}", x_label="epoch", y_label="norm of all weights")
 
 
-def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve], Pane]:
+def _histograms(decay: float, by_batch: Mapping[int, Solution]) -> tuple[list[Curve], Pane]:
     """Shares of weights in equal bins up to the 99.5 % quantile of all, so that tails do not flatten the picture."""
     weights = {
-        batch: np.concatenate([p.numpy().ravel() for p in one.trajectory.params(-1).values() if p.dim() > 1]) for batch, one in own.items()
+        batch: np.concatenate([p.numpy().ravel() for p in one.trajectory.params(-1).values() if p.dim() > 1])
+        for batch, one in by_batch.items()
     }
     reach = max(float(np.quantile(np.abs(w), 0.995)) for w in weights.values())
     edges = np.linspace(-reach, reach, 61)
@@ -150,8 +153,8 @@ def _histograms(decay: float, own: Mapping[int, Solution]) -> tuple[list[Curve],
     return curves, Pane("histogram", title="weights after training", x_label="weight", y_label="share of weights")
 
 
-def _notes(setting: RunConfig, found: Found, more: str, samples: int) -> tuple[str, ...]:
-    training = next(iter(found.values())).training
+def _notes(setting: RunConfig, minima: Found, more: str, samples: int) -> tuple[str, ...]:
+    training = next(iter(minima.values())).training
     return (
         f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs; "
         f"loss on the first {samples:,} of them, eval mode",

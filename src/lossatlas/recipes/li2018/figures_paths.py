@@ -25,7 +25,7 @@ RED = "#c1121f"
 
 def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dataset, xr.Dataset]], chance: float, file: FilePath) -> None:
     """One path on three planes, each in the window that its own shadow needs."""
-    words = {
+    labels = {
         "random": f"two random directions: {{}} of the\nmotion shown (by chance: {_share(chance)})",
         "random and start-end": "a random and the start-end\ndirection: {} of the motion shown",
         "principal": "two principal directions\n{} of the motion shown",
@@ -34,7 +34,7 @@ def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dat
     for column, (name, (surface, path)) in enumerate(drawn.items()):
         surfaces.append(replace(surface_from(surface, name=name, label=name), notes=()))
         paths.append(marked(path, one, f"path {name}"))
-        title = words[name].format(_share(path.attrs["captured_share"]))
+        title = labels[name].format(_share(path.attrs["captured_share"]))
         panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column))
     error = 100 * (1 - one.net.test_accuracy)
     title = f"The same training path on three planes: {network_words(setting)}, {one.label}, test error {error:.1f} %"

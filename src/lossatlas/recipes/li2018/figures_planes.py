@@ -60,10 +60,10 @@ MEASURES = {
 def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: FilePath, setting: RunConfig) -> None:
     """Negative curvature, basins and rim of each network: a point a plane, a dashed line at the mean."""
     curves, panes = [], []
-    for column, (measure, (title, words)) in enumerate(MEASURES.items()):
+    for column, (measure, (title, caption)) in enumerate(MEASURES.items()):
         names = []
-        for index, (network, found) in enumerate(numbers.items()):
-            values = np.array([plane[measure] for plane in found["planes"]], dtype=float)
+        for index, (network, measures) in enumerate(numbers.items()):
+            values = np.array([plane[measure] for plane in measures["planes"]], dtype=float)
             planes = np.arange(1, len(values) + 1, dtype=float)
             error = 100 * (1 - nets[network].test_accuracy)
             label = f"{nets[network].label}, test error {error:.1f} %"
@@ -73,7 +73,7 @@ def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: 
             names += [points.name, curves[-1].name]
         floor = next(iter(numbers.values()))["floor"]
         panes.append(
-            Pane("curves", curves=tuple(names), column=column, title=title.format(floor=floor), x_label="random plane", y_label=words)
+            Pane("curves", curves=tuple(names), column=column, title=title.format(floor=floor), x_label="random plane", y_label=caption)
         )
     first = next(iter(numbers.values()))
     size = f"{first['resolution']} x {first['resolution']}"
@@ -121,12 +121,12 @@ def panel_notes(panel: Panel) -> Surface:
 
 def notes(setting: RunConfig, panels: Sequence[Panel]) -> tuple[str, ...]:
     """What keeps the figure honest, once for all its panes."""
-    own = [p.surface for p in panels if p.summary["source"] != "imported surface"]
+    computed = [p.surface for p in panels if p.summary["source"] != "imported surface"]
     trained = any(p.summary["source"] not in ("trained weights", "imported surface") for p in panels)
     lines = [run_note(setting, trained)]
-    if own:
-        plane, objective = own[0].attrs["plane"], own[0].attrs["objective"]
-        cosines = " and ".join(dict.fromkeys(f"{s.attrs['plane']['cosine']:.2g}" for s in own))
+    if computed:
+        plane, objective = computed[0].attrs["plane"], computed[0].attrs["objective"]
+        cosines = " and ".join(dict.fromkeys(f"{s.attrs['plane']['cosine']:.2g}" for s in computed))
         lines.append(
             f"axes: random directions (seed {plane['seed']}), filter-normalized, biases and BatchNorm fixed, cosine between axes {cosines}"
         )
@@ -134,7 +134,7 @@ def notes(setting: RunConfig, panels: Sequence[Panel]) -> tuple[str, ...]:
             f"loss: cross-entropy on the first {objective['samples']:,} training images without augmentation, "
             "eval mode (stored BatchNorm statistics)"
         )
-    if len(own) < len(panels):
+    if len(computed) < len(panels):
         lines.append("imported surfaces: another's run, read from files; directions and data are not known")
     return tuple(lines)
 

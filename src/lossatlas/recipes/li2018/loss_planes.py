@@ -40,9 +40,9 @@ def figure_1(setting: RunConfig) -> dict[str, Any]:
     nets = [net(setting, name) for name in ("resnet56_noshort", "resnet56")]
     panels = [own_panel(setting, one) for one in nets]
     reports = {one.name: _report(setting, one) for one in nets}
-    said = tuple(f"{one.label}: {reports[one.name].line}" for one in nets)
+    report_lines = tuple(f"{one.label}: {reports[one.name].line}" for one in nets)
     title = "The loss surfaces of ResNet-56 without and with shortcuts"
-    drawing.reliefs(panels, setting.out / "figure1.png", title, setting, (*said, CAVEAT))
+    drawing.reliefs(panels, setting.out / "figure1.png", title, setting, (*report_lines, CAVEAT))
     numbers = {one.name: rough_over_seeds(setting, one) for one in nets}
     drawing.roughness_points(numbers, {one.name: one for one in nets}, setting.out / "figure1_numbers.png", setting)
     print_line("figure1.png    ResNet-56 without shortcuts is chaotic, with them nearly convex around the minimum.")
@@ -123,7 +123,7 @@ def imported_panel(name: str, file: Any) -> Panel:
 
 def rough_over_seeds(setting: RunConfig, one: Net) -> dict[str, Any]:
     """Roughness over several random planes, and its mean."""
-    found = [
+    roughness_values = [
         roughness(plane_surface(setting, one, seed, setting.size.seed_resolution, f"{one.name}_seed{seed}"), BASIN_FLOOR).as_dict()
         for seed in range(2, 2 + setting.size.seeds)
     ]
@@ -131,8 +131,8 @@ def rough_over_seeds(setting: RunConfig, one: Net) -> dict[str, Any]:
     return {
         "floor": BASIN_FLOOR,
         "resolution": setting.size.seed_resolution,
-        "planes": found,
-        "mean": {k: float(np.mean([f[k] for f in found])) for k in keys},
+        "planes": roughness_values,
+        "mean": {k: float(np.mean([f[k] for f in roughness_values])) for k in keys},
     }
 
 

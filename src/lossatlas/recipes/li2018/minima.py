@@ -29,8 +29,8 @@ def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["s
     training = Training(size.vgg, size.vgg_epochs, size.train_samples, size.test_samples, batch, None, decay, optimizer, setting.seed)
     name = f"{size.vgg}_{optimizer}_batch{batch}_decay{decay:g}".replace("0.0005", "5e-4")
     module = train_once(setting, name, training)
-    words = f"{'SGD' if optimizer == 'sgd' else 'Adam'}, batch {batch:,}, decay {decay:g}"
-    net = scored(setting, Net(name, words, module, "li", source_words(setting), size.test_samples))
+    label = f"{'SGD' if optimizer == 'sgd' else 'Adam'}, batch {batch:,}, decay {decay:g}"
+    net = scored(setting, Net(name, label, module, "li", source_words(setting), size.test_samples))
     return Solution(name, training, net, open_trajectory(create_archive(folder(setting, name) / "archive.zarr"), size.vgg))
 
 
@@ -42,9 +42,9 @@ def four(setting: RunConfig) -> dict[tuple[float, int], Solution]:
 
 def figure_2(setting: RunConfig) -> dict[str, Any]:
     """The line from the small-batch to the large-batch solution, the weights' norm during training, and their histograms."""
-    found, lines, size = four(setting), {}, setting.size
+    minima, lines, size = four(setting), {}, setting.size
     for decay in DECAYS:
-        small, large = (found[decay, batch] for batch in (size.small_batch, size.large_batch))
+        small, large = (minima[decay, batch] for batch in (size.small_batch, size.large_batch))
         train = small.net.objective(setting, size.line_samples)
         for split in ("train", "test"):
             lines[decay, split] = evaluate_curve(
@@ -59,31 +59,31 @@ def figure_2(setting: RunConfig) -> dict[str, Any]:
                 title=f"{split}, weight decay {decay:g}",
                 progress=setting.progress,
             )
-    drawing.figure_2(setting, found, lines, setting.out / "figure2.png")
+    drawing.figure_2(setting, minima, lines, setting.out / "figure2.png")
     sharper = {f"{decay:g}": _sharper(lines[decay, "train"]) for decay in DECAYS}
     looks = ", ".join(f"{which} at weight decay {decay}" for decay, which in sharper.items())
     print_line(f"figure2.png    The line between a small-batch and a large-batch solution. Looking sharper: {looks}.")
     barriers = {f"{decay:g} {split}": line.attrs["barrier"] for (decay, split), line in lines.items()}
-    return {"solutions": _summaries(found), "sharper_looking": sharper, "barriers": barriers}
+    return {"solutions": _summaries(minima), "sharper_looking": sharper, "barriers": barriers}
 
 
 def figure_3(setting: RunConfig) -> dict[str, Any]:
     """Filter-normalized lines and planes of the same four solutions, on shared scales."""
-    found = four(setting)
-    lines = {key: _random_line(setting, one, 0) for key, one in found.items()}
-    planes = {key: _random_plane(setting, one) for key, one in found.items()}
-    drawing.figure_3(setting, found, lines, planes, setting.out / "figure3.png")
+    minima = four(setting)
+    lines = {key: _random_line(setting, one, 0) for key, one in minima.items()}
+    planes = {key: _random_plane(setting, one) for key, one in minima.items()}
+    drawing.figure_3(setting, minima, lines, planes, setting.out / "figure3.png")
     print_line("figure3.png    With filter normalization the width of the minima can be compared side by side.")
-    return {"solutions": _summaries(found), "width": {one.name: _width(lines[key]) for key, one in found.items()}}
+    return {"solutions": _summaries(minima), "width": {one.name: _width(lines[key]) for key, one in minima.items()}}
 
 
 def repeatability(setting: RunConfig) -> dict[str, Any]:
     """Ten random filter-normalized lines through each of two solutions: their median and their band."""
     size = setting.size
-    found = {batch: solution(setting, batch, DECAYS[1]) for batch in (size.small_batch, size.large_batch)}
-    lines = {batch: [_random_line(setting, one, seed) for seed in range(size.directions)] for batch, one in found.items()}
-    drawing.repeatability(setting, found, lines, setting.out / "repeatability.png")
-    spread = {found[batch].name: _spread(several) for batch, several in lines.items()}
+    minima = {batch: solution(setting, batch, DECAYS[1]) for batch in (size.small_batch, size.large_batch)}
+    lines = {batch: [_random_line(setting, one, seed) for seed in range(size.directions)] for batch, one in minima.items()}
+    drawing.repeatability(setting, minima, lines, setting.out / "repeatability.png")
+    spread = {minima[batch].name: _spread(several) for batch, several in lines.items()}
     apart = " and ".join(f"{100 * share:.0f} %" for share in spread.values())
     print_line(
         f"repeatability.png   Half a unit from the center, {size.directions} directions differ by {apart} of the loss (one deviation)."
@@ -120,8 +120,8 @@ def _random_plane(setting: RunConfig, one: Solution) -> xr.Dataset:
     )
 
 
-def _summaries(found: dict[tuple[float, int], Solution]) -> dict[str, Any]:
-    return {one.name: one.net.summary() | {"weight_norm": float(one.trajectory.dataset.weight_norm[-1])} for one in found.values()}
+def _summaries(minima: dict[tuple[float, int], Solution]) -> dict[str, Any]:
+    return {one.name: one.net.summary() | {"weight_norm": float(one.trajectory.dataset.weight_norm[-1])} for one in minima.values()}
 
 
 def _sharper(line: xr.Dataset) -> str:

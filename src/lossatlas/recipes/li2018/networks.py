@@ -128,8 +128,8 @@ def words_of(name: str) -> str:
 
 def scored(setting: RunConfig, net: Net) -> Net:
     """The network with its test accuracy and loss."""
-    found = evaluate_point(net.objective(setting, net.test_samples, "test", 250), None, ("loss", "accuracy"))
-    return replace(net, test_accuracy=found["accuracy"], test_loss=found["loss"])
+    scores = evaluate_point(net.objective(setting, net.test_samples, "test", 250), None, ("loss", "accuracy"))
+    return replace(net, test_accuracy=scores["accuracy"], test_loss=scores["loss"])
 
 
 def require_pictures(setting: RunConfig) -> None:

@@ -46,9 +46,9 @@ def make_spiral(seed: int = 0) -> Spiral:
     for j in range(CLASSES):
         radius = np.linspace(0, 1, PER_CLASS)
         angle = np.linspace(4 * j, 4 * (j + 1), PER_CLASS) + 0.2 * rng.standard_normal(PER_CLASS)
-        own = rng.permutation(np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1))
-        points.append(own[:TRAIN_PER_CLASS])
-        held.append(own[TRAIN_PER_CLASS:])
+        arm = rng.permutation(np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1))
+        points.append(arm[:TRAIN_PER_CLASS])
+        held.append(arm[TRAIN_PER_CLASS:])
     x, test_x = np.concatenate(points), np.concatenate(held)
     mean, deviation = x.mean(0), x.std(0)
     return Spiral(_float((x - mean) / deviation), _labels(x), _float((test_x - mean) / deviation), _labels(test_x))

@@ -112,16 +112,16 @@ def _in_relief(scene: Scene) -> Scene:
     """The map's pane becomes a relief that can be turned; the timeline carries the losses alone."""
     losses = next(pane for pane in scene.panes if pane.kind == "curves")
     panes = tuple(replace(pane, kind="surface") if pane.kind == "contour" else pane for pane in scene.panes)
-    kept = tuple(pane for pane in panes if pane.kind != "curves" or pane is losses)
-    return scene.replace(panes=kept, curves=tuple(curve for curve in scene.curves if curve.name in losses.curves))
+    shown_panes = tuple(pane for pane in panes if pane.kind != "curves" or pane is losses)
+    return scene.replace(panes=shown_panes, curves=tuple(curve for curve in scene.curves if curve.name in losses.curves))
 
 
 def planes(drawn: Sequence[OnPlane], label: str, numbers: Mapping[str, Any], file: FilePath) -> None:
     """One path on three planes, the share that each shows beside what it would show of a path without direction."""
-    words = {"random": "two random directions", "start_end": "start to end, and across", "pca": "principal directions"}
+    labels = {"random": "two random directions", "start_end": "start to end, and across", "pca": "principal directions"}
     surfaces, paths, panes = [], [], []
     for column, (name, surface, path) in enumerate(drawn):
-        shown = surface_from(surface, name=name, label=words[name])
+        shown = surface_from(surface, name=name, label=labels[name])
         if name == "random":
             shares = path.attrs["explained_variance_ratio"]
             shown = replace(
@@ -130,7 +130,7 @@ def planes(drawn: Sequence[OnPlane], label: str, numbers: Mapping[str, Any], fil
         surfaces.append(replace(shown, origin_label="the end of the run"))
         paths.append(replace(path_from(path, name=name), color=RED, label="path of Adam"))
         lines = _of_random(numbers) if name == "random" else _of_path(path)
-        panes.append(Pane("contour", (name,), (name,), title="\n".join((words[name], *lines)), column=column))
+        panes.append(Pane("contour", (name,), (name,), title="\n".join((labels[name], *lines)), column=column))
     notes = (
         "motion: share that the plane shows of the squared distances from the last weights, the same for all three planes",
         "random walk: what a path without any direction, recorded at the same steps, would show on its own such plane",
@@ -140,9 +140,9 @@ def planes(drawn: Sequence[OnPlane], label: str, numbers: Mapping[str, Any], fil
 
 
 def _of_random(numbers: Mapping[str, Any]) -> tuple[str, str]:
-    found = numbers["random"]
-    share = f"{100 * found['captured_share']:.2g} % of motion (chance: {100 * found['expected_share']:.2g} %)"
-    return share, f"cosine of axes {abs(found['cosine']):.3f} (chance: {numbers['expected_cosine']:.3f})"
+    shares = numbers["random"]
+    share = f"{100 * shares['captured_share']:.2g} % of motion (chance: {100 * shares['expected_share']:.2g} %)"
+    return share, f"cosine of axes {abs(shares['cosine']):.3f} (chance: {numbers['expected_cosine']:.3f})"
 
 
 def _of_path(path: xr.Dataset) -> tuple[str, str]:
@@ -151,11 +151,11 @@ def _of_path(path: xr.Dataset) -> tuple[str, str]:
     return share, f"off the plane {_percent(path.attrs['residual_norm']['mean'])} of the way"
 
 
-def lines(found: Mapping[str, xr.Dataset], file: FilePath) -> None:
+def lines(lines_by_network: Mapping[str, xr.Dataset], file: FilePath) -> None:
     """The straight lines of all networks, a gallery of small panes with loss and accuracy."""
-    columns = min(len(found), 4)
+    columns = min(len(lines_by_network), 4)
     surfaces, panes = [], []
-    for i, (name, line) in enumerate(found.items()):
+    for i, (name, line) in enumerate(lines_by_network.items()):
         surfaces.append(replace(without_marks(surface_from(line, name=name, label=line.attrs["title"])), origin=None))
         panes.append(
             Pane(
@@ -188,10 +188,10 @@ def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: S
     dashes: tuple[Any, ...] = ("solid", "dashed", "dashdot", "dotted", "solid")
     runs = []
     for dataset, color, dash in zip(paths, colors, dashes, strict=True):
-        words = str(dataset.attrs["label"])
+        run_label = str(dataset.attrs["label"])
         share = f"{100 * dataset.attrs['captured_share']:.0f} % shown (walk: {100 * sum(dataset.attrs['random_walk_null']):.0f} %)"
-        path = path_from(dataset, name=words)
-        runs.append(RecordedPath(replace(path, color=color, dash=dash, stem=None, label=f"{words}: {share}", notes=()), dataset))
+        path = path_from(dataset, name=run_label)
+        runs.append(RecordedPath(replace(path, color=color, dash=dash, stem=None, label=f"{run_label}: {share}", notes=()), dataset))
     scene = training_scene(shown, runs, (LOG,), f"Five optimizers, one start, one plane: {label}")
     joint = paths[0].attrs
     return scene.replace(

@@ -160,8 +160,8 @@ def _planes(archive: Archive, run: Run, size: RunSize, progress: bool | None) ->
         bounds = _as_far_as(run, plane) if name == "random" else bounds_around(path)
         surface = _surface(archive, run, plane, bounds, size, f"plane-{name}", progress)
         archive.write_trajectory(f"plane-{name}", _without_areas(path))
-        told = ("captured_share", "explained_variance_ratio", "random_walk_null", "residual_norm")
-        summary[name] = {**{key: path.attrs[key] for key in told}, "cosine": plane.cosine}
+        keys = ("captured_share", "explained_variance_ratio", "random_walk_null", "residual_norm")
+        summary[name] = {**{key: path.attrs[key] for key in keys}, "cosine": plane.cosine}
         drawn.append((name, surface, path))
     summary["random"]["expected_share"] = chance_explained_variance(choices["random"], run.trajectory)
     return summary, drawn
@@ -208,11 +208,11 @@ def _optimizers(
 def _beside_own(path: xr.Dataset, run: Run) -> dict[str, Any]:
     """The run's shares of the shared plane, those of all runs together, and those of its own principal plane, each with its null."""
     joint = {key: path.attrs[key] for key in ("joint_explained_variance_ratio", "joint_random_walk_null")}
-    own = pca_plane(run.trajectory).construction
+    own_shares = pca_plane(run.trajectory).construction
     return {
         **path_summary(path),
         **joint,
-        "own_principal_plane": {key: own[key] for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation")},
+        "own_principal_plane": {key: own_shares[key] for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation")},
     }
 
 

@@ -134,8 +134,8 @@ def _scale_of(surface: Surface) -> ColorScale:
 
 
 def _timeline(epochs: Sequence[int], last: int) -> Timeline:
-    kept = [e for e in epochs if e <= last]
-    return Timeline(np.array(kept), tuple(f"epoch {e:,}" for e in kept), milliseconds=80)
+    shown_epochs = [e for e in epochs if e <= last]
+    return Timeline(np.array(shown_epochs), tuple(f"epoch {e:,}" for e in shown_epochs), milliseconds=80)
 
 
 def _plain(label: str) -> str:

@@ -31,9 +31,9 @@ def encode_gif(images: Iterator[Pixels], milliseconds: int, exact: Sequence[tupl
         milliseconds: time of a frame; GIF counts in hundredths of a second and shows at most 50 frames a second.
         exact: colors that small marks need and a choice by area would miss.
     """
-    kept = [_packed(image) for image in images]
-    palette = _palette(kept, exact)
-    pages = [_page(indices, palette) for indices in _changes(kept, palette)]
+    packed = [_packed(image) for image in images]
+    palette = _palette(packed, exact)
+    pages = [_page(indices, palette) for indices in _changes(packed, palette)]
     duration = max(20, round(milliseconds / 10) * 10)
     durations = [*[duration] * (len(pages) - 1), max(duration, 1000)]
     buffer = io.BytesIO()
@@ -61,8 +61,8 @@ def _palette(images: Sequence[Packed], exact: Sequence[tuple[int, int, int]]) ->
     certain = np.unique(np.concatenate([_packed(np.array(list(exact), np.uint8).reshape(-1, 3)), frequent]))
     # The commonest color counts at most eight times the rarest, or wide flats would take all places.
     strip = Image.fromarray(_unpacked(np.repeat(colors, np.minimum(counts, 8))[None]))
-    found = strip.quantize(COLORS - len(certain), method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    others = np.array(found.getpalette() or [], np.uint8).reshape(-1, 3)[: COLORS - len(certain)]
+    quantized = strip.quantize(COLORS - len(certain), method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    others = np.array(quantized.getpalette() or [], np.uint8).reshape(-1, 3)[: COLORS - len(certain)]
     palette = np.concatenate([_unpacked(certain), others])
     return np.concatenate([palette, np.repeat(palette[:1], COLORS - len(palette), axis=0)])
 
@@ -84,9 +84,9 @@ def _nearest(colors: Packed, tilt: NDArray[np.int64], tree: KDTree) -> NDArray[n
     """Palette entry of each pixel after dithering; colors that the palette holds exactly stay exact. Each pair is looked up once."""
     pairs, back = np.unique(colors.astype(np.int64) << 4 | tilt, return_inverse=True)
     plain = _unpacked(pairs >> 4).astype(float)
-    distance, own = tree.query(plain)
+    distance, nearest = tree.query(plain)
     _, dithered = tree.query(plain + DITHER * ((pairs & 15) / 16 - 15 / 32)[:, None])
-    return np.where(distance == 0, own, dithered)[back]
+    return np.where(distance == 0, nearest, dithered)[back]
 
 
 def _bayer(shape: tuple[int, ...]) -> NDArray[np.int64]:

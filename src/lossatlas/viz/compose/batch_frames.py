@@ -45,12 +45,12 @@ class BatchFrames:
 
     def timeline(self, label: Callable[[int, int], str], steps: Sequence[int] | None = None, milliseconds: int = 60) -> Timeline:
         """A timeline whose words come from ``label(still, turn)``; `steps` (frame,) says where paths are cut."""
-        words = tuple(
+        labels = tuple(
             "next batch" if blend else label(int(still), int(turn))
             for still, turn, blend in zip(self.batch, self.hold_index, self.is_transition, strict=True)
         )
         cut = self.batch if steps is None else np.asarray(steps, np.int64)
-        return Timeline(cut, words, self.is_transition, milliseconds)
+        return Timeline(cut, labels, self.is_transition, milliseconds)
 
 
 def interpolate_batches(stills: int, hold: int, blend: int) -> BatchFrames:

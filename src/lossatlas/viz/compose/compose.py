@@ -66,35 +66,35 @@ def compose(
     if kind == "recording":
         return _recording(source, paths, title or "")
     names = [surfaces] if isinstance(surfaces, str) else surfaces
-    found = read_sources(source, names, paths)
-    found = replace(found, surfaces=tuple(_with_error_field(surface, quantity) for surface in found.surfaces))
-    _check_quantity(found.surfaces, quantity, scale)
+    sources = read_sources(source, names, paths)
+    sources = replace(sources, surfaces=tuple(_with_error_field(surface, quantity) for surface in sources.surfaces))
+    _check_quantity(sources.surfaces, quantity, scale)
     if doubt:
-        found = replace(found, surfaces=tuple(mark_uncertain(surface, quantity) for surface in found.surfaces))
+        sources = replace(sources, surfaces=tuple(mark_uncertain(surface, quantity) for surface in sources.surfaces))
     color = ColorScale(
-        quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(found.surfaces, quantity, clip), levels=levels
+        quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(sources.surfaces, quantity, clip), levels=levels
     )
     if kind == "training":
-        return _training(found, color, title)
-    panes = _panes(found, kind, quantity, camera or Camera())
+        return _training(sources, color, title)
+    panes = _panes(sources, kind, quantity, camera or Camera())
     shown = {name for pane in panes for name in pane.paths}
     return Scene(
         panes=panes,
-        surfaces=found.surfaces,
-        paths=tuple(path for path in assign_dashes([path for _, path in found.paths]) if path.name in shown),
+        surfaces=sources.surfaces,
+        paths=tuple(path for path in assign_dashes([path for _, path in sources.paths]) if path.name in shown),
         colors=(color,),
-        title=title_of(found.surfaces) if title is None else title,
+        title=title_of(sources.surfaces) if title is None else title,
     )
 
 
-def _training(found: Sources, color: ColorScale, title: str | None) -> Scene:
+def _training(sources: Sources, color: ColorScale, title: str | None) -> Scene:
     """Of the first surface that paths run on."""
-    paths = assign_dashes([path for _, path in found.paths])
-    owner = next((surface for surface in found.surfaces if found.paths_on(surface.name)), None)
+    paths = assign_dashes([path for _, path in sources.paths])
+    owner = next((surface for surface in sources.surfaces if sources.paths_on(surface.name)), None)
     if owner is None:
         raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_trajectory")
-    names = [path.name for path in found.paths_on(owner.name)]
-    runs = [RecordedPath(path, found.recorded.get(path.name, xr.Dataset())) for path in paths if path.name in names]
+    names = [path.name for path in sources.paths_on(owner.name)]
+    runs = [RecordedPath(path, sources.recorded.get(path.name, xr.Dataset())) for path in paths if path.name in names]
     return training_scene(owner, runs, (color,), title_of((owner,)) if title is None else title)
 
 
@@ -171,12 +171,12 @@ def _checked_clip(surfaces: Sequence[Surface], quantity: str, clip: float | None
     return None if clip is None else check_number("clip", clip)
 
 
-def _panes(found: Sources, kind: Kind, quantity: str, camera: Camera) -> tuple[Pane, ...]:
-    lines = tuple(surface for surface in found.surfaces if surface.is_line)
-    planes = tuple(surface for surface in found.surfaces if not surface.is_line)
+def _panes(sources: Sources, kind: Kind, quantity: str, camera: Camera) -> tuple[Pane, ...]:
+    lines = tuple(surface for surface in sources.surfaces if surface.is_line)
+    planes = tuple(surface for surface in sources.surfaces if not surface.is_line)
     if kind == "line" and planes:
         raise InputError("kind", "line", f"contour, surface or both, for {planes[0].name} is a surface over two directions")
-    panes = _plane_panes(found, planes, _kinds(kind, len(planes)), quantity, camera)
+    panes = _plane_panes(sources, planes, _kinds(kind, len(planes)), quantity, camera)
     if not lines:
         return panes
     row = max((pane.row + 1 for pane in panes), default=0)
@@ -190,7 +190,9 @@ def _kinds(kind: Kind, planes: int) -> tuple[PaneKind, ...]:
     return ("contour", "surface") if kind == "both" else ("contour",) if kind == "contour" else ("surface",)
 
 
-def _plane_panes(found: Sources, planes: Sequence[Surface], kinds: tuple[PaneKind, ...], quantity: str, camera: Camera) -> tuple[Pane, ...]:
+def _plane_panes(
+    sources: Sources, planes: Sequence[Surface], kinds: tuple[PaneKind, ...], quantity: str, camera: Camera
+) -> tuple[Pane, ...]:
     """One surface lies with its kinds side by side; several stand in columns, or in a gallery where there is one kind."""
     columns = len(kinds) if len(planes) == 1 else gallery_columns(len(planes)) if len(kinds) == 1 else len(planes)
     panes = []
@@ -198,7 +200,7 @@ def _plane_panes(found: Sources, planes: Sequence[Surface], kinds: tuple[PaneKin
         for k, kind in enumerate(kinds):
             row, column = (0, k) if len(planes) == 1 else (i // columns * len(kinds) + k, i % columns)
             title = surface.label if len(planes) > 1 and k == 0 else ""
-            names = tuple(path.name for path in found.paths_on(surface.name))
+            names = tuple(path.name for path in sources.paths_on(surface.name))
             panes.append(Pane(kind, (surface.name,), names, title=title, quantity=quantity, row=row, column=column, camera=camera))
     return tuple(panes)
 

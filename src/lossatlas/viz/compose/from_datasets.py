@@ -140,10 +140,10 @@ def _is_metric(dataset: xr.Dataset, key: str, dims: Sequence[str]) -> bool:
 def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     units = _units(dataset, key)
     error = _ordered(dataset, key + _ERROR, dims).astype(float) if key + _ERROR in dataset else None
-    words = _with_units(_long_name(dataset, key), units)
+    label = _with_units(_long_name(dataset, key), units)
     shown = key + _FILLED if key + _FILLED in dataset else key
     values, doubtful = _ordered(dataset, shown, dims).astype(float), _doubtful(dataset, key, dims)
-    return Field(values, words, units, error, doubtful, notes=error_notes(dataset, key))
+    return Field(values, label, units, error, doubtful, notes=error_notes(dataset, key))
 
 
 def _doubtful(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> np.ndarray | None:
@@ -174,8 +174,8 @@ def _units(dataset: xr.Dataset, key: str) -> str:
     return "" if units in ("1", None) else str(units)
 
 
-def _with_units(words: str, units: str) -> str:
-    return f"{words} [{units}]" if units else words
+def _with_units(text: str, units: str) -> str:
+    return f"{text} [{units}]" if units else text
 
 
 def _axis_labels(dataset: xr.Dataset) -> tuple[str, str]:
@@ -226,10 +226,10 @@ def _steps(dataset: xr.Dataset) -> np.ndarray:
 def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     optimizer, rate = dataset.attrs.get("optimizer"), dataset.attrs.get("learning_rate")
     parts = [str(optimizer) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
-    said = ", ".join(part for part in parts if part)
+    text = ", ".join(part for part in parts if part)
     return (
         *path_cautions(dataset),
-        *((said,) if said else ()),
+        *((text,) if text else ()),
         *ending_notes(dataset),
         *_still_note(dataset),
         *_null_notes(dataset),
@@ -254,18 +254,18 @@ def _still_note(dataset: xr.Dataset) -> tuple[str, ...]:
 
 def _null_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """What two components explain, beside what they would of a random walk (Antognini & Sohl-Dickstein 2018)."""
-    found, null, like = (dataset.attrs.get(key) for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation"))
-    if not found or not null or len(found) < 2 or len(null) < 2 or None in found:
+    shares, null, like = (dataset.attrs.get(key) for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation"))
+    if not shares or not null or len(shares) < 2 or len(null) < 2 or None in shares:
         return ()
     plane = dataset.attrs.get("plane")
     kind = plane.get("kind") if isinstance(plane, dict) else None
     of = {"start-end": "line and direction across it", "shared": "of its own motion the axes show"}.get(str(kind), "two components")
-    words = f"{of}: {_percent(found[0])} + {_percent(found[1])}; a random walk would give {_percent(null[0])} + {_percent(null[1])}"
+    text = f"{of}: {_percent(shares[0])} + {_percent(shares[1])}; a random walk would give {_percent(null[0])} + {_percent(null[1])}"
     joint, joint_null = (dataset.attrs.get(f"joint_{key}") for key in ("explained_variance_ratio", "random_walk_null"))
     if joint and joint_null:
         shown, walks = (f"{_percent(a)} + {_percent(b)}" for a, b in (joint, joint_null))
-        words += f"; of all runs {shown}, of such walks {walks}"
-    return (f"{words} (correlation with its components {' and '.join(f'{c:.2f}' for c in like)})" if like else words,)
+        text += f"; of all runs {shown}, of such walks {walks}"
+    return (f"{text} (correlation with its components {' and '.join(f'{c:.2f}' for c in like)})" if like else text,)
 
 
 def _share_notes(dataset: xr.Dataset) -> tuple[str, ...]:

@@ -191,10 +191,10 @@ def _with_distinct_labels(surfaces: list[Surface]) -> list[Surface]:
     return [replace(s, label=s.name) if labels.count(s.label) > 1 else s for s in surfaces]
 
 
-def _check_names(wanted: Sequence[str] | None, found: list[str], things: list[Any]) -> None:
-    known = [name for thing in things if isinstance(thing, Archive) for name in thing.surfaces] or found
+def _check_names(wanted: Sequence[str] | None, names: list[str], things: list[Any]) -> None:
+    known = [name for thing in things if isinstance(thing, Archive) for name in thing.surfaces] or names
     for name in wanted or ():
-        if known and name not in found:
+        if known and name not in names:
             raise InputError(
                 "surface", name, f"one of {', '.join(known) or 'none'}", "List what an archive holds with: lossatlas info ARCHIVE"
             )

@@ -40,7 +40,7 @@ def recording_scene(run: xr.Dataset, title: str = "") -> Scene:
         replace(pane, curves=tuple(curve.name for curve in curves), row=i // COLUMNS, column=i % COLUMNS)
         for i, (pane, curves) in enumerate(groups)
     ]
-    curves = tuple(curve for _, own in groups for curve in own)
+    curves = tuple(curve for _, curves_of in groups for curve in curves_of)
     return Scene(tuple(panes), curves=curves, title=title or str(run.attrs.get("label") or "A recorded training"), notes=_notes(run))
 
 
@@ -105,15 +105,15 @@ def _pane(title: str, y_label: str, scale: Scale = "linear") -> Pane:
     return Pane("curves", title=title, x_label="step", y_label=y_label, y_scale=scale)
 
 
-def _curves(run: xr.Dataset, names: Sequence[str], words: Sequence[str], colors: Sequence[str] = ("#999999", TRAIN, TEST)) -> list[Curve]:
+def _curves(run: xr.Dataset, names: Sequence[str], labels: Sequence[str], colors: Sequence[str] = ("#999999", TRAIN, TEST)) -> list[Curve]:
     """Those that were recorded; a value that is not finite leaves a gap."""
-    found = []
-    for name, label, color in zip(names, words, colors, strict=True):
+    curves = []
+    for name, label, color in zip(names, labels, colors, strict=True):
         values = np.asarray(run[name].values, float) if name in run else np.empty(0)
         if np.isfinite(values).any():
             dash: Any = "dashed" if color in (TEST, LIMIT) else "solid"
-            found.append(Curve(name, _steps(run), np.where(np.isfinite(values), values, np.nan), label, color, dash))
-    return found
+            curves.append(Curve(name, _steps(run), np.where(np.isfinite(values), values, np.nan), label, color, dash))
+    return curves
 
 
 def _layer_norms(run: xr.Dataset) -> list[Curve]:
@@ -128,8 +128,8 @@ def _chosen(run: xr.Dataset) -> list[tuple[str, int]]:
     layers = [str(name) for name in run.attrs.get("layers") or ()]
     counted = "layer_histogram" in run
     sizes = run.layer_histogram.values[0].sum(-1) if counted else np.nan_to_num(run.layer_norm.values[0])
-    kept = sorted(np.argsort(-sizes, kind="stable")[:MOST_LAYERS].tolist())
-    return [(_layer_name(layers, i), i) for i in kept if not counted or sizes[i] or len(layers) <= MOST_LAYERS]
+    chosen = sorted(np.argsort(-sizes, kind="stable")[:MOST_LAYERS].tolist())
+    return [(_layer_name(layers, i), i) for i in chosen if not counted or sizes[i] or len(layers) <= MOST_LAYERS]
 
 
 def _layer_name(layers: Sequence[str], index: int) -> str:
@@ -181,15 +181,15 @@ def quantile(counts: FloatArray, centers: FloatArray, share: float) -> FloatArra
     """
     width = centers[1] - centers[0]
     edges = np.append(centers - width / 2, centers[-1] + width / 2)
-    found = np.full(len(counts), np.nan)
+    quantiles = np.full(len(counts), np.nan)
     for i, row in enumerate(np.asarray(counts, float)):
         below = np.concatenate([[0.0], np.cumsum(row)])
         if below[-1]:
             after = int(np.searchsorted(below, share * below[-1], side="left"))
             bin_ = max(after - 1, 0)
             inside = (share * below[-1] - below[bin_]) / row[bin_] if row[bin_] else 0.0
-            found[i] = edges[bin_] + inside * width
-    return found
+            quantiles[i] = edges[bin_] + inside * width
+    return quantiles
 
 
 def _steps(run: xr.Dataset) -> FloatArray:
@@ -219,10 +219,10 @@ def _notes(run: xr.Dataset) -> tuple[str, ...]:
     rate = attrs.get("learning_rate")
     first = ", ".join(filter(None, (str(attrs.get("optimizer") or ""), f"learning rate {rate:g}" if isinstance(rate, int | float) else "")))
     lines.append(f"{first or 'recorded'}; {run.sizes['step']:,} recorded steps, {int(run.step[0]):,} to {int(run.step[-1]):,}")
-    for key, words in (("objective", "training data"), ("test_objective", "test data"), ("sharpness_objective", "sharpness")):
+    for key, label in (("objective", "training data"), ("test_objective", "test data"), ("sharpness_objective", "sharpness")):
         samples = (attrs.get(key) or {}).get("samples")
         if samples is not None:
-            lines.append(f"{words}: {samples:,} samples" if isinstance(samples, int) else f"{words}: {samples} samples")
+            lines.append(f"{label}: {samples:,} samples" if isinstance(samples, int) else f"{label}: {samples} samples")
     if "weight_histogram" in run:
         reach = float(run.bin[-1] + (run.bin[1] - run.bin[0]) / 2)
         lines.append("spread: the line is the median, the bands hold 50, 80 and 98 % of the weights")

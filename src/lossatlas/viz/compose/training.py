@@ -110,9 +110,9 @@ def _recorded_values(run: RecordedPath, name: str) -> FloatArray | None:
     return np.asarray(run.recorded[name].values, float) if name in run.recorded else None
 
 
-def _loss_words(run: RecordedPath, words: str) -> str:
+def _loss_words(run: RecordedPath, label: str) -> str:
     units = str(run.recorded.path_loss.attrs.get("units", "")) if "path_loss" in run.recorded else ""
-    return words + (f" [{units}]" if units not in ("", "1") else "")
+    return label + (f" [{units}]" if units not in ("", "1") else "")
 
 
 def _scale(curves: Sequence[Curve]) -> Literal["linear", "log"]:

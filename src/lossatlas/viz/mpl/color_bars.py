@@ -33,8 +33,8 @@ def add_color_bar(drawn: Figure, scene: Scene, color: ColorScale, group: list[Pa
 
 
 def _bar_label(scene: Scene, pane: Pane) -> str:
-    found = next((s.fields[pane.quantity] for s in map(scene.surface, pane.surfaces) if pane.quantity in s.fields), None)
-    return pane.quantity if found is None else found.label
+    field = next((s.fields[pane.quantity] for s in map(scene.surface, pane.surfaces) if pane.quantity in s.fields), None)
+    return pane.quantity if field is None else field.label
 
 
 def _extend(scene: Scene, group: list[Pane], limits: tuple[float, float]) -> str:

@@ -176,18 +176,18 @@ def _fit_relief(sheet: Sheet, drawn: PaneArtists, room: Bbox) -> None:
 
 def _relief_content(sheet: Sheet, axes: Any) -> Bbox:
     """Box and labels together, over every azimuth that the animation will turn to."""
-    kept = axes.azim
-    found = []
-    for azimuth in sheet.turns or (kept,):
+    start_azimuth = axes.azim
+    contents = []
+    for azimuth in sheet.turns or (start_azimuth,):
         if sheet.turns:
             axes.view_init(elev=axes.elev, azim=azimuth)
             _draw_bare(sheet.figure, [axes])
-        found += [
+        contents += [
             _cube(axes),
             *(_inches(axes, box) for axis in (axes.xaxis, axes.yaxis, axes.zaxis) if (box := axis.get_tightbbox()) is not None),
         ]
-    axes.view_init(elev=axes.elev, azim=kept)
-    return Bbox.union(found)
+    axes.view_init(elev=axes.elev, azim=start_azimuth)
+    return Bbox.union(contents)
 
 
 def _cube(axes: Any) -> Bbox:

@@ -59,7 +59,7 @@ def _make_room(axes: Axes, share: float) -> None:
 
 def _points(axes: Axes) -> np.ndarray:
     """Points along every line in shares of the pane, (n, 2), dense enough that a long straight piece counts."""
-    found = [np.empty((0, 2))]
+    points = [np.empty((0, 2))]
     for line in axes.lines:
         data = np.asarray(line.get_xydata(), float)
         placed = axes.transAxes.inverted().transform(line.get_transform().transform(data)) if len(data) else np.empty((0, 2))
@@ -67,8 +67,8 @@ def _points(axes: Axes) -> np.ndarray:
         if len(placed) > 1:
             at = np.linspace(0, len(placed) - 1, max(200, 20 * len(placed)) if len(placed) < 500 else 2 * len(placed))
             index = np.arange(len(placed))
-            found.append(np.stack([np.interp(at, index, placed[:, k]) for k in (0, 1)], axis=1))
-    return np.concatenate(found)
+            points.append(np.stack([np.interp(at, index, placed[:, k]) for k in (0, 1)], axis=1))
+    return np.concatenate(points)
 
 
 def _inside(points: np.ndarray, x: float, y: float, wide: float, tall: float, around: float = 0.0) -> int:

@@ -46,8 +46,8 @@ def stack_header(header: list[Text], wide: float, tall: float) -> None:
 def shared_handles(sheet: Sheet) -> list[Any]:
     """Entries for the figure's legend, each once; curves that no map and no other pane explains get a legend in their own pane."""
     maps = {h.get_label() for drawn in sheet.panes if drawn.pane.kind not in OWN_LEGEND for h in drawn.handles}
-    told = [{_look(h) for h in drawn.handles} for drawn in sheet.panes if drawn.pane.kind in OWN_LEGEND and drawn.handles]
-    maps |= {label for one, other in permutations(told, 2) if one <= other for label, _ in other}
+    seen = [{_look(h) for h in drawn.handles} for drawn in sheet.panes if drawn.pane.kind in OWN_LEGEND and drawn.handles]
+    maps |= {label for one, other in permutations(seen, 2) if one <= other for label, _ in other}
     shared = {}
     for drawn in sheet.panes:
         if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:

@@ -65,10 +65,10 @@ def styled() -> Iterator[None]:
         if _inside:
             yield
             return
-        kept = {
+        previous_params = {
             key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(("backend", "interactive", "toolbar"))
         }
-        with matplotlib.rc_context({**kept, **_STYLE}):  # pyright: ignore[reportArgumentType]
+        with matplotlib.rc_context({**previous_params, **_STYLE}):  # pyright: ignore[reportArgumentType]
             _inside.append(True)
             try:
                 yield

@@ -37,9 +37,9 @@ def _merged(owned: list[tuple[str, list[str]]]) -> Iterator[str]:
     common = [line for line in (owned[0][1] if owned else []) if all(line in lines for _, lines in owned)]
     yield from common
     for owner, lines in owned:
-        own = [line for line in lines if line not in common]
-        if own:
-            yield "; ".join(own) if len(owned) == 1 else f"{owner}: {'; '.join(own)}"
+        own_lines = [line for line in lines if line not in common]
+        if own_lines:
+            yield "; ".join(own_lines) if len(owned) == 1 else f"{owner}: {'; '.join(own_lines)}"
 
 
 def _shown_surfaces(scene: Scene) -> list[Surface]:
@@ -68,8 +68,8 @@ def _shows(pane: Pane, surface: Surface) -> bool:
 
 
 def _hole_lines(surface: Surface, cells: CellMasks, scale: str) -> Iterator[str]:
-    said = any("cells computed" in note for note in surface.notes)
-    if cells.missing.any() and not said:
+    counted = any("cells computed" in note for note in surface.notes)
+    if cells.missing.any() and not counted:
         yield f"{_count(cells.missing)} not computed (///)"
     if cells.not_finite.any():
         yield f"{_count(cells.not_finite)} NaN or infinite (xxx)"
@@ -157,10 +157,10 @@ def _residual_line(path: PathData) -> str:
     if not is_off_plane(path) or path.residual is None:
         return ""
     known = path.residual[np.isfinite(path.residual)]
-    said = f"projected: the iterates lie up to {known.max():.3g} off the plane ({known[-1]:.3g} at the end)"
+    text = f"projected: the iterates lie up to {known.max():.3g} off the plane ({known[-1]:.3g} at the end)"
     if path.loss is None or path.plane_loss is None:
-        return said
-    return f"{said}; their own loss ends at {path.loss[-1]:.4g}, the plane below reads {path.plane_loss[-1]:.4g}"
+        return text
+    return f"{text}; their own loss ends at {path.loss[-1]:.4g}, the plane below reads {path.plane_loss[-1]:.4g}"
 
 
 def _leaving_line(path: PathData, surface: Surface) -> str:

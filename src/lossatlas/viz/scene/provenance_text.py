@@ -79,9 +79,9 @@ def _estimate(dataset: xr.Dataset) -> str:
     if not isinstance(error, int | float) or not np.isfinite(error):
         return ""
     others = {k: v for k, v in _mapping(dataset.attrs.get("estimated_errors")).items() if isinstance(v, int | float) and np.isfinite(v)}
-    said = f", estimated error{' of the loss' if others else ''} {_small(error)} of the {'log ' if scale == 'log' else ''}range"
-    said += "".join(f", of the {name} {_small(other)}" for name, other in others.items())
-    return f"{said}; features narrower than {blind} cells may be missed" if isinstance(blind, int) and blind > 1 else said
+    text = f", estimated error{' of the loss' if others else ''} {_small(error)} of the {'log ' if scale == 'log' else ''}range"
+    text += "".join(f", of the {name} {_small(other)}" for name, other in others.items())
+    return f"{text}; features narrower than {blind} cells may be missed" if isinstance(blind, int) and blind > 1 else text
 
 
 def _small(error: float) -> str:
@@ -102,7 +102,7 @@ def _plane_line(plane: Mapping[str, Any]) -> str:
 
 
 def _kind(plane: Mapping[str, Any]) -> str:
-    words = {
+    labels = {
         "random": "random directions",
         "weights": "two weights' own values",
         "between": "lines between models",
@@ -115,7 +115,7 @@ def _kind(plane: Mapping[str, Any]) -> str:
     kind = plane.get("kind")
     if kind == "weights" and len(plane.get("axis_labels") or ()) == 1:
         return "one weight's own value"
-    return words.get(kind, f"{kind} directions") if isinstance(kind, str) else ""
+    return labels.get(kind, f"{kind} directions") if isinstance(kind, str) else ""
 
 
 def _normalization(plane: Mapping[str, Any]) -> str:
@@ -176,7 +176,7 @@ def _objective_line(objective: Mapping[str, Any]) -> str:
 
 
 def _mode(objective: Mapping[str, Any]) -> str:
-    words = {
+    labels = {
         "eval": "eval mode (BatchNorm by running statistics, no dropout)",
         "interpolated": "eval mode with interpolated BatchNorm statistics",
         "recalibrated": "eval mode, BatchNorm statistics re-estimated at every point",
@@ -187,7 +187,7 @@ def _mode(objective: Mapping[str, Any]) -> str:
     mode = objective.get("mode")
     if not isinstance(mode, str) or objective.get("kind") == "callable":
         return ""
-    return _only_of(objective.get("mode_layers", True), words.get(mode, "")) or f"{mode} mode"
+    return _only_of(objective.get("mode_layers", True), labels.get(mode, "")) or f"{mode} mode"
 
 
 def _only_of(layers: object, words: str) -> str:
@@ -258,8 +258,8 @@ def end_caution(dataset: xr.Dataset) -> str:
 
 def model_words(plane: Mapping[str, Any]) -> str:
     """Which model stands at the plane's origin."""
-    words = {"pca": "the end of the run", "start-end": "the end of the run", "shared": "the common start", "between": "model a"}
-    return words.get(str(plane.get("kind")), "the model itself")
+    names = {"pca": "the end of the run", "start-end": "the end of the run", "shared": "the common start", "between": "model a"}
+    return names.get(str(plane.get("kind")), "the model itself")
 
 
 def _data(objective: Mapping[str, Any]) -> str:
@@ -301,8 +301,8 @@ def _value(source: Mapping[str, Any], key: str, form: str) -> str:
 
 
 def _sentence(subject: str, parts: Iterable[str]) -> str:
-    said = [part for part in parts if part]
-    return f"{subject}: {', '.join(said)}" if said else ""
+    lines = [part for part in parts if part]
+    return f"{subject}: {', '.join(lines)}" if lines else ""
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

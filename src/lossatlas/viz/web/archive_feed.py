@@ -85,8 +85,8 @@ class ArchiveFeed:
         except LossatlasError as error:
             return ArchiveUpdate(words=str(error))
         self._signature = signature
-        words, finished = self._progress(self._scene)
-        return ArchiveUpdate(self.full_state(), (), words, finished)
+        text, finished = self._progress(self._scene)
+        return ArchiveUpdate(self.full_state(), (), text, finished)
 
     def _gather(self) -> Scene:
         return combine(self.things)

@@ -55,17 +55,17 @@ class RunControl:
         """For the page: which buttons make sense."""
         return {"state": self.state, "refine": self.can_refine, "waiting": len(self.regions)}
 
-    def request(self, wish: Mapping[str, Any]) -> None:
+    def request(self, message: Mapping[str, Any]) -> None:
         """Take a wish: ``{"do": "pause"}``, "resume", "stop", or "refine" with ``alpha`` and ``beta``, two numbers each.
 
         Raises:
             InputError: anything else, or more closer looks than may wait.
         """
-        done = wish.get("do")
+        done = message.get("do")
         if done == "refine" and self.can_refine:
             if len(self.regions) >= MOST_REGIONS:
                 raise InputError("do", done, f"at most {MOST_REGIONS} closer looks that wait", "Ask again when one of them is done")
-            self.regions.append((_span("alpha", wish.get("alpha")), _span("beta", wish.get("beta"))))
+            self.regions.append((_span("alpha", message.get("alpha")), _span("beta", message.get("beta"))))
             self._going.set()
         elif done in ("resume", "stop"):
             self._stopped |= done == "stop"

@@ -261,9 +261,9 @@ class LiveServer:
             if client.address is not None and connection.client == tuple(client.address):
                 connection.transport.abort()
 
-    def _progress(self, words: str, finished: bool) -> dict[str, Any]:
+    def _progress(self, text: str, finished: bool) -> dict[str, Any]:
         steering = None if self.steering is None else self.steering.describe()
-        return {"type": "progress", "words": words, "finished": finished, "notes": self.feed.notes(), "steering": steering}
+        return {"type": "progress", "words": text, "finished": finished, "notes": self.feed.notes(), "steering": steering}
 
     def _token_ok(self, request: Any) -> bool:
         return secrets.compare_digest(request.query_params.get("token", "").encode("utf-8", "replace"), self.token.encode())

@@ -59,10 +59,10 @@ def load_cifar10(
 def _locate(root: Path, download: bool) -> Path:
     folders = [*(root / name for name in FOLDERS), fetch.cache_root() / "cifar10"]
     batches = [folder / name for folder in folders for name in UNPACKED]
-    if found := fetch.find(PACKED, folders):
-        return found
-    if found := fetch.find(("data_batch_1", "data_batch_1.bin", "test_batch", "test_batch.bin"), batches):
-        return found.parent
+    if file := fetch.find(PACKED, folders):
+        return file
+    if file := fetch.find(("data_batch_1", "data_batch_1.bin", "test_batch", "test_batch.bin"), batches):
+        return file.parent
     if download and (fetched := fetch.fetch(TAR, TAR_SHA256, MIRRORS, "cifar10")):
         return fetched
     raise InputError(

@@ -69,7 +69,7 @@ def _whole(file: Path) -> bytes:
 
 def _tar_members(path: Path, names: tuple[str, ...]) -> list[tuple[str, bytes]]:
     """Nothing is unpacked to disk. The whole file is read even for one batch, as gzip's checksum stands at its end."""
-    found: dict[str, tuple[str, bytes]] = {}
+    members: dict[str, tuple[str, bytes]] = {}
     try:
         with _stream(path) as whole:
             stream = BoundedStream(whole, _LARGEST_TAR)
@@ -77,14 +77,14 @@ def _tar_members(path: Path, names: tuple[str, ...]) -> list[tuple[str, bytes]]:
             for member in tar:
                 stem = Path(member.name).name.removesuffix(".bin")
                 if stem in names and member.isfile() and member.size <= _LARGEST and (handle := tar.extractfile(member)):
-                    found[stem] = (f"{path}:{member.name}", handle.read())
+                    members[stem] = (f"{path}:{member.name}", handle.read())
             while stream.read(2**20):
                 pass
     except Exception as error:  # tarfile and gzip answer damage with nearly any exception
         raise InputError(str(path), f"a broken tar ({error})", "an intact tar of CIFAR-10's batches", _REMEDY) from error
-    if missing := [name for name in names if name not in found]:
+    if missing := [name for name in names if name not in members]:
         raise InputError(str(path), f"a tar without {', '.join(missing)}", "the published tar of CIFAR-10", _REMEDY)
-    return [found[name] for name in names]
+    return [members[name] for name in names]
 
 
 def _stream(path: Path) -> IO[bytes]:

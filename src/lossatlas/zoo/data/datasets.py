@@ -104,14 +104,14 @@ def _folders(root: Root, below: tuple[str, ...], cache: str) -> list[Path]:
 
 
 def _mnist_file(name: str, folders: list[Path], download: bool) -> Path:
-    found = fetch.find((f"{name}.gz", name), folders)
-    if found is None and download:
-        found = fetch.fetch(f"{name}.gz", MNIST_SHA256[name], MNIST_MIRRORS, "mnist")
-    if found is None:
+    file = fetch.find((f"{name}.gz", name), folders)
+    if file is None and download:
+        file = fetch.fetch(f"{name}.gz", MNIST_SHA256[name], MNIST_MIRRORS, "mnist")
+    if file is None:
         raise InputError(
             "MNIST",
             f"no {name}.gz under {folders[0]}" + (" and no mirror that answers" if download else ""),
             f"the standard idx file, gzipped or plain, as {folders[0] / 'mnist' / name}.gz",
             "Put it there, name its folder with --data DIR (root=), or set LOSSATLAS_DATA",
         )
-    return found
+    return file

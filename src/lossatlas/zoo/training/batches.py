@@ -83,7 +83,7 @@ def batches(
 
 def _load(training: Training, data: Path | None, split: str, count: int | None) -> TrainingImages:
     if training.dataset == "mnist":
-        found = load_mnist(data, split, count)
-        return TrainingImages(found.images[:, None], found.labels, MNIST_MEAN, MNIST_STD)
-    found = load_cifar10(data, split, count)
-    return TrainingImages(found.images, found.labels, LI_MEAN, LI_STD)
+        dataset = load_mnist(data, split, count)
+        return TrainingImages(dataset.images[:, None], dataset.labels, MNIST_MEAN, MNIST_STD)
+    dataset = load_cifar10(data, split, count)
+    return TrainingImages(dataset.images, dataset.labels, LI_MEAN, LI_STD)

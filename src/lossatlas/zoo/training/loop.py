@@ -87,11 +87,11 @@ class _Run:
         self.model = network(training.network, training.seed).to(device).train()
         self.optimizer = make_optimizer(self.model, training)
         self.step, self.seconds = 0, 0.0
-        found = read_training_checkpoint(out / CHECKPOINT, training, len(pictures))
-        if found is None:
+        checkpoint = read_training_checkpoint(out / CHECKPOINT, training, len(pictures))
+        if checkpoint is None:
             torch.manual_seed(training.seed)
         else:
-            self._restore(found)
+            self._restore(checkpoint)
 
     def finish(self, progress: bool | None) -> None:
         """Make the updates that are left, then store the weights."""
@@ -150,16 +150,16 @@ class _Run:
     def _save(self, recorder: Recorder) -> None:
         """First the rows, then the checkpoint: a continued recording never lacks one."""
         recorder.flush()
-        kept = {**self.training.as_dict(), "samples": len(self.pictures)}
+        settings = {**self.training.as_dict(), "samples": len(self.pictures)}
         states = self.model.state_dict(), self.optimizer.state_dict()
-        Checkpoint(self.step, kept, *states, torch.get_rng_state(), self.seconds).write(self.out / CHECKPOINT)
+        Checkpoint(self.step, settings, *states, torch.get_rng_state(), self.seconds).write(self.out / CHECKPOINT)
         self.saved = time.monotonic()
 
-    def _restore(self, found: Checkpoint) -> None:
-        self.model.load_state_dict(found.model)
-        self.optimizer.load_state_dict(found.optimizer)
-        torch.set_rng_state(found.generator)
-        self.step, self.seconds = found.step, found.seconds
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.model.load_state_dict(checkpoint.model)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        torch.set_rng_state(checkpoint.generator)
+        self.step, self.seconds = checkpoint.step, checkpoint.seconds
 
 
 def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:

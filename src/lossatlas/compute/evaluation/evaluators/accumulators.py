@@ -112,14 +112,14 @@ class ValueCollector(MeanAccumulator):
         self.spoiled.add(where)
 
     def values(self, name: str, samples: int) -> Values:
-        kept = self.kept.cpu().numpy()
-        kept[np.array(sorted(self.spoiled), np.int64)] = np.nan
-        return {name: kept}
+        collected = self.kept.cpu().numpy()
+        collected[np.array(sorted(self.spoiled), np.int64)] = np.nan
+        return {name: collected}
 
 
 def values_of(sums: Mapping[str, MeanAccumulator], samples: int) -> Values:
     """Means and standard errors of every metric, or every value where they are kept."""
     values: Values = {}
-    for name, found in sums.items():
-        values |= found.values(name, samples)
+    for name, accumulator in sums.items():
+        values |= accumulator.values(name, samples)
     return values

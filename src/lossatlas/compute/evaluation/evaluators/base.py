@@ -34,15 +34,3 @@ def chunks(points: NDArray[np.float64], size: int) -> Tensor:
     missing = -len(points) % size
     filled = np.concatenate([points, np.repeat(points[-1:], missing, axis=0)])
     return torch.from_numpy(np.ascontiguousarray(filled, dtype=np.float64)).reshape(-1, size, points.shape[1])
-
-
-OUT_OF_MEMORY_MESSAGES = ("out of memory", "can't allocate memory", "not enough memory")
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller chunk could help.
-
-    >>> out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")), out_of_memory(RuntimeError("shape"))
-    (True, False)
-    """
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY_MESSAGES)

@@ -57,7 +57,7 @@ class FoldedLoss:
         return self.base({name: value for name, value in merged.items() if not name.startswith(gone)}, batch)
 
 
-def fold_batchnorm(base: Any, own: Params, batch: Any) -> FoldedLoss | None:
+def fold_batchnorm(base: Any, model_params: Params, batch: Any) -> FoldedLoss | None:
     """The same function with every foldable BatchNorm gone, or None where there is none.
 
     Args:
@@ -72,13 +72,13 @@ def fold_batchnorm(base: Any, own: Params, batch: Any) -> FoldedLoss | None:
     ):
         return None
     module = copy.deepcopy(base.module)
-    pairs = _pairs(module, own, split_batch(batch, base.loss is not None)[0])
+    pairs = _pairs(module, model_params, split_batch(batch, base.loss is not None)[0])
     for pair in pairs:
         _remove_batchnorm(module, pair)
-    return FoldedLoss(replace(base, module=module), tuple(pairs), own) if pairs else None
+    return FoldedLoss(replace(base, module=module), tuple(pairs), model_params) if pairs else None
 
 
-def _pairs(module: nn.Module, own: Params, inputs: Any) -> list[ConvBatchNormPair]:
+def _pairs(module: nn.Module, model_params: Params, inputs: Any) -> list[ConvBatchNormPair]:
     """Each BatchNorm with stored statistics that reads a convolution of its own; both are called once.
 
     Whether something else reads the convolution too is not seen here; the check of values against the loop sees it.
@@ -104,7 +104,7 @@ def _pairs(module: nn.Module, own: Params, inputs: Any) -> list[ConvBatchNormPai
     ]
     try:
         with torch.inference_mode():
-            run_module(module, own, inputs, tied=False)
+            run_module(module, model_params, inputs, tied=False)
     except Exception:
         return []
     finally:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lossatlas._util.out_of_memory import out_of_memory
 from lossatlas.compute.evaluation.evaluators.accumulators import TileValues
 from lossatlas.compute.evaluation.evaluators.affine.evaluator import Affine
 from lossatlas.compute.evaluation.evaluators.agreement import SpotCheck
-from lossatlas.compute.evaluation.evaluators.base import Evaluator, MemoryLayout, UnsupportedModel, out_of_memory
+from lossatlas.compute.evaluation.evaluators.base import Evaluator, MemoryLayout, UnsupportedModel
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.evaluators.vmap import Vmap
@@ -87,16 +88,16 @@ class CheckedEvaluator:
         return self.evaluator.chunk
 
     def __call__(self, points: NDArray[np.float64]) -> TileValues:
-        found = self._fast(points)
-        own = self._by_loop(points)
-        if found is None or len(own) == len(points):
+        fast_values = self._fast(points)
+        loop_values = self._by_loop(points)
+        if fast_values is None or len(loop_values) == len(points):
             return self.loop(points)
         if self.check is not None:
-            self.check(points, found)
-        if len(own):
-            for name, values in self.loop(points[own]).values.items():
-                found.values[name][own] = values
-        return found
+            self.check(points, fast_values)
+        if len(loop_values):
+            for name, values in self.loop(points[loop_values]).values.items():
+                fast_values.values[name][loop_values] = values
+        return fast_values
 
     def _fast(self, points: NDArray[np.float64]) -> TileValues | None:
         while True:

@@ -59,11 +59,11 @@ class FeaturesFirst:
 
     base: ModuleLoss
     layers: tuple[Layer, ...]
-    own: Params
+    model_params: Params
 
     def __call__(self, params: Params, batch: Any) -> Scores:
         inputs, targets = split_batch(batch)
-        merged, hidden = {**self.own, **params}, inputs.T
+        merged, hidden = {**self.model_params, **params}, inputs.T
         for layer in self.layers:
             hidden = layer(merged, hidden)
         assert self.base.loss is not None
@@ -76,7 +76,7 @@ class FeaturesFirst:
         return Scores(losses, hidden.T, targets, self.base.target_format)
 
 
-def features_first(base: Any, own: Params, batch: Any) -> FeaturesFirst | None:
+def features_first(base: Any, model_params: Params, batch: Any) -> FeaturesFirst | None:
     """The same function in the other layout, or None where the module is no such chain.
 
     Args:
@@ -87,13 +87,13 @@ def features_first(base: Any, own: Params, batch: Any) -> FeaturesFirst | None:
     if not isinstance(base, ModuleLoss) or base.loss is None or not base.allows_layout_change:
         return None
     inputs, _ = split_batch(batch)
-    watch = _Chain(inputs, own)
+    watch = _Chain(inputs, model_params)
     try:
         with torch.inference_mode(), watch:
-            outputs = run_module(base.module, own, inputs, tied=False)
+            outputs = run_module(base.module, model_params, inputs, tied=False)
     except Exception:  # not a chain, or whatever the model itself does not bear
         return None
-    return FeaturesFirst(base, tuple(watch.layers), own) if outputs is watch.last and watch.layers else None
+    return FeaturesFirst(base, tuple(watch.layers), model_params) if outputs is watch.last and watch.layers else None
 
 
 def is_cross_entropy(loss: Callable[..., Tensor]) -> bool:
@@ -115,10 +115,10 @@ class _UnsupportedChain(Exception):
 class _Chain(TorchFunctionMode):
     """Notes what a module does to its input, as long as each layer takes the one before and nothing else."""
 
-    def __init__(self, inputs: Tensor, own: Params) -> None:
+    def __init__(self, inputs: Tensor, model_params: Params) -> None:
         super().__init__()
         self.last, self.layers = inputs, list[Layer]()
-        self.names = {id(tensor): name for name, tensor in own.items()}
+        self.names = {id(tensor): name for name, tensor in model_params.items()}
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas._util.out_of_memory import out_of_memory
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, TileValues, values_of
-from lossatlas.compute.evaluation.evaluators.base import out_of_memory
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.plane import coordinates_of
@@ -53,9 +53,9 @@ class Loop:
         except Exception as error:
             if isinstance(error, InputError) or out_of_memory(error):
                 raise
-            words = "a model that runs on every batch at its own weights"
+            allowed = "a model that runs on every batch at its own weights"
             step = "BatchNorm needs more than one sample a batch: choose another batch_size" if "per channel" in str(error) else ""
-            raise InputError("model", f"{type(error).__name__}: {error}", words, step) from error
+            raise InputError("model", f"{type(error).__name__}: {error}", allowed, step) from error
 
     def _moved(self, sums: dict[str, MeanAccumulator], holes: dict[int, str], index: int, place: tuple[float, ...]) -> Params | None:
         try:
@@ -84,8 +84,8 @@ class Loop:
         """No metric has a value there; what concerns the whole run, such as a wrong argument, is raised again."""
         if isinstance(error, InputError) or out_of_memory(error):
             raise error
-        for found in sums.values():
-            found.mark_failed(index)
+        for accumulator in sums.values():
+            accumulator.mark_failed(index)
         holes.setdefault(index, f"{type(error).__name__}: {error}")
 
     def _block(self) -> int:

@@ -91,8 +91,8 @@ class EvaluationProblem:
 
     def scores(self, params: Params, batch: Any) -> dict[str, Tensor]:
         """Every metric of one batch at one point."""
-        found = self.objective.score(params, batch)
-        return {metric.name: metric.measure(found) for metric in self.metrics}
+        result = self.objective.score(params, batch)
+        return {metric.name: metric.measure(result) for metric in self.metrics}
 
     @property
     def only_params_move(self) -> bool:
@@ -185,8 +185,12 @@ class EvaluationProblem:
 
 def static_overrides(objective: Objective, plane: Plane) -> Params:
     """Parameters that do not move on the plane but differ from the objective's own: another model's plane brings its center."""
-    own, moving = objective.params, set(plane.moving_names)
-    return {n: p for n, p in plane.center.items() if n not in moving and n in own and p is not own[n] and not torch.equal(p, own[n])}
+    model_params, moving = objective.params, set(plane.moving_names)
+    return {
+        n: p
+        for n, p in plane.center.items()
+        if n not in moving and n in model_params and p is not model_params[n] and not torch.equal(p, model_params[n])
+    }
 
 
 def _is_image(leaf: Any) -> bool:

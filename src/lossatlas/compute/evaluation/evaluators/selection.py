@@ -80,10 +80,10 @@ class Probe:
             first = (_clock() - began) / count
             return first if first * 10 < self.seconds else min(first, _best_of(lambda: evaluator(points)) / count)
 
-    def _check(self, found: TileValues) -> None:
-        if found.failures:
-            raise UnsupportedModel(next(iter(found.failures.values())))
-        if reason := disagreement(found.values, self.expected.values, tolerance_of(self.task)):
+    def _check(self, result: TileValues) -> None:
+        if result.failures:
+            raise UnsupportedModel(next(iter(result.failures.values())))
+        if reason := disagreement(result.values, self.expected.values, tolerance_of(self.task)):
             raise UnsupportedModel(reason)
 
 
@@ -175,9 +175,9 @@ def _candidates(probe: Probe, loop: EvaluatorSpec, chunk: int | None, compiled: 
 def _timed(loop: Loop, points: NDArray[np.float64]) -> tuple[TileValues, float]:
     """Values at the points, and seconds a point; the first call warms up."""
     began = _clock()
-    found = loop(points)
+    result = loop(points)
     first = _clock() - began
-    return found, (first if first > 10 * TIMING_BUDGET_SECONDS else _best_of(lambda: loop(points))) / len(points)
+    return result, (first if first > 10 * TIMING_BUDGET_SECONDS else _best_of(lambda: loop(points))) / len(points)
 
 
 def _clock() -> float:

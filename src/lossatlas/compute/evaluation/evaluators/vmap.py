@@ -17,8 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas._util.out_of_memory import out_of_memory
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, TileValues, values_of
-from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel, chunks, out_of_memory
+from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel, chunks
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError

@@ -67,8 +67,8 @@ def star_handle() -> Line2D:
     return Line2D([], [], label="lowest computed cell", **_STAR)
 
 
-def origin_handle(words: str) -> Line2D:
-    return Line2D([], [], label=words, **_ORIGIN)
+def origin_handle(label: str) -> Line2D:
+    return Line2D([], [], label=label, **_ORIGIN)
 
 
 def sample_handle() -> Line2D:
@@ -83,5 +83,5 @@ def hole_handles(cells: CellMasks) -> list[Patch]:
     return [hole_patch(kind, label=WORDS[kind]) for kind in HATCHES if getattr(cells, kind).any()]
 
 
-def band_handle(words: str) -> Patch:
-    return Patch(facecolor="#777777", alpha=0.3, label=words)
+def band_handle(label: str) -> Patch:
+    return Patch(facecolor="#777777", alpha=0.3, label=label)

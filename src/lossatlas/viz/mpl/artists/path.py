@@ -54,7 +54,7 @@ class PathArtist:
         return [*self.lines, self.current_marker, self.trail_dots]
 
 
-def add_path(axes: Axes, scene: Scene, path: PathData, x: FloatArray, y: FloatArray, hidden: BoolArray, kept: np.ndarray) -> PathArtist:
+def add_path(axes: Axes, scene: Scene, path: PathData, x: FloatArray, y: FloatArray, hidden: BoolArray, indices: np.ndarray) -> PathArtist:
     """Put a path on `axes`; `x`, `y` are its drawing coordinates at the indices `kept`."""
     color, pattern = color_of_path(scene, path), _PATTERN[path.dash]
     wide = 0.55 if _is_jagged(x, y) else 1.0
@@ -67,7 +67,7 @@ def add_path(axes: Axes, scene: Scene, path: PathData, x: FloatArray, y: FloatAr
     if len(x) and np.isfinite(x[0]) and np.isfinite(y[0]):
         start.set_data([x[0]], [y[0]])
         start.set_alpha(0.5 if hidden[0] else 1.0)
-    return PathArtist(x, y, path.step[kept], hidden, (halo, dim, bright), ball, start, dots, np.isin(kept, path.marks))
+    return PathArtist(x, y, path.step[indices], hidden, (halo, dim, bright), ball, start, dots, np.isin(indices, path.marks))
 
 
 def _is_jagged(x: FloatArray, y: FloatArray) -> bool:
@@ -85,9 +85,9 @@ def kept_points(scene: Scene, path: PathData) -> np.ndarray:
     if count <= MOST_POINTS:
         return np.arange(count)
     even = np.linspace(0, count - 1, MOST_POINTS).astype(int)
-    told = [] if scene.timeline is None else np.searchsorted(path.step, scene.timeline.step, side="right") - 1
+    indices = [] if scene.timeline is None else np.searchsorted(path.step, scene.timeline.step, side="right") - 1
     marked = [mark for mark in path.marks if 0 <= mark < count]
-    return np.unique(np.concatenate([even, np.clip(told, 0, count - 1).astype(int), marked]).astype(int))
+    return np.unique(np.concatenate([even, np.clip(indices, 0, count - 1).astype(int), marked]).astype(int))
 
 
 def color_of_path(scene: Scene, path: PathData) -> str:

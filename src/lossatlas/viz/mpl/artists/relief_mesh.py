@@ -121,14 +121,14 @@ def _cut(face: FloatArray, top: float, bottom: float) -> list[FloatArray]:
 
 
 def _cut_side(polygon: list[FloatArray], level: float, sign: float) -> list[FloatArray]:
-    kept: list[FloatArray] = []
+    pieces: list[FloatArray] = []
     for here, after in zip(polygon, polygon[1:] + polygon[:1], strict=True):
         inside, next_inside = sign * here[2] <= sign * level, sign * after[2] <= sign * level
         if inside:
-            kept.append(here)
+            pieces.append(here)
         if inside != next_inside:
-            kept.append(here + (after - here) * (level - here[2]) / (after[2] - here[2]))
-    return kept
+            pieces.append(here + (after - here) * (level - here[2]) / (after[2] - here[2]))
+    return pieces
 
 
 def _finer(nodes: FloatArray, fine: int) -> FloatArray:

@@ -40,12 +40,12 @@ class Stems:
         return [self.bars, self.heads]
 
 
-def add_stems(axes: Axes, path: PathData, track: PathArtist, kept: np.ndarray, color: str) -> Stems | None:
+def add_stems(axes: Axes, path: PathData, track: PathArtist, indices: np.ndarray, color: str) -> Stems | None:
     """Stems of a path that knows their lengths (`Path.stem`), or None."""
     if path.stem is None or not (path.stem > 0).any():
         return None
-    chosen = np.unique(np.linspace(0, len(kept) - 1, min(MOST_STEMS, len(kept))).round().astype(int))
-    top = track.y[chosen] + path.stem[kept][chosen]
+    chosen = np.unique(np.linspace(0, len(indices) - 1, min(MOST_STEMS, len(indices))).round().astype(int))
+    top = track.y[chosen] + path.stem[indices][chosen]
     bars = _line(axes, color=color, linewidth=0.8, alpha=0.75, zorder=5.8)
     heads = _line(axes, color=color, linestyle="none", marker="o", markersize=2.0, alpha=0.9, zorder=5.9)
     return Stems(track.x[chosen], track.y[chosen], top, track.step[chosen], bars, heads)

@@ -23,8 +23,8 @@ OUTLINE = "#111111"
 
 def uncertain_cells(surface: Surface, pane: Pane) -> np.ndarray | None:
     """The mask, where there is one and it holds anything."""
-    found = surface.fields.get(pane.quantity)
-    mask = None if found is None else found.doubtful
+    field = surface.fields.get(pane.quantity)
+    mask = None if field is None else field.doubtful
     return mask if mask is not None and bool(mask.any()) else None
 
 
@@ -75,5 +75,5 @@ def _closed(outline: Outline) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sample(surface: Surface, pane: Pane) -> Patch:
-    words = LOOSE_WORDS if surface.fields[pane.quantity].conservative else WORDS
-    return Patch(facecolor="#8c8c8c", edgecolor=UNCERTAIN_COLOR, hatch=HATCH, linewidth=0, label=words)
+    label = LOOSE_WORDS if surface.fields[pane.quantity].conservative else WORDS
+    return Patch(facecolor="#8c8c8c", edgecolor=UNCERTAIN_COLOR, hatch=HATCH, linewidth=0, label=label)

@@ -165,11 +165,11 @@ def _stem_handles(added: list[tuple[PathArtist, Stems | None]]) -> list[Any]:
 
 
 def _add_path(axes: Axes, scene: Scene, surface: Surface, path: PathData) -> tuple[PathArtist, Stems | None]:
-    kept = kept_points(scene, path)
-    away = outside_window(path, surface)[kept]
-    x, y = np.where(away, np.nan, path.alpha[kept]), np.where(away, np.nan, path.beta[kept])
-    track = add_path(axes, scene, path, x, y, np.zeros(len(kept), bool), kept)
-    stems = add_stems(axes, path, track, kept, color_of_path(scene, path)) if is_off_plane(path) else None
+    indices = kept_points(scene, path)
+    away = outside_window(path, surface)[indices]
+    x, y = np.where(away, np.nan, path.alpha[indices]), np.where(away, np.nan, path.beta[indices])
+    track = add_path(axes, scene, path, x, y, np.zeros(len(indices), bool), indices)
+    stems = add_stems(axes, path, track, indices, color_of_path(scene, path)) if is_off_plane(path) else None
     return track, stems
 
 
@@ -178,9 +178,9 @@ def add_arrow(axes: Axes, arrow: Arrow, start: tuple[float, float], end: tuple[f
     halo = [withStroke(linewidth=3.2, foreground="white")]
     style = {"arrowstyle": "-|>,head_width=0.28,head_length=0.5", "shrinkA": 0, "shrinkB": 0, "linewidth": 1.5}
     style |= {"color": arrow.color or "#111111", "path_effects": halo}
-    words = axes.annotate(arrow.label, end, start, arrowprops=style, fontsize=TICK, zorder=7.2, annotation_clip=True)
-    words.set_path_effects([withStroke(linewidth=2.4, foreground="white")])
-    return words
+    annotation = axes.annotate(arrow.label, end, start, arrowprops=style, fontsize=TICK, zorder=7.2, annotation_clip=True)
+    annotation.set_path_effects([withStroke(linewidth=2.4, foreground="white")])
+    return annotation
 
 
 def show_arrows(scene: Scene, artists: list[Artist], frame: int | None) -> None:

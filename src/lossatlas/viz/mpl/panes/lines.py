@@ -66,8 +66,8 @@ def _line_of(axes: Axes, twin: Any, scene: Scene, pane: Pane, surface: Surface, 
         accuracy = classify_cells(surface, scene.color_of(pane), "accuracy", frame).values
         dash = "--" if count == 1 else pattern(("dashed", "dotted", "dashdot", "solid")[index % 4])
         artists += twin.plot(surface.alpha, accuracy, color=ACCURACY if count == 1 else color, linewidth=1.3, linestyle=dash)
-    own = _own_place(surface, pane.quantity, frame) if count == 1 else None
-    artists += [] if own is None else [axes.add_artist(marks.origin(*own, clip_on=False))]
+    model_place = _own_place(surface, pane.quantity, frame) if count == 1 else None
+    artists += [] if model_place is None else [axes.add_artist(marks.origin(*model_place, clip_on=False))]
     return [*artists, *_line_star(axes, pane, surface, frame)]
 
 

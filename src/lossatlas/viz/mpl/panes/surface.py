@@ -280,13 +280,13 @@ def _star(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: Re
 
 
 def _add_path(axes: Any, scene: Scene, surface: Surface, relief: ReliefMesh, sight: Projection3D, pane: Pane, path: PathData) -> PathArtist:
-    kept = kept_points(scene, path)
-    x, y = path.alpha[kept], path.beta[kept]
-    z = path_heights(path, relief, scene.color_of(pane), pane.quantity)[kept]
-    away = outside_window(path, surface)[kept] | ~(z <= sight.high) | ~(z >= sight.low)
+    indices = kept_points(scene, path)
+    x, y = path.alpha[indices], path.beta[indices]
+    z = path_heights(path, relief, scene.color_of(pane), pane.quantity)[indices]
+    away = outside_window(path, surface)[indices] | ~(z <= sight.high) | ~(z >= sight.low)
     hidden = sight.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
     u, v = sight.project(x, y, z)
-    return add_path(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, kept)
+    return add_path(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, indices)
 
 
 def _add_arrow(axes: Any, relief: ReliefMesh, sight: Projection3D, arrow: Arrow) -> Artist:
@@ -298,10 +298,10 @@ def _add_arrow(axes: Any, relief: ReliefMesh, sight: Projection3D, arrow: Arrow)
 
 def path_heights(path: PathData, relief: ReliefMesh, color: Any, quantity: str) -> FloatArray:
     """Where a path runs: at its own loss on the plane, and on the surface itself when it was projected from off the plane."""
-    own = path.plane_loss if is_off_plane(path) else path.loss
-    if quantity != "loss" or own is None:
+    loss = path.plane_loss if is_off_plane(path) else path.loss
+    if quantity != "loss" or loss is None:
         return sample(relief, relief.height, path.alpha, path.beta)
-    heights = heights_of(own, color)
+    heights = heights_of(loss, color)
     return np.where(np.isfinite(heights), heights, sample(relief, relief.height, path.alpha, path.beta))
 
 

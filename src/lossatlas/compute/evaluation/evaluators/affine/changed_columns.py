@@ -33,8 +33,8 @@ def restrict_to_changed_columns(play: AffineProgram) -> AffineProgram:
     steps = _restricted(play, slot, form, *touched)
     if steps is None:
         return play
-    kept = replace(form, values=tuple(None if v is None else v[..., touched[0]].contiguous() for v in form.values))
-    return replace(play, forms={slot: kept}, steps=tuple(steps))
+    restricted = replace(form, values=tuple(None if v is None else v[..., touched[0]].contiguous() for v in form.values))
+    return replace(play, forms={slot: restricted}, steps=tuple(steps))
 
 
 def _changed_columns(form: AffineForm) -> tuple[Tensor, Tensor] | None:

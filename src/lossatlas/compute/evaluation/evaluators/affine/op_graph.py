@@ -66,8 +66,8 @@ def record(function: Callable[[Sequence[Tensor]], dict[str, Tensor]], moving: Se
     """
     recorder = _Recorder(moving)
     with recorder:
-        found = function(recorder.moving)
-    outputs = {name: recorder.slot_of(value) or value for name, value in found.items()}
+        output = function(recorder.moving)
+    outputs = {name: recorder.slot_of(value) or value for name, value in output.items()}
     return OpGraph(tuple(Value(i) for i in range(len(moving))), tuple(recorder.steps), outputs)
 
 
