@@ -18,7 +18,7 @@ from zarr.errors import ContainsGroupError
 import lossatlas as la
 from lossatlas import schema
 
-FIXTURE = Path(__file__).parent / "fixtures" / "small.zarr"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "small.zarr"
 
 
 @given(values=hnp.arrays(np.float64, (3, 5)), chosen=st.sets(st.integers(0, 14), min_size=1))

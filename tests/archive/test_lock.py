@@ -50,7 +50,7 @@ slow = lambda *_: time.sleep(0.004)
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    la.evaluate(objective, plane, resolution=(13, 9), archive=sys.argv[1], tile=1, evaluator="loop", watch=slow)
+    la.evaluate(objective, plane, resolution=(13, 9), archive=sys.argv[1], tile=1, evaluator="loop", on_tile=slow)
     print("finished")
 except la.ArchiveError as error:
     print(error)
@@ -177,7 +177,7 @@ def test_a_dangling_link_makes_no_file(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_on_one_surface_leave_it_whole(tmp_path: Path) -> None:
     """Started on the same line, one is refused and the other loses nothing."""
-    place, tests = tmp_path / "a.zarr", Path(__file__).parent
+    place, tests = tmp_path / "a.zarr", Path(__file__).parents[1]
     words = [sys.executable, "-c", EVALUATE, str(place), str(tests)]
     both = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for process in both:

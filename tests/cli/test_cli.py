@@ -18,7 +18,7 @@ import lossatlas as la
 from lossatlas.cli.app import main
 from numbers_in import numbers_after
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FIXTURE = ROOT / "tests" / "fixtures" / "small.zarr"
 MODEL = ROOT / "examples" / "my_model.py"
 

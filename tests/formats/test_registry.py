@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from formats import cases
-from lossatlas import archive
+from lossatlas import archive, schema
 from lossatlas.errors import InputError
 from lossatlas.formats import FORMATS, export_surface, import_surface
 
@@ -54,7 +54,7 @@ def test_an_import_can_be_stored_in_an_archive(suffix: str, tmp_path: Path) -> N
     """Every import has the attributes and arrays that the archive takes, and comes back from it the same."""
     surface = import_surface(export_surface(cases.surface(), tmp_path / f"s{suffix}"))
     store = archive.create_archive(None)
-    metrics = [archive.schema.variable(str(name)) for name in surface.data_vars if name != "done"]
+    metrics = [schema.variable(str(name)) for name in surface.data_vars if name != "done"]
     store.create_surface("imported", {axis: surface[axis].values for axis in surface.dims}, metrics, surface.attrs)
     cells = np.flatnonzero(surface.done)
     store.write_cells("imported", cells, {v.name: surface[v.name].values.ravel()[cells] for v in metrics})

@@ -54,8 +54,8 @@ def refine(grid: Grid, values: Array, done: NDArray[np.bool_], tol: float, scale
 
     Example:
         >>> grid = Grid.make((-1, 1), 33, ndim=1)
-        >>> found = refine(grid, grid.axes[0] ** 2, np.ones(33, bool), tol=0.01)
-        >>> len(found.wanted), found.estimated_error
+        >>> result = refine(grid, grid.axes[0] ** 2, np.ones(33, bool), tol=0.01)
+        >>> len(result.wanted), result.estimated_error
         (0, 0.0)
     """
     shown = np.where(done, _to_scale(values, scale), np.nan)

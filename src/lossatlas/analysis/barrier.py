@@ -36,7 +36,7 @@ def monotonicity_stats(alpha: Array, values: Array) -> dict[str, Any]:
 def barrier_height(alpha: Array, values: Array) -> tuple[float, float]:
     """How far a curve over [0, 1] rises above the chord of its ends, and where; NaN where a value is not finite.
 
-    >>> above_chord(np.array([0.0, 0.5, 1.0]), np.array([1.0, 3.0, 2.0]))
+    >>> barrier_height(np.array([0.0, 0.5, 1.0]), np.array([1.0, 3.0, 2.0]))
     (1.5, 0.5)
     """
     above = values - ((1 - alpha) * values[0] + alpha * values[-1])

@@ -118,7 +118,7 @@ def joint_random_walk_null(
         seed: of the walks.
 
     Example:
-        >>> null = random_walks_null([range(15)] * 5, [1.0] * 5, 123)
+        >>> null = joint_random_walk_null([range(15)] * 5, [1.0] * 5, 123)
         >>> [round(share, 2) for share in null.ratio]
         [0.21, 0.18]
     """

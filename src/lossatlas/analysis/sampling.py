@@ -53,7 +53,7 @@ def check_batch_size(batch_size: int, samples: int) -> None:
 def sampling_fpc(batch_size: int, samples: int) -> float:
     """``sqrt((N - B) / (N - 1))``: how much less the mean of B spreads when drawn without replacement.
 
-    >>> finite_population(1, 100), finite_population(100, 100)
+    >>> sampling_fpc(1, 100), sampling_fpc(100, 100)
     (1.0, 0.0)
     """
     check_batch_size(batch_size, samples)
@@ -66,7 +66,7 @@ def standard_error_fpc(samples: int, population: int | None) -> float:
     With the unbiased variance ``s^2`` of the n this is ``sigma / sqrt(n) * sqrt((N - n) / (N - 1))``, for
     ``s^2 (N - 1) / N`` estimates ``sigma^2``. Without N the supply is endless.
 
-    >>> undrawn(75, 100), undrawn(100, 100), undrawn(100, None)
+    >>> standard_error_fpc(75, 100), standard_error_fpc(100, 100), standard_error_fpc(100, None)
     (0.5, 0.0, 1.0)
 
     Raises:

@@ -107,7 +107,7 @@ def view(
 
     Returns:
         The path of the file, the widget, or None after a live page was closed. A widget of an archive fills when told:
-        ``shown = la.view(archive)`` in one cell, ``la.evaluate(..., archive=archive, watch=lambda *_: shown.update())`` in
+        ``shown = la.view(archive)`` in one cell, ``la.evaluate(..., archive=archive, on_tile=lambda *_: shown.update())`` in
         the next.
 
     Raises:

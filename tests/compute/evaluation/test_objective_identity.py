@@ -175,7 +175,7 @@ def test_another_process_finds_the_same_hashes() -> None:
     """Whatever its hash seed and addresses."""
     words = f"""
 import sys
-sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[2])!r}]
 import runpy
 names = runpy.run_path({__file__!r}, run_name="__main__")
 target = names["objective"](names["Net"](), names["same_lambda"]())

@@ -31,7 +31,7 @@ model, x, y = classifier(samples=40)
 objective = la.Objective(model, F.cross_entropy, (x, y), batch_size=16)
 slow = lambda *_: time.sleep(0.004)
 print("ready", flush=True)
-la.evaluate(objective, la.random_plane(objective, seed=3), resolution=(13, 9), archive=sys.argv[1], tile=3, executor="serial", watch=slow)
+la.evaluate(objective, la.random_plane(objective, seed=3), resolution=(13, 9), archive=sys.argv[1], tile=3, executor="serial", on_tile=slow)
 print("finished", flush=True)
 """
 
@@ -72,7 +72,7 @@ def test_killed_without_grace_at_random_moments_then_equal(tmp_path: Path) -> No
     kills, counts = 0, []
     for _ in range(12):
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(archive), str(Path(__file__).parents[1])], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", SCRIPT, str(archive), str(Path(__file__).parents[2])], stdout=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "ready"

@@ -11,8 +11,8 @@ from scipy.special import expit
 from torch.nn import functional as F
 
 import lossatlas as la
+from lossatlas.compute.minibatch import gradient_noise as slopes_module
 from lossatlas.compute.minibatch.gradient_noise import noise_ellipse
-from lossatlas.compute.minibatch.training import gradient_noise as slopes_module
 
 POINT = (0.7, -1.2)
 

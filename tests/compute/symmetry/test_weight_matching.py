@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from compute.test_symmetry import relu_net, residual
 from torch.nn import functional as F
 
 import lossatlas as la
 from compute.curvature.cases import attention
+from compute.symmetry.test_audit import relu_net, residual
 from lossatlas.compute.connectivity import evaluate_curve, match_weights, polygon
 from lossatlas.compute.symmetry.neuron_groups import find_neuron_groups, module_with_state, permute_neurons, states_of
 

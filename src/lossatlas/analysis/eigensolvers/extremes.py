@@ -92,7 +92,7 @@ def extreme_eigenvalues(
     Args:
         matrix: symmetric, ``(size, size)``: a SciPy `LinearOperator` such as `hessian` returns, or a dense array.
         k: how many at each end.
-        tolerance: a residual may be this share of its eigenvalue, or of 1 % of the largest where that is more.
+        tol: a residual may be this share of its eigenvalue, or of 1 % of the largest where that is more.
         start: vectors ``(size,)`` near the ones looked for, such as a neighboring point's; makes "auto" choose "ritz".
         solver: "eigsh" is SciPy's implicitly restarted Lanczos (ARPACK, Lehoucq et al. 1998), both ends; "ritz" grows one
             subspace for both ends and gains most from `start`.
@@ -103,13 +103,13 @@ def extreme_eigenvalues(
         InputError: k is not between 1 and half the size, or `matrix` is no real square operator.
 
     Example:
-        >>> ends = extreme_eigenvalues(np.diag(np.linspace(-2, 8, 100)), tolerance=1e-6)
+        >>> ends = extreme_eigenvalues(np.diag(np.linspace(-2, 8, 100)), tol=1e-6)
         >>> round(ends.lambda_max, 6), round(ends.lambda_min, 6), round(ends.ratio, 6)
         (8.0, -2.0, 0.25)
     """
     check_choice("solver", solver, get_args(Solver))
     check_integer("k", k)
-    check_number("tolerance", tol, above=0)
+    check_number("tol", tol, above=0)
     check_integer("seed", seed, least=0)
     check_integer("limit", limit, least=1)
     matrix = as_operator(matrix)

@@ -46,7 +46,7 @@ def estimate_trace(matrix: Matrix, budget: int = 30, method: Literal["hutch++", 
         InputError: fewer than 3 products, an unknown method, or `matrix` is no real square operator.
 
     Example:
-        >>> round(trace(np.ones((50, 50)), products=9).value, 9)
+        >>> round(estimate_trace(np.ones((50, 50)), budget=9).value, 9)
         50.0
     """
     matrix = as_operator(matrix)

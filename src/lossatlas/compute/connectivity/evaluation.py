@@ -67,7 +67,7 @@ def evaluate_curve(
         >>> from lossatlas.compute.connectivity import bezier, polygon
         >>> ring = Objective(lambda p, batch: ((p["w"] ** 2).sum() - 1) ** 2, params={"w": torch.zeros(2)})
         >>> a, c, b = ({"w": torch.tensor(w)} for w in ([-1.0, 0.0], [0.0, 2.0], [1.0, 0.0]))
-        >>> along(ring, polygon(a, b)).attrs["barrier"]["loss"], along(ring, bezier(a, c, b), 3).attrs["barrier"]["loss"]
+        >>> evaluate_curve(ring, polygon(a, b)).attrs["barrier"]["loss"], evaluate_curve(ring, bezier(a, c, b), 3).attrs["barrier"]["loss"]
         (1.0, 0.0)
     """
     if batchnorm not in ("recalibrated", "stored"):

@@ -83,7 +83,7 @@ def hessian_map(
         archive: a path, a store or an open archive; None keeps the result in memory.
         name: of the surface within the archive.
         title: a line for figures.
-        tolerance: a residual may be this share of its eigenvalue, or of 1 % of the largest where that is more. The
+        tol: a residual may be this share of its eigenvalue, or of 1 % of the largest where that is more. The
             error of an eigenvalue is of the order of the residual squared over the gap to the next.
         probes: products a cell for the trace as well; 0 leaves it out.
         biases: also differentiate one-dimensional tensors; Li et al. 2018 do not.
@@ -127,7 +127,7 @@ def hessian_map(
 def boustrophedon_order(shape: tuple[int, ...]) -> NDArray[np.int64]:
     """All cells so that each lies beside the one before it.
 
-    >>> serpentine((2, 3)).tolist()
+    >>> boustrophedon_order((2, 3)).tolist()
     [0, 1, 2, 5, 4, 3]
     """
     cells = np.arange(int(np.prod(shape)), dtype=np.int64).reshape(-1, shape[-1]).copy()

@@ -40,7 +40,7 @@ def hessian_plane(
             ``1/sqrt|lambda|`` (one unit of alpha changes the loss by 1/2).
         params: names, modules or globs to move; None takes all.
         biases: also move one-dimensional tensors.
-        tolerance: of the eigenpairs, as in `extreme_eigenvalues`.
+        tol: of the eigenpairs, as in `extreme_eigenvalues`.
         method: of the Hessian products.
         seed: of the start.
         workers: threads over batches.
@@ -54,7 +54,7 @@ def hessian_plane(
     Example:
         >>> import torch
         >>> objective = Objective(lambda p, _: p["x"] ** 2 - 3 * p["y"] ** 2, params={"x": torch.tensor(0.0), "y": torch.tensor(0.0)})
-        >>> [round(value, 6) for value in hessian_plane(objective, scale="unit", biases=True).recipe["eigenvalues"]]
+        >>> [round(value, 6) for value in hessian_plane(objective, scale="unit", biases=True).construction["eigenvalues"]]
         [2.0, -6.0]
     """
     if axes not in ("extremes", "top") or scale not in ("unit", "norm", "curvature"):

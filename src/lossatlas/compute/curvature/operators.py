@@ -148,7 +148,7 @@ def hessian_operator(
     Example:
         >>> import torch
         >>> rosenbrock = lambda p, _: (1 - p["x"][0]) ** 2 + 100 * (p["x"][1] - p["x"][0] ** 2) ** 2
-        >>> H = hessian(Objective(rosenbrock, params={"x": torch.ones(2, dtype=torch.float64)}), biases=True)
+        >>> H = hessian_operator(Objective(rosenbrock, params={"x": torch.ones(2, dtype=torch.float64)}), biases=True)
         >>> H.dense().tolist(), (H @ np.array([1.0, 1.0])).tolist()
         ([[802.0, -400.0], [-400.0, 200.0]], [402.0, -200.0])
     """
@@ -208,7 +208,7 @@ def ggn_operator(
     Example:
         >>> import torch
         >>> x, layer = torch.tensor([[1.0], [3.0]]), torch.nn.Linear(1, 1, bias=False)
-        >>> G = ggn(Objective(layer, torch.nn.functional.mse_loss, (x, torch.zeros(2, 1))))
+        >>> G = ggn_operator(Objective(layer, torch.nn.functional.mse_loss, (x, torch.zeros(2, 1))))
         >>> G.dense().tolist()
         [[10.0]]
     """

@@ -119,7 +119,7 @@ def curvature_report(
         params: names, modules or globs to differentiate. None takes exactly the tensors that the plane moves, or all without a plane.
         biases: True also differentiates one-dimensional tensors, False leaves them out. None follows the plane where one is given and
             `params` is None, and leaves them out otherwise.
-        tolerance: of the eigenvalues, as in `extreme_eigenvalues`.
+        tol: of the eigenvalues, as in `extreme_eigenvalues`.
         probes: products for the trace (Hutch++).
         method: of the products.
         seed: of the random starts.

@@ -43,7 +43,7 @@ def largest_eigenvalue(
         names: parameters that span the Hessian; every floating-point parameter of the objective where None, frozen ones too,
             for an objective does not know which are trained.
         start: a warm start, such as the vector found at the step before; a seeded random one where None or of other length.
-        tolerance: relative accuracy of the eigenvalue.
+        tol: relative accuracy of the eigenvalue.
         seed: of the random start.
 
     Returns:

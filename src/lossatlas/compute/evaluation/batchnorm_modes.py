@@ -46,9 +46,9 @@ def compare_batchnorm_modes(
         >>> import torch
         >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1))
         >>> objective = Objective(model, torch.nn.functional.mse_loss, (torch.randn(8, 2), torch.randn(8, 1)))
-        >>> from lossatlas.compute.planes.plane import random_plane
-        >>> found = compare_modes(objective, random_plane(objective), resolution=3, progress=False)
-        >>> list(found), found["batch"].attrs["objective"]["mode"]
+        >>> from lossatlas.compute.planes.constructors import random_plane
+        >>> result = compare_batchnorm_modes(objective, random_plane(objective), resolution=3, progress=False)
+        >>> list(result), result["batch"].attrs["objective"]["mode"]
         (['eval', 'recalibrated', 'batch'], 'batch')
     """
     store = archive if isinstance(archive, Archive) else create_archive(archive)

@@ -100,9 +100,9 @@ def estimate_cost(
     Example:
         >>> import torch
         >>> objective = Objective(lambda p, _: (p["w"] ** 2).sum(), params={"w": torch.zeros(2, dtype=torch.float64)})
-        >>> from lossatlas.compute.planes.plane import weight_plane
-        >>> found = plan(objective, weight_plane(objective, ("w", 0), ("w", 1)), bounds=(-2, 2), resolution=(5, 7))
-        >>> found.cells, found.scale, max(value for _, value in found.values)
+        >>> from lossatlas.compute.planes.constructors import weight_plane
+        >>> result = estimate_cost(objective, weight_plane(objective, ("w", 0), ("w", 1)), bounds=(-2, 2), resolution=(5, 7))
+        >>> result.cells, result.scale, max(value for _, value in result.values)
         (35, 'linear', 8.0)
     """
     check_objective(objective)

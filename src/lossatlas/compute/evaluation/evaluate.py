@@ -112,7 +112,7 @@ def evaluate(
     Example:
         >>> import torch
         >>> objective = Objective(lambda p, batch: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0, 4.0])})
-        >>> from lossatlas.compute.planes.plane import weight_plane
+        >>> from lossatlas.compute.planes.constructors import weight_plane
         >>> surface = evaluate(objective, weight_plane(objective, ("w", 0), ("w", 1)), bounds=(-1, 1), resolution=(3, 5))
         >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
         (('alpha', 'beta'), 1.25)

@@ -47,9 +47,9 @@ def describe_differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) ->
 def samples_hash(data: FrozenData) -> str:
     """A hash of all samples in order, whatever batches they are cut into.
 
-    >>> from lossatlas.compute.objective.data import fix
+    >>> from lossatlas.compute.objective.data import freeze_data
     >>> x = torch.arange(10.0)
-    >>> samples_hash(fix(x, batch_size=3)) == samples_hash(fix(x, batch_size=10)), samples_hash(fix(x)) == samples_hash(fix(x + 1))
+    >>> samples_hash(freeze_data(x, batch_size=3)) == samples_hash(freeze_data(x, batch_size=10)), samples_hash(freeze_data(x)) == samples_hash(freeze_data(x + 1))
     (True, False)
     """
     digests: dict[str, Any] = {}

@@ -28,7 +28,7 @@ def evaluate_point(
     Example:
         >>> import torch
         >>> square = Objective(lambda p, batch: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0])})
-        >>> score(square, {"w": torch.tensor([2.0])})
+        >>> evaluate_point(square, {"w": torch.tensor([2.0])})
         {'loss': 4.0}
     """
     chosen = metrics_named(metrics)

@@ -43,7 +43,7 @@ def cast_checked(values: NDArray[np.float64], dtype: str) -> NDArray[Any]:
     Raises:
         InputError: a finite value that the type calls infinite.
 
-    >>> narrowed(np.array([1.0, np.inf]), "float16")
+    >>> cast_checked(np.array([1.0, np.inf]), "float16")
     array([ 1., inf], dtype=float16)
     """
     with np.errstate(over="ignore"):

@@ -35,9 +35,9 @@ def per_sample_gradients(objective: Objective, plane: Plane, point: Sequence[flo
         InputError: a loss without a form per sample, or coordinates of another dimension.
 
     Example:
-        >>> from lossatlas.compute.planes.plane import weight_plane
+        >>> from lossatlas.compute.planes.constructors import weight_plane
         >>> objective = Objective(lambda p, x: x * p["w"][0] ** 2, data=torch.tensor([1.0, 2.0]), params={"w": torch.ones(1)})
-        >>> sample_slopes(objective, weight_plane(objective, ("w", 0)), (3.0,)).tolist()
+        >>> per_sample_gradients(objective, weight_plane(objective, ("w", 0)), (3.0,)).tolist()
         [[6.0], [12.0]]
     """
     if not objective.per_sample:

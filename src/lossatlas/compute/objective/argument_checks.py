@@ -11,7 +11,7 @@ from lossatlas.errors import InputError
 
 
 def check_run(
-    *, name: Any, title: Any, chunk: Any, executor: Any, workers: Any, tile: Any, retries: Any, timeout: Any, watch: Any, **_: Any
+    *, name: Any, title: Any, chunk: Any, executor: Any, workers: Any, tile: Any, retries: Any, timeout: Any, on_tile: Any, **_: Any
 ) -> None:
     """The options of a run that say how, not what, it measures.
 
@@ -27,8 +27,8 @@ def check_run(
     check_integer("retries", retries, least=0)
     if timeout is not None:
         check_number("timeout", timeout, above=0)
-    if watch is not None and not callable(watch):
-        raise InputError("watch", watch, "a function watch(cells, values), or None")
+    if on_tile is not None and not callable(on_tile):
+        raise InputError("on_tile", on_tile, "a function on_tile(cells, values), or None")
 
 
 def check_options(dtype: Any, device: Any, split: Any, units: Any) -> None:

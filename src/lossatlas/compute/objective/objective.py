@@ -177,7 +177,7 @@ class Objective:
 
         Example:
             >>> square = Objective(lambda p, batch: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0])})
-            >>> square.at({"w": torch.tensor([2.0])}).loss()
+            >>> square.with_state({"w": torch.tensor([2.0])}).loss()
             4.0
         """
         check_subset(self.state, state, "state")

@@ -43,7 +43,7 @@ def unwrap_module(module: torch.nn.Module) -> torch.nn.Module:
 def select_param_names(params: Params, patterns: str | Iterable[str] | None) -> tuple[str, ...]:
     """Names that match any glob or module prefix, in the order of `params`; None selects all.
 
-    >>> select({"layer1.weight": torch.ones(1), "layer2.weight": torch.ones(1)}, "layer2")
+    >>> select_param_names({"layer1.weight": torch.ones(1), "layer2.weight": torch.ones(1)}, "layer2")
     ('layer2.weight',)
     """
     if patterns is None:

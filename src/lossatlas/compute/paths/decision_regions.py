@@ -50,7 +50,7 @@ def decision_regions(
     Example:
         >>> model = torch.nn.Linear(2, 2, bias=False)
         >>> _ = torch.nn.init.eye_(model.weight)
-        >>> decision_areas(model, resolution=(2, 2)).area_class.values[0].tolist()
+        >>> decision_regions(model, resolution=(2, 2)).area_class.values[0].tolist()
         [[0, 1], [0, 0]]
     """
     module = model.module if isinstance(model, Objective) else model

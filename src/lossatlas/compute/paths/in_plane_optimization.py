@@ -79,9 +79,9 @@ def optimize_on_plane(
         InputError: an unknown optimizer, a start off the plane's dimension, no steps.
 
     Example:
-        >>> from lossatlas.compute.planes.plane import weight_plane
+        >>> from lossatlas.compute.planes.constructors import weight_plane
         >>> objective = Objective(lambda p, batch: 0.5 * (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0, 4.0])})
-        >>> path = descend(objective, weight_plane(objective, ("w", 0), ("w", 1)), (1.0, 2.0), learning_rate=0.5, steps=2)
+        >>> path = optimize_on_plane(objective, weight_plane(objective, ("w", 0), ("w", 1)), (1.0, 2.0), learning_rate=0.5, steps=2)
         >>> path.path_alpha.values.tolist(), path.path_loss.values.tolist()
         ([1.0, 0.5, 0.25], [2.5, 0.625, 0.15625])
     """

@@ -47,7 +47,7 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
         >>> from lossatlas.compute.recording.trajectory import trajectory_of
         >>> path = trajectory_of({"w": torch.tensor([x, x * x, 5.0])} for x in (-3.0, -2.0, -1.0, 0.0))
         >>> plane = pca_plane(path)
-        >>> round(sum(plane.recipe["explained_variance_ratio"]), 6), plane.labels[0]
+        >>> round(sum(plane.construction["explained_variance_ratio"]), 6), plane.labels[0]
         (1.0, 'PC1 (99.4 % of variance)')
     """
     rows = CenteredWeights.of(trajectory, -1, memory)

@@ -62,12 +62,12 @@ def project_points(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -
 
     Example:
         >>> import torch
-        >>> from lossatlas.compute.planes.plane import plane
+        >>> from lossatlas.compute.planes.constructors import plane
         >>> from lossatlas.compute.recording.trajectory import trajectory_of
         >>> path = trajectory_of([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
         >>> oblique = plane({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
-        >>> found = shadow(path, oblique)
-        >>> found.coordinates.tolist(), found.residual.tolist()
+        >>> result = project_points(path, oblique)
+        >>> result.coordinates.tolist(), result.residual.tolist()
         ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
     """
     check_trajectory(trajectory)

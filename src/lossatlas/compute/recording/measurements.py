@@ -25,7 +25,7 @@ SPREAD = 6.0
 class LayerGroups:
     """Parameters grouped by the module that owns them.
 
-    >>> Layers.of({"a.weight": torch.ones(1), "a.bias": torch.ones(1), "b.weight": torch.ones(1)}).names
+    >>> LayerGroups.of({"a.weight": torch.ones(1), "a.bias": torch.ones(1), "b.weight": torch.ones(1)}).names
     ('a', 'b')
     """
 

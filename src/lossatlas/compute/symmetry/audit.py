@@ -125,7 +125,7 @@ def balance_neurons(objective: Objective, sweeps: int = 100, tol: float = 1e-12)
     Args:
         objective: made from an nn.Module.
         sweeps: at most so many passes over the layers.
-        tolerance: stop when no factor differs from 1 by more.
+        tol: stop when no factor differs from 1 by more.
 
     Raises:
         InputError: the objective has no module, or no layer of it can be rescaled.

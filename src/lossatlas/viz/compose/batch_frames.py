@@ -56,7 +56,7 @@ class BatchFrames:
 def interpolate_batches(stills: int, hold: int, blend: int) -> BatchFrames:
     """Each of `stills` for `hold` frames, and `blend` frames of change-over to the next, slow at both ends.
 
-    >>> shake(2, hold=1, blend=3).share.round(3).tolist()
+    >>> interpolate_batches(2, hold=1, blend=3).share.round(3).tolist()
     [0.0, 0.146, 0.5, 0.854, 0.0]
 
     Raises:

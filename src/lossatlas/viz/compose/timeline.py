@@ -28,7 +28,7 @@ def with_timeline(scene: Scene, *, frames: int = MOST_FRAMES, milliseconds: int 
 def rotate_camera(frames: int = 60, milliseconds: int = 80, start: float = -60.0) -> Timeline:
     """A full turn of the camera; the data stand still.
 
-    >>> turning(4).rotation
+    >>> rotate_camera(4).rotation
     array([-60.,  30., 120., 210.])
     """
     rotation = start + 360.0 * np.arange(frames) / frames

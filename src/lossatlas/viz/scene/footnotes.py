@@ -17,7 +17,7 @@ from lossatlas.viz.scene.value_ranges import FIELD_PANES, limits_of
 def footnotes(scene: Scene) -> tuple[str, ...]:
     """Lines for the foot of the figure. What holds for every surface or path is said once; the rest names its owner.
 
-    >>> foot_notes(Scene(panes=(), notes=("drawn by hand",)))
+    >>> footnotes(Scene(panes=(), notes=("drawn by hand",)))
     ('drawn by hand',)
     """
     surfaces = [(surface.label or surface.name, _surface_lines(scene, surface)) for surface in _shown_surfaces(scene)]

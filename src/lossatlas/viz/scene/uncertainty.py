@@ -22,7 +22,7 @@ def mark_uncertain(surface: Surface, quantity: str = "loss") -> Surface:
     >>> from lossatlas.viz.scene.model import Field
     >>> error = np.full(3, 0.1)
     >>> surface = Surface("cut", np.arange(3.0), None, {"loss": Field(np.array([1.0, 1.2, 1.4]), "loss", standard_error=error)})
-    >>> with_doubt(surface).fields["loss"].doubtful
+    >>> mark_uncertain(surface).fields["loss"].doubtful
     array([ True,  True, False])
 
     Raises:

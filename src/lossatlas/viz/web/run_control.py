@@ -105,7 +105,7 @@ class RunControl:
 def region_grid(region: Region, bounds: Region, resolution: Sequence[int]) -> tuple[Region, tuple[int, int]]:
     """Bounds and resolution of a closer look: whole cells of the surface, four for one, 51 at most along an axis.
 
-    >>> closer_grid(((-0.5, 0.5), (0.93, 3.0)), ((-1, 1), (-1, 1)), (21, 21))
+    >>> region_grid(((-0.5, 0.5), (0.93, 3.0)), ((-1, 1), (-1, 1)), (21, 21))
     (((-0.5, 0.5), (0.9, 1.0)), (41, 9))
 
     Raises:

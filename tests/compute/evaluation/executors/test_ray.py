@@ -93,7 +93,7 @@ import cloudpickle, test_ray
 cloudpickle.register_pickle_by_value(test_ray)
 objective, plane = test_ray.problem()
 said = lambda cells, _: print("tile", flush=True)
-la.evaluate(objective, plane, resolution=test_ray.SHAPE, archive=sys.argv[1], executor="ray", tile=2, evaluator="loop", watch=said)
+la.evaluate(objective, plane, resolution=test_ray.SHAPE, archive=sys.argv[1], executor="ray", tile=2, evaluator="loop", on_tile=said)
 print("finished", flush=True)
 """
 
@@ -101,7 +101,7 @@ print("finished", flush=True)
 def test_a_killed_driver_continues(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     archive = tmp_path / "a.zarr"
-    folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
     command = [sys.executable, "-c", SCRIPT, str(archive), *folders]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -12,8 +12,8 @@ from lossatlas.viz.colors import HOLE, HOLE_EDGE, STAR
 from lossatlas.viz.scene.cell_masks import CellMasks
 from lossatlas.viz.scene.model import Surface
 
-HATCHES = {"missing": "////", "broken": "xxxx", "unlogged": "...."}
-WORDS = {"missing": "not computed", "broken": "NaN or infinite", "unlogged": "≤ 0 (no logarithm)"}
+HATCHES = {"missing": "////", "not_finite": "xxxx", "not_positive": "...."}
+WORDS = {"missing": "not computed", "not_finite": "NaN or infinite", "not_positive": "≤ 0 (no logarithm)"}
 
 _STAR: dict[str, Any] = {
     "marker": "*",
