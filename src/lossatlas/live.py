@@ -31,7 +31,7 @@ def evaluate(objective: Objective, plane: Plane, **options: Any) -> xr.Dataset:
     Raises:
         KeyboardInterrupt: the page asked to stop; the same call continues.
     """
-    given, own = options.pop("archive"), options.pop("watch")
+    given, own = options.pop("archive"), options.pop("on_tile")
     archive = given if isinstance(given, Archive) else create_archive(given)
     with followed_control(archive, plane.ndim == 2) as (steering, watch):
 
@@ -40,7 +40,7 @@ def evaluate(objective: Objective, plane: Plane, **options: Any) -> xr.Dataset:
                 own(*tile)
             watch(*tile, turning=turning)
 
-        options |= {"archive": archive, "watch": both}
+        options |= {"archive": archive, "on_tile": both}
         closer = refine_region(objective, plane, options["name"], options)
         return steering.run(lambda: evaluate_surface(objective, plane, **options), closer)
 
@@ -72,7 +72,7 @@ def refine_region(objective: Objective, plane: Plane, name: str, options: dict[s
             return  # drawn beside the surface
         text = ",".join(f"{value:.6g}" for axis in bounds for value in axis)
         title = "closer look at " + ", ".join(f"{low:.3g} to {high:.3g}" for low, high in bounds)
-        finer = {"bounds": bounds, "resolution": resolution, "tol": None, "watch": partial(options["watch"], turning=False)}
+        finer = {"bounds": bounds, "resolution": resolution, "tol": None, "on_tile": partial(options["on_tile"], turning=False)}
         evaluate_surface(objective, plane, **{**options, **finer, "name": f"{name}@{text}", "title": title})
 
     return look

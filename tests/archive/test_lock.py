@@ -22,7 +22,7 @@ from oracles import classifier
 
 HOLD = """
 import sys, lossatlas as la
-with la.create_archive(sys.argv[1]).writing(sys.argv[2]):
+with la.create_archive(sys.argv[1]).lock_for_writing(sys.argv[2]):
     print("holding", flush=True)
     sys.stdin.read()
 """
@@ -30,7 +30,7 @@ with la.create_archive(sys.argv[1]).writing(sys.argv[2]):
 TRY = """
 import sys, lossatlas as la
 try:
-    with la.create_archive(sys.argv[1]).writing(sys.argv[2]):
+    with la.create_archive(sys.argv[1]).lock_for_writing(sys.argv[2]):
         print("free")
 except la.ArchiveError as error:
     print(error)

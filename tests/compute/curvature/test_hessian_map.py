@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,10 @@ import torch
 import lossatlas as la
 from compute.curvature.cases import convolutional, dense_hessian, mlp
 from lossatlas.compute.curvature import curvature_report, hessian_map, hessian_plane
-from lossatlas.compute.curvature import hessian_map as maps
 from lossatlas.viz.compose.from_datasets import surface_from
 from oracles import quadratic
+
+maps = importlib.import_module("lossatlas.compute.curvature.hessian_map")  # the package's own name is the function
 
 
 def two_weights(u: float = 2.0, v: float = 0.5) -> la.Objective:
@@ -56,7 +59,7 @@ class Stop(BaseException):
 def test_a_stopped_map_continues_where_it_was(tmp_path, monkeypatch) -> None:
     objective = convolutional()
     plane = la.random_plane(objective, seed=2)
-    arguments = {"bounds": (-0.4, 0.4), "resolution": (3, 2), "tolerance": 1e-4}
+    arguments = {"bounds": (-0.4, 0.4), "resolution": (3, 2), "tol": 1e-4}
     whole = hessian_map(objective, plane, **arguments)
     measure, calls = maps.measure_cell, []
 
@@ -76,7 +79,7 @@ def test_a_stopped_map_continues_where_it_was(tmp_path, monkeypatch) -> None:
     np.testing.assert_allclose(resumed.lambda_min, whole.lambda_min, rtol=1e-5)
     np.testing.assert_allclose(resumed.lambda_max, whole.lambda_max, rtol=1e-5)
     with pytest.raises(la.ArchiveError, match="curvature settings"):
-        hessian_map(objective, plane, **{**arguments, "tolerance": 1e-2}, archive=tmp_path / "a.zarr")
+        hessian_map(objective, plane, **{**arguments, "tol": 1e-2}, archive=tmp_path / "a.zarr")
 
 
 @pytest.mark.slow

@@ -113,10 +113,10 @@ def partly_stale() -> la.Objective:
 
 
 REFUSED: dict[str, tuple[Callable[[], la.Objective], str]] = {
-    "bound method": (regularized, r"caller's own 0\.weight.* and 2 more at test_stale_reads\.py:\d+ \(penalty = sum\("),
+    "bound method": (regularized, r"caller's own 0\.weight.* and 2 more at test_parameter_use\.py:\d+ \(penalty = sum\("),
     "frozen model": (frozen, r"caller's own 0\.weight"),
-    "loss module": (loss_module, r"caller's own 2\.bias at test_stale_reads\.py:\d+ \(return F\.cross_entropy\(output"),
-    "hook": (hooked, r"caller's own 0\.bias at test_stale_reads"),
+    "loss module": (loss_module, r"caller's own 2\.bias at test_parameter_use\.py:\d+ \(return F\.cross_entropy\(output"),
+    "hook": (hooked, r"caller's own 0\.bias at test_parameter_use"),
     "caller's model": (callers_model, r"caller's own 0\.weight"),
     "detached parameters": (detached, r"caller's own 0\.weight"),
     "stale params": (stale_params, r"caller's own 0\.weight"),

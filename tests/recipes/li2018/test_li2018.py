@@ -67,13 +67,13 @@ def test_the_window_of_a_path_holds_it_and_the_model() -> None:
 
 def test_figures_drawn_before_stay_in_the_summary_of_the_same_kind_of_run(tmp_path) -> None:
     (tmp_path / "summary.json").write_text(json.dumps({"recipe": "li2018", "quick": True, "seed": 0, "figures": {"5": {"a": 1}, "x": 2}}))
-    assert recipe._told_before(tmp_path, True, 0) == {"5": {"a": 1}}
-    assert recipe._told_before(tmp_path, False, 0) == recipe._told_before(tmp_path, True, 1) == {}
+    assert recipe._earlier_numbers(tmp_path, True, 0) == {"5": {"a": 1}}
+    assert recipe._earlier_numbers(tmp_path, False, 0) == recipe._earlier_numbers(tmp_path, True, 1) == {}
     (tmp_path / "summary.json").write_text("half a f")
-    assert recipe._told_before(tmp_path, True, 0) == {}
+    assert recipe._earlier_numbers(tmp_path, True, 0) == {}
 
 
-def test_missing_pictures_are_told_before_any_work(tmp_path, monkeypatch) -> None:
+def test_missing_pictures_are_earlier_numbers_any_work(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("LOSSATLAS_DATA", str(tmp_path / "nothing"))
     monkeypatch.setattr("lossatlas.zoo.data.fetch.fetch", lambda *_: None)
     monkeypatch.setattr("lossatlas.zoo.data.fetch.cache_root", lambda: tmp_path / "cache")

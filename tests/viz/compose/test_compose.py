@@ -108,7 +108,7 @@ def test_a_recording_alone_says_how_to_draw_it(trajectory: xr.Dataset) -> None:
     archive = create_archive(None)
     archive.write_trajectory("run", trajectory)
     for draw in (compose, scenes_of):
-        with pytest.raises(InputError, match=r"recorded run run.*--kind recording.*project_path"):
+        with pytest.raises(InputError, match=r"recorded run run.*--kind recording.*project_trajectory"):
             draw(archive)
 
 

@@ -97,5 +97,5 @@ def test_where_a_pane_is_full_it_grows_upward_to_hold_its_legend() -> None:
 
 
 def test_areas_of_an_archive_become_areas_of_a_scene() -> None:
-    with pytest.raises(InputError, match="decision_areas"):
+    with pytest.raises(InputError, match="decision_regions"):
         areas_from(xr.Dataset())

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-import lossatlas.viz
 from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
 from lossatlas.errors import ArchiveError, InputError
@@ -105,7 +104,7 @@ def test_a_page_stands_alone(tmp_path: Path, bundle: str) -> None:
     assert not re.findall(r"""(?:src|href)=["'](?!data:)""", without_data)
     assert "<title>Mine &amp; yours</title>" in page
     assert page.count("</script>") == 4
-    assert lossatlas.viz(filled(None, "s"), export=tmp_path / "b.html").exists()  # pyright: ignore[reportCallIssue]
+    assert view(filled(None, "s"), export=tmp_path / "b.html").exists()
 
 
 def test_words_from_the_data_cannot_end_the_script(tmp_path: Path, bundle: str) -> None:

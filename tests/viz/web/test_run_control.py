@@ -64,7 +64,7 @@ def test_a_closer_look_is_a_finer_surface_that_agrees_on_shared_cells(tmp_path: 
         steering.checkpoint(turning)
 
     run = lambda: la.evaluate(objective, plane, name="s", on_tile=watch, **options)  # noqa: E731
-    whole = steering.run(run, refine_region(objective, plane, "s", {**options, "watch": watch}))
+    whole = steering.run(run, refine_region(objective, plane, "s", {**options, "on_tile": watch}))
     assert bool(whole.done.all()) and watched[0] and False in watched
     (name,) = [name for name in la.open_archive(tmp_path / "a.zarr").surfaces if name != "s"]
     finer = la.open_archive(tmp_path / "a.zarr").surface(name)

@@ -22,7 +22,7 @@ from lossatlas import schema
 from lossatlas.archive import Archive, create_archive
 from lossatlas.errors import InputError
 from lossatlas.viz.web.archive_feed import ArchiveUpdate
-from lossatlas.viz.web.clients import MOST_WAITING, Client
+from lossatlas.viz.web.clients import MOST_WAITING, Client, Update
 from lossatlas.viz.web.payload import Payload
 from lossatlas.viz.web.request_guard import MOST_BYTES, parse_wish
 from lossatlas.viz.web.run_control import MOST_REGIONS, RunControl
@@ -159,11 +159,11 @@ class BigFeed:
         self.big = Payload({}, np.random.default_rng(0).bytes(BIG))
         self.count = 0
 
-    def look(self) -> ArchiveUpdate:
+    def poll(self) -> ArchiveUpdate:
         self.count += 1
         return ArchiveUpdate(self.big, (), f"look {self.count}", False)
 
-    def whole(self) -> Payload:
+    def full_state(self) -> Payload:
         return self.big
 
     def progress(self) -> tuple[str, bool]:
@@ -199,10 +199,10 @@ def test_a_slow_client_gets_the_full_state_in_place_of_what_it_missed() -> None:
 
     whole = Payload({"full": True}, b"")
 
-    async def follow() -> list[ArchiveUpdate]:
+    async def follow() -> list[Update]:
         client = Client(("::1", 1), lambda: whole)
         for k in range(3 * MOST_WAITING):
-            client.offer(ArchiveUpdate(None, (b"patch",), {"k": k}, last=k == 3 * MOST_WAITING - 1))
+            client.offer(Update(None, (b"patch",), {"k": k}, last=k == 3 * MOST_WAITING - 1))
         return [update async for update in client.updates()]
 
     found = asyncio.run(follow())

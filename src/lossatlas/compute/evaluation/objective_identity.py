@@ -49,8 +49,10 @@ def samples_hash(data: FrozenData) -> str:
 
     >>> from lossatlas.compute.objective.data import freeze_data
     >>> x = torch.arange(10.0)
-    >>> samples_hash(freeze_data(x, batch_size=3)) == samples_hash(freeze_data(x, batch_size=10)), samples_hash(freeze_data(x)) == samples_hash(freeze_data(x + 1))
-    (True, False)
+    >>> samples_hash(freeze_data(x, batch_size=3)) == samples_hash(freeze_data(x, batch_size=10))
+    True
+    >>> samples_hash(freeze_data(x)) == samples_hash(freeze_data(x + 1))
+    False
     """
     digests: dict[str, Any] = {}
     last: dict[str, Tensor] = {}

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem
-from lossatlas.compute.evaluation.executors import thread_hazard
+from lossatlas.compute.evaluation.executors import EXECUTORS, thread_hazard
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.errors import InputError
 from oracles import classifier
@@ -76,8 +76,8 @@ def test_auto_takes_no_threads_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 4)
     used: list[str] = []
     for name in ("threads", "serial"):
-        real = la.compute.executors.EXECUTORS[name]
-        monkeypatch.setitem(la.compute.executors.EXECUTORS, name, lambda *a, real=real, name=name: used.append(name) or real(*a))
+        real = EXECUTORS[name]
+        monkeypatch.setitem(EXECUTORS, name, lambda *a, real=real, name=name: used.append(name) or real(*a))
     model = net()
     with untouched(model):
         found = la.evaluate(around(model), la.random_plane(around(model)), resolution=SHAPE)
