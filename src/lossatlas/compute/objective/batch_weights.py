@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,11 +13,9 @@ from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.data import FrozenData, count_of
 from lossatlas.compute.objective.loss_functions import ModuleLoss, ScoreFunction, split_batch
+from lossatlas.compute.objective.scorer import Scorer
 from lossatlas.compute.objective.targets import effective_count, is_integer
 from lossatlas.errors import InputError
-
-if TYPE_CHECKING:
-    from lossatlas.compute.objective.objective import Objective
 
 TOLERANCES = {torch.float64: 1e-7, torch.float32: 3e-4}
 """Relative, by the dtype of the loss; rounding on an accelerator depends on the size of a batch."""
@@ -40,7 +38,7 @@ def batch_weights(function: ScoreFunction, data: FrozenData, per_sample: bool) -
     return counts if any(w is None for w in weights) or not total else tuple((w or 0.0) * data.samples / total for w in weights)
 
 
-def check_batch_independence(objective: Objective) -> str | None:
+def check_batch_independence(scorer: Scorer) -> str | None:
     """Warn where a loss that has only a mean depends on how samples are put into batches, and return what figures should say.
 
     The loss of some samples together is compared with that of the same samples in two parts: the first ones of the data and
@@ -49,21 +47,19 @@ def check_batch_independence(objective: Objective) -> str | None:
     Raises:
         InputError: the loss is a sum over the batch.
     """
-    data = objective.data
-    tied = objective.mode in ("batch", "train") or getattr(
-        objective.function, "is_stochastic", False
-    )  # by statistics, or by the draw of noise
-    if objective.per_sample or tied or len(data.batches) < 2:
+    data = scorer.data
+    tied = scorer.mode in ("batch", "train") or getattr(scorer.function, "is_stochastic", False)  # by statistics, or by the draw of noise
+    if scorer.per_sample or tied or len(data.batches) < 2:
         return None
     for parts in _probes(data):
         try:
-            with objective.no_autograd():
-                one, again, *each = (objective.score(objective.params, part).losses.double() for part in (parts[0], *parts))
+            with scorer.no_autograd():
+                one, again, *each = (scorer.score(scorer.params, part).losses.double() for part in (parts[0], *parts))
         except Exception:  # a model that takes batches of one size, or sequences of other lengths
             continue
-        weights = batch_weights(objective.function, FrozenData(parts[1:], tuple(map(count_of, parts[1:])), ""), False)
+        weights = batch_weights(scorer.function, FrozenData(parts[1:], tuple(map(count_of, parts[1:])), ""), False)
         apart = torch.stack([v * w for w, v in zip(weights, each, strict=True) if w]).sum() / sum(weights)
-        tolerance = TOLERANCES.get(next(iter(objective.params.values())).dtype, LOW_PRECISION)
+        tolerance = TOLERANCES.get(next(iter(scorer.params.values())).dtype, LOW_PRECISION)
         if _close(one, apart, tolerance) or not _close(one, again, tolerance):  # what is random is said so elsewhere
             continue
         if _close(one, each[0] + each[1], tolerance):
@@ -109,6 +105,6 @@ def _warn(batches: int) -> str:
         f"{note[0].upper()}{note[1:]}. For the loss of all samples together make one batch of them (batch_size=len(data)); "
         'a loss that is a mean over samples should have the form reduction="none".',
         UserWarning,
-        stacklevel=4,
+        stacklevel=5,
     )
     return note

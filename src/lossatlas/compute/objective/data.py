@@ -227,5 +227,5 @@ def _augmentation_note(dataset: Any) -> str | None:
 
 
 def _warn(note: str) -> str:
-    warnings.warn(f"{note[0].upper()}{note[1:]}. Pass an unshuffled, unaugmented loader to silence this.", UserWarning, stacklevel=5)
+    warnings.warn(f"{note[0].upper()}{note[1:]}. Pass an unshuffled, unaugmented loader to silence this.", UserWarning, stacklevel=6)
     return note

@@ -207,7 +207,7 @@ def _warn_stochastic(held: bool) -> None:
     warnings.warn(
         f"The model is random in eval mode: {what}. Take the randomness out of it, such as a VAE's sampling, for its mean loss.",
         UserWarning,
-        stacklevel=5,
+        stacklevel=6,
     )
 
 

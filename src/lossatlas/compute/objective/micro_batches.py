@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lossatlas.compute.objective.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.data import FrozenData, count_of
-
-if TYPE_CHECKING:
-    from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.objective.scorer import Scorer
 
 ACTIVATION_BYTES = 2 * 2**20
 """Aim for the largest activation of a micro-batch on a CPU."""
@@ -29,21 +27,21 @@ ESTIMATING = ("recalibrated", "anchored")
 JOINED = 64
 
 
-def micro_batches(objective: Objective) -> FrozenData:
-    """The objective's data in micro-batches, where that cannot change a sample's loss; else the data as they are.
+def micro_batches(scorer: Scorer) -> FrozenData:
+    """The data in micro-batches, where that cannot change a sample's loss; else the data as they are.
 
     Left alone: losses that have only a mean, samples that see each other (BatchNorm on batch statistics, contrastive
     losses), and accelerators, which want large batches.
     """
-    data = join_lone_samples(objective.data, objective.module, objective.mode)
-    device = next(iter(objective.params.values())).device
-    if not objective.per_sample or objective.mode != "eval" or device.type != "cpu" or objective.module is None:
+    data = join_lone_samples(scorer.data, scorer.module, scorer.mode)
+    device = next(iter(scorer.params.values())).device
+    if not scorer.per_sample or scorer.mode != "eval" or device.type != "cpu" or scorer.module is None:
         return data
-    size = _size(objective)
+    size = _size(scorer)
     if size >= max(data.counts):
         return data
     cut = data.split(size)
-    return cut if _same(objective, cut) else data
+    return cut if _same(scorer, cut) else data
 
 
 def join_lone_samples(data: FrozenData, module: torch.nn.Module | None, mode: str) -> FrozenData:
@@ -80,22 +78,22 @@ def _joined(parts: Sequence[tuple[Any, int]]) -> Any:
     return pytree.tree_map(join, *(batch for batch, _ in parts))
 
 
-def _size(objective: Objective) -> int:
+def _size(scorer: Scorer) -> int:
     """The largest power of two whose largest activation fits."""
-    batch, count = objective.data.batches[0], objective.data.counts[0]
+    batch, count = scorer.data.batches[0], scorer.data.counts[0]
     watch = _Largest(count)
-    with objective.traceable(), watch:
-        objective.score(objective.params, batch)
+    with scorer.traceable(), watch:
+        scorer.score(scorer.params, batch)
     fit = ACTIVATION_BYTES * count // max(watch.bytes, 1)
     return max(SMALLEST, 2 ** (fit.bit_length() - 1) if fit else SMALLEST)
 
 
-def _same(objective: Objective, cut: FrozenData) -> bool:
+def _same(scorer: Scorer, cut: FrozenData) -> bool:
     """The first piece alone gives its samples the losses that they have within the whole batch."""
-    with objective.no_autograd():
-        whole = objective.score(objective.params, objective.data.batches[0]).losses
+    with scorer.no_autograd():
+        whole = scorer.score(scorer.params, scorer.data.batches[0]).losses
         try:
-            piece = objective.score(objective.params, cut.batches[0]).losses
+            piece = scorer.score(scorer.params, cut.batches[0]).losses
         except Exception:
             return False
     tolerance = 1e-9 if whole.dtype == torch.float64 else 1e-3

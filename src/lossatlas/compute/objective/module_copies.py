@@ -46,13 +46,13 @@ def copy_sharing_parameters(module: torch.nn.Module) -> torch.nn.Module:
     return copy.deepcopy(module, {id(p): p for p in module.parameters()})
 
 
-def loss_twin(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
+def copy_loss_module(loss: Callable[..., Tensor] | None) -> Callable[..., Tensor] | None:
     """A loss module of one's own, with the same weights; a function is nothing to copy."""
     return copy_sharing_parameters(loss) if isinstance(loss, torch.nn.Module) else loss
 
 
 def copy_in_mode(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
-    """The module itself, or a twin in a mode in which samples see each other."""
+    """The module itself, or a copy in a mode in which samples see each other."""
     return set_batchnorm_mode_(copy_sharing_parameters(module), mode) if mode in ("batch", "train") else module
 
 

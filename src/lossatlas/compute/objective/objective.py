@@ -4,49 +4,31 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from lossatlas.analysis.sampling import standard_error_fpc
 from lossatlas.compute.objective.argument_checks import check_device, check_options
-from lossatlas.compute.objective.batch_weights import batch_weights, check_batch_independence
+from lossatlas.compute.objective.batch_weights import batch_weights
 from lossatlas.compute.objective.batchnorm import AUTO, BatchNormCalibration, Mode, check_mode
-from lossatlas.compute.objective.data import FrozenData, freeze_data
-from lossatlas.compute.objective.description import name_of, shapes_of, units_of
-from lossatlas.compute.objective.labels import check_labels
-from lossatlas.compute.objective.loss_functions import (
-    CallableLoss,
-    ModuleLoss,
-    ScoreFunction,
-    Scores,
-    has_tied_weights,
-    run_module,
-    split_batch,
-)
-from lossatlas.compute.objective.micro_batches import join_lone_samples, micro_batches
-from lossatlas.compute.objective.module_copies import (
-    copy_in_mode,
-    copy_sharing_parameters,
-    frozen_copy,
-    load_given_params,
-    load_tensors,
-    loss_twin,
-)
-from lossatlas.compute.objective.parameter_use.check import check_reads
+from lossatlas.compute.objective.builder import ObjectiveParts, build_objective, calibration_of
+from lossatlas.compute.objective.data import FrozenData
+from lossatlas.compute.objective.loss_functions import CallableLoss, ModuleLoss, ScoreFunction, Scores, split_batch
+from lossatlas.compute.objective.micro_batches import micro_batches
+from lossatlas.compute.objective.module_copies import copy_in_mode, copy_sharing_parameters, frozen_copy, load_tensors, copy_loss_module
+from lossatlas.compute.objective.scorer import Precision, Scorer
 from lossatlas.compute.params.arithmetic import cast_like
-from lossatlas.compute.params.checks import check_finite, check_subset
+from lossatlas.compute.params.checks import check_subset
 from lossatlas.compute.params.hashing import hash_tensors
-from lossatlas.compute.params.layer_kinds import layers_by_mode
-from lossatlas.compute.params.params import Params, params_of
+from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
 
-Precision = Literal["full", "bf16"]
+__all__ = ["CallableLoss", "ModuleLoss", "Objective", "Precision", "ScoreFunction", "Scores", "split_batch"]
 
-__all__ = ["CallableLoss", "ModuleLoss", "Objective", "ScoreFunction", "Scores", "split_batch"]
+SCORER_FIELDS = frozenset(f.name for f in fields(Scorer))
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -91,18 +73,10 @@ class Objective:
         (1.0, 2)
     """
 
-    function: ScoreFunction
-    params: Params
-    data: FrozenData
+    scorer: Scorer
     original_data: FrozenData = field(repr=False)
-    module: torch.nn.Module | None
-    per_sample: bool
-    mode: Mode
-    automatic: bool
-    calibration: BatchNormCalibration | None = field(repr=False)
+    automatic: bool = field(repr=False)
     weights: tuple[float, ...] = field(repr=False)
-    precision: Precision
-    loss_uses_autograd: bool
     description: Mapping[str, Any] = field(repr=False)
 
     def __init__(
@@ -123,29 +97,22 @@ class Objective:
     ) -> None:
         check_mode(mode)
         check_options(dtype, device, split, units)
-        mode, automatic = ("eval", True) if mode == AUTO else (mode, False)
-        if loss is not None and not callable(loss):
-            raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
-        module = frozen_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
-        if module is None and (not callable(model) or params is None):
-            raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
-        given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
-        center = given if module is None else load_given_params(module, given)
-        check_finite(center)
-        fixed = _with_population(population, freeze_data(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
-        function = CallableLoss(model) if module is None else _module_loss(module, loss, mode, center, fixed)
-        self._set(function=function, params=center, module=module, mode=mode, precision="full", loss_uses_autograd=False)
-        self._set(data=join_lone_samples(fixed, module, mode))
-        self._set(calibration=_calibration(module, mode), automatic=automatic)
-        probe = self._probe()
-        check_labels(loss, probe.outputs, fixed)
-        self._set(per_sample=probe.losses.dim() == 1)
-        noise = "the model is random in eval mode: the same noise at every point" if getattr(function, "is_stochastic", False) else None
-        fixed = fixed.with_note(check_batch_independence(self), noise, check_reads(self, model, loss, params))
-        self._set(data=fixed, original_data=fixed)
-        self._set(description=self._describe(model, loss, split, units))
-        self._set(data=micro_batches(self))
-        self._set(weights=self._weights(self.data))
+        self._fill(
+            build_objective(
+                model,
+                loss,
+                data,
+                params=params,
+                batch_size=batch_size,
+                samples=samples,
+                population=population,
+                dtype=dtype,
+                device=device,
+                mode=mode,
+                split=split,
+                units=units,
+            )
+        )
 
     def with_mode(self, mode: Mode | Literal["auto"]) -> Objective:
         """The same objective in another BatchNorm and dropout mode.
@@ -161,8 +128,8 @@ class Objective:
         described = {**self.description, "mode": mode}
         # Micro-batches suit one mode: where samples see each other, batches are those that were given.
         changed = {"function": function, "mode": mode, "automatic": automatic, "description": described}
-        changed |= {"calibration": _calibration(self.module, mode)}
-        data = micro_batches(self._replace(**changed, data=self.original_data))
+        changed |= {"calibration": calibration_of(self.module, mode)}
+        data = micro_batches(self._replace(**changed, data=self.original_data).scorer)
         return self._replace(**changed, data=data, weights=self._weights(data))
 
     def with_state(self, state: Mapping[str, Tensor]) -> Objective:
@@ -189,7 +156,7 @@ class Objective:
         load_tensors(module, state)
         assert isinstance(self.function, ModuleLoss)
         function = replace(self.function, module=copy_in_mode(module, self.mode))
-        calibration = _calibration(module, self.mode)
+        calibration = calibration_of(module, self.mode)
         return self._replace(params=params, module=module, function=function, calibration=calibration, description=described)
 
     def with_precision(self, precision: Precision) -> Objective:
@@ -217,7 +184,7 @@ class Objective:
         module = copy.deepcopy(self.module).to(device)
         assert isinstance(self.function, ModuleLoss)
         function = replace(self.function, module=copy_in_mode(module, self.mode))
-        return self._replace(**moved, module=module, function=function, calibration=_calibration(module, self.mode))
+        return self._replace(**moved, module=module, function=function, calibration=calibration_of(module, self.mode))
 
     def with_description(self, **more: Any) -> Objective:
         """The same objective of which the provenance says `more`."""
@@ -240,10 +207,8 @@ class Objective:
             return self
         assert isinstance(self.function, ModuleLoss)
         module = copy_sharing_parameters(self.module)
-        function = replace(self.function, module=copy_in_mode(module, self.mode), loss=loss_twin(self.function.loss))
-        return self._replace(module=module, function=function, calibration=_calibration(module, self.mode))
-
-    # -- values ----------------------------------------------------------------------------------------------
+        function = replace(self.function, module=copy_in_mode(module, self.mode), loss=copy_loss_module(self.function.loss))
+        return self._replace(module=module, function=function, calibration=calibration_of(module, self.mode))
 
     @property
     def samples(self) -> int:
@@ -252,29 +217,6 @@ class Objective:
     @property
     def name(self) -> str:
         return str(self.description["model"])
-
-    @property
-    def state(self) -> Params:
-        """Parameters and buffers."""
-        return self.params if self.module is None else {**self.params, **dict(self.module.named_buffers(remove_duplicate=False))}
-
-    def score(self, params: Params, batch: Any) -> Scores:
-        """Scores of one batch where `params` replace the model's own; missing names keep the center's value."""
-        if self.precision == "full":
-            return self.function(params, batch)
-        with torch.autocast(next(iter(self.params.values())).device.type, torch.bfloat16):
-            return self.function(params, batch)
-
-    def with_batchnorm_statistics(self, params: Params) -> Params:
-        """`params` with what the mode adds at that point: statistics estimated anew in "recalibrated", else nothing."""
-        return {**cast_like(params, self.state), **self.estimated(params)} if self.mode == "recalibrated" else params
-
-    def estimated(self, params: Params) -> Params:
-        """Normalization statistics estimated from the data with the weights `params`, in modes that do so."""
-        if self.calibration is None:
-            return {}
-        with torch.no_grad():
-            return self.calibration.statistics(cast_like(params, self.state), self.data.batches)
 
     def weighted_batches(self) -> Iterator[tuple[Any, float]]:
         """The batches that count and what the mean of each counts for; one without any target that counts has no mean but NaN."""
@@ -289,18 +231,6 @@ class Objective:
         """The same mean as `loss`, as a 0-d float64 tensor that autograd follows back to `params`."""
         return self._mean(params)
 
-    @contextmanager
-    def no_autograd(self) -> Iterator[None]:
-        """Without autograd, unless the loss itself differentiates, as a physics-informed one does."""
-        with torch.enable_grad() if self.loss_uses_autograd else torch.inference_mode():
-            yield
-
-    @contextmanager
-    def traceable(self) -> Iterator[None]:
-        """As `quiet`, but so that every simple operation can be watched: inference mode would hide them in larger ones."""
-        with torch.inference_mode(False), torch.enable_grad() if self.loss_uses_autograd else torch.no_grad():
-            yield
-
     def _mean(self, params: Params) -> Tensor:
         total = torch.zeros((), dtype=torch.float64, device=next(iter(self.params.values())).device)
         placed = self.with_batchnorm_statistics(cast_like(params, self.state))
@@ -312,77 +242,80 @@ class Objective:
     def _weights(self, data: FrozenData) -> tuple[float, ...]:
         return batch_weights(self.function, data, self.per_sample)
 
+    # -- the scorer ------------------------------------------------------------------------------------------
+
+    @property
+    def function(self) -> ScoreFunction:
+        return self.scorer.function
+
+    @property
+    def params(self) -> Params:
+        """Parameters at the center, by name."""
+        return self.scorer.params
+
+    @property
+    def data(self) -> FrozenData:
+        return self.scorer.data
+
+    @property
+    def module(self) -> torch.nn.Module | None:
+        return self.scorer.module
+
+    @property
+    def mode(self) -> Mode:
+        return self.scorer.mode
+
+    @property
+    def calibration(self) -> BatchNormCalibration | None:
+        return self.scorer.calibration
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether the loss of each sample is known, or only a batch's mean."""
+        return self.scorer.per_sample
+
+    @property
+    def precision(self) -> Precision:
+        return self.scorer.precision
+
+    @property
+    def loss_uses_autograd(self) -> bool:
+        return self.scorer.loss_uses_autograd
+
+    @property
+    def state(self) -> Params:
+        """Parameters and buffers."""
+        return self.scorer.state
+
+    def score(self, params: Params, batch: Any) -> Scores:
+        """Scores of one batch where `params` replace the model's own; missing names keep the center's value."""
+        return self.scorer.score(params, batch)
+
+    def with_batchnorm_statistics(self, params: Params) -> Params:
+        """`params` with what the mode adds at that point: statistics estimated anew in "recalibrated", else nothing."""
+        return self.scorer.with_batchnorm_statistics(params)
+
+    def estimated(self, params: Params) -> Params:
+        """Normalization statistics estimated from the data with the weights `params`, in modes that do so."""
+        return self.scorer.estimated(params)
+
+    def no_autograd(self) -> AbstractContextManager[None]:
+        """Without autograd, unless the loss itself differentiates, as a physics-informed one does."""
+        return self.scorer.no_autograd()
+
     # -- inside ----------------------------------------------------------------------------------------------
 
     def _replace(self, **changed: Any) -> Objective:
+        of_scorer = {name: changed.pop(name) for name in SCORER_FIELDS & set(changed)}
+        parts = {"scorer": replace(self.scorer, **of_scorer), **changed}
         other = object.__new__(Objective)
-        other._set(**{f.name: changed.get(f.name, getattr(self, f.name)) for f in fields(self)})
+        other._fill(ObjectiveParts(**{f.name: parts.get(f.name, getattr(self, f.name)) for f in fields(self)}))
         return other
 
-    def _set(self, **values: Any) -> None:
-        for name, value in values.items():
+    def _fill(self, parts: ObjectiveParts) -> None:
+        """Set all fields, once: a frozen dataclass whose arguments are not its fields."""
+        for name, value in parts._asdict().items():
             object.__setattr__(self, name, value)
-
-    def _probe(self) -> Scores:
-        """Run the first batch once, so that a model or loss that cannot work says so before the long run."""
-        try:
-            scores = self._first_batch()
-        except InputError:
-            raise
-        except Exception as error:
-            self._set(loss_uses_autograd=True)
-            try:
-                scores = self._first_batch()
-            except Exception:
-                self._check_labels_of_first_batch()
-                shapes = shapes_of(self.data.batches[0])
-                raise InputError("model", f"{type(error).__name__}: {error}", f"a model that runs on a batch of shapes {shapes}") from error
-        count = self.data.counts[0]
-        if scores.losses.dim() > 1 or (scores.losses.dim() == 1 and len(scores.losses) != count):
-            shape = tuple(scores.losses.shape)
-            raise InputError(
-                "loss",
-                f"a result of shape {shape}",
-                f"a scalar or one loss a sample, shape ({count},)",
-                "Average the other axes in the loss",
-            )
-        return scores
-
-    def _check_labels_of_first_batch(self) -> None:
-        """The usual reason why a loss fails; where the model itself fails there is nothing to check."""
-        if not isinstance(self.function, ModuleLoss):
-            return
-        inputs, outputs = split_batch(self.data.batches[0])[0], None
-        with self.no_autograd(), suppress(Exception):
-            outputs = run_module(self.function.module, self.with_batchnorm_statistics(self.params), inputs, self.function.has_tied_weights)
-        check_labels(self.function.loss, outputs, self.data)
-
-    def _first_batch(self) -> Scores:
-        with self.no_autograd():
-            return self.function(self.with_batchnorm_statistics(self.params), self.data.batches[0])
-
-    def _describe(self, model: Any, loss: Any, split: str | None, units: str | None) -> dict[str, Any]:
-        first = next(iter(self.params.values()))
-        loss_name = name_of(loss) if loss is not None else "the model's own loss"
-        return {
-            "kind": "module" if self.module is not None else "callable",
-            "model": type(model).__name__ if self.module is not None else name_of(model),
-            "loss": loss_name,
-            "units": units if units is not None else units_of(loss_name),
-            "samples": self.samples,
-            "population": self.data.population,
-            "split": split,
-            "data_hash": self.data.hash,
-            "batch_size": max(self.data.counts),
-            "batches": len(self.data.counts),
-            "dtype": str(first.dtype).removeprefix("torch."),
-            "device": str(first.device),
-            "mode": self.mode,
-            "mode_layers": layers_by_mode(self.module),
-            "per_sample": self.per_sample,
-            "note": self.data.note,
-            "center_hash": hash_tensors(self.params),
-        }
 
 
 def check_objective(objective: object, argument: str = "objective") -> None:
@@ -394,26 +327,3 @@ def check_objective(objective: object, argument: str = "objective") -> None:
     if not isinstance(objective, Objective):
         given = getattr(objective, "__name__", type(objective).__name__)
         raise InputError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")
-
-
-def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode, center: Params, data: FrozenData) -> ModuleLoss:
-    return (
-        ModuleLoss(copy_in_mode(module, mode), loss, mode, has_tied_weights=has_tied_weights(module))
-        .detect_inplace_writes(center, data)
-        .with_per_sample_loss(center, data)
-    )
-
-
-def _calibration(module: torch.nn.Module | None, mode: Mode) -> BatchNormCalibration | None:
-    if mode not in ("recalibrated", "anchored") or module is None:
-        return None
-    return BatchNormCalibration.of(copy_sharing_parameters(module), lambda m, params, batch: run_module(m, params, split_batch(batch)[0]))
-
-
-def _with_population(population: int | None, data: FrozenData) -> FrozenData:
-    standard_error_fpc(data.samples, population)  # refuses a population that is too small
-    return data if population is None else replace(data, population=population)
-
-
-def _cast(tensor: Tensor, dtype: torch.dtype | None, device: Any) -> Tensor:
-    return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)

@@ -42,7 +42,7 @@ def difference(a: Params, b: Params) -> Params:
 
 
 def cast_like(params: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> Params:
-    """`params` in the dtypes of `like`: a model and a plane made of its float32 twin meet in the model's own precision."""
+    """`params` in the dtypes of `like`: a model and a plane made of a float32 copy of it meet in the model's own precision."""
     return {n: p.to(like[n].dtype) if n in like and not _fits(p, like[n]) else p for n, p in params.items()}
 
 

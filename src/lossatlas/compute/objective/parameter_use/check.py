@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +19,10 @@ from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores
 from lossatlas.compute.objective.parameter_use.tracking import Callers, Read, ReadWatch, callers_tensors
+from lossatlas.compute.objective.scorer import Scorer
 from lossatlas.compute.params.arithmetic import is_differentiable_dtype
 from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
-
-if TYPE_CHECKING:
-    from lossatlas.compute.objective.objective import Objective
 
 SAMPLES = 8
 """Of the first batch: which tensors are read does not depend on how many samples there are."""
@@ -35,11 +33,11 @@ MOVED_BYTES = 256 * 2**20
 BOOKKEEPING = frozenset(vars(torch.nn.Module()))
 
 
-def check_reads(objective: Objective, model: Any, loss: Any, given: Mapping[str, Tensor] | None) -> str | None:
+def check_reads(scorer: Scorer, model: Any, loss: Any, given: Mapping[str, Tensor] | None) -> str | None:
     """Refuse a loss that reads the caller's weights in place of those it is given; warn where no weight has a say.
 
     Args:
-        objective: to run on a few samples of its first batch.
+        scorer: to run on a few samples of its first batch.
         model: what the caller made it from.
         loss: the caller's.
         given: the caller's parameters, where the model is a callable.
@@ -50,26 +48,26 @@ def check_reads(objective: Objective, model: Any, loss: Any, given: Mapping[str,
     Raises:
         InputError: the caller's weights, or copies that the model keeps outside its parameters, change the loss.
     """
-    probe = _Probe.of(objective, callers_tensors(model, given))
-    with _alone(objective):
+    probe = _Probe.of(scorer, callers_tensors(model, given))
+    with _alone(scorer):
         try:
-            watch = probe.watched()
+            watch = probe.track()
             stale = [] if not watch.stale or not probe.matters(watch) else list(watch.stale.values())
             fixed = _reached(watch.outcome, watch.foreign)
             constant = not stale and probe.constant(watch.outcome)
-            suspect = _suspect(objective, fixed)
-            if objective.module is None:
+            suspect = _suspect(scorer, fixed)
+            if scorer.module is None:
                 probe.run(probe.params)  # a function that writes params into the caller's model leaves the center's there
         except Exception:  # what the model does not bear here says nothing of what it reads
             return None
     if stale:
         raise _refusal(stale)
     if suspect:
-        _warn(f"The loss reads {_listed(suspect)} at {suspect[0].line}, which no plane moves though gradients are required.", objective)
+        _warn(f"The loss reads {_listed(suspect)} at {suspect[0].line}, which no plane moves though gradients are required.", scorer)
     if constant:
-        _warn("The loss does not change when every parameter moves.", objective)
+        _warn("The loss does not change when every parameter moves.", scorer)
     known = {id(read.tensor) for read in suspect}
-    return None if objective.module is None else _note([read for read in fixed if id(read.tensor) not in known], loss)
+    return None if scorer.module is None else _note([read for read in fixed if id(read.tensor) not in known], loss)
 
 
 @dataclass(frozen=True)
@@ -82,18 +80,18 @@ class _Probe:
     callers: Callers
 
     @classmethod
-    def of(cls, objective: Objective, callers: Callers) -> _Probe:
-        function = objective.function
+    def of(cls, scorer: Scorer, callers: Callers) -> _Probe:
+        function = scorer.function
         if isinstance(function, ModuleLoss) and not isinstance(function.module, torch.jit.ScriptModule):
             # A call swaps every registered parameter; an operation on one of them reads it from elsewhere, such as a list.
             callers = callers | {id(p): (f"{name} by a second reference", p) for name, p in function.module.named_parameters()}
-        return cls(objective.function, objective.params, objective.data.single_batch(0).split(SAMPLES).batches[0], callers)
+        return cls(scorer.function, scorer.params, scorer.data.single_batch(0).split(SAMPLES).batches[0], callers)
 
     def run(self, params: Params) -> Scores:
         torch.manual_seed(0)
         return self.function(params, self.batch)
 
-    def watched(self, stand_ins: bool = False) -> ReadWatch:
+    def track(self, stand_ins: bool = False) -> ReadWatch:
         watch = ReadWatch(self.callers, stand_ins, [t for t in pytree.tree_leaves(self.batch) if isinstance(t, Tensor)])
         with torch.enable_grad(), watch:
             watch.outcome = self.run(self.params)
@@ -101,7 +99,7 @@ class _Probe:
 
     def matters(self, watch: ReadWatch) -> bool:
         """Whether the loss changes where other numbers stand in for the caller's weights, which themselves are left alone."""
-        instead = self.watched(stand_ins=True).outcome
+        instead = self.track(stand_ins=True).outcome
         assert watch.outcome is not None and instead is not None
         return not torch.allclose(watch.outcome.losses.double(), instead.losses.double(), rtol=1e-6, atol=0.0, equal_nan=True)
 
@@ -122,9 +120,9 @@ class _Probe:
 
 
 @contextmanager
-def _alone(objective: Objective) -> Iterator[None]:
+def _alone(scorer: Scorer) -> Iterator[None]:
     """The caller's random state, gradients and warnings are left alone."""
-    device = next(iter(objective.params.values())).device
+    device = next(iter(scorer.params.values())).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -173,15 +171,15 @@ def _moved(params: Params, length: float, seed: int) -> Params:
     return moved
 
 
-def _suspect(objective: Objective, reads: list[Read]) -> list[Read]:
+def _suspect(scorer: Scorer, reads: list[Read]) -> list[Read]:
     """Reads of what ought to be a parameter.
 
     A callable that writes params into the caller's model has moved those weights by now; the center's numbers are still in
     the weights of one that forgot to.
     """
-    if objective.module is not None:
-        return _held(objective.function, reads)
-    return [read for read in reads if _among(read.tensor, objective.params)]
+    if scorer.module is not None:
+        return _held(scorer.function, reads)
+    return [read for read in reads if _among(read.tensor, scorer.params)]
 
 
 def _among(tensor: Tensor, params: Params) -> bool:
@@ -245,8 +243,8 @@ def _listed(reads: list[Read]) -> str:
     return ", ".join(read.name for read in reads[:2]) + (f" and {len(reads) - 2} more" if len(reads) > 2 else "")
 
 
-def _warn(what: str, objective: Objective) -> None:
+def _warn(what: str, scorer: Scorer) -> None:
     remedy = "Register weights with nn.Parameter, nn.ModuleList or nn.ParameterList, and keep no outputs between calls."
-    if objective.module is None:
+    if scorer.module is None:
         remedy = "Take every weight from params, as torch.func.functional_call(model, params, inputs) does."
-    warnings.warn(f"{what} {remedy}", UserWarning, stacklevel=4)
+    warnings.warn(f"{what} {remedy}", UserWarning, stacklevel=5)

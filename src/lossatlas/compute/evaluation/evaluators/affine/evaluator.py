@@ -71,7 +71,7 @@ class Affine:
 def prepare(task: EvaluationProblem, batch: Any) -> AffineProgram:
     """Record one batch and carry the affine forms as far as they go."""
     names = task.plane.moving_names
-    with task.objective.traceable():
+    with task.objective.scorer.traceable():
         tape = record(lambda moving: task.scores({**task.static_params, **dict(zip(names, moving, strict=True))}, batch), _center(task))
     return restrict_to_changed_columns(_propagate_affine(task.plane.center, tape, [_form(task, n) for n in names]))
 
