@@ -50,14 +50,14 @@ class Sources:
         return tuple(path for owner, path in self.paths if owner == surface)
 
 
-def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: Sequence[Any] | None = None) -> Sources:
+def read_sources(source: Source, surfaces: Sequence[str] | None = None, trajectories: Sequence[Any] | None = None) -> Sources:
     """Read what was asked for, for a figure.
 
     Args:
         source: a surface Dataset, an Archive, the path of one, or a list of these.
         surfaces: names to take from archives; None takes all of them.
-        paths: names of trajectories, Path objects or trajectory Datasets; None takes every trajectory on the plane of a
-            chosen surface, an empty list none.
+        trajectories: names of trajectories, `PathData` objects or projected trajectory Datasets; None takes every one
+            on the plane of a chosen surface, an empty list none.
 
     Raises:
         InputError: an unknown name, nothing to draw, no finished cell, or a path of another plane.
@@ -68,7 +68,7 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: S
     if not read:
         raise nothing_to_draw(things)
     _check_finished([one.surface for one in read])
-    owned = list(_distinct(list(_paths_of(read, paths, things))))
+    owned = list(_distinct(list(_paths_of(read, trajectories, things))))
     recorded = {path.name: trajectory for _, path, trajectory in owned if trajectory is not None}
     return Sources(tuple(one.surface for one in read), tuple((owner, path) for owner, path, _ in owned), recorded)
 
@@ -196,7 +196,7 @@ def _check_names(wanted: Sequence[str] | None, names: list[str], things: list[An
     for name in wanted or ():
         if known and name not in names:
             raise InputError(
-                "surface", name, f"one of {', '.join(known) or 'none'}", "List what an archive holds with: lossatlas info ARCHIVE"
+                "surfaces", name, f"one of {', '.join(known) or 'none'}", "List what an archive holds with: lossatlas info ARCHIVE"
             )
 
 
@@ -241,7 +241,7 @@ def _requested_paths(path: Any, known: list[OwnedPath], surfaces: Sequence[Sourc
         raise _other_plane_error(str(path), surfaces)
     if not matches:
         raise InputError(
-            "path",
+            "trajectories",
             path,
             f"one of {', '.join(dict.fromkeys(one.name for _, one, _ in known)) or 'none'}",
             "Paths belong to the surface they were recorded on",
@@ -251,7 +251,7 @@ def _requested_paths(path: Any, known: list[OwnedPath], surfaces: Sequence[Sourc
 
 def _other_plane_error(path: str, surfaces: Sequence[SourceSurface]) -> InputError:
     return InputError(
-        "path",
+        "trajectories",
         f"{path}, which lies on another plane than {', '.join(one.surface.name for one in surfaces)}",
         "a path that was projected on the plane of a surface that is drawn",
         "Project it anew on that plane with la.project_trajectory(trajectory, plane)",

@@ -18,7 +18,7 @@ class Recording:
 
     name: str
     label: str
-    run: xr.Dataset
+    trajectory: xr.Dataset
 
 
 def recordings(source: Source) -> list[Recording]:
