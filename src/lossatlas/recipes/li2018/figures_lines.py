@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_percent
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures_planes import COLORS, SOLUTIONS, line_surface
 from lossatlas.viz.api import plot
@@ -93,7 +94,7 @@ def repeatability(setting: RunConfig, minima: Mapping[int, Solution], lines: Map
     for index, (batch, several) in enumerate(lines.items()):
         values, x, color = np.stack([line.loss.values for line in several]), several[0].alpha.values, BATCHES[index]
         one = minima[batch]
-        label = f"{one.label}: median; test error {100 * (1 - one.net.test_accuracy):.1f} %"
+        label = f"{one.label}: median; test error {format_percent(1 - one.net.test_accuracy)}"
         curves.append(Curve(f"median {batch}", x, np.median(values, 0), label, color, band=(values.min(0), values.max(0)), reveal=False))
         for seed, line in enumerate(values):
             curves.append(Curve(f"{batch} seed {seed}", x, line, f"each of {len(values)} directions", color, "dotted", reveal=False))
@@ -109,7 +110,7 @@ def repeatability(setting: RunConfig, minima: Mapping[int, Solution], lines: Map
 
 
 def title_of(one: Solution) -> str:
-    return f"{one.label}\n{one.net.source}, test error {100 * (1 - one.net.test_accuracy):.1f} %"
+    return f"{one.label}\n{one.net.source}, test error {format_percent(1 - one.net.test_accuracy)}"
 
 
 def network_words(setting: RunConfig) -> str:
@@ -134,7 +135,7 @@ def _norms(decay: float, by_batch: Mapping[int, Solution]) -> tuple[list[Curve],
         run = one.trajectory.dataset
         x = run.epoch.values
         curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, f"batch {batch:,}", BATCHES[index], reveal=False))
-    errors = " and ".join(f"{100 * (1 - one.net.test_accuracy):.1f} %" for one in by_batch.values())
+    errors = " and ".join(format_percent(1 - one.net.test_accuracy) for one in by_batch.values())
     return curves, Pane("curves", title=f"in training; test errors {errors}", x_label="epoch", y_label="norm of all weights")
 
 

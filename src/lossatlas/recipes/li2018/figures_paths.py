@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures_lines import network_words
 from lossatlas.recipes.li2018.figures_planes import SOLUTIONS, with_common_limits
@@ -26,7 +27,7 @@ RED = "#c1121f"
 def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dataset, xr.Dataset]], chance: float, file: FilePath) -> None:
     """One path on three planes, each in the window that its own shadow needs."""
     labels = {
-        "random": f"two random directions: {{}} of the\nmotion shown (by chance: {_share(chance)})",
+        "random": f"two random directions: {{}} of the\nmotion shown (by chance: {format_rough_percent(chance)})",
         "random and start-end": "a random and the start-end\ndirection: {} of the motion shown",
         "principal": "two principal directions\n{} of the motion shown",
     }
@@ -34,10 +35,10 @@ def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dat
     for column, (name, (surface, path)) in enumerate(drawn.items()):
         surfaces.append(replace(surface_from(surface, name=name, label=name), notes=()))
         paths.append(marked(path, one, f"path {name}"))
-        title = labels[name].format(_share(path.attrs["captured_share"]))
+        title = labels[name].format(format_rough_percent(path.attrs["captured_share"]))
         panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column))
-    error = 100 * (1 - one.net.test_accuracy)
-    title = f"The same training path on three planes: {network_words(setting)}, {one.label}, test error {error:.1f} %"
+    error = format_percent(1 - one.net.test_accuracy)
+    title = f"The same training path on three planes: {network_words(setting)}, {one.label}, test error {error}"
     plot(
         Scene(
             tuple(panes),
@@ -58,8 +59,8 @@ def figure_9(setting: RunConfig, drawn: Sequence[tuple[Solution, xr.Dataset, xr.
         surfaces.append(replace(surface_from(surface, name=one.name, label=one.label), notes=()))
         paths.append(marked(path, one, f"path {one.name}"))
         null = sum(path.attrs["random_walk_null"][:2])
-        error = 100 * (1 - one.net.test_accuracy)
-        title = f"{one.label}, test error {error:.1f} %\n(two components of a random walk: {_share(null)})"
+        error = format_percent(1 - one.net.test_accuracy)
+        title = f"{one.label}, test error {error}\n(two components of a random walk: {format_rough_percent(null)})"
         panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2))
     title = f"Training paths of {network_words(setting)} on their principal planes"
     plot(
@@ -92,7 +93,3 @@ def _notes(setting: RunConfig, one: Solution) -> tuple[str, ...]:
         f"map: loss on the first {setting.size.samples:,} training images, eval mode with the last iterate's BatchNorm statistics",
         "iterates lie off the plane: the map's height below a path is not the loss of the iterate",
     )
-
-
-def _share(share: float) -> str:
-    return f"{100 * share:.2g} %"

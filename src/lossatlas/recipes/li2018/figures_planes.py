@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_percent
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import source_words
 from lossatlas.viz.api import plot
@@ -65,8 +66,8 @@ def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: 
         for index, (network, measures) in enumerate(numbers.items()):
             values = np.array([plane[measure] for plane in measures["planes"]], dtype=float)
             planes = np.arange(1, len(values) + 1, dtype=float)
-            error = 100 * (1 - nets[network].test_accuracy)
-            label = f"{nets[network].label}, test error {error:.1f} %"
+            error = format_percent(1 - nets[network].test_accuracy)
+            label = f"{nets[network].label}, test error {error}"
             mean = np.full(len(values), values.mean())
             points = Curve(f"{measure} {network}", planes, values, label, COLORS[index], reveal=False, points=True)
             curves += [points, Curve(f"mean {points.name}", planes, mean, "its mean", COLORS[index], "dashed", reveal=False)]

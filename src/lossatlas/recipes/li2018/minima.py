@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_rough_percent
 from lossatlas.archive import create_archive
 from lossatlas.compute.connectivity import evaluate_curve, polygon
 from lossatlas.compute.evaluation.evaluate import evaluate
@@ -84,7 +85,7 @@ def repeatability(setting: RunConfig) -> dict[str, Any]:
     lines = {batch: [_random_line(setting, one, seed) for seed in range(size.directions)] for batch, one in minima.items()}
     drawing.repeatability(setting, minima, lines, setting.out / "repeatability.png")
     spread = {minima[batch].name: _spread(several) for batch, several in lines.items()}
-    apart = " and ".join(f"{100 * share:.0f} %" for share in spread.values())
+    apart = " and ".join(format_rough_percent(share) for share in spread.values())
     print_line(
         f"repeatability.png   Half a unit from the center, {size.directions} directions differ by {apart} of the loss (one deviation)."
     )

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lossatlas._util.text import format_percent
 from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
@@ -69,7 +70,7 @@ class Net:
     @property
     def title(self) -> str:
         """Such as "ResNet-56\\ntrained weights, test error 6.3 %"."""
-        return f"{self.label}\n{self.source}, test error {100 * (1 - self.test_accuracy):.1f} %"
+        return f"{self.label}\n{self.source}, test error {format_percent(1 - self.test_accuracy)}"
 
     def summary(self) -> dict[str, Any]:
         return {

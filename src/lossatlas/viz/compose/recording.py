@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_rough_percent
 from lossatlas.errors import InputError
 from lossatlas.viz.scene.model import Curve, FloatArray, Pane, Scale, Scene
 
@@ -162,7 +163,7 @@ def _beyond(run: xr.Dataset, counts: FloatArray) -> str:
     total = counts.sum(-1)
     with np.errstate(invalid="ignore"):
         share = np.nanmax((counts[:, 0] + counts[:, -1]) / np.where(total > 0, total, np.nan), initial=0.0)
-    return f"\nup to {100 * share:.2g} % beyond ±{_reach(run.bin.values):.3g}" if share >= 0.01 else ""
+    return f"\nup to {format_rough_percent(share)} beyond ±{_reach(run.bin.values):.3g}" if share >= 0.01 else ""
 
 
 def _band(counts: FloatArray, centers: FloatArray, low: float, high: float) -> tuple[FloatArray, FloatArray]:

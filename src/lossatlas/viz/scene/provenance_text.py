@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_percent, format_rough_percent
+
 CAREFUL_SAMPLES = 200
 """Below this many samples a band of 2 standard errors covers 79-90 % instead of 95 % (LeNet; heavy tails near a minimum)."""
 
@@ -53,7 +55,7 @@ def _has_numbers(source: Mapping[str, Any], *keys: str) -> bool:
 
 
 def _error(barrier: Mapping[str, Any]) -> str:
-    return f"error {100 * barrier['error']:.1f} % at {barrier['error_at']:.2g}"
+    return f"error {format_percent(barrier['error'])} at {barrier['error_at']:.2g}"
 
 
 def _curvature_lines(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ def computed_line(dataset: xr.Dataset) -> str:
     count, total = int(done.sum()), done.size
     if count == total:
         return f"all {total} cells computed"
-    return f"{count} of {total} cells computed ({100 * count / total:.1f} %){_estimate(dataset)}"
+    return f"{count} of {total} cells computed ({format_percent(count / total)}){_estimate(dataset)}"
 
 
 def _estimate(dataset: xr.Dataset) -> str:
@@ -79,14 +81,11 @@ def _estimate(dataset: xr.Dataset) -> str:
     if not isinstance(error, int | float) or not np.isfinite(error):
         return ""
     others = {k: v for k, v in _mapping(dataset.attrs.get("estimated_errors")).items() if isinstance(v, int | float) and np.isfinite(v)}
-    text = f", estimated error{' of the loss' if others else ''} {_small(error)} of the {'log ' if scale == 'log' else ''}range"
-    text += "".join(f", of the {name} {_small(other)}" for name, other in others.items())
+    text = (
+        f", estimated error{' of the loss' if others else ''} {format_rough_percent(error)} of the {'log ' if scale == 'log' else ''}range"
+    )
+    text += "".join(f", of the {name} {format_rough_percent(other)}" for name, other in others.items())
     return f"{text}; features narrower than {blind} cells may be missed" if isinstance(blind, int) and blind > 1 else text
-
-
-def _small(error: float) -> str:
-    """An estimate is not known to three digits, least of all near nothing."""
-    return f"{100 * error:.2g} %" if error >= 1e-4 else "below 0.01 %"
 
 
 def _plane_line(plane: Mapping[str, Any]) -> str:

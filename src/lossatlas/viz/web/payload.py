@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas._util.text import to_json_value
 from lossatlas.errors import InputError
 from lossatlas.viz.scene.model import Field, Scene, Surface
 from lossatlas.viz.web.colormaps import tables
@@ -81,7 +82,7 @@ def encode(
         "scenes": [blocks.plain(scene) for scene in listed],
         "colormaps": tables(color.colormap for scene in listed for color in scene.colors),
         "theme": theme,
-        "view": _json_safe(dict(view or {})),
+        "view": to_json_value(dict(view or {})),
         "warnings": list(warnings),
     }
     return Payload({**header, "blocks": blocks.table}, b"".join(blocks.parts))
@@ -108,7 +109,7 @@ class _Blocks:
             return {str(key): self.plain(value) for key, value in thing.items()}
         if isinstance(thing, list | tuple):
             return [self.plain(item) for item in thing]
-        return self._exact(thing) if isinstance(thing, np.ndarray) else _json_safe(thing)
+        return self._exact(thing) if isinstance(thing, np.ndarray) else to_json_value(thing)
 
     def _field(self, quantity: Field) -> dict[str, Any]:
         error = quantity.standard_error
@@ -199,16 +200,3 @@ def _byte_planes(stored: NDArray[Any]) -> bytes:
     """All first bytes, then all second bytes, …, little-endian: the high bytes are nearly constant and deflate well."""
     little = np.ascontiguousarray(stored.astype(stored.dtype.newbyteorder("<")))
     return np.ascontiguousarray(little.reshape(-1).view(np.uint8).reshape(-1, stored.dtype.itemsize).T).tobytes()
-
-
-def _json_safe(thing: Any) -> Any:
-    """Numbers and words as JSON knows them: no NaN, no infinity, no numpy scalar; anything else in words."""
-    if isinstance(thing, np.generic):
-        thing = thing.item()
-    if isinstance(thing, float):
-        return thing if math.isfinite(thing) else None
-    if isinstance(thing, Mapping):
-        return {str(key): _json_safe(value) for key, value in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [_json_safe(item) for item in thing]
-    return thing if thing is None or isinstance(thing, bool | int | str) else str(thing)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import Colormap, LightSource, Normalize
 from numpy.typing import NDArray
 
+from lossatlas._util.arrays import fill_nearest
 from lossatlas.viz.scene.cell_masks import CellMasks
 from lossatlas.viz.scene.model import BoolArray, ColorScale, FloatArray
 from lossatlas.viz.scene.value_ranges import heights_of
@@ -41,26 +42,14 @@ class ReliefMesh:
 def build_relief_mesh(x: FloatArray, y: FloatArray, cells: CellMasks, color: ColorScale, fine: int = MESH_LINES_STILL) -> ReliefMesh:
     """Heights on a mesh of about `fine` lines a side that holds every node of the grid (unless it has over 400 a side)."""
     holes = cells.holes
-    heights = fill_holes(heights_of(cells.values, color), holes)
+    # Holes take their neighbors' heights, so that slopes beside them stay finite; they are never drawn.
+    heights = fill_nearest(heights_of(cells.values, color), holes)
     slope = np.stack([np.gradient(heights, x, axis=0), np.gradient(heights, y, axis=1)])
     xs, ys = _finer(x, fine), _finer(y, fine)
     to_x, to_y = _weights(x, xs), _weights(y, ys)
     solid = ~holes[np.ix_(_nearest(x, xs), _nearest(y, ys))]
     faces = ~holes[np.ix_(_nearest(x, (xs[1:] + xs[:-1]) / 2), _nearest(y, (ys[1:] + ys[:-1]) / 2))]
     return ReliefMesh(xs, ys, to_x @ heights @ to_y.T, solid, faces, to_x @ slope @ to_y.T)
-
-
-def fill_holes(values: FloatArray, holes: BoolArray) -> FloatArray:
-    """Holes take the value of the nearest cell, so that gradients beside them stay finite; they are never drawn."""
-    from scipy.ndimage import distance_transform_edt
-
-    if holes.all():
-        return np.zeros(values.shape)
-    if not holes.any():
-        return values
-    nearest = distance_transform_edt(holes, return_distances=False, return_indices=True)
-    assert isinstance(nearest, np.ndarray)
-    return values[tuple(nearest)]
 
 
 def triangles(relief: ReliefMesh, top: float, bottom: float) -> tuple[FloatArray, NDArray[np.int64]]:
