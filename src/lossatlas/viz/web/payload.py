@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lossatlas._util.text import to_json_value
 from lossatlas.errors import InputError
+from lossatlas.viz.scene.interpolation import spans_decades
 from lossatlas.viz.scene.model import Field, Scene, Surface
 from lossatlas.viz.web.colormaps import tables
 
@@ -30,8 +31,6 @@ Precision = Literal["uint16", "float32"]
 STEPS = 65532
 """The largest code of a finite value; the three codes above it are -inf, +inf and NaN."""
 MINUS, PLUS, NOT_A_NUMBER = 65533, 65534, 65535
-WIDE = 20.0
-"""A positive field whose largest value is more than this many times its smallest is coded by its logarithm."""
 EXTREME = 1e9
 """Beyond this ratio 16 bits of the logarithm are too coarse, and float32 is stored instead."""
 
@@ -189,7 +188,7 @@ def _dequantize(stored: NDArray[np.uint16], block: Mapping[str, Any]) -> NDArray
 def _range(values: NDArray[Any]) -> dict[str, Any]:
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    return {"low": low, "high": high, "log": bool(low > 0 and high / low > WIDE)}
+    return {"low": low, "high": high, "log": spans_decades(low, high)}
 
 
 def _unit(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
