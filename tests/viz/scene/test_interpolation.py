@@ -44,7 +44,7 @@ def test_a_plane_is_reproduced_and_a_parabola_met_within_the_error_of_harmonic_s
     np.testing.assert_allclose(interpolate_grid(grid, x, y), 0.3 + 2 * x[:, None] - 0.7 * y, rtol=0, atol=1e-13)
     k = np.arange(1, 6)
     # f(k) = k**2 has slopes 2k - 1/(2k): in the middle of cell k the cubic lies 1/(16 k (k + 1)) below the parabola.
-    middle = interpolate_grid((np.arange(8.0) ** 2)[None, :], np.zeros(1), k + 0.5)[0]
+    middle = interpolate_grid((np.arange(8.0) ** 2)[None, :], np.zeros(1), np.asarray(k + 0.5, float))[0]
     np.testing.assert_allclose(middle, (k + 0.5) ** 2 - 1 / (16 * k * (k + 1)), rtol=1e-13)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas._util.text import format_rough_percent
-from lossatlas.recipes.compare.weight_rescaling import FACTOR, REACH, WORDS, Key, Scales
+from lossatlas.recipes.compare.weight_rescaling import FACTOR, NORMALIZATION_LABELS, REACH, Key, Scales
 from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Scene, Surface
@@ -69,7 +69,7 @@ def draw_scales(scales: Scales, label: str, file: Path) -> None:
             y_label="cross-entropy / nats",
             y_scale="log",
         )
-        for column, normalize in enumerate(WORDS)
+        for column, normalize in enumerate(NORMALIZATION_LABELS)
     )
     found_notes = surface_from(scales.lines["filter", 1]).all_notes()
     notes = (

@@ -33,7 +33,7 @@ def figure_2(setting: RunConfig, minima: Found, lines: Mapping[tuple[float, str]
         for column, (made, pane) in enumerate((_between(decay, lines), _norms(decay, by_batch), _histograms(decay, by_batch))):
             curves += made
             panes.append(replace(pane, curves=tuple(c.name for c in made), row=row, column=column))
-    title = f"From the small-batch (0) to the large-batch solution (1) of {network_words(setting)}"
+    title = f"From the small-batch (0) to the large-batch solution (1) of {network_label(setting)}"
     plot(
         Scene(
             tuple(panes),
@@ -79,7 +79,7 @@ def figure_3(
             tuple(panes),
             tuple(surfaces),
             colors=(SOLUTIONS,),
-            title=f"Filter-normalized lines and planes of {network_words(setting)}",
+            title=f"Filter-normalized lines and planes of {network_label(setting)}",
             notes=_notes(
                 setting, minima, "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed", setting.size.samples
             ),
@@ -103,7 +103,7 @@ def repeatability(setting: RunConfig, minima: Mapping[int, Solution], lines: Map
         (pane,),
         curves=tuple(curves),
         title=f"Repeatability: {len(next(iter(lines.values())))} random directions",
-        subtitle=f"Filter-normalized lines through two solutions of {network_words(setting)}",
+        subtitle=f"Filter-normalized lines through two solutions of {network_label(setting)}",
         notes=_notes(setting, {(0.0, b): s for b, s in minima.items()}, "band: lowest to highest", setting.size.samples),
     )
     plot(scene, file)
@@ -113,7 +113,7 @@ def title_of(one: Solution) -> str:
     return f"{one.label}\n{one.net.source}, test error {format_percent(1 - one.net.test_accuracy)}"
 
 
-def network_words(setting: RunConfig) -> str:
+def network_label(setting: RunConfig) -> str:
     return "VGG-9, a quarter as wide" if setting.quick else "VGG-9"
 
 
@@ -157,7 +157,7 @@ def _histograms(decay: float, by_batch: Mapping[int, Solution]) -> tuple[list[Cu
 def _notes(setting: RunConfig, minima: Found, more: str, samples: int) -> tuple[str, ...]:
     training = next(iter(minima.values())).training
     return (
-        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs; "
+        f"{setting.run_label}: {training.samples:,} training images, {training.epochs} epochs; "
         f"loss on the first {samples:,} of them, eval mode",
         f"test errors on {setting.size.test_samples:,} test images",
         more,

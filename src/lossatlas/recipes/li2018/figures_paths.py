@@ -12,7 +12,7 @@ import xarray as xr
 
 from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.figures_lines import network_words
+from lossatlas.recipes.li2018.figures_lines import network_label
 from lossatlas.recipes.li2018.figures_planes import SOLUTIONS, with_common_limits
 from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
@@ -38,7 +38,7 @@ def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dat
         title = labels[name].format(format_rough_percent(path.attrs["captured_share"]))
         panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column))
     error = format_percent(1 - one.net.test_accuracy)
-    title = f"The same training path on three planes: {network_words(setting)}, {one.label}, test error {error}"
+    title = f"The same training path on three planes: {network_label(setting)}, {one.label}, test error {error}"
     plot(
         Scene(
             tuple(panes),
@@ -62,7 +62,7 @@ def figure_9(setting: RunConfig, drawn: Sequence[tuple[Solution, xr.Dataset, xr.
         error = format_percent(1 - one.net.test_accuracy)
         title = f"{one.label}, test error {error}\n(two components of a random walk: {format_rough_percent(null)})"
         panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2))
-    title = f"Training paths of {network_words(setting)} on their principal planes"
+    title = f"Training paths of {network_label(setting)} on their principal planes"
     plot(
         Scene(
             tuple(panes),
@@ -88,7 +88,7 @@ def marked(path: xr.Dataset, one: Solution, name: str) -> PathData:
 def _notes(setting: RunConfig, one: Solution) -> tuple[str, ...]:
     training = one.training
     return (
-        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so; "
+        f"{setting.run_label}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so; "
         f"test error on {setting.size.test_samples:,} test images",
         f"map: loss on the first {setting.size.samples:,} training images, eval mode with the last iterate's BatchNorm statistics",
         "iterates lie off the plane: the map's height below a path is not the loss of the iterate",

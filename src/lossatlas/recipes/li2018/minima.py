@@ -17,7 +17,7 @@ from lossatlas.compute.recording.trajectory import open_trajectory
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_lines as drawing
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.networks import Net, folder, scored, source_words, train_once
+from lossatlas.recipes.li2018.networks import Net, folder, scored, train_once, training_label
 from lossatlas.recipes.li2018.types import Solution
 from lossatlas.zoo.training import Training
 
@@ -31,7 +31,7 @@ def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["s
     name = f"{size.vgg}_{optimizer}_batch{batch}_decay{decay:g}".replace("0.0005", "5e-4")
     module = train_once(setting, name, training)
     label = f"{'SGD' if optimizer == 'sgd' else 'Adam'}, batch {batch:,}, decay {decay:g}"
-    net = scored(setting, Net(name, label, module, "li", source_words(setting), size.test_samples))
+    net = scored(setting, Net(name, label, module, "li", training_label(setting), size.test_samples))
     return Solution(name, training, net, open_trajectory(create_archive(folder(setting, name) / "archive.zarr"), size.vgg))
 
 

@@ -11,7 +11,7 @@ from lossatlas import schema
 from lossatlas._util.text import format_percent
 from lossatlas.errors import InputError
 from lossatlas.viz.scene.model import DecisionRegions, Field, FloatArray, PathData, Surface
-from lossatlas.viz.scene.provenance_text import end_caution, error_notes, general_notes, model_words, origin_caution, path_cautions
+from lossatlas.viz.scene.provenance_text import end_caution, error_notes, general_notes, origin_caution, origin_model_label, path_cautions
 
 LEAST_SHARE_FOR_STEMS = 0.5
 _ERROR = "_standard_error"
@@ -195,7 +195,7 @@ def _origin(dataset: xr.Dataset, dims: Sequence[str]) -> tuple[float, ...] | Non
 def _origin_label(dataset: xr.Dataset) -> str:
     plane = dataset.attrs.get("plane")
     plane = plane if isinstance(plane, dict) else {}
-    return model_words(plane) + origin_caution(dataset, plane.get("origin"))
+    return origin_model_label(plane) + origin_caution(dataset, plane.get("origin"))
 
 
 def _series(dataset: xr.Dataset, key: str) -> FloatArray:
