@@ -131,17 +131,3 @@ def label(name: str, units: str | None = None) -> str:
     declared = variable(name)
     shown = declared.units if units is None else units
     return declared.long_name if shown in ("1", "") else f"{declared.long_name} [{shown}]"
-
-
-def size_words(count: int) -> str:
-    """Bytes for a reader.
-
-    >>> size_words(208_080_000)
-    '208 MB'
-    """
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB", "PB", "EB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.3g} {unit}"

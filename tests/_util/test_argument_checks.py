@@ -86,8 +86,8 @@ WRONG: dict[tuple[Callable[..., Any], str], tuple[Any, ...]] = {
     (plot, "camera"): (True, 3, "x", {}),
     (plot, "title"): NO_TEXT,
     (plot, "surfaces"): (True, 3, [None], b"x", THING),
-    (plot, "paths"): (True, 3, b"x", THING),
-    (plot, "path"): (True, 3, "", "x", "x.bmp", b"x.png", [], "a\0.png"),
+    (plot, "trajectories"): (True, 3, b"x", THING),
+    (plot, "file"): (True, 3, "", "x", "x.bmp", b"x.png", [], "a\0.png"),
     (plot, "dpi"): (None, True, 0, -1, NAN, INF, "x"),
 }
 

@@ -195,7 +195,7 @@ def test_hatching_from_standard_errors_alone_is_conservative_and_says_so() -> No
     archive = la.create_archive(None)
     plain = la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), ((0, 2), (0.5, 2)), (21, 11), METRICS, archive)
     losses = la.SampleLossArray.open(archive)
-    loose = compose(plain, doubt=True).surfaces[0]
+    loose = compose(plain, uncertainty=True).surfaces[0]
     sharp = surface_from(losses.store_differences(archive))
     marked, paired = loose.fields["loss"].doubtful, sharp.fields["loss"].doubtful
     assert marked is not None and paired is not None
@@ -205,9 +205,9 @@ def test_hatching_from_standard_errors_alone_is_conservative_and_says_so() -> No
     error = plain.loss_standard_error.values
     low = np.unravel_index(plain.loss.values.argmin(), error.shape)
     np.testing.assert_array_equal(marked, plain.loss.values - plain.loss.values.min() <= 2 * np.hypot(error, error[low]))
-    assert compose(archive, doubt=True).surfaces[0].fields["loss"].conservative is False
+    assert compose(archive, uncertainty=True).surfaces[0].fields["loss"].conservative is False
     with pytest.raises(la.InputError, match="standard errors"):
-        compose(plain.drop_vars("loss_standard_error"), doubt=True)
+        compose(plain.drop_vars("loss_standard_error"), uncertainty=True)
 
 
 def test_figures_warn_below_two_hundred_samples() -> None:

@@ -17,8 +17,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, RectBivariateSpline
-from scipy.ndimage import distance_transform_edt, maximum_filter
+from scipy.ndimage import maximum_filter
 
+from lossatlas._util.arrays import fill_nearest
 from lossatlas.analysis.grid import Grid
 from lossatlas.errors import InputError
 
@@ -148,20 +149,11 @@ def _max_nearby_surprise(surprise: Array, stride: int) -> Array:
 
 def _interpolated(coarse: tuple[NDArray[np.int64], ...], values: Array, fine: tuple[NDArray[np.int64], ...]) -> Array:
     """Bicubic (cubic on a line) from lattice to lattice; holes are bridged with their nearest neighbor's value."""
-    known = _fill_nearest(values)
+    known = fill_nearest(values, ~np.isfinite(values))
     if known.ndim == 1:
         return np.asarray(CubicSpline(coarse[0], known)(fine[0])) if len(known) > 1 else np.full(len(fine[0]), known[0])
     x, y = coarse
     return np.asarray(RectBivariateSpline(x, y, known, kx=min(3, len(x) - 1), ky=min(3, len(y) - 1))(fine[0], fine[1]))
-
-
-def _fill_nearest(values: Array) -> Array:
-    holes = ~np.isfinite(values)
-    if not holes.any() or holes.all():
-        return np.where(holes, 0.0, values)
-    nearest = distance_transform_edt(holes, return_distances=False, return_indices=True)
-    assert isinstance(nearest, np.ndarray)
-    return values[tuple(nearest)]
 
 
 def _difference(shown: Array, predicted: Array) -> Array:

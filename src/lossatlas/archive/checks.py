@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas import schema
+from lossatlas._util.text import format_bytes
 from lossatlas.errors import ArchiveError, LossatlasError, shortened
 
 MOST_CELLS = 2**26
@@ -68,7 +69,7 @@ def check_sizes(shapes: Mapping[str, tuple[tuple[int, ...], tuple[int, ...], int
         if math.prod(-(-n // max(c, 1)) for n, c in zip(shape, chunks, strict=False)) > MOST_CHUNKS:
             raise ValueError(f"{name} of shape {shape} in chunks of {chunks}; at most {MOST_CHUNKS:,} chunks")
     if total > MOST_BYTES and total > MOST_RATIO * stored():
-        raise ValueError(f"arrays of {schema.size_words(total)}, of which next to nothing is stored")
+        raise ValueError(f"arrays of {format_bytes(total)}, of which next to nothing is stored")
 
 
 def checked_attributes(attrs: Mapping[str, Any]) -> dict[str, Any]:

@@ -232,7 +232,7 @@ def plot(
     from lossatlas.viz.api import plot as draw
 
     options = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "colormap": colormap, "title": title}
-    draw(archive, out, surfaces=surface, paths=path, doubt=doubt, **options)
+    draw(archive, out, surfaces=surface, trajectories=path, uncertainty=doubt, **options)
     typer.echo(f"Wrote {out}")
 
 
@@ -251,7 +251,7 @@ def animate(
     """Play the stored paths over a surface, or turn the surface where there are none."""
     from lossatlas.viz.api import animate as play
 
-    play(archive, out, surfaces=[surface] if surface else None, paths=path, kind=kind, scale=scale, colormap=colormap)
+    play(archive, out, surfaces=[surface] if surface else None, trajectories=path, kind=kind, scale=scale, colormap=colormap)
     typer.echo(f"Wrote {out}")
 
 

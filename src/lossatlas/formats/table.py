@@ -28,7 +28,7 @@ from lossatlas.formats.files import Location, check_exists, replace_atomically
 ALIASES = {"x": "alpha", "y": "beta", "z": "loss", "train_loss": "loss"}
 TRUE = {"1", "1.0", "true", "yes"}
 FALSE = {"0", "0.0", "false", "no"}
-UNKNOWN_WORDS = {"loss": {"units": "1", "long_name": "loss"}}
+UNKNOWN_UNITS = {"loss": {"units": "1", "long_name": "loss"}}
 
 
 # -- CSV ---------------------------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ def read_csv(path: Location) -> xr.Dataset:
     done = _place(file, columns.get("done", np.ones(len(columns["alpha"]))), places, shape, fill=0.0) == 1.0
     values = {name: _place(file, column, places, shape) for name, column in columns.items() if name not in (*axes, "done")}
     beta = coordinates[1] if len(axes) == 2 else None
-    return make_surface(file, coordinates[0], beta, values, done, {"imported": imported("csv", file)}, UNKNOWN_WORDS)
+    return make_surface(file, coordinates[0], beta, values, done, {"imported": imported("csv", file)}, UNKNOWN_UNITS)
 
 
 def _read_columns(file: Path) -> dict[str, Array]:
@@ -205,7 +205,7 @@ def _viewer(file: Path, arrays: Mapping[str, NDArray[Any]]) -> xr.Dataset:
     if any(array.dtype.kind not in "fiu" for array in (x, y, z)) or z.shape != (*y.shape, *x.shape):
         raise InputError(str(file), f"z of shape {z.shape}", f"numbers of shape {(*y.shape, *x.shape)}: z[i, j] at y[i], x[j]")
     values = np.asarray(z, np.float64).T
-    return make_surface(file, x, y, {"loss": values}, np.ones(values.shape, bool), {"imported": imported("npz", file)}, UNKNOWN_WORDS)
+    return make_surface(file, x, y, {"loss": values}, np.ones(values.shape, bool), {"imported": imported("npz", file)}, UNKNOWN_UNITS)
 
 
 def _axes(dataset: xr.Dataset) -> list[str]:

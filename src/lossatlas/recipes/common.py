@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from rich.console import Console
 
 import lossatlas
 from lossatlas._util.files import write_file
+from lossatlas._util.text import to_json_value
 from lossatlas.errors import ArchiveError, output_errors
 
 console = Console(stderr=True, highlight=False)
@@ -43,7 +43,7 @@ def print_line(text: str) -> None:
 def write_summary(out: Path, recipe: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
     """Write ``summary.json`` (strict JSON: NaN and infinity become null) and return it."""
     summary = {"recipe": recipe, "version": lossatlas.__version__, **numbers}
-    plain = _plain(summary)
+    plain = to_json_value(summary)
     with output_errors(out / "summary.json"):
         write_file(out / "summary.json", json.dumps(plain, indent=2, allow_nan=False) + "\n")
     return plain
@@ -87,15 +87,3 @@ def path_summary(path: xr.Dataset, steps: tuple[int, ...]) -> dict[str, Any]:
 
 def _ends(axis: xr.DataArray) -> tuple[float, float]:
     return float(axis[0]), float(axis[-1])
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

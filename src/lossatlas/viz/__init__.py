@@ -1,4 +1,8 @@
-"""Figures, animations, the browser page and the notebook widget, drawn from scenes and archives without torch."""
+"""Figures, animations, the browser page and the notebook widget, drawn from scenes and archives without torch.
+
+`compose` reads whatever is handed in and makes a `Scene`, plain data; `scene` holds its types and what every renderer asks
+of it; `mpl`, `animation` and `web` draw the same scene. `api` has the calls: `plot`, `animate` and `view`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import importlib
 from typing import Any
 
 _PLACES = {
+    "plot": "lossatlas.viz.api",
+    "animate": "lossatlas.viz.api",
     "view": "lossatlas.viz.api",
     "export_html": "lossatlas.viz.web.html",
     "serve": "lossatlas.viz.web.server",

@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,60 +14,103 @@ from matplotlib.figure import Figure
 
 from lossatlas._util.argument_checks import check_integer, check_number
 from lossatlas.archive import Archive
-from lossatlas.viz.compose.compose import compose
+from lossatlas.viz.compose.compose import Kind, compose
 from lossatlas.viz.compose.inputs import Source
 from lossatlas.viz.compose.timeline import with_timeline
 from lossatlas.viz.mpl import figure as drawing
-from lossatlas.viz.scene.model import Scene
+from lossatlas.viz.scene.model import Camera, Scale, Scene
 from lossatlas.viz.web.html import export_html
 from lossatlas.viz.web.payload import Precision
 
 
-def plot(source: Source | Scene, path: str | os.PathLike[str] | None = None, *, dpi: float = 200, **options: Any) -> Figure:
-    """Draw surfaces, with the paths recorded on them, as a matplotlib figure; with `path` also write PNG, SVG or PDF.
+def plot(
+    source: Source | Scene,
+    file: str | os.PathLike[str] | None = None,
+    *,
+    surfaces: Sequence[str] | str | None = None,
+    trajectories: Sequence[Any] | None = None,
+    kind: Kind = "auto",
+    quantity: str = "loss",
+    scale: Scale = "linear",
+    colormap: str | None = None,
+    clip: float | None = None,
+    levels: int = 21,
+    camera: Camera | None = None,
+    title: str | None = None,
+    uncertainty: bool = False,
+    dpi: float = 200,
+) -> Figure:
+    """Draw surfaces, with the trajectories projected on them, as a matplotlib figure; with `file` also write PNG, SVG or PDF.
 
     >>> import xarray as xr
     >>> loss = xr.DataArray([[0.0, 1.0], [1.0, 2.0], [4.0, 5.0]], dims=("alpha", "beta"), coords={"alpha": [-1, 0, 1], "beta": [0, 1]})
     >>> figure = plot(xr.Dataset({"loss": loss}), kind="contour")
 
     Args:
-        source: a surface Dataset, an Archive, the path of one, a list of these, or a Scene.
-        path: file to write; its suffix chooses the format.
+        source: a surface Dataset, an Archive, the path of one, a list of these; or a Scene, which is drawn as it is: the
+            options that compose one (all but `dpi`) do not concern it.
+        file: where to write; the suffix chooses the format.
+        surfaces: which surfaces of the archives; all by default.
+        trajectories: names of trajectories, projected trajectory Datasets or `PathData` objects; by default all that lie
+            on the surfaces.
+        kind: "auto" draws map and relief of one surface, maps of several, and curves of lines; or "contour", "surface",
+            "both", "line"; "training" draws a map with its paths and, beside it, their decision regions or the curves of
+            loss and accuracy; "recording" all that a recorder measured.
+        quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
+        scale: "linear" or "log" for color and height alike.
+        colormap: any of matplotlib or cmcrameri, or "terrain".
+        clip: hide what is higher; the figure says what share of the cells that is.
+        levels: number of contour levels.
+        camera: direction from which reliefs are seen.
+        title: above the figure; by default that of a single surface.
+        uncertainty: hatch the cells that the samples do not tell apart from the lowest one; `lossatlas.viz.compose` says how.
         dpi: pixels per inch of a PNG.
-        **options: as for `compose`: surfaces, paths, kind, quantity, scale, colormap, clip, levels, camera, title, doubt.
 
     Raises:
         InputError: an option, name or suffix that is not known, or nothing computed yet.
     """
     check_number("dpi", dpi, least=1)
-    if path is not None:
-        drawing.check_suffix(path)
+    if file is not None:
+        drawing.check_suffix(file)
+    options = {"quantity": quantity, "scale": scale, "colormap": colormap, "clip": clip, "levels": levels, "camera": camera}
+    options |= {"surfaces": surfaces, "trajectories": trajectories, "kind": kind, "title": title, "uncertainty": uncertainty}
     scene = source if isinstance(source, Scene) else compose(source, **options)
     figure = drawing.figure(scene)
-    if path is not None:
-        drawing.save(figure, path, dpi=dpi)
+    if file is not None:
+        drawing.save(figure, file, dpi=dpi)
     return figure
 
 
 def animate(
     source: Source | Scene,
-    path: str | os.PathLike[str],
+    file: str | os.PathLike[str],
     *,
+    surfaces: Sequence[str] | str | None = None,
+    trajectories: Sequence[Any] | None = None,
+    kind: Kind = "surface",
+    quantity: str = "loss",
+    scale: Scale = "linear",
+    colormap: str | None = None,
+    clip: float | None = None,
+    levels: int = 21,
+    camera: Camera | None = None,
+    title: str | None = None,
+    uncertainty: bool = False,
     frames: int = 100,
     milliseconds: int = 80,
     width: int = 900,
     on_frame: Callable[[int, int], None] | None = None,
-    **options: Any,
 ) -> Path:
-    """Write a GIF or MP4: recorded paths run over their surfaces; where there are none the relief turns once around.
+    """Write a GIF or MP4: trajectories run over their surfaces; where there are none the relief turns once around.
 
     Args:
         source: as for `plot`; a Scene with a timeline is played as it is.
-        path: file to write, ``.gif`` or ``.mp4`` (which needs the [video] extra).
+        file: where to write, ``.gif`` or ``.mp4`` (which needs the [video] extra).
+        surfaces, trajectories, kind, quantity, scale, colormap, clip, levels, camera, title, uncertainty: as for `plot`.
         frames: at most this many.
+        milliseconds: how long each is shown.
         width: pixels.
         on_frame: called with (frames done, frames in all).
-        **options: as for `compose`; `kind` is "surface" by default.
 
     Raises:
         InputError: an option, name or suffix that is not known, or nothing computed yet.
@@ -77,9 +120,11 @@ def animate(
 
     for argument, value in (("frames", frames), ("milliseconds", milliseconds), ("width", width)):
         check_integer(argument, value, 1, 100_000)
-    animation.check_suffix(path)
-    scene = source if isinstance(source, Scene) else compose(source, **{"kind": "surface", **options})
-    return animation.save(with_timeline(scene, frames=frames, milliseconds=milliseconds), path, width=width, on_frame=on_frame)
+    animation.check_suffix(file)
+    options = {"quantity": quantity, "scale": scale, "colormap": colormap, "clip": clip, "levels": levels, "camera": camera}
+    options |= {"surfaces": surfaces, "trajectories": trajectories, "kind": kind, "title": title, "uncertainty": uncertainty}
+    scene = source if isinstance(source, Scene) else compose(source, **options)
+    return animation.save(with_timeline(scene, frames=frames, milliseconds=milliseconds), file, width=width, on_frame=on_frame)
 
 
 def view(

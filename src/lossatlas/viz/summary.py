@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_bytes, format_duration
 from lossatlas.archive import Archive
-from lossatlas.schema import size_words
 from lossatlas.viz.compose.from_datasets import ending_notes
 from lossatlas.viz.scene.provenance_text import surface_notes
 
@@ -43,8 +42,8 @@ def _surface(name: str, dataset: xr.Dataset) -> Iterator[str]:
     attrs = dataset.attrs
     versions = ", ".join(f"{k} {v}" for k, v in (attrs.get("versions") or {}).items())
     made, seconds = attrs.get("created") or "at an unknown time", attrs.get("seconds")
-    took = f"{math.nan if seconds is None else seconds:.1f} s"
-    yield f"    made {made} in {took} with lossatlas {attrs.get('lossatlas_version') or '?'}, {versions}"
+    took = "" if seconds is None else f" in {format_duration(seconds)}"
+    yield f"    made {made}{took} with lossatlas {attrs.get('lossatlas_version') or '?'}, {versions}"
 
 
 def _samples(archive: Archive, name: str) -> Iterator[str]:
@@ -53,7 +52,7 @@ def _samples(archive: Archive, name: str) -> Iterator[str]:
         if array.ndim > 1:
             shape = " x ".join(f"{n:,}" for n in array.shape)
             stored_bytes, whole = array.nbytes_stored(), array.nbytes
-            yield f"    {key}: {array.dtype} {shape}, {size_words(stored_bytes)} on disk ({size_words(whole)} unpacked)"
+            yield f"    {key}: {array.dtype} {shape}, {format_bytes(stored_bytes)} on disk ({format_bytes(whole)} unpacked)"
 
 
 def _length(dataset: xr.Dataset) -> str:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 import lossatlas as la
-from lossatlas.schema import size_words
+from lossatlas._util.text import format_bytes
 from lossatlas.viz.summary import describe_archive
 from oracles import classifier, numpy_cross_entropy, numpy_forward
 
@@ -134,7 +134,7 @@ def test_a_tensor_that_does_not_fit_is_refused_before_the_run(
     objective: la.Objective, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6, 5000))  # type: ignore[attr-defined]
-    with pytest.raises(la.InputError, match=r"5 x 4 x 60 that takes .* kB; .*5 kB that are free"):
+    with pytest.raises(la.InputError, match=r"5 x 4 x 60 that takes .* KiB; .*4.88 KiB that are free"):
         la.evaluate(objective, la.random_plane(objective), **GRID, metrics=METRICS, archive=tmp_path / "a.zarr")
     assert la.open_archive(tmp_path / "a.zarr").surfaces == ()
 
@@ -145,8 +145,8 @@ def test_info_names_type_shape_and_room_of_the_tensor(objective: la.Objective, t
     la.evaluate(objective, la.random_plane(objective), **GRID, metrics=metrics, archive=location)
     (line,) = (line for line in describe_archive(la.open_archive(location)).splitlines() if "sample_loss:" in line)
     stored = sum(f.stat().st_size for f in (location / "surfaces" / "surface" / "sample_loss").rglob("*") if f.is_file())
-    assert "float32 5 x 4 x 60" in line and "(4.8 kB unpacked)" in line
-    assert f"{size_words(stored)} on disk" in line
+    assert "float32 5 x 4 x 60" in line and "(4.69 KiB unpacked)" in line
+    assert f"{format_bytes(stored)} on disk" in line
 
 
 def test_samples_that_see_each_other_are_refused() -> None:

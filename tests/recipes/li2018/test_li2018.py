@@ -13,7 +13,7 @@ import xarray as xr
 import lossatlas as la
 from lossatlas.recipes import recipe_named
 from lossatlas.recipes.li2018 import config as settings
-from lossatlas.recipes.li2018.networks import words_of
+from lossatlas.recipes.li2018.networks import architecture_label
 from lossatlas.recipes.li2018.training_paths import _window
 
 recipe = importlib.import_module("lossatlas.recipes.li2018.run")  # the package's own name is the function
@@ -53,9 +53,9 @@ def test_figures_are_chosen_by_number() -> None:
 
 
 def test_networks_are_named_in_words() -> None:
-    assert words_of("resnet110_noshort") == "ResNet-110 without shortcuts"
-    assert words_of("wrn56_4") == "ResNet-56 x4"
-    assert words_of("densenet121") == "DenseNet-121"
+    assert architecture_label("resnet110_noshort") == "ResNet-110 without shortcuts"
+    assert architecture_label("wrn56_4") == "ResNet-56 x4"
+    assert architecture_label("densenet121") == "DenseNet-121"
 
 
 def test_the_window_of_a_path_holds_it_and_the_model() -> None:

@@ -45,13 +45,14 @@ def test_lines_share_one_pane_with_accuracy_on_the_right(dataset: xr.Dataset) ->
 def test_paths_go_to_the_surface_they_were_recorded_on(archive: Archive) -> None:
     scene = compose(archive)
     assert [pane.paths for pane in scene.panes] == [("sgd",), ()]
-    assert compose(archive, paths=()).paths == ()
-    assert compose(archive, paths=["sgd"], surfaces="n100").paths[0].label == "SGD"
+    assert compose(archive, trajectories=()).paths == ()
+    assert compose(archive, trajectories=["sgd"], surfaces="n100").paths[0].label == "SGD"
+    assert [path.name for path in compose(archive, trajectories="sgd", surfaces="n100").paths] == ["sgd"]
 
 
 def test_a_path_without_a_surface_runs_on_each_at_its_own_height(archive: Archive, trajectory: xr.Dataset) -> None:
     archive.write_trajectory("free", trajectory.assign_attrs(surface=None))
-    scene = compose(archive, paths=["free"])
+    scene = compose(archive, trajectories=["free"])
     assert [pane.paths for pane in scene.panes] == [("free",), ("free on n1000",)]
     first, second = (path.plane_loss for path in scene.paths)
     assert first is not None
@@ -75,7 +76,7 @@ def test_paths_with_one_label_look_alike_and_others_differ(archive: Archive, tra
     ("options", "named"),
     [
         ({"surfaces": ["n7"]}, "n1000"),
-        ({"paths": ["adam"]}, "sgd"),
+        ({"trajectories": ["adam"]}, "sgd"),
         ({"quantity": "hessian"}, "accuracy"),
         ({"scale": "cubic"}, "log"),
         ({"kind": "pie"}, "contour"),

@@ -49,9 +49,9 @@ def test_figures_animations_and_pages_draw_a_path_on_its_own_plane_alone(archive
 
 def test_a_path_asked_for_beside_another_plane_is_refused(archive: la.Archive) -> None:
     with pytest.raises(InputError, match="another plane"):
-        compose(archive, surfaces="A", paths=["run"])
+        compose(archive, surfaces="A", trajectories=["run"])
     with pytest.raises(InputError, match="another plane"):
-        compose(archive.surface("A"), paths=[archive.trajectory("run")])
+        compose(archive.surface("A"), trajectories=[archive.trajectory("run")])
     assert compose(archive, surfaces="A").paths == ()
     assert combine([archive.surface("A"), archive.trajectory("run")]).paths == ()
 

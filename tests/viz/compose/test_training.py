@@ -220,10 +220,10 @@ def test_runs_are_told_apart_by_labels_names_archives_or_numbers(tmp_path: FileP
     archive.write_trajectory("cold", two)
     titles = [pane.title for pane in compose(archive, kind="recording").panes if "learning" in pane.title]
     assert sorted(titles) == ["run (cold): learning rate", "run (warm): learning rate"]
-    (only,) = (pane for pane in compose(archive, kind="recording", paths=["warm"]).panes if "learning" in pane.title)
+    (only,) = (pane for pane in compose(archive, kind="recording", trajectories=["warm"]).panes if "learning" in pane.title)
     assert only.title == "learning rate"
     with pytest.raises(InputError, match="none of cold, warm"):
-        compose(archive, kind="recording", paths=["hot"])
+        compose(archive, kind="recording", trajectories=["hot"])
     with pytest.raises(InputError, match="no recorded run"):
         compose(bowl(), kind="recording")
 

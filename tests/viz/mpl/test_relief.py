@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import proj3d
 
 from lossatlas.viz.mpl.artists.occlusion import Projection3D, projection_of
-from lossatlas.viz.mpl.artists.relief_mesh import MESH_LINES_MAX, ReliefMesh, build_relief_mesh, fill_holes, sample, shaded, triangles
+from lossatlas.viz.mpl.artists.relief_mesh import MESH_LINES_MAX, ReliefMesh, build_relief_mesh, sample, shaded, triangles
 from lossatlas.viz.scene.cell_masks import CellMasks
 from lossatlas.viz.scene.model import ColorScale
 
@@ -25,13 +25,21 @@ def relief_of(values: np.ndarray, holes: np.ndarray | None = None) -> ReliefMesh
     )
 
 
-def test_every_node_keeps_its_height_and_between_them_it_is_bilinear() -> None:
+def test_every_node_keeps_its_height_and_nothing_lies_beyond_its_neighbors() -> None:
     values = np.random.default_rng(0).normal(size=(5, 4))
     relief = relief_of(values)
     x, y = np.linspace(0, 1, 5), np.linspace(0, 2, 4)
     np.testing.assert_allclose(sample(relief, relief.height, *np.meshgrid(x, y, indexing="ij")), values, atol=1e-12)
-    middle = sample(relief, relief.height, np.array([(x[1] + x[2]) / 2]), np.array([(y[0] + y[1]) / 2]))
-    np.testing.assert_allclose(middle, values[1:3, :2].mean(), atol=1e-12)
+    square = relief.height[(relief.x >= x[1]) & (relief.x <= x[2])][:, relief.y <= y[1]]
+    assert values[1:3, :2].min() <= square.min() and square.max() <= values[1:3, :2].max()
+
+
+def test_positive_values_that_span_decades_are_interpolated_as_logarithms() -> None:
+    x, y = np.linspace(0, 1, 6), np.linspace(0, 2, 4)
+    values = np.exp(5 * x[:, None] - y)
+    for color, height in ((ColorScale(), np.exp), (ColorScale(scale="log"), lambda exponent: exponent / np.log(10))):
+        relief = build_relief_mesh(x, y, cells(values), color, fine=40, logarithmic=True)
+        np.testing.assert_allclose(relief.height, height(5 * relief.x[:, None] - relief.y), rtol=1e-12, atol=1e-12)
 
 
 def test_a_plane_has_its_own_slope_everywhere() -> None:
@@ -69,7 +77,7 @@ def test_only_holes_give_no_triangles() -> None:
     holes = np.ones((3, 4), bool)
     relief = relief_of(np.ones((3, 4)), holes)
     assert len(triangles(relief, 2.0, 0.0)[1]) == 0
-    assert np.isfinite(fill_holes(np.full((3, 4), np.nan), holes)).all()
+    assert np.isfinite(relief.height).all()
 
 
 def test_a_grid_too_fine_to_draw_is_thinned() -> None:

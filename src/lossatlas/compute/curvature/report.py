@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lossatlas._util.arrays import FloatArray
+from lossatlas._util.text import format_percent
 from lossatlas.analysis.eigensolvers.extremes import extreme_eigenvalues
 from lossatlas.analysis.eigensolvers.trace import TraceEstimate, estimate_trace
 from lossatlas.archive import Archive
@@ -202,5 +203,6 @@ def _trace_fields(total: TraceEstimate) -> dict[str, float]:
 def _sentence(report: CurvatureReport) -> str:
     noise = max(report.lambda_min_residual, 1e-6 * abs(report.lambda_max))
     if report.lambda_min < -noise:
-        return f"There is negative curvature here (smallest eigenvalue {report.lambda_min:.3g}, {report.ratio:.1%} of the largest in size)."
+        share = format_percent(report.ratio)
+        return f"There is negative curvature here (smallest eigenvalue {report.lambda_min:.3g}, {share} of the largest in size)."
     return "No negative curvature was found here beyond the residual of the smallest eigenpair."

@@ -9,6 +9,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas._util.text import format_bytes, format_duration, format_rough_percent
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, select_evaluator
 from lossatlas.compute.metrics import Metric, metrics_named
@@ -67,12 +68,14 @@ class CostEstimate:
         finite = [v for _, v in self.values if np.isfinite(v)] or [float("nan")]
         low, high, lost = min(finite), max(finite), len(self.values) - len(finite)
         broken = f" ({lost} of {len(self.values)} not finite)" if lost and lost < len(self.values) else ""
-        hides = f"clip the picture at {self.clip:.3g}, which hides {100 * self.hidden:.2g} % of the cells probed" if self.clip else ""
+        hides = (
+            f"clip the picture at {self.clip:.3g}, which hides {format_rough_percent(self.hidden)} of the cells probed" if self.clip else ""
+        )
         return "\n".join(
             (
                 f"{self.cells:,} cells, {self.passes:,} passes over the data by the {self.evaluator} evaluator",
-                f"about {_duration(self.seconds)} for the full grid; about {_duration(self.seconds_coarse)} with tol=0.01",
-                f"about {_size(self.memory_bytes)} of memory, {_size(self.disk_bytes)} on disk",
+                f"about {format_duration(self.seconds)} for the full grid; about {format_duration(self.seconds_coarse)} with tol=0.01",
+                f"about {format_bytes(self.memory_bytes)} of memory, {format_bytes(self.disk_bytes)} on disk",
                 f"{len(self.values)} losses probed, from {low:.4g} to {high:.4g}{broken}: "
                 f"bounds=({self.bounds[0]:g}, {self.bounds[1]:g}), {self.scale} scale, {hides or 'no clipping needed'}",
                 f"BatchNorm and dropout: {self.mode}",
@@ -202,25 +205,3 @@ def _mode(objective: Objective) -> str:
         "train": "each batch's own statistics, and dropout with the same noise everywhere",
     }
     return f"{advice[objective.mode]} ({layers} BatchNorm layers)" if layers else "no BatchNorm layers with running statistics"
-
-
-def _duration(seconds: float) -> str:
-    """Such as ``"3.2 s"``, ``"4 min"`` or ``"2.5 h"``.
-
-    >>> _duration(3.21), _duration(240), _duration(9000)
-    ('3.2 s', '4 min', '2.5 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.2g} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _size(count: int) -> str:
-    """Such as ``"44 KiB"``, ``"16.3 MiB"`` or ``"1.5 GiB"``.
-
-    >>> _size(45_000), _size(17_000_000), _size(3 * 2**29)
-    ('44 KiB', '16.2 MiB', '1.5 GiB')
-    """
-    if count < 2**20:
-        return f"{count / 2**10:.0f} KiB"
-    return f"{count / 2**20:.1f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from lossatlas._util.text import to_json_value
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
@@ -53,8 +54,7 @@ def _beside(objective: Objective, plane: Plane, model: PlaneModel, read: float) 
     known = set(objective.state)
     own, error = loss_with_error(objective, {**plane.point(*model.place), **{n: b for n, b in model.buffers.items() if n in known}})
     values = {"loss": own, "loss_standard_error": error, "plane_loss": read}
-    plain = {name: value if math.isfinite(value) else None for name, value in values.items()}
-    return {"label": model.label, "place": list(model.place), **plain, "differs": differ(own, read, error)}
+    return {"label": model.label, "place": list(model.place), **to_json_value(values), "differs": differ(own, read, error)}
 
 
 def loss_with_error(objective: Objective, tensors: Mapping[str, Tensor]) -> tuple[float, float]:

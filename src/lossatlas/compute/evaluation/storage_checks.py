@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas._util.text import format_bytes
 from lossatlas.errors import InputError
 
 IN_MEMORY = "the in-memory archive"
@@ -31,8 +32,8 @@ def check_free_space(location: str, variables: Iterable[schema.Variable], length
         shape = max((shape for _, shape in shapes), key=prod)
         raise InputError(
             "metrics",
-            f"an array of {' x '.join(f'{n:,}' for n in shape)} that takes {schema.size_words(needed)}",
-            f"at most the {schema.size_words(free)} that are free {place}",
+            f"an array of {' x '.join(f'{n:,}' for n in shape)} that takes {format_bytes(needed)}",
+            f"at most the {format_bytes(free)} that are free {place}",
             'Store fewer digits (sample_losses("float16")), samples or cells, or choose another archive=',
         )
 

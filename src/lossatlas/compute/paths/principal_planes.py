@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lossatlas._util.text import format_percent
 from lossatlas.analysis.random_walk import joint_random_walk_null, random_walk_null, start_end_null
 from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.params.params import Params
@@ -68,7 +69,7 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
         "walk_correlation": list(null.correlation((scores * np.sqrt(values)).T)),
     }
     of_variance = "of variance" if not centered else "of centered variance"
-    labels = tuple(f"PC{i + 1} ({_percent(r)} {of_variance})" for i, r in enumerate(ratio))
+    labels = tuple(f"PC{i + 1} ({format_percent(r)} {of_variance})" for i, r in enumerate(ratio))
     axes = _fix_signs(rows.linear_combinations(coefficients), scores)
     return _plane((trajectory,), -1, _orthonormal(axes), "pca", labels, recipe, (0.0, 0.0))
 
@@ -104,7 +105,7 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     axes = _orthonormal(rows.linear_combinations(np.stack([unit, across])))
     total = float(np.trace(gram) - 2 * gram[-1].sum() + len(rows) * gram[-1, -1])  # squared distances from the last point
     shares = np.array([(along - length) @ (along - length), value]) / total
-    labels = (f"start → end ({_percent(shares[0])} of motion)", f"off that line ({_percent(shares[1])} of motion)")
+    labels = (f"start → end ({format_percent(shares[0])} of motion)", f"off that line ({format_percent(shares[1])} of motion)")
     recipe = {
         "points": len(rows),
         "explained_variance_ratio": [float(s) for s in shares],
@@ -132,7 +133,7 @@ def joint_pca_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY)
     values, scores = _leading_eigenvectors(gram, rounding)
     ratio = values / np.trace(gram)
     axes = _fix_signs(rows.linear_combinations(scores.T / np.sqrt(values)[:, None]), scores)
-    labels = tuple(f"joint PC{i + 1} ({_percent(r)} of motion)" for i, r in enumerate(ratio))
+    labels = tuple(f"joint PC{i + 1} ({format_percent(r)} of motion)" for i, r in enumerate(ratio))
     recipe = {
         "points": len(rows),
         "runs": [run.label for run in rows.runs],
@@ -238,7 +239,9 @@ def _models(runs: Sequence[Trajectory], center: Array, axes: Array) -> tuple[Pla
         residual = float(np.linalg.norm(offset - place @ axes))
         near = residual <= ON_PLANE * np.sqrt(max(float(offset @ offset), float(squares.max()) * ON_PLANE))
         of = "the run" if len(runs) == 1 else run.label
-        model = PlaneModel(f"the {'end' if row else 'start'} of {of}", _plain(place), 0.0 if near else residual, _buffers(run, row))
+        model = PlaneModel(
+            f"the {'end' if row else 'start'} of {of}", _snap_to_whole_numbers(place), 0.0 if near else residual, _buffers(run, row)
+        )
         if row == 0 and any(_same_start(model, other) for other in found):
             found[0] = replace(found[0], label="the common start")
         else:
@@ -246,7 +249,7 @@ def _models(runs: Sequence[Trajectory], center: Array, axes: Array) -> tuple[Pla
     return tuple(found)
 
 
-def _plain(place: Array) -> tuple[float, ...]:
+def _snap_to_whole_numbers(place: Array) -> tuple[float, ...]:
     """Coordinates within rounding of a whole number are that number: the model stands on a cell of the grid."""
     near = np.round(place)
     return tuple(
@@ -257,7 +260,3 @@ def _plain(place: Array) -> tuple[float, ...]:
 def _same_start(model: PlaneModel, other: PlaneModel) -> bool:
     same = np.allclose(model.place, other.place, rtol=ON_PLANE, atol=ON_PLANE) and model.lies_on_plane and other.lies_on_plane
     return same and all(n in other.buffers and bool((b == other.buffers[n]).all()) for n, b in model.buffers.items())
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas._util.text import to_json_value
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.model_losses import ANOTHER, LAG, differ, loss_with_error, warn_of_difference
@@ -235,9 +236,11 @@ def _differences(trajectory: Trajectory, task: EvaluationProblem, objective: Obj
         unexplained = (anew.loss(trajectory.params(row)), own) if anchored else (anew.loss(task.plane.point(*place)), float(below[row]))
         if differ(own, below[row], error) and differ(*unexplained, error):
             why = LAG if anchored else ANOTHER
-            found.append({"step": int(trajectory.steps[row]), "loss": _plain(own), "plane_loss": _plain(below[row]), "why": why})
+            found.append(
+                {"step": int(trajectory.steps[row]), "loss": to_json_value(own), "plane_loss": to_json_value(below[row]), "why": why}
+            )
             label = f"the {'start' if row == 0 else 'end'} of {trajectory.label}"
-            warn_of_difference(label, _plain(own), _plain(below[row]), why, stacklevel=4)
+            warn_of_difference(label, to_json_value(own), to_json_value(below[row]), why, stacklevel=4)
     return {"statistics_differ": found} if found else {}
 
 
@@ -248,9 +251,12 @@ def _attrs(cast: Projection, plane: Plane, objective: Objective | None, surface:
         "kind": "trajectory",
         "surface": surface,
         "plane": plane.describe(),
-        "start": [_plain(c) for c in cast.coordinates[0]],
-        "captured_share": _plain(cast.explained_variance),
-        "residual_norm": {"mean": _plain(seen.mean() if len(seen) else np.nan), "largest": _plain(seen.max() if len(seen) else np.nan)},
+        "start": [to_json_value(c) for c in cast.coordinates[0]],
+        "captured_share": to_json_value(cast.explained_variance),
+        "residual_norm": {
+            "mean": to_json_value(seen.mean() if len(seen) else np.nan),
+            "largest": to_json_value(seen.max() if len(seen) else np.nan),
+        },
         "not_finite": [int(row) for row in bad],
         **({} if objective is None else {"objective": dict(objective.description), "center_hash": hash_tensors(plane.center)}),
     }
@@ -259,7 +265,7 @@ def _attrs(cast: Projection, plane: Plane, objective: Objective | None, surface:
 def _explained(cast: Projection, plane: Plane, trajectory: Trajectory) -> dict[str, Any]:
     """What the axes show of this run, and the null for it where the plane was made from it."""
     recipe, end = plane.construction, hash_tensors(trajectory.params(-1))
-    shares = [_plain(share) for share in cast.shares]
+    shares = [to_json_value(share) for share in cast.shares]
     index = next((k for k, known in enumerate(recipe.get("ends", ())) if known == end), None)
     if plane.kind == "shared":
         nulls = recipe.get("random_walk_nulls")
@@ -289,8 +295,3 @@ def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array
         products += left @ axes[:, columns].T
         squares += np.einsum("ij,ij->i", left, left)
     return products, squares
-
-
-def _plain(value: Any) -> float | None:
-    """JSON has no NaN."""
-    return float(value) if np.isfinite(value) else None

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from lossatlas.recipes.compare.weight_rescaling import FACTOR, REACH, WORDS, Key, Scales
+from lossatlas._util.text import format_rough_percent
+from lossatlas.recipes.compare.weight_rescaling import FACTOR, NORMALIZATION_LABELS, REACH, Key, Scales
 from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Scene, Surface
@@ -68,7 +69,7 @@ def draw_scales(scales: Scales, label: str, file: Path) -> None:
             y_label="cross-entropy / nats",
             y_scale="log",
         )
-        for column, normalize in enumerate(WORDS)
+        for column, normalize in enumerate(NORMALIZATION_LABELS)
     )
     found_notes = surface_from(scales.lines["filter", 1]).all_notes()
     notes = (
@@ -111,9 +112,9 @@ def unique_notes(surfaces: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
         return ()
     first = next(iter(planes.values())).attrs
     cosine = max(abs(s.attrs["plane"]["cosine"]) for s in planes.values())
-    shares = ", ".join(f"{name} {100 * float(s.done.mean()):.0f} %" for name, s in planes.items())
+    shares = ", ".join(f"{name} {format_rough_percent(float(s.done.mean()))}" for name, s in planes.items())
     errors = [s.attrs["estimated_error"] for s in planes.values() if np.isfinite(s.attrs.get("estimated_error", np.nan))]
-    between = f", the others interpolated (estimated error up to {100 * max(errors):.2g} % of the log range)" if errors else ""
+    between = f", the others interpolated (estimated error up to {format_rough_percent(max(errors))} of the log range)" if errors else ""
     spread = max(float(s.loss_standard_error.max()) for s in planes.values())
     return (
         f"computed here: random directions (seed {first['plane']['seed']}), filter-normalized, biases and BatchNorm fixed, "

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from lossatlas._util.text import format_percent
 from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
@@ -107,7 +108,7 @@ class Member:
 
     @property
     def _error(self) -> str:
-        return "test error unknown" if self.test is None else f"test error {1 - self.test['accuracy']:.1%}"
+        return "test error unknown" if self.test is None else f"test error {format_percent(1 - self.test['accuracy'])}"
 
     def objective(self, data: Path | None, count: int, device: str) -> Objective:
         """Cross-entropy over the first `count` training images, not augmented."""

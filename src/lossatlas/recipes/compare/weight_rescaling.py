@@ -31,7 +31,7 @@ FACTOR = 2
 REACH = 1.5
 """Ends of the line of fixed steps, in norms of the original weights: far enough to see both networks' walls."""
 
-WORDS: dict[Normalize, str] = {"none": "steps of one length", "filter": "filter-normalized"}
+NORMALIZATION_LABELS: dict[Normalize, str] = {"none": "steps of one length", "filter": "filter-normalized"}
 Key = tuple[Normalize, int]
 
 
@@ -97,7 +97,7 @@ def compare_scales(
     moving = [f"{name}.weight" for name, *_ in _pairs(model)]
     reach = _reach(model, moving, seed)
     lines: dict[Key, xr.Dataset] = {}
-    for normalize in WORDS:
+    for normalize in NORMALIZATION_LABELS:
         for factor, one in models.items():
             objective = objective_of(one)
             line = random_plane(objective, seed, normalize, params=moving, ndim=1)
@@ -108,7 +108,7 @@ def compare_scales(
                 resolution,
                 archive=archive,
                 name=f"scale:{normalize}:{factor}",
-                title=f"weights × {factor}, {WORDS[normalize]}",
+                title=f"weights × {factor}, {NORMALIZATION_LABELS[normalize]}",
                 overwrite=True,
                 progress=progress,
             )

@@ -88,9 +88,9 @@ def training_scene(landscape: Landscape, frames: Frames, others: Sequence[xr.Dat
         update_arrows(first.alpha, first.beta, moved),
         curves=tuple(_curve(path) for path in paths),
         colors=(replace(SCALE, clip=clip),),
-        timeline=moved.timeline(lambda still, turn: _words(still, turn), growing_steps(moved).tolist(), milliseconds=90),
+        timeline=moved.timeline(lambda still, turn: _frame_label(still, turn), growing_steps(moved).tolist(), milliseconds=90),
         title="SGD and momentum" if others else "Mini-batch training",
-        subtitle=f"{landscape.scenery.title}, batches of {size}; arrow: {_arrow_words(landscape, others)}",
+        subtitle=f"{landscape.scenery.title}, batches of {size}; arrow: {_arrow_label(landscape, others)}",
     )
 
 
@@ -121,7 +121,7 @@ def _batches(landscape: Landscape, size: int, count: int) -> list[Indices]:
     return shuffled_batches(samples, size, epochs=-(-count // (samples // size)), seed=3)[:count]
 
 
-def _arrow_words(landscape: Landscape, others: Sequence[xr.Dataset]) -> str:
+def _arrow_label(landscape: Landscape, others: Sequence[xr.Dataset]) -> str:
     """On the plane of a path, updates are seen as their shadows."""
     shadow = "" if landscape.scenery.plane.kind == "weights" else ", projected on the plane"
     return f"the update that {'SGD makes on' if others else ''} this batch{'' if others else ' makes'}{shadow}".replace("  ", " ")
@@ -132,7 +132,7 @@ def _styled(path: PathData) -> PathData:
     return replace(path, color=color, dash=dash)  # type: ignore[arg-type]
 
 
-def _words(still: int, turn: int) -> str:
+def _frame_label(still: int, turn: int) -> str:
     return f"batch {still + 1}" if turn == 0 else f"batch {still + 1}: step {still + 1}"
 
 

@@ -45,7 +45,7 @@ def decomposition(landscape: Landscape, x: FloatArray, y: float, file: FilePath)
         for name, caption in parts.items()
     ]
     z = np.linspace(-8, 8, 201)
-    curves = [Curve(name, z, _parts(z, y)[name], words, reveal=False) for name, words in parts.items()]
+    curves = [Curve(name, z, _parts(z, y)[name], label, reveal=False) for name, label in parts.items()]
     styles = zip(curves, ("#1448c8", "#e06c00", "#111111"), ("dashed", "dashdot", "solid"), strict=True)
     curves = [replace(curve, color=color, dash=dash) for curve, color, dash in styles]  # type: ignore[arg-type]
     panes = [Pane("contour", (s.name,), title=s.label, quantity="part", column=k) for k, s in enumerate(surfaces)]

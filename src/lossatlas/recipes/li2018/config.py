@@ -118,6 +118,6 @@ class RunConfig:
         return held.images[:count], held.labels[:count]
 
     @property
-    def words(self) -> str:
+    def run_label(self) -> str:
         """What every figure of a quick run says of itself."""
         return "quick run" if self.quick else "full run"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_percent
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures_planes import COLORS, SOLUTIONS, line_surface
 from lossatlas.viz.api import plot
@@ -32,7 +33,7 @@ def figure_2(setting: RunConfig, minima: Found, lines: Mapping[tuple[float, str]
         for column, (made, pane) in enumerate((_between(decay, lines), _norms(decay, by_batch), _histograms(decay, by_batch))):
             curves += made
             panes.append(replace(pane, curves=tuple(c.name for c in made), row=row, column=column))
-    title = f"From the small-batch (0) to the large-batch solution (1) of {network_words(setting)}"
+    title = f"From the small-batch (0) to the large-batch solution (1) of {network_label(setting)}"
     plot(
         Scene(
             tuple(panes),
@@ -78,7 +79,7 @@ def figure_3(
             tuple(panes),
             tuple(surfaces),
             colors=(SOLUTIONS,),
-            title=f"Filter-normalized lines and planes of {network_words(setting)}",
+            title=f"Filter-normalized lines and planes of {network_label(setting)}",
             notes=_notes(
                 setting, minima, "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed", setting.size.samples
             ),
@@ -93,7 +94,7 @@ def repeatability(setting: RunConfig, minima: Mapping[int, Solution], lines: Map
     for index, (batch, several) in enumerate(lines.items()):
         values, x, color = np.stack([line.loss.values for line in several]), several[0].alpha.values, BATCHES[index]
         one = minima[batch]
-        label = f"{one.label}: median; test error {100 * (1 - one.net.test_accuracy):.1f} %"
+        label = f"{one.label}: median; test error {format_percent(1 - one.net.test_accuracy)}"
         curves.append(Curve(f"median {batch}", x, np.median(values, 0), label, color, band=(values.min(0), values.max(0)), reveal=False))
         for seed, line in enumerate(values):
             curves.append(Curve(f"{batch} seed {seed}", x, line, f"each of {len(values)} directions", color, "dotted", reveal=False))
@@ -102,17 +103,17 @@ def repeatability(setting: RunConfig, minima: Mapping[int, Solution], lines: Map
         (pane,),
         curves=tuple(curves),
         title=f"Repeatability: {len(next(iter(lines.values())))} random directions",
-        subtitle=f"Filter-normalized lines through two solutions of {network_words(setting)}",
+        subtitle=f"Filter-normalized lines through two solutions of {network_label(setting)}",
         notes=_notes(setting, {(0.0, b): s for b, s in minima.items()}, "band: lowest to highest", setting.size.samples),
     )
     plot(scene, file)
 
 
 def title_of(one: Solution) -> str:
-    return f"{one.label}\n{one.net.source}, test error {100 * (1 - one.net.test_accuracy):.1f} %"
+    return f"{one.label}\n{one.net.source}, test error {format_percent(1 - one.net.test_accuracy)}"
 
 
-def network_words(setting: RunConfig) -> str:
+def network_label(setting: RunConfig) -> str:
     return "VGG-9, a quarter as wide" if setting.quick else "VGG-9"
 
 
@@ -134,7 +135,7 @@ def _norms(decay: float, by_batch: Mapping[int, Solution]) -> tuple[list[Curve],
         run = one.trajectory.dataset
         x = run.epoch.values
         curves.append(Curve(f"norm {batch} {decay:g}", x, run.weight_norm.values, f"batch {batch:,}", BATCHES[index], reveal=False))
-    errors = " and ".join(f"{100 * (1 - one.net.test_accuracy):.1f} %" for one in by_batch.values())
+    errors = " and ".join(format_percent(1 - one.net.test_accuracy) for one in by_batch.values())
     return curves, Pane("curves", title=f"in training; test errors {errors}", x_label="epoch", y_label="norm of all weights")
 
 
@@ -156,7 +157,7 @@ def _histograms(decay: float, by_batch: Mapping[int, Solution]) -> tuple[list[Cu
 def _notes(setting: RunConfig, minima: Found, more: str, samples: int) -> tuple[str, ...]:
     training = next(iter(minima.values())).training
     return (
-        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs; "
+        f"{setting.run_label}: {training.samples:,} training images, {training.epochs} epochs; "
         f"loss on the first {samples:,} of them, eval mode",
         f"test errors on {setting.size.test_samples:,} test images",
         more,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.figures_lines import network_words
+from lossatlas.recipes.li2018.figures_lines import network_label
 from lossatlas.recipes.li2018.figures_planes import SOLUTIONS, with_common_limits
 from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
@@ -26,7 +27,7 @@ RED = "#c1121f"
 def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dataset, xr.Dataset]], chance: float, file: FilePath) -> None:
     """One path on three planes, each in the window that its own shadow needs."""
     labels = {
-        "random": f"two random directions: {{}} of the\nmotion shown (by chance: {_share(chance)})",
+        "random": f"two random directions: {{}} of the\nmotion shown (by chance: {format_rough_percent(chance)})",
         "random and start-end": "a random and the start-end\ndirection: {} of the motion shown",
         "principal": "two principal directions\n{} of the motion shown",
     }
@@ -34,10 +35,10 @@ def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dat
     for column, (name, (surface, path)) in enumerate(drawn.items()):
         surfaces.append(replace(surface_from(surface, name=name, label=name), notes=()))
         paths.append(marked(path, one, f"path {name}"))
-        title = labels[name].format(_share(path.attrs["captured_share"]))
+        title = labels[name].format(format_rough_percent(path.attrs["captured_share"]))
         panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column))
-    error = 100 * (1 - one.net.test_accuracy)
-    title = f"The same training path on three planes: {network_words(setting)}, {one.label}, test error {error:.1f} %"
+    error = format_percent(1 - one.net.test_accuracy)
+    title = f"The same training path on three planes: {network_label(setting)}, {one.label}, test error {error}"
     plot(
         Scene(
             tuple(panes),
@@ -58,10 +59,10 @@ def figure_9(setting: RunConfig, drawn: Sequence[tuple[Solution, xr.Dataset, xr.
         surfaces.append(replace(surface_from(surface, name=one.name, label=one.label), notes=()))
         paths.append(marked(path, one, f"path {one.name}"))
         null = sum(path.attrs["random_walk_null"][:2])
-        error = 100 * (1 - one.net.test_accuracy)
-        title = f"{one.label}, test error {error:.1f} %\n(two components of a random walk: {_share(null)})"
+        error = format_percent(1 - one.net.test_accuracy)
+        title = f"{one.label}, test error {error}\n(two components of a random walk: {format_rough_percent(null)})"
         panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2))
-    title = f"Training paths of {network_words(setting)} on their principal planes"
+    title = f"Training paths of {network_label(setting)} on their principal planes"
     plot(
         Scene(
             tuple(panes),
@@ -87,12 +88,8 @@ def marked(path: xr.Dataset, one: Solution, name: str) -> PathData:
 def _notes(setting: RunConfig, one: Solution) -> tuple[str, ...]:
     training = one.training
     return (
-        f"{setting.words}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so; "
+        f"{setting.run_label}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so; "
         f"test error on {setting.size.test_samples:,} test images",
         f"map: loss on the first {setting.size.samples:,} training images, eval mode with the last iterate's BatchNorm statistics",
         "iterates lie off the plane: the map's height below a path is not the loss of the iterate",
     )
-
-
-def _share(share: float) -> str:
-    return f"{100 * share:.2g} %"

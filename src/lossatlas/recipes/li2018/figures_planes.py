@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_percent
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.networks import source_words
+from lossatlas.recipes.li2018.networks import training_label
 from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Scene, Surface
@@ -65,8 +66,8 @@ def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: 
         for index, (network, measures) in enumerate(numbers.items()):
             values = np.array([plane[measure] for plane in measures["planes"]], dtype=float)
             planes = np.arange(1, len(values) + 1, dtype=float)
-            error = 100 * (1 - nets[network].test_accuracy)
-            label = f"{nets[network].label}, test error {error:.1f} %"
+            error = format_percent(1 - nets[network].test_accuracy)
+            label = f"{nets[network].label}, test error {error}"
             mean = np.full(len(values), values.mean())
             points = Curve(f"{measure} {network}", planes, values, label, COLORS[index], reveal=False, points=True)
             curves += [points, Curve(f"mean {points.name}", planes, mean, "its mean", COLORS[index], "dashed", reveal=False)]
@@ -78,7 +79,7 @@ def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: 
     first = next(iter(numbers.values()))
     size = f"{first['resolution']} x {first['resolution']}"
     notes = (
-        f"{setting.words}, trained weights; test error on {setting.size.test_samples:,} test images",
+        f"{setting.run_label}, trained weights; test error on {setting.size.test_samples:,} test images",
         f"{len(first['planes'])} filter-normalized random planes, {size} cells on [−1, 1], {setting.size.samples:,} training images",
         "near the center: cells within half of the bounds whose 2 x 2 curvature in the plane has a negative eigenvalue; "
         "finer grids find more basins",
@@ -144,9 +145,9 @@ def run_note(setting: RunConfig, trained: bool) -> str:
     size = setting.size
     tests = f"test error on {size.test_samples:,} test images"
     if not trained:
-        return f"{setting.words}; {tests}"
+        return f"{setting.run_label}; {tests}"
     how = f"{size.train_samples:,} pictures for {size.epochs} epochs" if setting.quick else f"the paper's schedule of {size.epochs} epochs"
-    return f"{setting.words}: {source_words(setting)}s see {how}; {tests}"
+    return f"{setting.run_label}: {training_label(setting)}s see {how}; {tests}"
 
 
 def line_surface(dataset: xr.Dataset, name: str, label: str) -> Surface:

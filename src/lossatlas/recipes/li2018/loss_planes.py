@@ -16,7 +16,7 @@ from lossatlas.formats import import_surface
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_planes as drawing
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.networks import Net, net, words_of
+from lossatlas.recipes.li2018.networks import Net, architecture_label, net
 from lossatlas.recipes.li2018.types import Panel
 from lossatlas.zoo.data.fetch import data_root
 
@@ -115,7 +115,7 @@ def _report(setting: RunConfig, one: Net) -> CurvatureReport:
 def imported_panel(name: str, file: Any) -> Panel:
     """Somebody else's surface, said to be one; its weights are not at hand."""
     surface = import_surface(file)
-    label = words_of(name)
+    label = architecture_label(name)
     surface.attrs["title"] = label
     summary = {"source": "imported surface", "test_accuracy": None, "test_loss": None, "center_loss": float(surface.loss.min())}
     return Panel(name, f"{label}\nimported surface, weights not at hand", surface, summary)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_rough_percent
 from lossatlas.archive import create_archive
 from lossatlas.compute.connectivity import evaluate_curve, polygon
 from lossatlas.compute.evaluation.evaluate import evaluate
@@ -16,7 +17,7 @@ from lossatlas.compute.recording.trajectory import open_trajectory
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_lines as drawing
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.networks import Net, folder, scored, source_words, train_once
+from lossatlas.recipes.li2018.networks import Net, folder, scored, train_once, training_label
 from lossatlas.recipes.li2018.types import Solution
 from lossatlas.zoo.training import Training
 
@@ -30,7 +31,7 @@ def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["s
     name = f"{size.vgg}_{optimizer}_batch{batch}_decay{decay:g}".replace("0.0005", "5e-4")
     module = train_once(setting, name, training)
     label = f"{'SGD' if optimizer == 'sgd' else 'Adam'}, batch {batch:,}, decay {decay:g}"
-    net = scored(setting, Net(name, label, module, "li", source_words(setting), size.test_samples))
+    net = scored(setting, Net(name, label, module, "li", training_label(setting), size.test_samples))
     return Solution(name, training, net, open_trajectory(create_archive(folder(setting, name) / "archive.zarr"), size.vgg))
 
 
@@ -84,7 +85,7 @@ def repeatability(setting: RunConfig) -> dict[str, Any]:
     lines = {batch: [_random_line(setting, one, seed) for seed in range(size.directions)] for batch, one in minima.items()}
     drawing.repeatability(setting, minima, lines, setting.out / "repeatability.png")
     spread = {minima[batch].name: _spread(several) for batch, several in lines.items()}
-    apart = " and ".join(f"{100 * share:.0f} %" for share in spread.values())
+    apart = " and ".join(format_rough_percent(share) for share in spread.values())
     print_line(
         f"repeatability.png   Half a unit from the center, {size.directions} directions differ by {apart} of the loss (one deviation)."
     )

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from lossatlas._util.text import format_percent
 from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
@@ -69,7 +70,7 @@ class Net:
     @property
     def title(self) -> str:
         """Such as "ResNet-56\\ntrained weights, test error 6.3 %"."""
-        return f"{self.label}\n{self.source}, test error {100 * (1 - self.test_accuracy):.1f} %"
+        return f"{self.label}\n{self.source}, test error {format_percent(1 - self.test_accuracy)}"
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -99,7 +100,7 @@ def trained(setting: RunConfig, name: str) -> Net:
     size = setting.size
     training = Training(name, size.epochs, size.train_samples, size.test_samples, seed=setting.seed)
     module = train_once(setting, name, training)
-    return scored(setting, Net(name, words_of(name), module, "li", source_words(setting), size.test_samples))
+    return scored(setting, Net(name, architecture_label(name), module, "li", training_label(setting), size.test_samples))
 
 
 def train_once(setting: RunConfig, key: str, training: Training) -> torch.nn.Module:
@@ -114,11 +115,11 @@ def folder(setting: RunConfig, key: str) -> Path:
     return setting.out / "trainings" / key
 
 
-def source_words(setting: RunConfig) -> str:
+def training_label(setting: RunConfig) -> str:
     return "short training" if setting.quick else "full training"
 
 
-def words_of(name: str) -> str:
+def architecture_label(name: str) -> str:
     """Such as "ResNet-8 x2 without shortcuts" for ``wrn8_2_noshort``."""
     parts = name.removesuffix("_noshort").split("_")
     kind = re.sub(r"^(wrn|resnet|vgg|densenet)", lambda m: KINDS[m.group()], parts[0])

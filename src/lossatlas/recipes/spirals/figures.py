@@ -9,6 +9,7 @@ from typing import Any
 
 import xarray as xr
 
+from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.viz.animation.writer import save as save_animation
 from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import areas_from, path_from, surface_from
@@ -63,7 +64,7 @@ def overview(pictures: Sequence[NetworkPicture], file: FilePath) -> None:
     panes = []
     for i, (picture, one) in enumerate(zip(pictures, drawn, strict=True)):
         row, column = 2 * (i // columns), i % columns
-        off = f"path {_percent(picture.path.attrs['residual_norm']['mean'])} off the plane"
+        off = f"path {format_percent(picture.path.attrs['residual_norm']['mean'])} off the plane"
         title = f"{picture.label}\nloss {_final(picture.path, 'path_loss')}, accuracy {_final(picture.path, 'path_accuracy')}\n{off}"
         panes.append(Pane("contour", (one.surface.name,), (one.path.name,), title=title, row=row, column=column))
         panes.append(Pane("areas", areas=(one.areas.name,), row=row + 1, column=column, x_label="first feature", y_label="second feature"))
@@ -125,7 +126,9 @@ def planes(drawn: Sequence[OnPlane], label: str, numbers: Mapping[str, Any], fil
         if name == "random":
             shares = path.attrs["explained_variance_ratio"]
             shown = replace(
-                shown, alpha_label=f"α ({100 * shares[0]:.2g} % of motion)", beta_label=f"β ({100 * shares[1]:.2g} % of motion)"
+                shown,
+                alpha_label=f"α ({format_rough_percent(shares[0])} of motion)",
+                beta_label=f"β ({format_rough_percent(shares[1])} of motion)",
             )
         surfaces.append(replace(shown, origin_label="the end of the run"))
         paths.append(replace(path_from(path, name=name), color=RED, label="path of Adam"))
@@ -141,14 +144,14 @@ def planes(drawn: Sequence[OnPlane], label: str, numbers: Mapping[str, Any], fil
 
 def _of_random(numbers: Mapping[str, Any]) -> tuple[str, str]:
     shares = numbers["random"]
-    share = f"{100 * shares['captured_share']:.2g} % of motion (chance: {100 * shares['expected_share']:.2g} %)"
+    share = f"{format_rough_percent(shares['captured_share'])} of motion (chance: {format_rough_percent(shares['expected_share'])})"
     return share, f"cosine of axes {abs(shares['cosine']):.3f} (chance: {numbers['expected_cosine']:.3f})"
 
 
 def _of_path(path: xr.Dataset) -> tuple[str, str]:
-    null = 100 * sum(path.attrs["random_walk_null"])
-    share = f"{100 * path.attrs['captured_share']:.1f} % of motion (random walk: {null:.0f} %)"
-    return share, f"off the plane {_percent(path.attrs['residual_norm']['mean'])} of the way"
+    null = sum(path.attrs["random_walk_null"])
+    share = f"{format_percent(path.attrs['captured_share'])} of motion (random walk: {format_rough_percent(null)})"
+    return share, f"off the plane {format_percent(path.attrs['residual_norm']['mean'])} of the way"
 
 
 def lines(lines_by_network: Mapping[str, xr.Dataset], file: FilePath) -> None:
@@ -189,7 +192,8 @@ def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: S
     runs = []
     for dataset, color, dash in zip(paths, colors, dashes, strict=True):
         run_label = str(dataset.attrs["label"])
-        share = f"{100 * dataset.attrs['captured_share']:.0f} % shown (walk: {100 * sum(dataset.attrs['random_walk_null']):.0f} %)"
+        null = format_rough_percent(sum(dataset.attrs["random_walk_null"]))
+        share = f"{format_rough_percent(dataset.attrs['captured_share'])} shown (walk: {null})"
         path = path_from(dataset, name=run_label)
         runs.append(RecordedPath(replace(path, color=color, dash=dash, stem=None, label=f"{run_label}: {share}", notes=()), dataset))
     scene = training_scene(shown, runs, (LOG,), f"Five optimizers, one start, one plane: {label}")
@@ -225,12 +229,8 @@ def _shape(line: xr.Dataset) -> str:
 
 def _final(path: xr.Dataset, name: str) -> str:
     value = float(path[name][-1])
-    return f"{100 * value:.1f} %" if name == "path_accuracy" else f"{value:.2g}"
+    return format_percent(value) if name == "path_accuracy" else f"{value:.2g}"
 
 
 def _pair(shares: Sequence[float]) -> str:
-    return " + ".join(_percent(share) for share in shares)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return " + ".join(format_percent(share) for share in shares)

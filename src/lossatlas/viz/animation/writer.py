@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
+from lossatlas._util.argument_checks import path_of
 from lossatlas._util.files import write_file
 from lossatlas.errors import InputError, MissingDependencyError, output_errors
 from lossatlas.viz.animation.gif import encode_gif
@@ -29,7 +30,7 @@ SUFFIXES = (".gif", ".mp4")
 Image = NDArray[np.uint8]
 
 
-def save(scene: Scene, path: str | os.PathLike[str], *, width: int = 900, on_frame: Callable[[int, int], None] | None = None) -> Path:
+def save(scene: Scene, file: str | os.PathLike[str], *, width: int = 900, on_frame: Callable[[int, int], None] | None = None) -> Path:
     """Write an animation; the suffix chooses GIF or MP4. The file appears whole or not at all.
 
     Args:
@@ -41,7 +42,7 @@ def save(scene: Scene, path: str | os.PathLike[str], *, width: int = 900, on_fra
         InputError: another suffix, no timeline, or no frame in it.
         MissingDependencyError: MP4 without imageio-ffmpeg.
     """
-    target = check_suffix(path)
+    target = check_suffix(file)
     if not 64 <= width <= 8192:
         raise InputError("width", width, "64 to 8192 pixels")
     count = _checked_count(scene)
@@ -66,16 +67,16 @@ def frames(scene: Scene, *, width: int = 900) -> Iterator[Image]:
         yield image
 
 
-def check_suffix(path: str | os.PathLike[str]) -> Path:
+def check_suffix(file: str | os.PathLike[str]) -> Path:
     """The path, if its suffix is one that `save` can write with what is installed.
 
     Raises:
         InputError: another suffix.
         MissingDependencyError: MP4 without imageio-ffmpeg.
     """
-    target = Path(path)
+    target = path_of(file, "file")
     if target.suffix.lower() not in SUFFIXES:
-        raise InputError("path", str(path), f"a file name ending in {' or '.join(SUFFIXES)}")
+        raise InputError("file", str(file), f"a file name ending in {' or '.join(SUFFIXES)}")
     if target.suffix.lower() == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
         raise MissingDependencyError("MP4 animations", "video")
     return target

@@ -29,7 +29,7 @@ def compose(
     source: Source,
     *,
     surfaces: Sequence[str] | str | None = None,
-    paths: Sequence[Any] | None = None,
+    trajectories: Sequence[Any] | None = None,
     kind: Kind = "auto",
     quantity: str = "loss",
     scale: Scale = "linear",
@@ -38,14 +38,15 @@ def compose(
     levels: int = 21,
     camera: Camera | None = None,
     title: str | None = None,
-    doubt: bool = False,
+    uncertainty: bool = False,
 ) -> Scene:
     """A scene of the surfaces in `source`, each in its own pane (lines together in one), all on one shared scale.
 
     Args:
         source: a surface Dataset, an Archive, the path of one, or a list of these.
         surfaces: which surfaces of the archives; all by default.
-        paths: names of trajectories, `Path` objects or Datasets; by default all that were recorded on the surfaces.
+        trajectories: names of trajectories, projected trajectory Datasets or `PathData` objects; by default all that lie on
+            the surfaces.
         kind: "auto" draws map and relief of one surface, maps of several, and curves of lines; "training" a map with its
             paths and beside it their decision areas, or, where the data are not 2-D, the curves of loss and accuracy;
             "recording" all that a recorder measured: losses, rates, norms, sharpness, the spread of the weights; of several
@@ -54,22 +55,22 @@ def compose(
         scale: "linear" or "log" for color and height alike.
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
-        doubt: hatch the cells that the samples do not tell apart from the lowest one. Where the losses of the samples
+        uncertainty: hatch the cells that the samples do not tell apart from the lowest one. Where the losses of the samples
             were stored and compared (`SampleLossArray.store_differences`) this is done anyway, and sharply; from standard
             errors alone it is conservative, and the figure says so.
 
     Raises:
-        InputError: an unknown surface, path, quantity, kind, scale or colormap, or nothing computed yet.
+        InputError: an unknown surface, trajectory, quantity, kind, scale or colormap, or nothing computed yet.
     """
     _check(kind, scale, levels, colormap)
-    _check_types(surfaces, paths, quantity, clip, camera, title)
+    _check_types(surfaces, trajectories, quantity, clip, camera, title)
     if kind == "recording":
-        return _recording(source, paths, title or "")
+        return _recording(source, trajectories, title or "")
     names = [surfaces] if isinstance(surfaces, str) else surfaces
-    sources = read_sources(source, names, paths)
+    sources = read_sources(source, names, [trajectories] if isinstance(trajectories, str) else trajectories)
     sources = replace(sources, surfaces=tuple(_with_error_field(surface, quantity) for surface in sources.surfaces))
     _check_quantity(sources.surfaces, quantity, scale)
-    if doubt:
+    if uncertainty:
         sources = replace(sources, surfaces=tuple(mark_uncertain(surface, quantity) for surface in sources.surfaces))
     color = ColorScale(
         quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(sources.surfaces, quantity, clip), levels=levels
@@ -77,11 +78,11 @@ def compose(
     if kind == "training":
         return _training(sources, color, title)
     panes = _panes(sources, kind, quantity, camera or Camera())
-    shown = {name for pane in panes for name in pane.paths}
+    drawn_names = {name for pane in panes for name in pane.paths}
     return Scene(
         panes=panes,
         surfaces=sources.surfaces,
-        paths=tuple(path for path in assign_dashes([path for _, path in sources.paths]) if path.name in shown),
+        paths=tuple(path for path in assign_dashes([path for _, path in sources.paths]) if path.name in drawn_names),
         colors=(color,),
         title=title_of(sources.surfaces) if title is None else title,
     )
@@ -98,15 +99,15 @@ def _training(sources: Sources, color: ColorScale, title: str | None) -> Scene:
     return training_scene(owner, runs, (color,), title_of((owner,)) if title is None else title)
 
 
-def _recording(source: Source, paths: Sequence[Any] | None, title: str) -> Scene:
+def _recording(source: Source, trajectories: Sequence[Any] | None, title: str) -> Scene:
     """Of every run that is asked for, or that is there: one sheet below the other."""
-    known = recordings(source)
-    chosen = [one for one in known if paths is None or one.name in paths or one.label in paths]
+    runs = recordings(source)
+    chosen = [run for run in runs if trajectories is None or run.name in trajectories or run.label in trajectories]
     if not chosen:
-        names = ", ".join(dict.fromkeys(one.name for one in known))
-        found = f"none of {names}" if known else "no recorded run"
-        raise InputError("paths", found, "runs that a recorder kept", f"Name one: paths=['{known[0].name if known else 'run'}'], or --path")
-    return recordings_scene({one.label: one.run for one in chosen}, title)
+        names = list(dict.fromkeys(run.name for run in runs))
+        shown = f"none of {', '.join(names)}" if names else "no recorded run"
+        raise InputError("trajectories", shown, "runs that a recorder kept", f"Name one, such as '{names[0] if names else 'run'}'")
+    return recordings_scene({run.label: run.trajectory for run in chosen}, title)
 
 
 def _check_positive(**numbers: int) -> None:
@@ -134,11 +135,11 @@ def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
         known_colormap(check_text("colormap", colormap))
 
 
-def _check_types(surfaces: Any, paths: Any, quantity: Any, clip: Any, camera: Any, title: Any) -> None:
+def _check_types(surfaces: Any, trajectories: Any, quantity: Any, clip: Any, camera: Any, title: Any) -> None:
     check_names("surfaces", surfaces)
     check_text("quantity", quantity)
-    if paths is not None and (isinstance(paths, bytes) or not isinstance(paths, Sequence)):
-        raise InputError("paths", paths, "a list of names, paths or Datasets, or None")
+    if trajectories is not None and (isinstance(trajectories, bytes) or not isinstance(trajectories, Sequence)):
+        raise InputError("trajectories", trajectories, "a list of names, projected trajectory Datasets or PathData objects, or None")
     if clip is not None and (isinstance(clip, bool) or not isinstance(clip, Real)):
         raise InputError("clip", clip, "a number above the lowest value, or None")
     if camera is not None and not isinstance(camera, Camera):

@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 
 from lossatlas import schema
+from lossatlas._util.text import format_percent
 from lossatlas.errors import InputError
 from lossatlas.viz.scene.model import DecisionRegions, Field, FloatArray, PathData, Surface
-from lossatlas.viz.scene.provenance_text import end_caution, error_notes, general_notes, model_words, origin_caution, path_cautions
+from lossatlas.viz.scene.provenance_text import end_caution, error_notes, general_notes, origin_caution, origin_model_label, path_cautions
 
 LEAST_SHARE_FOR_STEMS = 0.5
 _ERROR = "_standard_error"
@@ -194,7 +195,7 @@ def _origin(dataset: xr.Dataset, dims: Sequence[str]) -> tuple[float, ...] | Non
 def _origin_label(dataset: xr.Dataset) -> str:
     plane = dataset.attrs.get("plane")
     plane = plane if isinstance(plane, dict) else {}
-    return model_words(plane) + origin_caution(dataset, plane.get("origin"))
+    return origin_model_label(plane) + origin_caution(dataset, plane.get("origin"))
 
 
 def _series(dataset: xr.Dataset, key: str) -> FloatArray:
@@ -260,25 +261,20 @@ def _null_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     plane = dataset.attrs.get("plane")
     kind = plane.get("kind") if isinstance(plane, dict) else None
     of = {"start-end": "line and direction across it", "shared": "of its own motion the axes show"}.get(str(kind), "two components")
-    text = f"{of}: {_percent(shares[0])} + {_percent(shares[1])}; a random walk would give {_percent(null[0])} + {_percent(null[1])}"
+    text = f"{of}: {_percent_pair(shares)}; a random walk would give {_percent_pair(null)}"
     joint, joint_null = (dataset.attrs.get(f"joint_{key}") for key in ("explained_variance_ratio", "random_walk_null"))
     if joint and joint_null:
-        shown, walks = (f"{_percent(a)} + {_percent(b)}" for a, b in (joint, joint_null))
-        text += f"; of all runs {shown}, of such walks {walks}"
+        text += f"; of all runs {_percent_pair(joint)}, of such walks {_percent_pair(joint_null)}"
     return (f"{text} (correlation with its components {' and '.join(f'{c:.2f}' for c in like)})" if like else text,)
+
+
+def _percent_pair(shares: Sequence[float]) -> str:
+    return " + ".join(format_percent(share) for share in shares[:2])
 
 
 def _share_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     share, shown = dataset.attrs.get("residual_norm"), dataset.attrs.get("captured_share")
     if not isinstance(share, dict) or not isinstance(share.get("mean"), float) or not isinstance(share.get("largest"), float):
         return ()
-    off = f"off the plane: {_percent(share['mean'])} of the way on average, {_percent(share['largest'])} at most"
-    return (f"{off}; the plane shows {_little(shown)} of the motion" if isinstance(shown, float) else off,)
-
-
-def _little(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.01 else _percent(share)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    off = f"off the plane: {format_percent(share['mean'])} of the way on average, {format_percent(share['largest'])} at most"
+    return (f"{off}; the plane shows {format_percent(shown)} of the motion" if isinstance(shown, float) else off,)

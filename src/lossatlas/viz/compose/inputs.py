@@ -50,27 +50,27 @@ class Sources:
         return tuple(path for owner, path in self.paths if owner == surface)
 
 
-def read_sources(source: Source, surfaces: Sequence[str] | None = None, paths: Sequence[Any] | None = None) -> Sources:
+def read_sources(source: Source, surfaces: Sequence[str] | None = None, trajectories: Sequence[Any] | None = None) -> Sources:
     """Read what was asked for, for a figure.
 
     Args:
         source: a surface Dataset, an Archive, the path of one, or a list of these.
         surfaces: names to take from archives; None takes all of them.
-        paths: names of trajectories, Path objects or trajectory Datasets; None takes every trajectory on the plane of a
-            chosen surface, an empty list none.
+        trajectories: names of trajectories, `PathData` objects or projected trajectory Datasets; None takes every one
+            on the plane of a chosen surface, an empty list none.
 
     Raises:
         InputError: an unknown name, nothing to draw, no finished cell, or a path of another plane.
     """
     things = list(iter_inputs(source))
     read = read_surfaces(things, surfaces)
-    _check_names(surfaces, [one.stored for one in read], things)
+    _check_names(surfaces, [entry.stored for entry in read], things)
     if not read:
         raise nothing_to_draw(things)
-    _check_finished([one.surface for one in read])
-    owned = list(_distinct(list(_paths_of(read, paths, things))))
+    _check_finished([entry.surface for entry in read])
+    owned = list(_distinct(list(_paths_of(read, trajectories, things))))
     recorded = {path.name: trajectory for _, path, trajectory in owned if trajectory is not None}
-    return Sources(tuple(one.surface for one in read), tuple((owner, path) for owner, path, _ in owned), recorded)
+    return Sources(tuple(entry.surface for entry in read), tuple((owner, path) for owner, path, _ in owned), recorded)
 
 
 def iter_inputs(source: Any) -> Iterator[Any]:
@@ -170,10 +170,10 @@ def nothing_to_draw(things: Sequence[Any]) -> InputError:
 
 def _same_plane(a: xr.Dataset, b: xr.Dataset) -> bool | None:
     """Whether two Datasets are about one plane; None where one of them does not say."""
-    one, other = plane_of(a), plane_of(b)
-    if "direction_hashes" not in one or "direction_hashes" not in other:
+    plane_a, plane_b = plane_of(a), plane_of(b)
+    if "direction_hashes" not in plane_a or "direction_hashes" not in plane_b:
         return None
-    return all(one[key] == other[key] for key in ("direction_hashes", "center_hash") if key in one and key in other)
+    return all(plane_a[key] == plane_b[key] for key in ("direction_hashes", "center_hash") if key in plane_a and key in plane_b)
 
 
 def _stored_surfaces(thing: Any, wanted: Sequence[str] | None) -> Iterator[tuple[str, xr.Dataset, Any, str]]:
@@ -196,7 +196,7 @@ def _check_names(wanted: Sequence[str] | None, names: list[str], things: list[An
     for name in wanted or ():
         if known and name not in names:
             raise InputError(
-                "surface", name, f"one of {', '.join(known) or 'none'}", "List what an archive holds with: lossatlas info ARCHIVE"
+                "surfaces", name, f"one of {', '.join(known) or 'none'}", "List what an archive holds with: lossatlas info ARCHIVE"
             )
 
 
@@ -230,20 +230,20 @@ def _paths_of(surfaces: Sequence[SourceSurface], wanted: Sequence[Any] | None, t
 
 def _requested_paths(path: Any, known: list[OwnedPath], surfaces: Sequence[SourceSurface], things: list[Any]) -> list[OwnedPath]:
     if isinstance(path, PathData):
-        return [(one.surface.name, path, None) for one in surfaces]
+        return [(entry.surface.name, path, None) for entry in surfaces]
     if isinstance(path, xr.Dataset):
         below = surfaces_under(path, path, surfaces)
         if not below:
             raise _other_plane_error(str(path.attrs.get("label") or "path"), surfaces)
-        return [(one.surface.name, path_from(path, surface=one.surface), path) for one in below]
+        return [(entry.surface.name, path_from(path, surface=entry.surface), path) for entry in below]
     matches = [entry for entry in known if entry[1].name == path]
     if not matches and path in [name for name, *_ in stored_paths(things)]:
         raise _other_plane_error(str(path), surfaces)
     if not matches:
         raise InputError(
-            "path",
+            "trajectories",
             path,
-            f"one of {', '.join(dict.fromkeys(one.name for _, one, _ in known)) or 'none'}",
+            f"one of {', '.join(dict.fromkeys(known_path.name for _, known_path, _ in known)) or 'none'}",
             "Paths belong to the surface they were recorded on",
         )
     return matches
@@ -251,8 +251,8 @@ def _requested_paths(path: Any, known: list[OwnedPath], surfaces: Sequence[Sourc
 
 def _other_plane_error(path: str, surfaces: Sequence[SourceSurface]) -> InputError:
     return InputError(
-        "path",
-        f"{path}, which lies on another plane than {', '.join(one.surface.name for one in surfaces)}",
+        "trajectories",
+        f"{path}, which lies on another plane than {', '.join(entry.surface.name for entry in surfaces)}",
         "a path that was projected on the plane of a surface that is drawn",
         "Project it anew on that plane with la.project_trajectory(trajectory, plane)",
     )

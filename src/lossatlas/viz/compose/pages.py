@@ -56,13 +56,13 @@ def combine(things: Sequence[Any]) -> Scene:
     Of an archive that holds surfaces on several planes the panes show one plane: the first that paths were recorded on,
     else the first. The page offers the others in its legend.
     """
-    places = read_surfaces(things)
-    if not places:
+    entries = read_surfaces(things)
+    if not entries:
         raise nothing_to_draw(things)
-    surfaces = tuple(place.surface for place in places)
-    paths = tuple(_paths(things, places))
-    planes = {place.surface.name: plane_of(place.dataset) for place in places}
-    shown = tuple(name for thing in things for name in _on_one_plane([p.surface for p in places if p.thing is thing], planes, paths))
+    surfaces = tuple(entry.surface for entry in entries)
+    paths = tuple(_paths(things, entries))
+    planes = {entry.surface.name: plane_of(entry.dataset) for entry in entries}
+    shown = tuple(name for thing in things for name in _on_one_plane([p.surface for p in entries if p.thing is thing], planes, paths))
     on_path = tuple(path.name for path in paths if path.surface in (None, *shown))
     panes = (Pane("surface", shown, on_path), Pane("contour", shown, on_path))
     scene = Scene(
@@ -71,7 +71,7 @@ def combine(things: Sequence[Any]) -> Scene:
         paths=paths,
         colors=(ColorScale(),),
         title=title_of(surfaces),
-        meta={"planes": planes, "source": {place.surface.name: [_file(place.thing), place.stored] for place in places}},
+        meta={"planes": planes, "source": {entry.surface.name: [_file(entry.thing), entry.stored] for entry in entries}},
     )
     # Paths on several planes share no timeline; the page makes one for the plane it shows.
     return with_timeline(scene) if paths and len(on_path) == len(paths) else scene
@@ -86,13 +86,13 @@ def _on_one_plane(surfaces: Sequence[Surface], planes: dict[str, Any], paths: Se
     return [s.name for s in surfaces if s.is_line or s.name in alike]
 
 
-def _paths(things: Sequence[Any], places: Sequence[SourceSurface]) -> Iterator[PathData]:
+def _paths(things: Sequence[Any], entries: Sequence[SourceSurface]) -> Iterator[PathData]:
     """Every projected trajectory, read against the surface it lies on; one of a plane that no surface here has is left out."""
-    usable = [(name, data, surfaces_under(data, thing, places)) for name, data, thing in stored_paths(things)]
+    usable = [(name, data, surfaces_under(data, thing, entries)) for name, data, thing in stored_paths(things)]
     usable = [(name, data, below) for name, data, below in usable if below or not plane_of(data).get("direction_hashes")]
     names = unique_names([name for name, *_ in usable], [""] * len(usable))
     for k, (name, (_, data, below)) in enumerate(zip(names, usable, strict=True)):
-        under = below[0].surface if below else next((place.surface for place in places if not place.surface.is_line), None)
+        under = below[0].surface if below else next((entry.surface for entry in entries if not entry.surface.is_line), None)
         path = path_from(data, name=name, surface=under)
         yield replace(path, color=path.color or path_color(k), surface=below[0].surface.name if below else None)
 

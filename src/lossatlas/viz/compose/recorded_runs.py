@@ -18,12 +18,12 @@ class Recording:
 
     name: str
     label: str
-    run: xr.Dataset
+    trajectory: xr.Dataset
 
 
 def recordings(source: Source) -> list[Recording]:
     """What recorders kept, in order. Labels that several runs share get their archive's name behind them, or a number."""
-    found: list[tuple[str, str, xr.Dataset]] = []
+    stored_runs: list[tuple[str, str, xr.Dataset]] = []
     for thing in iter_inputs(source):
         if isinstance(thing, Scene):
             continue
@@ -32,18 +32,22 @@ def recordings(source: Source) -> list[Recording]:
             if "weight_norm" in run:
                 name = stored or str(run.attrs.get("title") or run.attrs.get("label") or "path")
                 origin = FilePath(thing.location).stem if isinstance(thing, Archive) else ""
-                found.append((name, origin, run))
-    labels = [str(run.attrs.get("label") or name) for name, _, run in found]
-    labels = _told_apart(_told_apart(labels, [name for name, _, _ in found]), [origin for _, origin, _ in found])
+                stored_runs.append((name, origin, run))
+    labels = [str(run.attrs.get("label") or name) for name, _, run in stored_runs]
+    labels = _disambiguate_labels(
+        _disambiguate_labels(labels, [name for name, _, _ in stored_runs]), [origin for _, origin, _ in stored_runs]
+    )
     numbers = [str(labels[: k + 1].count(label)) for k, label in enumerate(labels)]
-    return [Recording(name, label, run) for (name, _, run), label in zip(found, _told_apart(labels, numbers), strict=True)]
+    return [Recording(name, label, run) for (name, _, run), label in zip(stored_runs, _disambiguate_labels(labels, numbers), strict=True)]
 
 
-def _told_apart(labels: list[str], words: list[str]) -> list[str]:
-    """Labels that occur several times with the words behind them, where the words differ.
+def _disambiguate_labels(labels: list[str], suffixes: list[str]) -> list[str]:
+    """Labels that occur several times with their suffixes behind them, where these differ.
 
-    >>> _told_apart(["run", "run", "adam"], ["a", "b", "b"])
+    >>> _disambiguate_labels(["run", "run", "adam"], ["a", "b", "b"])
     ['run (a)', 'run (b)', 'adam']
     """
-    shared = [{word for other, word in zip(labels, words, strict=True) if other == label} for label in labels]
-    return [f"{label} ({word})" if len(all_) > 1 and word else label for label, word, all_ in zip(labels, words, shared, strict=True)]
+    shared = [{suffix for other, suffix in zip(labels, suffixes, strict=True) if other == label} for label in labels]
+    return [
+        f"{label} ({suffix})" if len(all_) > 1 and suffix else label for label, suffix, all_ in zip(labels, suffixes, shared, strict=True)
+    ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_rough_percent
 from lossatlas.errors import InputError
 from lossatlas.viz.scene.model import Curve, FloatArray, Pane, Scale, Scene
 
@@ -70,8 +71,8 @@ def recordings_scene(runs: Mapping[str, xr.Dataset], title: str = "") -> Scene:
 def _notes_of_all(sheets: Mapping[str, Scene]) -> tuple[str, ...]:
     """What each run says of itself, then what all say."""
     common = [note for note in next(iter(sheets.values())).notes if all(note in sheet.notes for sheet in sheets.values())]
-    own = [(label, [note for note in sheet.notes if note not in common]) for label, sheet in sheets.items()]
-    return (*(f"{label}: {'; '.join(notes)}" for label, notes in own if notes), *common)
+    notes_of_runs = [(label, [note for note in sheet.notes if note not in common]) for label, sheet in sheets.items()]
+    return (*(f"{label}: {'; '.join(notes)}" for label, notes in notes_of_runs if notes), *common)
 
 
 def _without_incomplete(run: xr.Dataset) -> xr.Dataset:
@@ -82,10 +83,10 @@ def _without_incomplete(run: xr.Dataset) -> xr.Dataset:
 
 def _panes(run: xr.Dataset) -> Iterator[tuple[Pane, list[Curve]]]:
     losses = _curves(run, ("batch_loss", "path_loss", "test_loss"), ("of the batch, before the update", "training data", "test data"))
-    yield _pane("loss", _words(run, "path_loss", "batch_loss"), _log(losses)), losses
+    yield _pane("loss", _loss_label(run, "path_loss", "batch_loss"), _log(losses)), losses
     shares = _curves(run, ("path_accuracy", "test_accuracy"), ("training data", "test data"), (TRAIN, TEST))
     yield _pane("accuracy", "fraction"), shares
-    bend = _curves(run, ("sharpness", "stability_limit"), ("largest Hessian eigenvalue", _limit_words(run)), (TRAIN, LIMIT))
+    bend = _curves(run, ("sharpness", "stability_limit"), ("largest Hessian eigenvalue", _limit_label(run)), (TRAIN, LIMIT))
     yield _pane("sharpness and the edge of stability", "eigenvalue", _log(bend)), bend
     rate = _curves(run, ("learning_rate",), ("learning rate",), (PLAIN,))
     yield _pane("learning rate", "learning rate"), rate
@@ -162,7 +163,7 @@ def _beyond(run: xr.Dataset, counts: FloatArray) -> str:
     total = counts.sum(-1)
     with np.errstate(invalid="ignore"):
         share = np.nanmax((counts[:, 0] + counts[:, -1]) / np.where(total > 0, total, np.nan), initial=0.0)
-    return f"\nup to {100 * share:.2g} % beyond ±{_reach(run.bin.values):.3g}" if share >= 0.01 else ""
+    return f"\nup to {format_rough_percent(share)} beyond ±{_reach(run.bin.values):.3g}" if share >= 0.01 else ""
 
 
 def _band(counts: FloatArray, centers: FloatArray, low: float, high: float) -> tuple[FloatArray, FloatArray]:
@@ -202,12 +203,12 @@ def _log(curves: Sequence[Curve]) -> Scale:
     return "log" if values.min() > 0 and values.max() > 5 * values.min() else "linear"
 
 
-def _words(run: xr.Dataset, *names: str) -> str:
+def _loss_label(run: xr.Dataset, *names: str) -> str:
     units = next((str(run[name].attrs.get("units", "")) for name in names if name in run), "")
     return f"loss [{units}]" if units not in ("", "1") else "loss"
 
 
-def _limit_words(run: xr.Dataset) -> str:
+def _limit_label(run: xr.Dataset) -> str:
     optimizer, momentum = str(run.attrs.get("optimizer", "")), float((run.attrs.get("options") or {}).get("momentum") or 0)
     if optimizer == "SGD":
         return "2 / learning rate" if not momentum else "(2 + 2 momentum) / learning rate"

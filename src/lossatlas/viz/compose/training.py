@@ -78,7 +78,7 @@ def _of_one(run: RecordedPath) -> tuple[_Group, ...]:
         _curve(run, "test accuracy", _recorded_values(run, "test_accuracy"), "held-out accuracy", BLUE, "dashed"),
         _curve(run, "off", _recorded_values(run, "path_relative_residual"), OFF, GREY, "dashdot"),
     )
-    return _Group(_loss_words(run, "loss"), _drop_none(losses)), _Group("fraction", _drop_none(shares))
+    return _Group(_loss_label(run, "loss"), _drop_none(losses)), _Group("fraction", _drop_none(shares))
 
 
 def _of_many(runs: Sequence[RecordedPath]) -> tuple[_Group, ...]:
@@ -86,7 +86,7 @@ def _of_many(runs: Sequence[RecordedPath]) -> tuple[_Group, ...]:
     off = [
         _curve(run, "off", _recorded_values(run, "path_relative_residual"), run.path.label, run.path.color, run.path.dash) for run in runs
     ]
-    return _Group(_loss_words(runs[0], "loss of the iterate"), _drop_none(losses)), _Group(OFF, _drop_none(off))
+    return _Group(_loss_label(runs[0], "loss of the iterate"), _drop_none(losses)), _Group(OFF, _drop_none(off))
 
 
 def _curve(
@@ -110,7 +110,7 @@ def _recorded_values(run: RecordedPath, name: str) -> FloatArray | None:
     return np.asarray(run.recorded[name].values, float) if name in run.recorded else None
 
 
-def _loss_words(run: RecordedPath, label: str) -> str:
+def _loss_label(run: RecordedPath, label: str) -> str:
     units = str(run.recorded.path_loss.attrs.get("units", "")) if "path_loss" in run.recorded else ""
     return label + (f" [{units}]" if units not in ("", "1") else "")
 

@@ -20,13 +20,13 @@ FORMATS = {
 }
 
 
-def save(drawn: Figure, path: str | os.PathLike[str], *, dpi: float = 200) -> Path:
+def save(drawn: Figure, file: str | os.PathLike[str], *, dpi: float = 200) -> Path:
     """Write a figure; the suffix chooses PNG, SVG or PDF. The file appears whole or not at all.
 
     Raises:
         InputError: another suffix, or a place that cannot be written.
     """
-    target = check_suffix(path)
+    target = check_suffix(file)
     vector = target.suffix.lower() != ".png"
     data = encoded(drawn, target.suffix.lower(), 300 if vector else dpi)
     with output_errors(target):
@@ -34,11 +34,11 @@ def save(drawn: Figure, path: str | os.PathLike[str], *, dpi: float = 200) -> Pa
     return target
 
 
-def check_suffix(path: str | os.PathLike[str]) -> Path:
+def check_suffix(file: str | os.PathLike[str]) -> Path:
     """The path, if its suffix is one that `save` can write."""
-    target = path_of(path)
+    target = path_of(file, "file")
     if target.suffix.lower() not in FORMATS:
-        raise InputError("path", str(path), "a file name ending in .png, .svg or .pdf")
+        raise InputError("file", str(file), "a file name ending in .png, .svg or .pdf")
     return target
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lossatlas._util.text import format_percent
 from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
 from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, PathData, Scene, Surface
 from lossatlas.viz.scene.value_ranges import FIELD_PANES, limits_of
@@ -98,14 +99,10 @@ def _cut_line(values: FloatArray, limits: tuple[float, float]) -> str:
     above, below = float(np.mean(values > limits[1])), float(np.mean(values < limits[0]))
     parts = []
     if above:
-        parts.append(f"{_percent(above)} clipped above {_number(limits[1])}")
+        parts.append(f"{format_percent(above)} clipped above {_number(limits[1])}")
     if below:
-        parts.append(f"{_percent(below)} clipped below {_number(limits[0])}")
+        parts.append(f"{format_percent(below)} clipped below {_number(limits[0])}")
     return ", ".join(parts)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share >= 0.001 else "less than 0.1 %"
 
 
 def _minimum_line(surface: Surface, quantity: str) -> str:

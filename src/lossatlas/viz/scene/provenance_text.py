@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_percent, format_rough_percent
+
 CAREFUL_SAMPLES = 200
 """Below this many samples a band of 2 standard errors covers 79-90 % instead of 95 % (LeNet; heavy tails near a minimum)."""
 
@@ -24,9 +26,8 @@ def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
 def general_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """What holds for every quantity of a surface, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
-    said = (_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective))
-    said = (*said, *model_lines(dataset))
-    lines = (*said, computed_line(dataset))
+    lines = [_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective)]
+    lines += [*model_lines(dataset), computed_line(dataset)]
     return (*(line for line in lines if line), *_rise_lines(dataset), *_curvature_lines(dataset))
 
 
@@ -53,7 +54,7 @@ def _has_numbers(source: Mapping[str, Any], *keys: str) -> bool:
 
 
 def _error(barrier: Mapping[str, Any]) -> str:
-    return f"error {100 * barrier['error']:.1f} % at {barrier['error_at']:.2g}"
+    return f"error {format_percent(barrier['error'])} at {barrier['error_at']:.2g}"
 
 
 def _curvature_lines(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -70,7 +71,7 @@ def computed_line(dataset: xr.Dataset) -> str:
     count, total = int(done.sum()), done.size
     if count == total:
         return f"all {total} cells computed"
-    return f"{count} of {total} cells computed ({100 * count / total:.1f} %){_estimate(dataset)}"
+    return f"{count} of {total} cells computed ({format_percent(count / total)}){_estimate(dataset)}"
 
 
 def _estimate(dataset: xr.Dataset) -> str:
@@ -79,14 +80,11 @@ def _estimate(dataset: xr.Dataset) -> str:
     if not isinstance(error, int | float) or not np.isfinite(error):
         return ""
     others = {k: v for k, v in _mapping(dataset.attrs.get("estimated_errors")).items() if isinstance(v, int | float) and np.isfinite(v)}
-    text = f", estimated error{' of the loss' if others else ''} {_small(error)} of the {'log ' if scale == 'log' else ''}range"
-    text += "".join(f", of the {name} {_small(other)}" for name, other in others.items())
+    text = (
+        f", estimated error{' of the loss' if others else ''} {format_rough_percent(error)} of the {'log ' if scale == 'log' else ''}range"
+    )
+    text += "".join(f", of the {name} {format_rough_percent(other)}" for name, other in others.items())
     return f"{text}; features narrower than {blind} cells may be missed" if isinstance(blind, int) and blind > 1 else text
-
-
-def _small(error: float) -> str:
-    """An estimate is not known to three digits, least of all near nothing."""
-    return f"{100 * error:.2g} %" if error >= 1e-4 else "below 0.01 %"
 
 
 def _plane_line(plane: Mapping[str, Any]) -> str:
@@ -138,7 +136,7 @@ def _biases(plane: Mapping[str, Any]) -> str:
     if plane.get("kind") != "random" or "biases" not in plane:
         return ""
     kinds = plane.get("one_dimensional", {"one-dimensional weights": 0})
-    return f"{_listed(list(kinds))} {'perturbed' if plane['biases'] else 'fixed'}" if kinds else ""
+    return f"{_join_names(list(kinds))} {'perturbed' if plane['biases'] else 'fixed'}" if kinds else ""
 
 
 def _part_moved(plane: Mapping[str, Any]) -> str:
@@ -157,11 +155,11 @@ def _places(plane: Mapping[str, Any], tensors: object) -> str:
     names = [str(name) for name in plane.get("params") or plane.get("parameters") or ()]
     if plane.get("kind") == "weights" or (not plane.get("params") and len(names) == tensors):
         return ""
-    return _listed(names if len(names) <= MOST_NAMES else [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"])
+    return _join_names(names if len(names) <= MOST_NAMES else [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"])
 
 
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+def _join_names(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def _objective_line(objective: Mapping[str, Any]) -> str:
@@ -187,16 +185,16 @@ def _mode(objective: Mapping[str, Any]) -> str:
     mode = objective.get("mode")
     if not isinstance(mode, str) or objective.get("kind") == "callable":
         return ""
-    return _only_of(objective.get("mode_layers", True), labels.get(mode, "")) or f"{mode} mode"
+    return _without_absent_layers(objective.get("mode_layers", True), labels.get(mode, "")) or f"{mode} mode"
 
 
-def _only_of(layers: object, words: str) -> str:
-    """The words on a mode without those on BatchNorm or dropout where the model has none; `layers` is true where nobody knows."""
+def _without_absent_layers(layers: object, label: str) -> str:
+    """The label of a mode without its parts on BatchNorm or dropout where the model has none; `layers` is true where nobody knows."""
     if layers is True:
-        return words
-    known = layers if isinstance(layers, list | tuple) else ()
-    absent = [kind for kind in ("BatchNorm", "dropout") if kind not in known]
-    head, _, inside = words.partition(" (")
+        return label
+    present = layers if isinstance(layers, list | tuple) else ()
+    absent = [kind for kind in ("BatchNorm", "dropout") if kind not in present]
+    head, _, inside = label.partition(" (")
     whole, details = (
         [part for part in text.split(", ") if part and not any(kind in part for kind in absent)] for text in (head, inside.rstrip(")"))
     )
@@ -207,7 +205,7 @@ def statistics_line(plane: Mapping[str, Any], objective: Mapping[str, Any]) -> s
     """Whose BatchNorm statistics a figure shows, where they are not the objective's own."""
     whose = objective.get("statistics")
     if whose == "plane":
-        return f"BatchNorm statistics everywhere: those recorded with the model at {model_words(plane)}"
+        return f"BatchNorm statistics everywhere: those recorded with the model at {origin_model_label(plane)}"
     if whose == "extrapolated":
         return "BatchNorm statistics below 0 and above 1 are extrapolated (variances by their logarithm), no network's own"
     if whose == "another model":
@@ -243,20 +241,20 @@ def origin_caution(dataset: xr.Dataset, origin: object) -> str:
 
 def path_cautions(dataset: xr.Dataset) -> tuple[str, ...]:
     """The same of a path's ends, where their distance from the plane does not explain it."""
-    found = dataset.attrs.get("statistics_differ")
-    rows = [row for row in found if isinstance(row, Mapping)] if isinstance(found, list | tuple) else []
+    differences = dataset.attrs.get("statistics_differ")
+    rows = [row for row in differences if isinstance(row, Mapping)] if isinstance(differences, list | tuple) else []
     return tuple(f"CAUTION: at step {row.get('step')} {_losses(row)} ({row.get('why', 'other BatchNorm statistics')})" for row in rows)
 
 
 def end_caution(dataset: xr.Dataset) -> str:
     """What the label of a path adds where the plane under its end reads another loss for another model's statistics."""
-    found = dataset.attrs.get("statistics_differ")
-    last = found[-1] if isinstance(found, list | tuple) and found else None
+    differences = dataset.attrs.get("statistics_differ")
+    last = differences[-1] if isinstance(differences, list | tuple) and differences else None
     ends = isinstance(last, Mapping) and "step" in dataset and last.get("step") == int(np.asarray(dataset["step"].values)[-1])
     return f" (own loss {_number(last.get('loss'))}, plane {_number(last.get('plane_loss'))})" if ends and last is not None else ""
 
 
-def model_words(plane: Mapping[str, Any]) -> str:
+def origin_model_label(plane: Mapping[str, Any]) -> str:
     """Which model stands at the plane's origin."""
     names = {"pca": "the end of the run", "start-end": "the end of the run", "shared": "the common start", "between": "model a"}
     return names.get(str(plane.get("kind")), "the model itself")
@@ -291,9 +289,9 @@ def error_notes(dataset: xr.Dataset, quantity: str) -> tuple[str, ...]:
         return ("no standard error: these samples are all there is",)
     of = f" for all {population:,} samples" if isinstance(population, int) else ""
     name, unit = quantity.replace("_", " "), "" if units in ("", "1", "fraction") else f" {units}"
-    said = f"standard error of a cell's {name}{of} up to {errors.max():.2g}{unit}"
+    line = f"standard error of a cell's {name}{of} up to {errors.max():.2g}{unit}"
     few = isinstance(samples, int) and samples < CAREFUL_SAMPLES
-    return (f"{said}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else said,)
+    return (f"{line}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else line,)
 
 
 def _value(source: Mapping[str, Any], key: str, form: str) -> str:

@@ -33,7 +33,9 @@ def mark_uncertain(surface: Surface, quantity: str = "loss") -> Surface:
         return surface
     error = field.standard_error
     if error is None or not np.isfinite(error).any() or field.values.shape != error.shape:
-        raise InputError("doubt", f"{surface.name} without standard errors of {quantity}", "a surface with a standard error at each cell")
+        raise InputError(
+            "uncertainty", f"{surface.name} without standard errors of {quantity}", "a surface with a standard error at each cell"
+        )
     known = np.isfinite(field.values) & np.isfinite(error) & (True if surface.done is None else surface.done)
     low = np.unravel_index(np.argmin(np.where(known, field.values, np.inf)), known.shape)
     with np.errstate(invalid="ignore"):

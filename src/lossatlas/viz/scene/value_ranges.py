@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, Scene
+from lossatlas.viz.scene.interpolation import spans_decades
+from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, Scene, Surface
 
 FIELD_PANES = ("contour", "surface")
 
@@ -39,6 +40,13 @@ def heights_of(values: FloatArray, color: ColorScale) -> FloatArray:
         return np.asarray(values, float)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(np.asarray(values) > 0, np.log10(values), np.nan)
+
+
+def interpolates_logarithms(surface: Surface, quantity: str) -> bool:
+    """Whether a quantity is interpolated as its logarithm: where the computed values of all frames are positive and span decades."""
+    values = surface.fields[quantity].values
+    known = values[np.isfinite(values) & (True if surface.done is None else surface.done)]
+    return known.size > 0 and spans_decades(float(known.min()), float(known.max()))
 
 
 def panes_by_scale(scene: Scene) -> dict[ColorScale, list[Pane]]:

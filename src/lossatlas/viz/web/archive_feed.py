@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas._util.text import format_duration
 from lossatlas.archive import Archive
 from lossatlas.errors import LossatlasError
 from lossatlas.viz.compose.pages import combine
@@ -110,7 +111,7 @@ class ArchiveFeed:
         if self._first_count is None:
             self._first_count, self._started = done, time.monotonic()
         gained, elapsed = done - self._first_count, time.monotonic() - self._started
-        left = f" · {_duration((total - done) * elapsed / gained)} left" if gained > 0 and elapsed > 2 else ""
+        left = f" · {format_duration((total - done) * elapsed / gained)} left" if gained > 0 and elapsed > 2 else ""
         return f"{done:,} of {total:,} cells · {100 * done / total:.0f} %{left}", False
 
 
@@ -138,9 +139,3 @@ def patch(surface: int, quantity: int, cells: NDArray[np.uint32], values: NDArra
     32
     """
     return struct.pack("<HHI", surface, quantity, len(cells)) + cells.astype("<u4").tobytes() + values.astype("<f4").tobytes()
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

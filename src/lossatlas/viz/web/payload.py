@@ -18,7 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas._util.text import to_json_value
 from lossatlas.errors import InputError
+from lossatlas.viz.scene.interpolation import spans_decades
 from lossatlas.viz.scene.model import Field, Scene, Surface
 from lossatlas.viz.web.colormaps import tables
 
@@ -29,8 +31,6 @@ Precision = Literal["uint16", "float32"]
 STEPS = 65532
 """The largest code of a finite value; the three codes above it are -inf, +inf and NaN."""
 MINUS, PLUS, NOT_A_NUMBER = 65533, 65534, 65535
-WIDE = 20.0
-"""A positive field whose largest value is more than this many times its smallest is coded by its logarithm."""
 EXTREME = 1e9
 """Beyond this ratio 16 bits of the logarithm are too coarse, and float32 is stored instead."""
 
@@ -81,7 +81,7 @@ def encode(
         "scenes": [blocks.plain(scene) for scene in listed],
         "colormaps": tables(color.colormap for scene in listed for color in scene.colors),
         "theme": theme,
-        "view": _json_safe(dict(view or {})),
+        "view": to_json_value(dict(view or {})),
         "warnings": list(warnings),
     }
     return Payload({**header, "blocks": blocks.table}, b"".join(blocks.parts))
@@ -108,7 +108,7 @@ class _Blocks:
             return {str(key): self.plain(value) for key, value in thing.items()}
         if isinstance(thing, list | tuple):
             return [self.plain(item) for item in thing]
-        return self._exact(thing) if isinstance(thing, np.ndarray) else _json_safe(thing)
+        return self._exact(thing) if isinstance(thing, np.ndarray) else to_json_value(thing)
 
     def _field(self, quantity: Field) -> dict[str, Any]:
         error = quantity.standard_error
@@ -188,7 +188,7 @@ def _dequantize(stored: NDArray[np.uint16], block: Mapping[str, Any]) -> NDArray
 def _range(values: NDArray[Any]) -> dict[str, Any]:
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    return {"low": low, "high": high, "log": bool(low > 0 and high / low > WIDE)}
+    return {"low": low, "high": high, "log": spans_decades(low, high)}
 
 
 def _unit(values: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
@@ -199,16 +199,3 @@ def _byte_planes(stored: NDArray[Any]) -> bytes:
     """All first bytes, then all second bytes, …, little-endian: the high bytes are nearly constant and deflate well."""
     little = np.ascontiguousarray(stored.astype(stored.dtype.newbyteorder("<")))
     return np.ascontiguousarray(little.reshape(-1).view(np.uint8).reshape(-1, stored.dtype.itemsize).T).tobytes()
-
-
-def _json_safe(thing: Any) -> Any:
-    """Numbers and words as JSON knows them: no NaN, no infinity, no numpy scalar; anything else in words."""
-    if isinstance(thing, np.generic):
-        thing = thing.item()
-    if isinstance(thing, float):
-        return thing if math.isfinite(thing) else None
-    if isinstance(thing, Mapping):
-        return {str(key): _json_safe(value) for key, value in thing.items()}
-    if isinstance(thing, list | tuple):
-        return [_json_safe(item) for item in thing]
-    return thing if thing is None or isinstance(thing, bool | int | str) else str(thing)

@@ -10,9 +10,9 @@ from typing import Any
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
 
 MOST_BYTES = 4096
-"""Of a wish, posted or in a WebSocket frame; the longest that a page sends has some 150."""
+"""Of a request, posted or in a WebSocket frame; the longest that a page sends has some 150."""
 MOST_BRACKETS = 8
-"""Of a wish's JSON, which nests two deep: a deeper one would exhaust the parser's stack."""
+"""Of a request's JSON, which nests two deep: a deeper one would exhaust the parser's stack."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -48,9 +48,9 @@ class Guard:
             await receive()
             await send({"type": "websocket.close", "code": 4403})
         else:
-            words = b"This page answers only to localhost; reach another machine's through an SSH tunnel."
+            message = b"This page answers only to localhost; reach another machine's through an SSH tunnel."
             await send_with_headers({"type": "http.response.start", "status": 421, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": words})
+            await send({"type": "http.response.body", "body": message})
 
 
 def is_loopback(hosts: list[str]) -> bool:
@@ -79,13 +79,13 @@ def parse_wish(text: str | bytes) -> dict[str, Any]:
     """
     if len(text) > MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES} bytes")
-    words = text.decode("utf-8") if isinstance(text, bytes) else text
-    if words.count("[") + words.count("{") > MOST_BRACKETS:
+    decoded = text.decode("utf-8") if isinstance(text, bytes) else text
+    if decoded.count("[") + decoded.count("{") > MOST_BRACKETS:
         raise ValueError(f"more than {MOST_BRACKETS} brackets")
-    wish = json.loads(words)
-    if not isinstance(wish, dict):
-        raise ValueError(f"a {type(wish).__name__} instead of an object")
-    return wish
+    request = json.loads(decoded)
+    if not isinstance(request, dict):
+        raise ValueError(f"a {type(request).__name__} instead of an object")
+    return request
 
 
 async def read_body(request: Any) -> bytes | None:

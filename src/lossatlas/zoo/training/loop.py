@@ -15,6 +15,7 @@ from torch import nn
 import lossatlas
 from lossatlas._util.files import write_file
 from lossatlas._util.progress import progress_bar
+from lossatlas._util.text import to_json_value
 from lossatlas.archive import create_archive, open_archive
 from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
@@ -199,7 +200,7 @@ def _summarize(run: _Run) -> dict[str, Any]:
         "seconds": round(run.seconds, 1),
         "device": run.device,
     }
-    plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in summary.items()}
+    plain = to_json_value(summary)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in run.model.state_dict().items()}
     text = json.dumps(plain, indent=2, allow_nan=False) + "\n"
     for file, data in ((run.out / WEIGHTS, save(tensors, {"summary": json.dumps(plain)})), (run.out / SUMMARY, text)):

@@ -13,7 +13,7 @@ from lossatlas.viz.scene.cell_masks import CellMasks
 from lossatlas.viz.scene.model import Surface
 
 HATCHES = {"missing": "////", "not_finite": "xxxx", "not_positive": "...."}
-WORDS = {"missing": "not computed", "not_finite": "NaN or infinite", "not_positive": "≤ 0 (no logarithm)"}
+HOLE_LABELS = {"missing": "not computed", "not_finite": "NaN or infinite", "not_positive": "≤ 0 (no logarithm)"}
 
 _STAR: dict[str, Any] = {
     "marker": "*",
@@ -80,7 +80,7 @@ def hole_patch(kind: str, **style: Any) -> Patch:
 
 
 def hole_handles(cells: CellMasks) -> list[Patch]:
-    return [hole_patch(kind, label=WORDS[kind]) for kind in HATCHES if getattr(cells, kind).any()]
+    return [hole_patch(kind, label=HOLE_LABELS[kind]) for kind in HATCHES if getattr(cells, kind).any()]
 
 
 def band_handle(label: str) -> Patch:

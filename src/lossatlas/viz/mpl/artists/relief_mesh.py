@@ -8,7 +8,9 @@ import numpy as np
 from matplotlib.colors import Colormap, LightSource, Normalize
 from numpy.typing import NDArray
 
+from lossatlas._util.arrays import fill_nearest
 from lossatlas.viz.scene.cell_masks import CellMasks
+from lossatlas.viz.scene.interpolation import interpolate_grid
 from lossatlas.viz.scene.model import BoolArray, ColorScale, FloatArray
 from lossatlas.viz.scene.value_ranges import heights_of
 
@@ -38,29 +40,26 @@ class ReliefMesh:
     slope: FloatArray
 
 
-def build_relief_mesh(x: FloatArray, y: FloatArray, cells: CellMasks, color: ColorScale, fine: int = MESH_LINES_STILL) -> ReliefMesh:
-    """Heights on a mesh of about `fine` lines a side that holds every node of the grid (unless it has over 400 a side)."""
+def build_relief_mesh(
+    x: FloatArray, y: FloatArray, cells: CellMasks, color: ColorScale, fine: int = MESH_LINES_STILL, logarithmic: bool = False
+) -> ReliefMesh:
+    """Heights on a mesh of about `fine` lines a side that holds every node of the grid (unless it has over 400 a side).
+
+    Between the nodes they are the monotone cubic that the browser draws, of the values or, with `logarithmic`, of their
+    logarithms.
+    """
     holes = cells.holes
-    heights = fill_holes(heights_of(cells.values, color), holes)
+    # Holes take their neighbors' heights, so that slopes beside them stay finite; they are never drawn.
+    heights = fill_nearest(heights_of(cells.values, color), holes)
     slope = np.stack([np.gradient(heights, x, axis=0), np.gradient(heights, y, axis=1)])
-    xs, ys = _finer(x, fine), _finer(y, fine)
+    at_x, at_y = _mesh_positions(len(x), fine), _mesh_positions(len(y), fine)
+    xs, ys = np.interp(at_x, np.arange(len(x)), x), np.interp(at_y, np.arange(len(y)), y)
     to_x, to_y = _weights(x, xs), _weights(y, ys)
     solid = ~holes[np.ix_(_nearest(x, xs), _nearest(y, ys))]
     faces = ~holes[np.ix_(_nearest(x, (xs[1:] + xs[:-1]) / 2), _nearest(y, (ys[1:] + ys[:-1]) / 2))]
-    return ReliefMesh(xs, ys, to_x @ heights @ to_y.T, solid, faces, to_x @ slope @ to_y.T)
-
-
-def fill_holes(values: FloatArray, holes: BoolArray) -> FloatArray:
-    """Holes take the value of the nearest cell, so that gradients beside them stay finite; they are never drawn."""
-    from scipy.ndimage import distance_transform_edt
-
-    if holes.all():
-        return np.zeros(values.shape)
-    if not holes.any():
-        return values
-    nearest = distance_transform_edt(holes, return_distances=False, return_indices=True)
-    assert isinstance(nearest, np.ndarray)
-    return values[tuple(nearest)]
+    values = interpolate_grid(np.log(cells.values) if logarithmic else cells.values, at_x, at_y)
+    fine_heights = heights_of(np.exp(values) if logarithmic else values, color)
+    return ReliefMesh(xs, ys, np.nan_to_num(fine_heights), solid, faces, to_x @ slope @ to_y.T)
 
 
 def triangles(relief: ReliefMesh, top: float, bottom: float) -> tuple[FloatArray, NDArray[np.int64]]:
@@ -131,13 +130,13 @@ def _cut_side(polygon: list[FloatArray], level: float, sign: float) -> list[Floa
     return pieces
 
 
-def _finer(nodes: FloatArray, fine: int) -> FloatArray:
-    """The nodes themselves and equally many points between each pair; a grid too fine to draw is thinned instead."""
-    if len(nodes) > MESH_LINES_MAX:
-        return np.interp(np.linspace(0, len(nodes) - 1, MESH_LINES_MAX), np.arange(len(nodes)), nodes)
+def _mesh_positions(count: int, fine: int) -> FloatArray:
+    """Fractional indices of the nodes and of equally many points between each pair; a grid too fine to draw is thinned."""
+    if count > MESH_LINES_MAX:
+        return np.linspace(0, count - 1, MESH_LINES_MAX)
     # An even number of parts puts a mesh line on the edge of every cell's own square, where holes end.
-    parts = max(2, 2 * round(fine / (len(nodes) - 1) / 2)) if len(nodes) <= MESH_LINES_MAX // 2 else 1
-    return np.interp(np.linspace(0, len(nodes) - 1, parts * (len(nodes) - 1) + 1), np.arange(len(nodes)), nodes)
+    parts = max(2, 2 * round(fine / (count - 1) / 2)) if count <= MESH_LINES_MAX // 2 else 1
+    return np.arange(parts * (count - 1) + 1) / parts
 
 
 def _weights(nodes: FloatArray, points: FloatArray) -> FloatArray:

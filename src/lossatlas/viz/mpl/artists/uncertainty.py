@@ -16,8 +16,8 @@ from lossatlas.viz.scene.model import Outline, Pane, Scene, Surface
 
 HATCH = "\\\\\\\\"
 UNCERTAIN_COLOR = "white"
-WORDS = "not told apart from the lowest cell (2 standard errors of the difference)"
-LOOSE_WORDS = "not told apart from the lowest cell (2 standard errors of both; conservative)"
+PAIRED_LABEL = "not told apart from the lowest cell (2 standard errors of the difference)"
+CONSERVATIVE_LABEL = "not told apart from the lowest cell (2 standard errors of both; conservative)"
 OUTLINE = "#111111"
 
 
@@ -75,5 +75,5 @@ def _closed(outline: Outline) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sample(surface: Surface, pane: Pane) -> Patch:
-    label = LOOSE_WORDS if surface.fields[pane.quantity].conservative else WORDS
+    label = CONSERVATIVE_LABEL if surface.fields[pane.quantity].conservative else PAIRED_LABEL
     return Patch(facecolor="#8c8c8c", edgecolor=UNCERTAIN_COLOR, hatch=HATCH, linewidth=0, label=label)

@@ -39,7 +39,7 @@ from lossatlas.viz.mpl.ticks import linear_ticks, scale_ticks, tick_labels
 from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
 from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
 from lossatlas.viz.scene.model import Arrow, BoolArray, ColorScale, FloatArray, Pane, PathData, Scene, Surface
-from lossatlas.viz.scene.value_ranges import heights_of, levels_of, limits_of
+from lossatlas.viz.scene.value_ranges import heights_of, interpolates_logarithms, levels_of, limits_of
 
 Drawings = tuple[list[Artist], list[PathArtist], list[Artist]]
 """All that is drawn on the box, and of it the paths and the arrows."""
@@ -158,7 +158,7 @@ def _footprint(surface: Surface) -> tuple[float, float]:
 def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> Drawings:
     color, sight = scene.color_of(pane), projection_of(axes)
     cells = classify_cells(surface, color, pane.quantity, frame)
-    relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, fine)
+    relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, fine, interpolates_logarithms(surface, pane.quantity))
     artists = [
         *_floor(axes, surface, cells, sight),
         *_faces(axes, scene, pane, relief, sight),
