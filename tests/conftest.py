@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 from pathlib import Path
@@ -10,14 +11,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 # Tensor shapes in the signatures of these modules are checked in every test; not of those that torch.compile traces.
 install_import_hook([f"lossatlas.zoo.networks.{name}" for name in ("lenet", "vgg", "densenet")], "beartype.beartype")
 
-torch.set_num_threads(1)
+# Reading, drawing and analysis are also tested where torch is not installed (`make pythons`).
+if importlib.util.find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)
 settings.register_profile("lossatlas", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("lossatlas")
 
