@@ -28,13 +28,32 @@ settings.load_profile("lossatlas")
 NEIGHBOR = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+FAST_CASES = 4
+"""How many cases of one test are in the fast tier; the others are marked slow, and `make test` runs them all."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is slow
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browsers and clusters are processes of their own, with time limits of their own: on a busy machine they get another try."""
     for item in items:
         if any(item.get_closest_marker(tier) for tier in ("browser", "ray")):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+    _mark_further_cases_slow(items)
     if seed := os.environ.get("LOSSATLAS_TEST_ORDER"):
         _shuffle(items, seed)
+
+
+def _mark_further_cases_slow(items: list[pytest.Item]) -> None:
+    """Leave FAST_CASES of each parametrized test in the fast tier, evenly spread over its cases: first and last kinds alike."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.nodeid.endswith("]"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for group in cases.values():
+        fast = {round(k * (len(group) - 1) / (FAST_CASES - 1)) for k in range(FAST_CASES)}
+        for number, item in enumerate(group):
+            if len(group) > FAST_CASES and number not in fast:
+                item.add_marker(pytest.mark.slow)
 
 
 def _shuffle(items: list[pytest.Item], seed: str) -> None:
