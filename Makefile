@@ -4,12 +4,15 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 FAST   := not slow and not browser and not ray and not gpu
+# curvlinops, an oracle of the tests, and what it needs, but for torchvision: beside a CPU build of torch that does not load
+# ("operator torchvision::nms does not exist") and takes `import lightning` with it.
+ORACLES := curvlinops-for-pytorch backpack-for-pytorch einconv einops linear_operator opt_einsum unfoldNd
 # One OpenMP thread a process: two of them on a busy machine run at a twentieth of the speed.
 export OMP_NUM_THREADS = 1
 # Compiled tests are kept between runs, also where the environment says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test portable check fast fuzz format lint viewer bench clean
+.PHONY: demo test portable lowest pythons versions check fast fuzz format lint viewer bench clean
 
 demo: $(VENV)/.base
 	$(BIN)/lossatlas demo --out out/demo
@@ -23,6 +26,41 @@ portable: $(VENV)/.dev
 	ATEN_CPU_CAPABILITY=default PYTHONHASHSEED=7 LOSSATLAS_TEST_ORDER=1 $(PORTABLE) -m "$(FAST)"
 	ATEN_CPU_CAPABILITY=default $(PORTABLE) -k compile tests/compute/evaluators
 	ATEN_CPU_CAPABILITY=avx2 PYTHONHASHSEED=8 LOSSATLAS_TEST_ORDER=2 $(PORTABLE) -m "$(FAST)" tests/compute
+
+# Promises of pyproject.toml, each in a venv of its own below build/: the oldest versions (but for torch, which keeps that of
+# constraints.txt), and the other Pythons. Older packages warn of newer ones: here a warning is no error.
+QUIET      := -W ignore::DeprecationWarning -W ignore::FutureWarning
+TORCH_FREE := tests/viz tests/formats tests/archive tests/analysis tests/_util tests/zoo/data \
+              src/lossatlas/viz src/lossatlas/archive src/lossatlas/analysis src/lossatlas/formats src/lossatlas/_util
+SMOKE      := $(TORCH_FREE) tests/cli tests/test_examples.py src/lossatlas/compute/planes src/lossatlas/compute/params
+PYTHONS    ?= $(wildcard $(HOME)/.pyenv/versions/3.1[1-9].*/bin/python)
+lowest: build/lowest/.torch
+	PYTHONPATH=src build/lowest/bin/python -m pytest -n 2 --dist worksteal $(QUIET) -m "$(FAST)" -q
+
+# `make pythons TORCH=--torch` installs torch as well, which on Linux is gigabytes where the index has no CPU wheel of it.
+TORCH ?=
+pythons:
+	@test -n "$(PYTHONS)" || { echo "no other Python: name some with PYTHONS='...'"; exit 1; }
+	for python in $(PYTHONS); do $(MAKE) --no-print-directory smoke PYTHON=$$python || exit 1; done
+
+.PHONY: smoke
+smoke: OTHER = build/$(shell $(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+smoke:
+	test -x $(OTHER)/bin/python || $(PYTHON) -m venv $(OTHER)
+	$(PYTHON) .ci/requirements.py $(TORCH) > $(OTHER)/requirements.txt
+	$(OTHER)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r $(OTHER)/requirements.txt
+	PYTHONPATH=src $(OTHER)/bin/python -m pytest -n 2 --dist worksteal -m "$(FAST)" -q $(if $(TORCH),$(SMOKE),$(TORCH_FREE))
+
+# What of that CI has the time for: reading, drawing and analysis, which do without torch, with the oldest versions and on the newest Python.
+versions: build/lowest/.base
+	PYTHONPATH=src build/lowest/bin/python -m pytest -n 2 --dist worksteal $(QUIET) -m "$(FAST)" -q $(TORCH_FREE)
+	$(if $(PYTHONS),$(MAKE) --no-print-directory smoke PYTHON=$(lastword $(PYTHONS)))
+
+build/lowest/.base build/lowest/.torch: build/lowest/.%: pyproject.toml constraints.txt .ci/requirements.py
+	test -x build/lowest/bin/python || $(PYTHON) -m venv build/lowest
+	$(PYTHON) .ci/requirements.py --lowest $(if $(filter torch,$*),--torch) > build/lowest/requirements.txt
+	build/lowest/bin/python -m pip install --quiet --disable-pip-version-check -r build/lowest/requirements.txt
+	touch $@
 
 check: $(VENV)/.dev
 	$(MAKE) --no-print-directory --output-sync -j2 lint fast
@@ -58,8 +96,9 @@ $(VENV)/.base: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) -e .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt Makefile
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps $(ORACLES)
 	touch $@ $(VENV)/.base
 
 clean:

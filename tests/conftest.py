@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 from pathlib import Path
@@ -10,27 +11,49 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 # Tensor shapes in the signatures of these modules are checked in every test; not of those that torch.compile traces.
 install_import_hook([f"lossatlas.zoo.networks.{name}" for name in ("lenet", "vgg", "densenet")], "beartype.beartype")
 
-torch.set_num_threads(1)
+# Reading, drawing and analysis are also tested where torch is not installed (`make pythons`).
+if importlib.util.find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)
 settings.register_profile("lossatlas", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("lossatlas")
 
 NEIGHBOR = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+FAST_CASES = 4
+"""How many cases of one test are in the fast tier; the others are marked slow, and `make test` runs them all."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is slow
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browsers and clusters are processes of their own, with time limits of their own: on a busy machine they get another try."""
     for item in items:
         if any(item.get_closest_marker(tier) for tier in ("browser", "ray")):
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=1))
+    _mark_further_cases_slow(items)
     if seed := os.environ.get("LOSSATLAS_TEST_ORDER"):
         _shuffle(items, seed)
+
+
+def _mark_further_cases_slow(items: list[pytest.Item]) -> None:
+    """Leave FAST_CASES of each parametrized test in the fast tier, evenly spread over its cases: first and last kinds alike."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.nodeid.endswith("]"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for group in cases.values():
+        fast = {round(k * (len(group) - 1) / (FAST_CASES - 1)) for k in range(FAST_CASES)}
+        for number, item in enumerate(group):
+            if len(group) > FAST_CASES and number not in fast:
+                item.add_marker(pytest.mark.slow)
 
 
 def _shuffle(items: list[pytest.Item], seed: str) -> None:

@@ -79,6 +79,7 @@ def laid_out(place: Path) -> la.Archive:
     return archive
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
     place = tmp_path / "a.zarr"
     archive = laid_out(place)
@@ -90,6 +91,7 @@ def test_a_second_writer_is_refused_and_readers_are_not(tmp_path: Path) -> None:
         assert archive.surfaces == ("s", "t")
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_nothing_to_clean_up(tmp_path: Path) -> None:
     place = tmp_path / "a.zarr"
     archive = laid_out(place)
@@ -101,6 +103,7 @@ def test_a_killed_writer_leaves_nothing_to_clean_up(tmp_path: Path) -> None:
     assert not locks(place)
 
 
+@pytest.mark.slow
 def test_this_process_writes_on_and_other_processes_see_it(tmp_path: Path) -> None:
     place, words = tmp_path / "a.zarr", [sys.executable, "-c", TRY, str(tmp_path / "a.zarr"), "s"]
     archive = laid_out(place)

@@ -63,6 +63,7 @@ def test_an_import_can_be_stored_in_an_archive(suffix: str, tmp_path: Path) -> N
     assert back.attrs == surface.attrs
 
 
+@pytest.mark.slow
 def test_nothing_here_imports_torch_or_h5py() -> None:
     modules = [f"lossatlas.formats.{name}" for name in ("li_h5", "li_directions", "vtp", "table")]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules or 'h5py' in sys.modules)"

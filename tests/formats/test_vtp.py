@@ -137,6 +137,7 @@ def test_loose_points_are_no_grid(tmp_path: Path) -> None:
         read_vtp(tmp_path / "path.vtp")
 
 
+@pytest.mark.slow
 def test_a_large_surface(tmp_path: Path) -> None:
     axis = np.linspace(-1, 1, 301)
     values = axis[:, None] ** 2 + axis[None, :200]

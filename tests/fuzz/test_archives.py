@@ -25,6 +25,8 @@ from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.html import page
 from lossatlas.viz.web.payload import encode
 
+pytestmark = pytest.mark.slow
+
 NA, NB = 4, 5
 PLANE = {"kind": "random", "origin": [0.0, 0.0], "axis_labels": ["x", "$y_1$"], "norms": [1.0, 2.0], "normalize": "filter", "seed": 0,
          "cosine": 0.1, "direction_hashes": ["a", "b"], "biases": False, "parameters": ["w"]}  # fmt: skip

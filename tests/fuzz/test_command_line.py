@@ -15,6 +15,8 @@ from lossatlas import schema
 from lossatlas.archive import create_archive
 from lossatlas.cli.app import app
 
+pytestmark = pytest.mark.slow
+
 NA, NB = 3, 4
 NUMBERS = ("0", "-1", "2", "3", "1.5", "nan", "inf", "-inf", "1e400", "9" * 30, "0x3", "2x3", "3x", "x3", "-1,1", "1,-1", "nan,1", "0,0",
            "a,b", "0,1,0", "0,1,0,1")  # fmt: skip

@@ -31,6 +31,8 @@ from lossatlas.compute.evaluation.evaluators.selection import Probe
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 SECONDS = float(os.environ.get("LOSSATLAS_FUZZ_SECONDS", "7"))
 LONG = 60.0
 TOLERANCES = {torch.float64: (1e-9, 1e-11), torch.float32: (2e-4, 2e-5)}

@@ -25,6 +25,8 @@ from lossatlas.zoo.data.cifar_files import read_images
 from lossatlas.zoo.data.idx import read_idx
 from lossatlas.zoo.safe_pickle import read_pickled_arrays
 
+pytestmark = pytest.mark.slow
+
 MOST_MEGABYTES = 700
 """By which the process may grow: a surface of the most cells allowed, and what reading it needs."""
 

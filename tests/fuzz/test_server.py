@@ -24,6 +24,8 @@ from lossatlas.archive import create_archive
 from lossatlas.viz.web.run_control import MOST_REGIONS, RunControl
 from lossatlas.viz.web.server import MOST_CLIENTS, LiveServer
 
+pytestmark = pytest.mark.slow
+
 NA, NB = 4, 5
 WISHES = ('{"do": "pause"}', '{"do": "resume"}', '{"do": "stop"}', '{"do": "refine", "alpha": [-0.5, 0.5], "beta": [0, 0.25]}')
 

@@ -14,6 +14,8 @@ import lossatlas as la
 from lossatlas.recipes.tutorial import _setting, run
 from lossatlas.recipes.tutorial.network import Setting, article_gradient
 
+pytestmark = pytest.mark.slow
+
 SMALL = 1e-6
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 import typer
 import typer.core
 
-import lossatlas
+from lossatlas._util.version import __version__
 from lossatlas.errors import InputError, LossatlasError
 
 
@@ -318,7 +318,7 @@ def doctor() -> None:
 @app.command()
 def version() -> None:
     """Print the version."""
-    typer.echo(lossatlas.__version__)
+    typer.echo(__version__)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-import lossatlas
+from lossatlas._util.version import __version__
 
 NEEDED = ("torch", "numpy", "xarray", "zarr", "scipy", "matplotlib", "pillow", "scikit-learn", "safetensors")
 EXTRAS = {
@@ -19,7 +19,7 @@ EXTRAS = {
 
 def report() -> str:
     """Versions, optional parts and the data folder, a line each."""
-    lines = [f"lossatlas {lossatlas.__version__} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"]
+    lines = [f"lossatlas {__version__} on Python {platform.python_version()}, {platform.system()} {platform.machine()}"]
     lines += [f"  {name} {_version(name) or 'MISSING: pip install ' + name}" for name in NEEDED]
     lines += [f"  {name} {_version(name) or 'not installed'} ({purpose})" for name, purpose in EXTRAS.items()]
     lines.append(f"  cores: {os.cpu_count()}, executable: {sys.executable}")

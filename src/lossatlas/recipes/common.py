@@ -11,9 +11,9 @@ import numpy as np
 import xarray as xr
 from rich.console import Console
 
-import lossatlas
 from lossatlas._util.files import write_file
 from lossatlas._util.text import to_json_value
+from lossatlas._util.version import __version__
 from lossatlas.errors import ArchiveError, output_errors
 
 console = Console(stderr=True, highlight=False)
@@ -42,7 +42,7 @@ def print_line(text: str) -> None:
 
 def write_summary(out: Path, recipe: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
     """Write ``summary.json`` (strict JSON: NaN and infinity become null) and return it."""
-    summary = {"recipe": recipe, "version": lossatlas.__version__, **numbers}
+    summary = {"recipe": recipe, "version": __version__, **numbers}
     plain = to_json_value(summary)
     with output_errors(out / "summary.json"):
         write_file(out / "summary.json", json.dumps(plain, indent=2, allow_nan=False) + "\n")

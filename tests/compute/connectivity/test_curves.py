@@ -84,6 +84,7 @@ def test_the_plane_of_a_curve_holds_it_in_true_shape() -> None:
         curve_plane(polygon(LEFT, at(0, 0), RIGHT))
 
 
+@pytest.mark.slow
 def test_batchnorm_statistics_are_those_of_the_point_and_of_the_calibration_data() -> None:
     torch.manual_seed(0)
     x, y = torch.randn(40, 4).double(), torch.arange(40) % 3
@@ -113,6 +114,7 @@ def test_a_curve_is_stored_as_a_line(tmp_path) -> None:
     assert bool(read.done.all())
 
 
+@pytest.mark.slow
 def test_fitted_curves_lower_the_barrier_of_a_network() -> None:
     objective, a, b = _two_trained()
     straight = evaluate_curve(objective, polygon(a, b), 21).attrs["barrier"]["loss"]

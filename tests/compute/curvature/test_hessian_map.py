@@ -36,6 +36,7 @@ def test_a_map_of_two_weights_has_its_closed_form() -> None:
     assert bool(found.done.all())
 
 
+@pytest.mark.slow
 def test_a_map_of_a_network_equals_the_dense_hessian_at_every_cell() -> None:
     objective = mlp()
     plane = la.random_plane(objective, seed=1)

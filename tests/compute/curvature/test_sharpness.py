@@ -65,6 +65,7 @@ def test_stability_limits_by_optimizer() -> None:
     assert np.isnan(stability_limit(torch.optim.Adam(w, lr=0.1)))
 
 
+@pytest.mark.slow
 def test_the_recorder_follows_sharpness_up_to_the_limit() -> None:
     """Full-batch descent sharpens past 2 / lr and is thrown back below it (Cohen et al. 2021)."""
     torch.manual_seed(0)

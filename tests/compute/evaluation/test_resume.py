@@ -184,6 +184,7 @@ def test_a_disk_that_fills_up_while_the_surface_is_laid_out_bricks_nothing(
     assert la.evaluate(objective, plane, resolution=(3, 2), archive=place).done.all()
 
 
+@pytest.mark.slow
 def test_torch_is_loaded_by_computing_only() -> None:
     code = "import sys, lossatlas as la; la.open_archive, la.create_archive(None); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -191,6 +191,7 @@ def sentences() -> dict[str, Tensor]:
     return {"input_ids": tokens, "attention_mask": mask, "labels": torch.where(mask.bool(), tokens, -100)}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # transformers warns of its own deprecations
 def test_a_language_model_with_masked_labels_in_uneven_batches() -> None:
     model, batch = language_model(), sentences()
@@ -208,6 +209,7 @@ def test_tied_embeddings_move_once() -> None:
     check(model, objective, la.random_plane(objective, seed=1), lambda m: m(**sentences()).loss, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_lora_over_adapters_and_over_merged_deltas() -> None:
     peft = pytest.importorskip("peft")

@@ -56,6 +56,7 @@ def interrupted(training, path: Path, checkpoint: int, killed: int, *, flush: bo
     return saved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scored", [True, False])
 def test_a_projection_kept_between_two_parts_costs_no_row_and_does_not_pass_as_whole(training, tmp_path: Path, scored: bool) -> None:
     objective = training.objective(training.model())

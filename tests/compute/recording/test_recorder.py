@@ -311,6 +311,7 @@ def test_a_trajectory_without_weights_cannot_be_opened_with_them(training) -> No
     assert len(open_trajectory(archive, "whole").every(5)) == 2
 
 
+@pytest.mark.slow
 def test_weights_wider_than_a_chunk_come_back_bit_for_bit() -> None:
     generator = torch.Generator().manual_seed(0)
     points = [{"w": torch.randn(300, 300, generator=generator), "v": torch.randn(7, generator=generator)} for _ in range(3)]

@@ -27,6 +27,7 @@ def mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_real_mnist_has_the_published_class_counts() -> None:
     # data/README.md, counted there with another program
     counts = {

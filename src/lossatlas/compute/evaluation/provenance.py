@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-import lossatlas
+from lossatlas._util.version import __version__
 from lossatlas.analysis.grid import Grid
 from lossatlas.compute.evaluation.objective_identity import describe_differences, identity
 from lossatlas.compute.metrics import Metric
@@ -33,7 +33,7 @@ def provenance(objective: Objective, plane: Plane, grid: Grid, metrics: tuple[Me
         "title": title,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "seconds": 0.0,
-        "lossatlas_version": lossatlas.__version__,
+        "lossatlas_version": __version__,
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "machine": f"{platform.system()} {platform.machine()}",
         "plane": plane.describe(),

@@ -18,7 +18,7 @@ from lossatlas.compute.objective.builder import ObjectiveParts, build_objective,
 from lossatlas.compute.objective.data import FrozenData
 from lossatlas.compute.objective.loss_functions import CallableLoss, ModuleLoss, ScoreFunction, Scores, split_batch
 from lossatlas.compute.objective.micro_batches import micro_batches
-from lossatlas.compute.objective.module_copies import copy_in_mode, copy_sharing_parameters, frozen_copy, load_tensors, copy_loss_module
+from lossatlas.compute.objective.module_copies import copy_in_mode, copy_loss_module, copy_sharing_parameters, frozen_copy, load_tensors
 from lossatlas.compute.objective.scorer import Precision, Scorer
 from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.checks import check_subset

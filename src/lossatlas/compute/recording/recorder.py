@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import lossatlas
 from lossatlas import schema
+from lossatlas._util.version import __version__
 from lossatlas.archive import Archive, Location, create_archive
 from lossatlas.compute.curvature.sharpness import largest_eigenvalue, stability_limit
 from lossatlas.compute.objective.objective import Objective, check_objective
@@ -378,7 +378,7 @@ class Recorder:
             "sharpness_objective": None if self._sharpness_objective is None else dict(self._sharpness_objective.description),
             "steps_per_epoch": self._steps_per_epoch,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "lossatlas_version": lossatlas.__version__,
+            "lossatlas_version": __version__,
             "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
             "ended": RUNNING,
         }

@@ -50,14 +50,13 @@ def fetch(name: str, checksum: str, mirrors: Iterable[str], folder: str) -> Path
         mirrors: addresses that end in a slash.
     """
     import pooch
-    from requests import RequestException
 
     pooch.get_logger().setLevel(logging.WARNING)
     for mirror in mirrors:
         try:
             downloader: Any = pooch.HTTPDownloader(timeout=TIMEOUT)
             return Path(pooch.retrieve(mirror + name, f"sha256:{checksum}", name, cache_root() / folder, downloader=downloader))
-        except (RequestException, OSError, ValueError):  # no network, a refusal, a full disk, a wrong checksum
+        except (OSError, ValueError):  # requests raises an OSError: no network, a refusal, a full disk, a wrong checksum
             continue
     return None
 

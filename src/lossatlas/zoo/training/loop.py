@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import lossatlas
 from lossatlas._util.files import write_file
 from lossatlas._util.progress import progress_bar
 from lossatlas._util.text import to_json_value
+from lossatlas._util.version import __version__
 from lossatlas.archive import create_archive, open_archive
 from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
@@ -183,7 +183,7 @@ def _summarize(run: _Run) -> dict[str, Any]:
     test = evaluate_point(run.objective("test", None), metrics=("loss", "accuracy"))
     watched = evaluate_point(run.objective("train", MEASURED_IMAGES), metrics=("loss", "accuracy"))
     summary = {
-        "version": lossatlas.__version__,
+        "version": __version__,
         **{k: v for k, v in run.training.as_dict().items() if k != "record_every"},
         "dataset": run.training.dataset,
         "samples": len(run.pictures),

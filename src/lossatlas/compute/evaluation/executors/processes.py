@@ -1,6 +1,7 @@
 """Process executor, for models that hold the interpreter's lock; each worker has its own copy of model and data.
 
 The pool is loky's, as in scikit-learn: it pickles lambdas, notices dead workers, and needs no `__main__` guard.
+loky and cloudpickle are imported where a pool is made, for the other executors need neither.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import suppress
 from time import monotonic, sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from cloudpickle import dumps, loads
-from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
 from lossatlas.compute.evaluation.evaluators import TileValues
 from lossatlas.compute.evaluation.executors.base import Cells, Tile, Work, WorkerJob
 from lossatlas.compute.evaluation.executors.orphan_workers import end_with_parent
 from lossatlas.compute.evaluation.executors.retries import Attempt, TileQueue
+
+if TYPE_CHECKING:
+    from loky.process_executor import ProcessPoolExecutor
 
 _WORK: dict[str, Any] = {}
 READY_SECONDS = 0.05
@@ -28,6 +30,8 @@ START_SECONDS = 300.0
 
 def processes(job: WorkerJob, cells: Cells) -> Iterator[Tile]:
     """Tiles by `job.workers` processes; a dead or hanging one costs only its tiles, be it that it dies while it starts."""
+    from cloudpickle import dumps
+
     workers = job.workers or torch.get_num_threads()
     waiting, packed = TileQueue(job.tiles(cells, workers), job.retries), dumps(job.detached())
     pool, running = _pool(workers, packed), dict[Future[TileValues], Attempt]()
@@ -75,6 +79,8 @@ def _next_timeout(job: WorkerJob, running: dict[Future[TileValues], Attempt]) ->
 
 def _pool(workers: int, packed: bytes) -> ProcessPoolExecutor:
     """A pool whose workers stand ready: the time they take to start counts for no tile. One that dies meanwhile breaks the pool."""
+    from loky.process_executor import ProcessPoolExecutor
+
     pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(packed, os.getpid()))
     with suppress(BrokenExecutor):
         wait([pool.submit(sleep, READY_SECONDS) for _ in range(workers)], timeout=START_SECONDS)
@@ -92,6 +98,8 @@ def _start(packed: bytes, driver: int) -> None:
 
 def _unpacked() -> Work:
     if "here" not in _WORK:
+        from cloudpickle import loads
+
         _WORK["here"] = loads(_WORK["packed"]).work(own_module=False)
         del _WORK["packed"]
     return _WORK["here"]

@@ -12,7 +12,6 @@ from time import monotonic
 from typing import Any
 
 import torch
-from cloudpickle import dumps, loads
 
 from lossatlas.compute.evaluation.evaluators import TileValues
 from lossatlas.compute.evaluation.executors.base import Cells, Tile, WorkerJob
@@ -31,6 +30,8 @@ def ray_executor(address: str | None = None) -> Any:
     """An executor on the Ray cluster at `address`; None takes the running one, `RAY_ADDRESS`, or starts one here."""
 
     def run(job: WorkerJob, cells: Cells) -> Iterator[Tile]:
+        from cloudpickle import dumps
+
         ray = _init_ray(address)
         handle, token = ray.put(dumps(job.detached())), uuid.uuid4().hex
         remote = ray.remote(num_cpus=1, num_gpus=1 if job.task.device.type == "cuda" else 0, max_retries=SYSTEM_RETRIES)(_measure)
@@ -94,6 +95,7 @@ def _measure(handle: list[Any], token: str, cells: Cells) -> TileValues:
     """Runs on a worker, which unpacks a job once and keeps it."""
     if token not in _WORK:
         import ray
+        from cloudpickle import loads
 
         torch.set_num_threads(1)
         _WORK.clear()
