@@ -36,7 +36,7 @@ def curvature(
     resolution: shared.Resolution = "21",
     seed: shared.Seed = 0,
     normalize: shared.Normalize = "filter",
-    params: Annotated[list[str] | None, typer.Option(help="Only these (names, modules or globs): differentiated, or with --map moved.")] = None,
+    params: Annotated[list[str] | None, typer.Option(help="Only these parameters are differentiated, or moved by --map.")] = None,
     biases: Annotated[bool, typer.Option("--biases", help="Also differentiate and move one-dimensional tensors.")] = False,
     plane: PlaneKind = None,
     recording: Recording = None,
