@@ -46,6 +46,26 @@ def test_the_report_of_a_quadratic_is_its_closed_form(folder: Path) -> None:
     assert "does not prove convexity" in text
 
 
+def test_parameters_are_chosen_and_biases_join_by_request(folder: Path) -> None:
+    (folder / "linear.py").write_text(
+        "import torch, lossatlas as la\n"
+        "data = (torch.eye(2, dtype=torch.float64), torch.zeros(2, 1, dtype=torch.float64))\n"
+        "model = torch.nn.Linear(2, 1, dtype=torch.float64)\n"
+        "objective = la.Objective(model, torch.nn.functional.mse_loss, data)\n"
+    )
+
+    def report(*options: object) -> dict:
+        done = lossatlas("curvature", "linear.py:objective", "--json", *options, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    # loss = ((w1 + b)^2 + (w2 + b)^2) / 2: second derivatives 1, 1 and, of the bias, 2
+    assert (report()["parameters"], report()["trace"]) == (2, pytest.approx(2, rel=1e-6))
+    assert (report("--biases")["parameters"], report("--biases")["trace"]) == (3, pytest.approx(4, rel=1e-6))
+    assert report("--params", "bias", "--biases")["lambda_max"] == pytest.approx(2, rel=1e-6)
+    assert report("--samples", 1)["trace"] == pytest.approx(2, rel=1e-6)  # 2 (w1 + b)^2 / 2, twice the share of one weight
+
+
 def test_a_point_of_a_stored_surface(folder: Path) -> None:
     ask = ("evaluate", "objectives.py:quartic", "--archive", "a.zarr", "--resolution", "3x2", "--seed", 5)
     assert lossatlas(*ask, cwd=folder).returncode == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -111,6 +112,36 @@ def test_a_callable_is_cut_too(folder: Path) -> None:
     assert surface.attrs["objective"]["samples"] == 5
 
 
+def test_what_was_said_of_the_data_is_said_once(folder: Path) -> None:
+    (folder / "read_once.py").write_text(
+        "import torch, lossatlas as la\n"
+        "batches = ((torch.ones(4, 2) * k,) for k in (1, 2, 3))\n"
+        "objective = la.Objective(lambda p, b: b[0] @ p['w'], data=batches, params={'w': torch.ones(2)})\n"
+    )
+    options = ("--samples", 6, "--normalize", "none", "--biases", "--resolution", 2, "--archive", "a.zarr")
+    done = lossatlas("evaluate", "read_once.py:objective", *options, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    described = la.open_archive(folder / "a.zarr").surface().attrs["objective"]
+    assert described["samples"] == 6 and described["note"].count("read once from an iterable") == 1
+
+
+def test_a_line_of_chosen_layers_in_threads(folder: Path) -> None:
+    options = ("--line", "--params", "2", "--mode", "eval", "--executor", "threads", "--workers", 2, "--name", "cut", "--bounds", "-0.5,1")
+    surface = evaluate(folder, *options, "--resolution", 4)
+    assert dict(surface.sizes) == {"alpha": 4} and float(surface.alpha[0]) == -0.5
+    assert surface.attrs["plane"]["parameters"] == ["2.weight"] and la.open_archive(folder / "a.zarr").surfaces == ("cut",)
+
+
+def test_modes_are_compared_side_by_side(folder: Path) -> None:
+    done = lossatlas("evaluate", "objectives.py:of_batches", "--archive", "a.zarr", "--resolution", "3x2", "--compare-modes", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert la.open_archive(folder / "a.zarr").surfaces == ("surface-batch", "surface-eval", "surface-recalibrated")
+
+
+def test_reduced_precision_is_named(folder: Path) -> None:
+    assert evaluate(folder, "--precision", "bf16").attrs["objective"]["precision"] == "bf16"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -211,6 +242,18 @@ def test_a_live_page_takes_its_port_and_state(monkeypatch: pytest.MonkeyPatch) -
     assert lossatlas("view", FIXTURE, "--port", 8765, "--scale", "linear", "--theme", "dark", "--no-browser").returncode == 0
     state = {"log": False, "theme": "dark"}
     assert calls == [{"archives": [str(FIXTURE)], "port": 8765, "open_browser": False, "view": state}]
+
+
+def test_the_address_of_a_live_page_carries_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("starlette")
+    pages: list[str] = []
+    monkeypatch.setattr("webbrowser.open", pages.append)
+    monkeypatch.setattr("lossatlas.viz.web.server.LiveServer.wait", lambda server: None)
+    done = lossatlas("view", FIXTURE, "--scale", "log", "--quantity", "loss")
+    assert done.returncode == 0, done.stderr
+    address, state = pages[0].split("#v=")
+    assert json.loads(unquote(state)) == {"log": True, "quantity": "loss"}
+    assert "?token=" in address and pages[0] in done.stdout
 
 
 @pytest.mark.parametrize(
