@@ -105,7 +105,9 @@ def _recording(source: Source, paths: Sequence[Any] | None, title: str) -> Scene
     if not chosen:
         names = ", ".join(dict.fromkeys(one.name for one in known))
         found = f"none of {names}" if known else "no recorded run"
-        raise InputError("paths", found, "runs that a recorder kept", f"Name one: paths=['{known[0].name if known else 'run'}'], or --trajectory")
+        raise InputError(
+            "paths", found, "runs that a recorder kept", f"Name one: paths=['{known[0].name if known else 'run'}'], or --trajectory"
+        )
     return recordings_scene({one.label: one.run for one in chosen}, title)
 
 
