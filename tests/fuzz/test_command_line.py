@@ -38,7 +38,8 @@ KNOWN = {
     "--quantity": ("loss", "accuracy"), "--metrics": ("loss", "loss,accuracy", "loss,loss", ","),
     "--executor": ("serial",), "--theme": ("dark",), "--mode": ("eval", "train"), "--precision": ("full",),
     "--normalize": ("none", "layer"), "--plane": ("random", "hessian", "pca", "start-end"), "--tol-scale": ("log",),
-    "--dtype": ("float64", "float32"), "--device": ("cpu",), "--at": ("0,0", "0.5,1"), "--surface": ("s",), "--tol": ("0.1",), "--params": ("w", "*"),
+    "--dtype": ("float64", "float32"), "--device": ("cpu",), "--at": ("0,0", "0.5,1"), "--surface": ("s",),
+    "--tol": ("0.1",), "--params": ("w", "*"),
 }  # fmt: skip
 FLAGS = ("--uncertainty", "--biases", "--line", "--overwrite", "--dry-run", "--map", "--json")
 
