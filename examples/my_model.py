@@ -1,4 +1,4 @@
-"""Your own model on the command line: ``lossatlas evaluate examples/my_model.py:objective --out my.zarr``.
+"""Your own model on the command line: ``lossatlas evaluate examples/my_model.py:objective --archive my.zarr``.
 
 Anything that makes an `Objective` will do; here a small network is trained on scikit-learn's digits first.
 """

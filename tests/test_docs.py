@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,23 @@ def test_named_make_targets_and_verbs_exist(page: Path) -> None:
             assert words[1] in targets, line
         if words[:1] == ["lossatlas"] and words[1][0].isalpha() and words[1].islower():
             assert words[1] in verbs, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_named_options_exist(page: Path) -> None:
+    from typer.main import get_command
+
+    from lossatlas.cli import app
+
+    verbs: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+    options = {name: {option for p in verb.params for option in (*p.opts, *p.secondary_opts)} for name, verb in verbs.items()}
+    text = page.read_text(encoding="utf-8")
+    lines = [line for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    for line in [*lines, *re.findall(r"`(lossatlas [^`]+)`", text)]:
+        words = line.split()
+        if words[:1] != ["lossatlas"] or words[1] not in verbs or words[1] == "run":  # a recipe's options are its own
+            continue
+        assert not [w for w in re.findall(r"(?<!\S)--[a-z][a-z-]*", line) if w not in options[words[1]]], line
 
 
 def test_the_format_page_names_every_declared_array() -> None:

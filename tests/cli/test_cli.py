@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
-from contextlib import chdir, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from typing import Any
 import pytest
 
 import lossatlas as la
-from lossatlas.cli.app import main
+from cli.command import lossatlas
 from numbers_in import numbers_after
 
 ROOT = Path(__file__).parents[2]
@@ -23,29 +20,14 @@ FIXTURE = ROOT / "tests" / "fixtures" / "small.zarr"
 MODEL = ROOT / "examples" / "my_model.py"
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command left: its exit code and its words."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def lossatlas(*arguments: object, cwd: Path | None = None) -> Done:
-    """The command in this very process: importing torch for each would take most of the test's time."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with redirect_stdout(out), redirect_stderr(err), chdir(cwd or Path.cwd()):
-        try:
-            main([str(a) for a in arguments])
-        except SystemExit as leaving:
-            code = int(leaving.code or 0)
-    return Done(code, out.getvalue(), err.getvalue())
-
-
 def test_the_installed_command_speaks() -> None:
     done = subprocess.run([Path(sys.executable).with_name("lossatlas"), "--help"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "evaluate" in done.stdout
+
+
+def test_python_dash_m_is_the_same_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "lossatlas", "--version"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout.strip() == la.__version__
 
 
 UNTRAINED = """
@@ -76,7 +58,7 @@ def test_a_recording_gets_the_landscape_under_its_path(tmp_path: Path) -> None:
     with torch.no_grad():
         true = torch.nn.functional.cross_entropy(model.eval()(x), (x[:, 0] > 0).long()).item()
     ask = ("evaluate", "untrained.py:objective", "--recording", "run.zarr", "--resolution", "5x4")
-    done = lossatlas(*ask, "--out", "a.zarr", cwd=tmp_path)
+    done = lossatlas(*ask, "--archive", "a.zarr", cwd=tmp_path)
     assert done.returncode == 0 and "of a random walk" in done.stdout
     assert pytest.approx(true, rel=1e-5) in numbers_after("loss", done.stdout)  # six digits are printed, and float32 has no more
     path = la.open_archive(tmp_path / "a.zarr").trajectory("run")
@@ -84,13 +66,13 @@ def test_a_recording_gets_the_landscape_under_its_path(tmp_path: Path) -> None:
     surface = la.open_archive(tmp_path / "a.zarr").surface("surface")
     assert float(surface.alpha[0]) < float(path.path_alpha.min()) and float(surface.alpha[-1]) > float(path.path_alpha.max())
     assert lossatlas("plot", "a.zarr", "--kind", "training", "--out", "a.png", cwd=tmp_path).returncode == 0
-    beside = lossatlas(*ask, "--out", "run.zarr", "--through", "start-end", "--name", "ends", cwd=tmp_path)
+    beside = lossatlas(*ask, "--archive", "run.zarr", "--plane", "start-end", "--name", "ends", cwd=tmp_path)
     assert beside.returncode == 0, beside.stderr
     assert la.open_archive(tmp_path / "run.zarr").surface("ends").attrs["plane"]["kind"] == "start-end"
-    for option, words in ((("--through", "umap"), "pca or start-end"), (("--line",), "--line"), (("--path", "walk"), "run")):
+    for option, words in ((("--plane", "umap"), "'pca' or 'start-end'"), (("--line",), "--line"), (("--trajectory", "walk"), "run")):
         refused = lossatlas(*ask, *option, cwd=tmp_path)
         assert refused.returncode and words in refused.stderr
-    lonely = lossatlas("plot", "run.zarr", "--surface", "ends", "--path", "walk", cwd=tmp_path)
+    lonely = lossatlas("plot", "run.zarr", "--surface", "ends", "--trajectory", "walk", cwd=tmp_path)
     assert lonely.returncode
 
 
@@ -107,7 +89,7 @@ def test_a_recording_without_a_landscape_says_how_to_get_one(tmp_path: Path) -> 
 
 def test_help_names_every_verb() -> None:
     words = lossatlas("--help").stdout
-    for verb in ("demo", "run", "train", "evaluate", "info", "plot", "animate", "view", "export", "import", "doctor"):
+    for verb in ("demo", "run", "train", "evaluate", "curvature", "info", "plot", "animate", "view", "export", "import", "doctor"):
         assert verb in words
 
 
@@ -135,7 +117,8 @@ def test_plot_and_animate_write_files(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_reading_and_drawing_never_import_torch(tmp_path: Path) -> None:
     drawing = ["plot", str(FIXTURE), "--out", str(tmp_path / "a.png")]
-    verbs = [["info", str(FIXTURE)], drawing, ["doctor"], ["run", "--list"]]
+    page = ["view", str(FIXTURE), "--export", str(tmp_path / "a.html"), "--scale", "log"]
+    verbs = [["info", str(FIXTURE)], ["info", str(FIXTURE), "--json"], drawing, page, ["doctor"], ["run", "--list"], ["--help"]]
     code = f"""
 import sys
 from lossatlas.cli.app import app
@@ -150,7 +133,7 @@ def test_a_users_own_model_is_evaluated_and_continued(tmp_path: Path) -> None:
     arguments = (
         "evaluate",
         f"{MODEL}:objective",
-        "--out",
+        "--archive",
         tmp_path / "a.zarr",
         "--resolution",
         "5x3",
@@ -168,8 +151,8 @@ def test_a_users_own_model_is_evaluated_and_continued(tmp_path: Path) -> None:
     assert "15 of 15 cells" in lossatlas(*arguments).stdout
 
 
-def test_a_plan_is_told_and_nothing_written(tmp_path: Path) -> None:
-    done = lossatlas("evaluate", f"{MODEL}:objective", "--out", tmp_path / "a.zarr", "--plan")
+def test_a_dry_run_prints_the_cost_and_writes_nothing(tmp_path: Path) -> None:
+    done = lossatlas("evaluate", f"{MODEL}:objective", "--archive", tmp_path / "a.zarr", "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "2,601 cells" in done.stdout and "tol=0.01" in done.stdout
     assert not (tmp_path / "a.zarr").exists()
@@ -231,13 +214,13 @@ def test_an_objective_that_raises_is_told_with_its_line(tmp_path: Path, file: st
 
 def test_advice_is_given_in_options(tmp_path: Path) -> None:
     """Every option that a message names exists."""
-    place, small = tmp_path / "a.zarr", ("--resolution", "3", "--out", tmp_path / "a.zarr")
+    place, small = tmp_path / "a.zarr", ("--resolution", "3", "--archive", tmp_path / "a.zarr")
     only = lossatlas("evaluate", f"{MODEL}:objective", *small, "--params", "*.bias")
     assert only.returncode == 2 and "Pass --biases to move biases too" in " ".join(only.stderr.split())
     assert lossatlas("evaluate", f"{MODEL}:objective", *small, "--params", "*.bias", "--biases").returncode == 0
     assert la.open_archive(place).surface().attrs["plane"]["biases"]
     other = lossatlas("evaluate", f"{MODEL}:objective", *small, "--seed", "4")
-    assert "Choose another --name or --out, or pass --overwrite" in " ".join(other.stderr.split())
+    assert "Choose another --name or --archive, or pass --overwrite" in " ".join(other.stderr.split())
     assert lossatlas("evaluate", f"{MODEL}:objective", *small, "--seed", "4", "--overwrite").returncode == 0
 
 
@@ -260,7 +243,7 @@ def test_export_then_import_gives_the_surface_back(tmp_path: Path, to: str) -> N
     la.create_archive(whole).write_surface("plane", (surface.fillna(1.5) + 3).assign(done=surface.done | True))
     done = lossatlas("export", whole, "--to", to, "--out", tmp_path / f"plane.{to}")
     assert done.returncode == 0, done.stderr
-    done = lossatlas("import", tmp_path / f"plane.{to}", "--out", tmp_path / "back.zarr")
+    done = lossatlas("import", tmp_path / f"plane.{to}", "--archive", tmp_path / "back.zarr")
     assert done.returncode == 0, done.stderr
     back = la.open_archive(tmp_path / "back.zarr").surface("plane")
     assert back.loss.shape == (3, 2)

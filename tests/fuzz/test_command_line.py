@@ -23,22 +23,27 @@ NUMBERS = ("0", "-1", "2", "3", "1.5", "nan", "inf", "-inf", "1e400", "9" * 30, 
 FILES = ("whole.zarr", "whole.csv", "objective.py", "needs.py", "null.py", "new.png", "new.svg", "new.gif", "new.html", "new.zarr",
          "new.csv", "new.stl", "new.vtp", "folder", "no_such.zarr")  # fmt: skip
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "info": (),
-    "plot": ("--surface", "--kind", "--path", "--quantity", "--scale", "--clip", "--colormap", "--title", "--doubt", "--out"),
+    "info": ("--json",),
+    "plot": ("--surface", "--kind", "--trajectory", "--quantity", "--scale", "--clip", "--levels", "--colormap", "--title", "--uncertainty",
+             "--dpi", "--out"),
     "export": ("--to", "--surface", "--out", "--size", "--scale", "--clip"),
-    "import": ("--out",),
-    "view": ("--theme",),
-    "evaluate": ("--out", "--name", "--bounds", "--resolution", "--seed", "--normalize", "--params", "--biases", "--line",
-                 "--through", "--metrics", "--mode", "--tol", "--scale", "--executor", "--workers", "--precision", "--overwrite", "--plan",
-                 "--recording", "--path"),
+    "import": ("--archive",),
+    "view": ("--theme", "--quantity", "--scale", "--title"),
+    "evaluate": ("--archive", "--name", "--bounds", "--resolution", "--seed", "--normalize", "--params", "--biases", "--line",
+                 "--plane", "--metrics", "--mode", "--tol", "--tol-scale", "--executor", "--workers", "--precision", "--overwrite",
+                 "--dry-run", "--recording", "--trajectory", "--device", "--dtype", "--batch-size", "--samples"),
+    "curvature": ("--at", "--archive", "--surface", "--name", "--bounds", "--map", "--seed", "--normalize", "--params", "--biases",
+                  "--plane", "--tol", "--probes", "--dtype", "--samples", "--overwrite", "--json", "--recording", "--trajectory"),
 }  # fmt: skip
 KNOWN = {
     "--to": ("h5", "vtp", "csv", "npz", "glb", "stl"), "--kind": ("auto", "contour", "line", "training", "recording"), "--scale": ("log",),
     "--quantity": ("loss", "accuracy"), "--metrics": ("loss", "loss,accuracy", "loss,loss", ","),
     "--executor": ("serial",), "--theme": ("dark",), "--mode": ("eval", "train"), "--precision": ("full",),
-    "--normalize": ("none", "layer"), "--tol": ("0.1",), "--params": ("w", "*"),
+    "--normalize": ("none", "layer"), "--plane": ("random", "hessian", "pca", "start-end"), "--tol-scale": ("log",),
+    "--dtype": ("float64", "float32"), "--device": ("cpu",), "--at": ("0,0", "0.5,1"), "--surface": ("s",),
+    "--tol": ("0.1",), "--params": ("w", "*"),
 }  # fmt: skip
-FLAGS = ("--doubt", "--biases", "--line", "--overwrite", "--plan")
+FLAGS = ("--uncertainty", "--biases", "--line", "--overwrite", "--dry-run", "--map", "--json")
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def command(dice: random.Random) -> list[str]:
     words = [verb, *(_positional(verb, dice) for _ in range(dice.choice([1, 1, 1, 1, 0, 2])))]
     if verb == "view":
         words += ["--export", _any_file(dice)]
-    if verb == "evaluate":
+    if verb in ("evaluate", "curvature"):
         words += ["--resolution", "3"]
     for option in dice.sample(OPTIONS[verb], min(len(OPTIONS[verb]), dice.choice([0, 1, 1, 2, 3]))):
         words += [option] if option in FLAGS else [option, _value(option, dice)]
@@ -79,7 +84,7 @@ def command(dice: random.Random) -> list[str]:
 
 
 def _positional(verb: str, dice: random.Random) -> str:
-    if verb == "evaluate" and dice.random() < 0.8:
+    if verb in ("evaluate", "curvature") and dice.random() < 0.8:
         return dice.choice(
             ["objective.py:objective", "objective.py:exits", "needs.py:objective", "null.py:objective", "objective:objective"]
         )
@@ -92,7 +97,7 @@ def _any_file(dice: random.Random) -> str:
 
 
 def _value(option: str, dice: random.Random) -> str:
-    if option in ("--out", "--recording"):
+    if option in ("--out", "--archive", "--recording"):
         return _any_file(dice)
     return dice.choice([*KNOWN.get(option, ()) * 4, *NUMBERS, *TEXTS])
 

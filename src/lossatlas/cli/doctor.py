@@ -1,4 +1,4 @@
-"""Report of installed versions and data folders, for `lossatlas doctor` and for bug reports."""
+"""The verb `doctor`: installed versions, optional parts and data folders, for bug reports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import importlib.metadata
 import os
 import platform
 import sys
+
+import typer
 
 from lossatlas._util.version import __version__
 
@@ -15,6 +17,11 @@ EXTRAS = {
     "cmcrameri": "scientific color maps, [maps]",
     "h5py": "Li et al.'s .h5 files, [hdf5]",
 }
+
+
+def doctor() -> None:
+    """Say which versions and optional parts are installed, and where data are looked for."""
+    typer.echo(report())
 
 
 def report() -> str:

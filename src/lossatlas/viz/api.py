@@ -136,6 +136,7 @@ def view(
     view: Mapping[str, Any] | None = None,
     precision: Precision = "uint16",
     height: int = 620,
+    port: int = 0,
     open_browser: bool = True,
 ) -> Any:
     """Show landscapes in the interactive viewer.
@@ -148,6 +149,7 @@ def view(
         export: path of an HTML file.
         view: the state to open with, the same keys as in the page's address.
         height: of the widget, in pixels.
+        port: of the live page; 0 takes a free one.
         open_browser: False only serves or writes the page.
 
     Returns:
@@ -167,7 +169,8 @@ def view(
     if _is_archive(source) or (isinstance(source, list | tuple) and source and all(map(_is_archive, source))):
         from lossatlas.viz.web.server import serve
 
-        return serve(source, open_browser=open_browser)
+        state = {**(view or {}), **({"theme": theme} if theme else {})}
+        return serve(source, port=port, open_browser=open_browser, view=state)
     page = export_html(
         source, Path(tempfile.mkdtemp(prefix="lossatlas-")) / "landscape.html", title=title, theme=theme, precision=precision, view=view
     )

@@ -58,8 +58,9 @@ class FrozenData:
         return replace(self, batches=self.batches[number : number + 1], counts=self.counts[number : number + 1])
 
     def with_note(self, *notes: str | None) -> FrozenData:
-        """The same data with more to say about them."""
-        return replace(self, note="; ".join(filter(None, (self.note, *notes))) or None)
+        """The same data with more to say about them; what is said already is not repeated."""
+        more = [note for note in notes if note and note not in (self.note or "")]
+        return replace(self, note="; ".join(filter(None, (self.note, *more))) or None)
 
     def split(self, size: int) -> FrozenData:
         """The same samples in the same order, no batch larger than `size`; pieces are views."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from lossatlas._util.argument_checks import check_integer, check_number
 from lossatlas.archive import Archive, open_archive
@@ -36,7 +38,9 @@ SEND_SECONDS = 30.0
 """A client that takes longer over one update is gone or hostile: a slow tunnel moves 30 MB in that time."""
 
 
-def serve(archives: Archives, host: str = "127.0.0.1", port: int = 0, open_browser: bool = True) -> None:
+def serve(
+    archives: Archives, host: str = "127.0.0.1", port: int = 0, open_browser: bool = True, view: Mapping[str, Any] | None = None
+) -> None:
     """Serve a live page of `archives` until Ctrl-C.
 
     Args:
@@ -44,6 +48,7 @@ def serve(archives: Archives, host: str = "127.0.0.1", port: int = 0, open_brows
         host: a loopback address; anything else is refused.
         port: 0 takes a free one.
         open_browser: open the page.
+        view: the state to open with, which the printed address carries.
 
     Raises:
         InputError: a host that is not this machine.
@@ -51,9 +56,10 @@ def serve(archives: Archives, host: str = "127.0.0.1", port: int = 0, open_brows
         MissingDependencyError: the extra `app` is not installed.
     """
     with LiveServer(archives, host=host, port=port) as server:
-        print(f"Live at {server.url}  (Ctrl-C ends it)", flush=True)
+        address = server.url + (f"#v={quote(json.dumps(dict(view)))}" if view else "")
+        print(f"Live at {address}  (Ctrl-C ends it)", flush=True)
         if open_browser:
-            webbrowser.open(server.url)
+            webbrowser.open(address)
         with contextlib.suppress(KeyboardInterrupt):
             server.wait()
 

@@ -1,0 +1,127 @@
+"""The verb `curvature`: extreme Hessian eigenvalues and the trace at a point, or a map of them over a plane."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lossatlas.cli import options as shared
+from lossatlas.cli.parsing import bounds_of, counts, numbers
+from lossatlas.errors import InputError
+
+At = Annotated[str | None, typer.Option("--at", help="A,B: the point of a plane, that of --archive and --surface or of --recording.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Map = Annotated[bool, typer.Option("--map", help="The eigenvalues at every cell of a plane, into --archive; the same command continues.")]
+MapArchive = Annotated[Path | None, typer.Option("--archive", help="Archive of the map, and of the surface whose plane is meant.")]
+SurfaceName = Annotated[str | None, typer.Option("--surface", help="The stored surface whose random plane is taken.")]
+Recording = Annotated[Path | None, typer.Option(help="A recorded training: take the plane through its path.")]
+PlaneKind = Annotated[
+    str | None, typer.Option("--plane", help="Of --map: random (the default) or hessian; with --recording pca (the default) or start-end.")
+]
+Tol = Annotated[float | None, typer.Option(help="Of the eigenvalues; default 0.01, and 0.1 for --map.")]
+Probes = Annotated[int | None, typer.Option(help="Products for the trace; default 30, and 0 (no trace) for --map.")]
+
+
+def curvature(
+    objective: shared.ObjectiveReference,
+    at: At = None,
+    map_: Map = False,
+    archive: MapArchive = None,
+    surface: SurfaceName = None,
+    name: Annotated[str, typer.Option(help="Name of the map in the archive.")] = "curvature",
+    bounds: Annotated[str | None, typer.Option(help="Of --map: LOW,HIGH or A0,A1,B0,B1; default -1,1, or those of --surface.")] = None,
+    resolution: shared.Resolution = "21",
+    seed: shared.Seed = 0,
+    normalize: shared.Normalize = "filter",
+    params: Annotated[list[str] | None, typer.Option(help="Only these parameters are differentiated, or moved by --map.")] = None,
+    biases: Annotated[bool, typer.Option("--biases", help="Also differentiate and move one-dimensional tensors.")] = False,
+    plane: PlaneKind = None,
+    recording: Recording = None,
+    trajectory: shared.Trajectory = None,
+    mode: shared.Mode = None,
+    device: shared.Device = None,
+    dtype: shared.Dtype = None,
+    batch_size: shared.BatchSize = None,
+    samples: shared.Samples = None,
+    tol: Tol = None,
+    probes: Probes = None,
+    overwrite: shared.Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the largest and smallest Hessian eigenvalue, their ratio and the trace: at your model, at a point, or over a plane."""
+    given = dict(locals())
+    _check_combinations(given)
+    from lossatlas.cli.adjust_objective import ObjectiveChanges, load_adjusted
+
+    target = load_adjusted(objective, ObjectiveChanges(mode, device, dtype, batch_size, samples))
+    accuracy = {key: given[key] for key in ("tol", "probes") if given[key] is not None}
+    values, text = _map(target, given, accuracy) if map_ else _report(target, given, accuracy)
+    typer.echo(json.dumps(_finite(values), indent=2) if as_json else text)
+
+
+def _check_combinations(given: dict[str, Any]) -> None:
+    if given["map_"] and given["archive"] is None:
+        raise InputError("--map", "no --archive", "--archive with it", "Name the archive to write or continue: --archive my.zarr")
+    if given["map_"] and given["at"] is not None:
+        raise InputError("--at", given["at"], "one point or a whole map", "Leave --at or --map out")
+    if given["at"] is not None and given["archive"] is None and given["recording"] is None:
+        raise InputError(
+            "--at", given["at"], "coordinates on a plane", "Name the plane: --archive my.zarr --surface surface, or --recording"
+        )
+    if given["surface"] is not None and given["archive"] is None:
+        raise InputError("--surface", given["surface"], "--archive with it", "Name the archive that holds the surface")
+    if given["trajectory"] is not None and given["recording"] is None:
+        raise InputError("--trajectory", given["trajectory"], "--recording with it", "Name the archive that holds the trajectory")
+
+
+def _plane(objective: Any, given: dict[str, Any]) -> tuple[Any, Any]:
+    """The plane that is asked for and its bounds: of a stored surface, through a recorded path, or around the model."""
+    from lossatlas.cli.planes import PlaneOptions, plane_around, plane_of_recording, plane_of_surface, plane_through_path
+
+    if given["recording"] is not None:
+        kind = given["plane"] or "pca"
+        if given["map_"] and given["bounds"] is None:
+            path = plane_through_path(objective, given["recording"], given["trajectory"], kind, None, given["name"])
+            return path.plane, path.bounds
+        return plane_of_recording(given["recording"], given["trajectory"], kind)[1], None
+    if given["surface"] is not None or not given["map_"]:
+        return plane_of_surface(objective, given["archive"], given["surface"])
+    directions = PlaneOptions(given["seed"], given["normalize"], given["params"], given["biases"])
+    return plane_around(objective, given["plane"] or "random", directions), (-1.0, 1.0)
+
+
+def _report(objective: Any, given: dict[str, Any], accuracy: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    from lossatlas.compute.curvature.report import curvature_report
+
+    on_plane = given["at"] is not None or given["archive"] is not None or given["recording"] is not None
+    plane = _plane(objective, given)[0] if on_plane else None
+    coordinates = None if given["at"] is None else numbers("--at", given["at"])
+    accuracy = {**accuracy, "params": given["params"], "biases": True if given["biases"] else None, "seed": given["seed"]}
+    report = curvature_report(objective, plane, coordinates, **accuracy)
+    return {**report.as_dict(), "coordinates": coordinates}, str(report)
+
+
+def _map(objective: Any, given: dict[str, Any], accuracy: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    from lossatlas.compute.curvature.hessian_map import hessian_map
+
+    plane, area = _plane(objective, given)
+    area = area if given["bounds"] is None else bounds_of("--bounds", given["bounds"])
+    settings = {key: given[key] for key in ("archive", "name", "biases", "seed", "overwrite")}
+    dataset = hessian_map(objective, plane, area, counts("--resolution", given["resolution"]), **settings, **accuracy)
+    ranges = {key: [float(dataset[key].min()), float(dataset[key].max())] for key in ("lambda_max", "lambda_min", "hessian_ratio")}
+    cells = f"{int(dataset.done.sum()):,} of {dataset.done.size:,} cells"
+    text = "; ".join(f"{key} {low:.4g} to {high:.4g}" for key, (low, high) in ranges.items())
+    archive, name = given["archive"], given["name"]
+    step = f"lossatlas plot {archive} --surface {name} --quantity hessian_ratio"
+    summary = {"archive": str(archive), "surface": name, "cells": dataset.done.size, "done": int(dataset.done.sum()), **ranges}
+    return summary, f"{name}: {cells}; {text}\nIn {archive}. Next: {step}"
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no word for NaN and infinity: null."""
+    from lossatlas.cli.archive_json import plain
+
+    return plain(values)

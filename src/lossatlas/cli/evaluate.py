@@ -1,0 +1,139 @@
+"""The verb `evaluate`: the surface of a user's own objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lossatlas._util.argument_checks import check_choice
+from lossatlas.cli import options as shared
+from lossatlas.cli.parsing import bounds_of, counts
+from lossatlas.errors import InputError
+
+Metrics = Annotated[str, typer.Option(help="Comma-separated: loss, accuracy.")]
+Line = Annotated[bool, typer.Option("--line", help="One direction instead of two.")]
+CompareModes = Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")]
+Tol = Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")]
+TolScale = Annotated[str, typer.Option("--tol-scale", help="linear or log: the scale in which --tol counts.")]
+Executor = Annotated[str, typer.Option(help="Who measures the tiles: auto, serial, threads, processes, ray or ray://HOST:PORT.")]
+Workers = Annotated[int | None, typer.Option(help="Threads or processes.")]
+Precision = Annotated[str, typer.Option(help="full, or bf16 (quicker, errs by up to 1 %, named on figures).")]
+Compile = Annotated[bool, typer.Option("--compile", help="Try torch.compile.")]
+Live = Annotated[
+    bool, typer.Option("--live", help="Open a page that fills in while cells are computed, with buttons to pause, stop and look closer.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Probe a few points and say what the run would cost and show; write nothing.")]
+
+
+def evaluate(
+    objective: shared.ObjectiveReference,
+    archive: Annotated[Path, typer.Option("--archive", help="The archive to write or continue.")] = Path("archive.zarr"),
+    name: Annotated[str, typer.Option(help="Name of the surface in the archive.")] = "surface",
+    bounds: shared.Bounds = None,
+    resolution: shared.Resolution = "51",
+    seed: shared.Seed = 0,
+    normalize: shared.Normalize = "filter",
+    params: shared.ParamNames = None,
+    biases: shared.Biases = False,
+    line: Line = False,
+    plane: shared.PlaneKind = None,
+    recording: shared.Recording = None,
+    trajectory: shared.Trajectory = None,
+    metrics: Metrics = "loss",
+    mode: shared.Mode = None,
+    compare_modes: CompareModes = False,
+    device: shared.Device = None,
+    dtype: shared.Dtype = None,
+    batch_size: shared.BatchSize = None,
+    samples: shared.Samples = None,
+    tol: Tol = None,
+    tol_scale: TolScale = "linear",
+    executor: Executor = "auto",
+    workers: Workers = None,
+    precision: Precision = "full",
+    compiled: Compile = False,
+    overwrite: shared.Overwrite = False,
+    live: Live = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Evaluate your own model on a random, filter-normalized plane around it, or on the plane of a recorded training's path.
+
+    The same command continues a stopped run.
+    """
+    given = dict(locals())
+    _check_combinations(given)
+    target, chosen, area, end_loss = _prepare(given)
+    grid = (area, counts("--resolution", resolution), metrics.split(","))
+    if dry_run:
+        _print_cost(target, chosen, *grid)
+        return
+    _print_surfaces(_evaluate(target, chosen, grid, given), end_loss)
+    typer.echo(f"In {archive}. Next: lossatlas plot {archive}{' --kind training' if recording else ''}, or lossatlas view {archive}")
+
+
+def _check_combinations(given: dict[str, Any]) -> None:
+    check_choice("--tol-scale", given["tol_scale"], ("linear", "log"))
+    if given["recording"] is None and given["trajectory"] is not None:
+        raise InputError("--trajectory", given["trajectory"], "--recording with it", "Name the archive that holds the trajectory")
+    if given["recording"] is not None and (given["line"] or given["compare_modes"]):
+        raise InputError("--recording", "with --line or --compare-modes", "a plane in one mode", "Leave the other option out")
+
+
+def _prepare(given: dict[str, Any]) -> tuple[Any, Any, Any, float | None]:
+    """The objective, its plane, the bounds, and the loss at the end of a recorded path."""
+    from lossatlas.cli.adjust_objective import ObjectiveChanges, load_adjusted
+    from lossatlas.cli.planes import PlaneOptions, plane_around, plane_through_path
+
+    area = None if given["bounds"] is None else bounds_of("--bounds", given["bounds"])
+    changes = ObjectiveChanges(*(given[key] for key in ("mode", "device", "dtype", "batch_size", "samples")))
+    objective = load_adjusted(given["objective"], changes)
+    if given["recording"] is None:
+        directions = PlaneOptions(*(given[key] for key in ("seed", "normalize", "params", "biases", "line")))
+        return objective, plane_around(objective, given["plane"] or "random", directions), area or (-1.0, 1.0), None
+    archive = None if given["dry_run"] else given["archive"]
+    path = plane_through_path(objective, given["recording"], given["trajectory"], given["plane"] or "pca", archive, given["name"])
+    return objective, path.plane, area or path.bounds, path.end_loss
+
+
+def _evaluate(objective: Any, plane: Any, grid: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """The surface by its name, or one surface a BatchNorm mode."""
+    from lossatlas.compute.evaluation.batchnorm_modes import compare_batchnorm_modes
+    from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
+
+    options: Any = {key: given[key] for key in ("archive", "tol", "executor", "workers", "precision", "overwrite")}
+    options |= dict(zip(("bounds", "resolution", "metrics"), grid, strict=True))
+    options |= {"scale": given["tol_scale"], "compile": given["compiled"]}
+    if not given["compare_modes"]:
+        return {given["name"]: evaluate_surface(objective, plane, name=given["name"], live=given["live"], **options)}
+    with _live_page(given["archive"], given["live"]) as on_tile:
+        return compare_batchnorm_modes(objective, plane, on_tile=on_tile, **options)
+
+
+@contextmanager
+def _live_page(archive: Path, live: bool) -> Iterator[Any]:
+    """One page for several evaluations in turn; yields what to call after each tile."""
+    if not live:
+        yield None
+        return
+    from lossatlas.archive import create_archive
+    from lossatlas.live import followed_control
+
+    with followed_control(create_archive(archive), can_refine=False) as (_, on_tile):
+        yield on_tile
+
+
+def _print_cost(objective: Any, plane: Any, *grid: Any) -> None:
+    from lossatlas.compute.evaluation.cost_estimate import estimate_cost
+
+    typer.echo(estimate_cost(objective, plane, *grid))
+
+
+def _print_surfaces(surfaces: dict[str, Any], end_loss: float | None) -> None:
+    for name, surface in surfaces.items():
+        center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
+        known = f"loss {center:.6g} at the center" if end_loss is None else f"loss {end_loss:.6g} at the end of the run"
+        typer.echo(f"{name}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, {known}")

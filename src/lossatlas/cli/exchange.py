@@ -1,0 +1,62 @@
+"""The verbs that say what an archive holds and exchange surfaces with other programs: `info`, `export` and `import`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lossatlas.cli.options import ArchiveArgument
+
+
+def info(
+    archive: ArchiveArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: surfaces, trajectories, shapes and attributes.")] = False,
+) -> None:
+    """Say what an archive holds and how it was made."""
+    from lossatlas.archive import open_archive
+
+    if as_json:
+        from lossatlas.cli.archive_json import archive_json
+
+        typer.echo(archive_json(open_archive(archive)))
+        return
+    from lossatlas.viz.summary import describe_archive
+
+    typer.echo(describe_archive(open_archive(archive)))
+
+
+def export(
+    archive: ArchiveArgument,
+    to: Annotated[str, typer.Option("--to", help="h5 (Li et al.), vtp (ParaView), csv, npz, glb (Blender) or stl (printing).")],
+    out: Annotated[Path | None, typer.Option("--out", help="The file; default: the surface's name.")] = None,
+    surface: Annotated[str | None, typer.Option("--surface", help="Which surface, where there are several.")] = None,
+    millimeters: Annotated[float, typer.Option(help="Longest side of a mesh (glb, stl).")] = 100.0,
+    scale: Annotated[str, typer.Option(help="linear or log heights of a mesh.")] = "linear",
+    clip: Annotated[float | None, typer.Option(help="Cut a mesh above this value.")] = None,
+) -> None:
+    """Write a surface for another program."""
+    from lossatlas.archive import open_archive
+    from lossatlas.formats import export_surface
+
+    opened = open_archive(archive)
+    name = surface or (opened.surfaces[0] if len(opened.surfaces) == 1 else None)
+    options = {"size_mm": millimeters, "scale": scale, "clip": clip} if to in ("glb", "stl") else {}
+    written = export_surface(opened.surface(name), out or Path(f"{name}.{to}"), **options)
+    typer.echo(f"Wrote {written}")
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="Surfaces of other tools: .h5 (Li et al.), .vtp, .csv or .npz.")],
+    archive: Annotated[Path, typer.Option("--archive", help="The archive to add them to.")] = Path("imported.zarr"),
+) -> None:
+    """Read surfaces that other tools computed into an archive; nothing in a file is executed."""
+    from lossatlas.archive import create_archive
+    from lossatlas.formats import import_surface
+
+    surfaces = {path.stem: import_surface(path) for path in files}
+    target = create_archive(archive)
+    for name, surface in surfaces.items():
+        target.write_surface(name, surface)
+    typer.echo(f"{', '.join(surfaces)} in {archive}. Next: lossatlas plot {archive}")

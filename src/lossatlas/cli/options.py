@@ -1,0 +1,43 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ArchiveArgument = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="An archive, such as out/archive.zarr.")]
+ObjectiveReference = Annotated[
+    str, typer.Argument(metavar="MODULE:OBJECTIVE", help="A module or file and the name of an Objective, or of a function that makes one.")
+]
+SurfaceNames = Annotated[list[str] | None, typer.Option("--surface", help="A surface of the archive; may be repeated. Default: all.")]
+TrajectoryNames = Annotated[
+    list[str] | None, typer.Option("--trajectory", help="A trajectory of the archive; may be repeated. Default: all.")
+]
+Scale = Annotated[str, typer.Option(help="linear or log.")]
+Colormap = Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")]
+Clip = Annotated[float | None, typer.Option(help="Cut heights above this value; the figure says what share.")]
+
+Bounds = Annotated[
+    str | None, typer.Option(help="LOW,HIGH for every axis, or A0,A1,B0,B1; default -1,1, or around the path of --recording.")
+]
+Resolution = Annotated[str, typer.Option(help="Points along each axis: 51, or 51x31.")]
+Seed = Annotated[int, typer.Option(help="Of the random directions.")]
+Normalize = Annotated[str, typer.Option(help="filter, layer, weight or none.")]
+ParamNames = Annotated[list[str] | None, typer.Option(help="Move only these parameters (names, modules or globs).")]
+Biases = Annotated[bool, typer.Option("--biases", help="Also move biases and the scales of BatchNorm; the paper does not.")]
+Recording = Annotated[
+    Path | None, typer.Option(help="A recorded training: lay the plane through its path, and keep the path beside the surface.")
+]
+Trajectory = Annotated[str | None, typer.Option("--trajectory", help="Which run of the recording, where there are several.")]
+PlaneKind = Annotated[
+    str | None, typer.Option("--plane", help="random (the default) or hessian; with --recording pca (the default) or start-end.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a different surface of that name.")]
+
+Mode = Annotated[str | None, typer.Option(help="BatchNorm and dropout: auto, eval, recalibrated, anchored, batch or train.")]
+Device = Annotated[str | None, typer.Option(help="Where to compute, such as cpu or cuda:0; default: the objective's own.")]
+Dtype = Annotated[str | None, typer.Option(help="Cast model and data: float64, float32, bfloat16 or float16.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Samples a batch; it changes no value beyond rounding.")]
+Samples = Annotated[int | None, typer.Option(help="Only the first so many samples of the objective's data.")]
