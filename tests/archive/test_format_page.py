@@ -1,4 +1,4 @@
-"""`docs/format.md` names every attribute and every array that the package writes: each writer is run once and its attributes are looked up."""
+"""`docs/format.md` names every attribute and array that the package writes: each writer runs once and its attributes are looked up."""
 
 from __future__ import annotations
 
