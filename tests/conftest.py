@@ -12,10 +12,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
-
-# Tensor shapes in the signatures of these modules are checked in every test; not of those that torch.compile traces.
-install_import_hook([f"lossatlas.zoo.networks.{name}" for name in ("lenet", "vgg", "densenet")], "beartype.beartype")
 
 torch.set_num_threads(1)
 settings.register_profile("lossatlas", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)

@@ -69,6 +69,16 @@ class CurvatureOperator(LinearOperator):
         workers: threads over the batches whose graphs are kept.
     """
 
+    layout: ParamLayout
+    point: Params
+    kind: str
+    method: str
+    note: str | None
+    batches: list[Callable[[], Multiply]]
+    units: str
+    workers: int
+    products: int
+
     def __init__(
         self,
         point: Params,

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
@@ -36,7 +35,7 @@ class Scores:
         reading: how the targets are to be read.
     """
 
-    losses: Float[Tensor, "*samples"]
+    losses: Tensor
     outputs: Any = None
     targets: Any = None
     target_format: TargetFormat = DEFAULT_TARGET_FORMAT
