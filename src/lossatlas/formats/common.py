@@ -42,7 +42,7 @@ def make_surface(
         values: by variable, ``(na, nb)`` or ``(na,)``; cells that are not `done` become NaN.
         done: which cells were computed, of the same shape.
         attrs: provenance that the file gives, added to what every import states.
-        words: by variable, attributes that replace the schema's ``units`` and ``long_name``.
+        attrs_of: by variable, attributes that replace the schema's ``units`` and ``long_name``.
 
     Raises:
         InputError: coordinates that are not finite or repeat, or values of another shape.

@@ -46,7 +46,7 @@ def hessian_plane(
         workers: threads over batches.
 
     Each eigenvector's sign is fixed so that its slope ``<v, gradient>`` is not negative. Eigenvalues and residuals are
-    in `plane.recipe`.
+    in `plane.construction`.
 
     Raises:
         InputError: an unknown choice; "curvature" along an eigenvalue of zero.

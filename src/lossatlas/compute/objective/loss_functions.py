@@ -32,7 +32,7 @@ class Scores:
         losses: ``(samples,)``, or ``()`` where the loss has only a mean over the batch.
         outputs: what the model returned, for metrics such as accuracy; None from a plain callable.
         targets: the batch's targets, or None.
-        reading: how the targets are to be read.
+        target_format: how the targets are to be read.
     """
 
     losses: Tensor
@@ -52,10 +52,10 @@ class ModuleLoss:
         module: in the mode to be measured.
         loss: ``loss(output, target)``, or None where the model returns its own.
         mode: see `batchnorm`.
-        tied: some weight has two names; looking for them at every call costs as much as a small network.
-        reading: how accuracy reads the targets of these data.
-        noisy: the model draws random numbers in eval mode too; each call then draws the same ones.
-        guarded: the model writes into its buffers or inputs, so each call gets copies of them.
+        has_tied_weights: some weight has two names; looking for them at every call costs as much as a small network.
+        target_format: how accuracy reads the targets of these data.
+        is_stochastic: the model draws random numbers in eval mode too; each call then draws the same ones.
+        clones_inputs: the model writes into its buffers or inputs, so each call gets copies of them.
     """
 
     module: torch.nn.Module

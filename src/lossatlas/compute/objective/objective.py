@@ -297,7 +297,7 @@ class Objective:
 
     @contextmanager
     def traceable(self) -> Iterator[None]:
-        """As `quiet`, but so that every simple operation can be watched: inference mode would hide them in larger ones."""
+        """As `no_autograd`, but so that every simple operation can be watched: inference mode would hide them in larger ones."""
         with torch.inference_mode(False), torch.enable_grad() if self.loss_uses_autograd else torch.no_grad():
             yield
 

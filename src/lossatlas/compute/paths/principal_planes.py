@@ -36,7 +36,7 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
         memory: bytes that a block of weights may take.
 
     Returns:
-        A plane of kind "pca" whose `recipe` holds `explained_variance_ratio`, the `random_walk_null` to hold against
+        A plane of kind "pca" whose `construction` holds `explained_variance_ratio`, the `random_walk_null` to hold against
         it, and the `walk_correlation` of each component's scores with those of a random walk.
 
     Raises:
@@ -80,7 +80,7 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     random would show nothing.
 
     Returns:
-        A plane of kind "start-end" whose `recipe` holds `explained_variance_ratio`, the shares of the squared distances
+        A plane of kind "start-end" whose `construction` holds `explained_variance_ratio`, the shares of the squared distances
         from the last point, as for `pca_plane`, and the `random_walk_null` to hold against it.
 
     Raises:
@@ -120,7 +120,7 @@ def joint_pca_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY)
     plane's center stands. Each run's own principal plane would be another slice of the landscape (source 001).
 
     Returns:
-        A plane of kind "shared" whose `recipe` holds the joint `explained_variance_ratio` and, for runs from one start, what
+        A plane of kind "shared" whose `construction` holds the joint `explained_variance_ratio` and, for runs from one start, what
         random walks as long as the runs would give: the joint `random_walk_null`, and `random_walk_nulls` of each run's
         own motion. Unrelated walks share no direction, so these are far below the null of a single walk.
 

@@ -64,7 +64,7 @@ def random_plane(
         biases: also move one-dimensional parameters (biases, BatchNorm scale and shift); the paper does not.
         params: names, modules or globs to move, such as ``"layer3.*"``; None moves all.
         ndim: 2 for a plane, 1 for a line.
-        regrow: keep the directions as a seed and draw their tensors again whenever they are needed, the same to the last
+        lazy: keep the directions as a seed and draw their tensors again whenever they are needed, the same to the last
             bit; None does so for models above 2 GiB.
     """
     if check_integer("ndim", ndim, 1, 2) and not isinstance(biases, bool):
