@@ -49,7 +49,8 @@ def samples_hash(data: FrozenData) -> str:
 
     >>> from lossatlas.compute.objective.data import freeze_data
     >>> x = torch.arange(10.0)
-    >>> samples_hash(freeze_data(x, batch_size=3)) == samples_hash(freeze_data(x, batch_size=10)), samples_hash(freeze_data(x)) == samples_hash(freeze_data(x + 1))
+    >>> whole = samples_hash(freeze_data(x))
+    >>> whole == samples_hash(freeze_data(x, batch_size=3)), whole == samples_hash(freeze_data(x + 1))
     (True, False)
     """
     digests: dict[str, Any] = {}
