@@ -12,10 +12,6 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 from hypothesis import HealthCheck, settings
-from jaxtyping import install_import_hook
-
-# Tensor shapes in the signatures of these modules are checked in every test; not of those that torch.compile traces.
-install_import_hook([f"lossatlas.zoo.networks.{name}" for name in ("lenet", "vgg", "densenet")], "beartype.beartype")
 
 # Reading, drawing and analysis are also tested where torch is not installed (`make pythons`).
 if importlib.util.find_spec("torch"):

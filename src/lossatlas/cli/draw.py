@@ -38,7 +38,7 @@ def plot(
     from lossatlas.viz.api import plot as draw_figure
 
     look: Any = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "levels": levels, "colormap": colormap, "title": title}
-    draw_figure(archive, out, surfaces=surface, paths=trajectory, doubt=uncertainty, dpi=dpi, **look)
+    draw_figure(archive, out, surfaces=surface, trajectories=trajectory, uncertainty=uncertainty, dpi=dpi, **look)
     typer.echo(f"Wrote {out}")
 
 
@@ -57,7 +57,7 @@ def animate(
     from lossatlas.viz.api import animate as draw_animation
 
     look: Any = {"kind": kind, "scale": scale, "clip": clip, "colormap": colormap}
-    draw_animation(archive, out, surfaces=[surface] if surface else None, paths=trajectory, frames=frames, **look)
+    draw_animation(archive, out, surfaces=[surface] if surface else None, trajectories=trajectory, frames=frames, **look)
     typer.echo(f"Wrote {out}")
 
 

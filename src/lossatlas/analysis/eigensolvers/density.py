@@ -58,7 +58,7 @@ def spectral_density(matrix: Matrix, steps: int = 40, probes: int = 4, seed: int
     """Estimate the eigenvalue density from `probes` runs of `steps` Lanczos steps with full re-orthogonalization.
 
     Args:
-        matrix: symmetric, ``(size, size)``: a SciPy `LinearOperator` such as `hessian` returns, or a dense array.
+        matrix: symmetric, ``(size, size)``: a SciPy `LinearOperator` such as `hessian_operator` returns, or a dense array.
         steps: products a probe; as many as the size give the exact spectrum of that probe.
         probes: Rademacher starts to average over.
         seed: of the starts.

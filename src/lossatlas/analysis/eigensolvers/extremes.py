@@ -90,7 +90,7 @@ def extreme_eigenvalues(
     """Find the `k` largest and `k` smallest eigenvalues, with eigenvectors and residuals.
 
     Args:
-        matrix: symmetric, ``(size, size)``: a SciPy `LinearOperator` such as `hessian` returns, or a dense array.
+        matrix: symmetric, ``(size, size)``: a SciPy `LinearOperator` such as `hessian_operator` returns, or a dense array.
         k: how many at each end.
         tol: a residual may be this share of its eigenvalue, or of 1 % of the largest where that is more.
         start: vectors ``(size,)`` near the ones looked for, such as a neighboring point's; makes "auto" choose "ritz".

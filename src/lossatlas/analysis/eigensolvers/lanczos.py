@@ -18,7 +18,7 @@ from lossatlas._util.arrays import FloatArray
 from lossatlas.errors import InputError
 
 Matrix = LinearOperator | NDArray[Any]
-"""A real symmetric matrix: a SciPy `LinearOperator` such as `hessian` returns, or a dense NumPy array ``(size, size)``."""
+"""A real symmetric matrix: a SciPy `LinearOperator` such as `hessian_operator` returns, or a dense NumPy array ``(size, size)``."""
 
 
 def as_operator(matrix: Matrix) -> LinearOperator:

@@ -35,11 +35,11 @@ def estimate_trace(matrix: Matrix, budget: int = 30, method: Literal["hutch++", 
     """Estimate the trace from Rademacher probes.
 
     Args:
-        matrix: symmetric, ``(size, size)``: a SciPy `LinearOperator` such as `hessian` returns, or a dense array.
-        products: to spend; as many as the size or more give the exact trace.
+        matrix: symmetric, ``(size, size)``: a SciPy `LinearOperator` such as `hessian_operator` returns, or a dense array.
+        budget: products to spend; as many as the size or more give the exact trace.
         method: "hutchinson" averages ``z' H z`` (variance ``2 (|H|_F^2 - sum H_ii^2)`` a probe; Hutchinson 1990); "hutch++" (Meyer et
             al. 2021, arXiv 2010.09649, algorithm 1) takes a third of the products to find the dominant range, a third for its
-            exact trace and a third for what is left; it is exact where the rank is at most a third of `products`.
+            exact trace and a third for what is left; it is exact where the rank is at most a third of `budget`.
         seed: of the probes.
 
     Raises:
@@ -52,7 +52,7 @@ def estimate_trace(matrix: Matrix, budget: int = 30, method: Literal["hutch++", 
     matrix = as_operator(matrix)
     size = matrix.shape[0]
     if budget < 3:
-        raise InputError("products", budget, "at least 3")
+        raise InputError("budget", budget, "at least 3")
     if method not in ("hutch++", "hutchinson"):
         raise InputError("method", method, '"hutch++" or "hutchinson"')
     if budget >= size:

@@ -99,10 +99,22 @@ def curve_plane(curve: Curve) -> Plane:
     """The plane of the ends and the middle control point: the first end at (0, 0), the last at (1, 0).
 
     The second axis is the bend, made orthogonal to the first and of its length, so a curve is drawn in its true shape.
-    A curve of three points lies in this plane wholly.
+    A curve of three points lies in this plane wholly (Garipov et al. 2018, arXiv 1802.10026, figure 1).
+
+    Args:
+        curve: with at least one control point between its ends.
+
+    Returns:
+        A plane of kind "between" through both ends, whose directions are orthogonal and of the length of the way between them.
 
     Raises:
         InputError: the bend lies on the straight line, which spans no plane.
+
+    Example:
+        >>> import torch
+        >>> start, end, bend = ({"w": torch.tensor(point)} for point in ([0.0, 0.0], [4.0, 0.0], [1.0, 2.0]))
+        >>> curve_plane(Curve("bezier", (start, bend, end))).project(bend).coordinates
+        (0.25, 0.5)
     """
     start, end, bend = curve.points[0], curve.points[-1], curve.points[len(curve.points) // 2]
     along, aside = difference(end, start), difference(bend, start)

@@ -87,7 +87,31 @@ def evaluate_curve(
 
 
 def project_curve(objective: Objective, curve: Curve, plane: Plane, resolution: int = 51, label: str = "") -> xr.Dataset:
-    """The curve as a path on a plane, to be drawn over its contours: coordinates, its own loss and its distance from the plane."""
+    """The curve as a path on a plane, to be drawn over its contours: coordinates, its own loss and its distance from the plane.
+
+    Args:
+        objective: measures the loss at the points of the curve themselves, with BatchNorm statistics estimated there.
+        curve: where to go.
+        plane: where to draw it, such as `curve_plane`.
+        resolution: points at equal distances of t from 0 to 1.
+        label: words for legends; the curve's kind where empty.
+
+    Returns:
+        A path over ``(step,)``: `epoch`, which is t, `path_alpha` and `path_beta` by least squares, `path_loss` in the units of the
+        loss, and `path_residual`, the distance from the plane in the norm of the weights.
+
+    Raises:
+        InputError: the curve's weights have other names or shapes than the plane's.
+
+    Example:
+        >>> import torch
+        >>> from lossatlas.compute.connectivity.curve import curve_plane
+        >>> start, end, bend = ({"w": torch.tensor(point)} for point in ([0.0, 0.0], [4.0, 0.0], [2.0, 2.0]))
+        >>> curve = Curve("bezier", (start, bend, end))
+        >>> path = project_curve(Objective(lambda p, _: p["w"].sum(), params=start), curve, curve_plane(curve), 3)
+        >>> path.path_alpha.values.tolist(), path.path_loss.values.tolist()
+        ([0.0, 0.5, 1.0], [0.0, 3.0, 4.0])
+    """
     ts = np.linspace(0, 1, resolution)
     source = statistics_source(objective)
     places = project_curve_points(plane, curve, ts.tolist())

@@ -34,7 +34,7 @@ def fit_curve(
 ) -> Curve:
     """Minimize the mean loss along the curve, ``E over t in U(0, 1) of L(phi(t))``; the ends stay.
 
-    Every step takes one batch of the objective's data and `draws` values of t, one from each of as many equal parts
+    Every step takes one batch of the objective's data and `samples_per_step` values of t, one from each of as many equal parts
     of (0, 1), and moves the bends by SGD with a learning rate that falls to zero along a cosine. A model with BatchNorm
     is trained with the batch's own statistics.
 
@@ -43,12 +43,12 @@ def fit_curve(
         a: one end: a module, parameters or an objective.
         b: the other end.
         kind: "bezier" or "polygon".
-        bends: points between the ends.
+        control_points: points between the ends.
         steps: updates.
         learning_rate: of the first step.
         momentum: of SGD.
         weight_decay: pull of the curve's points towards zero, as in the training of the ends.
-        draws: values of t a step.
+        samples_per_step: values of t a step.
         start: a curve to go on from; its kind and bends are kept. None puts the bends on the straight line.
         seed: of batches and t.
         progress: show a bar; None shows it on a terminal.
@@ -57,7 +57,7 @@ def fit_curve(
         InputError: ends that differ in names or shapes, no bends, or a loss that is no longer finite.
     """
     if control_points < 1 or steps < 1 or samples_per_step < 1:
-        raise InputError("bends, steps, draws", (control_points, steps, samples_per_step), "each at least 1")
+        raise InputError("control_points, steps, samples_per_step", (control_points, steps, samples_per_step), "each at least 1")
     ends = params_of(a), params_of(b)
     check_same_layout(*ends)
     kept, inner = _initial(ends, control_points, start)

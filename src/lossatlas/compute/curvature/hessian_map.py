@@ -104,7 +104,7 @@ def hessian_map(
         ArchiveError: another surface of that name, or nothing can be written.
     """
     if tol <= 0 or probes < 0 or (0 < probes < 3):
-        raise InputError("tolerance, probes", (tol, probes), "a positive tolerance, and no probes or at least 3")
+        raise InputError("tol, probes", (tol, probes), "a positive tolerance, and no probes or at least 3")
     settings = HessianMapSettings(tol, probes, biases, method, warm, seed, memory, workers)
     grid, task = Grid.make(bounds, resolution, plane.ndim), EvaluationProblem.make(objective, plane, ())
     objective = task.objective

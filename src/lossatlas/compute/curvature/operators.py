@@ -45,7 +45,7 @@ class CurvatureOperator(LinearOperator):
     With the mean loss over N samples (`Objective.samples`; the weights of a class-weighted loss where it has them)::
 
         L(θ) = 1/N Σ_n ℓ(f_θ(x_n), y_n)
-        H    = ∇²_θ L                                           (`hessian`)
+        H    = ∇²_θ L                                           (`hessian_operator`)
         G    = 1/N Σ_n J_nᵀ (∇²_f ℓ) J_n,  J_n = ∂f_θ(x_n)/∂θ   (`ggn_operator`)
 
     θ are the chosen tensors in the order of the model's `named_parameters`, each flattened in row-major order (`layout`); all others
@@ -68,6 +68,16 @@ class CurvatureOperator(LinearOperator):
         units: of the loss, and so of the eigenvalues.
         workers: threads over the batches whose graphs are kept.
     """
+
+    layout: ParamLayout
+    point: Params
+    kind: str
+    method: str
+    note: str | None
+    batches: list[Callable[[], Multiply]]
+    units: str
+    workers: int
+    products: int
 
     def __init__(
         self,
@@ -159,15 +169,15 @@ def hessian_operator(
 def hessian_at(
     objective: Objective, point: Params, names: Iterable[str], method: Method = "auto", memory: int = MEMORY, workers: int = 1
 ) -> CurvatureOperator:
-    """Make the operator of `hessian` where everything is chosen already, as along a training.
+    """Make the operator of `hessian_operator` where everything is chosen already, as along a training.
 
     Args:
         objective: model, loss and data.
         point: all parameters, in the model's own precision; it may hold buffers too.
         names: the tensors to differentiate.
-        method: as in `hessian`.
-        memory: as in `hessian`.
-        workers: as in `hessian`.
+        method: as in `hessian_operator`.
+        memory: as in `hessian_operator`.
+        workers: as in `hessian_operator`.
 
     Raises:
         InputError: an unknown method, or no method works.

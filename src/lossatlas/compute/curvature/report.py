@@ -116,7 +116,7 @@ def curvature_report(
     Args:
         objective: model, loss and data.
         plane: to also give the curvature along its own directions, and to look at another point than the center.
-        at: coordinates on the plane; None is the model itself.
+        coordinates: on the plane; None is the model itself.
         params: names, modules or globs to differentiate. None takes exactly the tensors that the plane moves, or all without a plane.
         biases: True also differentiates one-dimensional tensors, False leaves them out. None follows the plane where one is given and
             `params` is None, and leaves them out otherwise.

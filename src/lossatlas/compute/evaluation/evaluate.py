@@ -97,7 +97,7 @@ def evaluate(
         timeout: seconds after which a tile there counts as lost and is tried again; None waits.
         overwrite: replace a different surface of that name instead of refusing.
         progress: show a bar; None shows it on a terminal.
-        watch: called with every finished tile.
+        on_tile: called with every finished tile.
         live: open a page in the browser that fills in while cells are computed, and may pause, stop or look closer.
 
     Returns:

@@ -37,8 +37,8 @@ class SurfaceWriter:
         name: of the surface.
         grid: its cells.
         variables: what is measured there, with units.
-        before: seconds that earlier runs spent.
-        holes: flat cell index to the reason of a NaN that nothing computed.
+        earlier_seconds: what earlier runs spent.
+        failure_reasons: flat cell index to the reason of a NaN that nothing computed.
         nan_cells: how many cells were measured and are NaN without such a reason.
     """
 

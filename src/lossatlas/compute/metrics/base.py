@@ -18,7 +18,7 @@ class Metric:
     Attributes:
         name: a variable of `schema`.
         measure: scores of a batch to one value a sample, ``(samples,)``; ``()`` where only the batch's mean is known.
-        each: every value is kept instead of their mean; the variable then has an axis beyond the plane.
+        per_sample: every value is kept instead of their mean; the variable then has an axis beyond the plane.
         dtype: of the stored values; None is the schema's.
     """
 

@@ -18,8 +18,23 @@ def sample_losses(dtype: StoredType = "float64") -> Metric:
     Values are computed and averaged in the objective's own precision; `dtype` is only how they are stored. In half
     precision they keep about three digits, and losses above 65,504 are refused.
 
+    Args:
+        dtype: "float64", "float32" or "float16".
+
+    Returns:
+        A `Metric` named "sample_loss", in the units of the loss; `SampleLossArray` reads what it stored.
+
     Raises:
         InputError: another dtype.
+
+    Example:
+        >>> import torch
+        >>> from lossatlas.compute.evaluation.evaluate import evaluate
+        >>> from lossatlas.compute.planes.constructors import weight_plane
+        >>> objective = Objective(lambda p, x: x * p["w"][0] ** 2, data=torch.tensor([1.0, 3.0]), params={"w": torch.ones(1)})
+        >>> line = evaluate(objective, weight_plane(objective, ("w", 0)), resolution=3, metrics=("loss", sample_losses("float32")))
+        >>> line.loss.values.tolist()
+        [2.0, 0.0, 2.0]
     """
     if dtype not in get_args(StoredType):
         raise InputError("dtype", dtype, "one of " + ", ".join(get_args(StoredType)))

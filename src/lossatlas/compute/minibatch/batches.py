@@ -52,7 +52,12 @@ def random_subset(data: Any, count: int, *, seed: int = 0, batch_size: int | Non
         samples are left undrawn, and are zero where none is.
 
     Raises:
-        InputError: more samples than there are.
+        InputError: more samples than there are, or none.
+
+    Example:
+        >>> subset = random_subset(torch.arange(10.0), 4)
+        >>> subset.samples, subset.population
+        (4, 10)
     """
     whole = freeze_data(data)
     if not 1 <= count <= whole.samples:

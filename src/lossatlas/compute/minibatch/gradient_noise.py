@@ -71,8 +71,14 @@ def gradient_noise(
     weights, and its shadow otherwise.
 
     Args:
+        objective: a loss with a form per sample.
+        plane: of two directions.
+        bounds: ``(low, high)`` of both axes, or one pair an axis.
+        resolution: cells along both axes, or one number an axis.
         batch_size: of the batches whose noise is asked for.
         epochs: shuffled passes whose batches are counted for `uphill_share`.
+        seed: of the shuffles.
+        progress: show a bar; None shows it on a terminal.
 
     Returns:
         A Dataset over ``(alpha, beta)``: `gradient_alpha`, `gradient_beta` (mean slopes), variances and covariance over
@@ -81,6 +87,14 @@ def gradient_noise(
 
     Raises:
         InputError: a line instead of a plane, a batch larger than the data, a loss without a form per sample.
+
+    Example:
+        >>> from lossatlas.compute.planes.constructors import weight_plane
+        >>> data = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+        >>> objective = Objective(lambda p, x: (p["w"] - x).square().sum(1) / 2, data=data, params={"w": torch.zeros(2)})
+        >>> maps = gradient_noise(objective, weight_plane(objective, ("w", 0), ("w", 1)), resolution=(3, 2), batch_size=1)
+        >>> maps.gradient_alpha.values[:, 0].tolist(), float(maps.gradient_variance_alpha[0, 0])
+        ([-2.0, -1.0, 0.0], 1.0)
     """
     if plane.ndim != 2:
         raise InputError("plane", "a line", "a plane of two directions")

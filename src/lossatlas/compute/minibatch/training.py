@@ -75,6 +75,33 @@ def trajectory_from_iterates(
 
     The straight line from one entry to the next is the optimizer's own update, or its shadow where the plane does not
     hold all weights.
+
+    Args:
+        objective: measures the loss of every iterate on all of its data.
+        plane: where to draw the path.
+        iterates: parameters before the first update and after each, as `train_on_batches` gives them.
+        batch_size: samples an update, from which `epoch` is counted.
+        optimizer: its name, for figures.
+        learning_rate: for figures.
+        label: words for legends; the optimizer's name where empty.
+        surface: name of the stored surface that the path belongs to.
+
+    Returns:
+        A path over ``(step,)``: `epoch`, `path_alpha` and `path_beta` by least squares, `path_loss` in the units of the loss, and
+        `path_residual`, the distance from the plane in the norm of the weights.
+
+    Raises:
+        InputError: iterates of other names or shapes than the plane's.
+
+    Example:
+        >>> from lossatlas.compute.planes.constructors import weight_plane
+        >>> data = torch.tensor([[2.0, 0.0]])
+        >>> objective = Objective(lambda p, x: (x - p["w"]).square().sum(1) / 2, data=data, params={"w": torch.zeros(2)})
+        >>> plane = weight_plane(objective, ("w", 0), ("w", 1))
+        >>> iterates = train_on_batches(objective, [np.array([0])] * 2, learning_rate=0.5)
+        >>> path = trajectory_from_iterates(objective, plane, iterates, batch_size=1, learning_rate=0.5)
+        >>> path.path_alpha.values.tolist(), path.path_loss.values.tolist()
+        ([0.0, 1.0, 1.5], [2.0, 0.5, 0.125])
     """
     projected = [plane.project(params) for params in iterates]
     places = np.array([p.coordinates for p in projected])

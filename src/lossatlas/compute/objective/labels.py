@@ -21,7 +21,7 @@ def check_labels(loss: Any, outputs: Any, data: FrozenData) -> None:
     """Refuse labels beyond the classes that the model tells apart.
 
     Args:
-        loss: as it was given; other losses than `COUNTING` are left alone.
+        loss: as it was given; other losses than `CLASS_LOSSES` are left alone.
         outputs: of the first batch, ``(samples, classes, ...)``.
 
     Raises:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
@@ -33,10 +32,10 @@ class Scores:
         losses: ``(samples,)``, or ``()`` where the loss has only a mean over the batch.
         outputs: what the model returned, for metrics such as accuracy; None from a plain callable.
         targets: the batch's targets, or None.
-        reading: how the targets are to be read.
+        target_format: how the targets are to be read.
     """
 
-    losses: Float[Tensor, "*samples"]
+    losses: Tensor
     outputs: Any = None
     targets: Any = None
     target_format: TargetFormat = DEFAULT_TARGET_FORMAT
@@ -53,10 +52,10 @@ class ModuleLoss:
         module: in the mode to be measured.
         loss: ``loss(output, target)``, or None where the model returns its own.
         mode: see `batchnorm`.
-        tied: some weight has two names; looking for them at every call costs as much as a small network.
-        reading: how accuracy reads the targets of these data.
-        noisy: the model draws random numbers in eval mode too; each call then draws the same ones.
-        guarded: the model writes into its buffers or inputs, so each call gets copies of them.
+        has_tied_weights: some weight has two names; looking for them at every call costs as much as a small network.
+        target_format: how accuracy reads the targets of these data.
+        is_stochastic: the model draws random numbers in eval mode too; each call then draws the same ones.
+        clones_inputs: the model writes into its buffers or inputs, so each call gets copies of them.
     """
 
     module: torch.nn.Module

@@ -18,8 +18,8 @@ class TargetFormat:
 
     Attributes:
         ignored: the label that does not count; None where no target has it.
-        shares: along axis 1 targets are the classes' shares, at least 0 and 1 in all, such as one-hot labels.
-        classes_second: the loss is known to find the classes along axis 1 of the outputs.
+        are_probabilities: along axis 1 targets are the classes' shares, at least 0 and 1 in all, such as one-hot labels.
+        class_axis_is_one: the loss is known to find the classes along axis 1 of the outputs.
     """
 
     ignored: int | None = None

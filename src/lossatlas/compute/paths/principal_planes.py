@@ -37,7 +37,7 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
         memory: bytes that a block of weights may take.
 
     Returns:
-        A plane of kind "pca" whose `recipe` holds `explained_variance_ratio`, the `random_walk_null` to hold against
+        A plane of kind "pca" whose `construction` holds `explained_variance_ratio`, the `random_walk_null` to hold against
         it, and the `walk_correlation` of each component's scores with those of a random walk.
 
     Raises:
@@ -80,12 +80,23 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     Both axes have the length of the way from first to last point, so that shapes are true. A second axis drawn at
     random would show nothing.
 
+    Args:
+        trajectory: recorded weights.
+        memory: bytes that a block of weights may take.
+
     Returns:
-        A plane of kind "start-end" whose `recipe` holds `explained_variance_ratio`, the shares of the squared distances
+        A plane of kind "start-end" whose `construction` holds `explained_variance_ratio`, the shares of the squared distances
         from the last point, as for `pca_plane`, and the `random_walk_null` to hold against it.
 
     Raises:
         InputError: the path ends where it began, or is a straight line; see `pca_plane` for the rest.
+
+    Example:
+        >>> import torch
+        >>> from lossatlas.compute.recording.trajectory import trajectory_of
+        >>> path = trajectory_of({"w": torch.tensor([x, x * (4 - x), 5.0])} for x in (0.0, 1.0, 4.0))
+        >>> [round(c, 6) for c in start_end_plane(path).project(path.params(1)).coordinates]
+        [0.25, 0.75]
     """
     rows = CenteredWeights.of(trajectory, 0, memory)
     gram, rounding = rows.gram()
@@ -118,15 +129,27 @@ def joint_pca_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY)
     """One fixed plane for several runs, such as optimizers from the same start, so that their paths can be compared.
 
     The axes are the principal directions of all runs together, about the first point of the first run, where the
-    plane's center stands. Each run's own principal plane would be another slice of the landscape (source 001).
+    plane's center stands. Each run's own principal plane would be another slice of the landscape.
+
+    Args:
+        trajectories: recorded weights of one model; a run of more points weighs more.
+        memory: bytes that a block of weights may take.
 
     Returns:
-        A plane of kind "shared" whose `recipe` holds the joint `explained_variance_ratio` and, for runs from one start, what
+        A plane of kind "shared" whose `construction` holds the joint `explained_variance_ratio` and, for runs from one start, what
         random walks as long as the runs would give: the joint `random_walk_null`, and `random_walk_nulls` of each run's
         own motion. Unrelated walks share no direction, so these are far below the null of a single walk.
 
     Raises:
         InputError: runs of different models; see `pca_plane` for the rest.
+
+    Example:
+        >>> import torch
+        >>> from lossatlas.compute.recording.trajectory import trajectory_of
+        >>> runs = [trajectory_of({"w": torch.tensor(end) * k} for k in range(3)) for end in ([1.0, 2.0, 0.0], [2.0, 1.0, 0.0])]
+        >>> plane = joint_pca_plane(runs)
+        >>> round(sum(plane.construction["explained_variance_ratio"]), 6), round(plane.project(runs[1].params(-1)).residual, 6)
+        (1.0, 0.0)
     """
     rows = CenteredWeights.of(trajectories, 0, memory)
     gram, rounding = rows.gram()

@@ -42,8 +42,8 @@ class Projection:
         coordinates: least-squares coordinates, ``(points, ndim)``.
         residual: distance of each point from the plane, ``(points,)``.
         relative_residual: that distance over the distance from the model; 0 at the model itself.
-        captured: share of the squared motion, from the model, that the plane shows; NaN for a path that stands still.
-        shares: what each axis alone shows, ``(ndim,)``; of orthogonal axes they add up to `captured`.
+        explained_variance: share of the squared motion, from the model, that the plane shows; NaN for a path that stands still.
+        shares: what each axis alone shows, ``(ndim,)``; of orthogonal axes they add up to `explained_variance`.
     """
 
     coordinates: Array

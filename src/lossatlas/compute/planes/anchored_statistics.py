@@ -1,6 +1,6 @@
 """Anchored BatchNorm statistics: re-estimated over the plane, and at each model on it that model's own.
 
-At a point the statistics are estimated anew from the data (`batchnorm.Calibration`). A model's stored averages differ from what
+At a point the statistics are estimated anew from the data (`BatchNormCalibration`). A model's stored averages differ from what
 is estimated with its weights: they lag behind, hold another data set, or are those of an untrained network. Within reach of a
 model, which is half the distance to the nearest other one, the estimate is therefore shifted by a share ``(1 - (d / reach)^2)^2``
 of that difference: all of it at the model (d = 0), where the loss is that model's own, and smoothly nothing at the reach. Means

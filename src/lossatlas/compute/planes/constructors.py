@@ -64,8 +64,20 @@ def random_plane(
         biases: also move one-dimensional parameters (biases, BatchNorm scale and shift); the paper does not.
         params: names, modules or globs to move, such as ``"layer3.*"``; None moves all.
         ndim: 2 for a plane, 1 for a line.
-        regrow: keep the directions as a seed and draw their tensors again whenever they are needed, the same to the last
+        lazy: keep the directions as a seed and draw their tensors again whenever they are needed, the same to the last
             bit; None does so for models above 2 GiB.
+
+    Returns:
+        A plane of kind "random" around the model: alpha and beta have no unit; 1 is a step as long as the weights, filter by filter.
+
+    Raises:
+        InputError: another seed, normalization or `ndim` than there is, unknown `params`, or nothing left to move.
+
+    Example:
+        >>> model = torch.nn.Linear(4, 3)
+        >>> step = random_plane(model, seed=1).directions[0].params["weight"]
+        >>> torch.allclose(step.norm(dim=1), model.weight.norm(dim=1))
+        True
     """
     if check_integer("ndim", ndim, 1, 2) and not isinstance(biases, bool):
         raise InputError("biases", biases, "True or False")
@@ -124,8 +136,18 @@ def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
     Models are modules, parameter dicts or objectives. Modules and objectives bring their BatchNorm statistics, with which the
     plane shows each model's own loss where it stands (`batchnorm` says how).
 
+    Args:
+        a: the center, ``(0,)`` or ``(0, 0)``.
+        b: ``(1,)`` or ``(1, 0)``.
+        c: ``(0, 1)``; None makes a line.
+
     Raises:
         InputError: the models differ in names or shapes, two of them are the same, or one has NaN weights.
+
+    Example:
+        >>> line = plane_through({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 2.0])})
+        >>> line.point(0.5)["w"].tolist()
+        [2.0, 2.0]
     """
     start = params_of(a)
     others = [params_of(m) for m in (b, c) if m is not None]

@@ -18,8 +18,8 @@ class Direction:
     """A step in weight space; names missing from `params` do not move.
 
     Attributes:
-        params: `dict[str, Tensor]`, or a mapping that draws tensors when asked (`regrown`).
-        recipe: how to make it again: kind, seed, index, normalization.
+        params: `dict[str, Tensor]`, or a mapping that draws tensors when asked (`LazyRandomDirection`).
+        construction: how to make it again: kind, seed, index, normalization.
     """
 
     params: Mapping[str, Tensor]

@@ -61,7 +61,7 @@ def filter_axes(module: nn.Module | None) -> dict[str, FilterAxis]:
 
 
 def described(axes: Mapping[str, FilterAxis]) -> dict[str, dict[str, int]]:
-    """As plain JSON, for a plane's recipe."""
+    """As plain JSON, for a plane's `construction`."""
     return {name: {"axis": where.axis, "groups": where.groups} for name, where in axes.items()}
 
 

@@ -30,7 +30,7 @@ def normalize_direction(
     Args:
         direction: what to scale.
         center: the weights.
-        how: "filter": every filter gets the norm of its weights (Li et al. 2018, section 4); "layer": every tensor
+        normalize: "filter": every filter gets the norm of its weights (Li et al. 2018, section 4); "layer": every tensor
             does; "weight": every entry is multiplied by its weight, sign included, as in their code; "none".
         axes: where the filters lie of tensors that do not count them along axis 0 (`filter_axes`).
         biases: False leaves one-dimensional tensors out; True scales each of them as one tensor.

@@ -68,7 +68,7 @@ class Plane:
         directions: one or two `Direction`; names missing from a direction do not move.
         kind: how it was made ("random", "weights", "between", "explicit", …).
         labels: axis labels, one a direction.
-        recipe: seed, normalization and what else is needed to make it again.
+        construction: seed, normalization and what else is needed to make it again.
         origin: coordinates of the model itself, or None where it is not on the plane.
         buffers: of a plane between models: the center's floating-point buffers, and how they differ along each direction. Of
             a plane through recorded weights: one entry, the buffers of the model at `origin`.

@@ -13,7 +13,7 @@ from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    Callback: Any = object
+    from lightning.pytorch import Callback
 else:
     Callback = object
     for _name in ("lightning.pytorch", "pytorch_lightning"):
@@ -37,6 +37,11 @@ class LightningRecorder(Callback):
         resume: continue an existing recording where the trainer continues from a checkpoint.
         **options: further options of `Recorder`.
     """
+
+    archive: Location | Archive | None
+    submodule: str
+    resume: bool
+    options: dict[str, Any]
 
     def __init__(self, archive: Location | Archive | None, *, submodule: str = "", resume: bool = False, **options: Any) -> None:
         if Callback is object:

@@ -22,7 +22,7 @@ class ResumePoint:
     Attributes:
         step: updates made so far.
         last: the last recorded step up to there; None where there is none.
-        kept: stored rows that stay. Later ones go with the first new row, and so does a row that only marked the end.
+        rows_to_keep: stored rows that stay. Later ones go with the first new row, and so does a row that only marked the end.
         missing: due steps between `last` and `step` that were never stored.
     """
 

@@ -25,7 +25,7 @@ class RowBuffer:
     Args:
         store: where they go.
         seconds: how long they wait; None waits 10 seconds, longer where storing is slow.
-        kept: stored rows that stay, the others are replaced by the first row added; None keeps all.
+        limit: stored rows that stay, the others are replaced by the first row added; None keeps all.
     """
 
     def __init__(self, store: WeightStore, seconds: float | None, limit: int | None = None) -> None:

@@ -12,7 +12,7 @@ from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
-    TrainerCallback: Any = object
+    from transformers import TrainerCallback
 else:
     try:
         TrainerCallback = importlib.import_module("transformers.trainer_callback").TrainerCallback
@@ -33,6 +33,10 @@ class TransformersRecorder(TrainerCallback):
         resume: continue an existing recording where the trainer continues from a checkpoint.
         **options: further options of `Recorder`.
     """
+
+    archive: Location | Archive | None
+    resume: bool
+    options: dict[str, Any]
 
     def __init__(self, archive: Location | Archive | None, *, resume: bool = False, **options: Any) -> None:
         if TrainerCallback is object:

@@ -37,7 +37,7 @@ class NeuronGroup:
         consumer: the layer that reads them.
         norm: the BatchNorm in between, or None.
         neurons: how many.
-        copies: consecutive inputs of the consumer that belong to one neuron (pixels of a flattened channel), else 1.
+        inputs_per_neuron: consecutive inputs of the consumer that belong to one neuron (pixels of a flattened channel), else 1.
         scales: multiplying a neuron and dividing what reads it changes nothing (ReLU and its like).
         permutes: reordering the neurons changes nothing (any activation).
     """

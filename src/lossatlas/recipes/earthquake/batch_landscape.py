@@ -31,11 +31,12 @@ class Landscape:
     """Everything that the figures of one scenery need.
 
     Attributes:
+        name: of the scenery, in files and figures.
+        scenery: data, model and bounds.
         surface: loss and standard error on all of the data.
         losses: every sample's loss.
         batches: of the training that was recorded, one an update.
         path: iterates over the plane; entry k stands before batch k.
-        label: a few words for figures.
     """
 
     name: str

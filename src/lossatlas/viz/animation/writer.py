@@ -119,7 +119,7 @@ def _mark_colors(scene: Scene) -> list[tuple[int, int, int]]:
 def _checked_count(scene: Scene) -> int:
     if scene.timeline is None or not len(scene.timeline):
         raise InputError(
-            "scene", "no frames", "a scene with a timeline", "Give it one with lossatlas.viz.compose.compose.with_timeline(scene)"
+            "scene", "no frames", "a scene with a timeline", "Give it one with lossatlas.viz.compose.timeline.with_timeline(scene)"
         )
     return len(scene.timeline)
 

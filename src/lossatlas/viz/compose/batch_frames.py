@@ -17,9 +17,9 @@ class BatchFrames:
     """Frames that hold each still and blend into the next.
 
     Attributes:
-        still: the still that a frame shows, or leaves while it blends, (frame,).
+        batch: the still that a frame shows, or leaves while it blends, (frame,).
         share: how far a frame has blended into the next still, from 0 to 1, (frame,); 0 on true frames.
-        turn: which of a still's held frames this is, (frame,); -1 on blends.
+        hold_index: which of a still's held frames this is, (frame,); -1 on blends.
     """
 
     batch: NDArray[np.int64]

@@ -1,9 +1,9 @@
 """Server of a live page that follows archives while they are computed.
 
-It listens on the loopback address only, answers only to its names (`live_guard`), asks for a random token, and refuses
+It listens on the loopback address only, answers only to its names (`request_guard`), asks for a random token, and refuses
 sockets from other origins. The full state is sent first, also after a lost connection; then patches as cells finish. Pages
 talk over a WebSocket; where a proxy lets none through, they listen to server-sent events and post their wishes. A client that
-takes nothing any more is dropped (`live_clients`).
+takes nothing any more is dropped (`clients`).
 """
 
 from __future__ import annotations

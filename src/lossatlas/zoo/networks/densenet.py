@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -29,7 +28,8 @@ class DenseNet(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
         self.linear = nn.Linear(channels, classes)
 
-    def forward(self, images: Float[Tensor, "n 3 32 32"]) -> Float[Tensor, "n classes"]:
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(n, classes)`` of images ``(n, 3, 32, 32)``."""
         x = self.conv1(images)
         for name, stage in self.named_children():  # in the order above: dense1, trans1, dense2, …
             x = stage(x) if name.startswith(("dense", "trans")) else x
@@ -46,7 +46,8 @@ class DenseLayer(nn.Module):
         self.bn2 = nn.BatchNorm2d(4 * growth)
         self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
 
-    def forward(self, x: Float[Tensor, "n before h w"]) -> Float[Tensor, "n after h w"]:
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(n, after, h, w)`` of maps ``(n, before, h, w)``."""
         new = self.conv2(F.relu(self.bn2(self.conv1(F.relu(self.bn1(x))))))
         return torch.cat([new, x], dim=1)
 
@@ -59,5 +60,6 @@ class Transition(nn.Module):
         self.bn = nn.BatchNorm2d(before)
         self.conv = nn.Conv2d(before, after, 1, bias=False)
 
-    def forward(self, x: Float[Tensor, "n before h w"]) -> Float[Tensor, "n after h2 w2"]:
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(n, after, h2, w2)`` of maps ``(n, before, h, w)``."""
         return F.avg_pool2d(self.conv(F.relu(self.bn(x))), 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -18,7 +17,8 @@ class LeNet(nn.Module):
         self.fc2 = nn.Linear(120, 84)
         self.fc3 = nn.Linear(84, classes)
 
-    def forward(self, images: Float[Tensor, "n 1 side side"]) -> Float[Tensor, "n classes"]:
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(n, classes)`` of images ``(n, 1, side, side)``."""
         x = F.pad(images, (2, 2, 2, 2)) if images.shape[-1] == 28 else images
         x = F.avg_pool2d(F.relu(self.conv1(x)), 2)
         x = F.avg_pool2d(F.relu(self.conv2(x)), 2)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from lossatlas.errors import InputError
@@ -36,7 +35,8 @@ class ResNet(nn.Module):
         self.layer3 = _stage(channels[1], channels[2], blocks, 2, shortcut)
         self.linear = nn.Linear(channels[2], classes)
 
-    def forward(self, images: Float[Tensor, "n 3 32 32"]) -> Float[Tensor, "n classes"]:
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(n, classes)`` of images ``(n, 3, 32, 32)``."""
         x = F.relu(self.bn1(self.conv1(images)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(x.mean(dim=(2, 3)))
@@ -53,7 +53,8 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(after)
         self.shortcut = None if shortcut == "none" else _bridge(before, after, stride, shortcut)
 
-    def forward(self, x: Float[Tensor, "n before h w"]) -> Float[Tensor, "n after h2 w2"]:
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(n, after, h2, w2)`` of maps ``(n, before, h, w)``."""
         out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(out if self.shortcut is None else out + self.shortcut(x))
 
@@ -66,7 +67,8 @@ class PadShortcut(nn.Module):
         self.stride, self.front = stride, (after - before) // 2
         self.back = after - before - self.front
 
-    def forward(self, x: Float[Tensor, "n before h w"]) -> Float[Tensor, "n after h2 w2"]:
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(n, after, h2, w2)`` of maps ``(n, before, h, w)``."""
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.front, self.back))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 POOL = 0
@@ -24,7 +23,8 @@ class VGG(nn.Module):
         self.fc = nn.Sequential(nn.Linear(width * side * side, width), nn.BatchNorm1d(width), nn.ReLU())
         self.classifier = nn.Linear(width, classes)
 
-    def forward(self, images: Float[Tensor, "n 3 32 32"]) -> Float[Tensor, "n classes"]:
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits ``(n, classes)`` of images ``(n, 3, 32, 32)``."""
         return self.classifier(self.fc(self.features(images).flatten(1)))
 
 

@@ -23,7 +23,7 @@ class TileValues:
 
     Attributes:
         values: by variable name, each ``(points,)`` float64.
-        holes: position among the points to the reason why a value there is NaN though nothing computed a NaN.
+        failures: position among the points to the reason why a value there is NaN though nothing computed a NaN.
     """
 
     values: Values

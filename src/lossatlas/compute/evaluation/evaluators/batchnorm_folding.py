@@ -62,7 +62,7 @@ def fold_batchnorm(base: Any, model_params: Params, batch: Any) -> FoldedLoss | 
 
     Args:
         base: an objective's function.
-        own: the objective's parameters.
+        model_params: the objective's parameters.
         batch: to run once and see which BatchNorm reads which convolution.
     """
     if (

@@ -81,7 +81,7 @@ def features_first(base: Any, model_params: Params, batch: Any) -> FeaturesFirst
 
     Args:
         base: an objective's function.
-        own: the objective's parameters.
+        model_params: the objective's parameters.
         batch: ``(inputs, targets)`` with inputs ``(samples, features)``.
     """
     if not isinstance(base, ModuleLoss) or base.loss is None or not base.allows_layout_change:

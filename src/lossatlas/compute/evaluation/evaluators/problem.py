@@ -179,7 +179,7 @@ class EvaluationProblem:
         return replace(self, objective=self.objective.with_data(self.objective.data.single_batch(first)), _cache={})
 
     def thread_copy(self) -> EvaluationProblem:
-        """The same task on a module of its own; tensors are shared (`Objective.replica`)."""
+        """The same task on a module of its own; tensors are shared (`Objective.thread_copy`)."""
         return replace(self, objective=self.objective.thread_copy(), _cache={})
 
 

@@ -24,7 +24,7 @@ class PaneArtists:
     Attributes:
         show: brings the pane to a frame; None shows everything at once.
         moving: artists that `show` changes; all else stays as first drawn.
-        volatile: the frame changes more than `moving` (fields, camera), so the whole axes is drawn anew.
+        redraws_every_frame: the frame changes more than `moving` (fields, camera), so the whole axes is drawn anew.
         mappable: what a color bar explains, or None.
         twin: a second y axis on the same place, or None.
         handles: what the legend should name.

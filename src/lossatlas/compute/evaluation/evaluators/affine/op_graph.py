@@ -27,7 +27,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Op:
-    """One operation; arguments are constants or `Slot`s, and its tensors go to `outputs`."""
+    """One operation; arguments are constants or `Value`s, and its tensors go to `outputs`."""
 
     operation: Callable[..., Any]
     args: tuple[Any, ...]
