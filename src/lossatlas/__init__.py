@@ -26,7 +26,6 @@ _PUBLIC = {
     "random_plane": "lossatlas.compute.planes.constructors",
     "weight_plane": "lossatlas.compute.planes.constructors",
     "plane_through": "lossatlas.compute.planes.constructors",
-    "plane": "lossatlas.compute.planes.constructors",
     "hessian_plane": "lossatlas.compute.curvature.hessian_plane",
     "pca_plane": "lossatlas.compute.paths.principal_planes",
     "start_end_plane": "lossatlas.compute.paths.principal_planes",
@@ -63,16 +62,12 @@ _PUBLIC = {
     "LightningRecorder": "lossatlas.compute.recording.lightning",
     "TransformersRecorder": "lossatlas.compute.recording.transformers",
     "Trajectory": "lossatlas.compute.recording.trajectory",
-    "open_trajectory": "lossatlas.compute.recording.trajectory",
-    "trajectory_of": "lossatlas.compute.recording.trajectory",
     "project_trajectory": "lossatlas.compute.paths.projection",
     "random_walk_null": "lossatlas.analysis.random_walk",
     "optimize_on_plane": "lossatlas.compute.paths.in_plane_optimization",
     "decision_regions": "lossatlas.compute.paths.decision_regions",
     # Connectivity and symmetry
     "Curve": "lossatlas.compute.connectivity.curve",
-    "polygon": "lossatlas.compute.connectivity.curve",
-    "bezier": "lossatlas.compute.connectivity.curve",
     "fit_curve": "lossatlas.compute.connectivity.fitting",
     "evaluate_curve": "lossatlas.compute.connectivity.evaluation",
     "project_curve": "lossatlas.compute.connectivity.evaluation",
@@ -85,8 +80,7 @@ _PUBLIC = {
     "SymmetryAudit": "lossatlas.compute.symmetry.audit",
     # Archives and files
     "Archive": "lossatlas.archive.archive",
-    "open_archive": "lossatlas.archive.archive",
-    "create_archive": "lossatlas.archive.archive",
+    "open_archive": "lossatlas.archive.opening",
     "import_surface": "lossatlas.formats",
     "export_surface": "lossatlas.formats",
     # Figures
@@ -97,6 +91,7 @@ _PUBLIC = {
     # Errors
     "LossatlasError": "lossatlas.errors",
     "InputError": "lossatlas.errors",
+    "InputTypeError": "lossatlas.errors",
     "ArchiveError": "lossatlas.errors",
     "MissingDependencyError": "lossatlas.errors",
 }
@@ -115,12 +110,9 @@ if TYPE_CHECKING:
     from lossatlas.analysis.sample_losses import SampleLossArray as SampleLossArray
     from lossatlas.analysis.sampling import shuffled_batches as shuffled_batches
     from lossatlas.archive.archive import Archive as Archive
-    from lossatlas.archive.archive import create_archive as create_archive
-    from lossatlas.archive.archive import open_archive as open_archive
+    from lossatlas.archive.opening import open_archive as open_archive
     from lossatlas.compute.connectivity.curve import Curve as Curve
-    from lossatlas.compute.connectivity.curve import bezier as bezier
     from lossatlas.compute.connectivity.curve import curve_plane as curve_plane
-    from lossatlas.compute.connectivity.curve import polygon as polygon
     from lossatlas.compute.connectivity.evaluation import evaluate_curve as evaluate_curve
     from lossatlas.compute.connectivity.evaluation import project_curve as project_curve
     from lossatlas.compute.connectivity.fitting import fit_curve as fit_curve
@@ -153,7 +145,6 @@ if TYPE_CHECKING:
     from lossatlas.compute.paths.principal_planes import pca_plane as pca_plane
     from lossatlas.compute.paths.principal_planes import start_end_plane as start_end_plane
     from lossatlas.compute.paths.projection import project_trajectory as project_trajectory
-    from lossatlas.compute.planes.constructors import plane as plane
     from lossatlas.compute.planes.constructors import plane_through as plane_through
     from lossatlas.compute.planes.constructors import random_plane as random_plane
     from lossatlas.compute.planes.constructors import weight_plane as weight_plane
@@ -163,8 +154,6 @@ if TYPE_CHECKING:
     from lossatlas.compute.recording.lightning import LightningRecorder as LightningRecorder
     from lossatlas.compute.recording.recorder import Recorder as Recorder
     from lossatlas.compute.recording.trajectory import Trajectory as Trajectory
-    from lossatlas.compute.recording.trajectory import open_trajectory as open_trajectory
-    from lossatlas.compute.recording.trajectory import trajectory_of as trajectory_of
     from lossatlas.compute.recording.transformers import TransformersRecorder as TransformersRecorder
     from lossatlas.compute.symmetry.audit import SymmetryAudit as SymmetryAudit
     from lossatlas.compute.symmetry.audit import balance_neurons as balance_neurons
@@ -173,6 +162,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.symmetry.weight_matching import match_weights as match_weights
     from lossatlas.errors import ArchiveError as ArchiveError
     from lossatlas.errors import InputError as InputError
+    from lossatlas.errors import InputTypeError as InputTypeError
     from lossatlas.errors import LossatlasError as LossatlasError
     from lossatlas.errors import MissingDependencyError as MissingDependencyError
     from lossatlas.formats import export_surface as export_surface

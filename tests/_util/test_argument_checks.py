@@ -16,7 +16,7 @@ from torch.nn import functional as F
 import lossatlas as la
 from lossatlas._util.argument_checks import check_integer, check_name, check_number, path_of
 from lossatlas.analysis.eigensolvers.extremes import extreme_eigenvalues
-from lossatlas.archive import create_archive
+from lossatlas.archive import open_archive
 from lossatlas.errors import InputError
 from oracles import classifier
 
@@ -122,4 +122,4 @@ def test_right_arguments_pass() -> None:
 @pytest.mark.parametrize("name", ["a/b", "..", "", "__x", "a\0b", "x" * 300])
 def test_names_of_an_archive_are_one_folder(name: str) -> None:
     with pytest.raises(InputError, match="name"):
-        create_archive(None).write_surface(name, evaluate())
+        open_archive(None, "a").write_surface(name, evaluate())

@@ -297,11 +297,11 @@ def import_(
     out: Annotated[Path, typer.Option("--out", help="The archive to add them to.")] = Path("imported.zarr"),
 ) -> None:
     """Read surfaces that other tools computed into an archive; nothing in a file is executed."""
-    from lossatlas.archive import create_archive
+    from lossatlas.archive import open_archive
     from lossatlas.formats import import_surface
 
     surfaces = {path.stem: import_surface(path) for path in files}
-    archive = create_archive(out)
+    archive = open_archive(out, "a")
     for name, surface in surfaces.items():
         archive.write_surface(name, surface)
     typer.echo(f"{', '.join(surfaces)} in {out}. Next: lossatlas plot {out}")
@@ -333,10 +333,10 @@ def _live_page(archive: Path, live: bool) -> Iterator[Any]:
     if not live:
         yield None
         return
-    from lossatlas.archive import create_archive
+    from lossatlas.archive import open_archive
     from lossatlas.live import followed_control
 
-    with followed_control(create_archive(archive), can_refine=False) as (_, watch):
+    with followed_control(open_archive(archive, "a"), can_refine=False) as (_, watch):
         yield watch
 
 
@@ -347,20 +347,20 @@ def _plane_through_recording(
 
     The projected path goes into `out`, to be drawn over `surface`.
     """
-    from lossatlas.archive import create_archive
+    from lossatlas.archive import open_archive
     from lossatlas.compute.paths.principal_planes import pca_plane, start_end_plane
     from lossatlas.compute.paths.projection import bounds_around, project_trajectory
-    from lossatlas.compute.recording.trajectory import open_trajectory
+    from lossatlas.compute.recording.trajectory import Trajectory
 
     makers = {"pca": pca_plane, "start-end": start_end_plane}
     if kind not in makers:
         raise InputError("--through", kind, "pca or start-end")
     inside = out is not None and out.resolve() == recording.resolve()
-    trajectory = open_trajectory(create_archive(recording) if inside else str(recording), run)
+    trajectory = Trajectory.open(open_archive(recording, "a") if inside else str(recording), run)
     plane = makers[kind](trajectory)
     path = project_trajectory(trajectory, plane, objective, surface=surface, keep=inside)
     if out is not None and not inside:
-        create_archive(out).write_trajectory(trajectory.name, path)
+        open_archive(out, "a").write_trajectory(trajectory.name, path)
     shown, null = path.attrs["captured_share"], sum(path.attrs["random_walk_null"])
     typer.echo(f"{trajectory.name}: the plane shows {shown:.1%} of the motion; of a random walk it would show {null:.1%}")
     return plane, bounds_around(path), float(path.path_loss[-1])

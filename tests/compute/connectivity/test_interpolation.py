@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from lossatlas.analysis.barrier import monotonicity_stats
-from lossatlas.compute.connectivity import evaluate_curve, polygon
+from lossatlas.compute.connectivity import Curve, evaluate_curve
 from lossatlas.compute.connectivity.interpolation import barrier, interpolate
 from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
@@ -108,7 +108,7 @@ def test_statistics_can_be_estimated_anew_at_every_point_and_the_figure_says_whi
             net = copy.deepcopy(a).train()
             assert found == pytest.approx(float(F.cross_entropy(torch.func.functional_call(net, mixed, (x,)), y)), rel=1e-10)
     held = interpolate(test, a, b, (0, 1), 5, buffers="recalibrated", calibration=train)
-    curve = evaluate_curve(test, polygon(a, b), 5, calibration=train)
+    curve = evaluate_curve(test, Curve.polygonal(a, b), 5, calibration=train)
     np.testing.assert_allclose(held.loss, curve.loss, rtol=1e-12)
     said = [surface_notes(barrier(train, a, b, resolution=3, buffers=choice)) for choice in ("recalibrated", "interpolate", "stored")]
     words = ("statistics re-estimated at every point", "interpolated BatchNorm statistics", "BatchNorm by running statistics")

@@ -36,6 +36,30 @@ class Curve:
     points: tuple[Params, ...]
     buffers: tuple[Params, Params] = ({}, {})
 
+    @classmethod
+    def polygonal(cls, *models: Any) -> Curve:
+        """The chain of straight lines through models; two of them give the straight line between.
+
+        Raises:
+            InputError: fewer than two, or models of different names or shapes.
+
+        Example:
+            >>> import torch
+            >>> chain = Curve.polygonal(*({"w": torch.tensor([x])} for x in (0.0, 4.0, 6.0)))
+            >>> chain.point(0.25)["w"].item(), chain.point(0.75)["w"].item()
+            (2.0, 5.0)
+        """
+        return cls("polygon", _points(models), (buffers_of(models[0]), buffers_of(models[-1])))
+
+    @classmethod
+    def bezier(cls, *models: Any) -> Curve:
+        """The Bezier curve with these control points; three give ``(1-t)^2 a + 2t(1-t) c + t^2 b``.
+
+        Raises:
+            InputError: fewer than two, or models of different names or shapes.
+        """
+        return cls("bezier", _points(models), (buffers_of(models[0]), buffers_of(models[-1])))
+
     def point(self, t: float) -> Params:
         """The parameters at t; bit for bit the models themselves at 0 and 1."""
         weighted_points = [(w, p) for w, p in zip(self.weights(t), self.points, strict=True) if w]
@@ -69,30 +93,6 @@ class Curve:
             "direction_hashes": others,
             "parameters": list(self.points[0]),
         }
-
-
-def polygon(*points: Any) -> Curve:
-    """The chain of straight lines through models; two of them give the straight line between.
-
-    Raises:
-        InputError: fewer than two, or models of different names or shapes.
-
-    Example:
-        >>> import torch
-        >>> chain = polygon(*({"w": torch.tensor([x])} for x in (0.0, 4.0, 6.0)))
-        >>> chain.point(0.25)["w"].item(), chain.point(0.75)["w"].item()
-        (2.0, 5.0)
-    """
-    return Curve("polygon", _points(points), (buffers_of(points[0]), buffers_of(points[-1])))
-
-
-def bezier(*points: Any) -> Curve:
-    """The Bezier curve with these control points; three give ``(1-t)^2 a + 2t(1-t) c + t^2 b``.
-
-    Raises:
-        InputError: fewer than two, or models of different names or shapes.
-    """
-    return Curve("bezier", _points(points), (buffers_of(points[0]), buffers_of(points[-1])))
 
 
 def curve_plane(curve: Curve) -> Plane:

@@ -13,7 +13,7 @@ from lossatlas import schema
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.barrier import barrier_height
 from lossatlas.analysis.grid import Grid
-from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.connectivity.curve import Curve, project_curve_points
 from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.evaluation.single_point import evaluate_point, statistics_source, with_recalibrated_statistics
@@ -46,7 +46,7 @@ def evaluate_curve(
 
     Args:
         objective: what to measure, training or test data.
-        curve: `polygon(a, b)` for the straight line, or a fitted curve.
+        curve: `Curve.polygonal(a, b)` for the straight line, or a fitted curve.
         resolution: points, ends included.
         metrics: any of "loss", "accuracy".
         bounds: of t; the barrier is that of the points between 0 and 1, which must be among them.
@@ -64,10 +64,10 @@ def evaluate_curve(
 
     Example:
         >>> import torch
-        >>> from lossatlas.compute.connectivity import bezier, polygon
+        >>> from lossatlas.compute.connectivity import Curve
         >>> ring = Objective(lambda p, batch: ((p["w"] ** 2).sum() - 1) ** 2, params={"w": torch.zeros(2)})
         >>> a, c, b = ({"w": torch.tensor(w)} for w in ([-1.0, 0.0], [0.0, 2.0], [1.0, 0.0]))
-        >>> evaluate_curve(ring, polygon(a, b)).attrs["barrier"]["loss"], evaluate_curve(ring, bezier(a, c, b), 3).attrs["barrier"]["loss"]
+        >>> [evaluate_curve(ring, curve, 3).attrs["barrier"]["loss"] for curve in (Curve.polygonal(a, b), Curve.bezier(a, c, b))]
         (1.0, 0.0)
     """
     if batchnorm not in ("recalibrated", "stored"):
@@ -150,7 +150,7 @@ def _barriers(line: xr.Dataset) -> dict[str, float]:
 
 
 def _store(archive: Location | Archive, name: str, line: xr.Dataset) -> None:
-    store = archive if isinstance(archive, Archive) else create_archive(archive)
+    store = as_archive(archive)
     variables = [_declared(str(n), line[n].attrs) for n in line.data_vars if n != "done"]
     store.create_surface(name, {"alpha": line.alpha.values}, variables, line.attrs)
     store.write_cells(name, np.arange(line.sizes["alpha"]), {v.name: line[v.name].values for v in variables})

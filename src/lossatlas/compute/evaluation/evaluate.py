@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.adaptive_refinement import Scale, check_refinement, refine
 from lossatlas.analysis.grid import Bounds, Grid
-from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Values, select_evaluator
 from lossatlas.compute.evaluation.executors import Executor, WorkerJob, executor_named, thread_hazard
 from lossatlas.compute.evaluation.model_losses import model_losses
@@ -133,7 +133,7 @@ def evaluate(
     task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
     objective = task.objective
     _check_threads(executor, task)
-    store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
+    store = as_archive(archive, repair=overwrite)
     with _writing(store, name):
         attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
         keeper = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)

@@ -44,8 +44,8 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
 
     Example:
         >>> import torch
-        >>> from lossatlas.compute.recording.trajectory import trajectory_of
-        >>> path = trajectory_of({"w": torch.tensor([x, x * x, 5.0])} for x in (-3.0, -2.0, -1.0, 0.0))
+        >>> from lossatlas.compute.recording.trajectory import Trajectory
+        >>> path = Trajectory.from_checkpoints({"w": torch.tensor([x, x * x, 5.0])} for x in (-3.0, -2.0, -1.0, 0.0))
         >>> plane = pca_plane(path)
         >>> round(sum(plane.construction["explained_variance_ratio"]), 6), plane.labels[0]
         (1.0, 'PC1 (99.4 % of variance)')

@@ -62,10 +62,10 @@ def project_points(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -
 
     Example:
         >>> import torch
-        >>> from lossatlas.compute.planes.constructors import plane
-        >>> from lossatlas.compute.recording.trajectory import trajectory_of
-        >>> path = trajectory_of([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
-        >>> oblique = plane({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
+        >>> from lossatlas.compute.planes.plane import Plane
+        >>> from lossatlas.compute.recording.trajectory import Trajectory
+        >>> path = Trajectory.from_checkpoints([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
+        >>> oblique = Plane.from_directions({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
         >>> result = project_points(path, oblique)
         >>> result.coordinates.tolist(), result.residual.tolist()
         ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
@@ -152,7 +152,7 @@ def project_trajectory(
 
 def _check_writable(trajectory: Trajectory) -> None:
     if trajectory.store.group.read_only:
-        advice = "Open it with la.open_trajectory(la.create_archive(path), name), or keep=False"
+        advice = "Open it with la.Trajectory.open(la.open_archive(path, 'a'), name), or keep=False"
         raise InputError("keep", "True for a recording that is open for reading", "one that is open for writing", advice)
 
 

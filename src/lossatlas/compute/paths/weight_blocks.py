@@ -21,7 +21,7 @@ def check_trajectory(run: object, argument: str = "trajectory") -> None:
         InputError: something else than a `Trajectory`.
     """
     if not isinstance(run, Trajectory):
-        advice = "Pass recorder.trajectory, la.open_trajectory(archive) or la.trajectory_of(checkpoints)"
+        advice = "Pass recorder.trajectory, la.Trajectory.open(archive) or la.Trajectory.from_checkpoints(checkpoints)"
         raise InputError(argument, type(run).__name__, "a Trajectory", advice)
 
 

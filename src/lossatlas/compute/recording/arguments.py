@@ -17,7 +17,9 @@ from lossatlas.errors import InputError
 def module_of(model: Any) -> torch.nn.Module:
     """The module inside `torch.compile` or data-parallel wrappers, whose parameter names an Objective knows."""
     if not isinstance(model, torch.nn.Module):
-        raise InputError("model", type(model).__name__, "an nn.Module", "Make a recording of weights that are there with la.trajectory_of")
+        raise InputError(
+            "model", type(model).__name__, "an nn.Module", "Make a recording of weights that are there with la.Trajectory.from_checkpoints"
+        )
     params_of(model)
     return unwrap_module(model)
 

@@ -210,7 +210,7 @@ class WeightStore:
             attrs: provenance to add.
         """
         if self.group.read_only:
-            advice = "Open it with la.open_trajectory(la.create_archive(path))"
+            advice = "Open it with la.Trajectory.open(la.open_archive(path, 'a'))"
             raise InputError("keep", f"True for {self.archive.location}, which is open for reading", "an archive open for writing", advice)
         if dataset.sizes["step"] != self.rows:
             advice = "Keep a part of a run under another name with archive.write_trajectory"

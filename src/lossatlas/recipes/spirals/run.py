@@ -12,7 +12,7 @@ import xarray as xr
 
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.random_walk import expected_cosine
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.compute.connectivity.interpolation import interpolate
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.paths.decision_regions import decision_regions
@@ -60,7 +60,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     del data
     torch.set_num_threads(1)
     size, spiral = QUICK if quick else FULL, make_spiral()
-    archive = create_archive(make_output_folder(out) / "archive.zarr")
+    archive = open_archive(make_output_folder(out) / "archive.zarr", "a")
     summary: dict[str, Any] = {"quick": quick, "samples": len(spiral.x), "test_samples": len(spiral.test_x), "epochs": size.epochs}
     runs = _networks(archive, spiral, size, seed, progress)
     pictures = [_picture(archive, run, size, spiral, progress) for run in runs.values()]
