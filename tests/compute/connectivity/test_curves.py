@@ -101,7 +101,7 @@ def test_batchnorm_statistics_are_those_of_the_point_and_of_the_calibration_data
             assert float(F.cross_entropy(net.eval()(test.data.batches[0][0]), y[:10])) == pytest.approx(found, rel=1e-10)
     assert set(line.attrs["barrier"]) == {"loss", "loss_at", "error", "error_at"}
     assert line.attrs["objective"]["mode"] == "recalibrated"
-    stored = evaluate_curve(test, Curve.polygonal(*nets), 5, batchnorm="stored")
+    stored = evaluate_curve(test, Curve.polygonal(*nets), 5, mode="eval")
     assert float(stored.loss[0]) == pytest.approx(test.loss())
 
 
@@ -127,8 +127,8 @@ def test_bad_requests_are_named() -> None:
         fit_curve(ring(), LEFT, RIGHT, learning_rate=1e6, start=Curve.bezier(LEFT, at(0, 3), RIGHT))
     with pytest.raises(la.InputError, match="bends"):
         fit_curve(ring(), LEFT, RIGHT, control_points=0)
-    with pytest.raises(la.InputError, match="batchnorm"):
-        evaluate_curve(ring(), Curve.polygonal(LEFT, RIGHT), batchnorm="magic")
+    with pytest.raises(la.InputError, match="mode: got magic"):
+        evaluate_curve(ring(), Curve.polygonal(LEFT, RIGHT), mode="magic")
 
 
 def _two_trained() -> tuple[la.Objective, nn.Module, nn.Module]:

@@ -84,7 +84,7 @@ def test_batchnorm_statistics_are_interpolated_with_the_weights() -> None:
     with torch.no_grad():
         truth = float(F.cross_entropy(models[1](x), y))
     assert float(line.loss[-1]) == pytest.approx(truth, rel=1e-6)
-    stored = barrier(objective, *models, resolution=5, buffers="stored")
+    stored = barrier(objective, *models, resolution=5, mode="eval")
     assert abs(float(stored.loss[-1]) - truth) > 0.01
     assert float(stored.loss[0]) == pytest.approx(float(line.loss[0]))
     assert set(line.attrs["barrier"]) == {"loss", "loss_at", "error", "error_at"}
@@ -101,16 +101,16 @@ def test_statistics_can_be_estimated_anew_at_every_point_and_the_figure_says_whi
         torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).double() for _ in "ab"
     )
     train, test = Objective(a, F.cross_entropy, (x, y)), Objective(a, F.cross_entropy, (x[:10] + 0.1, y[:10]))
-    line = barrier(train, a, b, resolution=5, buffers="recalibrated")
+    line = barrier(train, a, b, resolution=5, mode="recalibrated")
     for t, found in zip(line.alpha.values, line.loss.values, strict=True):
         mixed = {n: (1 - t) * p + t * dict(b.named_parameters())[n] for n, p in a.named_parameters()}
         with torch.no_grad():
             net = copy.deepcopy(a).train()
             assert found == pytest.approx(float(F.cross_entropy(torch.func.functional_call(net, mixed, (x,)), y)), rel=1e-10)
-    held = interpolate(test, a, b, (0, 1), 5, buffers="recalibrated", calibration=train)
+    held = interpolate(test, a, b, (0, 1), 5, mode="recalibrated", calibration=train)
     curve = evaluate_curve(test, Curve.polygonal(a, b), 5, calibration=train)
     np.testing.assert_allclose(held.loss, curve.loss, rtol=1e-12)
-    said = [surface_notes(barrier(train, a, b, resolution=3, buffers=choice)) for choice in ("recalibrated", "interpolate", "stored")]
+    said = [surface_notes(barrier(train, a, b, resolution=3, mode=mode)) for mode in ("recalibrated", "interpolated", "eval")]
     words = ("statistics re-estimated at every point", "interpolated BatchNorm statistics", "BatchNorm by running statistics")
     assert all(any(word in note for note in notes) for word, notes in zip(words, said, strict=True))
     with pytest.raises(InputError, match="recalibrated"):
@@ -141,8 +141,8 @@ def test_bad_input() -> None:
         interpolate(ring(), point(1, 0), point(1, 0))
     with pytest.raises(InputError, match="same shapes"):
         barrier(ring(), point(1, 0), {"w": torch.zeros(3)})
-    with pytest.raises(InputError, match="stored"):
-        barrier(ring(), point(1, 0), point(0, 1), buffers="mean")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="mode: got mean"):
+        barrier(ring(), point(1, 0), point(0, 1), mode="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="resolution"):
         barrier(ring(), point(1, 0), point(0, 1), resolution=1)
 

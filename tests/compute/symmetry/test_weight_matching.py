@@ -30,7 +30,7 @@ def test_a_shuffled_copy_is_recovered_with_barrier_zero(make) -> None:
     assert found.distance_after == 0
     for name, value in found.module.state_dict().items():
         assert torch.equal(value, states_of(objective)[name]), name
-    raw, aligned = (evaluate_curve(objective, Curve.polygonal(objective, m), 5, batchnorm="stored") for m in (shuffled, found.module))
+    raw, aligned = (evaluate_curve(objective, Curve.polygonal(objective, m), 5, mode="eval") for m in (shuffled, found.module))
     assert np.ptp(raw.loss.values) > 1e-3
     assert np.ptp(aligned.loss.values) < 1e-12
     assert aligned.attrs["barrier"]["loss"] == pytest.approx(0, abs=1e-12)

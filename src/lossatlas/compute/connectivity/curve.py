@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lossatlas.compute.objective.batchnorm import mixed
 from lossatlas.compute.params.arithmetic import difference, dot, norm
 from lossatlas.compute.params.checks import check_same_layout
 from lossatlas.compute.params.hashing import hash_tensors
@@ -67,8 +68,15 @@ class Curve:
             return dict(weighted_points[0][1])
         return {
             n: sum((w * p[n] for w, p in weighted_points[1:]), start=weighted_points[0][0] * weighted_points[0][1][n])
-            for n in self.points[0]
+            if first.is_floating_point() or first.is_complex()
+            else first  # integers cannot be mixed
+            for n, first in self.points[0].items()
         }
+
+    def buffers_at(self, t: float) -> Params:
+        """Buffers at t, mixed between those of the ends as `mixed` does; integers, such as counters, stay those of the first end."""
+        start, end = self.buffers
+        return {n: mixed(n, (1 - t, t), (v, end[n])) if v.is_floating_point() and n in end else v for n, v in start.items()}
 
     def weights(self, t: float) -> tuple[float, ...]:
         """How much of each point the curve holds at t; they sum to 1. Outside (0, 1) the outer pieces go straight on."""
