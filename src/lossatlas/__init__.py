@@ -22,6 +22,7 @@ _PUBLIC = {
     # Planes
     "Plane": "lossatlas.compute.planes.plane",
     "Direction": "lossatlas.compute.planes.direction",
+    "PlaneModel": "lossatlas.compute.planes.plane",
     "PointProjection": "lossatlas.compute.planes.plane",
     "random_plane": "lossatlas.compute.planes.constructors",
     "weight_plane": "lossatlas.compute.planes.constructors",
@@ -37,6 +38,8 @@ _PUBLIC = {
     "estimate_cost": "lossatlas.compute.evaluation.cost_estimate",
     "CostEstimate": "lossatlas.compute.evaluation.cost_estimate",
     "compare_batchnorm_modes": "lossatlas.compute.evaluation.batchnorm_modes",
+    "roughness": "lossatlas.analysis.surface_roughness",
+    "Roughness": "lossatlas.analysis.surface_roughness",
     # Samples and mini-batches
     "SampleLossArray": "lossatlas.analysis.sample_losses",
     "shuffled_batches": "lossatlas.analysis.sampling",
@@ -63,7 +66,10 @@ _PUBLIC = {
     "TransformersRecorder": "lossatlas.compute.recording.transformers",
     "Trajectory": "lossatlas.compute.recording.trajectory",
     "project_trajectory": "lossatlas.compute.paths.projection",
+    "project_points": "lossatlas.compute.paths.projection",
+    "Projection": "lossatlas.compute.paths.projection",
     "random_walk_null": "lossatlas.analysis.random_walk",
+    "RandomWalkNull": "lossatlas.analysis.random_walk",
     "optimize_on_plane": "lossatlas.compute.paths.in_plane_optimization",
     "decision_regions": "lossatlas.compute.paths.decision_regions",
     # Connectivity and symmetry
@@ -73,6 +79,7 @@ _PUBLIC = {
     "project_curve": "lossatlas.compute.connectivity.evaluation",
     "interpolate": "lossatlas.compute.connectivity.interpolation",
     "barrier": "lossatlas.compute.connectivity.interpolation",
+    "barrier_heights": "lossatlas.analysis.barrier",
     "match_weights": "lossatlas.compute.symmetry.weight_matching",
     "WeightMatching": "lossatlas.compute.symmetry.weight_matching",
     "balance_neurons": "lossatlas.compute.symmetry.audit",
@@ -99,6 +106,7 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from lossatlas.analysis.barrier import barrier_heights as barrier_heights
     from lossatlas.analysis.eigensolvers.density import SpectralDensity as SpectralDensity
     from lossatlas.analysis.eigensolvers.density import spectral_density as spectral_density
     from lossatlas.analysis.eigensolvers.extremes import ExtremeEigenvalues as ExtremeEigenvalues
@@ -106,9 +114,12 @@ if TYPE_CHECKING:
     from lossatlas.analysis.eigensolvers.trace import TraceEstimate as TraceEstimate
     from lossatlas.analysis.eigensolvers.trace import estimate_trace as estimate_trace
     from lossatlas.analysis.grid import Grid as Grid
+    from lossatlas.analysis.random_walk import RandomWalkNull as RandomWalkNull
     from lossatlas.analysis.random_walk import random_walk_null as random_walk_null
     from lossatlas.analysis.sample_losses import SampleLossArray as SampleLossArray
     from lossatlas.analysis.sampling import shuffled_batches as shuffled_batches
+    from lossatlas.analysis.surface_roughness import Roughness as Roughness
+    from lossatlas.analysis.surface_roughness import roughness as roughness
     from lossatlas.archive.archive import Archive as Archive
     from lossatlas.archive.opening import open_archive as open_archive
     from lossatlas.compute.connectivity.curve import Curve as Curve
@@ -144,12 +155,15 @@ if TYPE_CHECKING:
     from lossatlas.compute.paths.principal_planes import joint_pca_plane as joint_pca_plane
     from lossatlas.compute.paths.principal_planes import pca_plane as pca_plane
     from lossatlas.compute.paths.principal_planes import start_end_plane as start_end_plane
+    from lossatlas.compute.paths.projection import Projection as Projection
+    from lossatlas.compute.paths.projection import project_points as project_points
     from lossatlas.compute.paths.projection import project_trajectory as project_trajectory
     from lossatlas.compute.planes.constructors import plane_through as plane_through
     from lossatlas.compute.planes.constructors import random_plane as random_plane
     from lossatlas.compute.planes.constructors import weight_plane as weight_plane
     from lossatlas.compute.planes.direction import Direction as Direction
     from lossatlas.compute.planes.plane import Plane as Plane
+    from lossatlas.compute.planes.plane import PlaneModel as PlaneModel
     from lossatlas.compute.planes.plane import PointProjection as PointProjection
     from lossatlas.compute.recording.lightning import LightningRecorder as LightningRecorder
     from lossatlas.compute.recording.recorder import Recorder as Recorder

@@ -101,8 +101,10 @@ def test_a_recording_without_a_landscape_says_how_to_get_one(tmp_path: Path) -> 
     refused = lossatlas("plot", tmp_path / "run.zarr")
     assert refused.returncode and "--recording" in refused.stderr and "--kind recording" in refused.stderr
     run = la.Trajectory.open(tmp_path / "run.zarr")
-    with pytest.raises(la.InputError, match=r"keep.*open_archive"):
-        la.project_trajectory(run, la.random_plane(run.params(-1), normalize="none", biases=True), keep=True)
+    with pytest.raises(la.InputError, match=r"archive.*open_archive"):
+        la.project_trajectory(
+            run, la.random_plane(run.params(-1), normalize="none", biases=True), archive=la.open_archive(tmp_path / "run.zarr")
+        )
 
 
 def test_help_names_every_verb() -> None:

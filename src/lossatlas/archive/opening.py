@@ -13,7 +13,7 @@ import zarr
 from zarr.abc.store import Store
 from zarr.core.sync import sync
 from zarr.errors import ContainsArrayError, ContainsGroupError
-from zarr.storage import MemoryStore
+from zarr.storage import LocalStore, MemoryStore
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_choice
@@ -61,6 +61,16 @@ def as_archive(archive: Location | Archive | None, mode: OpeningMode = "a", *, r
     if isinstance(archive, Archive):
         return archive
     return open_for_writing(archive, repair=repair) if mode == "a" else open_archive(archive, mode)
+
+
+def same_place(one: Archive, other: Archive) -> bool:
+    """Do two open archives lie in one place, in the same folder or the same store?"""
+    stores = one.root.store, other.root.store
+    if all(isinstance(store, LocalStore) for store in stores):
+        return (
+            len({Path(store.root).resolve() for store in stores if isinstance(store, LocalStore)}) == 1 and one.root.path == other.root.path
+        )
+    return stores[0] is stores[1] and one.root.path == other.root.path
 
 
 def open_for_writing(location: Location | None, *, repair: bool = False) -> Archive:

@@ -347,7 +347,6 @@ def _plane_through_recording(
 
     The projected path goes into `out`, to be drawn over `surface`.
     """
-    from lossatlas.archive import open_archive
     from lossatlas.compute.paths.principal_planes import pca_plane, start_end_plane
     from lossatlas.compute.paths.projection import bounds_around, project_trajectory
     from lossatlas.compute.recording.trajectory import Trajectory
@@ -355,12 +354,9 @@ def _plane_through_recording(
     makers = {"pca": pca_plane, "start-end": start_end_plane}
     if kind not in makers:
         raise InputError("--through", kind, "pca or start-end")
-    inside = out is not None and out.resolve() == recording.resolve()
-    trajectory = Trajectory.open(open_archive(recording, "a") if inside else str(recording), run)
+    trajectory = Trajectory.open(str(recording), run)
     plane = makers[kind](trajectory)
-    path = project_trajectory(trajectory, plane, objective, surface=surface, keep=inside)
-    if out is not None and not inside:
-        open_archive(out, "a").write_trajectory(trajectory.name, path)
+    path = project_trajectory(trajectory, plane, objective, out, surface=surface)
     shown, null = path.attrs["captured_share"], sum(path.attrs["random_walk_null"])
     typer.echo(f"{trajectory.name}: the plane shows {shown:.1%} of the motion; of a random walk it would show {null:.1%}")
     return plane, bounds_around(path), float(path.path_loss[-1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -94,14 +96,37 @@ def test_a_path_is_kept_beside_the_recorded_curves_and_read_without_weights() ->
     objective = bowl()
     points = [{"w": objective.params["w"] * torch.rand(6, dtype=torch.float64)} for _ in range(5)]
     path = Trajectory.from_checkpoints(points, archive=archive, name="run")
-    kept = project_trajectory(path, pca_plane(path), objective, keep=True, label="words")
+    kept = project_trajectory(path, pca_plane(path), objective, archive, label="words")
     read = archive.trajectory("run")
     np.testing.assert_array_equal(read.path_loss, kept.path_loss)
     np.testing.assert_array_equal(read.path_alpha, kept.path_alpha)
     assert read.attrs["residual_norm"] == kept.attrs["residual_norm"]
     np.testing.assert_array_equal(path.params(2)["w"], points[2]["w"])
     with pytest.raises(InputError, match="all 5 recorded steps"):
-        project_trajectory(path.until(3), pca_plane(path), keep=True)
+        project_trajectory(path.until(3), pca_plane(path), archive=archive)
+
+
+def test_a_path_is_stored_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Beside the recording in its own archive, also where that was opened for reading; elsewhere as a trajectory without weights."""
+    objective = bowl()
+    points = [{"w": objective.params["w"] * k} for k in (3.0, 2.0, 1.5)]
+    for name in ("run", "other"):
+        Trajectory.from_checkpoints(points, archive=tmp_path / "run.zarr", name=name)
+    recorded = Trajectory.open(tmp_path / "run.zarr", "run")
+    plane = random_plane(objective, normalize="none", biases=True)
+    path = project_trajectory(recorded, plane, objective)
+    assert "path_alpha" not in recorded.dataset, "nothing is stored unasked"
+    project_trajectory(recorded, plane, objective, tmp_path / "run.zarr")
+    project_trajectory(recorded, plane, objective, tmp_path / "run.zarr", name="on a plane")
+    project_trajectory(recorded, plane, objective, tmp_path / "else.zarr")
+    own, elsewhere = open_archive(tmp_path / "run.zarr"), open_archive(tmp_path / "else.zarr")
+    for stored in (own.trajectory("run"), own.trajectory("on a plane"), elsewhere.trajectory("run")):
+        np.testing.assert_array_equal(stored.path_alpha, path.path_alpha)
+        np.testing.assert_array_equal(stored.path_plane_loss, path.path_plane_loss)
+    np.testing.assert_array_equal(Trajectory.open(tmp_path / "run.zarr", "run").params(1)["w"], points[1]["w"])
+    with pytest.raises(InputError, match="name: got other; expected no recording with weights"):
+        project_trajectory(recorded, plane, objective, own, name="other")
+    assert Trajectory.open(tmp_path / "run.zarr", "other").steps.tolist() == [0, 1, 2]
 
 
 def test_nan_weights_leave_a_marked_hole_in_the_path() -> None:

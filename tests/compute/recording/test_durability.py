@@ -63,7 +63,7 @@ def test_a_projection_kept_between_two_parts_costs_no_row_and_does_not_pass_as_w
     whole, *_ = training.record(None, 9, every=1, **measured)
     first, model, _ = training.record(tmp_path / "a.zarr", 4, every=1, **measured)
     before = first.trajectory.dataset
-    project_trajectory(first.trajectory, pca_plane(first.trajectory), objective, keep=True)
+    project_trajectory(first.trajectory, pca_plane(first.trajectory), objective, tmp_path / "a.zarr")
     decision_regions(model, first.trajectory, resolution=3, keep=True, data=(training.x, training.y))
     with Recorder(tmp_path / "a.zarr", model, every=1, resume=True, **measured):
         pass
@@ -80,7 +80,7 @@ def test_a_projection_kept_between_two_parts_costs_no_row_and_does_not_pass_as_w
     assert all(found[name].sizes.get("step", 10) == 10 for name in found.variables)
     assert set(found.attrs) - {"gaps"} == set(before.attrs) - {"gaps"}, "no word of the projection is left"
     assert found.attrs["objective"] == before.attrs["objective"]
-    again = project_trajectory(recorder.trajectory, pca_plane(recorder.trajectory), objective, keep=True)
+    again = project_trajectory(recorder.trajectory, pca_plane(recorder.trajectory), objective, tmp_path / "a.zarr")
     assert open_archive(tmp_path / "a.zarr").trajectory().path_alpha.values.tolist() == again.path_alpha.values.tolist()
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lossatlas.archive import open_archive
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import project_trajectory
@@ -198,7 +199,7 @@ def test_keeping_a_projection_in_an_archive_open_for_reading_says_how(recorded) 
     path, _ = recorded
     trajectory = Trajectory.open(path)
     with pytest.raises(InputError, match=r"open for reading.*open_archive"):
-        project_trajectory(trajectory, pca_plane(trajectory), keep=True)
+        project_trajectory(trajectory, pca_plane(trajectory), archive=open_archive(path))
 
 
 def test_a_loss_is_not_carried_over_to_updates_that_attach_counts(training) -> None:

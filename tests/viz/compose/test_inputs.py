@@ -34,7 +34,7 @@ def archive(tmp_path: Path) -> la.Archive:
     planes = {"A": la.random_plane(objective, seed=0), "B": la.pca_plane(la.Trajectory.open(store, "run"))}
     for name, plane in planes.items():
         la.evaluate(objective, plane, resolution=(4, 3), archive=store, name=name)
-    la.project_trajectory(la.Trajectory.open(store, "run"), planes["B"], objective, keep=True)
+    la.project_trajectory(la.Trajectory.open(store, "run"), planes["B"], objective, store)
     return store
 
 

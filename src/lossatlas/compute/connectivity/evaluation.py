@@ -106,7 +106,7 @@ def measure_curve(
     Args:
         plane: the line that the curve is, to be described in place of the curve.
     """
-    objective = _in_mode(objective, curve, mode, calibration)
+    objective = _in_mode(objective, curve, mode, calibration, stacklevel=4 if plane is None else 5)
     source = statistics_source(calibration or objective) if mode == "recalibrated" else None
     measured = metrics_named(metrics)
     names = tuple(metric.name for metric in measured)
@@ -137,7 +137,7 @@ def store_line(archive: Location | Archive | None, name: str, line: xr.Dataset) 
         as_archive(archive).write_surface(name, line)
 
 
-def _in_mode(objective: Objective, curve: Curve, mode: LineMode, calibration: Objective | None) -> Objective:
+def _in_mode(objective: Objective, curve: Curve, mode: LineMode, calibration: Objective | None, *, stacklevel: int) -> Objective:
     """The objective to measure with, once `mode` is found to go with the curve and the calibration data."""
     check_objective(objective)
     check_choice("mode", mode, get_args(LineMode))
@@ -150,17 +150,13 @@ def _in_mode(objective: Objective, curve: Curve, mode: LineMode, calibration: Ob
             advice = 'Pass mode="recalibrated"'
             raise InputError("mode", '"interpolated" for a curve with bends', "a mode that knows the statistics of its bends", advice)
         if not all(curve.buffers):
-            _warn_of_missing_statistics()
+            warnings.warn(
+                "The models bring no BatchNorm statistics, so the objective's own hold at every point: right for one model only. Pass "
+                'modules, or states with buffers such as trajectory.state(-1), or mode="recalibrated".',
+                UserWarning,
+                stacklevel=stacklevel,
+            )
     return objective
-
-
-def _warn_of_missing_statistics() -> None:
-    warnings.warn(
-        "The models bring no BatchNorm statistics, so the objective's own hold at every point: right for one model only. Pass "
-        'modules, or states with buffers such as trajectory.state(-1), or mode="recalibrated".',
-        UserWarning,
-        stacklevel=5,
-    )
 
 
 def project_curve(objective: Objective, curve: Curve, plane: Plane, resolution: int = 51, label: str = "") -> xr.Dataset:

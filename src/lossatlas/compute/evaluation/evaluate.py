@@ -27,7 +27,7 @@ from lossatlas.compute.metrics import Metric, adapt_metrics, metrics_named
 from lossatlas.compute.objective.argument_checks import check_run
 from lossatlas.compute.objective.objective import Objective, Precision, check_objective
 from lossatlas.compute.planes.plane import Plane
-from lossatlas.errors import ArchiveError, InputError
+from lossatlas.errors import ArchiveError, InputError, InputTypeError
 
 THREADS_SECONDS = 1e-3
 """Points quicker than this are held up by the interpreter's lock: one thread is best."""
@@ -217,9 +217,9 @@ def _check_threads(executor: str, task: EvaluationProblem) -> None:
 
 def _check_order(objective: object, plane: object) -> None:
     if isinstance(objective, Plane) and isinstance(plane, Objective):
-        raise InputError("objective, plane", "the plane first", "the objective first", "Call evaluate(objective, plane)")
+        raise InputTypeError("objective, plane", "the plane first", "the objective first", "Call evaluate(objective, plane)")
     if not isinstance(plane, Plane):
-        raise InputError("plane", type(plane).__name__, "a plane", "Make one: la.random_plane(objective)")
+        raise InputTypeError("plane", type(plane).__name__, "a plane", "Make one: la.random_plane(objective)")
 
 
 def _tolerance(tol: object, metrics: tuple[Metric, ...]) -> float | None:

@@ -42,7 +42,7 @@ from lossatlas.compute.params.checks import check_finite, check_subset
 from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.params.layer_kinds import layers_by_mode
 from lossatlas.compute.params.params import Params, params_of
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 
 Precision = Literal["full", "bf16"]
 
@@ -125,10 +125,11 @@ class Objective:
         check_options(dtype, device, split, units)
         mode, automatic = ("eval", True) if mode == AUTO else (mode, False)
         if loss is not None and not callable(loss):
-            raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
+            allowed, advice = "a function loss(output, target)", "The order is Objective(model, loss, data)"
+            raise InputTypeError("loss", type(loss).__name__, allowed, advice)
         module = frozen_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
         if module is None and (not callable(model) or params is None):
-            raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
+            raise InputTypeError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
         given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
         center = given if module is None else load_given_params(module, given)
         check_finite(center)
@@ -393,7 +394,7 @@ def check_objective(objective: object, argument: str = "objective") -> None:
     """
     if not isinstance(objective, Objective):
         given = getattr(objective, "__name__", type(objective).__name__)
-        raise InputError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")
+        raise InputTypeError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")
 
 
 def _module_loss(module: torch.nn.Module, loss: Callable[..., Tensor] | None, mode: Mode, center: Params, data: FrozenData) -> ModuleLoss:
