@@ -133,9 +133,9 @@ def test_names_of_an_archive_are_one_folder(name: str) -> None:
         lambda: la.evaluate(MODEL, la.random_plane(MODEL)),  # pyright: ignore[reportArgumentType]
         lambda: la.evaluate(objective(), MODEL),  # pyright: ignore[reportArgumentType]
         lambda: la.evaluate(la.random_plane(MODEL), objective()),  # pyright: ignore[reportArgumentType]
-        lambda: la.Recorder(None, "model"),
-        lambda: la.Recorder(None, MODEL, "adam"),
-        lambda: la.plot(3),
+        lambda: la.Recorder(None, "model"),  # pyright: ignore[reportArgumentType]
+        lambda: la.Recorder(None, MODEL, "adam"),  # pyright: ignore[reportArgumentType]
+        lambda: la.plot(3),  # pyright: ignore[reportArgumentType]
         lambda: la.project_trajectory(MODEL, la.random_plane(MODEL)),  # pyright: ignore[reportArgumentType]
         lambda: la.evaluate_curve(objective(), MODEL),  # pyright: ignore[reportArgumentType]
         lambda: la.open_archive(3, "a"),  # pyright: ignore[reportArgumentType]

@@ -128,7 +128,7 @@ def test_bad_requests_are_named() -> None:
     with pytest.raises(la.InputError, match="bends"):
         fit_curve(ring(), LEFT, RIGHT, control_points=0)
     with pytest.raises(la.InputError, match="mode: got magic"):
-        evaluate_curve(ring(), Curve.polygonal(LEFT, RIGHT), mode="magic")
+        evaluate_curve(ring(), Curve.polygonal(LEFT, RIGHT), mode="magic")  # pyright: ignore[reportArgumentType]
 
 
 def _two_trained() -> tuple[la.Objective, nn.Module, nn.Module]:
