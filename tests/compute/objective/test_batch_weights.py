@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.connectivity.interpolation import evaluate_point
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator
+from lossatlas.compute.evaluation.single_point import evaluate_point
 from oracles import by_loading, classifier
 
 F64 = torch.float64

@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.connectivity.interpolation import barrier, evaluate_point
+from lossatlas.compute.connectivity.interpolation import barrier
+from lossatlas.compute.evaluation.single_point import evaluate_point
 from oracles import by_loading, classifier
 
 
