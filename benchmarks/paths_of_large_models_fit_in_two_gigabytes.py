@@ -53,10 +53,10 @@ def repeat(archive: str, distinct: int, checkpoints: int) -> None:
     """Make rows beyond the recorded ones out of hard links to their chunks."""
     import numpy as np
 
-    from lossatlas.archive import create_archive
+    from lossatlas.archive import open_archive
     from lossatlas.compute.recording.weight_store import WeightStore
 
-    store = WeightStore.open(create_archive(archive), "run")
+    store = WeightStore.open(open_archive(archive, "a"), "run")
     store.group["weights/theta"].resize((checkpoints, store.layout.size))
     chunks = Path(archive) / "trajectories" / "run" / "weights" / "theta" / "c"
     for row in range(distinct, checkpoints):
@@ -74,10 +74,10 @@ def project(archive: str) -> dict[str, object]:
 
     from lossatlas.compute.paths.principal_planes import pca_plane
     from lossatlas.compute.paths.projection import project_points
-    from lossatlas.compute.recording.trajectory import open_trajectory
+    from lossatlas.compute.recording.trajectory import Trajectory
 
     torch.set_num_threads(1)
-    trajectory = open_trajectory(archive)
+    trajectory = Trajectory.open(archive)
     began = time.perf_counter()
     plane = pca_plane(trajectory)
     found = time.perf_counter()

@@ -22,11 +22,11 @@ _PUBLIC = {
     # Planes
     "Plane": "lossatlas.compute.planes.plane",
     "Direction": "lossatlas.compute.planes.direction",
+    "PlaneModel": "lossatlas.compute.planes.plane",
     "PointProjection": "lossatlas.compute.planes.plane",
     "random_plane": "lossatlas.compute.planes.constructors",
     "weight_plane": "lossatlas.compute.planes.constructors",
     "plane_through": "lossatlas.compute.planes.constructors",
-    "plane": "lossatlas.compute.planes.constructors",
     "hessian_plane": "lossatlas.compute.curvature.hessian_plane",
     "pca_plane": "lossatlas.compute.paths.principal_planes",
     "start_end_plane": "lossatlas.compute.paths.principal_planes",
@@ -38,6 +38,8 @@ _PUBLIC = {
     "estimate_cost": "lossatlas.compute.evaluation.cost_estimate",
     "CostEstimate": "lossatlas.compute.evaluation.cost_estimate",
     "compare_batchnorm_modes": "lossatlas.compute.evaluation.batchnorm_modes",
+    "roughness": "lossatlas.analysis.surface_roughness",
+    "Roughness": "lossatlas.analysis.surface_roughness",
     # Samples and mini-batches
     "SampleLossArray": "lossatlas.analysis.sample_losses",
     "shuffled_batches": "lossatlas.analysis.sampling",
@@ -63,21 +65,21 @@ _PUBLIC = {
     "LightningRecorder": "lossatlas.compute.recording.lightning",
     "TransformersRecorder": "lossatlas.compute.recording.transformers",
     "Trajectory": "lossatlas.compute.recording.trajectory",
-    "open_trajectory": "lossatlas.compute.recording.trajectory",
-    "trajectory_of": "lossatlas.compute.recording.trajectory",
     "project_trajectory": "lossatlas.compute.paths.projection",
+    "project_points": "lossatlas.compute.paths.projection",
+    "Projection": "lossatlas.compute.paths.projection",
     "random_walk_null": "lossatlas.analysis.random_walk",
+    "RandomWalkNull": "lossatlas.analysis.random_walk",
     "optimize_on_plane": "lossatlas.compute.paths.in_plane_optimization",
     "decision_regions": "lossatlas.compute.paths.decision_regions",
     # Connectivity and symmetry
     "Curve": "lossatlas.compute.connectivity.curve",
-    "polygon": "lossatlas.compute.connectivity.curve",
-    "bezier": "lossatlas.compute.connectivity.curve",
     "fit_curve": "lossatlas.compute.connectivity.fitting",
     "evaluate_curve": "lossatlas.compute.connectivity.evaluation",
     "project_curve": "lossatlas.compute.connectivity.evaluation",
     "interpolate": "lossatlas.compute.connectivity.interpolation",
     "barrier": "lossatlas.compute.connectivity.interpolation",
+    "barrier_heights": "lossatlas.analysis.barrier",
     "match_weights": "lossatlas.compute.symmetry.weight_matching",
     "WeightMatching": "lossatlas.compute.symmetry.weight_matching",
     "balance_neurons": "lossatlas.compute.symmetry.audit",
@@ -85,8 +87,7 @@ _PUBLIC = {
     "SymmetryAudit": "lossatlas.compute.symmetry.audit",
     # Archives and files
     "Archive": "lossatlas.archive.archive",
-    "open_archive": "lossatlas.archive.archive",
-    "create_archive": "lossatlas.archive.archive",
+    "open_archive": "lossatlas.archive.opening",
     "import_surface": "lossatlas.formats",
     "export_surface": "lossatlas.formats",
     # Figures
@@ -97,6 +98,7 @@ _PUBLIC = {
     # Errors
     "LossatlasError": "lossatlas.errors",
     "InputError": "lossatlas.errors",
+    "InputTypeError": "lossatlas.errors",
     "ArchiveError": "lossatlas.errors",
     "MissingDependencyError": "lossatlas.errors",
 }
@@ -104,6 +106,7 @@ _PUBLIC = {
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
+    from lossatlas.analysis.barrier import barrier_heights as barrier_heights
     from lossatlas.analysis.eigensolvers.density import SpectralDensity as SpectralDensity
     from lossatlas.analysis.eigensolvers.density import spectral_density as spectral_density
     from lossatlas.analysis.eigensolvers.extremes import ExtremeEigenvalues as ExtremeEigenvalues
@@ -111,16 +114,16 @@ if TYPE_CHECKING:
     from lossatlas.analysis.eigensolvers.trace import TraceEstimate as TraceEstimate
     from lossatlas.analysis.eigensolvers.trace import estimate_trace as estimate_trace
     from lossatlas.analysis.grid import Grid as Grid
+    from lossatlas.analysis.random_walk import RandomWalkNull as RandomWalkNull
     from lossatlas.analysis.random_walk import random_walk_null as random_walk_null
     from lossatlas.analysis.sample_losses import SampleLossArray as SampleLossArray
     from lossatlas.analysis.sampling import shuffled_batches as shuffled_batches
+    from lossatlas.analysis.surface_roughness import Roughness as Roughness
+    from lossatlas.analysis.surface_roughness import roughness as roughness
     from lossatlas.archive.archive import Archive as Archive
-    from lossatlas.archive.archive import create_archive as create_archive
-    from lossatlas.archive.archive import open_archive as open_archive
+    from lossatlas.archive.opening import open_archive as open_archive
     from lossatlas.compute.connectivity.curve import Curve as Curve
-    from lossatlas.compute.connectivity.curve import bezier as bezier
     from lossatlas.compute.connectivity.curve import curve_plane as curve_plane
-    from lossatlas.compute.connectivity.curve import polygon as polygon
     from lossatlas.compute.connectivity.evaluation import evaluate_curve as evaluate_curve
     from lossatlas.compute.connectivity.evaluation import project_curve as project_curve
     from lossatlas.compute.connectivity.fitting import fit_curve as fit_curve
@@ -152,19 +155,19 @@ if TYPE_CHECKING:
     from lossatlas.compute.paths.principal_planes import joint_pca_plane as joint_pca_plane
     from lossatlas.compute.paths.principal_planes import pca_plane as pca_plane
     from lossatlas.compute.paths.principal_planes import start_end_plane as start_end_plane
+    from lossatlas.compute.paths.projection import Projection as Projection
+    from lossatlas.compute.paths.projection import project_points as project_points
     from lossatlas.compute.paths.projection import project_trajectory as project_trajectory
-    from lossatlas.compute.planes.constructors import plane as plane
     from lossatlas.compute.planes.constructors import plane_through as plane_through
     from lossatlas.compute.planes.constructors import random_plane as random_plane
     from lossatlas.compute.planes.constructors import weight_plane as weight_plane
     from lossatlas.compute.planes.direction import Direction as Direction
     from lossatlas.compute.planes.plane import Plane as Plane
+    from lossatlas.compute.planes.plane import PlaneModel as PlaneModel
     from lossatlas.compute.planes.plane import PointProjection as PointProjection
     from lossatlas.compute.recording.lightning import LightningRecorder as LightningRecorder
     from lossatlas.compute.recording.recorder import Recorder as Recorder
     from lossatlas.compute.recording.trajectory import Trajectory as Trajectory
-    from lossatlas.compute.recording.trajectory import open_trajectory as open_trajectory
-    from lossatlas.compute.recording.trajectory import trajectory_of as trajectory_of
     from lossatlas.compute.recording.transformers import TransformersRecorder as TransformersRecorder
     from lossatlas.compute.symmetry.audit import SymmetryAudit as SymmetryAudit
     from lossatlas.compute.symmetry.audit import balance_neurons as balance_neurons
@@ -173,6 +176,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.symmetry.weight_matching import match_weights as match_weights
     from lossatlas.errors import ArchiveError as ArchiveError
     from lossatlas.errors import InputError as InputError
+    from lossatlas.errors import InputTypeError as InputTypeError
     from lossatlas.errors import LossatlasError as LossatlasError
     from lossatlas.errors import MissingDependencyError as MissingDependencyError
     from lossatlas.formats import export_surface as export_surface

@@ -23,6 +23,14 @@ class InputError(LossatlasError, ValueError):
         self.argument = argument
 
 
+class InputTypeError(InputError, TypeError):
+    """An argument is of a type that the call does not take.
+
+    >>> isinstance(InputTypeError("plane", "2", "a Plane"), TypeError)
+    True
+    """
+
+
 class ArchiveError(LossatlasError):
     """An archive cannot be read, written or continued."""
 

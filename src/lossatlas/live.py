@@ -16,7 +16,7 @@ from typing import Any
 import xarray as xr
 
 from lossatlas.analysis.grid import Grid
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, as_archive
 from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
@@ -32,7 +32,7 @@ def evaluate(objective: Objective, plane: Plane, **options: Any) -> xr.Dataset:
         KeyboardInterrupt: the page asked to stop; the same call continues.
     """
     given, own = options.pop("archive"), options.pop("on_tile")
-    archive = given if isinstance(given, Archive) else create_archive(given)
+    archive = as_archive(given)
     with followed_control(archive, plane.ndim == 2) as (steering, watch):
 
         def both(*tile: Any, turning: bool = True) -> None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 import lossatlas as la
 from lossatlas._util.argument_checks import check_integer, check_name, check_number, path_of
 from lossatlas.analysis.eigensolvers.extremes import extreme_eigenvalues
-from lossatlas.archive import create_archive
+from lossatlas.archive import open_archive
 from lossatlas.errors import InputError
 from oracles import classifier
 
@@ -122,4 +122,37 @@ def test_right_arguments_pass() -> None:
 @pytest.mark.parametrize("name", ["a/b", "..", "", "__x", "a\0b", "x" * 300])
 def test_names_of_an_archive_are_one_folder(name: str) -> None:
     with pytest.raises(InputError, match="name"):
-        create_archive(None).write_surface(name, evaluate())
+        open_archive(None, "a").write_surface(name, evaluate())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: la.Objective(3, F.cross_entropy, (X, Y)),  # pyright: ignore[reportArgumentType]
+        lambda: la.Objective(MODEL, (X, Y), F.cross_entropy),  # pyright: ignore[reportArgumentType]
+        lambda: la.evaluate(MODEL, la.random_plane(MODEL)),  # pyright: ignore[reportArgumentType]
+        lambda: la.evaluate(objective(), MODEL),  # pyright: ignore[reportArgumentType]
+        lambda: la.evaluate(la.random_plane(MODEL), objective()),  # pyright: ignore[reportArgumentType]
+        lambda: la.Recorder(None, "model"),  # pyright: ignore[reportArgumentType]
+        lambda: la.Recorder(None, MODEL, "adam"),  # pyright: ignore[reportArgumentType]
+        lambda: la.plot(3),  # pyright: ignore[reportArgumentType]
+        lambda: la.project_trajectory(MODEL, la.random_plane(MODEL)),  # pyright: ignore[reportArgumentType]
+        lambda: la.evaluate_curve(objective(), MODEL),  # pyright: ignore[reportArgumentType]
+        lambda: la.open_archive(3, "a"),  # pyright: ignore[reportArgumentType]
+        lambda: evaluate(name=3),
+        lambda: evaluate(workers="2"),
+        lambda: check_number("timeout", "10"),
+        lambda: path_of(3),
+    ],
+)
+def test_a_wrong_type_is_a_type_error_and_an_input_error(call: Callable[[], object]) -> None:
+    with pytest.raises(la.InputTypeError, match=r"got .* expected ") as raised:
+        call()
+    assert isinstance(raised.value, TypeError) and isinstance(raised.value, la.InputError) and isinstance(raised.value, ValueError)
+
+
+@pytest.mark.parametrize("call", [lambda: check_integer("tile", 0, least=1), lambda: check_name("name", "a/b"), lambda: path_of(" ")])
+def test_a_wrong_value_is_no_type_error(call: Callable[[], object]) -> None:
+    with pytest.raises(la.InputError) as raised:
+        call()
+    assert not isinstance(raised.value, TypeError)

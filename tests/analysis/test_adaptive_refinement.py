@@ -109,7 +109,7 @@ def test_fill_never_touches_a_computed_value(data: st.DataObject) -> None:
 
 def test_a_quadratic_is_filled_exactly() -> None:
     objective, _, _ = quadratic()
-    plane = la.plane(objective, {"t": objective.params["t"] * 0 + 1.0}, {"t": objective.params["t"]})
+    plane = la.Plane.from_directions(objective, {"t": objective.params["t"] * 0 + 1.0}, {"t": objective.params["t"]})
     whole = la.evaluate(objective, plane, resolution=(33, 41))
     early = la.evaluate(objective, plane, resolution=(33, 41), tol=0.01)
     done = early.done.values
@@ -124,7 +124,7 @@ def test_a_quadratic_is_filled_exactly() -> None:
 def test_the_same_archive_goes_on_to_the_full_grid() -> None:
     objective = case("tutorial")
     plane = la.random_plane(objective, seed=2)
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     early = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, tol=0.02, evaluator="loop")
     finer = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, tol=0.0005, evaluator="loop")
     assert 0 < early.done.sum() <= finer.done.sum() < early.done.size
@@ -142,7 +142,7 @@ def test_the_models_own_cell_is_always_computed() -> None:
 
 def test_a_line_is_refined_too() -> None:
     objective, _, _ = quadratic()
-    line = la.plane(objective, {"t": objective.params["t"] * 0 + 1.0})
+    line = la.Plane.from_directions(objective, {"t": objective.params["t"] * 0 + 1.0})
     early = la.evaluate(objective, line, resolution=201, tol=0.01)
     assert 50 <= early.done.sum() <= 60
     np.testing.assert_allclose(early.loss_filled, la.evaluate(objective, line, resolution=201).loss, rtol=1e-9)
@@ -150,7 +150,7 @@ def test_a_line_is_refined_too() -> None:
 
 def test_what_cannot_be_meant_is_refused() -> None:
     objective, _, _ = quadratic()
-    line = la.plane(objective, {"t": objective.params["t"]})
+    line = la.Plane.from_directions(objective, {"t": objective.params["t"]})
     for wrong in (0.0, -1.0, 1.0):
         with pytest.raises(InputError, match="tol"):
             la.evaluate(objective, line, resolution=9, tol=wrong)

@@ -30,7 +30,7 @@ def made(samples: int = 30, resolution: tuple[int, int] = (4, 6)) -> tuple[la.Sa
     x = torch.randn(samples, 2, generator=generator, dtype=torch.float64)
     y = torch.randn(samples, generator=generator, dtype=torch.float64)
     objective = la.Objective(lambda p, b: (b[0] @ p["w"] - b[1]) ** 2, data=(x, y), params={"w": torch.zeros(2, dtype=torch.float64)})
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))
     la.evaluate(objective, plane, ((-1, 1), (-2, 2)), resolution, METRICS, archive, evaluator="loop")
     losses = la.SampleLossArray.open(archive)
@@ -112,7 +112,7 @@ def test_statistics_share_their_samples() -> None:
 def test_stored_differences_become_hatching() -> None:
     """On a figure, a cell is doubtful where its difference from the lowest is within two standard errors of that difference."""
     objective = made()[2]
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), (-1, 1), (9, 8), METRICS, archive)
     surface = surface_from(la.SampleLossArray.open(archive).store_differences(archive))
     tensor = np.asarray(archive.samples()["sample_loss"][...])
@@ -180,7 +180,7 @@ def test_all_of_the_data_have_no_standard_error_only_where_the_objective_says_so
 def test_the_factor_is_that_of_the_tensor_too() -> None:
     subset = la.random_subset((torch.arange(60.0),), 30, seed=2)
     objective = la.Objective(lambda p, b: (b[0] - p["w"][0]) ** 2, data=subset, params={"w": torch.zeros(1)}, dtype=torch.float64)
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     surface = la.evaluate(objective, la.weight_plane(objective, ("w", 0)), (0, 3), 4, ("loss", "sample_loss"), archive)
     found = la.SampleLossArray.open(archive).statistics()
     np.testing.assert_allclose(found.loss_standard_error, surface.loss_standard_error, rtol=1e-9)
@@ -192,7 +192,7 @@ def test_hatching_from_standard_errors_alone_is_conservative_and_says_so() -> No
     x, noise = (torch.randn(300, 2, generator=generator, dtype=torch.float64) for _ in "xy")
     data, start = (x, x.sum(1) + noise[:, 0]), {"w": torch.ones(2, dtype=torch.float64)}
     objective = la.Objective(lambda p, b: (b[0] @ p["w"] - b[1]) ** 2, data=data, params=start)
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     plain = la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), ((0, 2), (0.5, 2)), (21, 11), METRICS, archive)
     losses = la.SampleLossArray.open(archive)
     loose = compose(plain, uncertainty=True).surfaces[0]

@@ -23,7 +23,7 @@ FIXTURE = Path(__file__).parents[1] / "fixtures" / "small.zarr"
 
 @given(values=hnp.arrays(np.float64, (3, 5)), chosen=st.sets(st.integers(0, 14), min_size=1))
 def test_cells_come_back_as_written_and_the_rest_is_not_done(values: np.ndarray, chosen: set[int]) -> None:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     axes = {"alpha": np.arange(3.0), "beta": np.linspace(-1, 1, 5)}
     archive.create_surface("s", axes, [schema.variable("loss")], {"note": {"nested": [1, 2.5, None, "x"]}})
     cells = np.array(sorted(chosen))
@@ -36,7 +36,7 @@ def test_cells_come_back_as_written_and_the_rest_is_not_done(values: np.ndarray,
 
 
 def test_large_surfaces_are_cut_into_chunks(tmp_path: Path) -> None:
-    archive = la.create_archive(tmp_path / "big.zarr")
+    archive = la.open_archive(tmp_path / "big.zarr", "a")
     archive.create_surface("s", {"alpha": np.arange(130.0), "beta": np.arange(70.0)}, [schema.variable("loss")], {})
     cells = np.array([0, 64 * 70 + 65, 129 * 70 + 69])
     archive.write_cells("s", cells, {"loss": np.array([1.0, 2.0, 3.0])})
@@ -45,7 +45,7 @@ def test_large_surfaces_are_cut_into_chunks(tmp_path: Path) -> None:
 
 
 def test_a_stranger_reads_it_with_zarr_alone(tmp_path: Path) -> None:
-    archive = la.create_archive(tmp_path / "a.zarr")
+    archive = la.open_archive(tmp_path / "a.zarr", "a")
     archive.create_surface("s", {"alpha": np.arange(2.0), "beta": np.arange(3.0)}, [schema.variable("loss")], {})
     meta = json.loads((tmp_path / "a.zarr/surfaces/s/loss/zarr.json").read_text())
     assert meta["zarr_format"] == 3
@@ -57,7 +57,7 @@ def test_a_stranger_reads_it_with_zarr_alone(tmp_path: Path) -> None:
 def test_trajectories_come_back(tmp_path: Path) -> None:
     steps = np.arange(4)
     path = xr.Dataset({"step": ("step", steps), "path_loss": ("step", [1.0, np.nan, -2.0, 0.0])}, attrs={"optimizer": "sgd"})
-    archive = la.create_archive(tmp_path / "a.zarr")
+    archive = la.open_archive(tmp_path / "a.zarr", "a")
     archive.write_trajectory("t", path)
     back = la.open_archive(tmp_path / "a.zarr").trajectory()
     np.testing.assert_array_equal(back.path_loss, path.path_loss)
@@ -65,10 +65,10 @@ def test_trajectories_come_back(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    la.create_archive(tmp_path / "a.zarr").root.attrs["format_version"] = schema.FORMAT_VERSION + 1
-    for opening in (la.open_archive, la.create_archive):
+    la.open_archive(tmp_path / "a.zarr", "a").root.attrs["format_version"] = schema.FORMAT_VERSION + 1
+    for mode in ("r", "a", "w"):
         with pytest.raises(la.ArchiveError, match="format version 2"):
-            opening(tmp_path / "a.zarr")
+            la.open_archive(tmp_path / "a.zarr", mode)
 
 
 def test_what_is_not_an_archive_is_left_alone(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_what_is_not_an_archive_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file.zarr").write_text("not a folder")
     for place in (tmp_path / "photos", tmp_path / "file.zarr"):
         with pytest.raises(la.ArchiveError):
-            la.create_archive(place)
+            la.open_archive(place, "a")
         with pytest.raises(la.ArchiveError):
             la.open_archive(place)
     with pytest.raises(la.ArchiveError, match="No archive"):
@@ -104,14 +104,14 @@ def test_a_strangers_zarr_is_not_taken_over(tmp_path: Path, holds: str) -> None:
             theirs.create_group("run")
     before = listing(place)
     with pytest.raises(la.ArchiveError, match="not a Lossatlas archive"):
-        la.create_archive(place)
+        la.open_archive(place, "a")
     assert listing(place) == before
 
 
 def test_an_empty_group_becomes_an_archive(tmp_path: Path) -> None:
     """As one whose maker was killed before it had said what it is, or one that was made for us."""
     zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=3)
-    assert la.create_archive(tmp_path / "a.zarr").attrs["format"] == "lossatlas"
+    assert la.open_archive(tmp_path / "a.zarr", "a").attrs["format"] == "lossatlas"
     assert la.open_archive(tmp_path / "a.zarr").surfaces == ()
 
 
@@ -126,13 +126,13 @@ def test_a_group_that_another_process_makes_meanwhile_is_opened(tmp_path: Path, 
         raise ContainsGroupError("a group is there")
 
     monkeypatch.setattr(zarr, "open_group", late)
-    assert la.create_archive(tmp_path / "a.zarr").attrs["format"] == "lossatlas"
+    assert la.open_archive(tmp_path / "a.zarr", "a").attrs["format"] == "lossatlas"
 
 
 def test_a_path_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(la.ArchiveError, match="Cannot write"):
-        la.create_archive(tmp_path / "file" / "a.zarr")
+        la.open_archive(tmp_path / "file" / "a.zarr", "a")
 
 
 def test_the_fixture_of_format_1_is_read_as_it_was_written() -> None:
@@ -160,7 +160,7 @@ def test_labels_carry_units() -> None:
 def test_damaged_files_are_named_and_can_be_replaced(tmp_path: Path, damage: str) -> None:
     place = tmp_path / "a.zarr"
     square = la.Objective(lambda p, _: (p["w"] ** 2).sum(), params={"w": torch.tensor([3.0])})
-    line = la.plane(square, {"w": torch.ones(1)})
+    line = la.Plane.from_directions(square, {"w": torch.ones(1)})
     whole = la.evaluate(square, line, resolution=5, archive=place)
     (place / "surfaces/surface/loss" / ("c/0" if damage == "chunk" else "zarr.json")).write_bytes(b"{ nothing")
     with pytest.raises(la.ArchiveError, match=r"damaged.*overwrite=True"):
@@ -173,3 +173,54 @@ def test_damaged_files_are_named_and_can_be_replaced(tmp_path: Path, damage: str
             la.evaluate(square, line, resolution=5, archive=place)
         anew = la.evaluate(square, line, resolution=5, archive=place, overwrite=True)
     np.testing.assert_array_equal(anew.loss, whole.loss)
+
+
+def test_the_modes_read_append_and_replace(tmp_path: Path) -> None:
+    """As in h5py and Zarr: "r" makes nothing, "a" keeps what is there, "w" begins anew."""
+    place = tmp_path / "a.zarr"
+    with pytest.raises(la.ArchiveError, match="No archive"):
+        la.open_archive(place)
+    assert not place.exists()
+    archive = la.open_archive(place, "a")
+    archive.create_surface("s", {"alpha": np.arange(2.0), "beta": np.arange(3.0)}, [schema.variable("loss")], {})
+    archive.write_trajectory("t", xr.Dataset({"step": ("step", np.arange(2))}))
+    assert la.open_archive(place, "a").surfaces == ("s",)
+    with pytest.raises(Exception, match="read"):
+        la.open_archive(place).write_trajectory("t", xr.Dataset({"step": ("step", np.arange(2))}))
+    emptied = la.open_archive(place, "w")
+    assert (emptied.surfaces, emptied.trajectories) == ((), ())
+    assert sorted(path.name for path in place.iterdir()) == ["zarr.json"]
+    emptied.create_surface("s", {"alpha": np.arange(4.0)}, [schema.variable("loss")], {})
+    assert la.open_archive(place).surface().sizes == {"alpha": 4}
+
+
+def test_an_archive_in_memory_is_opened_for_writing(tmp_path: Path) -> None:
+    for mode in ("a", "w"):
+        archive = la.open_archive(None, mode)
+        archive.create_surface("s", {"alpha": np.arange(2.0)}, [schema.variable("loss")], {})
+        assert archive.surfaces == ("s",)
+    with pytest.raises(la.InputError, match=r'archive: got None.*mode="a"'):
+        la.open_archive(None)
+    with pytest.raises(la.InputError, match="mode: got x; expected 'r' or 'a' or 'w'"):
+        la.open_archive(tmp_path / "a.zarr", "x")  # pyright: ignore[reportArgumentType]
+
+
+def test_beginning_anew_takes_over_no_folder_of_others_and_no_surface_being_written(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("meow")
+    zarr.create_array(tmp_path / "theirs.zarr", shape=(2,), dtype="f8")
+    for place in (tmp_path / "photos", tmp_path / "theirs.zarr"):
+        before = listing(place)
+        with pytest.raises(la.ArchiveError):
+            la.open_archive(place, "w")
+        assert listing(place) == before
+    archive = la.open_archive(tmp_path / "a.zarr", "a")
+    archive.create_surface("s", {"alpha": np.arange(2.0)}, [schema.variable("loss")], {})
+    lock = archive.lock("s")
+    assert lock is not None
+    try:
+        with pytest.raises(la.ArchiveError, match="is writing 's'"):
+            la.open_archive(tmp_path / "a.zarr", "w")
+    finally:
+        lock.release()
+    assert la.open_archive(tmp_path / "a.zarr").surfaces == ("s",)

@@ -71,7 +71,7 @@ def test_recorded_weights_carry_checksums(tmp_path: Path, array: str) -> None:
     content[5] ^= 1
     chunk.write_bytes(bytes(content))
     with pytest.raises(la.ArchiveError, match=rf"{array}/c/0/0 .*is damaged"):
-        la.open_trajectory(tmp_path / "a.zarr").state(0)
+        la.Trajectory.open(tmp_path / "a.zarr").state(0)
 
 
 @pytest.mark.parametrize("array", ["loss", "done"])
@@ -106,7 +106,7 @@ def test_lost_coordinates_are_rebuilt(place: Path, axis: str, lost: str) -> None
 
 
 def test_lost_coordinates_that_nothing_tells_are_an_error(place: Path) -> None:
-    del la.create_archive(place).root[str(SURFACE)].attrs["grid"]
+    del la.open_archive(place, "a").root[str(SURFACE)].attrs["grid"]
     (place / SURFACE / "beta/c/0").unlink()
     with pytest.raises(la.ArchiveError, match="beta are lost"):
         la.open_archive(place).surface()
@@ -140,15 +140,15 @@ def test_metadata_between_archive_and_surface_are_not_needed(place: Path, conten
 def test_lost_metadata_of_a_recording_are_told_and_replaced(place: Path, file: str, content: bytes | None) -> None:
     damage(place / "trajectories/run" / file, content)
     with pytest.raises(la.ArchiveError, match=r"zarr\.json .*(damaged|missing).*overwrite=True"):
-        trajectory = la.open_trajectory(place)
+        trajectory = la.Trajectory.open(place)
         trajectory.vector(-1), trajectory.dataset
     record(place, overwrite=True)
-    assert len(la.open_trajectory(place)) == 4
+    assert len(la.Trajectory.open(place)) == 4
 
 
 def test_a_lost_step_coordinate_is_an_error(place: Path) -> None:
     (place / "trajectories/run/step/c/0").unlink()
-    for read in (lambda: la.open_archive(place).trajectory(), lambda: la.open_trajectory(place).steps):
+    for read in (lambda: la.open_archive(place).trajectory(), lambda: la.Trajectory.open(place).steps):
         with pytest.raises(la.ArchiveError, match=r"(coordinates|steps) .*lost.*overwrite=True"):
             read()
 
@@ -183,7 +183,7 @@ def test_an_archive_that_goes_away_under_a_recorder_is_told(tmp_path: Path) -> N
     assert not place.exists()
     (tmp_path / "moved.zarr").rename(place)
     recorder.close()
-    assert la.open_trajectory(place).steps.tolist() == [0, 1]
+    assert la.Trajectory.open(place).steps.tolist() == [0, 1]
 
 
 def test_archives_without_checksums_are_read_and_continued(place: Path) -> None:
@@ -196,5 +196,5 @@ def test_archives_without_checksums_are_read_and_continued(place: Path) -> None:
         group.create_array(name, data=values, dimension_names=dims, attributes=dict(array.attrs), overwrite=True)
     assert "crc32c" not in (place / SURFACE / "loss/zarr.json").read_text()
     xr.testing.assert_equal(la.open_archive(place).surface(), before)
-    la.create_archive(place).mark_not_done("surface", np.array([5]))
+    la.open_archive(place, "a").mark_not_done("surface", np.array([5]))
     xr.testing.assert_equal(evaluate(place), before)

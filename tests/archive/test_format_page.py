@@ -100,12 +100,12 @@ def planes(folder: Path) -> Collection:
             la.random_plane(measured, ndim=1),
             la.weight_plane(measured, ("0.weight", (0, 0))),
             la.plane_through(*models),
-            la.plane(center, {name: torch.ones_like(value) for name, value in center.items()}),
+            la.Plane.from_directions(center, {name: torch.ones_like(value) for name, value in center.items()}),
             la.hessian_plane(measured, tol=0.1),
-            la.start_end_plane(la.trajectory_of(models)),
-            la.pca_plane(la.trajectory_of(models)),
-            la.joint_pca_plane([la.trajectory_of(models[:2]), la.trajectory_of([models[0], models[2]])]),
-            la.curve_plane(la.bezier(*models)),
+            la.start_end_plane(la.Trajectory.from_checkpoints(models)),
+            la.pca_plane(la.Trajectory.from_checkpoints(models)),
+            la.joint_pca_plane([la.Trajectory.from_checkpoints(models[:2]), la.Trajectory.from_checkpoints([models[0], models[2]])]),
+            la.curve_plane(la.Curve.bezier(*models)),
         )
     ]
 
@@ -124,20 +124,20 @@ def plane_of_models(folder: Path) -> Collection:
 
 def lines_between_models(folder: Path) -> Collection:
     first, second, measured = network(1), network(2), objective()
-    curve = la.polygon(first, second)
-    archive = la.create_archive(folder / "lines.zarr")
+    curve = la.Curve.polygonal(first, second)
+    archive = la.open_archive(folder / "lines.zarr", "a")
     la.evaluate_curve(measured, curve, 3, archive=archive)
     through = la.plane_through(first, second)
     return [
         la.interpolate(measured, first, second, resolution=3).attrs,
         la.barrier(measured, first, second, resolution=3, metrics=("loss", "accuracy")).attrs,
         archive.surface("curve").attrs,
-        la.project_curve(measured, la.bezier(first, network(3), second), through, 3).attrs,
+        la.project_curve(measured, la.Curve.bezier(first, network(3), second), through, 3).attrs,
     ]
 
 
 def recordings(folder: Path) -> Collection:
-    model, archive = network(batchnorm=True), la.create_archive(folder / "run.zarr")
+    model, archive = network(batchnorm=True), la.open_archive(folder / "run.zarr", "a")
     measured = objective(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
     with la.Recorder(archive, model, optimizer, every=1, objective=measured, test_objective=measured, sharpness=True) as recorder:
@@ -146,10 +146,10 @@ def recordings(folder: Path) -> Collection:
             F.cross_entropy(model(X), Y).backward()
             optimizer.step()
             recorder.step()
-    run = la.open_trajectory(archive)
+    run = la.Trajectory.open(archive)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        path = la.project_trajectory(run, la.pca_plane(run), measured, keep=True)
+        path = la.project_trajectory(run, la.pca_plane(run), measured, archive)
         frozen = la.plane_through(*(checkpoint(run, row) for row in (0, -1)))
         others = [la.project_trajectory(run, frozen, measured), la.project_trajectory(run, la.joint_pca_plane([run, run]))]
     stored = archive.trajectory("run")
@@ -160,7 +160,7 @@ def recordings(folder: Path) -> Collection:
         *(other.attrs for other in others),
         stored.attrs,
         dict(weights),
-        la.trajectory_of([network(1), network(2)]).store.attrs,
+        la.Trajectory.from_checkpoints([network(1), network(2)]).store.attrs,
     ]
 
 
@@ -171,7 +171,7 @@ def checkpoint(run: la.Trajectory, row: int) -> nn.Module:
 
 
 def in_plane_paths(folder: Path) -> Collection:
-    measured, archive = objective(), la.create_archive(folder / "paths.zarr")
+    measured, archive = objective(), la.open_archive(folder / "paths.zarr", "a")
     plane = la.weight_plane(measured, ("2.weight", (0, 0)), ("2.weight", (1, 1)))
     la.optimize_on_plane(measured, plane, (0.5, 0.5), learning_rate=0.1, steps=2, archive=archive, momentum=0.5)
     iterates = la.train_on_batches(measured, la.shuffled_batches(24, 8, epochs=1), learning_rate=0.1)
@@ -181,7 +181,7 @@ def in_plane_paths(folder: Path) -> Collection:
 
 
 def curvature(folder: Path) -> Collection:
-    measured, archive = objective(), la.create_archive(folder / "curvature.zarr")
+    measured, archive = objective(), la.open_archive(folder / "curvature.zarr", "a")
     plane = la.random_plane(measured)
     la.hessian_map(measured, plane, resolution=(3, 2), archive=archive, probes=3, tol=0.5)
     la.evaluate(measured, plane, resolution=(3, 2), archive=archive)
@@ -190,7 +190,7 @@ def curvature(folder: Path) -> Collection:
 
 
 def losses_of_samples(folder: Path) -> Collection:
-    measured, archive = objective(), la.create_archive(folder / "samples.zarr")
+    measured, archive = objective(), la.open_archive(folder / "samples.zarr", "a")
     la.evaluate(measured, la.random_plane(measured), resolution=(3, 2), metrics=("loss", "sample_loss"), archive=archive)
     losses = la.SampleLossArray.open(archive, "surface")
     batch = la.shuffled_batches(24, 8, epochs=1)[0]
@@ -200,7 +200,7 @@ def losses_of_samples(folder: Path) -> Collection:
 def foreign_files(folder: Path) -> Collection:
     measured = objective()
     surface = la.evaluate(measured, la.random_plane(measured), resolution=(5, 3), metrics=("loss", "accuracy"))
-    archive, attrs = la.create_archive(folder / "imports.zarr"), []
+    archive, attrs = la.open_archive(folder / "imports.zarr", "a"), []
     for ending in ("csv", "npz", "vtp", "h5"):
         file = folder / f"surface.{ending}"
         with warnings.catch_warnings():

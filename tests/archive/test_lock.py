@@ -22,7 +22,7 @@ from oracles import classifier
 
 HOLD = """
 import sys, lossatlas as la
-with la.create_archive(sys.argv[1]).lock_for_writing(sys.argv[2]):
+with la.open_archive(sys.argv[1], "a").lock_for_writing(sys.argv[2]):
     print("holding", flush=True)
     sys.stdin.read()
 """
@@ -30,7 +30,7 @@ with la.create_archive(sys.argv[1]).lock_for_writing(sys.argv[2]):
 TRY = """
 import sys, lossatlas as la
 try:
-    with la.create_archive(sys.argv[1]).lock_for_writing(sys.argv[2]):
+    with la.open_archive(sys.argv[1], "a").lock_for_writing(sys.argv[2]):
         print("free")
 except la.ArchiveError as error:
     print(error)
@@ -74,7 +74,7 @@ def locks(archive: Path) -> list[Path]:
 
 
 def laid_out(place: Path) -> la.Archive:
-    archive = la.create_archive(place)
+    archive = la.open_archive(place, "a")
     archive.create_surface("s", {"alpha": np.arange(2.0), "beta": np.arange(3.0)}, [schema.variable("loss")], {})
     return archive
 
@@ -108,7 +108,7 @@ def test_this_process_writes_on_and_other_processes_see_it(tmp_path: Path) -> No
     place, words = tmp_path / "a.zarr", [sys.executable, "-c", TRY, str(tmp_path / "a.zarr"), "s"]
     archive = laid_out(place)
     with archive.lock_for_writing("s"):
-        with la.create_archive(place).lock_for_writing("s"):
+        with la.open_archive(place, "a").lock_for_writing("s"):
             archive.write_cells("s", np.array([0]), {"loss": np.array([1.0])})
         assert "is writing 's'" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
         with archive.lock_for_writing("s", "trajectories"):
@@ -136,7 +136,7 @@ def test_another_thread_is_refused(tmp_path: Path) -> None:
 
 
 def test_memory_has_no_lock() -> None:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     with archive.lock_for_writing("s"):
         threading.Thread(target=lambda: archive.lock_for_writing("s").__enter__()).start()
 
@@ -217,13 +217,13 @@ def test_the_models_own_nan_is_measured_once(tmp_path: Path) -> None:
         return params["w"].sqrt().sum()
 
     objective = la.Objective(root, params={"w": torch.tensor([-0.5])})
-    line = la.plane(objective, {"w": torch.tensor([1.0])})
+    line = la.Plane.from_directions(objective, {"w": torch.tensor([1.0])})
     first = la.evaluate(objective, line, resolution=5, archive=tmp_path / "a.zarr", evaluator="loop")
     assert np.isnan(first.loss).sum() == 3 and first.attrs["nan_cells"] == 3
     before = len(calls)
     again = la.evaluate(objective, line, resolution=5, archive=tmp_path / "a.zarr", evaluator="loop")
     assert len(calls) == before + 2, "the cells that hold a value are compared, NaN is not tried again"
     np.testing.assert_array_equal(again.loss, first.loss)
-    la.create_archive(tmp_path / "a.zarr").root["surfaces/surface"].attrs["nan_cells"] = 0
+    la.open_archive(tmp_path / "a.zarr", "a").root["surfaces/surface"].attrs["nan_cells"] = 0
     assert la.evaluate(objective, line, resolution=5, archive=tmp_path / "a.zarr", evaluator="loop").attrs["nan_cells"] == 3
     assert len(calls) > before

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lossatlas import schema
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.viz.web.run_control import RunControl
 from lossatlas.viz.web.server import LiveServer
 
@@ -25,7 +25,7 @@ NA, NB = 9, 12
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    made = create_archive(tmp_path / "live.zarr")
+    made = open_archive(tmp_path / "live.zarr", "a")
     axes = {"alpha": np.linspace(-1, 1, NA), "beta": np.linspace(-1, 1, NB)}
     made.create_surface("s", axes, [schema.variable("loss")], {"kind": "surface", "title": "Growing"})
     return made

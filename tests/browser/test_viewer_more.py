@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lossatlas import schema
-from lossatlas.archive import create_archive
+from lossatlas.archive import open_archive
 from lossatlas.viz.scene.model import Arrow, Curve, DecisionRegions, Field, Outline, Pane, Scene
 from lossatlas.viz.web.html import export_html
 
@@ -83,7 +83,7 @@ def test_areas_arrows_outlines_histograms_and_words(visit: Visits, tmp_path: Pat
 
 
 def test_the_python_code_runs(visit: Visits, tmp_path: Path) -> None:
-    archive = create_archive(tmp_path / "my run.zarr")
+    archive = open_archive(tmp_path / "my run.zarr", "a")
     axes = {"alpha": np.linspace(-1, 1, 5), "beta": np.linspace(-1, 1, 7)}
     archive.create_surface("s", axes, [schema.variable("loss")], {"kind": "surface", "title": "S"})
     archive.write_cells("s", np.arange(35), {"loss": bowl(5, 7).reshape(-1)})

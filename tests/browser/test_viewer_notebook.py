@@ -22,10 +22,10 @@ CELL = """
 import time, warnings
 import numpy as np
 from lossatlas import schema
-from lossatlas.archive import create_archive
+from lossatlas.archive import open_archive
 from lossatlas.viz import view
 from IPython.display import display
-archive = create_archive(None)
+archive = open_archive(None, "a")
 a, b = np.linspace(-1, 1, 17), np.linspace(-1, 1, 23)
 values = (0.3 + a[:, None] ** 2 + b[None] ** 2).reshape(-1)
 shown = view(archive)

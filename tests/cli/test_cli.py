@@ -79,12 +79,14 @@ def test_a_recording_gets_the_landscape_under_its_path(tmp_path: Path) -> None:
 def test_a_recording_without_a_landscape_says_how_to_get_one(tmp_path: Path) -> None:
     import torch
 
-    la.trajectory_of([{"w": torch.ones(2) * k} for k in range(3)], archive=tmp_path / "run.zarr")
+    la.Trajectory.from_checkpoints([{"w": torch.ones(2) * k} for k in range(3)], archive=tmp_path / "run.zarr")
     refused = lossatlas("plot", tmp_path / "run.zarr")
     assert refused.returncode and "--recording" in refused.stderr and "--kind recording" in refused.stderr
-    run = la.open_trajectory(tmp_path / "run.zarr")
-    with pytest.raises(la.InputError, match=r"keep.*create_archive"):
-        la.project_trajectory(run, la.random_plane(run.params(-1), normalize="none", biases=True), keep=True)
+    run = la.Trajectory.open(tmp_path / "run.zarr")
+    with pytest.raises(la.InputError, match=r"archive.*open_archive"):
+        la.project_trajectory(
+            run, la.random_plane(run.params(-1), normalize="none", biases=True), archive=la.open_archive(tmp_path / "run.zarr")
+        )
 
 
 def test_help_names_every_verb() -> None:
@@ -240,7 +242,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 def test_export_then_import_gives_the_surface_back(tmp_path: Path, to: str) -> None:
     whole = tmp_path / "whole.zarr"
     surface = la.open_archive(FIXTURE).surface()
-    la.create_archive(whole).write_surface("plane", (surface.fillna(1.5) + 3).assign(done=surface.done | True))
+    la.open_archive(whole, "a").write_surface("plane", (surface.fillna(1.5) + 3).assign(done=surface.done | True))
     done = lossatlas("export", whole, "--to", to, "--out", tmp_path / f"plane.{to}")
     assert done.returncode == 0, done.stderr
     done = lossatlas("import", tmp_path / f"plane.{to}", "--archive", tmp_path / "back.zarr")

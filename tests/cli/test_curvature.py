@@ -105,9 +105,11 @@ def test_a_point_of_a_recorded_paths_plane(folder: Path) -> None:
     given: dict = {}
     exec(OBJECTIVES, given)
     shift = torch.tensor([[1.0, 0.0], [0.0, 0.5]], dtype=torch.float64)
-    la.trajectory_of([{"w": given["weights"] + k * shift + k * k * shift.T.flip(0)} for k in range(4)], archive=folder / "run.zarr")
+    la.Trajectory.from_checkpoints(
+        [{"w": given["weights"] + k * shift + k * k * shift.T.flip(0)} for k in range(4)], archive=folder / "run.zarr"
+    )
     report = curvature(folder, "quartic", "--recording", "run.zarr", "--plane", "start-end", "--tol", "1e-8")
-    end = la.open_trajectory(folder / "run.zarr").params(-1)["w"].numpy().ravel() ** 2
+    end = la.Trajectory.open(folder / "run.zarr").params(-1)["w"].numpy().ravel() ** 2
     assert report["lambda_max"] == pytest.approx(end.max(), rel=1e-6)
 
 

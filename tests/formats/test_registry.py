@@ -53,7 +53,7 @@ def test_unknown_endings_and_options(tmp_path: Path) -> None:
 def test_an_import_can_be_stored_in_an_archive(suffix: str, tmp_path: Path) -> None:
     """Every import has the attributes and arrays that the archive takes, and comes back from it the same."""
     surface = import_surface(export_surface(cases.surface(), tmp_path / f"s{suffix}"))
-    store = archive.create_archive(None)
+    store = archive.open_archive(None, "a")
     metrics = [schema.variable(str(name)) for name in surface.data_vars if name != "done"]
     store.create_surface("imported", {axis: surface[axis].values for axis in surface.dims}, metrics, surface.attrs)
     cells = np.flatnonzero(surface.done)

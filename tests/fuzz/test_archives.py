@@ -17,7 +17,7 @@ from PIL import Image
 import lossatlas as la
 from fuzz.fuzzing import damaged, mutated_json, run_cases
 from lossatlas import schema
-from lossatlas.archive import create_archive, open_archive
+from lossatlas.archive import open_archive
 from lossatlas.formats import export_surface
 from lossatlas.viz.compose.pages import scenes_of
 from lossatlas.viz.summary import describe_archive
@@ -51,7 +51,7 @@ TRAJECTORY = {
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
     """A small archive with all that readers look into: a surface with an unfinished cell, and a path over it."""
-    archive = create_archive(tmp_path / "whole.zarr")
+    archive = open_archive(tmp_path / "whole.zarr", "a")
     axes = {"alpha": np.linspace(-1, 1, NA), "beta": np.linspace(-1, 1, NB)}
     loss = schema.variable("loss")
     archive.create_surface("s", axes, [loss, loss.with_error()], SURFACE)

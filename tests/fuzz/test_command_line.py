@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from fuzz.fuzzing import TEXTS, run_cases
 from lossatlas import schema
-from lossatlas.archive import create_archive
+from lossatlas.archive import open_archive
 from lossatlas.cli.app import app
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
-    archive = create_archive("whole.zarr")
+    archive = open_archive("whole.zarr", "a")
     axes = {"alpha": np.linspace(-1, 1, NA), "beta": np.linspace(-1, 1, NB)}
     archive.create_surface("s", axes, [schema.variable("loss")], {"kind": "surface", "title": "A title"})
     archive.write_cells("s", np.arange(NA * NB), {"loss": 1.0 + np.arange(NA * NB)})

@@ -253,7 +253,7 @@ def plane_of(draw: Draw, objective: la.Objective, model: nn.Module) -> Lines:
     if draw.often(0.5):  # a plane that moves some of the weights
         names = [n for n in own if draw.often(0.5)] or list(own)[:1]
         steps = tuple({n: s for n, s in step.items() if n in names} for step in steps)
-    return Lines(la.plane(own, *steps), own, steps, -0.8, 0.6, f"explicit {sorted(steps[0])}")
+    return Lines(la.Plane.from_directions(own, *steps), own, steps, -0.8, 0.6, f"explicit {sorted(steps[0])}")
 
 
 def random_lines(draw: Draw, objective: la.Objective, own: dict[str, Tensor], ndim: int) -> Lines:
@@ -359,7 +359,7 @@ def own_loss_lines(draw: Draw, objective: la.Objective, model: nn.Module) -> Lin
     """An explicit plane under the names that the wrapper gives."""
     own = {name: p.detach().clone() for name, p in model.named_parameters()}
     steps = tuple({n: 0.7 * torch.randn_like(p) for n, p in own.items()} for _ in range(draw.of(1, 2, 2)))
-    plane = la.plane(objective, *({f"body.{n}": v for n, v in step.items()} for step in steps))
+    plane = la.Plane.from_directions(objective, *({f"body.{n}": v for n, v in step.items()} for step in steps))
     return Lines(plane, own, steps, -0.8, 0.6, "explicit")
 
 

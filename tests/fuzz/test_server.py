@@ -20,7 +20,7 @@ pytest.importorskip("starlette")
 
 from fuzz.fuzzing import TEXTS, damaged, mutated_json, run_cases
 from lossatlas import schema
-from lossatlas.archive import create_archive
+from lossatlas.archive import open_archive
 from lossatlas.viz.web.run_control import MOST_REGIONS, RunControl
 from lossatlas.viz.web.server import MOST_CLIENTS, LiveServer
 
@@ -32,7 +32,7 @@ WISHES = ('{"do": "pause"}', '{"do": "resume"}', '{"do": "stop"}', '{"do": "refi
 
 @pytest.fixture
 def server() -> Iterator[LiveServer]:
-    archive = create_archive(None)
+    archive = open_archive(None, "a")
     axes = {"alpha": np.linspace(-1, 1, NA), "beta": np.linspace(-1, 1, NB)}
     archive.create_surface("s", axes, [schema.variable("loss")], {"kind": "surface"})
     archive.write_cells("s", np.arange(7), {"loss": np.arange(7.0)})

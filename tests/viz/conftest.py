@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from lossatlas import schema
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.viz.scene.model import Field, PathData, Surface
 
 ATTRS: dict[str, Any] = {
@@ -106,7 +106,7 @@ def trajectory() -> xr.Dataset:
 @pytest.fixture
 def archive(dataset: xr.Dataset, trajectory: xr.Dataset) -> Archive:
     """Two surfaces, one trajectory recorded on the first, in memory."""
-    made = create_archive(None)
+    made = open_archive(None, "a")
     for name, scale in (("n100", 1.0), ("n1000", 0.5)):
         declared = [schema.variable(key) for key in ("loss", "loss_standard_error", "accuracy")]
         coordinates = {axis: dataset[axis].values for axis in ("alpha", "beta")}

@@ -106,7 +106,7 @@ def stored_plane(data_root: Path, case: str, model: nn.Module | la.Objective) ->
     shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     assert stored.y is not None
     d, e = ({n: torch.from_numpy(a) for n, a in by_name(arrays, shapes).items()} for arrays in (stored.x, stored.y))
-    return la.plane(model, d, e)
+    return la.Plane.from_directions(model, d, e)
 
 
 def seeded_plane(model: nn.Module | la.Objective) -> la.Plane:

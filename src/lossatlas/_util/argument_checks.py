@@ -1,6 +1,7 @@
 """Checks of plain arguments: an integer, a number, a name, one of several words.
 
-Each returns the value as a plain Python type, or raises `InputError` that names the argument, the value and what is allowed.
+Each returns the value as a plain Python type, or raises `InputError` that names the argument, the value and what is allowed; a value
+of another type raises `InputTypeError`, which is also a `TypeError`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 
 LONGEST_NAME = 200
 """Characters of a name that becomes a folder; file systems end at 255 bytes."""
@@ -25,7 +26,7 @@ def check_integer(argument: str, value: Any, least: int | None = None, most: int
     2
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InputError(argument, value, f"an integer{_limits(least, most)}")
+        raise InputTypeError(argument, value, f"an integer{_limits(least, most)}")
     number = int(value)
     if (least is not None and number < least) or (most is not None and number > most):
         raise InputError(argument, value, f"an integer{_limits(least, most)}")
@@ -40,7 +41,7 @@ def check_number(argument: str, value: Any, least: float | None = None, above: f
     """
     allowed = "a finite number" + _limits(least, None) + (f" above {above:g}" if above is not None else "")
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(argument, value, allowed)
+        raise InputTypeError(argument, value, allowed)
     number = _float(value)
     if not math.isfinite(number) or (least is not None and number < least) or (above is not None and number <= above):
         raise InputError(argument, value, allowed)
@@ -51,13 +52,13 @@ def check_choice(argument: str, value: Any, allowed: Iterable[str]) -> str:
     """One of the words in `allowed`."""
     known = tuple(allowed)
     if not isinstance(value, str) or value not in known:
-        raise InputError(argument, value, " or ".join(repr(word) for word in known))
+        raise _wrong(isinstance(value, str), argument, value, " or ".join(repr(word) for word in known))
     return value
 
 
 def check_text(argument: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise InputError(argument, value, "text")
+        raise InputTypeError(argument, value, "text")
     return value
 
 
@@ -72,14 +73,14 @@ def check_name(argument: str, value: Any) -> str:
         or value.startswith((".", "__"))
     ):
         allowed = f"a name of at most {LONGEST_NAME} characters, without slashes and control characters, that does not begin with a dot"
-        raise InputError(argument, value, allowed)
+        raise _wrong(isinstance(value, str), argument, value, allowed)
     return value
 
 
 def path_of(value: Any, argument: str = "path") -> Path:
     """A path that is text or a path object, and not empty."""
     if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
-        raise InputError(argument, value, "the path of a file")
+        raise _wrong(isinstance(value, str | os.PathLike), argument, value, "the path of a file")
     return Path(os.fspath(value))
 
 
@@ -87,8 +88,13 @@ def check_names(argument: str, value: Any) -> Any:
     """Text, several of them, or None for all."""
     listed = isinstance(value, Sequence) and not isinstance(value, bytes) and all(isinstance(item, str) for item in value)
     if value is not None and not listed:
-        raise InputError(argument, value, "a name, a list of names, or None")
+        raise InputTypeError(argument, value, "a name, a list of names, or None")
     return value
+
+
+def _wrong(right_type: bool, argument: str, value: Any, allowed: str) -> InputError:
+    """The error for a value that is not allowed, or not even of the right type."""
+    return (InputError if right_type else InputTypeError)(argument, value, allowed)
 
 
 def _float(value: Any) -> float:

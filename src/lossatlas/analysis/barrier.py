@@ -1,10 +1,11 @@
-"""Barrier height and monotonicity of a loss curve between two models."""
+"""Barrier height and monotonicity of a loss curve between two models, from its stored values."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -44,3 +45,29 @@ def barrier_height(alpha: Array, values: Array) -> tuple[float, float]:
         return float("nan"), float("nan")
     top = int(np.argmax(above))
     return float(above[top]), float(alpha[top])
+
+
+def barrier_heights(line: xr.Dataset) -> dict[str, float]:
+    """Barriers of the loss and of the error (1 - accuracy) on a line from model `a` at 0 to `b` at 1.
+
+    Args:
+        line: over ``("alpha",)``, such as `interpolate` and `evaluate_curve` return or an archive holds; points beyond
+            0 and 1 do not count.
+
+    Returns:
+        `loss` and `loss_at` (its alpha) where the loss was measured, `error` and `error_at` where accuracy was; empty where
+        the models at 0 and 1 are not among the points.
+
+    >>> alpha = np.array([-1.0, 0.0, 0.5, 1.0])
+    >>> barrier_heights(xr.Dataset({"loss": ("alpha", [9.0, 1.0, 3.0, 2.0])}, coords={"alpha": alpha}))
+    {'loss': 1.5, 'loss_at': 0.5}
+    """
+    inside = line.sel(alpha=slice(-1e-12, 1 + 1e-12))
+    t = inside.alpha.values
+    if len(t) < 2 or abs(t[0]) > 1e-9 or abs(t[-1] - 1) > 1e-9:
+        return {}
+    heights: dict[str, float] = {}
+    for word, values in (("loss", inside.get("loss")), ("error", 1 - inside.accuracy if "accuracy" in inside else None)):
+        if values is not None:
+            heights[word], heights[f"{word}_at"] = barrier_height(t, values.values)
+    return heights

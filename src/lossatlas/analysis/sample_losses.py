@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas.analysis.sampling import Indices, check_batch_size, sampling_fpc, shuffled_batches, standard_error_fpc
-from lossatlas.archive import Archive, Location, open_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.archive.arrays import read_array
 from lossatlas.errors import InputError
 
@@ -40,7 +40,7 @@ class SampleLossArray:
     Example:
         >>> import torch, lossatlas as la
         >>> objective = la.Objective(lambda p, x: (x - p["w"][0]) ** 2, data=torch.tensor([0.0, 2.0]), params={"w": torch.zeros(1)})
-        >>> archive = la.create_archive(None)
+        >>> archive = la.open_archive(None, "a")
         >>> _ = la.evaluate(objective, la.weight_plane(objective, ("w", 0)), (0, 2), 3, ("loss", "sample_loss"), archive)
         >>> losses = la.SampleLossArray.open(archive)
         >>> losses.surfaces([[0], [1], [0, 1]]).values.tolist()
@@ -59,7 +59,7 @@ class SampleLossArray:
         Raises:
             InputError: the surface was computed without them.
         """
-        store = archive if isinstance(archive, Archive) else open_archive(archive)
+        store = as_archive(archive, "r")
         arrays, surface = store.samples(name), store.surface(name)
         if "sample_loss" in arrays:
             return cls(arrays["sample_loss"], surface, np.ones(arrays["sample_loss"].shape[-1]), True)

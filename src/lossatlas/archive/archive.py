@@ -6,8 +6,6 @@ Reading needs no torch. Only one process writes a surface (`Archive.writing`); w
 
 from __future__ import annotations
 
-import datetime
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,12 +18,10 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
-from zarr.errors import ContainsArrayError, ContainsGroupError
-from zarr.storage import LocalStore, MemoryStore
+from zarr.storage import LocalStore
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_name
-from lossatlas._util.files import write_file
 from lossatlas.archive import arrays as archive_arrays
 from lossatlas.archive import checks as archive_checks
 from lossatlas.archive import lock as archive_lock
@@ -38,9 +34,10 @@ Location = str | os.PathLike[str] | Store
 
 @dataclass(frozen=True)
 class Archive:
-    """An open archive; `open_archive` and `create_archive` make one.
+    """An open archive; `open_archive` makes one.
 
-    >>> archive = create_archive(None)
+    >>> from lossatlas.archive import open_archive
+    >>> archive = open_archive(None, "a")
     >>> archive.surfaces, archive.trajectories
     ((), ())
     """
@@ -287,123 +284,3 @@ class Archive:
     def _replace_group(self, kind: str, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
         check_name(f"{kind} name", name)
         return archive_arrays.replace_group(self.root, kind, name, attrs)
-
-
-def create_archive(location: Location | None, *, repair: bool = False) -> Archive:
-    """Open `location` for writing, making it where it does not exist; None keeps the archive in memory.
-
-    Args:
-        location: a path or a Zarr store.
-        repair: write the archive's own ``zarr.json`` anew where it is lost or damaged, as a power cut may leave it; what
-            lies in the archive stays.
-
-    Raises:
-        ArchiveError: the path cannot be written, holds something else, is damaged, or was written by a newer format.
-    """
-    if location is not None and not isinstance(location, str | os.PathLike | Store):
-        raise InputError("archive", location, "a path, a Zarr store, an open archive or None")
-    store: Any = MemoryStore() if location is None else location
-    name = _name_of(location)
-    try:
-        if repair and isinstance(location, str | os.PathLike) and "://" not in str(location):
-            _repair(Path(location))
-        _refuse_foreign_folder(location)
-        root = _open_root_group(store)
-    except ContainsArrayError as error:
-        raise ArchiveError(f"{name} is a Zarr array and not a Lossatlas archive. Choose another path.") from error
-    except OSError as error:
-        raise ArchiveError(f"Cannot write the archive {name}: {error}. Choose another archive=.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _damaged_root(name, error) from error
-    _check_format(root, name)
-    return Archive(root, name)
-
-
-def open_archive(location: Location) -> Archive:
-    """Open an archive for reading; torch is not imported.
-
-    Raises:
-        ArchiveError: nothing there, not a Lossatlas archive, damaged, or a newer format.
-    """
-    name = _name_of(location)
-    try:
-        root = zarr.open_group(location, mode="r", zarr_format=3)
-    except Exception as error:  # Zarr and JSON answer damage with nearly any exception
-        if isinstance(location, str | os.PathLike) and _holds_parts(Path(location)):
-            raise _damaged_root(name, error) from error
-        raise ArchiveError(
-            f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`."
-        ) from error
-    _check_format(root, name)
-    return Archive(root, name)
-
-
-def _holds_parts(folder: Path) -> bool:
-    """Are surfaces or trajectories there, as in an archive that has lost its own ``zarr.json``?"""
-    return any((folder / part).is_dir() for part in ("surfaces", "trajectories"))
-
-
-def _damaged_root(name: str, error: Exception) -> ArchiveError:
-    return ArchiveError(
-        f"The file zarr.json of {name} is lost or damaged ({type(error).__name__}), so that the archive cannot be opened. "
-        "Restore it from a copy; or compute with overwrite=True, which writes it anew and keeps the archive's other surfaces and runs."
-    )
-
-
-def _repair(folder: Path) -> None:
-    """Give a folder of an archive's parts, and of nothing else, its ``zarr.json`` back."""
-    file = folder / "zarr.json"
-    try:
-        text = json.loads(file.read_bytes())
-        if isinstance(text, dict) and {"zarr_format", "node_type"} <= text.keys():
-            return
-    except FileNotFoundError:
-        if not _holds_parts(folder):
-            return
-    except ValueError:
-        pass
-    if all(entry.name in ("zarr.json", "surfaces", "trajectories") or entry.name.startswith(".") for entry in folder.iterdir()):
-        write_file(file, json.dumps({"zarr_format": 3, "node_type": "group", "attributes": _new_attrs()}, indent=2))
-
-
-def _open_root_group(store: Any) -> zarr.Group:
-    """The group at `store`, made in one write where there is none; an empty group that says nothing becomes an archive."""
-    try:
-        root = zarr.open_group(store, mode="a", zarr_format=3, attributes=_new_attrs())
-    except ContainsGroupError:  # another process made it in this very moment
-        root = zarr.open_group(store, mode="r+", zarr_format=3)
-    if not root.attrs and not any(True for _ in root.keys()):  # noqa: SIM118 - a group is no mapping
-        root.attrs.update(_new_attrs())
-    return root
-
-
-def _new_attrs() -> dict[str, Any]:
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return {"format": schema.FORMAT, "format_version": schema.FORMAT_VERSION, "created": now}
-
-
-def _check_format(root: zarr.Group, name: str) -> None:
-    attrs = root.attrs
-    if attrs.get("format") != schema.FORMAT:
-        raise ArchiveError(f"{name} is a Zarr group but not a Lossatlas archive (its attribute 'format' is missing). Choose another path.")
-    version = attrs.get("format_version")
-    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= schema.FORMAT_VERSION:
-        raise ArchiveError(
-            f"{name} has format version {version}; this Lossatlas reads up to {schema.FORMAT_VERSION}. "
-            "Update with: pip install --upgrade lossatlas"
-        )
-
-
-def _refuse_foreign_folder(location: Location | None) -> None:
-    """A folder with other files in it is never taken over."""
-    if not isinstance(location, str | os.PathLike) or "://" in str(location):
-        return
-    path = Path(location)
-    if path.is_file() or (path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists()):
-        if _holds_parts(path):
-            raise _damaged_root(str(path), FileNotFoundError())
-        raise ArchiveError(f"{path} exists and is not an archive. Choose a new path for the archive, such as {path}.zarr.")
-
-
-def _name_of(location: Location | None) -> str:
-    return "the in-memory archive" if location is None else str(location)

@@ -119,10 +119,10 @@ def _live_page(archive: Path, live: bool) -> Iterator[Any]:
     if not live:
         yield None
         return
-    from lossatlas.archive import create_archive
+    from lossatlas.archive import open_archive
     from lossatlas.live import followed_control
 
-    with followed_control(create_archive(archive), can_refine=False) as (_, on_tile):
+    with followed_control(open_archive(archive, "a"), can_refine=False) as (_, on_tile):
         yield on_tile
 
 

@@ -52,11 +52,11 @@ def import_(
     archive: Annotated[Path, typer.Option("--archive", help="The archive to add them to.")] = Path("imported.zarr"),
 ) -> None:
     """Read surfaces that other tools computed into an archive; nothing in a file is executed."""
-    from lossatlas.archive import create_archive
+    from lossatlas.archive import open_archive
     from lossatlas.formats import import_surface
 
     surfaces = {path.stem: import_surface(path) for path in files}
-    target = create_archive(archive)
+    target = open_archive(archive, "a")
     for name, surface in surfaces.items():
         target.write_surface(name, surface)
     typer.echo(f"{', '.join(surfaces)} in {archive}. Next: lossatlas plot {archive}")

@@ -9,14 +9,14 @@ from typing import Any, cast
 import typer
 
 from lossatlas._util.argument_checks import check_choice
-from lossatlas.archive import Archive, create_archive, open_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.compute.curvature.hessian_plane import hessian_plane
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane, start_end_plane
 from lossatlas.compute.paths.projection import bounds_around, project_trajectory
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.compute.planes.plane import Plane
-from lossatlas.compute.recording.trajectory import Trajectory, open_trajectory
+from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError
 
 AROUND_MODEL = ("random", "hessian")
@@ -66,7 +66,7 @@ def plane_of_recording(recording: Path | Archive, trajectory: str | None, kind: 
         InputError: another kind, or no such trajectory.
     """
     check_choice("--plane", kind, THROUGH_PATH)
-    path = open_trajectory(recording if isinstance(recording, Archive) else str(recording), trajectory)
+    path = Trajectory.open(recording if isinstance(recording, Archive) else str(recording), trajectory)
     return path, THROUGH_PATH[kind](path)
 
 
@@ -75,10 +75,9 @@ def plane_through_path(
 ) -> PlaneOfPath:
     """The plane through a recorded path; the projected path goes into `archive`, to be drawn over `surface`."""
     inside = archive is not None and archive.resolve() == recording.resolve()
-    recorded, plane = plane_of_recording(create_archive(recording) if inside else recording, trajectory, kind)
-    path = project_trajectory(recorded, plane, objective, surface=surface, keep=inside)
-    if archive is not None and not inside:
-        create_archive(archive).write_trajectory(recorded.name, path)
+    store = None if archive is None else open_archive(archive, "a")
+    recorded, plane = plane_of_recording(store if inside and store is not None else recording, trajectory, kind)
+    path = project_trajectory(recorded, plane, objective, store, surface=surface)
     shown, null = path.attrs["captured_share"], sum(path.attrs["random_walk_null"])
     typer.echo(f"{recorded.name}: the plane shows {shown:.1%} of the motion; of a random walk it would show {null:.1%}")
     return PlaneOfPath(plane, bounds_around(path), float(path.path_loss[-1]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from lossatlas.archive import create_archive
+from lossatlas.archive import open_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
 from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, write_summary
@@ -33,7 +33,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: b
     del data
     torch.set_num_threads(1)
     resolution, epochs = (21, 500) if quick else (51, 1500)
-    archive = create_archive(make_output_folder(out) / "archive.zarr")
+    archive = open_archive(make_output_folder(out) / "archive.zarr", "a")
     setting = _setting()
     surfaces = {}
     for samples in (SMALL, LARGE):

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from lossatlas.analysis.barrier import monotonicity_stats
-from lossatlas.compute.connectivity import evaluate_curve, polygon
+from lossatlas.analysis.barrier import barrier_heights, monotonicity_stats
+from lossatlas.archive import open_archive
+from lossatlas.compute.connectivity import Curve, evaluate_curve
+from lossatlas.compute.connectivity.evaluation import LineMode
 from lossatlas.compute.connectivity.interpolation import barrier, interpolate
 from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
+from lossatlas.viz.api import plot
 from lossatlas.viz.scene.provenance_text import surface_notes
 
 
@@ -84,7 +88,7 @@ def test_batchnorm_statistics_are_interpolated_with_the_weights() -> None:
     with torch.no_grad():
         truth = float(F.cross_entropy(models[1](x), y))
     assert float(line.loss[-1]) == pytest.approx(truth, rel=1e-6)
-    stored = barrier(objective, *models, resolution=5, buffers="stored")
+    stored = barrier(objective, *models, resolution=5, mode="eval")
     assert abs(float(stored.loss[-1]) - truth) > 0.01
     assert float(stored.loss[0]) == pytest.approx(float(line.loss[0]))
     assert set(line.attrs["barrier"]) == {"loss", "loss_at", "error", "error_at"}
@@ -101,16 +105,16 @@ def test_statistics_can_be_estimated_anew_at_every_point_and_the_figure_says_whi
         torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).double() for _ in "ab"
     )
     train, test = Objective(a, F.cross_entropy, (x, y)), Objective(a, F.cross_entropy, (x[:10] + 0.1, y[:10]))
-    line = barrier(train, a, b, resolution=5, buffers="recalibrated")
+    line = barrier(train, a, b, resolution=5, mode="recalibrated")
     for t, found in zip(line.alpha.values, line.loss.values, strict=True):
         mixed = {n: (1 - t) * p + t * dict(b.named_parameters())[n] for n, p in a.named_parameters()}
         with torch.no_grad():
             net = copy.deepcopy(a).train()
             assert found == pytest.approx(float(F.cross_entropy(torch.func.functional_call(net, mixed, (x,)), y)), rel=1e-10)
-    held = interpolate(test, a, b, (0, 1), 5, buffers="recalibrated", calibration=train)
-    curve = evaluate_curve(test, polygon(a, b), 5, calibration=train)
+    held = interpolate(test, a, b, (0, 1), 5, mode="recalibrated", calibration=train)
+    curve = evaluate_curve(test, Curve.polygonal(a, b), 5, calibration=train)
     np.testing.assert_allclose(held.loss, curve.loss, rtol=1e-12)
-    said = [surface_notes(barrier(train, a, b, resolution=3, buffers=choice)) for choice in ("recalibrated", "interpolate", "stored")]
+    said = [surface_notes(barrier(train, a, b, resolution=3, mode=mode)) for mode in ("recalibrated", "interpolated", "eval")]
     words = ("statistics re-estimated at every point", "interpolated BatchNorm statistics", "BatchNorm by running statistics")
     assert all(any(word in note for note in notes) for word, notes in zip(words, said, strict=True))
     with pytest.raises(InputError, match="recalibrated"):
@@ -141,8 +145,8 @@ def test_bad_input() -> None:
         interpolate(ring(), point(1, 0), point(1, 0))
     with pytest.raises(InputError, match="same shapes"):
         barrier(ring(), point(1, 0), {"w": torch.zeros(3)})
-    with pytest.raises(InputError, match="stored"):
-        barrier(ring(), point(1, 0), point(0, 1), buffers="mean")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="mode: got mean"):
+        barrier(ring(), point(1, 0), point(0, 1), mode="mean")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="resolution"):
         barrier(ring(), point(1, 0), point(0, 1), resolution=1)
 
@@ -169,3 +173,60 @@ def test_a_diverged_end_is_named_by_its_model_and_tensor() -> None:
 def test_the_bare_loss_function_is_no_objective() -> None:
     with pytest.raises(InputError, match=r"objective: got cross_entropy.*la\.Objective\("):
         interpolate(F.cross_entropy, point(-1, 0), point(1, 0))  # pyright: ignore[reportArgumentType]
+
+
+def normalized_models() -> tuple[Objective, torch.nn.Module, torch.nn.Module]:
+    """Two networks with BatchNorm statistics of their own, and the loss of both on one batch."""
+    torch.manual_seed(0)
+    x, y = torch.randn(40, 4).double(), torch.arange(40) % 3
+    a, b = (
+        torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.ReLU(), torch.nn.Linear(8, 3)).double() for _ in "ab"
+    )
+    for model in (a, b):
+        model(x)
+    return Objective(a.eval(), F.cross_entropy, (x, y)), a, b.eval()
+
+
+@pytest.mark.parametrize("mode", ["eval", "interpolated", "recalibrated", "batch"])
+def test_a_line_is_a_curve_of_two_points_in_every_mode(mode: LineMode) -> None:
+    objective, a, b = normalized_models()
+    line = interpolate(objective, a, b, (-0.5, 1.5), 9, mode=mode)
+    curve = evaluate_curve(objective, Curve.polygonal(a, b), 9, bounds=(-0.5, 1.5), mode=mode)
+    np.testing.assert_array_equal(line.alpha, curve.alpha)
+    np.testing.assert_array_equal(line.loss, curve.loss)
+    assert line.attrs["objective"]["mode"] == curve.attrs["objective"]["mode"] == mode
+    assert line.attrs["objective"].get("statistics") == ("extrapolated" if mode == "interpolated" else None)
+
+
+def test_the_statistics_of_bends_are_not_interpolated() -> None:
+    objective, a, b = normalized_models()
+    with pytest.raises(InputError, match=r"mode: got .interpolated. for a curve with bends.*recalibrated"):
+        evaluate_curve(objective, Curve.polygonal(a, b, a), 3, mode="interpolated")
+
+
+def test_the_barrier_of_a_line_that_was_measured_before() -> None:
+    line = interpolate(ring(), point(-1, 0), point(1, 0), resolution=9)
+    assert barrier(line).attrs["barrier"] == {"loss": 1.0, "loss_at": 0.5} == barrier_heights(line)
+    assert "barrier" not in line.attrs and "interpolation" in barrier(line).attrs
+    with pytest.raises(InputError, match=r"line: got points from 0 to 1\.5; expected points that include 0 and 1"):
+        barrier(line.sel(alpha=line.alpha.isin([0.0, 0.25, 1.5])))
+    with pytest.raises(InputError, match="over alpha alone"):
+        barrier(line.expand_dims(beta=[0.0, 1.0]))
+    with pytest.raises(InputError, match=r"a, b: got one model or none"):
+        barrier(ring(), point(1, 0))
+
+
+def test_lines_are_kept_and_drawn_from_the_archive(tmp_path: Path) -> None:
+    archive = open_archive(tmp_path / "a.zarr", "a")
+    lines = {
+        "way": interpolate(ring(), point(-1, 0), point(1, 0), resolution=7, archive=archive, name="way"),
+        "rise": barrier(ring(), point(-1, 0), point(1, 0), resolution=5, archive=tmp_path / "a.zarr", name="rise"),
+    }
+    assert archive.surfaces == ("rise", "way")
+    for name, line in lines.items():
+        read = archive.surface(name)
+        np.testing.assert_array_equal(read.loss, line.loss)
+        np.testing.assert_array_equal(read.alpha, line.alpha)
+        assert bool(read.done.all()) and read.attrs.get("barrier") == line.attrs.get("barrier")
+    assert archive.surface("way").attrs["interpolation"] == lines["way"].attrs["interpolation"]
+    assert plot(tmp_path / "a.zarr").axes

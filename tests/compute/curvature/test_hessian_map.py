@@ -157,7 +157,7 @@ def test_a_report_elsewhere_and_bad_places() -> None:
 def test_an_attached_report_is_printed_on_every_figure_of_the_surface(tmp_path) -> None:
     objective = mlp()
     plane = la.random_plane(objective)
-    store = la.create_archive(tmp_path / "a.zarr")
+    store = la.open_archive(tmp_path / "a.zarr", "a")
     la.evaluate(objective, plane, resolution=3, archive=store, progress=False)
     report = curvature_report(objective, plane, probes=6)
     report.attach(store, "surface")

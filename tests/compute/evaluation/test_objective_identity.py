@@ -135,7 +135,7 @@ def test_an_archive_without_identity_is_continued(tmp_path: Path) -> None:
     """As those written before there was one; its data hash is compared then."""
     plane, place = la.random_plane(objective(), seed=3), tmp_path / "a.zarr"
     la.evaluate(objective(), plane, resolution=2, archive=place)
-    group = la.create_archive(place).root["surfaces/surface"]
+    group = la.open_archive(place, "a").root["surfaces/surface"]
     del group.attrs["identity"]
     assert la.evaluate(objective(), plane, resolution=2, archive=place).done.all()
     with pytest.raises(la.ArchiveError, match="its loss at"):
@@ -165,7 +165,7 @@ def test_keys_of_older_versions_are_not_compared(tmp_path: Path) -> None:
     """They hashed bytecode as well."""
     plane, place = la.random_plane(objective(), seed=3), tmp_path / "a.zarr"
     la.evaluate(objective(), plane, resolution=2, archive=place)
-    group = la.create_archive(place).root["surfaces/surface"]
+    group = la.open_archive(place, "a").root["surfaces/surface"]
     group.attrs["identity"] = {**group.attrs["identity"], "code": "Python 3.99, torch 9.9", "model": "x", "loss": "y"}
     assert la.evaluate(objective(), plane, resolution=2, archive=place).done.all()
 

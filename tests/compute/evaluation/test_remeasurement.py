@@ -224,7 +224,7 @@ WAYS: dict[str, Callable[[pytest.MonkeyPatch, Path], tuple[Any, Callable[[], Non
 
 @pytest.fixture
 def store() -> la.Archive:
-    return la.create_archive(None)
+    return la.open_archive(None, "a")
 
 
 def stopped(objective: la.Objective, plane: la.Plane, store: la.Archive, **options: Any) -> None:

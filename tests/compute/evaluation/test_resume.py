@@ -144,7 +144,7 @@ def test_several_surfaces_share_an_archive(tmp_path: Path) -> None:
 
 def test_a_full_disk_or_read_only_store_keeps_what_was_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objective, plane = problem()
-    store = la.create_archive(tmp_path / "a.zarr")
+    store = la.open_archive(tmp_path / "a.zarr", "a")
     real, count = la.Archive.write_cells, 0
 
     def full(self, *arguments) -> None:
@@ -186,7 +186,7 @@ def test_a_disk_that_fills_up_while_the_surface_is_laid_out_bricks_nothing(
 
 @pytest.mark.slow
 def test_torch_is_loaded_by_computing_only() -> None:
-    code = "import sys, lossatlas as la; la.open_archive, la.create_archive(None); assert 'torch' not in sys.modules"
+    code = "import sys, lossatlas as la; la.open_archive(None, 'a'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert "torch" in sys.modules
     assert torch.get_num_threads() == 1

@@ -29,7 +29,7 @@ def objective() -> la.Objective:
 
 
 def tensor(objective: la.Objective, **options: Any) -> NDArray[np.float64]:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     la.evaluate(objective, la.random_plane(objective), **GRID, metrics=METRICS, archive=archive, **options)
     return np.asarray(archive.samples()["sample_loss"][...])
 
@@ -45,7 +45,7 @@ def test_every_entry_is_the_samples_own_loss(objective: la.Objective) -> None:
 
 
 def test_the_mean_of_the_samples_is_the_surface(objective: la.Objective) -> None:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     surface = la.evaluate(objective, la.random_plane(objective), **GRID, metrics=METRICS, archive=archive)
     assert set(surface.dims) == {"alpha", "beta"}
     np.testing.assert_allclose(archive.samples()["sample_loss"][...].mean(-1), surface.loss, rtol=1e-14)
@@ -84,7 +84,7 @@ def test_a_stopped_run_goes_on(objective: la.Objective, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-7), ("float16", 1e-3)])
 def test_fewer_digits(objective: la.Objective, dtype: Any, tolerance: float) -> None:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     la.evaluate(objective, la.random_plane(objective), **GRID, metrics=("loss", la.sample_losses(dtype)), archive=archive)
     stored = archive.samples()["sample_loss"]
     assert stored.dtype == dtype
@@ -95,7 +95,7 @@ def test_half_precision_never_turns_a_loss_into_infinity() -> None:
     objective = la.Objective(lambda p, x: 1e5 * x * (1 + p["w"]) ** 2, data=torch.ones(3), params={"w": torch.zeros(1)})
     line = la.weight_plane(objective, ("w", 0))
     with pytest.raises(la.InputError, match="float16"):
-        la.evaluate(objective, line, (0, 1), 3, metrics=("loss", la.sample_losses("float16")), archive=la.create_archive(None))
+        la.evaluate(objective, line, (0, 1), 3, metrics=("loss", la.sample_losses("float16")), archive=la.open_archive(None, "a"))
     with pytest.raises(la.InputError, match="float32"):
         la.sample_losses("int8")  # pyright: ignore[reportArgumentType]
 
@@ -103,7 +103,7 @@ def test_half_precision_never_turns_a_loss_into_infinity() -> None:
 def test_an_infinite_sample_spoils_only_its_own_batches() -> None:
     data = torch.tensor([1.0, 2.0, torch.inf, 3.0], dtype=torch.float64)
     objective = la.Objective(lambda p, x: x * (1 + p["w"] ** 2), data=data, params={"w": torch.zeros(1, dtype=torch.float64)})
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     surface = la.evaluate(objective, la.weight_plane(objective, ("w", 0)), (0, 1), 3, METRICS, archive)
     losses = la.SampleLossArray.open(archive)
     assert np.isinf(surface.loss).all() and losses.count_infinite == 1
@@ -119,7 +119,7 @@ def test_a_loss_without_a_form_per_sample_is_kept_per_batch() -> None:
         return torch.logsumexp(output, 1).mean() - output[torch.arange(len(target)), target].mean()
 
     objective = la.Objective(model, mean_only, (x, y), batch_size=25)
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     surface = la.evaluate(objective, la.random_plane(objective), **GRID, metrics=METRICS, archive=archive)
     losses = la.SampleLossArray.open(archive)
     assert not losses.per_sample and losses.weights.tolist() == [25, 25, 10] and surface.attrs["metrics"] == ["loss", "batch_mean_loss"]
@@ -158,14 +158,14 @@ def test_samples_that_see_each_other_are_refused() -> None:
 
 
 def test_surfaces_without_samples_say_what_to_do(objective: la.Objective) -> None:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     la.evaluate(objective, la.random_plane(objective), **GRID, archive=archive)
     with pytest.raises(la.InputError, match="sample_loss"):
         la.SampleLossArray.open(archive)
 
 
 def test_refinement_stops_early_with_samples_too(objective: la.Objective) -> None:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     surface = la.evaluate(objective, la.random_plane(objective), (-0.2, 0.2), 33, METRICS, archive, tol=0.05)
     done = surface.done.values
     assert not done.all() and "loss_filled" in surface
@@ -181,7 +181,7 @@ def test_cells_that_fail_are_holes_in_every_sample(objective: la.Objective) -> N
         return x * params["w"][0]
 
     small = la.Objective(fails, data=torch.ones(4), params={"w": torch.zeros(1)}, batch_size=2)
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     la.evaluate(small, la.weight_plane(small, ("w", 0)), (0, 1), 3, METRICS, archive)
     np.testing.assert_array_equal(np.isnan(archive.samples()["sample_loss"][...]).all(-1), [False, False, True])
 

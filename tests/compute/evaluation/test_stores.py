@@ -72,7 +72,7 @@ def test_object_storage(bucket: dict[str, Any]) -> None:
 
 def test_a_store_that_fails_in_mid_write_keeps_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objective = case("tutorial")
-    plane, archive = la.random_plane(objective, seed=1), la.create_archive(tmp_path / "a.zarr")
+    plane, archive = la.random_plane(objective, seed=1), la.open_archive(tmp_path / "a.zarr", "a")
     honest, writes = type(archive).write_cells, 0
 
     def full(self: Any, *args: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 import lossatlas as la
 from lossatlas.compute.minibatch import gradient_noise as slopes_module
 from lossatlas.compute.minibatch.gradient_noise import noise_ellipse
+from lossatlas.viz.compose.compose import compose
 
 POINT = (0.7, -1.2)
 
@@ -62,6 +64,18 @@ def test_noise_maps_against_all_batches(data: tuple[np.ndarray, np.ndarray]) -> 
     ellipse = noise_ellipse(slopes, 3) - full
     covariance = np.cov(means.T, bias=True)
     np.testing.assert_allclose(np.einsum("ki,ij,kj->k", ellipse, np.linalg.inv(covariance), ellipse), 1, rtol=1e-9)
+
+
+def test_noise_maps_are_kept_and_drawn_from_the_archive(data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    objective, plane = logistic(data)
+    maps = la.gradient_noise(objective, plane, resolution=(2, 3), archive=tmp_path / "a.zarr", batch_size=3, name="noise", progress=False)
+    read = la.open_archive(tmp_path / "a.zarr").surface("noise")
+    for name in maps.data_vars:
+        np.testing.assert_array_equal(read[name], maps[name])
+    assert (read.attrs["batch_size"], read.attrs["grid"]["resolution"]) == (3, [2, 3])
+    drawn = compose(tmp_path / "a.zarr", quantity="gradient_snr").surface("noise")
+    np.testing.assert_array_equal(drawn.fields["gradient_snr"].values, maps.gradient_snr)
+    assert la.plot(tmp_path / "a.zarr", quantity="gradient_snr").axes
 
 
 def test_noise_needs_a_plane_and_a_batch_that_fits(data: tuple[np.ndarray, np.ndarray]) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.connectivity.interpolation import evaluate_point
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator
+from lossatlas.compute.evaluation.single_point import evaluate_point
 from oracles import by_loading, classifier
 
 F64 = torch.float64
@@ -123,7 +123,7 @@ def test_a_batch_without_labels_that_count_has_no_say(empty: slice) -> None:
     x, y = sorted_data()
     y[empty] = -100
     objective = check(net(), nn.CrossEntropyLoss(), (x, y), lambda m: F.cross_entropy(m(x), y), batch_size=30)
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     surface = la.evaluate(objective, la.random_plane(objective), resolution=3, metrics=("loss", "sample_loss"), archive=archive)
     stored = la.SampleLossArray.open(archive)
     np.testing.assert_allclose(stored.statistics().loss, surface.loss, rtol=1e-12)
@@ -200,7 +200,7 @@ def test_the_spread_of_huge_losses_is_not_rounded_away() -> None:
 
 def test_samples_are_chosen_by_a_mask_or_by_number() -> None:
     model, x, y = classifier()
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     objective = la.Objective(model, F.cross_entropy, (x, y))
     la.evaluate(objective, la.random_plane(objective), resolution=3, metrics=("loss", "sample_loss"), archive=archive)
     losses = la.SampleLossArray.open(archive)

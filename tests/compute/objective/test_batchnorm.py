@@ -121,7 +121,7 @@ def test_batch_mode_may_be_taken_many_at_a_time() -> None:
 
 
 def test_modes_side_by_side() -> None:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     found = compare_batchnorm_modes(objective_of("eval"), la.random_plane(objective_of("eval")), archive=archive, resolution=3)
     assert archive.surfaces == ("surface-batch", "surface-eval", "surface-recalibrated")
     assert {mode: surface.attrs["objective"]["mode"] for mode, surface in found.items()} == {m: m for m in found}

@@ -59,7 +59,7 @@ def by_hand(params: dict[str, Tensor]) -> np.ndarray:
 @pytest.mark.parametrize("loss", [F.mse_loss, nn.MSELoss(), lambda o, y: ((o - y) ** 2).mean(1)], ids=["function", "module", "own"])
 @pytest.mark.parametrize("evaluator", ["loop", "auto"])
 def test_sample_loss_is_the_loss_of_every_sample(turns_on: bool, keeps: bool, loss: Any, evaluator: str) -> None:
-    model, archive = forces(keeps=keeps, turns_on=turns_on), la.create_archive(None)
+    model, archive = forces(keeps=keeps, turns_on=turns_on), la.open_archive(None, "a")
     objective = la.Objective(model, loss, (X, Y), batch_size=4)
     plane = la.random_plane(objective)
     surface = la.evaluate(objective, plane, **GRID, metrics=("loss", "sample_loss"), archive=archive, evaluator=evaluator)
@@ -80,7 +80,7 @@ def test_a_physics_informed_residual_is_kept_sample_by_sample() -> None:
         return (slope + u) ** 2
 
     objective = la.Objective(residual, data=x, params={"w": torch.tensor([0.5, 2.0], dtype=F64)}, batch_size=3)
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), **GRID, metrics=("loss", "sample_loss"), archive=archive)
     w, v = np.linspace(-1, 1, 4)[:, None, None], np.linspace(-1, 1, 3)[None, :, None]
     expected = ((w - v) * np.sin(x.numpy()) + (w + v) * np.cos(x.numpy())) ** 2

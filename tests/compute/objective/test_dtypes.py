@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.connectivity.interpolation import barrier, evaluate_point
+from lossatlas.compute.connectivity.interpolation import barrier
+from lossatlas.compute.evaluation.single_point import evaluate_point
 from oracles import by_loading, classifier
 
 
@@ -25,7 +26,7 @@ def two(dtype: torch.dtype) -> tuple[nn.Module, nn.Module, torch.Tensor, torch.T
 def test_a_plane_of_another_dtype_is_cast(own: torch.dtype, other: torch.dtype, rel: float, evaluator: str) -> None:
     a, b, x, y = two(other)
     objective = la.Objective(a, F.cross_entropy, (x, y), dtype=own)
-    explicit = la.plane(objective, {n: p.detach() for n, p in b.named_parameters()})
+    explicit = la.Plane.from_directions(objective, {n: p.detach() for n, p in b.named_parameters()})
     regrown = la.random_plane(a, ndim=1, lazy=evaluator == "loop")  # vmap refuses to draw
     for plane in (la.plane_through(a, b), la.random_plane(a, ndim=1), regrown, explicit):
         surface = la.evaluate(objective, plane, resolution=3, evaluator=evaluator, chunk=2 if evaluator == "vmap" else None)

@@ -54,4 +54,4 @@ def test_an_index_may_be_of_numpy_and_a_weight_must_be_real() -> None:
 def test_parallel_directions_give_no_coordinates() -> None:
     step = {"w": torch.tensor([1.0, 2.0])}
     with pytest.raises(la.InputError, match="parallel"):
-        la.plane({"w": torch.zeros(2)}, step, step).project({"w": torch.ones(2)})
+        la.Plane.from_directions({"w": torch.zeros(2)}, step, step).project({"w": torch.ones(2)})

@@ -14,7 +14,7 @@ from lossatlas.analysis.random_walk import expected_cosine, joint_random_walk_nu
 from lossatlas.compute.params.arithmetic import dot
 from lossatlas.compute.paths.principal_planes import joint_pca_plane, pca_plane, start_end_plane
 from lossatlas.compute.paths.projection import project_points, project_trajectory
-from lossatlas.compute.recording.trajectory import Trajectory, trajectory_of
+from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError
 
 
@@ -22,7 +22,7 @@ def path_of(points: np.ndarray, dtype: torch.dtype = torch.float64) -> Trajector
     """A trajectory of two tensors whose entries, in order, are the rows of `points`."""
     half = points.shape[1] // 2
     rows = (torch.tensor(row, dtype=dtype) for row in points)
-    return trajectory_of({"a": row[:half], "b": row[half:].reshape(-1, 1)} for row in rows)
+    return Trajectory.from_checkpoints({"a": row[:half], "b": row[half:].reshape(-1, 1)} for row in rows)
 
 
 def flat(params: Mapping[str, torch.Tensor]) -> np.ndarray:
@@ -145,7 +145,7 @@ def test_the_null_of_a_start_end_plane_is_that_of_simulated_walks(times: np.ndar
         top = np.linalg.svd(off, compute_uv=False)[0] ** 2
         found.append(np.array([((left @ unit) ** 2).sum(), top]) / (left**2).sum())
     assert start_end_null(times) == pytest.approx(np.mean(found, 0), abs=0.01)
-    plane = start_end_plane(trajectory_of(({"w": torch.tensor(row)} for row in walk), steps=times.tolist()))
+    plane = start_end_plane(Trajectory.from_checkpoints(({"w": torch.tensor(row)} for row in walk), steps=times.tolist()))
     assert plane.construction["random_walk_null"] == pytest.approx(start_end_null(times))
     assert plane.construction["explained_variance_ratio"] == pytest.approx(found[-1], rel=1e-9)
 
@@ -244,7 +244,7 @@ def test_nan_weights_are_named_by_their_step_and_can_be_left_out() -> None:
 def test_runs_of_different_models_share_no_plane() -> None:
     with pytest.raises(InputError, match=r"trajectories\[1\].*a is \(6,\), not \(5,\).*runs of one model"):
         joint_pca_plane([path_of(curved(5, 10)), path_of(curved(5, 12))])
-    other = trajectory_of({"a": torch.ones(5), "c": torch.ones(5, 1) * k} for k in range(3))
+    other = Trajectory.from_checkpoints({"a": torch.ones(5), "c": torch.ones(5, 1) * k} for k in range(3))
     with pytest.raises(InputError, match="lacks b; brings c"):
         joint_pca_plane([path_of(curved(5, 10)), other])
     with pytest.raises(InputError, match=r"trajectory: got dict.*recorder\.trajectory"):

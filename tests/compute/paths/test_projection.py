@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
-from lossatlas.archive import create_archive
+from lossatlas.archive import open_archive
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import bounds_around, chance_explained_variance, project_points, project_trajectory
-from lossatlas.compute.planes.constructors import plane, random_plane
-from lossatlas.compute.recording.trajectory import trajectory_of
+from lossatlas.compute.planes.constructors import random_plane
+from lossatlas.compute.planes.plane import Plane
+from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError
 
 
@@ -27,14 +30,14 @@ def descent(objective: Objective, steps: int = 12):
     points = [w]
     for _ in range(steps):
         points.append(points[-1] * (1 - 0.1 * scales))
-    return trajectory_of([{"w": p} for p in points], steps=range(0, 3 * len(points), 3)), points
+    return Trajectory.from_checkpoints([{"w": p} for p in points], steps=range(0, 3 * len(points), 3)), points
 
 
 def test_points_of_an_oblique_plane_come_back_exactly() -> None:
     d, e = {"w": torch.tensor([1e3, 0, 0, 0], dtype=torch.float64)}, {"w": torch.tensor([1.0, 1e-2, 0, 0], dtype=torch.float64)}
-    oblique = plane({"w": torch.full((4,), 5.0, dtype=torch.float64)}, d, e)
+    oblique = Plane.from_directions({"w": torch.full((4,), 5.0, dtype=torch.float64)}, d, e)
     places = np.array([(0.7, -0.4), (-2.0, 3.0), (0.0, 0.0)])
-    found = project_points(trajectory_of(oblique.point(*place) for place in places), oblique)
+    found = project_points(Trajectory.from_checkpoints(oblique.point(*place) for place in places), oblique)
     np.testing.assert_allclose(found.coordinates, places, atol=1e-9)
     assert found.residual == pytest.approx(0, abs=1e-10)
 
@@ -72,7 +75,7 @@ def test_a_path_carries_its_own_loss_and_the_planes() -> None:
 def test_random_directions_show_next_to_nothing_of_the_motion() -> None:
     generator = torch.Generator().manual_seed(99)
     way = torch.randn(5000, generator=generator)
-    path = trajectory_of({"w": way * k / 10} for k in range(11))
+    path = Trajectory.from_checkpoints({"w": way * k / 10} for k in range(11))
     shares = [project_points(path, random_plane({"w": way}, seed, "none", biases=True)).explained_variance for seed in range(20)]
     expected = chance_explained_variance(random_plane({"w": way}, 0, "none", biases=True), path)
     assert expected == 2 / 5000
@@ -89,24 +92,47 @@ def test_each_axis_says_what_it_alone_shows() -> None:
 
 
 def test_a_path_is_kept_beside_the_recorded_curves_and_read_without_weights() -> None:
-    archive = create_archive(None)
+    archive = open_archive(None, "a")
     objective = bowl()
     points = [{"w": objective.params["w"] * torch.rand(6, dtype=torch.float64)} for _ in range(5)]
-    path = trajectory_of(points, archive=archive, name="run")
-    kept = project_trajectory(path, pca_plane(path), objective, keep=True, label="words")
+    path = Trajectory.from_checkpoints(points, archive=archive, name="run")
+    kept = project_trajectory(path, pca_plane(path), objective, archive, label="words")
     read = archive.trajectory("run")
     np.testing.assert_array_equal(read.path_loss, kept.path_loss)
     np.testing.assert_array_equal(read.path_alpha, kept.path_alpha)
     assert read.attrs["residual_norm"] == kept.attrs["residual_norm"]
     np.testing.assert_array_equal(path.params(2)["w"], points[2]["w"])
     with pytest.raises(InputError, match="all 5 recorded steps"):
-        project_trajectory(path.until(3), pca_plane(path), keep=True)
+        project_trajectory(path.until(3), pca_plane(path), archive=archive)
+
+
+def test_a_path_is_stored_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Beside the recording in its own archive, also where that was opened for reading; elsewhere as a trajectory without weights."""
+    objective = bowl()
+    points = [{"w": objective.params["w"] * k} for k in (3.0, 2.0, 1.5)]
+    for name in ("run", "other"):
+        Trajectory.from_checkpoints(points, archive=tmp_path / "run.zarr", name=name)
+    recorded = Trajectory.open(tmp_path / "run.zarr", "run")
+    plane = random_plane(objective, normalize="none", biases=True)
+    path = project_trajectory(recorded, plane, objective)
+    assert "path_alpha" not in recorded.dataset, "nothing is stored unasked"
+    project_trajectory(recorded, plane, objective, tmp_path / "run.zarr")
+    project_trajectory(recorded, plane, objective, tmp_path / "run.zarr", name="on a plane")
+    project_trajectory(recorded, plane, objective, tmp_path / "else.zarr")
+    own, elsewhere = open_archive(tmp_path / "run.zarr"), open_archive(tmp_path / "else.zarr")
+    for stored in (own.trajectory("run"), own.trajectory("on a plane"), elsewhere.trajectory("run")):
+        np.testing.assert_array_equal(stored.path_alpha, path.path_alpha)
+        np.testing.assert_array_equal(stored.path_plane_loss, path.path_plane_loss)
+    np.testing.assert_array_equal(Trajectory.open(tmp_path / "run.zarr", "run").params(1)["w"], points[1]["w"])
+    with pytest.raises(InputError, match="name: got other; expected no recording with weights"):
+        project_trajectory(recorded, plane, objective, own, name="other")
+    assert Trajectory.open(tmp_path / "run.zarr", "other").steps.tolist() == [0, 1, 2]
 
 
 def test_nan_weights_leave_a_marked_hole_in_the_path() -> None:
     points = [torch.tensor([float(k), k * k, 1.0]) for k in range(5)]
     points[3] = points[3] * float("nan")
-    path = trajectory_of({"w": p} for p in points)
+    path = Trajectory.from_checkpoints({"w": p} for p in points)
     found = project_trajectory(path, pca_plane(path.until(2)))
     assert np.isnan(found.path_alpha.values).tolist() == [False, False, False, True, False]
     assert found.attrs["not_finite"] == [3]

@@ -142,7 +142,7 @@ def test_recorded_statistics_do_not_undo_the_batchs_own(mode: str, trained) -> N
 
 def test_weights_without_statistics_are_measured_with_a_warning(trained) -> None:
     early, run, _, _ = trained
-    bare = la.trajectory_of(run.params(index) for index in range(len(run)))
+    bare = la.Trajectory.from_checkpoints(run.params(index) for index in range(len(run)))
     with pytest.warns(UserWarning) as said:
         la.project_trajectory(bare, pca_plane(bare), early)
     assert any("holds no BatchNorm statistics" in str(w.message) for w in said)

@@ -15,14 +15,13 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import F64
-from lossatlas.compute.connectivity import bezier, curve_plane, project_curve
+from lossatlas.compute.connectivity import Curve, curve_plane, project_curve
 from lossatlas.compute.curvature import curvature_report, hessian_map, hessian_plane
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.minibatch.gradient_noise import per_sample_gradients
 from lossatlas.compute.objective.batchnorm import MODES
 from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
 from lossatlas.compute.planes.anchored_statistics import Anchors
-from lossatlas.compute.planes.constructors import plane
 from lossatlas.errors import InputError
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from normalized import LAYERS, ROUNDING, Y, model, own_loss
@@ -40,11 +39,11 @@ def _around(make: Callable[[la.Objective], la.Plane]) -> Callable[..., tuple[la.
 
 
 def _explicit(objective: la.Objective) -> la.Plane:
-    return plane(objective, {n: torch.ones_like(p) for n, p in objective.params.items()})
+    return la.Plane.from_directions(objective, {n: torch.ones_like(p) for n, p in objective.params.items()})
 
 
 def _checkpoints(*nets: nn.Module) -> la.Trajectory:
-    return la.trajectory_of(nets)
+    return la.Trajectory.from_checkpoints(nets)
 
 
 def _once(make: Callable[..., tuple[la.Plane, Placed]]) -> Callable[[la.Objective, list[nn.Module]], tuple[la.Plane, Placed]]:
@@ -68,7 +67,7 @@ def _shared(start: nn.Module, one: nn.Module, two: nn.Module, _: nn.Module) -> t
 
 
 def _curve(*nets: nn.Module) -> tuple[la.Plane, Placed]:
-    return curve_plane(bezier(nets[0], nets[2], nets[1])), [((0.0, 0.0), nets[0]), ((1.0, 0.0), nets[1])]
+    return curve_plane(Curve.bezier(nets[0], nets[2], nets[1])), [((0.0, 0.0), nets[0]), ((1.0, 0.0), nets[1])]
 
 
 PLANES: dict[str, Callable[..., tuple[la.Plane, Placed]]] = {
@@ -169,7 +168,7 @@ def test_recorded_statistics_of_one_layer_do_not_reach_the_estimates_of_the_next
         with torch.no_grad():
             net.to(F64).train()(x * 20 + 5)
         nets.append(net.eval())
-    run, objective = la.trajectory_of(nets), la.Objective(nets[0], F.cross_entropy, (x, Y), mode=mode)
+    run, objective = la.Trajectory.from_checkpoints(nets), la.Objective(nets[0], F.cross_entropy, (x, Y), mode=mode)
     path = la.project_trajectory(run, la.start_end_plane(run), objective)
     np.testing.assert_allclose(path.path_loss, [objective.with_state(run.state(index)).loss() for index in range(3)], rtol=ROUNDING)
     assert path.path_plane_loss.values[[0, -1]] == pytest.approx(path.path_loss.values[[0, -1]], rel=ROUNDING)
@@ -279,13 +278,13 @@ def test_descents_curvature_and_slopes_have_the_statistics_of_their_place() -> N
     )
     assert one.lambda_max == pytest.approx(other.lambda_max, rel=1e-3)
     directions = [d.params for d in where.directions]
-    alone = per_sample_gradients(there, plane(there, *directions), (0.0, 0.0))
+    alone = per_sample_gradients(there, la.Plane.from_directions(there, *directions), (0.0, 0.0))
     np.testing.assert_allclose(per_sample_gradients(objective, where, (1.0, 0.0)), alone, rtol=1e-7, atol=1e-10)
 
 
 def test_a_curve_over_its_plane_has_the_own_loss_of_its_ends() -> None:
     a, b, bend = (model("BatchNorm1d", seed) for seed in range(3))
-    x, curve = LAYERS["BatchNorm1d"][1], bezier(a, bend, b)
+    x, curve = LAYERS["BatchNorm1d"][1], Curve.bezier(a, bend, b)
     path = project_curve(la.Objective(a, F.cross_entropy, (x, Y)), curve, curve_plane(curve), 3)
     assert path.path_loss.values[[0, -1]] == pytest.approx([own_loss(net, x, "eval") for net in (a, b)], rel=ROUNDING)
 

@@ -18,7 +18,7 @@ numbers = st.floats(-50, 50, allow_nan=False)
 def test_projection_returns_the_coordinates_also_on_oblique_axes(a: float, b: float, skew: float, length: float) -> None:
     model, *_ = classifier()
     first, second = (d.params for d in la.random_plane(model, seed=2, biases=True).directions)
-    oblique = la.plane(model, first, {n: length * (skew * first[n] + (1 - abs(skew)) * second[n]) for n in first})
+    oblique = la.Plane.from_directions(model, first, {n: length * (skew * first[n] + (1 - abs(skew)) * second[n]) for n in first})
     found = oblique.project(oblique.point(a, b))
     np.testing.assert_allclose(found.coordinates, (a, b), atol=1e-7 * (1 + abs(a) + abs(b)) / min(length * (1 - abs(skew)), 1))
     assert found.residual <= 1e-9 * (1 + abs(a) + abs(b)) * max(length, 1)
@@ -27,7 +27,7 @@ def test_projection_returns_the_coordinates_also_on_oblique_axes(a: float, b: fl
 def test_projection_measures_the_distance_off_the_plane() -> None:
     center = {"w": torch.zeros(3, dtype=torch.float64)}
     axes = [{"w": torch.tensor(v, dtype=torch.float64)} for v in ([2.0, 0, 0], [1.0, 1.0, 0])]
-    found = la.plane(center, *axes).project({"w": torch.tensor([3.0, 2.0, 5.0], dtype=torch.float64)})
+    found = la.Plane.from_directions(center, *axes).project({"w": torch.tensor([3.0, 2.0, 5.0], dtype=torch.float64)})
     assert found.coordinates == pytest.approx((0.5, 2.0))
     assert found.residual == pytest.approx(5.0)
     assert found.relative_residual == pytest.approx(5 / np.sqrt(38))
@@ -36,7 +36,7 @@ def test_projection_measures_the_distance_off_the_plane() -> None:
 def test_one_norm_would_misplace_what_least_squares_places() -> None:
     """The 'cos' projection of the reference code divides by one norm: a direction of norm 2.45 puts 1*d at 2.45."""
     d = {"w": torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64)}
-    line = la.plane({"w": torch.zeros(3, dtype=torch.float64)}, d)
+    line = la.Plane.from_directions({"w": torch.zeros(3, dtype=torch.float64)}, d)
     assert line.project(d).coordinates == pytest.approx((1.0,))
 
 
@@ -92,10 +92,10 @@ def test_wrong_models_and_directions_are_named() -> None:
     with pytest.raises(la.InputError, match="same parameter names"):
         la.plane_through(model, torch.nn.Linear(2, 2))
     with pytest.raises(la.InputError, match="not zero"):
-        la.plane(model, {"0.weight": torch.zeros(8, 5)})
+        la.Plane.from_directions(model, {"0.weight": torch.zeros(8, 5)})
     with pytest.raises(la.InputError, match="same shapes"):
-        la.plane(model, {"0.weight": torch.ones(5, 8)})
+        la.Plane.from_directions(model, {"0.weight": torch.ones(5, 8)})
     with pytest.raises(la.InputError, match="names of the center"):
-        la.plane(model, {"bogus": torch.ones(5)})
+        la.Plane.from_directions(model, {"bogus": torch.ones(5)})
     with pytest.raises(la.InputError, match="finite"):
-        la.plane(model, {"0.weight": torch.full((8, 5), float("nan"))})
+        la.Plane.from_directions(model, {"0.weight": torch.full((8, 5), float("nan"))})

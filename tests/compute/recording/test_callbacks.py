@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.recording.trajectory import open_trajectory
+from lossatlas.compute.recording.trajectory import Trajectory
 
 # Both libraries import torch.jit and other deprecated names of their own; their warnings are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -92,7 +92,7 @@ def test_a_lightning_training_is_recorded(tmp_path: Path, accumulate: int) -> No
         accumulate_grad_batches=accumulate,
     )
     trainer.fit(module, loader)
-    trajectory = open_trajectory(tmp_path / "run.zarr")
+    trajectory = Trajectory.open(tmp_path / "run.zarr")
     per_epoch = 4 // accumulate
     assert trajectory.steps.tolist() == [0, per_epoch, 2 * per_epoch, 3 * per_epoch]
     assert trajectory.dataset.epoch.values.tolist() == [0.0, 1.0, 2.0, 3.0]
@@ -122,7 +122,7 @@ def test_lightning_checkpoints_store_rows_and_an_error_is_named(tmp_path: Path) 
 
         def training_step(self, batch, index):
             if self.global_step == self.fails_at:
-                self.stored = open_trajectory(tmp_path / "run.zarr").steps.tolist()
+                self.stored = Trajectory.open(tmp_path / "run.zarr").steps.tolist()
                 raise ZeroDivisionError
             return F.cross_entropy(self.net(batch[0]), batch[1])
 
@@ -148,10 +148,10 @@ def test_lightning_checkpoints_store_rows_and_an_error_is_named(tmp_path: Path) 
     with pytest.raises(ZeroDivisionError):
         fit(failing, LightningRecorder(tmp_path / "run.zarr", every=1, submodule="net"), None)
     assert failing.stored == list(range(7)), "what was recorded before the checkpoint of step 6"
-    trajectory = open_trajectory(tmp_path / "run.zarr")
+    trajectory = Trajectory.open(tmp_path / "run.zarr")
     assert trajectory.store.attrs["ended"] == "interrupted: ZeroDivisionError" and trajectory.steps.tolist() == list(range(9))
     fit(Module(), LightningRecorder(tmp_path / "run.zarr", every=5, submodule="net", resume=True), str(tmp_path / "step=6.ckpt"))
-    found = open_trajectory(tmp_path / "run.zarr").dataset
+    found = Trajectory.open(tmp_path / "run.zarr").dataset
     assert found.step.values.tolist() == [0, 1, 2, 3, 4, 5, 10, 12]
     np.testing.assert_allclose(found.gradient_norm.values[1:], 0.01, rtol=1e-3)
     np.testing.assert_allclose(found.learning_rate.values[1:], [0.5**step for step in found.step.values[1:]])
@@ -165,7 +165,7 @@ def test_a_transformers_trainer_is_recorded(tmp_path: Path, accumulate: int) -> 
     model = Classifier()
     recorder = TransformersRecorder(tmp_path / "run.zarr", every=1)
     train_in_order(tmp_path, model, recorder, num_train_epochs=2, gradient_accumulation_steps=accumulate, logging_steps=1)
-    trajectory = open_trajectory(tmp_path / "run.zarr")
+    trajectory = Trajectory.open(tmp_path / "run.zarr")
     steps = 8 // accumulate
     assert trajectory.steps.tolist() == list(range(steps + 1))
     expected = by_hand(steps, 10, accumulate)
@@ -213,10 +213,10 @@ def test_a_transformers_training_killed_after_a_checkpoint_continues_without_a_g
     options = {"max_steps": 12, "save_strategy": "steps", "save_steps": 5}
     with pytest.raises(KeyboardInterrupt):
         train_in_order(tmp_path, Classifier(), recorder, extra=Killed(), **options)
-    assert open_trajectory(tmp_path / "run.zarr").steps.tolist() == [0, 2, 4]
+    assert Trajectory.open(tmp_path / "run.zarr").steps.tolist() == [0, 2, 4]
     recorder = TransformersRecorder(tmp_path / "run.zarr", every=2, resume=True)
     train_in_order(tmp_path, Classifier(), recorder, start=True, **options)
-    found = open_trajectory(tmp_path / "run.zarr")
+    found = Trajectory.open(tmp_path / "run.zarr")
     assert found.steps.tolist() == [0, 2, 4, 6, 8, 10, 12] and found.store.attrs["gaps"] == []
     expected = by_hand(12, 10)
     for row, step in enumerate(found.steps):

@@ -14,12 +14,12 @@ import pytest
 import torch
 import zarr
 
-from lossatlas.archive import create_archive, open_archive
+from lossatlas.archive import open_archive
 from lossatlas.compute.paths.decision_regions import decision_regions
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.recording.recorder import Recorder
-from lossatlas.compute.recording.trajectory import open_trajectory
+from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import ArchiveError, InputError
 
 SCRIPT = """
@@ -64,7 +64,7 @@ def test_a_projection_kept_between_two_parts_costs_no_row_and_does_not_pass_as_w
     whole, *_ = training.record(None, 9, every=1, **measured)
     first, model, _ = training.record(tmp_path / "a.zarr", 4, every=1, **measured)
     before = first.trajectory.dataset
-    project_trajectory(first.trajectory, pca_plane(first.trajectory), objective, keep=True)
+    project_trajectory(first.trajectory, pca_plane(first.trajectory), objective, tmp_path / "a.zarr")
     decision_regions(model, first.trajectory, resolution=3, keep=True, data=(training.x, training.y))
     with Recorder(tmp_path / "a.zarr", model, every=1, resume=True, **measured):
         pass
@@ -81,7 +81,7 @@ def test_a_projection_kept_between_two_parts_costs_no_row_and_does_not_pass_as_w
     assert all(found[name].sizes.get("step", 10) == 10 for name in found.variables)
     assert set(found.attrs) - {"gaps"} == set(before.attrs) - {"gaps"}, "no word of the projection is left"
     assert found.attrs["objective"] == before.attrs["objective"]
-    again = project_trajectory(recorder.trajectory, pca_plane(recorder.trajectory), objective, keep=True)
+    again = project_trajectory(recorder.trajectory, pca_plane(recorder.trajectory), objective, tmp_path / "a.zarr")
     assert open_archive(tmp_path / "a.zarr").trajectory().path_alpha.values.tolist() == again.path_alpha.values.tolist()
 
 
@@ -95,7 +95,7 @@ def test_an_error_inside_with_keeps_every_waiting_row_and_says_how_it_ended(trai
         training.steps(model, optimizer, 4, recorder.step)
         model[3] = torch.nn.Linear(6, 4)
         recorder.step()
-    found = open_trajectory(tmp_path / "a.zarr")
+    found = Trajectory.open(tmp_path / "a.zarr")
     assert found.steps.tolist() == [0, 1, 2, 3, 4]
     assert found.store.attrs["ended"] == "interrupted: InputError"
 
@@ -106,7 +106,7 @@ def test_the_users_own_error_goes_through_and_is_named(training, tmp_path: Path)
     with pytest.raises(ZeroDivisionError), Recorder(tmp_path / "a.zarr", model, optimizer, every=3) as recorder:
         training.steps(model, optimizer, 4, recorder.step)
         _ = 1 / 0
-    found = open_trajectory(tmp_path / "a.zarr")
+    found = Trajectory.open(tmp_path / "a.zarr")
     assert found.steps.tolist() == [0, 3, 4]
     assert found.store.attrs["ended"] == "interrupted: ZeroDivisionError"
 
@@ -119,7 +119,7 @@ def test_a_last_row_that_cannot_be_made_leaves_the_others(training, tmp_path: Pa
     recorder._step += 1
     with pytest.raises(InputError, match="lacks 3"):
         recorder.close()
-    assert open_trajectory(tmp_path / "a.zarr").steps.tolist() == [0, 1]
+    assert Trajectory.open(tmp_path / "a.zarr").steps.tolist() == [0, 1]
 
 
 class SmallDisk(zarr.storage.MemoryStore):
@@ -141,7 +141,7 @@ class SmallDisk(zarr.storage.MemoryStore):
 def test_a_disk_that_fills_during_one_batch_keeps_the_rows_that_fit(capfd: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     store, model = SmallDisk(), torch.nn.Linear(200, 100)
-    archive = create_archive(store)
+    archive = open_archive(store, "a")
     recorder = Recorder(archive, model, every=1)
     store.room = store.used + 20 * 4 * 20_100 // 2  # half of the rows
     truth = []
@@ -152,12 +152,12 @@ def test_a_disk_that_fills_during_one_batch_keeps_the_rows_that_fit(capfd: pytes
         recorder.step()
     with pytest.raises(ArchiveError, match=r"No space left.* rows, up to step \d+, are stored.*flush\(\)"):
         recorder.close()
-    found = open_trajectory(archive)
+    found = Trajectory.open(archive)
     assert len(found) > 5 and found.steps.tolist() == list(range(len(found)))
     assert all(torch.equal(found.params(row)["weight"], truth[row - 1]) for row in range(1, len(found)))
     store.room = 10**9
     recorder.flush()
-    found = open_trajectory(archive)
+    found = Trajectory.open(archive)
     assert found.steps.tolist() == list(range(21))
     assert all(torch.equal(found.params(row)["weight"], truth[row - 1]) for row in range(1, 21))
     gc.collect()
@@ -165,7 +165,7 @@ def test_a_disk_that_fills_during_one_batch_keeps_the_rows_that_fit(capfd: pytes
 
 
 def test_rows_before_weights_that_float16_cannot_hold_are_stored() -> None:
-    archive, model = create_archive(None), torch.nn.Linear(2, 2)
+    archive, model = open_archive(None, "a"), torch.nn.Linear(2, 2)
     recorder = Recorder(archive, model, every=1, dtype="float16")
     recorder.step()
     with torch.no_grad():
@@ -173,7 +173,7 @@ def test_rows_before_weights_that_float16_cannot_hold_are_stored() -> None:
     recorder.step()
     with pytest.raises(InputError, match="65,504"):
         recorder.close()
-    assert open_trajectory(archive).steps.tolist() == [0, 1]
+    assert Trajectory.open(archive).steps.tolist() == [0, 1]
     with pytest.warns(UserWarning, match="1 of them, are lost"):
         recorder._last_chance()
 
@@ -181,7 +181,7 @@ def test_rows_before_weights_that_float16_cannot_hold_are_stored() -> None:
 def test_step_zero_is_stored_before_the_first_update(training, tmp_path: Path) -> None:
     model = training.model()
     Recorder(tmp_path / "a.zarr", model)._waiting._rows.clear()
-    assert open_trajectory(tmp_path / "a.zarr").steps.tolist() == [0]
+    assert Trajectory.open(tmp_path / "a.zarr").steps.tolist() == [0]
 
 
 def test_a_given_flush_time_is_kept_however_slow_storing_is(training, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_given_flush_time_is_kept_however_slow_storing_is(training, tmp_path: 
     waiting = recorder._waiting
     waiting._storing, waiting._flushed = 1.0, waiting._flushed - 6
     recorder.step()
-    assert open_trajectory(tmp_path / "a.zarr").steps.tolist() == [0, 1]
+    assert Trajectory.open(tmp_path / "a.zarr").steps.tolist() == [0, 1]
 
 
 def test_a_training_killed_after_a_flushed_checkpoint_continues_without_a_gap(training, tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_training_killed_after_a_flushed_checkpoint_continues_without_a_gap(tr
     model.load_state_dict(saved)
     with Recorder(tmp_path / "a.zarr", model, every=3, resume=True, step=7) as recorder:
         training.steps(model, torch.optim.SGD(model.parameters(), lr=0.2), 7, recorder.step)
-    found = open_trajectory(tmp_path / "a.zarr")
+    found = Trajectory.open(tmp_path / "a.zarr")
     assert found.steps.tolist() == whole.trajectory.steps.tolist() == [0, 3, 6, 9, 12, 14]
     assert found.store.attrs["gaps"] == []
 
@@ -214,13 +214,13 @@ def test_a_gap_is_warned_of_and_kept_until_it_is_filled(training, tmp_path: Path
         Recorder(tmp_path / "a.zarr", model, every=2, resume=True, step=8) as recorder,
     ):
         training.steps(model, torch.optim.SGD(model.parameters(), lr=0.2), 2, recorder.step)
-    found = open_trajectory(tmp_path / "a.zarr")
+    found = Trajectory.open(tmp_path / "a.zarr")
     assert found.steps.tolist() == [0, 8, 10]
     assert found.store.attrs["gaps"] == [{"after": 0, "before": 8, "rows": 3}]
     model.load_state_dict(early)
     with Recorder(tmp_path / "a.zarr", model, every=2, resume=True, step=0) as recorder:
         training.steps(model, torch.optim.SGD(model.parameters(), lr=0.2), 4, recorder.step)
-    found = open_trajectory(tmp_path / "a.zarr")
+    found = Trajectory.open(tmp_path / "a.zarr")
     assert found.steps.tolist() == [0, 2, 4] and found.store.attrs["gaps"] == []
 
 
@@ -234,10 +234,10 @@ def test_rows_to_be_replaced_stay_until_their_replacement_is_stored(training, tm
     model = training.model()
     model.load_state_dict(recorder.trajectory.state(1))
     resumed = Recorder(tmp_path / "a.zarr", model, every=2, resume=True, step=2)
-    assert open_trajectory(tmp_path / "a.zarr").steps.tolist() == [0, 2, 4, 6, 7]
+    assert Trajectory.open(tmp_path / "a.zarr").steps.tolist() == [0, 2, 4, 6, 7]
     training.steps(model, torch.optim.SGD(model.parameters(), lr=0.1), 2, resumed.step)
     resumed.flush()
-    assert open_trajectory(tmp_path / "a.zarr").steps.tolist() == [0, 2, 4]
+    assert Trajectory.open(tmp_path / "a.zarr").steps.tolist() == [0, 2, 4]
 
 
 @pytest.mark.slow
@@ -247,7 +247,7 @@ def test_rows_to_be_replaced_stay_until_their_replacement_is_stored(training, tm
 def test_a_script_that_never_closes_stores_its_rows(tmp_path: Path, end: str) -> None:
     done = run(SCRIPT, tmp_path / "a.zarr", end)
     assert done.returncode == 0 and done.stderr == ""
-    found = open_trajectory(tmp_path / "a.zarr")
+    found = Trajectory.open(tmp_path / "a.zarr")
     assert found.steps.tolist() == [0, 2, 4]
     assert "not closed" in found.store.attrs["ended"]
 
@@ -260,7 +260,7 @@ def test_a_recorder_that_is_forgotten_stores_its_rows(training, tmp_path: Path) 
         training.steps(model, optimizer, 5, recorder.step)
 
     train()
-    assert open_trajectory(tmp_path / "a.zarr").steps.tolist() == [0, 2, 4]
+    assert Trajectory.open(tmp_path / "a.zarr").steps.tolist() == [0, 2, 4]
 
 
 def test_closing_ends_the_counting_hook(training) -> None:

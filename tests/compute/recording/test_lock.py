@@ -34,7 +34,7 @@ def test_a_second_recorder_of_this_process_is_refused(tmp_path: Path) -> None:
         with pytest.raises(la.ArchiveError, match=r"Another recorder of this process, .*is writing 'run' of .*a\.zarr.*close\(\)"):
             la.Recorder(place, model(), every=1, **options)
     with pytest.raises(la.ArchiveError, match="is writing 'run'"):
-        la.trajectory_of([model()], archive=place)
+        la.Trajectory.from_checkpoints([model()], archive=place)
     with la.Recorder(place, model(), name="other", every=1):
         first.step()
     closing = threading.Thread(target=first.close)
@@ -42,7 +42,7 @@ def test_a_second_recorder_of_this_process_is_refused(tmp_path: Path) -> None:
     closing.join()
     with la.Recorder(place, model(), every=1, resume=True) as second:
         second.step()
-    assert la.open_trajectory(place, "run").steps.tolist() == [0, 1, 2]
+    assert la.Trajectory.open(place, "run").steps.tolist() == [0, 1, 2]
     assert not [file for file in place.iterdir() if file.name.startswith(PREFIX)]
 
 
@@ -71,4 +71,4 @@ def test_another_process_is_refused_and_a_killed_one_frees_it(tmp_path: Path) ->
         other.wait()
         with la.Recorder(place, model(), every=1, resume=True) as recorder:
             recorder.step()
-    assert la.open_trajectory(place).steps.tolist() == [0, 1]
+    assert la.Trajectory.open(place).steps.tolist() == [0, 1]

@@ -14,7 +14,7 @@ SCRIPT = """
     import torch
     from lossatlas.compute.paths.projection import shadow
     from lossatlas.compute.paths.principal_planes import pca_plane
-    from lossatlas.compute.recording.trajectory import trajectory_of
+    from lossatlas.compute.recording.trajectory import Trajectory
     torch.set_num_threads(1)
     archive, points, size = sys.argv[1], int(sys.argv[2]), 400_000
     generator = torch.Generator().manual_seed(0)
@@ -24,7 +24,7 @@ SCRIPT = """
         for _ in range(points):
             w = w + drift + torch.randn(size, generator=generator)
             yield {"w": w}
-    trajectory = trajectory_of(checkpoints(), archive=archive)
+    trajectory = Trajectory.from_checkpoints(checkpoints(), archive=archive)
     def peak():  # ru_maxrss would begin at what the parent held when it forked
         return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
     before = peak()

@@ -15,17 +15,17 @@ import torch
 import torch.nn.functional as F
 import zarr
 
-from lossatlas.archive import create_archive, open_archive
+from lossatlas.archive import open_archive
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.recording.recorder import Recorder
-from lossatlas.compute.recording.trajectory import open_trajectory, trajectory_of
+from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.compute.recording.weight_store import COLUMNS
 from lossatlas.errors import ArchiveError, InputError
 
 
 def test_step_zero_and_the_very_last_step_are_recorded(training, tmp_path: Path) -> None:
     recorder, model, _ = training.record(tmp_path / "a.zarr", 23, every=10, steps_per_epoch=4)
-    trajectory = open_trajectory(tmp_path / "a.zarr")
+    trajectory = Trajectory.open(tmp_path / "a.zarr")
     assert trajectory.steps.tolist() == recorder.trajectory.steps.tolist() == [0, 10, 20, 23]
     assert trajectory.dataset.epoch.values.tolist() == [0.0, 2.5, 5.0, 5.75]
     for name, value in training.model().named_parameters():
@@ -96,7 +96,7 @@ def test_a_resumed_recording_equals_an_uninterrupted_one(training, tmp_path: Pat
         objective = training.objective(training.model())
         with Recorder(tmp_path / "b.zarr", model, optimizer, **options, objective=objective, resume=start > 0, step=start) as recorder:
             training.steps(model, optimizer, count, recorder.step)
-    resumed = open_trajectory(tmp_path / "b.zarr")
+    resumed = Trajectory.open(tmp_path / "b.zarr")
     assert resumed.steps.tolist() == whole.trajectory.steps.tolist() == [0, 5, 10, 15, 18]
     for name, values in whole.trajectory.dataset.data_vars.items():
         np.testing.assert_array_equal(resumed.dataset[name], values, err_msg=str(name))
@@ -184,7 +184,7 @@ def test_a_killed_training_leaves_a_readable_trajectory(tmp_path: Path) -> None:
     assert len(steps) >= 6 and (steps == np.arange(len(steps))).all()
     assert "killed" in dataset.attrs["ended"]
     assert np.isfinite(dataset.weight_norm.values).all()
-    trajectory = open_trajectory(tmp_path / "killed.zarr")
+    trajectory = Trajectory.open(tmp_path / "killed.zarr")
     norms = [np.linalg.norm(trajectory.vector(row).astype(float)) for row in (0, len(steps) - 1)]
     assert norms == pytest.approx(dataset.weight_norm.values[[0, -1]])
 
@@ -212,7 +212,7 @@ class FullDisk(zarr.storage.MemoryStore):
 
 def test_a_full_disk_is_an_error_in_words_and_keeps_what_was_stored(training) -> None:
     store = FullDisk()
-    archive = create_archive(store)
+    archive = open_archive(store, "a")
     model = training.model()
     optimizer = training.optimizer(model)
     recorder = Recorder(archive, model, optimizer, every=1, flush_seconds=0)
@@ -285,37 +285,37 @@ def test_a_model_that_changes_shape_or_names_is_refused(training, tmp_path: Path
 
 def test_checkpoints_of_different_models_make_no_trajectory() -> None:
     with pytest.raises(InputError, match="checkpoint 1 has in addition b"):
-        trajectory_of([{"a": torch.ones(2)}, {"a": torch.ones(2), "b": torch.ones(1)}])
+        Trajectory.from_checkpoints([{"a": torch.ones(2)}, {"a": torch.ones(2), "b": torch.ones(1)}])
     with pytest.raises(InputError, match="checkpoint 1 lacks a and has in addition b"):
-        trajectory_of([{"a": torch.ones(2)}, {"b": torch.ones(1)}])
+        Trajectory.from_checkpoints([{"a": torch.ones(2)}, {"b": torch.ones(1)}])
     with pytest.raises(InputError, match=r"objective: got cross_entropy.*la\.Objective"):
         Recorder(None, torch.nn.Linear(2, 2), objective=torch.nn.functional.cross_entropy)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match=r"checkpoint 1 has a of shape \(3,\)"):
-        trajectory_of([{"a": torch.ones(2)}, {"a": torch.ones(3)}])
+        Trajectory.from_checkpoints([{"a": torch.ones(2)}, {"a": torch.ones(3)}])
     with pytest.raises(InputError, match="increasing integers"):
-        trajectory_of([{"a": torch.ones(2)}] * 3, steps=[0, 2, 1])
+        Trajectory.from_checkpoints([{"a": torch.ones(2)}] * 3, steps=[0, 2, 1])
     with pytest.raises(InputError, match="one step a checkpoint"):
-        trajectory_of([{"a": torch.ones(2)}] * 3, steps=[0, 2])
+        Trajectory.from_checkpoints([{"a": torch.ones(2)}] * 3, steps=[0, 2])
     with pytest.raises(InputError, match="at least one checkpoint"):
-        trajectory_of([])
+        Trajectory.from_checkpoints([])
 
 
 def test_a_trajectory_without_weights_cannot_be_opened_with_them(training) -> None:
-    archive = create_archive(None)
+    archive = open_archive(None, "a")
     training.record(archive, 2, name="whole")
     archive.write_trajectory("curves", archive.trajectory("whole")[["step", "epoch"]])
     with pytest.raises(InputError, match="holds weights"):
-        open_trajectory(archive, "curves")
+        Trajectory.open(archive, "curves")
     with pytest.raises(InputError, match="curves, whole"):
-        open_trajectory(archive)
-    assert len(open_trajectory(archive, "whole").every(5)) == 2
+        Trajectory.open(archive)
+    assert len(Trajectory.open(archive, "whole").every(5)) == 2
 
 
 @pytest.mark.slow
 def test_weights_wider_than_a_chunk_come_back_bit_for_bit() -> None:
     generator = torch.Generator().manual_seed(0)
     points = [{"w": torch.randn(300, 300, generator=generator), "v": torch.randn(7, generator=generator)} for _ in range(3)]
-    trajectory = trajectory_of(points, steps=[3, 5, 9])
+    trajectory = Trajectory.from_checkpoints(points, steps=[3, 5, 9])
     for index, point in enumerate(points):
         assert all(torch.equal(trajectory.params(index)[name], value) for name, value in point.items())
     whole = np.concatenate([block for _, block in trajectory.blocks(memory=2**12)], axis=1)

@@ -9,11 +9,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from lossatlas.archive import open_archive
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.recording.recorder import Recorder
-from lossatlas.compute.recording.trajectory import open_trajectory
+from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError
 
 
@@ -58,7 +59,7 @@ def test_options_that_contradict_the_first_part_are_refused(training, recorded, 
     path, model = recorded
     with pytest.raises(InputError, match=words):
         resume(path, model, training.objective(training.model()), **options)
-    assert open_trajectory(path).steps.tolist() == [0, 2, 4, 6, 8, 10]
+    assert Trajectory.open(path).steps.tolist() == [0, 2, 4, 6, 8, 10]
 
 
 def test_a_model_whose_checkpoint_was_not_loaded_is_refused(training, recorded) -> None:
@@ -196,9 +197,9 @@ def test_a_part_of_the_model_is_measured_with_the_rest_as_it_is(training) -> Non
 
 def test_keeping_a_projection_in_an_archive_open_for_reading_says_how(recorded) -> None:
     path, _ = recorded
-    trajectory = open_trajectory(path)
-    with pytest.raises(InputError, match=r"open for reading.*create_archive"):
-        project_trajectory(trajectory, pca_plane(trajectory), keep=True)
+    trajectory = Trajectory.open(path)
+    with pytest.raises(InputError, match=r"open for reading.*open_archive"):
+        project_trajectory(trajectory, pca_plane(trajectory), archive=open_archive(path))
 
 
 def test_a_loss_is_not_carried_over_to_updates_that_attach_counts(training) -> None:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 import lossatlas as la
 from compute.curvature.cases import attention
 from compute.symmetry.test_audit import relu_net, residual
-from lossatlas.compute.connectivity import evaluate_curve, match_weights, polygon
+from lossatlas.compute.connectivity import Curve, evaluate_curve, match_weights
 from lossatlas.compute.symmetry.neuron_groups import find_neuron_groups, module_with_state, permute_neurons, states_of
 
 
@@ -30,7 +30,7 @@ def test_a_shuffled_copy_is_recovered_with_barrier_zero(make) -> None:
     assert found.distance_after == 0
     for name, value in found.module.state_dict().items():
         assert torch.equal(value, states_of(objective)[name]), name
-    raw, aligned = (evaluate_curve(objective, polygon(objective, m), 5, batchnorm="stored") for m in (shuffled, found.module))
+    raw, aligned = (evaluate_curve(objective, Curve.polygonal(objective, m), 5, mode="eval") for m in (shuffled, found.module))
     assert np.ptp(raw.loss.values) > 1e-3
     assert np.ptp(aligned.loss.values) < 1e-12
     assert aligned.attrs["barrier"]["loss"] == pytest.approx(0, abs=1e-12)

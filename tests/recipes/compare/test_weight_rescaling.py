@@ -67,7 +67,7 @@ def test_a_network_without_batch_norm_is_refused() -> None:
 @pytest.mark.slow
 def test_lines(model: nn.Module, objective_of: Callable[[nn.Module], la.Objective]) -> None:
     """Closed form: along fixed steps the twin's loss at alpha is the original's at alpha / factor."""
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     found = compare_scales(model, objective_of, archive, resolution=17, seed=1)
     numbers = found.numbers
     assert numbers["output_difference"] == 0.0
@@ -89,4 +89,4 @@ def test_width_of_a_parabola_and_of_a_line_that_ends_too_early() -> None:
 
 def test_a_resolution_that_cannot_be_compared(model: nn.Module, objective_of: Callable[[nn.Module], la.Objective]) -> None:
     with pytest.raises(InputError, match="resolution"):
-        compare_scales(model, objective_of, la.create_archive(None), resolution=40)
+        compare_scales(model, objective_of, la.open_archive(None, "a"), resolution=40)

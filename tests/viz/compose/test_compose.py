@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.errors import InputError
 from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.pages import scenes_of
@@ -93,7 +93,7 @@ def test_a_wrong_option_is_named_with_what_is_allowed(archive: Archive, options:
 
 
 def test_sources_without_a_surface_are_refused(tmp_path: Any, trajectory: xr.Dataset) -> None:
-    for source in (create_archive(None), trajectory, []):
+    for source in (open_archive(None, "a"), trajectory, []):
         with pytest.raises(InputError, match="nothing to draw"):
             compose(source)
     with pytest.raises(InputError, match="source"):
@@ -106,7 +106,7 @@ def test_a_log_scale_wants_something_positive(dataset: xr.Dataset) -> None:
 
 
 def test_a_recording_alone_says_how_to_draw_it(trajectory: xr.Dataset) -> None:
-    archive = create_archive(None)
+    archive = open_archive(None, "a")
     archive.write_trajectory("run", trajectory)
     for draw in (compose, scenes_of):
         with pytest.raises(InputError, match=r"recorded run run.*--kind recording.*project_trajectory"):

@@ -22,7 +22,7 @@ def archive(tmp_path: Path) -> la.Archive:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
     x, y = torch.randn(20, 3), torch.randint(0, 2, (20,))
-    store = la.create_archive(tmp_path / "two.zarr")
+    store = la.open_archive(tmp_path / "two.zarr", "a")
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
     with la.Recorder(store, model, name="run", every=1) as recorder:
         for _ in range(6):
@@ -31,10 +31,10 @@ def archive(tmp_path: Path) -> la.Archive:
             optimizer.step()
             recorder.step()
     objective = la.Objective(model, F.cross_entropy, (x, y))
-    planes = {"A": la.random_plane(objective, seed=0), "B": la.pca_plane(la.open_trajectory(store, "run"))}
+    planes = {"A": la.random_plane(objective, seed=0), "B": la.pca_plane(la.Trajectory.open(store, "run"))}
     for name, plane in planes.items():
         la.evaluate(objective, plane, resolution=(4, 3), archive=store, name=name)
-    la.project_trajectory(la.open_trajectory(store, "run"), planes["B"], objective, keep=True)
+    la.project_trajectory(la.Trajectory.open(store, "run"), planes["B"], objective, store)
     return store
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from PIL import Image
 
 from lossatlas import schema
-from lossatlas.archive import create_archive, open_archive
+from lossatlas.archive import open_archive
 from lossatlas.errors import InputError
 from lossatlas.viz.api import animate
 from lossatlas.viz.compose.compose import compose
@@ -176,7 +176,7 @@ def test_what_is_no_recording_is_refused() -> None:
         recording_scene(run())
     with pytest.raises(InputError, match="at least two"):
         recording_scene(recorded().isel(step=[0]))
-    archive = create_archive(None)
+    archive = open_archive(None, "a")
     with pytest.raises(InputError, match="no recorded run"):
         compose(archive, kind="recording")
     with pytest.raises(InputError, match="at least two"):
@@ -189,7 +189,7 @@ def test_a_recording_needs_no_surface() -> None:
 
 def kept(folder: FilePath, name: str, scale: float) -> str:
     """An archive with a projected run called "run", whose norms and losses are `scale` times those of `recorded`."""
-    archive = create_archive(folder / name)
+    archive = open_archive(folder / name, "a")
     trajectory = recorded(weight_norm=("step", [3.0 * scale, 4.0 * scale]))
     trajectory["path_alpha"], trajectory["path_beta"] = ("step", [-0.5, 0.0]), ("step", [1.0, 0.0])
     trajectory["test_loss"] = ("step", [2.1 * scale, 0.9 * scale])
@@ -215,7 +215,7 @@ def test_runs_are_told_apart_by_labels_names_archives_or_numbers(tmp_path: FileP
     one, two, other = recorded(), recorded(), recorded().assign_attrs(label="adam")
     titles = [pane.title for pane in compose([one, two, other], kind="recording").panes if "learning" in pane.title]
     assert titles == ["run (1): learning rate", "run (2): learning rate", "adam: learning rate"]
-    archive = create_archive(tmp_path / "both.zarr")
+    archive = open_archive(tmp_path / "both.zarr", "a")
     archive.write_trajectory("warm", one)
     archive.write_trajectory("cold", two)
     titles = [pane.title for pane in compose(archive, kind="recording").panes if "learning" in pane.title]
@@ -232,7 +232,7 @@ def test_a_training_figure_takes_the_curves_of_its_own_run(tmp_path: FilePath) -
     """The map lies in the first archive; the second has a run of the same name."""
     a, b = kept(tmp_path, "first.zarr", 1.0), kept(tmp_path, "second.zarr", 10.0)
     map_ = bowl()
-    first = create_archive(tmp_path / "map.zarr")
+    first = open_archive(tmp_path / "map.zarr", "a")
     declared = [schema.variable("loss")]
     first.create_surface("bowl", {axis: map_[axis].values for axis in ("alpha", "beta")}, declared, map_.attrs)
     first.write_cells("bowl", np.arange(63), {"loss": map_.loss.values.ravel()})

@@ -57,7 +57,7 @@ PART = "moves 12 of 71 weights: lora_*"
 
 
 def test_a_plane_of_some_weights_says_so_on_figures_on_pages_and_in_the_inventory() -> None:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     found = surface(adapted(), la.random_plane(adapted(), params="lora_*"), archive)
     assert found.attrs["plane"]["weight_count"] == {"moved": 12, "of": 71, "tensors": 5}
     assert axes_note(found).endswith(PART) and "fixed" not in axes_note(found)
@@ -93,17 +93,19 @@ def test_other_planes_of_some_weights_say_so_too() -> None:
     )
     assert axes_note(surface(model, la.weight_plane(model, ("head.bias", 0), ("head.bias", 2)))).endswith("moves 2 of 71 weights")
     every = {n: torch.ones_like(p) for n, p in model.named_parameters()}
-    assert "moves" not in axes_note(surface(model, la.plane(model, every, every | {"base.weight": torch.zeros(8, 4)})))
+    assert "moves" not in axes_note(surface(model, la.Plane.from_directions(model, every, every | {"base.weight": torch.zeros(8, 4)})))
     none_of_head = every | {"head.weight": torch.zeros(3, 8)}
     assert axes_note(
-        surface(model, la.plane(model, none_of_head, copy.copy(none_of_head) | {"lora_a.weight": -torch.ones(1, 4)}))
+        surface(model, la.Plane.from_directions(model, none_of_head, copy.copy(none_of_head) | {"lora_a.weight": -torch.ones(1, 4)}))
     ).endswith("moves 47 of 71 weights")
 
 
 def test_many_tensors_are_counted_not_listed() -> None:
     layers = nn.Sequential(*(nn.Linear(4, 4, bias=False) for _ in range(5)), nn.Linear(4, 3, bias=False))
     moved = {f"{i}.weight": torch.ones(4, 4) for i in range(4)}
-    assert axes_note(surface(layers, la.plane(layers, moved))).endswith("moves 64 of 92 weights: 0.weight, 1.weight and 2 more")
+    assert axes_note(surface(layers, la.Plane.from_directions(layers, moved))).endswith(
+        "moves 64 of 92 weights: 0.weight, 1.weight and 2 more"
+    )
 
 
 def test_layers_are_spoken_of_where_there_are_some() -> None:

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from lossatlas import schema
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.errors import ArchiveError, InputError
 from lossatlas.viz.api import view
 from lossatlas.viz.compose.pages import combine, scenes_of
@@ -27,7 +27,7 @@ NA, NB = 5, 7
 
 
 def filled(path: Path | None, *names: str, seed: int = 0) -> Archive:
-    archive = create_archive(path)
+    archive = open_archive(path, "a")
     axes = {"alpha": np.linspace(-1, 1, NA), "beta": np.linspace(0, 1, NB)}
     for name in names:
         archive.create_surface(
@@ -129,7 +129,7 @@ def test_budgets_of_bundle_and_page(tmp_path: Path, bundle: str) -> None:
 
 
 def test_the_feed_sends_each_cell_once() -> None:
-    archive = create_archive(None)
+    archive = open_archive(None, "a")
     feed = ArchiveFeed([archive])
     assert "Waiting" in feed.poll().words
     archive.create_surface("s", {"alpha": np.arange(NA) * 1.0, "beta": np.arange(NB) * 1.0}, [schema.variable("loss")], {"kind": "surface"})
@@ -154,7 +154,7 @@ def test_the_state_of_a_widget_is_whole_at_every_moment(tmp_path: Path) -> None:
     from lossatlas.viz.web.widget import widget
 
     axes = {"alpha": np.arange(NA) * 1.0, "beta": np.arange(NB) * 1.0}
-    archive = create_archive(tmp_path / "run.zarr")
+    archive = open_archive(tmp_path / "run.zarr", "a")
     waiting = widget(archive)
     assert waiting.header == "" and "Waiting" in waiting.words
     archive.create_surface("s", axes, [schema.variable("loss")], {"kind": "surface"})

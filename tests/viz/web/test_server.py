@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from lossatlas import schema
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.errors import InputError
 from lossatlas.viz.web.archive_feed import ArchiveUpdate
 from lossatlas.viz.web.clients import MOST_WAITING, Client, Update
@@ -35,7 +35,7 @@ BIG = 24 * 2**20
 
 @pytest.fixture
 def archive() -> Archive:
-    made = create_archive(None)
+    made = open_archive(None, "a")
     axes = {"alpha": np.linspace(-1, 1, NA), "beta": np.linspace(-1, 1, NB)}
     made.create_surface("s", axes, [schema.variable("loss")], {"kind": "surface"})
     made.write_cells("s", np.arange(7), {"loss": np.arange(7.0)})

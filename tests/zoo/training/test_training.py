@@ -149,7 +149,7 @@ class TestTrain:
         train(LENET, tmp_path / "killed", checkpoint_seconds=0)
         whole, killed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
         assert all(torch.equal(whole[name], killed[name]) for name in whole)
-        first, second = (la.open_trajectory(tmp_path / out / "archive.zarr", "lenet") for out in ("whole", "killed"))
+        first, second = (la.Trajectory.open(tmp_path / out / "archive.zarr", "lenet") for out in ("whole", "killed"))
         assert first.steps.tolist() == second.steps.tolist() == [0, 4, 8, 12]
         for name in ("batch_loss", "path_loss", "test_accuracy", "weight_norm"):
             np.testing.assert_array_equal(first.dataset[name].values, second.dataset[name].values)

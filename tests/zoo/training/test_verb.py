@@ -45,7 +45,7 @@ def test_it_trains_and_says_the_test_error(data_root: Path, tmp_path: Path, caps
     (percent,) = numbers_after("test error", capsys.readouterr().out)
     assert percent == pytest.approx(100 * summary["test_error"], abs=0.005)  # two decimals are printed
     assert (summary["epochs"], summary["samples"], summary["seed"], summary["steps"]) == (2, 64, 3, 8)
-    assert la.open_trajectory(tmp_path / "archive.zarr", "lenet").steps.tolist() == [0, 4, 8]
+    assert la.Trajectory.open(tmp_path / "archive.zarr", "lenet").steps.tolist() == [0, 4, 8]
     assert (tmp_path / "training.png").stat().st_size > 10_000
 
 
@@ -69,6 +69,6 @@ def test_a_process_killed_at_once_continues_bit_for_bit(data_root: Path, tmp_pat
         train(SMALL, tmp_path / name, data_root)
     killed, whole = (read_checkpoint(tmp_path / name / "weights.safetensors") for name in ("killed", "whole"))
     assert all(torch.equal(killed[name], whole[name]) for name in whole)
-    rows = [la.open_trajectory(tmp_path / name / "archive.zarr", "lenet") for name in ("killed", "whole")]
+    rows = [la.Trajectory.open(tmp_path / name / "archive.zarr", "lenet") for name in ("killed", "whole")]
     assert rows[0].steps.tolist() == rows[1].steps.tolist()
     assert rows[0].dataset.batch_loss.equals(rows[1].dataset.batch_loss)

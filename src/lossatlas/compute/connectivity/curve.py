@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lossatlas.compute.objective.batchnorm import mixed
 from lossatlas.compute.params.arithmetic import difference, dot, norm
 from lossatlas.compute.params.checks import check_same_layout
 from lossatlas.compute.params.hashing import hash_tensors
@@ -36,6 +37,30 @@ class Curve:
     points: tuple[Params, ...]
     buffers: tuple[Params, Params] = ({}, {})
 
+    @classmethod
+    def polygonal(cls, *models: Any) -> Curve:
+        """The chain of straight lines through models; two of them give the straight line between.
+
+        Raises:
+            InputError: fewer than two, or models of different names or shapes.
+
+        Example:
+            >>> import torch
+            >>> chain = Curve.polygonal(*({"w": torch.tensor([x])} for x in (0.0, 4.0, 6.0)))
+            >>> chain.point(0.25)["w"].item(), chain.point(0.75)["w"].item()
+            (2.0, 5.0)
+        """
+        return cls("polygon", _points(models), (buffers_of(models[0]), buffers_of(models[-1])))
+
+    @classmethod
+    def bezier(cls, *models: Any) -> Curve:
+        """The Bezier curve with these control points; three give ``(1-t)^2 a + 2t(1-t) c + t^2 b``.
+
+        Raises:
+            InputError: fewer than two, or models of different names or shapes.
+        """
+        return cls("bezier", _points(models), (buffers_of(models[0]), buffers_of(models[-1])))
+
     def point(self, t: float) -> Params:
         """The parameters at t; bit for bit the models themselves at 0 and 1."""
         weighted_points = [(w, p) for w, p in zip(self.weights(t), self.points, strict=True) if w]
@@ -43,8 +68,15 @@ class Curve:
             return dict(weighted_points[0][1])
         return {
             n: sum((w * p[n] for w, p in weighted_points[1:]), start=weighted_points[0][0] * weighted_points[0][1][n])
-            for n in self.points[0]
+            if first.is_floating_point() or first.is_complex()
+            else first  # integers cannot be mixed
+            for n, first in self.points[0].items()
         }
+
+    def buffers_at(self, t: float) -> Params:
+        """Buffers at t, mixed between those of the ends as `mixed` does; integers, such as counters, stay those of the first end."""
+        start, end = self.buffers
+        return {n: mixed(n, (1 - t, t), (v, end[n])) if v.is_floating_point() and n in end else v for n, v in start.items()}
 
     def weights(self, t: float) -> tuple[float, ...]:
         """How much of each point the curve holds at t; they sum to 1. Outside (0, 1) the outer pieces go straight on."""
@@ -69,30 +101,6 @@ class Curve:
             "direction_hashes": others,
             "parameters": list(self.points[0]),
         }
-
-
-def polygon(*points: Any) -> Curve:
-    """The chain of straight lines through models; two of them give the straight line between.
-
-    Raises:
-        InputError: fewer than two, or models of different names or shapes.
-
-    Example:
-        >>> import torch
-        >>> chain = polygon(*({"w": torch.tensor([x])} for x in (0.0, 4.0, 6.0)))
-        >>> chain.point(0.25)["w"].item(), chain.point(0.75)["w"].item()
-        (2.0, 5.0)
-    """
-    return Curve("polygon", _points(points), (buffers_of(points[0]), buffers_of(points[-1])))
-
-
-def bezier(*points: Any) -> Curve:
-    """The Bezier curve with these control points; three give ``(1-t)^2 a + 2t(1-t) c + t^2 b``.
-
-    Raises:
-        InputError: fewer than two, or models of different names or shapes.
-    """
-    return Curve("bezier", _points(points), (buffers_of(points[0]), buffers_of(points[-1])))
 
 
 def curve_plane(curve: Curve) -> Plane:

@@ -1,28 +1,32 @@
-"""Evaluation of loss and error along a curve in weight space."""
+"""Evaluation of loss and error along a curve in weight space; a straight line is a curve of two points."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+import warnings
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas._util.argument_checks import check_choice
 from lossatlas._util.progress import progress_bar
-from lossatlas.analysis.barrier import barrier_height
+from lossatlas.analysis.barrier import barrier_heights
 from lossatlas.analysis.grid import Grid
-from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.connectivity.curve import Curve, project_curve_points
 from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.evaluation.single_point import evaluate_point, statistics_source, with_recalibrated_statistics
 from lossatlas.compute.metrics import metrics_named
-from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.objective.objective import Objective, check_objective
+from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
 from lossatlas.compute.planes.plane import Plane
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 
-BatchNorm = Literal["recalibrated", "stored"]
+LineMode = Literal["eval", "interpolated", "recalibrated", "batch", "train"]
+"""Modes of `Objective` that a line or a curve can be measured in."""
 
 
 def evaluate_curve(
@@ -32,7 +36,7 @@ def evaluate_curve(
     metrics: str | Iterable[str] = ("loss",),
     *,
     bounds: tuple[float, float] = (0.0, 1.0),
-    batchnorm: BatchNorm = "recalibrated",
+    mode: LineMode = "recalibrated",
     calibration: Objective | None = None,
     archive: Location | Archive | None = None,
     name: str = "curve",
@@ -46,13 +50,15 @@ def evaluate_curve(
 
     Args:
         objective: what to measure, training or test data.
-        curve: `polygon(a, b)` for the straight line, or a fitted curve.
+        curve: ``Curve.polygonal(a, b)`` for the straight line, or a fitted curve.
         resolution: points, ends included.
         metrics: any of "loss", "accuracy".
         bounds: of t; the barrier is that of the points between 0 and 1, which must be among them.
-        batchnorm: "recalibrated" re-estimates BatchNorm statistics at every point; "stored" uses the model's own, which
-            belong to one point only. Without BatchNorm both are the same.
-        calibration: the objective whose data the statistics come from: the training data when `objective` has test data.
+        mode: BatchNorm statistics and dropout, as in `Objective`. "recalibrated" estimates the statistics anew at every point;
+            "eval" uses the objective's own, which belong to one point only; "interpolated" mixes those of the two ends of a
+            straight line; "batch" and "train" use each batch's. Without BatchNorm the first three are the same. An objective
+            whose own mode takes statistics from the data keeps that mode.
+        calibration: the objective whose data "recalibrated" estimates from: the training data when `objective` has test data.
         archive: where to store the line, under `name`.
         name: of the surface within the archive.
         title: a line for figures.
@@ -62,28 +68,95 @@ def evaluate_curve(
         A line over ``("alpha",)``, where alpha is t. ``attrs["barrier"]``: `loss`, `loss_at`, and `error`, `error_at`
         where accuracy was measured.
 
+    Raises:
+        InputError: no curve, an unknown mode, or one that does not go with the curve or with `calibration`.
+
     Example:
         >>> import torch
-        >>> from lossatlas.compute.connectivity import bezier, polygon
         >>> ring = Objective(lambda p, batch: ((p["w"] ** 2).sum() - 1) ** 2, params={"w": torch.zeros(2)})
         >>> a, c, b = ({"w": torch.tensor(w)} for w in ([-1.0, 0.0], [0.0, 2.0], [1.0, 0.0]))
-        >>> evaluate_curve(ring, polygon(a, b)).attrs["barrier"]["loss"], evaluate_curve(ring, bezier(a, c, b), 3).attrs["barrier"]["loss"]
-        (1.0, 0.0)
+        >>> [evaluate_curve(ring, curve, 3).attrs["barrier"]["loss"] for curve in (Curve.polygonal(a, b), Curve.bezier(a, c, b))]
+        [1.0, 0.0]
     """
-    if batchnorm not in ("recalibrated", "stored"):
-        raise InputError("batchnorm", batchnorm, '"recalibrated" or "stored"')
-    chosen = metrics_named(metrics)
+    if not isinstance(curve, Curve):
+        advice = "Make one with la.Curve.polygonal(a, b) or la.fit_curve(objective, a, b)"
+        raise InputTypeError("curve", type(curve).__name__, "a Curve", advice)
     (axis,) = Grid.make(bounds, resolution, 1).axes
-    source = statistics_source(calibration or objective) if batchnorm == "recalibrated" else None
-    rows = []
-    with progress_bar(title or name, len(axis), 0, progress) as advance:
-        for t in axis.tolist():
-            rows.append(evaluate_point(objective, with_recalibrated_statistics(source, curve.point(t)), tuple(m.name for m in chosen)))
-            advance(1)
-    line = _dataset(objective, curve, axis, rows, chosen, title, batchnorm if source is not None else None)
-    if archive is not None:
-        _store(archive, name, line)
+    line = measure_curve(objective, curve, axis, metrics, mode, calibration, title, progress)
+    line.alpha.attrs["long_name"] = "t"
+    line.attrs["barrier"] = barrier_heights(line)
+    store_line(archive, name, line)
     return line
+
+
+def measure_curve(
+    objective: Objective,
+    curve: Curve,
+    axis: NDArray[np.float64],
+    metrics: str | Iterable[str],
+    mode: LineMode,
+    calibration: Objective | None,
+    title: str,
+    progress: bool | None,
+    *,
+    plane: Plane | None = None,
+) -> xr.Dataset:
+    """Metrics at the points `axis` of a curve, with their provenance; arguments as in `evaluate_curve`.
+
+    Args:
+        plane: the line that the curve is, to be described in place of the curve.
+    """
+    objective = _in_mode(objective, curve, mode, calibration, stacklevel=4 if plane is None else 5)
+    source = statistics_source(calibration or objective) if mode == "recalibrated" else None
+    measured = metrics_named(metrics)
+    names = tuple(metric.name for metric in measured)
+    rows = []
+    with progress_bar(title or "line", len(axis), 0, progress) as advance:
+        for t in axis.tolist():
+            point = {**curve.point(t), **(curve.buffers_at(t) if mode == "interpolated" else {})}
+            rows.append(evaluate_point(objective, with_recalibrated_statistics(source, point), names))
+            advance(1)
+    line = xr.Dataset(coords={"alpha": ("alpha", axis, schema.variable("alpha").attrs)})
+    for metric in measured:
+        line[metric.name] = ("alpha", np.array([row[metric.name] for row in rows]), dict(metric.variable.attrs))
+    if "loss" in line:
+        line["loss"].attrs["units"] = str(objective.description["units"]) or "1"
+    line["done"] = ("alpha", np.ones(len(axis), bool), schema.variable("done").attrs)
+    described: Any = curve if plane is None else plane  # a curve describes itself as a plane does
+    line.attrs = provenance(objective, described, Grid((axis,)), measured, title)
+    if uses_running_stats(objective):
+        line.attrs["objective"]["mode"] = mode
+        if mode == "interpolated" and (axis[0] < 0 or axis[-1] > 1):
+            line.attrs["objective"]["statistics"] = "extrapolated"
+    return line
+
+
+def store_line(archive: Location | Archive | None, name: str, line: xr.Dataset) -> None:
+    """Store a measured line as the surface `name`; nothing where there is no archive."""
+    if archive is not None:
+        as_archive(archive).write_surface(name, line)
+
+
+def _in_mode(objective: Objective, curve: Curve, mode: LineMode, calibration: Objective | None, *, stacklevel: int) -> Objective:
+    """The objective to measure with, once `mode` is found to go with the curve and the calibration data."""
+    check_objective(objective)
+    check_choice("mode", mode, get_args(LineMode))
+    if calibration is not None and mode != "recalibrated":
+        raise InputError("calibration", "an objective", f'None with mode="{mode}"', 'Pass mode="recalibrated" to estimate from it')
+    if mode in ("batch", "train"):
+        return objective.with_mode(mode)
+    if mode == "interpolated" and uses_running_stats(objective):
+        if len(curve.points) > 2:
+            advice = 'Pass mode="recalibrated"'
+            raise InputError("mode", '"interpolated" for a curve with bends', "a mode that knows the statistics of its bends", advice)
+        if not all(curve.buffers):
+            warnings.warn(
+                "The models bring no BatchNorm statistics, so the objective's own hold at every point: right for one model only. Pass "
+                'modules, or states with buffers such as trajectory.state(-1), or mode="recalibrated".',
+                UserWarning,
+                stacklevel=stacklevel,
+            )
+    return objective
 
 
 def project_curve(objective: Objective, curve: Curve, plane: Plane, resolution: int = 51, label: str = "") -> xr.Dataset:
@@ -134,52 +207,3 @@ def _placed(objective: Objective, source: Objective | None, curve: Curve, t: flo
     own = curve.buffers[int(t)] if t in (0.0, 1.0) and objective.automatic else {}
     point = dict(curve.point(t))
     return {**point, **{n: b for n, b in own.items() if n in objective.state}} if own else with_recalibrated_statistics(source, point)
-
-
-def _dataset(
-    objective: Objective,
-    curve: Curve,
-    axis: NDArray[np.float64],
-    rows: list[dict[str, float]],
-    metrics: tuple[Any, ...],
-    title: str,
-    batchnorm: str | None,
-) -> xr.Dataset:
-    line = xr.Dataset(coords={"alpha": ("alpha", axis, {**schema.variable("alpha").attrs, "long_name": "t"})})
-    for metric in metrics:
-        line[metric.name] = ("alpha", np.array([row[metric.name] for row in rows]), dict(metric.variable.attrs))
-    if "loss" in line:
-        line.loss.attrs["units"] = str(objective.description["units"]) or "1"
-    line["done"] = ("alpha", np.ones(len(axis), bool), schema.variable("done").attrs)
-    where: Any = curve  # a curve describes itself as a plane does
-    line.attrs = provenance(objective, where, Grid((axis,)), metrics, title)
-    if batchnorm is not None:
-        line.attrs["objective"]["mode"] = batchnorm
-    line.attrs["barrier"] = _barriers(line)
-    return line
-
-
-def _barriers(line: xr.Dataset) -> dict[str, float]:
-    """Of the points from 0 to 1; none is told where the ends are not among them."""
-    inside = line.sel(alpha=slice(-1e-12, 1 + 1e-12))
-    t = inside.alpha.values
-    if len(t) < 2 or abs(t[0]) > 1e-9 or abs(t[-1] - 1) > 1e-9:
-        return {}
-    heights: dict[str, float] = {}
-    for word, values in (("loss", inside.get("loss")), ("error", 1 - inside.accuracy if "accuracy" in inside else None)):
-        if values is None:
-            continue
-        heights[word], heights[f"{word}_at"] = barrier_height(t, values.values)
-    return heights
-
-
-def _store(archive: Location | Archive, name: str, line: xr.Dataset) -> None:
-    store = archive if isinstance(archive, Archive) else create_archive(archive)
-    variables = [_declared(str(n), line[n].attrs) for n in line.data_vars if n != "done"]
-    store.create_surface(name, {"alpha": line.alpha.values}, variables, line.attrs)
-    store.write_cells(name, np.arange(line.sizes["alpha"]), {v.name: line[v.name].values for v in variables})
-
-
-def _declared(name: str, attrs: Mapping[str, Any]) -> schema.Variable:
-    known = schema.variable(name)
-    return schema.Variable(known.name, known.dims, known.dtype, str(attrs.get("units", known.units)), known.long_name)

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from torch import Tensor
 
-from lossatlas import schema
-from lossatlas._util.progress import progress_bar
-from lossatlas.analysis.barrier import barrier_height, monotonicity_stats
+from lossatlas.analysis.barrier import barrier_heights, monotonicity_stats
 from lossatlas.analysis.grid import Grid
-from lossatlas.compute.evaluation.provenance import provenance
-from lossatlas.compute.evaluation.single_point import evaluate_point, statistics_source, with_recalibrated_statistics
-from lossatlas.compute.metrics import metrics_named
-from lossatlas.compute.objective.batchnorm import mixed
+from lossatlas.archive import Archive, Location
+from lossatlas.compute.connectivity.curve import Curve
+from lossatlas.compute.connectivity.evaluation import LineMode, measure_curve, store_line
 from lossatlas.compute.objective.objective import Objective, check_objective
-from lossatlas.compute.params.params import params_of
-from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
+from lossatlas.compute.params.params import Params, params_of
 from lossatlas.compute.planes.constructors import plane_through
 from lossatlas.errors import InputError
 
-Array = NDArray[np.float64]
-Buffers = Literal["interpolate", "stored", "recalibrated"]
-MODES: dict[str, str] = {"interpolate": "interpolated", "stored": "eval", "recalibrated": "recalibrated"}
-"""What the figure says of BatchNorm, by `buffers`."""
 Model = torch.nn.Module | Mapping[str, Tensor] | Objective
 
 
@@ -41,8 +30,10 @@ def interpolate(
     resolution: int = 51,
     metrics: str | Iterable[str] = ("loss",),
     *,
-    buffers: Buffers = "interpolate",
+    mode: LineMode = "interpolated",
     calibration: Objective | None = None,
+    archive: Location | Archive | None = None,
+    name: str = "interpolation",
     title: str = "",
     progress: bool | None = None,
 ) -> xr.Dataset:
@@ -55,12 +46,15 @@ def interpolate(
         bounds: of alpha; 0 and 1 are always among the points.
         resolution: points at equal distances over the bounds.
         metrics: any of "loss", "accuracy".
-        buffers: "interpolate" mixes BatchNorm statistics like weights (beyond the models, where a straight line would make
-            variances negative, by their logarithm); "recalibrated" estimates them anew from the data
-            at every point, the ends included; "stored" keeps the objective's own everywhere, which is wrong at the
-            other end. The figure names the choice; without BatchNorm all three are the same.
+        mode: BatchNorm statistics and dropout, as in `Objective`. "interpolated" mixes the statistics of the two models like
+            weights (beyond the models, where a straight line would make variances negative, by their logarithm); "recalibrated"
+            estimates them anew from the data at every point, the ends included; "eval" keeps the objective's own everywhere,
+            which is wrong at the other end; "batch" and "train" use each batch's. The figure names the choice; without BatchNorm
+            the first three are the same.
         calibration: the objective whose data "recalibrated" estimates from: the training data when `objective` has
             test data. None takes the objective's own data.
+        archive: where to store the line, under `name`.
+        name: of the surface within the archive.
         title: a line for figures.
         progress: show a bar; None shows it on a terminal.
 
@@ -78,21 +72,24 @@ def interpolate(
         >>> line.attrs["interpolation"]["monotone"], line.attrs["interpolation"]["largest_rise"]
         (False, 1.0)
     """
-    line = _line(objective, a, b, bounds, resolution, metrics, buffers, calibration, title, progress)
+    line = _measure_line(objective, a, b, bounds, resolution, metrics, mode, calibration, title, progress)
     if "loss" in line:
         line.attrs["interpolation"] = monotonicity_stats(line.alpha.values, line.loss.values)
+    store_line(archive, name, line)
     return line
 
 
 def barrier(
-    objective: Objective,
-    a: Model,
-    b: Model,
+    objective: Objective | xr.Dataset,
+    a: Model | None = None,
+    b: Model | None = None,
     resolution: int = 25,
     metrics: str | Iterable[str] = ("loss",),
     *,
-    buffers: Buffers = "interpolate",
+    mode: LineMode = "interpolated",
     calibration: Objective | None = None,
+    archive: Location | Archive | None = None,
+    name: str = "barrier",
     title: str = "",
     progress: bool | None = None,
 ) -> xr.Dataset:
@@ -101,86 +98,84 @@ def barrier(
     ``B = max over alpha of L((1 - alpha) a + alpha b) - ((1 - alpha) L(a) + alpha L(b))``. The loss barrier depends on
     the scale of the loss; the error barrier, from ``metrics=("loss", "accuracy")``, does not. Call it once with the
     training data and once with the test data. Averaged weights shrink the variance of what BatchNorm normalizes, so that
-    much of a barrier may be statistics that fit no longer: ``buffers="recalibrated"`` estimates them anew at every point
+    much of a barrier may be statistics that fit no longer: ``mode="recalibrated"`` estimates them anew at every point
     (Jordan et al. 2022, arXiv 2211.08403).
 
+    Args:
+        objective: what to measure; or a line that was measured before, a Dataset over ``("alpha",)`` with `a` at 0 and `b` at 1,
+            to which the other arguments do not apply (`barrier_heights` reads one without torch).
+        a: the solution at 0.
+        b: the solution at 1.
+        resolution: points, ends included.
+        metrics: any of "loss", "accuracy".
+        mode: BatchNorm statistics and dropout, as for `interpolate`.
+        calibration: the objective whose data "recalibrated" estimates from.
+        archive: where to store the line, under `name`.
+        name: of the surface within the archive.
+        title: a line for figures.
+        progress: show a bar; None shows it on a terminal.
+
     Returns:
-        A line surface over alpha in [0, 1] with ``attrs["barrier"]``: `loss` and `loss_at` (its alpha) where the loss was
-        measured, and `error` and `error_at` where accuracy was.
+        A line surface over alpha in [0, 1], or the line that was given, with ``attrs["barrier"]``: `loss` and `loss_at` (its
+        alpha) where the loss was measured, and `error` and `error_at` where accuracy was.
+
+    Raises:
+        InputError: models that differ in names or shapes or are the same, or a line without the models at 0 and 1.
 
     Example:
         >>> ring = Objective(lambda p, batch: ((p["w"] ** 2).sum() - 1) ** 2, params={"w": torch.zeros(2)})
-        >>> line = barrier(ring, {"w": torch.tensor([-1.0, 0.0])}, {"w": torch.tensor([1.0, 0.0])})
-        >>> line.attrs["barrier"]
-        {'loss': 1.0, 'loss_at': 0.5}
+        >>> left, right = {"w": torch.tensor([-1.0, 0.0])}, {"w": torch.tensor([1.0, 0.0])}
+        >>> barrier(ring, left, right).attrs["barrier"], barrier(interpolate(ring, left, right)).attrs["barrier"]["loss"]
+        ({'loss': 1.0, 'loss_at': 0.5}, 1.0)
     """
-    line = _line(objective, a, b, (0.0, 1.0), resolution, metrics, buffers, calibration, title, progress)
-    heights: dict[str, float] = {}
-    for word, values in (("loss", line.get("loss")), ("error", 1 - line.accuracy if "accuracy" in line else None)):
-        if values is not None:
-            heights[word], heights[f"{word}_at"] = barrier_height(line.alpha.values, values.values)
-    line.attrs["barrier"] = heights
+    if isinstance(objective, xr.Dataset):
+        line = _with_barrier(objective)
+    elif a is None or b is None:
+        raise InputError("a, b", "one model or none", "the two models of the line", "Call barrier(objective, a, b), or barrier(line)")
+    else:
+        line = _measure_line(objective, a, b, (0.0, 1.0), resolution, metrics, mode, calibration, title, progress)
+        line.attrs["barrier"] = barrier_heights(line)
+    store_line(archive, name, line)
     return line
 
 
-def _line(
+def _with_barrier(line: xr.Dataset) -> xr.Dataset:
+    """The line with its barrier among the attributes."""
+    if line.sizes.keys() != {"alpha"} or not {"loss", "accuracy"} & set(line.data_vars):
+        problem = f"a Dataset of {', '.join(map(str, line.data_vars)) or 'nothing'} over {tuple(map(str, line.sizes))}"
+        raise InputError("line", problem, "the loss or the accuracy over alpha alone", "Measure one with la.interpolate(objective, a, b)")
+    line = line.sortby("alpha")
+    heights = barrier_heights(line)
+    if not heights:
+        raise InputError("line", f"points from {float(line.alpha[0]):g} to {float(line.alpha[-1]):g}", "points that include 0 and 1")
+    return line.assign_attrs(barrier=heights)
+
+
+def _measure_line(
     objective: Objective,
     a: Model,
     b: Model,
     bounds: tuple[float, float],
     resolution: int,
     metrics: str | Iterable[str],
-    buffers: Buffers,
+    mode: LineMode,
     calibration: Objective | None,
     title: str,
     progress: bool | None,
 ) -> xr.Dataset:
+    """The straight line between two models as a curve of two points; both models are among the points."""
     check_objective(objective)
-    if buffers not in MODES:
-        raise InputError("buffers", buffers, "one of " + ", ".join(map(repr, MODES)))
-    if calibration is not None and buffers != "recalibrated":
-        raise InputError("calibration", "an objective", f'None with buffers="{buffers}"', 'Pass buffers="recalibrated" to estimate from it')
-    source = statistics_source(calibration or objective) if buffers == "recalibrated" else None
-    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    chosen = metrics_named(names)
     (axis,) = Grid.make(bounds, resolution, 1).axes
     alphas = np.union1d(axis[(np.abs(axis) > 1e-12) & (np.abs(axis - 1) > 1e-12)], [0.0, 1.0])
-    start, end = ({n: t for n, t in _tensors(model).items() if buffers == "interpolate" or n in objective.params} for model in (a, b))
-    line = plane_through(*({n: tensors[n] for n in objective.params if n in tensors} for tensors in (start, end)))
-    if buffers == "interpolate" and uses_running_stats(objective) and not all(set(model) - set(objective.params) for model in (start, end)):
-        warnings.warn(
-            "The models bring no BatchNorm statistics, so the objective's own hold at every point: right for one model only. Pass "
-            'modules, or states with buffers such as trajectory.state(-1), or buffers="recalibrated".',
-            UserWarning,
-            stacklevel=3,
-        )
-    scores = []
-    with progress_bar(title or "line", len(alphas), 0, progress) as advance:
-        for alpha in alphas.tolist():
-            scores.append(evaluate_point(objective, with_recalibrated_statistics(source, _mix(start, end, alpha)), names))
-            advance(1)
-    dataset = xr.Dataset(coords={"alpha": ("alpha", alphas, schema.variable("alpha").attrs)})
-    for metric in chosen:
-        dataset[metric.name] = ("alpha", np.array([s[metric.name] for s in scores]), dict(metric.variable.attrs))
-    if "loss" in dataset:
-        dataset["loss"].attrs["units"] = str(objective.description["units"]) or "1"
-    dataset["done"] = ("alpha", np.ones(len(alphas), bool), schema.variable("done").attrs)
-    dataset.attrs = provenance(objective, line, Grid((alphas,)), chosen, title)
-    dataset.attrs["objective"]["buffers"] = buffers
-    if objective.mode == "eval" and statistics_source(objective) is not None:
-        dataset.attrs["objective"]["mode"] = MODES[buffers]
-        if buffers == "interpolate" and (alphas[0] < 0 or alphas[-1] > 1):
-            dataset.attrs["objective"]["statistics"] = "extrapolated"
-    return dataset
+    (start, start_buffers), (end, end_buffers) = (_params_and_buffers(model, objective) for model in (a, b))
+    curve, plane = Curve("polygon", (start, end), (start_buffers, end_buffers)), plane_through(start, end)
+    return measure_curve(objective, curve, alphas, metrics, mode, calibration, title, progress, plane=plane)
 
 
-def _tensors(model: Model) -> dict[str, Tensor]:
-    """Parameters, and buffers where the model has them."""
+def _params_and_buffers(model: Model, objective: Objective) -> tuple[Params, Params]:
+    """The parameters of the objective that the model has, and all else it has, such as BatchNorm statistics."""
     module = model.module if isinstance(model, Objective) else model
-    held = dict(module.named_buffers()) if isinstance(module, torch.nn.Module) else {}
-    return {**params_of(model), **{n: t.detach() for n, t in held.items()}}
-
-
-def _mix(a: Mapping[str, Tensor], b: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
-    """``(1 - alpha) a + alpha b``, bit for bit a at 0 and b at 1, variances as `mixed` does; counters stay those of a."""
-    return {n: mixed(n, (1 - alpha, alpha), (t, b[n])) if t.is_floating_point() and n in b else t for n, t in a.items()}
+    buffers = dict(module.named_buffers()) if isinstance(module, torch.nn.Module) else {}
+    tensors = {**params_of(model), **{n: t.detach() for n, t in buffers.items()}}
+    params = {n: tensors[n] for n in objective.params if n in tensors}
+    return params, {n: t for n, t in tensors.items() if n not in params}

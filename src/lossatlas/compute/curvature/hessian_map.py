@@ -20,7 +20,7 @@ from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.eigensolvers.extremes import ExtremeEigenvalues, extreme_eigenvalues
 from lossatlas.analysis.eigensolvers.trace import estimate_trace
 from lossatlas.analysis.grid import Bounds, Grid
-from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.curvature.operators import CurvatureOperator, Method, hessian_operator
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.provenance import differences, provenance, surface_mismatch_error
@@ -108,7 +108,7 @@ def hessian_map(
     settings = HessianMapSettings(tol, probes, biases, method, warm, seed, memory, workers)
     grid, task = Grid.make(bounds, resolution, plane.ndim), EvaluationProblem.make(objective, plane, ())
     objective = task.objective
-    store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
+    store = as_archive(archive, repair=overwrite)
     try:
         with store.lock_for_writing(name):
             attrs = _attrs(objective, plane, grid, settings, title)

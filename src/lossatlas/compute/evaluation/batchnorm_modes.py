@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.objective.batchnorm import Mode
 from lossatlas.compute.objective.objective import Objective
@@ -51,7 +51,7 @@ def compare_batchnorm_modes(
         >>> list(result), result["batch"].attrs["objective"]["mode"]
         (['eval', 'recalibrated', 'batch'], 'batch')
     """
-    store = archive if isinstance(archive, Archive) else create_archive(archive)
+    store = as_archive(archive)
     return {
         mode: evaluate(
             objective.with_mode(mode), plane, archive=store, name=f"surface-{mode}", title=MODE_LABELS.get(mode, mode), **options

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.adaptive_refinement import Scale, check_refinement, refine
 from lossatlas.analysis.grid import Bounds, Grid
-from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Values, select_evaluator
 from lossatlas.compute.evaluation.executors import Executor, WorkerJob, executor_named, thread_hazard
 from lossatlas.compute.evaluation.model_losses import model_losses
@@ -27,7 +27,7 @@ from lossatlas.compute.metrics import Metric, adapt_metrics, metrics_named
 from lossatlas.compute.objective.argument_checks import check_run
 from lossatlas.compute.objective.objective import Objective, Precision, check_objective
 from lossatlas.compute.planes.plane import Plane
-from lossatlas.errors import ArchiveError, InputError
+from lossatlas.errors import ArchiveError, InputError, InputTypeError
 
 THREADS_SECONDS = 1e-3
 """Points quicker than this are held up by the interpreter's lock: one thread is best."""
@@ -133,7 +133,7 @@ def evaluate(
     task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
     objective = task.objective
     _check_threads(executor, task)
-    store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
+    store = as_archive(archive, repair=overwrite)
     with _writing(store, name):
         attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
         keeper = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
@@ -217,9 +217,9 @@ def _check_threads(executor: str, task: EvaluationProblem) -> None:
 
 def _check_order(objective: object, plane: object) -> None:
     if isinstance(objective, Plane) and isinstance(plane, Objective):
-        raise InputError("objective, plane", "the plane first", "the objective first", "Call evaluate(objective, plane)")
+        raise InputTypeError("objective, plane", "the plane first", "the objective first", "Call evaluate(objective, plane)")
     if not isinstance(plane, Plane):
-        raise InputError("plane", type(plane).__name__, "a plane", "Make one: la.random_plane(objective)")
+        raise InputTypeError("plane", type(plane).__name__, "a plane", "Make one: la.random_plane(objective)")
 
 
 def _tolerance(tol: object, metrics: tuple[Metric, ...]) -> float | None:

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas import schema
+from lossatlas._util.argument_checks import check_name
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.analysis.sampling import sampling_fpc, shuffled_batches
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.evaluators.vmap import moving_params_at
+from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane, coordinates_of
 from lossatlas.errors import InputError
@@ -59,10 +62,13 @@ def gradient_noise(
     plane: Plane,
     bounds: Bounds = (-1.0, 1.0),
     resolution: int | Sequence[int] = 21,
+    archive: Location | Archive | None = None,
     *,
     batch_size: int,
     epochs: int = 4,
     seed: int = 0,
+    name: str = "gradient_noise",
+    title: str = "",
     progress: bool | None = None,
 ) -> xr.Dataset:
     """Maps of the gradient within the plane and of its noise from batch to batch.
@@ -75,9 +81,12 @@ def gradient_noise(
         plane: of two directions.
         bounds: ``(low, high)`` of both axes, or one pair an axis.
         resolution: cells along both axes, or one number an axis.
+        archive: where to store the maps, under `name`.
         batch_size: of the batches whose noise is asked for.
         epochs: shuffled passes whose batches are counted for `uphill_share`.
         seed: of the shuffles.
+        name: of the surface within the archive.
+        title: a line for figures.
         progress: show a bar; None shows it on a terminal.
 
     Returns:
@@ -96,6 +105,8 @@ def gradient_noise(
         >>> maps.gradient_alpha.values[:, 0].tolist(), float(maps.gradient_variance_alpha[0, 0])
         ([-2.0, -1.0, 0.0], 1.0)
     """
+    check_name("name", name)
+    store = None if archive is None else as_archive(archive)
     if plane.ndim != 2:
         raise InputError("plane", "a line", "a plane of two directions")
     grid = Grid.make(bounds, resolution, 2)
@@ -108,16 +119,15 @@ def gradient_noise(
             advance(1)
     names = ("alpha", "beta", "variance_alpha", "variance_beta", "covariance", "snr")
     columns = dict(zip((*(f"gradient_{n}" for n in names), "uphill_share"), rows.T, strict=True))
+    columns["done"] = np.ones(grid.size, bool)
     arrays = {n: (schema.PLANE, v.reshape(grid.shape), schema.variable(n).attrs) for n, v in columns.items()}
     coords = dict(zip(schema.PLANE, grid.axes, strict=True))
-    attrs = {
-        "kind": "surface",
-        "plane": plane.describe(),
-        "objective": dict(objective.description),
-        "batch_size": batch_size,
-        "batches": len(batches),
-    }
-    return xr.Dataset(arrays, coords=coords, attrs=attrs)
+    attrs = {**provenance(objective, plane, grid, (), title), "metrics": list(columns)[:-1]}
+    attrs |= {"batch_size": batch_size, "batches": len(batches)}
+    maps = xr.Dataset(arrays, coords=coords, attrs=attrs)
+    if store is not None:
+        store.write_surface(name, maps)
+    return maps
 
 
 def noise_ellipse(slopes: Array, batch_size: int, *, scale: float = 1.0, points: int = 65) -> Array:

@@ -23,7 +23,7 @@ from lossatlas.compute.objective.parameter_use.check import check_reads
 from lossatlas.compute.objective.scorer import Scorer
 from lossatlas.compute.params.checks import check_finite
 from lossatlas.compute.params.params import Params, params_of
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 
 
 class ObjectiveParts(NamedTuple):
@@ -53,10 +53,10 @@ def build_objective(
 ) -> ObjectiveParts:
     """The parts of an objective; arguments and errors as for `Objective`."""
     if loss is not None and not callable(loss):
-        raise InputError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
+        raise InputTypeError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
     module = frozen_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
     if module is None and (not callable(model) or params is None):
-        raise InputError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
+        raise InputTypeError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
     given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
     center = given if module is None else load_given_params(module, given)
     check_finite(center)

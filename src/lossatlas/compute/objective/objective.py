@@ -24,7 +24,7 @@ from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.checks import check_subset
 from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.params.params import Params
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 
 __all__ = ["CallableLoss", "ModuleLoss", "Objective", "Precision", "ScoreFunction", "Scores", "split_batch"]
 
@@ -326,4 +326,4 @@ def check_objective(objective: object, argument: str = "objective") -> None:
     """
     if not isinstance(objective, Objective):
         given = getattr(objective, "__name__", type(objective).__name__)
-        raise InputError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")
+        raise InputTypeError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")

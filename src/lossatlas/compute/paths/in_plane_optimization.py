@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas._util.progress import progress_bar
-from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import dot
@@ -111,7 +111,7 @@ def optimize_on_plane(
         "objective": dict(objective.description),
     }
     if archive is not None:
-        (archive if isinstance(archive, Archive) else create_archive(archive)).write_trajectory(name, path)
+        as_archive(archive).write_trajectory(name, path)
     return path
 
 

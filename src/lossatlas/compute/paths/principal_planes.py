@@ -45,8 +45,8 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
 
     Example:
         >>> import torch
-        >>> from lossatlas.compute.recording.trajectory import trajectory_of
-        >>> path = trajectory_of({"w": torch.tensor([x, x * x, 5.0])} for x in (-3.0, -2.0, -1.0, 0.0))
+        >>> from lossatlas.compute.recording.trajectory import Trajectory
+        >>> path = Trajectory.from_checkpoints({"w": torch.tensor([x, x * x, 5.0])} for x in (-3.0, -2.0, -1.0, 0.0))
         >>> plane = pca_plane(path)
         >>> round(sum(plane.construction["explained_variance_ratio"]), 6), plane.labels[0]
         (1.0, 'PC1 (99.4 % of variance)')
@@ -93,8 +93,8 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
 
     Example:
         >>> import torch
-        >>> from lossatlas.compute.recording.trajectory import trajectory_of
-        >>> path = trajectory_of({"w": torch.tensor([x, x * (4 - x), 5.0])} for x in (0.0, 1.0, 4.0))
+        >>> from lossatlas.compute.recording.trajectory import Trajectory
+        >>> path = Trajectory.from_checkpoints({"w": torch.tensor([x, x * (4 - x), 5.0])} for x in (0.0, 1.0, 4.0))
         >>> [round(c, 6) for c in start_end_plane(path).project(path.params(1)).coordinates]
         [0.25, 0.75]
     """
@@ -145,8 +145,8 @@ def joint_pca_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY)
 
     Example:
         >>> import torch
-        >>> from lossatlas.compute.recording.trajectory import trajectory_of
-        >>> runs = [trajectory_of({"w": torch.tensor(end) * k} for k in range(3)) for end in ([1.0, 2.0, 0.0], [2.0, 1.0, 0.0])]
+        >>> from lossatlas.compute.recording.trajectory import Trajectory
+        >>> runs = [Trajectory.from_checkpoints({"w": torch.tensor(end) * k} for k in range(3)) for end in ([1.0, 2.0, 0.0], [2.0, 1.0, 0.0])]
         >>> plane = joint_pca_plane(runs)
         >>> round(sum(plane.construction["explained_variance_ratio"]), 6), round(plane.project(runs[1].params(-1)).residual, 6)
         (1.0, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas._util.argument_checks import check_name
 from lossatlas._util.text import to_json_value
+from lossatlas.archive import Archive, Location, as_archive, same_place
+from lossatlas.archive.arrays import exists
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.model_losses import ANOTHER, LAG, differ, loss_with_error, warn_of_difference
@@ -24,7 +28,8 @@ from lossatlas.compute.paths.weight_blocks import check_trajectory
 from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
-from lossatlas.errors import InputError
+from lossatlas.compute.recording.weight_store import WeightStore
+from lossatlas.errors import InputError, InputTypeError
 
 Array = NDArray[np.float64]
 AT_MODEL_RTOL = 1e-6
@@ -63,17 +68,17 @@ def project_points(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -
 
     Example:
         >>> import torch
-        >>> from lossatlas.compute.planes.constructors import plane
-        >>> from lossatlas.compute.recording.trajectory import trajectory_of
-        >>> path = trajectory_of([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
-        >>> oblique = plane({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
+        >>> from lossatlas.compute.planes.plane import Plane
+        >>> from lossatlas.compute.recording.trajectory import Trajectory
+        >>> path = Trajectory.from_checkpoints([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
+        >>> oblique = Plane.from_directions({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
         >>> result = project_points(path, oblique)
         >>> result.coordinates.tolist(), result.residual.tolist()
         ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
     """
     check_trajectory(trajectory)
     if not isinstance(plane, Plane):
-        raise InputError("plane", type(plane).__name__, "a Plane", "Make one with la.pca_plane(trajectory) or la.random_plane(model)")
+        raise InputTypeError("plane", type(plane).__name__, "a Plane", "Make one with la.pca_plane(trajectory) or la.random_plane(model)")
     check_same_layout(plane.center, trajectory.params(0), "plane and trajectory")
     center, axes = _flat(trajectory, plane)
     origin = np.zeros(plane.ndim) if plane.origin is None else np.asarray(plane.origin)
@@ -100,13 +105,14 @@ def project_trajectory(
     trajectory: Trajectory,
     plane: Plane,
     objective: Objective | None = None,
+    archive: Location | Archive | None = None,
     *,
+    name: str | None = None,
     label: str | None = None,
     surface: str | None = None,
-    keep: bool = False,
     memory: int = MEMORY,
 ) -> xr.Dataset:
-    """The path of a recorded run over a plane, with what keeps it honest beside it.
+    """The path of a recorded run over a plane, with its distance from the plane, its own loss and the random-walk null.
 
     Args:
         trajectory: recorded weights.
@@ -115,9 +121,11 @@ def project_trajectory(
             with it, and the loss of the plane below it, with those of the plane's own model: where an iterate lies on the
             plane and is that model, the two are one number. The recorder's own objective will do. Without an objective,
             `path_loss` is what the recorder measured, if it did.
+        archive: where to store the path: in the recording's own archive beside the recorded curves, in the same trajectory;
+            elsewhere, or under another name, as a trajectory without weights. None stores nothing.
+        name: of the stored trajectory; the recording's own where None.
         label: words for legends; the recording's own where None.
-        surface: name of the stored surface that the path belongs to.
-        keep: store the path beside the recorded curves, in the same trajectory.
+        surface: name of the stored surface that the path belongs to; None lets figures find it by the plane's directions.
         memory: bytes that a block of weights may take.
 
     Returns:
@@ -129,32 +137,38 @@ def project_trajectory(
         `joint_random_walk_null`, of all its runs together.
 
     Raises:
-        InputError: the plane or the objective belongs to another model.
+        InputError: the plane or the objective belongs to another model, or `name` is that of another recording.
     """
     check_trajectory(trajectory)
+    write = None if archive is None else _path_writer(trajectory, as_archive(archive), trajectory.name if name is None else name)
     task = None if objective is None else _task(objective, trajectory, plane)
     cast = project_points(trajectory, plane, memory)
     path = trajectory.dataset.copy()
     columns = {**_columns(cast), **({} if objective is None or task is None else _scores(trajectory, task, objective, cast))}
-    for name, values in columns.items():
-        path[name] = ("step", values, dict(schema.variable(name).attrs))
+    for variable, values in columns.items():
+        path[variable] = ("step", values, dict(schema.variable(variable).attrs))
     if objective is not None:
-        for name in ("path_loss", "path_plane_loss"):
-            path[name].attrs["units"] = str(objective.description["units"]) or "1"
+        for variable in ("path_loss", "path_plane_loss"):
+            path[variable].attrs["units"] = str(objective.description["units"]) or "1"
     added = {**_attrs(cast, plane, None if task is None else task.objective, surface), **_explained(cast, plane, trajectory)}
     if objective is not None and task is not None:
         added |= _differences(trajectory, task, objective, cast, columns["path_plane_loss"])
     path.attrs = {**path.attrs, **added, "label": label or trajectory.label}
-    if keep:
-        _check_writable(trajectory)
-        trajectory.store.add(path, added)
+    if write is not None:
+        write(path, added)
     return path
 
 
-def _check_writable(trajectory: Trajectory) -> None:
-    if trajectory.store.group.read_only:
-        advice = "Open it with la.open_trajectory(la.create_archive(path), name), or keep=False"
-        raise InputError("keep", "True for a recording that is open for reading", "one that is open for writing", advice)
+def _path_writer(trajectory: Trajectory, archive: Archive, name: str) -> Callable[[xr.Dataset, Mapping[str, Any]], None]:
+    """How the projected path is stored: beside the recording it belongs to, or as a trajectory of its own."""
+    check_name("name", name)
+    if name == trajectory.name and same_place(archive, trajectory.store.archive):
+        store = WeightStore.open(archive, name) if trajectory.store.group.read_only else trajectory.store
+        store.check_extendable(len(trajectory))
+        return store.add
+    if exists(archive.root, f"trajectories/{name}/weights"):
+        raise InputError("name", name, f"no recording with weights in {archive.location}", "Choose another name= for the projected path")
+    return lambda path, _: archive.write_trajectory(name, path)
 
 
 def bounds_around(*paths: xr.Dataset, margin: float = 0.2, flattest: float = 0.7) -> list[list[float]]:

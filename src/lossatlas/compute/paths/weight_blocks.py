@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory, blocks
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 
 Array = NDArray[np.float64]
 
@@ -21,8 +21,8 @@ def check_trajectory(run: object, argument: str = "trajectory") -> None:
         InputError: something else than a `Trajectory`.
     """
     if not isinstance(run, Trajectory):
-        advice = "Pass recorder.trajectory, la.open_trajectory(archive) or la.trajectory_of(checkpoints)"
-        raise InputError(argument, type(run).__name__, "a Trajectory", advice)
+        advice = "Pass recorder.trajectory, la.Trajectory.open(archive) or la.Trajectory.from_checkpoints(checkpoints)"
+        raise InputTypeError(argument, type(run).__name__, "a Trajectory", advice)
 
 
 def _layout_mismatch_error(first: Trajectory, other: Trajectory) -> str:

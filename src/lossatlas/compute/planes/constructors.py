@@ -30,20 +30,6 @@ LAZY_BYTES = 2 * 2**30
 WeightIndex = tuple[str, int | Sequence[int]]
 
 
-def plane(
-    center: torch.nn.Module | Params | Objective, d: Direction | Mapping[str, Tensor], e: Direction | Mapping[str, Tensor] | None = None
-) -> Plane:
-    """The plane, or the line where `e` is None, through `center` along given directions.
-
-    Example:
-        >>> square = plane({"w": torch.zeros(2)}, {"w": torch.tensor([1.0, 0.0])}, {"w": torch.tensor([1.0, 1.0])})
-        >>> square.project({"w": torch.tensor([3.0, 2.0])}).coordinates
-        (1.0, 2.0)
-    """
-    steps = tuple(s if isinstance(s, Direction) else Direction(params_of(s), {"kind": "explicit"}) for s in (d, e) if s is not None)
-    return Plane(params_of(center), steps, labels=("α", "β")[: len(steps)], origin=(0.0,) * len(steps))
-
-
 def random_plane(
     objective: Objective | torch.nn.Module | Params,
     seed: int = 0,
@@ -179,7 +165,9 @@ def _weight_index(model: Params, weight: WeightIndex) -> tuple[str, tuple[int, .
         raise InputError("weights", repr(name), "the name of a parameter: " + ", ".join(list(model)[:8]))
     shape = model[name].shape
     if model[name].is_complex():
-        raise InputError("weights", f"{name}, complex numbers", "a weight of real numbers", "Move it with la.plane(center, direction)")
+        raise InputError(
+            "weights", f"{name}, complex numbers", "a weight of real numbers", "Move it with la.Plane.from_directions(center, direction)"
+        )
     where = tuple(int(i) for i in ((index,) if isinstance(index, int | np.integer) else index))
     if len(where) != len(shape) or any(not -n <= i < n for i, n in zip(where, shape, strict=False)):
         raise InputError("weights", f"{name}[{where}]", f"an index into the shape {tuple(shape)}")

@@ -90,6 +90,23 @@ class Plane:
         for index, direction in enumerate(self.directions):
             _check_direction(direction, self.center, f"directions[{index}]")
 
+    @classmethod
+    def from_directions(
+        cls,
+        center: torch.nn.Module | Mapping[str, Tensor] | Objective,
+        d: Direction | Mapping[str, Tensor],
+        e: Direction | Mapping[str, Tensor] | None = None,
+    ) -> Plane:
+        """The plane, or the line where `e` is None, through `center` along given directions.
+
+        Example:
+            >>> square = Plane.from_directions({"w": torch.zeros(2)}, {"w": torch.tensor([1.0, 0.0])}, {"w": torch.tensor([1.0, 1.0])})
+            >>> square.project({"w": torch.tensor([3.0, 2.0])}).coordinates
+            (1.0, 2.0)
+        """
+        steps = tuple(s if isinstance(s, Direction) else Direction(params_of(s), {"kind": "explicit"}) for s in (d, e) if s is not None)
+        return cls(params_of(center), steps, labels=("α", "β")[: len(steps)], origin=(0.0,) * len(steps))
+
     @property
     def ndim(self) -> int:
         return len(self.directions)

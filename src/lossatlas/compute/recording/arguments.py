@@ -11,13 +11,15 @@ from lossatlas.archive import Archive
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.params import params_of, unwrap_module
 from lossatlas.compute.recording.schedule import check_int
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 
 
 def module_of(model: Any) -> torch.nn.Module:
     """The module inside `torch.compile` or data-parallel wrappers, whose parameter names an Objective knows."""
     if not isinstance(model, torch.nn.Module):
-        raise InputError("model", type(model).__name__, "an nn.Module", "Make a recording of weights that are there with la.trajectory_of")
+        raise InputTypeError(
+            "model", type(model).__name__, "an nn.Module", "Make a recording of weights that are there with la.Trajectory.from_checkpoints"
+        )
     params_of(model)
     return unwrap_module(model)
 
@@ -25,7 +27,7 @@ def module_of(model: Any) -> torch.nn.Module:
 def check_optimizer(optimizer: Any) -> Any:
     """The optimizer, or an error where it is something else, such as its name."""
     if optimizer is not None and not hasattr(optimizer, "param_groups"):
-        raise InputError("optimizer", optimizer, "a torch.optim.Optimizer or None", "Pass the optimizer itself, not its name")
+        raise InputTypeError("optimizer", optimizer, "a torch.optim.Optimizer or None", "Pass the optimizer itself, not its name")
     return optimizer
 
 

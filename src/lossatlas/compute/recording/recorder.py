@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lossatlas import schema
 from lossatlas._util.version import __version__
-from lossatlas.archive import Archive, Location, create_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.curvature.sharpness import largest_eigenvalue, stability_limit
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.params.layout import ParamLayout
@@ -151,7 +151,7 @@ class Recorder:
         self._loss: Tensor | float | None = None
         self._epoch: float | None = None
         self._pre_step_values: tuple[int, float, float] | None = None
-        store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
+        store = as_archive(archive, repair=overwrite)
         with locked_by(self, store, name) as self._lock:
             self._begin(store, name, step, label, dtype, delta, resume, overwrite, flush_seconds, attrs)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas import schema
-from lossatlas.archive import Archive, Location, create_archive, open_archive
+from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.params.layout import ParamLayout
 from lossatlas.compute.params.params import Params, params_of, unwrap_module
 from lossatlas.compute.recording.schedule import check_int
@@ -42,6 +42,59 @@ class Trajectory:
     @classmethod
     def of_store(cls, store: WeightStore) -> Trajectory:
         return cls(store, np.arange(store.rows))
+
+    @classmethod
+    def open(cls, archive: Location | Archive, name: str | None = None) -> Trajectory:
+        """A stored recording with its weights; `archive.trajectory(name)` reads its curves without torch.
+
+        Args:
+            archive: a path, a store or an open archive.
+            name: of the recording; the only one may go unnamed.
+
+        Raises:
+            InputError: no such trajectory, or one without weights.
+        """
+        store = as_archive(archive, "r")
+        known = store.trajectories
+        return cls.of_store(WeightStore.open(store, known[0] if name is None and len(known) == 1 else str(name)))
+
+    @classmethod
+    def from_checkpoints(
+        cls,
+        checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
+        steps: Sequence[int] | None = None,
+        *,
+        module: torch.nn.Module | None = None,
+        archive: Location | Archive | None = None,
+        name: str = "run",
+        label: str = "",
+    ) -> Trajectory:
+        """A trajectory made of checkpoints: modules or dicts of tensors, read one at a time, in the order of training.
+
+        Buffers, such as BatchNorm statistics, are kept beside the weights and are no coordinates of the path.
+
+        Args:
+            checkpoints: an iterable, so that files can be loaded one by one.
+            steps: updates made before each; 0, 1, 2, … where None.
+            module: says which names of a state dict are parameters and which are buffers. Without it, tensors that are not
+                floating-point and BatchNorm's `running_mean`, `running_var` and `num_batches_tracked` are buffers.
+            archive: where to keep it; None keeps it in memory.
+            name: of the trajectory.
+            label: words for legends.
+
+        Raises:
+            InputError: no checkpoint, no weights, other names, shapes or dtypes in one of them, steps that do not increase
+                or are not one a checkpoint.
+            ArchiveError: a recorder is writing the trajectory.
+
+        Example:
+            >>> trajectory = Trajectory.from_checkpoints({"w": torch.full((3,), float(k))} for k in range(4))
+            >>> len(trajectory), trajectory.params(-1)["w"].tolist()
+            (4, [3.0, 3.0, 3.0])
+        """
+        target = as_archive(archive)
+        with target.lock_for_writing(name, "trajectories"):
+            return cls.of_store(_stored(target, checkpoints, steps, module, name, label))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -130,54 +183,6 @@ def blocks(runs: Sequence[Trajectory], memory: int = MEMORY) -> Iterator[tuple[s
             inside = slice(columns.start - wide.start, columns.stop - wide.start)
             parts = [run.decode(values[:, inside], columns) for run, values in zip(runs, stored, strict=True)]
             yield columns, parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def open_trajectory(archive: Location | Archive, name: str | None = None) -> Trajectory:
-    """A stored recording with its weights; `archive.trajectory(name)` reads its curves without torch.
-
-    Raises:
-        InputError: no such trajectory, or one without weights.
-    """
-    store = archive if isinstance(archive, Archive) else open_archive(archive)
-    known = store.trajectories
-    return Trajectory.of_store(WeightStore.open(store, known[0] if name is None and len(known) == 1 else str(name)))
-
-
-def trajectory_of(
-    checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
-    steps: Sequence[int] | None = None,
-    *,
-    module: torch.nn.Module | None = None,
-    archive: Location | Archive | None = None,
-    name: str = "run",
-    label: str = "",
-) -> Trajectory:
-    """A trajectory made of checkpoints: modules or dicts of tensors, read one at a time, in the order of training.
-
-    Buffers, such as BatchNorm statistics, are kept beside the weights and are no coordinates of the path.
-
-    Args:
-        checkpoints: an iterable, so that files can be loaded one by one.
-        steps: updates made before each; 0, 1, 2, … where None.
-        module: says which names of a state dict are parameters and which are buffers. Without it, tensors that are not
-            floating-point and BatchNorm's `running_mean`, `running_var` and `num_batches_tracked` are buffers.
-        archive: where to keep it; None keeps it in memory.
-        name: of the trajectory.
-        label: words for legends.
-
-    Raises:
-        InputError: no checkpoint, no weights, other names, shapes or dtypes in one of them, steps that do not increase
-            or are not one a checkpoint.
-        ArchiveError: a recorder is writing the trajectory.
-
-    Example:
-        >>> trajectory = trajectory_of({"w": torch.full((3,), float(k))} for k in range(4))
-        >>> len(trajectory), trajectory.params(-1)["w"].tolist()
-        (4, [3.0, 3.0, 3.0])
-    """
-    target = archive if isinstance(archive, Archive) else create_archive(archive)
-    with target.lock_for_writing(name, "trajectories"):
-        return Trajectory.of_store(_stored(target, checkpoints, steps, module, name, label))
 
 
 def _stored(

@@ -209,12 +209,7 @@ class WeightStore:
             dataset: an xarray Dataset of `rows` steps; what was recorded is left as it is, unless it is such a projection itself.
             attrs: provenance to add.
         """
-        if self.group.read_only:
-            advice = "Open it with la.open_trajectory(la.create_archive(path))"
-            raise InputError("keep", f"True for {self.archive.location}, which is open for reading", "an archive open for writing", advice)
-        if dataset.sizes["step"] != self.rows:
-            advice = "Keep a part of a run under another name with archive.write_trajectory"
-            raise InputError("path", f"{dataset.sizes['step']} steps", f"all {self.rows} recorded steps", advice)
+        self.check_extendable(dataset.sizes["step"])
         before, kept_path = self.attrs, self.projection
         arrays = {*kept_path["arrays"], *(str(name) for name in dataset.variables if name not in self.group)}
         replaced = {key: before[key] for key in attrs if key in before and key not in kept_path["attrs"]} | kept_path["replaced"]
@@ -224,6 +219,19 @@ class WeightStore:
                 if name not in self.group or str(name).startswith(("path_", "area_", "data_")):
                     _create(self.group, _like(str(name), values), dict(values.sizes))[...] = values.values
             self.group.attrs.update({**attrs, "projection": projection})
+
+    def check_extendable(self, steps: int) -> None:
+        """Make sure that `add` can store curves of so many steps.
+
+        Raises:
+            InputError: the archive is open for reading, or these are not all recorded steps.
+        """
+        if self.group.read_only:
+            advice = "Pass the archive's path, or open it with la.open_archive(path, 'a')"
+            raise InputError("archive", f"{self.archive.location}, which is open for reading", "an archive open for writing", advice)
+        if steps != self.rows:
+            advice = "Store the path of a part of a run under another name="
+            raise InputError("path", f"{steps} steps", f"all {self.rows} recorded steps", advice)
 
     @property
     def projection(self) -> dict[str, Any]:
@@ -240,7 +248,7 @@ class WeightStore:
         self.group.attrs.put({**{k: v for k, v in self.attrs.items() if k not in gone}, **path["replaced"]})
         warnings.warn(
             f"The projection kept with {self.name!r} covers only the rows recorded before it, so it is dropped. "
-            "Keep it anew when the training has ended: la.project_trajectory(..., keep=True).",
+            "Keep it anew when the training has ended: la.project_trajectory(..., archive=archive).",
             stacklevel=2,
         )
 

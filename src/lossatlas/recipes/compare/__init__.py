@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 from torch import nn
 
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.errors import InputError
@@ -94,7 +94,7 @@ def run(
     size = _size(quick, images=images, test_images=test_images, resolution=resolution, samples=samples, epochs=epochs)
     where = device or ("cuda" if torch.cuda.is_available() else "cpu")
     entries = chosen_entries(networks)
-    archive = create_archive(make_output_folder(out) / "archive.zarr")
+    archive = open_archive(make_output_folder(out) / "archive.zarr", "a")
     members: dict[str, Member] = {}
     surfaces: dict[str, xr.Dataset] = {}
     for entry in entries:

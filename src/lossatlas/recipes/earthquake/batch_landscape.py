@@ -19,7 +19,7 @@ from lossatlas.compute.minibatch.training import train_on_batches, trajectory_fr
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.params import Params
 from lossatlas.compute.paths.principal_planes import pca_plane
-from lossatlas.compute.recording.trajectory import trajectory_of
+from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.recipes.earthquake.problems import Problem
 
 MARGIN = 0.35
@@ -126,7 +126,7 @@ def path_of(scenery: Problem, training: Training, iterates: Sequence[Params], su
 
 def pca_window(objective: Objective, iterates: Sequence[Params], title: str) -> Problem:
     """The plane of a path's two principal components through its last point, and a square window around the path."""
-    trajectory = trajectory_of(iterates)
+    trajectory = Trajectory.from_checkpoints(iterates)
     chosen = pca_plane(trajectory)
     return Problem(objective, chosen, _window(np.array([chosen.project(params).coordinates for params in iterates])), title)
 

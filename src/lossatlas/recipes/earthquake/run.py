@@ -12,7 +12,7 @@ import xarray as xr
 
 from lossatlas import schema
 from lossatlas.analysis.sample_losses import SampleLossArray
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.minibatch.batches import concatenate_batches
 from lossatlas.compute.minibatch.gradient_noise import gradient_noise
@@ -94,7 +94,7 @@ def run(
     size = replace(size, resolution=resolution or size.resolution, samples=samples or size.samples)
     torch.set_num_threads(1)
     networks = [_dense(data, size), *([_convolutional(data, size)] if size.convolutions else [])]
-    archive = create_archive(make_output_folder(out) / "archive.zarr")
+    archive = open_archive(make_output_folder(out) / "archive.zarr", "a")
     scenery = sceneries.blob_problem(loss)
     clouds = prepare_landscape(
         "clouds", scenery, BLOBS, train_on_problem(scenery.objective, BLOBS), size.resolution, archive, progress=progress

@@ -8,12 +8,12 @@ import numpy as np
 import xarray as xr
 
 from lossatlas._util.text import format_rough_percent
-from lossatlas.archive import create_archive
-from lossatlas.compute.connectivity import evaluate_curve, polygon
+from lossatlas.archive import open_archive
+from lossatlas.compute.connectivity import Curve, evaluate_curve
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.constructors import random_plane
-from lossatlas.compute.recording.trajectory import open_trajectory
+from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_lines as drawing
 from lossatlas.recipes.li2018.config import RunConfig
@@ -32,7 +32,7 @@ def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["s
     module = train_once(setting, name, training)
     label = f"{'SGD' if optimizer == 'sgd' else 'Adam'}, batch {batch:,}, decay {decay:g}"
     net = scored(setting, Net(name, label, module, "li", training_label(setting), size.test_samples))
-    return Solution(name, training, net, open_trajectory(create_archive(folder(setting, name) / "archive.zarr"), size.vgg))
+    return Solution(name, training, net, Trajectory.open(open_archive(folder(setting, name) / "archive.zarr", "a"), size.vgg))
 
 
 def four(setting: RunConfig) -> dict[tuple[float, int], Solution]:
@@ -50,7 +50,7 @@ def figure_2(setting: RunConfig) -> dict[str, Any]:
         for split in ("train", "test"):
             lines[decay, split] = evaluate_curve(
                 train if split == "train" else small.net.objective(setting, size.line_samples, split),
-                polygon(small.net.module, large.net.module),
+                Curve.polygonal(small.net.module, large.net.module),
                 size.line,
                 ("loss", "accuracy"),
                 bounds=(-0.5, 1.5),

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from lossatlas.archive import create_archive
+from lossatlas.archive import open_archive
 from lossatlas.errors import InputError
 from lossatlas.recipes.common import make_output_folder, print_line, write_summary
 from lossatlas.recipes.li2018 import hessian_ratio as ratios
@@ -63,7 +63,7 @@ def run(
     if workers is not None:
         torch.set_num_threads(workers)
     setting = RunConfig(
-        make_output_folder(out), create_archive(out / "archive.zarr"), data, quick, QUICK if quick else FULL, seed, progress, device
+        make_output_folder(out), open_archive(out / "archive.zarr", "a"), data, quick, QUICK if quick else FULL, seed, progress, device
     )
     require_pictures(setting)
     summary: dict[str, Any] = {"quick": quick, "seed": seed, "figures": _earlier_numbers(out, quick, seed)}

@@ -12,7 +12,7 @@ import xarray as xr
 
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.random_walk import expected_cosine
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.compute.connectivity.interpolation import interpolate
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.paths.decision_regions import decision_regions
@@ -60,7 +60,7 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     del data
     torch.set_num_threads(1)
     size, spiral = QUICK if quick else FULL, make_spiral()
-    archive = create_archive(make_output_folder(out) / "archive.zarr")
+    archive = open_archive(make_output_folder(out) / "archive.zarr", "a")
     summary: dict[str, Any] = {"quick": quick, "samples": len(spiral.x), "test_samples": len(spiral.test_x), "epochs": size.epochs}
     runs = _networks(archive, spiral, size, seed, progress)
     pictures = [_picture(archive, run, size, spiral, progress) for run in runs.values()]
@@ -90,7 +90,7 @@ def _networks(archive: Archive, spiral: Spiral, size: RunSize, seed: int, progre
 def _picture(archive: Archive, run: Run, size: RunSize, spiral: Spiral, progress: bool | None) -> figures.NetworkPicture:
     """Principal plane, honest path, map and decision areas of one run, all kept in the archive."""
     plane = pca_plane(run.trajectory)
-    path = project_trajectory(run.trajectory, plane, run.objective, surface=run.name, keep=True)
+    path = project_trajectory(run.trajectory, plane, run.objective, archive, surface=run.name)
     bounds = bounds_around(path)
     surface = _surface(archive, run, plane, bounds, size, run.name, progress)
     areas = decision_regions(run.objective, run.trajectory, (-AREA, AREA), size.areas, data=spiral.shown, keep=True)
@@ -200,7 +200,7 @@ def _optimizers(
         for one in OPTIMIZERS
     ]
     plane = joint_pca_plane([run.trajectory for run in runs])
-    paths = [project_trajectory(run.trajectory, plane, run.objective, surface="optimizers", keep=True) for run in runs]
+    paths = [project_trajectory(run.trajectory, plane, run.objective, archive, surface="optimizers") for run in runs]
     surface = _surface(archive, runs[0], plane, bounds_around(*paths), size, "optimizers", progress)
     return {run.name: _beside_own(path, run) for run, path in zip(runs, paths, strict=True)}, (surface, paths)
 

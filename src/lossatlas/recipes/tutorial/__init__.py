@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from lossatlas.archive import Archive, create_archive
+from lossatlas.archive import Archive, open_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
 from lossatlas.errors import InputError
@@ -93,7 +93,7 @@ def run(
         raise InputError("sample_size", sample_size, "1 to 60,000 training images")
     torch.set_num_threads(1)
     setting = _setting(data, max(sample_size, size.large))
-    archive = create_archive(make_output_folder(out) / "archive.zarr")
+    archive = open_archive(make_output_folder(out) / "archive.zarr", "a")
     cells = resolution or size.resolution
     surfaces = {f"n{n}": _surface(setting, seed, n, cells, archive, progress) for n in dict.fromkeys((sample_size, size.large))}
     rules = ("article",) if gradient == "article" else ("article", "true")

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas.archive import Archive, open_archive
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 from lossatlas.viz.colors import DASHES
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.cell_masks import classify_cells
@@ -87,7 +87,7 @@ def iter_inputs(source: Any) -> Iterator[Any]:
         for part in source:
             yield from iter_inputs(part)
     else:
-        raise InputError(
+        raise InputTypeError(
             "source",
             type(source).__name__,
             "an xarray.Dataset, an Archive, the path of an archive, or a list of these; for a page also a Scene",

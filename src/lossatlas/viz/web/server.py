@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lossatlas._util.argument_checks import check_integer, check_number
-from lossatlas.archive import Archive, open_archive
+from lossatlas.archive import Archive, as_archive
 from lossatlas.errors import InputError, LossatlasError, MissingDependencyError
 from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.bundle import script
@@ -306,7 +306,7 @@ def _listed(archives: Archives) -> list[Archive | str | os.PathLike[str]]:
 
 
 def _opened(archive: Archive | str | os.PathLike[str]) -> Archive:
-    return archive if isinstance(archive, Archive) else open_archive(archive)
+    return as_archive(archive, "r")
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -16,7 +16,7 @@ from lossatlas._util.files import write_file
 from lossatlas._util.progress import progress_bar
 from lossatlas._util.text import to_json_value
 from lossatlas._util.version import __version__
-from lossatlas.archive import create_archive, open_archive
+from lossatlas.archive import open_archive
 from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.recording.recorder import Recorder
@@ -132,7 +132,7 @@ class _Run:
         """Rows at the start, every few epochs, after the first epoch and at each drop of the learning rate, as in the paper."""
         at = [self.per_epoch * epoch for epoch in (1, *self.training.drops)]
         return Recorder(
-            create_archive(self.out / ARCHIVE),
+            open_archive(self.out / ARCHIVE, "a"),
             self.model,
             self.optimizer,
             name=self.training.network,

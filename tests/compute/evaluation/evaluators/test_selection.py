@@ -123,7 +123,7 @@ def test_channels_last_is_another_layout_of_the_same_values() -> None:
 
 def test_bf16_is_named_and_close_and_does_not_continue_a_full_surface() -> None:
     objective = la.Objective(torch.nn.Linear(4, 3), torch.nn.functional.cross_entropy, (torch.randn(8, 4), torch.arange(8) % 3))
-    plane, archive = la.random_plane(objective), la.create_archive(None)
+    plane, archive = la.random_plane(objective), la.open_archive(None, "a")
     full = la.evaluate(objective, plane, resolution=4, archive=archive)
     low = la.evaluate(objective, plane, resolution=4, precision="bf16")
     assert low.attrs["objective"]["precision"] == "bf16" and "precision" not in full.attrs["objective"]
@@ -194,7 +194,7 @@ def test_a_compiler_that_goes_wrong_later_is_found(tile: int) -> None:
 
 def test_a_models_own_nan_is_not_refused() -> None:
     objective = la.Objective(lambda p, _: p["w"].log().sum(), params={"w": torch.tensor([1.0, 2.0])})
-    task = EvaluationProblem.make(objective, la.plane(objective, {"w": torch.tensor([2.0, 1.0])}), metrics_named("loss"))
+    task = EvaluationProblem.make(objective, la.Plane.from_directions(objective, {"w": torch.tensor([2.0, 1.0])}), metrics_named("loss"))
     points = np.linspace(-1, 1, 5)[:, None]
     found = Loop(task)(points)
     assert np.isnan(found.values["loss"]).any()

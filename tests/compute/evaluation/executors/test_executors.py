@@ -58,7 +58,7 @@ def test_chunks_change_nothing_beyond_rounding(chunk: int, evaluator: str, tile:
 @pytest.mark.slow
 @given(stop=st.integers(1, 34), executor=st.sampled_from(["serial", "threads"]), evaluator=st.sampled_from(["loop", "vmap"]))
 def test_stop_anywhere_and_go_on(stop: int, executor: str, evaluator: str) -> None:
-    archive, seen = la.create_archive(None), 0
+    archive, seen = la.open_archive(None, "a"), 0
 
     def interrupt(cells: np.ndarray, _: object) -> None:
         nonlocal seen
@@ -107,7 +107,7 @@ def test_a_failing_worker_loses_only_what_was_not_finished() -> None:
         return p["w"].square().sum()
 
     objective = la.Objective(fragile, params={"w": torch.zeros(2)})
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     with pytest.raises(InputError, match="a failure"):
         la.evaluate(
             objective,

@@ -78,7 +78,7 @@ def test_trouble_costs_only_its_tiles(
 @pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.filterwarnings("ignore")
 def test_lasting_trouble_ends_the_run_and_keeps_what_is_done(executor: str, tmp_path: Path, local_ray: None) -> None:
-    archive = la.create_archive(None)
+    archive = la.open_archive(None, "a")
     with pytest.raises(LossatlasError, match="no room"):
         run(executor, "always", tmp_path / "flag", archive)
     done = archive.surface().done.values

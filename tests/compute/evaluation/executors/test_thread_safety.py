@@ -63,7 +63,7 @@ def hazard(objective: la.Objective, *metrics: str) -> str | None:
 
 def test_a_callable_that_holds_a_model_is_refused_on_threads() -> None:
     model = net()
-    objective, archive = around(model), la.create_archive(None)
+    objective, archive = around(model), la.open_archive(None, "a")
     with untouched(model), pytest.raises(InputError, match=r"the callable reaching model \(Sequential\).*processes"):
         la.evaluate(objective, la.random_plane(objective), resolution=SHAPE, archive=archive, executor="threads")
     assert archive.surfaces == ()
