@@ -136,21 +136,21 @@ def evaluate(
     store = archive if isinstance(archive, Archive) else create_archive(archive, repair=overwrite)
     with _writing(store, name):
         attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
-        keeper = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
-        left = keeper.unfinished_cells()
+        writer = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
+        left = writer.unfinished_cells()
         if len(left):
-            named, size = keeper.stored_engine() if evaluator == "auto" and chunk is None else (evaluator, chunk)
+            named, size = writer.stored_engine() if evaluator == "auto" and chunk is None else (evaluator, chunk)
             choice = select_evaluator(task, _probes(grid, compile), len(left), named, size, compile)
-            keeper.record_engine(choice.describe())
+            writer.record_engine(choice.describe())
             job = WorkerJob(task, grid, choice, tile, workers, retries, timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
-                for cells in _rounds(keeper, left, tol, scale, plane.origin):
+                for cells in _rounds(writer, left, tol, scale, plane.origin):
                     for finished, measured in (run or _choose_executor(job))(job, cells):
-                        keeper.write(finished, measured)
+                        writer.write(finished, measured)
                         advance(len(finished))
                         if on_tile is not None:
                             on_tile(finished, measured.values)
-            keeper.close()
+            writer.close()
     return store.surface(name)
 
 
@@ -175,20 +175,19 @@ def _evaluate_live(options: dict[str, Any]) -> xr.Dataset:
 
 
 def _rounds(
-    keeper: SurfaceWriter, left: NDArray[np.int64], tol: float | None, scale: Scale, origin: Sequence[float] | None
+    writer: SurfaceWriter, left: NDArray[np.int64], tol: float | None, scale: Scale, origin: Sequence[float] | None
 ) -> Iterator[NDArray[np.int64]]:
     """Cells to compute, round by round: all that are left, or the model's own and then level by level until the tolerance is met."""
     if tol is None:
         yield left
         return
-    model_cell = None if origin is None else keeper.grid.cell_at(origin)
+    model_cell = None if origin is None else writer.grid.cell_at(origin)
     if model_cell is not None and model_cell in left:
         yield np.array([model_cell])
     while True:
-        known = keeper.stored_surface()
-        step = refine(keeper.grid, np.asarray(known.loss.values), np.asarray(known.done.values, bool), tol, scale)
+        step = refine(writer.grid, writer.plane_values("loss"), writer.done.reshape(writer.grid.shape), tol, scale)
         if not len(step.wanted):
-            keeper.write_filled(scale, step.estimated_error, tol)
+            writer.write_filled(scale, step.estimated_error, tol)
             return
         yield step.wanted
 
