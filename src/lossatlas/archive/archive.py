@@ -219,10 +219,12 @@ class Archive:
         metrics = [str(v) for v in dataset.data_vars if v != "done"]
         forms = {m: (tuple(map(str, dataset[m].dims)), str(dataset[m].dtype), dataset[m].attrs) for m in metrics}
         declared = [schema.stored_variable(m, *form) for m, form in forms.items()]
+        axes = [str(d) for d in dataset.done.dims] + [str(c) for c in dataset.coords if set(dataset[c].dims) & set(schema.DEPTH)]
         with self.lock_for_writing(name):
-            self.create_surface(name, {str(d): dataset[d].values for d in dataset.done.dims}, declared, dataset.attrs)
-            cells = np.flatnonzero(dataset.done.values)
-            self.write_cells(name, cells, {m: dataset[m].values.ravel()[cells] for m in metrics})
+            self.create_surface(name, {axis: dataset[axis].values for axis in axes}, declared, dataset.attrs)
+            cells, count = np.flatnonzero(dataset.done.values), dataset.done.size
+            values = {m: dataset[m].values for m in metrics}
+            self.write_cells(name, cells, {m: v.reshape(count, *v.shape[dataset.done.ndim :])[cells] for m, v in values.items()})
 
     def write_variable(self, name: str, declared: schema.Variable, values: NDArray[Any]) -> None:
         """Store a whole variable beside the computed ones, replacing an earlier one of that name."""

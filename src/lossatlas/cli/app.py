@@ -159,6 +159,7 @@ def evaluate(
     """
     from lossatlas.cli.load_objective import load_objective
     from lossatlas.compute.evaluation.batchnorm_modes import compare_batchnorm_modes as evaluate_modes
+    from lossatlas.compute.evaluation.engine import Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
     from lossatlas.compute.planes.constructors import random_plane
 
@@ -178,23 +179,23 @@ def evaluate(
         "resolution": _counts("resolution", resolution),
         "metrics": metrics.split(","),
         "tol": tol,
-        "scale": scale,
-        "executor": executor,
-        "workers": workers,
-        "precision": precision,
-        "compile": compiled,
+        "tol_scale": scale,
+        "engine": Engine(executor=executor, workers=workers, precision=cast(Any, precision), compile=compiled),
         "overwrite": overwrite,
     }
     if plan:
         from lossatlas.compute.evaluation.cost_estimate import estimate_cost as advise
 
-        typer.echo(advise(target, plane, options["bounds"], options["resolution"], options["metrics"]))
+        typer.echo(advise(target, plane, options["bounds"], options["resolution"], options["metrics"], engine=options["engine"]))
         return
     if compare_modes:
         with _live_page(out, live) as watch:
             surfaces = evaluate_modes(target, plane, archive=out, on_tile=watch, **options)
     else:
-        surfaces = {name: evaluate_surface(target, plane, archive=out, name=name, live=live, **options)}
+        run: Any = evaluate_surface
+        if live:
+            from lossatlas.live import evaluate_live as run
+        surfaces = {name: run(target, plane, archive=out, name=name, **options)}
     for key, surface in surfaces.items():
         center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
         known = f"loss {center:.6g} at the center" if end is None else f"loss {end:.6g} at the end of the run"

@@ -50,7 +50,7 @@ def margins(surface: Any, plane: la.Plane, net: torch.nn.Module) -> np.ndarray:
 @pytest.mark.parametrize("options", [{"evaluator": "loop"}, {"evaluator": "vmap", "chunk": 5}, {"evaluator": "affine"}, {}], ids=str)
 def test_every_evaluator_measures_it_with_its_standard_error(options: dict[str, Any], tmp_path: Path) -> None:
     objective, plane, net = problem()
-    la.evaluate(objective, plane, resolution=SHAPE, metrics=("loss", MARGIN), archive=tmp_path / "a.zarr", **options)
+    la.evaluate(objective, plane, resolution=SHAPE, metrics=("loss", MARGIN), archive=tmp_path / "a.zarr", engine=la.Engine(**options))
     surface = la.open_archive(tmp_path / "a.zarr").surface()
     truth = margins(surface, plane, net)
     np.testing.assert_allclose(surface.margin, truth.mean(-1), atol=1e-12)
@@ -68,7 +68,7 @@ def test_a_stopped_run_continues_and_is_drawn(tmp_path: Path) -> None:
 
     options: dict[str, Any] = {"resolution": SHAPE, "metrics": ("loss", MARGIN), "archive": tmp_path / "a.zarr"}
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, on_tile=stop, tile=5, **options)
+        la.evaluate(objective, plane, on_tile=stop, engine=la.Engine(tile=5), **options)
     assert int(la.open_archive(tmp_path / "a.zarr").surface().done.sum()) == 5
     surface = la.evaluate(objective, plane, **options)
     np.testing.assert_allclose(surface.margin, margins(surface, plane, net).mean(-1), atol=1e-12)

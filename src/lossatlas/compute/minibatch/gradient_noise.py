@@ -16,7 +16,6 @@ from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.analysis.sampling import sampling_fpc, shuffled_batches
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
-from lossatlas.compute.evaluation.evaluators.vmap import moving_params_at
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane, coordinates_of
 from lossatlas.errors import InputError
@@ -148,6 +147,6 @@ def _losses(task: EvaluationProblem) -> list[Callable[[Tensor], Tensor]]:
     """One function a batch: coordinates to the losses of its samples."""
 
     def of(batch: object) -> Callable[[Tensor], Tensor]:
-        return lambda place: task.objective.score({**task.static_params, **moving_params_at(task, place)}, batch).losses
+        return lambda place: task.objective.score({**task.static_params, **task.plane.moving_params(*place.unbind())}, batch).losses
 
     return [of(batch) for batch in task.objective.data.batches]
