@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import lossatlas as la
+from lossatlas.cli.app import main
 
 pytest.importorskip("starlette")
 
@@ -69,3 +70,11 @@ def test_the_browser_may_stay_closed_and_wrong_keywords_are_named(pages: list[st
         la.evaluate_live(objective, plane, **wrong)
     with pytest.raises(la.InputError, match="host"):
         la.evaluate_live(objective, plane, resolution=(3, 4), host="example.org")
+
+
+def test_the_command_opens_a_page(pages: list[str], tmp_path: Path) -> None:
+    model = Path(__file__).parents[2] / "examples" / "my_model.py"
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", f"{model}:objective", "--out", str(tmp_path / "a.zarr"), "--resolution", "3x4", "--live"])
+    assert not ended.value.code and len(pages) == 1
+    assert la.open_archive(tmp_path / "a.zarr").surface().done.all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -96,3 +97,11 @@ def test_arrays_larger_than_memory_allows_stay_in_the_archive(monkeypatch: pytes
     archive = la.create_archive(None)
     surface = la.evaluate(*problem(), resolution=(3, 4), metrics=("loss", "sample_loss"), archive=archive)
     assert "sample_loss" not in surface and la.SampleLossArray.open(archive).samples == 6
+
+
+def test_a_surface_with_sample_losses_is_drawn_and_exported(tmp_path: Path) -> None:
+    surface = la.evaluate(*problem(), resolution=(3, 4), metrics=("loss", "sample_loss"))
+    figure = la.plot(surface, kind="contour")
+    plt.close(figure)
+    la.export_surface(surface, tmp_path / "a.csv")
+    np.testing.assert_allclose(la.import_surface(tmp_path / "a.csv").loss, surface.loss)

@@ -47,7 +47,7 @@ def test_every_entry_is_the_samples_own_loss(objective: la.Objective) -> None:
 def test_the_mean_of_the_samples_is_the_surface(objective: la.Objective) -> None:
     archive = la.create_archive(None)
     surface = la.evaluate(objective, la.random_plane(objective), **GRID, metrics=METRICS, archive=archive)
-    assert set(surface.dims) == {"alpha", "beta"}
+    assert set(archive.surface().dims) == {"alpha", "beta"} and set(surface.dims) == {"alpha", "beta", "sample"}
     np.testing.assert_allclose(archive.samples()["sample_loss"][...].mean(-1), surface.loss, rtol=1e-14)
 
 
