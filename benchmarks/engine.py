@@ -89,7 +89,7 @@ def refined() -> dict[str, Any]:
         plane = work.plane(objective)
         whole = la.evaluate(objective, plane, resolution=49, progress=False)
         for scale in ("linear", "log"):
-            early = la.evaluate(objective, plane, resolution=49, tol=0.01, scale=scale, progress=False)
+            early = la.evaluate(objective, plane, resolution=49, tol=0.01, tol_scale=scale, progress=False)
             truth, filled = (np.log10(v) if scale == "log" else v for v in (whole.loss.values, early.loss_filled.values))
             error = float(np.abs(truth - filled).max() / np.ptp(truth))
             estimate = float(early.attrs["estimated_error"])
@@ -193,7 +193,7 @@ def _workers(rows: dict[int, float]) -> None:
     plane = work.plane(objective)
     for workers in (1, 2, 4):
         began = time.perf_counter()
-        la.evaluate(objective, plane, resolution=(4, 12), executor="threads", workers=workers, progress=False)
+        la.evaluate(objective, plane, resolution=(4, 12), engine=la.Engine(executor="threads", workers=workers), progress=False)
         rows[workers] = time.perf_counter() - began
 
 

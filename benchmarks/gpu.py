@@ -49,8 +49,7 @@ def main() -> None:
         objective,
         la.random_plane(objective, seed=123),
         resolution=options.resolution,
-        precision=options.precision,
-        compile=options.compile,
+        engine=la.Engine(precision=options.precision, compile=options.compile),
         tol=options.tol,
     )
     seconds, done = time.perf_counter() - began, int(surface.done.sum())

@@ -75,7 +75,12 @@ def measure(images: int, resolution: int, precision: Any, data: Path | None, che
             preview[:] = [time.perf_counter() - wall, time.process_time() - processor]
 
     surface = la.evaluate(
-        chosen, plane, resolution=resolution, tol=TOLERANCE, precision=precision, executor="threads", workers=WORKERS, on_tile=watch
+        chosen,
+        plane,
+        resolution=resolution,
+        tol=TOLERANCE,
+        engine=la.Engine(precision=precision, executor="threads", workers=WORKERS),
+        on_tile=watch,
     )
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     rng, values = np.random.default_rng(0), surface.loss_filled if "loss_filled" in surface else surface.loss
@@ -103,7 +108,7 @@ def extrapolate(images: int, few: int, resolution: int, precision: Any, data: Pa
     plane = la.random_plane(chosen, seed=SEED)
     loop, _ = plain(images, data, plane, [(0.0, 0.0), (1.0, -1.0)])
     wall, processor = time.perf_counter(), time.process_time()
-    la.evaluate(chosen, plane, resolution=7, precision=precision, executor="threads", workers=WORKERS)
+    la.evaluate(chosen, plane, resolution=7, engine=la.Engine(precision=precision, executor="threads", workers=WORKERS))
     wall, processor = (time.perf_counter() - wall) / 49, (time.process_time() - processor) / 49
     cells = counted["cells_computed"]
     return {

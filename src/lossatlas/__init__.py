@@ -34,6 +34,8 @@ _PUBLIC = {
     "curve_plane": "lossatlas.compute.connectivity.curve",
     # Surfaces
     "evaluate": "lossatlas.compute.evaluation.evaluate",
+    "evaluate_live": "lossatlas.live",
+    "Engine": "lossatlas.compute.evaluation.engine",
     "Grid": "lossatlas.analysis.grid",
     "estimate_cost": "lossatlas.compute.evaluation.cost_estimate",
     "CostEstimate": "lossatlas.compute.evaluation.cost_estimate",
@@ -139,6 +141,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.evaluation.batchnorm_modes import compare_batchnorm_modes as compare_batchnorm_modes
     from lossatlas.compute.evaluation.cost_estimate import CostEstimate as CostEstimate
     from lossatlas.compute.evaluation.cost_estimate import estimate_cost as estimate_cost
+    from lossatlas.compute.evaluation.engine import Engine as Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate
     from lossatlas.compute.metrics.base import Metric as Metric
     from lossatlas.compute.metrics.sample_loss import sample_losses as sample_losses
@@ -181,6 +184,7 @@ if TYPE_CHECKING:
     from lossatlas.errors import MissingDependencyError as MissingDependencyError
     from lossatlas.formats import export_surface as export_surface
     from lossatlas.formats import import_surface as import_surface
+    from lossatlas.live import evaluate_live as evaluate_live
     from lossatlas.viz.api import animate as animate
     from lossatlas.viz.api import plot as plot
     from lossatlas.viz.api import view as view

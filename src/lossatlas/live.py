@@ -1,23 +1,25 @@
 """Evaluation with a live page in the browser: it fills from coarse to fine, and can be paused, stopped or refined in a region.
 
-This floor knows both wings. `evaluate(..., live=True)` reaches it through the entry point ``lossatlas.live`` of the
-package, since `compute` never imports `view`.
+This module knows both `compute`, which never imports `viz`, and `viz`, which never imports `compute`.
 """
 
 from __future__ import annotations
 
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Never
 
 import xarray as xr
 
-from lossatlas.analysis.grid import Grid
-from lossatlas.archive import Archive, as_archive
-from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
+from lossatlas.analysis.adaptive_refinement import Scale
+from lossatlas.analysis.grid import Bounds, Grid
+from lossatlas.archive import Archive, Location, as_archive
+from lossatlas.compute.evaluation.engine import Engine, refuse_unknown_keywords
+from lossatlas.compute.evaluation.evaluate import TileCallback, evaluate
+from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError
@@ -25,28 +27,75 @@ from lossatlas.viz.web.run_control import Region, RunControl, region_grid
 from lossatlas.viz.web.server import LiveServer
 
 
-def evaluate(objective: Objective, plane: Plane, **options: Any) -> xr.Dataset:
-    """`lossatlas.evaluate` with its options, followed by a page in the browser until it ends.
+def evaluate_live(
+    objective: Objective,
+    plane: Plane,
+    bounds: Bounds = (-1.0, 1.0),
+    resolution: int | Sequence[int] = 51,
+    metrics: str | Iterable[str | Metric] = ("loss",),
+    archive: Location | Archive | None = None,
+    *,
+    tol: float | None = None,
+    tol_scale: Scale = "linear",
+    name: str = "surface",
+    title: str = "",
+    engine: Engine = Engine(),
+    overwrite: bool = False,
+    progress: bool | None = None,
+    on_tile: TileCallback | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    open_browser: bool = True,
+    **unknown: Never,
+) -> xr.Dataset:
+    """`lossatlas.evaluate`, followed by a page in the browser until it ends.
+
+    The page fills in while cells are computed, and may pause, stop or look closer at a region. It changes no value.
+
+    Args:
+        objective: this and all others down to `on_tile` are those of `evaluate`.
+        host: the page's address, this machine's own.
+        port: of the page; 0 takes a free one.
+        open_browser: open the page; otherwise its address is printed only.
+
+    Returns:
+        What `evaluate` returns.
 
     Raises:
         KeyboardInterrupt: the page asked to stop; the same call continues.
+        InputError: an argument is not what is needed.
     """
-    given, own = options.pop("archive"), options.pop("on_tile")
-    archive = as_archive(given)
-    with followed_control(archive, plane.ndim == 2) as (steering, watch):
+    refuse_unknown_keywords("evaluate_live", unknown)
+    store = as_archive(archive, repair=overwrite)
+    with followed_control(store, plane.ndim == 2, host=host, port=port, open_browser=open_browser) as (steering, watch):
 
-        def both(*tile: Any, turning: bool = True) -> None:
-            if own is not None:
-                own(*tile)
+        def notify_both(*tile: Any, turning: bool = True) -> None:
+            if on_tile is not None:
+                on_tile(*tile)
             watch(*tile, turning=turning)
 
-        options |= {"archive": archive, "on_tile": both}
-        closer = refine_region(objective, plane, options["name"], options)
-        return steering.run(lambda: evaluate_surface(objective, plane, **options), closer)
+        options: dict[str, Any] = {
+            "bounds": bounds,
+            "resolution": resolution,
+            "metrics": metrics,
+            "archive": store,
+            "tol": tol,
+            "tol_scale": tol_scale,
+            "name": name,
+            "title": title,
+            "engine": engine,
+            "overwrite": overwrite,
+            "progress": progress,
+            "on_tile": notify_both,
+        }
+        closer = refine_region(objective, plane, name, options)
+        return steering.run(lambda: evaluate(objective, plane, **options), closer)
 
 
 @contextmanager
-def followed_control(archive: Archive, can_refine: bool) -> Iterator[tuple[RunControl, Callable[..., None]]]:
+def followed_control(
+    archive: Archive, can_refine: bool, *, host: str = "127.0.0.1", port: int = 0, open_browser: bool = True
+) -> Iterator[tuple[RunControl, Callable[..., None]]]:
     """Serve a page while the block runs; gives what the page asks for, and what to call after each tile."""
     steering = RunControl(can_refine)
 
@@ -54,9 +103,10 @@ def followed_control(archive: Archive, can_refine: bool) -> Iterator[tuple[RunCo
         server.notify()
         steering.checkpoint(turning)
 
-    with LiveServer(archive, steering=steering) as server:
+    with LiveServer(archive, host=host, port=port, steering=steering) as server:
         print(f"Live at {server.url} until the evaluation ends", file=sys.stderr, flush=True)
-        webbrowser.open(server.url)
+        if open_browser:
+            webbrowser.open(server.url)
         yield steering, watch
 
 
@@ -73,6 +123,6 @@ def refine_region(objective: Objective, plane: Plane, name: str, options: dict[s
         text = ",".join(f"{value:.6g}" for axis in bounds for value in axis)
         title = "closer look at " + ", ".join(f"{low:.3g} to {high:.3g}" for low, high in bounds)
         finer = {"bounds": bounds, "resolution": resolution, "tol": None, "on_tile": partial(options["on_tile"], turning=False)}
-        evaluate_surface(objective, plane, **{**options, **finer, "name": f"{name}@{text}", "title": title})
+        evaluate(objective, plane, **{**options, **finer, "name": f"{name}@{text}", "title": title})
 
     return look

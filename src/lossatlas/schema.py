@@ -5,7 +5,8 @@ Figures take their labels from here and `docs/format.md` is checked against it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 FORMAT = "lossatlas"
@@ -15,6 +16,10 @@ PLANE = ("alpha", "beta")
 LINE = ("alpha",)
 DEPTH = ("sample", "batch")
 """Axes that a surface may have beyond the plane."""
+
+
+SUFFIXES = ("_standard_error", "_filled")
+"""What is appended to the name of a variable for those that belong to it."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,19 @@ def variable(name: str) -> Variable:
     if name.endswith("_filled"):
         return VARIABLES[name.removesuffix("_filled")].filled()
     return VARIABLES[name]
+
+
+def stored_variable(name: str, dims: tuple[str, ...], dtype: str, attrs: Mapping[str, Any]) -> Variable:
+    """The declaration of a stored array in its own units; one that is not declared here says itself what it is.
+
+    >>> stored_variable("margin", PLANE, "float64", {"units": "nats"})
+    Variable(name='margin', dims=('alpha', 'beta'), dtype='float64', units='nats', long_name='margin')
+    """
+    try:
+        known = variable(name)
+    except KeyError:
+        known = Variable(name, dims, dtype, "1", str(attrs.get("long_name") or name.replace("_", " ")))
+    return replace(known, units=str(attrs.get("units", known.units)))
 
 
 def label(name: str, units: str | None = None) -> str:

@@ -33,7 +33,9 @@ def objective(**options: Any) -> la.Objective:
 
 def evaluate(**options: Any) -> xr.Dataset:
     target = objective()
-    return la.evaluate(target, la.random_plane(target), **{"resolution": 2, "progress": False, "executor": "serial", **options})
+    return la.evaluate(
+        target, la.random_plane(target), **{"resolution": 2, "progress": False, "engine": la.Engine(executor="serial"), **options}
+    )
 
 
 def plot(**options: Any) -> Any:
@@ -50,14 +52,18 @@ def eigenvalues(**options: Any) -> Any:
 
 
 WRONG: dict[tuple[Callable[..., Any], str], tuple[Any, ...]] = {
-    (evaluate, "chunk"): NO_COUNT,
-    (evaluate, "workers"): NO_COUNT,
-    (evaluate, "tile"): NO_COUNT,
-    (evaluate, "retries"): (None, *(value for value in NO_COUNT if value is True or value != 0)),
-    (evaluate, "timeout"): (True, 0, -1, NAN, INF, 10**400, "2", [], {}, THING),
+    (la.Engine, "chunk"): NO_COUNT,
+    (la.Engine, "workers"): NO_COUNT,
+    (la.Engine, "tile"): NO_COUNT,
+    (la.Engine, "retries"): (None, *(value for value in NO_COUNT if value is True or value != 0)),
+    (la.Engine, "timeout"): (True, 0, -1, NAN, INF, 10**400, "2", [], {}, THING),
+    (la.Engine, "evaluator"): (None, "loops", *NO_TEXT),
+    (la.Engine, "precision"): (None, "fp8", *NO_TEXT),
+    (la.Engine, "compile"): (None, 1, "yes"),
+    (evaluate, "engine"): (None, "threads", {"executor": "threads"}, THING),
     (evaluate, "name"): NO_NAME,
     (evaluate, "title"): (None, *NO_TEXT),
-    (evaluate, "executor"): (None, "thread", *NO_TEXT),
+    (la.Engine, "executor"): (None, "thread", *NO_TEXT),
     (evaluate, "metrics"): (None, True, 3, "", "lost", [], [None], {}, b"loss", (1, 2), ("loss", "loss"), THING),
     (evaluate, "resolution"): (True, 0, 1, -5, 2.0, "51", None, (2,), (2, 3, 4), (2, 1.5), NAN, THING),
     (evaluate, "bounds"): ((1, -1), (0, 0), (0, NAN), (0, INF), "x", None, 3, ((0, 1),), ((0, 1), (1, 0)), THING),
@@ -112,8 +118,8 @@ def test_a_state_is_tensors_by_name(state: Any) -> None:
 
 
 def test_right_arguments_pass() -> None:
-    options: dict[str, Any] = {"tile": np.int64(2), "retries": 0, "timeout": np.float32(3), "name": "α (2) @0.5,1", "workers": None}
-    assert evaluate(**options).done.all()
+    engine = la.Engine(tile=np.int64(2), retries=0, timeout=np.float32(3), workers=None)  # pyright: ignore[reportArgumentType]
+    assert evaluate(engine=engine, name="α (2) @0.5,1").done.all()
     assert objective(dtype=torch.float64, device=torch.device("cpu"), batch_size=np.int32(5)).samples == 12
     assert check_integer("n", np.uint8(3)) == 3 and check_number("x", np.float32(0.5)) == 0.5 and check_name("n", "run 1") == "run 1"
     assert path_of(Path("a")) == Path("a")

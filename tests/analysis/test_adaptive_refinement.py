@@ -125,12 +125,12 @@ def test_the_same_archive_goes_on_to_the_full_grid() -> None:
     objective = case("tutorial")
     plane = la.random_plane(objective, seed=2)
     archive = la.open_archive(None, "a")
-    early = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, tol=0.02, evaluator="loop")
-    finer = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, tol=0.0005, evaluator="loop")
+    early = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, tol=0.02, engine=la.Engine(evaluator="loop"))
+    finer = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, tol=0.0005, engine=la.Engine(evaluator="loop"))
     assert 0 < early.done.sum() <= finer.done.sum() < early.done.size
-    whole = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, evaluator="loop")
+    whole = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, engine=la.Engine(evaluator="loop"))
     assert whole.done.all() and "loss_filled" not in whole and whole.attrs["estimated_error"] == 0.0
-    np.testing.assert_array_equal(whole.loss, la.evaluate(objective, plane, resolution=(33, 29), evaluator="loop").loss)
+    np.testing.assert_array_equal(whole.loss, la.evaluate(objective, plane, resolution=(33, 29), engine=la.Engine(evaluator="loop")).loss)
 
 
 def test_the_models_own_cell_is_always_computed() -> None:
@@ -155,7 +155,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
         with pytest.raises(InputError, match="tol"):
             la.evaluate(objective, line, resolution=9, tol=wrong)
     with pytest.raises(InputError, match="scale"):
-        la.evaluate(objective, line, resolution=9, tol=0.01, scale="cube")
+        la.evaluate(objective, line, resolution=9, tol=0.01, tol_scale="cube")
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (4, 9), (3, 8), (2, 7)])

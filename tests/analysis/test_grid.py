@@ -81,5 +81,5 @@ def test_the_cell_at_zero_is_the_models_own_loss_to_the_last_bit() -> None:
     assert np.linspace(-0.3, 0.8, 23)[6] != 0, "the case is one that rounding alone misses"
     objective = case("relu")
     for evaluator in ("loop", "auto"):
-        surface = la.evaluate(objective, la.random_plane(objective), bounds, (23, 17), evaluator=evaluator)
+        surface = la.evaluate(objective, la.random_plane(objective), bounds, (23, 17), engine=la.Engine(evaluator=evaluator))
         assert float(surface.loss[cell]) == objective.loss()

@@ -32,7 +32,7 @@ def made(samples: int = 30, resolution: tuple[int, int] = (4, 6)) -> tuple[la.Sa
     objective = la.Objective(lambda p, b: (b[0] @ p["w"] - b[1]) ** 2, data=(x, y), params={"w": torch.zeros(2, dtype=torch.float64)})
     archive = la.open_archive(None, "a")
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))
-    la.evaluate(objective, plane, ((-1, 1), (-2, 2)), resolution, METRICS, archive, evaluator="loop")
+    la.evaluate(objective, plane, ((-1, 1), (-2, 2)), resolution, METRICS, archive, engine=la.Engine(evaluator="loop"))
     losses = la.SampleLossArray.open(archive)
     return losses, np.asarray(losses.losses[...]), objective
 

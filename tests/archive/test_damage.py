@@ -164,7 +164,7 @@ def test_an_archive_that_goes_away_under_an_evaluation_is_told(tmp_path: Path, f
                 shutil.copytree(tmp_path / "moved.zarr", place, ignore=shutil.ignore_patterns(".lock-*"))
 
     with pytest.raises(la.ArchiveError, match=r"a\.zarr is no longer there: it was moved, deleted or replaced.*put it back"):
-        evaluate(place, tile=4, on_tile=lose)
+        evaluate(place, engine=la.Engine(tile=4), on_tile=lose)
     assert place.exists() == (fate == "replaced")
     for copy in (tmp_path / "moved.zarr", place) if fate == "replaced" else (tmp_path / "moved.zarr",):
         assert int(la.open_archive(copy).surface().done.sum()) == 4

@@ -50,7 +50,7 @@ slow = lambda *_: time.sleep(0.004)
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    la.evaluate(objective, plane, resolution=(13, 9), archive=sys.argv[1], tile=1, evaluator="loop", on_tile=slow)
+    la.evaluate(objective, plane, resolution=(13, 9), archive=sys.argv[1], engine=la.Engine(tile=1, evaluator="loop"), on_tile=slow)
     print("finished")
 except la.ArchiveError as error:
     print(error)
@@ -218,12 +218,14 @@ def test_the_models_own_nan_is_measured_once(tmp_path: Path) -> None:
 
     objective = la.Objective(root, params={"w": torch.tensor([-0.5])})
     line = la.Plane.from_directions(objective, {"w": torch.tensor([1.0])})
-    first = la.evaluate(objective, line, resolution=5, archive=tmp_path / "a.zarr", evaluator="loop")
+    first = la.evaluate(objective, line, resolution=5, archive=tmp_path / "a.zarr", engine=la.Engine(evaluator="loop"))
     assert np.isnan(first.loss).sum() == 3 and first.attrs["nan_cells"] == 3
     before = len(calls)
-    again = la.evaluate(objective, line, resolution=5, archive=tmp_path / "a.zarr", evaluator="loop")
+    again = la.evaluate(objective, line, resolution=5, archive=tmp_path / "a.zarr", engine=la.Engine(evaluator="loop"))
     assert len(calls) == before + 2, "the cells that hold a value are compared, NaN is not tried again"
     np.testing.assert_array_equal(again.loss, first.loss)
     la.open_archive(tmp_path / "a.zarr", "a").root["surfaces/surface"].attrs["nan_cells"] = 0
-    assert la.evaluate(objective, line, resolution=5, archive=tmp_path / "a.zarr", evaluator="loop").attrs["nan_cells"] == 3
+    assert (
+        la.evaluate(objective, line, resolution=5, archive=tmp_path / "a.zarr", engine=la.Engine(evaluator="loop")).attrs["nan_cells"] == 3
+    )
     assert len(calls) > before

@@ -367,8 +367,8 @@ def own_loss_lines(draw: Draw, objective: la.Objective, model: nn.Module) -> Lin
 
 
 def evaluated(case: Case, **options: Any) -> np.ndarray:
-    options = {"progress": False, "tile": case.draw.of(None, 1, 3, 7), **options}
-    return la.evaluate(case.objective, case.lines.plane, case.bounds, case.shape, **options).loss.values
+    engine = la.Engine(**{"tile": case.draw.of(None, 1, 3, 7), **options})
+    return la.evaluate(case.objective, case.lines.plane, case.bounds, case.shape, engine=engine, progress=False).loss.values
 
 
 def forced(case: Case, choice: EvaluatorSpec) -> np.ndarray | None:

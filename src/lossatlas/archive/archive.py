@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from lossatlas.archive import arrays as archive_arrays
 from lossatlas.archive import checks as archive_checks
 from lossatlas.archive import lock as archive_lock
 from lossatlas.archive.arrays import array_at, arrays_at, create_declared, dims_of, exists, group_at, write_cells
-from lossatlas.archive.reading import DEEP, read_surface, read_trajectory, stored_coordinate
+from lossatlas.archive.reading import DEEP, is_deep, read_surface, read_trajectory, stored_coordinate
 from lossatlas.errors import ArchiveError, InputError
 
 Location = str | os.PathLike[str] | Store
@@ -89,8 +89,7 @@ class Archive:
         """
         known = self._resolve_name("surface", name, self.surfaces)
         with archive_checks.reading(known, self.location):
-            path = f"surfaces/{known}"
-            return {key: self._array(f"{path}/{key}") for key in DEEP if exists(self.root, f"{path}/{key}")}
+            return {key: array for key, array in arrays_at(self.root, f"surfaces/{known}", but=schema.PLANE).items() if is_deep(array)}
 
     def has_surface(self, name: str) -> bool:
         """Is there such a surface, be it damaged? One whose laying out was cut short is none: `done` is laid out last."""
@@ -215,11 +214,14 @@ class Archive:
     def write_surface(self, name: str, dataset: xr.Dataset) -> None:
         """Store a whole surface, such as an imported one, replacing an earlier one of that name."""
         metrics = [str(v) for v in dataset.data_vars if v != "done"]
-        declared = [replace(schema.variable(m), units=str(dataset[m].attrs.get("units", schema.variable(m).units))) for m in metrics]
+        forms = {m: (tuple(map(str, dataset[m].dims)), str(dataset[m].dtype), dataset[m].attrs) for m in metrics}
+        declared = [schema.stored_variable(m, *form) for m, form in forms.items()]
+        axes = [str(d) for d in dataset.done.dims] + [str(c) for c in dataset.coords if set(dataset[c].dims) & set(schema.DEPTH)]
         with self.lock_for_writing(name):
-            self.create_surface(name, {str(d): dataset[d].values for d in dataset.done.dims}, declared, dataset.attrs)
-            cells = np.flatnonzero(dataset.done.values)
-            self.write_cells(name, cells, {m: dataset[m].values.ravel()[cells] for m in metrics})
+            self.create_surface(name, {axis: dataset[axis].values for axis in axes}, declared, dataset.attrs)
+            cells, count = np.flatnonzero(dataset.done.values), dataset.done.size
+            values = {m: dataset[m].values for m in metrics}
+            self.write_cells(name, cells, {m: v.reshape(count, *v.shape[dataset.done.ndim :])[cells] for m, v in values.items()})
 
     def write_variable(self, name: str, declared: schema.Variable, values: NDArray[Any]) -> None:
         """Store a whole variable beside the computed ones, replacing an earlier one of that name."""
@@ -268,7 +270,9 @@ class Archive:
 
     def _check_sizes(self, path: str, but: tuple[str, ...] = ()) -> None:
         """Of the arrays that are read whole; those with an axis of samples are streamed."""
-        arrays = arrays_at(self.root, path, but=(*but, *schema.PLANE))
+        arrays = {
+            name: array for name, array in arrays_at(self.root, path, but=(*but, *schema.PLANE)).items() if not (but and is_deep(array))
+        }
         for axis in schema.PLANE:
             with suppress(ArchiveError):  # a lost coordinate is rebuilt
                 arrays[axis] = self._array(f"{path}/{axis}")

@@ -17,7 +17,7 @@ from lossatlas.archive.arrays import AGAIN, array_at, arrays_at, dims_of, group_
 from lossatlas.errors import ArchiveError
 
 DEEP = tuple(v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH))
-"""Arrays of a surface along an axis beyond the plane."""
+"""Declared arrays of a surface along an axis beyond the plane; a metric of one's own is told by its dims (`is_deep`)."""
 
 
 def read_surface(root: zarr.Group, location: str, name: str) -> xr.Dataset:
@@ -33,12 +33,18 @@ def read_surface(root: zarr.Group, location: str, name: str) -> xr.Dataset:
         for axis, length in zip(dims_of(done), done.shape, strict=True):
             variables[axis] = (axis, read_coordinate(root, path, axis, length), schema.variable(axis).attrs)
         for key, array in arrays_at(root, path, but=(*variables, *DEEP)).items():
-            variables[key] = (dims_of(array), read_array(array), dict(array.attrs))
+            if not is_deep(array):
+                variables[key] = (dims_of(array), read_array(array), dict(array.attrs))
         metrics: Any = attrs.get("metrics")
         for metric in metrics if isinstance(metrics, list) else ():
-            if metric in schema.VARIABLES and metric not in DEEP and metric not in variables:
+            if isinstance(metric, str) and metric.isidentifier() and metric not in DEEP and metric not in variables:
                 array_at(root, f"{path}/{metric}")
         return xr.Dataset(variables, attrs=attrs)
+
+
+def is_deep(array: zarr.Array[Any]) -> bool:
+    """Does it have an axis of samples or batches beyond the plane, so that it may be larger than memory?"""
+    return bool(set(dims_of(array)) & set(schema.DEPTH))
 
 
 def read_trajectory(root: zarr.Group, location: str, name: str) -> xr.Dataset:

@@ -102,13 +102,16 @@ def _prepare(given: dict[str, Any]) -> tuple[Any, Any, Any, float | None]:
 def _evaluate(objective: Any, plane: Any, grid: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
     """The surface by its name, or one surface a BatchNorm mode."""
     from lossatlas.compute.evaluation.batchnorm_modes import compare_batchnorm_modes
+    from lossatlas.compute.evaluation.engine import Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
+    from lossatlas.live import evaluate_live
 
-    options: Any = {key: given[key] for key in ("archive", "tol", "executor", "workers", "precision", "overwrite")}
+    options: Any = {key: given[key] for key in ("archive", "tol", "tol_scale", "overwrite")}
     options |= dict(zip(("bounds", "resolution", "metrics"), grid, strict=True))
-    options |= {"scale": given["tol_scale"], "compile": given["compiled"]}
+    options["engine"] = Engine(**{key: given[key] for key in ("executor", "workers", "precision")}, compile=given["compiled"])
     if not given["compare_modes"]:
-        return {given["name"]: evaluate_surface(objective, plane, name=given["name"], live=given["live"], **options)}
+        call = evaluate_live if given["live"] else evaluate_surface
+        return {given["name"]: call(objective, plane, name=given["name"], **options)}
     with _live_page(given["archive"], given["live"]) as on_tile:
         return compare_batchnorm_modes(objective, plane, on_tile=on_tile, **options)
 

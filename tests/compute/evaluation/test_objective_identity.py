@@ -119,7 +119,7 @@ def test_another_batch_size_continues(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective(batch_size=30), plane, resolution=(4, 3), archive=tmp_path / "a.zarr", tile=5, on_tile=stop)
+        la.evaluate(objective(batch_size=30), plane, resolution=(4, 3), archive=tmp_path / "a.zarr", engine=la.Engine(tile=5), on_tile=stop)
     rest = la.evaluate(objective(batch_size=7), plane, resolution=(4, 3), archive=tmp_path / "a.zarr")
     np.testing.assert_allclose(rest.loss, la.evaluate(objective(), plane, resolution=(4, 3)).loss, rtol=1e-5)
 

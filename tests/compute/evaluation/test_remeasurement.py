@@ -7,7 +7,7 @@ import functools
 import os
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas import schema
 from lossatlas.compute.curvature import hessian_map
 from lossatlas.compute.evaluation.remeasurement import Rounding, compared_cells
 from lossatlas.compute.metrics import Metric
@@ -227,12 +226,14 @@ def store() -> la.Archive:
     return la.open_archive(None, "a")
 
 
-def stopped(objective: la.Objective, plane: la.Plane, store: la.Archive, **options: Any) -> None:
+def stopped(objective: la.Objective, plane: la.Plane, store: la.Archive, engine: la.Engine | None = None, **options: Any) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, resolution=SHAPE, archive=store, tile=7, on_tile=stop, **options)
+        la.evaluate(
+            objective, plane, resolution=SHAPE, archive=store, engine=replace(engine or la.Engine(), tile=7), on_tile=stop, **options
+        )
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -294,8 +295,7 @@ def test_a_callable_that_was_changed_is_noticed(store: la.Archive) -> None:
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "sample_loss", "own"])
-def test_every_metric_is_compared(metric: str, store: la.Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(schema.VARIABLES, "own", schema.Variable("own", schema.PLANE, "float64", "1", "own"))
+def test_every_metric_is_compared(metric: str, store: la.Archive) -> None:
     factor, sign = [1.0], [1.0]
     own = Metric("own", lambda scores: factor[0] * scores.losses)
     objective = la.Objective(Net(), lambda o, t: F.cross_entropy(sign[0] * o, t, reduction="none"), (X, Y))
@@ -320,9 +320,11 @@ def test_rounding_is_no_change(dtype: torch.dtype, first: str, second: str, stor
     """Of another evaluator, batch size or executor."""
     plane = la.random_plane(la.Objective(Net(), F.cross_entropy, (X, Y), dtype=dtype), seed=3, params="last")
     metrics = ("loss", "accuracy", "sample_loss")
-    stopped(la.Objective(Net(), F.cross_entropy, (X, Y), dtype=dtype), plane, store, evaluator=first, metrics=metrics)
+    stopped(la.Objective(Net(), F.cross_entropy, (X, Y), dtype=dtype), plane, store, engine=la.Engine(evaluator=first), metrics=metrics)
     other = la.Objective(Net(), F.cross_entropy, (X, Y), dtype=dtype, batch_size=7)
-    found = la.evaluate(other, plane, resolution=SHAPE, archive=store, evaluator=second, metrics=metrics, executor="threads", workers=2)
+    found = la.evaluate(
+        other, plane, resolution=SHAPE, archive=store, engine=la.Engine(evaluator=second, executor="threads", workers=2), metrics=metrics
+    )
     assert found.done.all()
 
 
@@ -345,8 +347,8 @@ def test_a_loss_that_never_repeats_is_continued(store: la.Archive, caplog: pytes
     noise = torch.Generator().manual_seed(0)
     objective = la.Objective(lambda p, _: p["w"].sum() + torch.randn((), generator=noise), params={"w": torch.ones(2)})
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))
-    stopped(objective, plane, store, executor="serial")
-    assert la.evaluate(objective, plane, resolution=SHAPE, archive=store, executor="serial").done.all()
+    stopped(objective, plane, store, engine=la.Engine(executor="serial"))
+    assert la.evaluate(objective, plane, resolution=SHAPE, archive=store, engine=la.Engine(executor="serial")).done.all()
     assert "differs between two measurements" in caplog.text
 
 
@@ -358,10 +360,10 @@ def test_holes_and_nan_are_continued(store: la.Archive) -> None:
 
     objective = la.Objective(function, params={"w": torch.ones(2, dtype=F64)})
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))
-    stopped(objective, plane, store, evaluator="loop")
-    found = la.evaluate(objective, plane, resolution=SHAPE, archive=store, evaluator="loop")
+    stopped(objective, plane, store, engine=la.Engine(evaluator="loop"))
+    found = la.evaluate(objective, plane, resolution=SHAPE, archive=store, engine=la.Engine(evaluator="loop"))
     assert found.done.all()
-    np.testing.assert_array_equal(found.loss, la.evaluate(objective, plane, resolution=SHAPE, evaluator="loop").loss)
+    np.testing.assert_array_equal(found.loss, la.evaluate(objective, plane, resolution=SHAPE, engine=la.Engine(evaluator="loop")).loss)
 
 
 def test_a_hessian_map_compares_losses_and_eigenvalues(store: la.Archive) -> None:

@@ -31,7 +31,8 @@ model, x, y = classifier(samples=40)
 objective = la.Objective(model, F.cross_entropy, (x, y), batch_size=16)
 slow = lambda *_: time.sleep(0.004)
 print("ready", flush=True)
-la.evaluate(objective, la.random_plane(objective, seed=3), resolution=(13, 9), archive=sys.argv[1], tile=3, executor="serial", on_tile=slow)
+plane, engine = la.random_plane(objective, seed=3), la.Engine(tile=3, executor="serial")
+la.evaluate(objective, plane, resolution=(13, 9), archive=sys.argv[1], engine=engine, on_tile=slow)
 print("finished", flush=True)
 """
 
@@ -44,7 +45,7 @@ def problem() -> tuple[la.Objective, la.Plane]:
 
 def test_interrupt_then_continue_equals_one_go(tmp_path: Path) -> None:
     objective, plane = problem()
-    whole = la.evaluate(objective, plane, resolution=(13, 9), executor="serial")
+    whole = la.evaluate(objective, plane, resolution=(13, 9), engine=la.Engine(executor="serial"))
     seen = 0
 
     def stop(cells: np.ndarray, _: object) -> None:
@@ -54,11 +55,13 @@ def test_interrupt_then_continue_equals_one_go(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, resolution=(13, 9), archive=tmp_path / "a.zarr", tile=4, executor="serial", on_tile=stop)
+        la.evaluate(
+            objective, plane, resolution=(13, 9), archive=tmp_path / "a.zarr", engine=la.Engine(tile=4, executor="serial"), on_tile=stop
+        )
     half = la.open_archive(tmp_path / "a.zarr").surface()
     assert int(half.done.sum()) == seen
     assert np.isnan(half.loss.values[~half.done.values]).all()
-    rest = la.evaluate(objective, plane, resolution=(13, 9), archive=tmp_path / "a.zarr", tile=7, executor="serial")
+    rest = la.evaluate(objective, plane, resolution=(13, 9), archive=tmp_path / "a.zarr", engine=la.Engine(tile=7, executor="serial"))
     np.testing.assert_array_equal(whole.loss, rest.loss)
     np.testing.assert_array_equal(whole.loss_standard_error, rest.loss_standard_error)
     assert rest.done.all()
@@ -67,7 +70,7 @@ def test_interrupt_then_continue_equals_one_go(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_without_grace_at_random_moments_then_equal(tmp_path: Path) -> None:
     objective, plane = problem()
-    whole = la.evaluate(objective, plane, resolution=(13, 9), executor="serial")
+    whole = la.evaluate(objective, plane, resolution=(13, 9), engine=la.Engine(executor="serial"))
     archive, chance = tmp_path / "killed.zarr", random.Random(5)
     kills, counts = 0, []
     for _ in range(12):
@@ -89,7 +92,7 @@ def test_killed_without_grace_at_random_moments_then_equal(tmp_path: Path) -> No
             break
     assert kills >= 2
     assert counts == sorted(counts)
-    rest = la.evaluate(objective, plane, resolution=(13, 9), archive=archive, executor="serial")
+    rest = la.evaluate(objective, plane, resolution=(13, 9), archive=archive, engine=la.Engine(executor="serial"))
     np.testing.assert_array_equal(whole.loss, rest.loss)
     np.testing.assert_array_equal(whole.loss_standard_error, rest.loss_standard_error)
 
@@ -100,14 +103,16 @@ def test_a_continued_run_measures_as_the_interrupted_one_did(tmp_path: Path, eva
     model, x, y = classifier(samples=40)
     objective = la.Objective(model, F.cross_entropy, (x, y), batch_size=16)
     plane = la.random_plane(objective, seed=3, params="4")
-    whole = la.evaluate(objective, plane, resolution=(9, 7), evaluator=evaluator)
+    whole = la.evaluate(objective, plane, resolution=(9, 7), engine=la.Engine(evaluator=evaluator))
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, resolution=(9, 7), archive=tmp_path / "a.zarr", tile=20, evaluator=evaluator, on_tile=stop)
-    rest = la.evaluate(objective, plane, resolution=(9, 7), archive=tmp_path / "a.zarr", tile=7)
+        la.evaluate(
+            objective, plane, resolution=(9, 7), archive=tmp_path / "a.zarr", engine=la.Engine(tile=20, evaluator=evaluator), on_tile=stop
+        )
+    rest = la.evaluate(objective, plane, resolution=(9, 7), archive=tmp_path / "a.zarr", engine=la.Engine(tile=7))
     assert rest.attrs["engine"]["evaluator"] == evaluator
     np.testing.assert_array_equal(whole.loss, rest.loss)
 
@@ -156,7 +161,7 @@ def test_a_full_disk_or_read_only_store_keeps_what_was_stored(tmp_path: Path, mo
 
     monkeypatch.setattr(la.Archive, "write_cells", full)
     with pytest.raises(la.ArchiveError, match="No space left"):
-        la.evaluate(objective, plane, resolution=5, archive=store, tile=4)
+        la.evaluate(objective, plane, resolution=5, archive=store, engine=la.Engine(tile=4))
     monkeypatch.undo()
     assert int(store.surface().done.sum()) == 8
     assert la.evaluate(objective, plane, resolution=5, archive=store).done.all()

@@ -47,7 +47,7 @@ def test_every_entry_is_the_samples_own_loss(objective: la.Objective) -> None:
 def test_the_mean_of_the_samples_is_the_surface(objective: la.Objective) -> None:
     archive = la.open_archive(None, "a")
     surface = la.evaluate(objective, la.random_plane(objective), **GRID, metrics=METRICS, archive=archive)
-    assert set(surface.dims) == {"alpha", "beta"}
+    assert set(archive.surface().dims) == {"alpha", "beta"} and set(surface.dims) == {"alpha", "beta", "sample"}
     np.testing.assert_allclose(archive.samples()["sample_loss"][...].mean(-1), surface.loss, rtol=1e-14)
 
 
@@ -55,7 +55,9 @@ def test_the_mean_of_the_samples_is_the_surface(objective: la.Objective) -> None
     "options", [{"evaluator": "loop", "tile": 1}, {"evaluator": "vmap", "chunk": 3, "tile": 7}, {"evaluator": "affine"}]
 )
 def test_tile_chunk_and_evaluator_change_nothing(objective: la.Objective, options: dict[str, Any]) -> None:
-    np.testing.assert_allclose(tensor(objective, **options), tensor(objective, evaluator="loop"), atol=1e-13)
+    np.testing.assert_allclose(
+        tensor(objective, engine=la.Engine(**options)), tensor(objective, engine=la.Engine(evaluator="loop")), atol=1e-13
+    )
 
 
 def test_batch_size_changes_nothing(objective: la.Objective) -> None:
@@ -73,13 +75,15 @@ def test_a_stopped_run_goes_on(objective: la.Objective, tmp_path: Path) -> None:
 
     plane, settings = (
         la.random_plane(objective),
-        {**GRID, "metrics": METRICS, "archive": tmp_path / "a.zarr", "tile": 6, "evaluator": "loop"},
+        {**GRID, "metrics": METRICS, "archive": tmp_path / "a.zarr", "engine": la.Engine(tile=6, evaluator="loop")},
     )
     with pytest.raises(Stopped):
         la.evaluate(objective, plane, **settings, on_tile=stop)
     assert int(la.open_archive(tmp_path / "a.zarr").surface().done.sum()) == 6
     la.evaluate(objective, plane, **settings)
-    np.testing.assert_array_equal(la.open_archive(tmp_path / "a.zarr").samples()["sample_loss"][...], tensor(objective, evaluator="loop"))
+    np.testing.assert_array_equal(
+        la.open_archive(tmp_path / "a.zarr").samples()["sample_loss"][...], tensor(objective, engine=la.Engine(evaluator="loop"))
+    )
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-7), ("float16", 1e-3)])

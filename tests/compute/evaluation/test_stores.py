@@ -26,14 +26,14 @@ def fill(location: Any) -> np.ndarray:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        la.evaluate(objective, plane, resolution=(6, 5), archive=location, tile=4, evaluator="loop", on_tile=stop)
+        la.evaluate(objective, plane, resolution=(6, 5), archive=location, engine=la.Engine(tile=4, evaluator="loop"), on_tile=stop)
     assert 0 < int(la.open_archive(location).surface().done.sum()) < 30
-    return la.evaluate(objective, plane, resolution=(6, 5), archive=location, evaluator="loop").loss.values
+    return la.evaluate(objective, plane, resolution=(6, 5), archive=location, engine=la.Engine(evaluator="loop")).loss.values
 
 
 def expected() -> np.ndarray:
     objective = case("tutorial")
-    return la.evaluate(objective, la.random_plane(objective, seed=1), resolution=(6, 5), evaluator="loop").loss.values
+    return la.evaluate(objective, la.random_plane(objective, seed=1), resolution=(6, 5), engine=la.Engine(evaluator="loop")).loss.values
 
 
 def test_a_folder_and_memory(tmp_path: Path) -> None:
@@ -84,8 +84,8 @@ def test_a_store_that_fails_in_mid_write_keeps_what_it_has(tmp_path: Path, monke
 
     monkeypatch.setattr(type(archive), "write_cells", full)
     with pytest.raises(la.ArchiveError, match="No space left on device"):
-        la.evaluate(objective, plane, resolution=(6, 5), archive=archive, tile=4, evaluator="loop")
+        la.evaluate(objective, plane, resolution=(6, 5), archive=archive, engine=la.Engine(tile=4, evaluator="loop"))
     monkeypatch.undo()
     assert int(la.open_archive(tmp_path / "a.zarr").surface().done.sum()) == 12
-    rest = la.evaluate(objective, plane, resolution=(6, 5), archive=tmp_path / "a.zarr", evaluator="loop")
+    rest = la.evaluate(objective, plane, resolution=(6, 5), archive=tmp_path / "a.zarr", engine=la.Engine(evaluator="loop"))
     np.testing.assert_array_equal(rest.loss, expected())

@@ -101,7 +101,7 @@ def test_cells_beyond_the_models_reach_have_no_accuracy(options: dict[str, Any])
     x, y = torch.rand(14, 4, dtype=F64), torch.arange(14) % 3
     objective = la.Objective(model, F.cross_entropy, (x, y), batch_size=5)
     plane = la.random_plane(objective, seed=2)
-    surface = la.evaluate(objective, plane, (-2, 2), (7, 5), ("loss", "accuracy"), **options)
+    surface = la.evaluate(objective, plane, (-2, 2), (7, 5), ("loss", "accuracy"), engine=la.Engine(**options))
     expected = np.empty((7, 5))
     for i, a in enumerate(np.linspace(-2, 2, 7)):
         for j, b in enumerate(np.linspace(-2, 2, 5)):

@@ -45,9 +45,9 @@ def test_a_model_that_writes_into_buffers_and_inputs_sees_the_same_ones_at_every
     objective = la.Objective(model, F.cross_entropy, (x, Y))
     assert torch.equal(x, X) and model.calls == 0
     expected = float(F.cross_entropy(model.layer(X * 0.5), Y).detach())
-    surface = la.evaluate(objective, la.random_plane(objective), resolution=5, evaluator="loop")
+    surface = la.evaluate(objective, la.random_plane(objective), resolution=5, engine=la.Engine(evaluator="loop"))
     assert float(surface.loss[2, 2]) == pytest.approx(expected, rel=1e-13)
-    check_again = la.evaluate(objective, la.random_plane(objective), resolution=5, evaluator="loop")
+    check_again = la.evaluate(objective, la.random_plane(objective), resolution=5, engine=la.Engine(evaluator="loop"))
     np.testing.assert_array_equal(surface.loss, check_again.loss)
     assert torch.equal(x, X) and model.calls == 0
 
@@ -85,7 +85,7 @@ def test_torchscript() -> None:
     objective = la.Objective(model, F.cross_entropy, (X, Y))
     plane = la.random_plane(objective, seed=1)
     check(model, objective, plane, lambda m: F.cross_entropy(m(X), Y))
-    many = la.evaluate(objective, plane, resolution=(3, 4), executor="threads", workers=3, tile=1)
+    many = la.evaluate(objective, plane, resolution=(3, 4), engine=la.Engine(executor="threads", workers=3, tile=1))
     np.testing.assert_array_equal(many.loss, la.evaluate(objective, plane, resolution=(3, 4)).loss)
 
 
@@ -151,7 +151,9 @@ def test_a_physics_informed_loss_without_labels() -> None:
     objective = la.Objective(model, None, x, batch_size=6)
     assert objective.per_sample
     check(model, objective, la.random_plane(objective, seed=1), lambda m: torch.enable_grad()(m)(x).mean())
-    several = la.evaluate(objective, la.random_plane(objective, seed=1), resolution=(3, 4), executor="threads", workers=2, tile=2)
+    several = la.evaluate(
+        objective, la.random_plane(objective, seed=1), resolution=(3, 4), engine=la.Engine(executor="threads", workers=2, tile=2)
+    )
     assert np.isfinite(several.loss).all()
 
 

@@ -39,7 +39,9 @@ def check(model: nn.Module, loss: Any, data: Any, run: Callable[[nn.Module], Ten
     objective = la.Objective(model, loss, data, **options)
     plane = la.random_plane(objective, seed=1)
     for evaluator in ("loop",) if "MultiMargin" in str(loss) else ("loop", "vmap"):
-        surface = la.evaluate(objective, plane, resolution=(2, 3), evaluator=evaluator, chunk=5 if evaluator == "vmap" else None)
+        surface = la.evaluate(
+            objective, plane, resolution=(2, 3), engine=la.Engine(evaluator=evaluator, chunk=5 if evaluator == "vmap" else None)
+        )
         points = [(a, b) for a in surface.alpha.values for b in surface.beta.values]
         assert surface.loss.values.ravel() == pytest.approx(by_loading(model, plane, run, points), rel=1e-12)
     assert evaluate_point(objective)["loss"] == objective.loss() == pytest.approx(float(run(model).detach()), rel=1e-12)
@@ -135,7 +137,7 @@ def test_a_batch_without_labels_that_count_has_no_say(empty: slice) -> None:
 
 def accuracy(objective: la.Objective) -> tuple[float, float]:
     for evaluator in ("loop", "vmap"):
-        options: dict[str, Any] = {"resolution": 3, "metrics": ("loss", "accuracy"), "evaluator": evaluator, "chunk": 4}
+        options: dict[str, Any] = {"resolution": 3, "metrics": ("loss", "accuracy"), "engine": la.Engine(evaluator=evaluator, chunk=4)}
         surface = la.evaluate(objective, la.random_plane(objective), **options)
         assert evaluate_point(objective, None, ("accuracy",))["accuracy"] == pytest.approx(float(surface.accuracy[1, 1]), rel=1e-12)
     return float(surface.accuracy[1, 1]), float(surface.accuracy_standard_error[1, 1])

@@ -92,9 +92,9 @@ def test_the_model_given_is_untouched_and_values_repeat(mode: str) -> None:
     before = copy.deepcopy(model.state_dict())
     objective = objective_of(mode, 7, model)
     plane = la.random_plane(objective, seed=1)
-    first, second = (la.evaluate(objective, plane, resolution=(3, 4), evaluator="loop").loss.values for _ in range(2))
+    first, second = (la.evaluate(objective, plane, resolution=(3, 4), engine=la.Engine(evaluator="loop")).loss.values for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    threads = la.evaluate(objective, plane, resolution=(3, 4), evaluator="loop", executor="threads", workers=3, tile=1)
+    threads = la.evaluate(objective, plane, resolution=(3, 4), engine=la.Engine(evaluator="loop", executor="threads", workers=3, tile=1))
     # BLAS orders its sums by the alignment of its operands, which other tests in the process shift.
     np.testing.assert_allclose(first, threads.loss, rtol=1e-12)
     assert model.training
@@ -116,8 +116,10 @@ def test_dropout_is_off_but_in_train_mode_and_then_the_same_everywhere() -> None
 def test_batch_mode_may_be_taken_many_at_a_time() -> None:
     objective = case("conv-batchnorm").with_mode("batch")
     plane = la.random_plane(objective, seed=1)
-    loop = la.evaluate(objective, plane, resolution=(5, 4), evaluator="loop")
-    np.testing.assert_allclose(la.evaluate(objective, plane, resolution=(5, 4), evaluator="vmap").loss, loop.loss, rtol=1e-11)
+    loop = la.evaluate(objective, plane, resolution=(5, 4), engine=la.Engine(evaluator="loop"))
+    np.testing.assert_allclose(
+        la.evaluate(objective, plane, resolution=(5, 4), engine=la.Engine(evaluator="vmap")).loss, loop.loss, rtol=1e-11
+    )
 
 
 def test_modes_side_by_side() -> None:

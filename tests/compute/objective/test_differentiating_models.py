@@ -62,7 +62,7 @@ def test_sample_loss_is_the_loss_of_every_sample(turns_on: bool, keeps: bool, lo
     model, archive = forces(keeps=keeps, turns_on=turns_on), la.open_archive(None, "a")
     objective = la.Objective(model, loss, (X, Y), batch_size=4)
     plane = la.random_plane(objective)
-    surface = la.evaluate(objective, plane, **GRID, metrics=("loss", "sample_loss"), archive=archive, evaluator=evaluator)
+    surface = la.evaluate(objective, plane, **GRID, metrics=("loss", "sample_loss"), archive=archive, engine=la.Engine(evaluator=evaluator))
     stored = np.asarray(archive.samples()["sample_loss"][...])
     expected = np.array([[by_hand(plane.point(a, b)) for b in np.linspace(-1, 1, 3)] for a in np.linspace(-1, 1, 4)])
     np.testing.assert_allclose(stored, expected, rtol=1e-11)

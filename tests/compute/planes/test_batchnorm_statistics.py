@@ -75,7 +75,7 @@ def test_the_recorders_objective_gives_the_final_models_loss_where_it_stands(mak
 @pytest.mark.parametrize("evaluator", ["loop", "vmap", "affine"])
 def test_every_evaluator_has_the_planes_statistics(evaluator: str, trained) -> None:
     early, run, _, model = trained
-    surface = la.evaluate(early.with_mode("eval"), pca_plane(run), resolution=3, evaluator=evaluator)
+    surface = la.evaluate(early.with_mode("eval"), pca_plane(run), resolution=3, engine=la.Engine(evaluator=evaluator))
     assert float(surface.loss[1, 1]) == pytest.approx(plain_loss(model), rel=1e-10)
 
 

@@ -33,8 +33,8 @@ def test_the_same_surface_from_much_less_memory() -> None:
     objective = case("conv-batchnorm")
     kept, drawn = (la.random_plane(objective, seed=3, lazy=regrow) for regrow in (False, True))
     np.testing.assert_array_equal(
-        la.evaluate(objective, kept, resolution=(4, 5), evaluator="loop").loss,
-        la.evaluate(objective, drawn, resolution=(4, 5), evaluator="loop").loss,
+        la.evaluate(objective, kept, resolution=(4, 5), engine=la.Engine(evaluator="loop")).loss,
+        la.evaluate(objective, drawn, resolution=(4, 5), engine=la.Engine(evaluator="loop")).loss,
     )
     assert drawn.project(drawn.point(0.3, -0.7)).coordinates == pytest.approx((0.3, -0.7))
     held = [value for value in vars(drawn.directions[0].params).values() if isinstance(value, torch.Tensor)]

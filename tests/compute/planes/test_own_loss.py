@@ -306,7 +306,7 @@ def test_a_stored_surface_knows_the_mode_it_was_measured_in(tmp_path) -> None:
 def test_threads_and_processes_measure_anchored_cells_alike() -> None:
     a, b = model("BatchNorm1d", 0), model("BatchNorm1d", 1)
     objective, where = la.Objective(a, F.cross_entropy, (LAYERS["BatchNorm1d"][1], Y)), la.plane_through(a, b)
-    serial = la.evaluate(objective, where, (-1, 2), 7, executor="serial")
-    threads = la.evaluate(objective, where, (-1, 2), 7, executor="threads", workers=3, tile=2)
+    serial = la.evaluate(objective, where, (-1, 2), 7, engine=la.Engine(executor="serial"))
+    threads = la.evaluate(objective, where, (-1, 2), 7, engine=la.Engine(executor="threads", workers=3, tile=2))
     np.testing.assert_array_equal(serial.loss, threads.loss)
     assert np.isfinite(serial.loss).all()

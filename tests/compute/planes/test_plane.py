@@ -99,3 +99,18 @@ def test_wrong_models_and_directions_are_named() -> None:
         la.Plane.from_directions(model, {"bogus": torch.ones(5)})
     with pytest.raises(la.InputError, match="finite"):
         la.Plane.from_directions(model, {"0.weight": torch.full((8, 5), float("nan"))})
+
+
+def test_one_function_places_floats_tensors_and_batches() -> None:
+    model, *_ = classifier()
+    plane = la.random_plane(model, seed=4)
+    place = torch.tensor([0.3, -1.7], dtype=torch.float64, requires_grad=True)
+    plain, tensors = plane.moving_params(0.3, -1.7), plane.moving_params(*place.unbind())
+    together = torch.vmap(lambda point: plane.moving_params(*point.unbind()))(torch.tensor([[0.0, 0.0], [0.3, -1.7]], dtype=torch.float64))
+    for name in plane.moving_names:
+        eps = torch.finfo(plain[name].dtype).eps
+        torch.testing.assert_close(tensors[name], plain[name], rtol=4 * eps, atol=4 * eps)
+        assert torch.equal(together[name][1], tensors[name]) and torch.equal(together[name][0], plane.center[name])
+        slope = torch.autograd.grad(tensors[name].sum(), place, retain_graph=True)[0]
+        expected = torch.stack([direction.params[name].sum() for direction in plane.directions])
+        torch.testing.assert_close(slope, expected.to(slope.dtype), rtol=1e-5, atol=1e-5)

@@ -33,7 +33,7 @@ def problem() -> tuple[Any, Any]:
 
 def test_a_stopped_run_continues_from_its_archive(tmp_path: Path) -> None:
     objective, plane = problem()
-    options: dict[str, Any] = {"resolution": (NA, NB), "tile": 5, "executor": "serial", "progress": False}
+    options: dict[str, Any] = {"resolution": (NA, NB), "engine": la.Engine(tile=5, executor="serial"), "progress": False}
     steering = RunControl()
     tiles: list[int] = []
 
@@ -53,7 +53,8 @@ def test_a_stopped_run_continues_from_its_archive(tmp_path: Path) -> None:
 def test_a_closer_look_is_a_finer_surface_that_agrees_on_shared_cells(tmp_path: Path) -> None:
     objective, plane = problem()
     options: dict[str, Any] = {
-        "bounds": (-1, 1), "resolution": (NA, NB), "tile": 5, "executor": "serial", "progress": False, "archive": tmp_path / "a.zarr",
+        "bounds": (-1, 1), "resolution": (NA, NB), "metrics": "loss",
+        "engine": la.Engine(tile=5, executor="serial"), "progress": False, "archive": tmp_path / "a.zarr",
     }  # fmt: skip
     steering = RunControl()
     steering.request({"do": "refine", "alpha": [0.5, -0.4], "beta": [0.1, 0.3]})
@@ -64,7 +65,7 @@ def test_a_closer_look_is_a_finer_surface_that_agrees_on_shared_cells(tmp_path: 
         steering.checkpoint(turning)
 
     run = lambda: la.evaluate(objective, plane, name="s", on_tile=watch, **options)  # noqa: E731
-    whole = steering.run(run, refine_region(objective, plane, "s", {**options, "on_tile": watch}))
+    whole = steering.run(run, refine_region(objective, plane, "s", {**options, "on_tile": watch, "tol_scale": "linear"}))
     assert bool(whole.done.all()) and watched[0] and False in watched
     (name,) = [name for name in la.open_archive(tmp_path / "a.zarr").surfaces if name != "s"]
     finer = la.open_archive(tmp_path / "a.zarr").surface(name)

@@ -22,6 +22,7 @@ from lossatlas.analysis.eigensolvers.trace import estimate_trace
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.curvature.operators import CurvatureOperator, Method, hessian_operator
+from lossatlas.compute.evaluation.engine import Engine, check_engine
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.provenance import differences, provenance, surface_mismatch_error
 from lossatlas.compute.evaluation.remeasurement import Rounding, changed, compared_cells, difference, place_in_words, scale_of
@@ -67,7 +68,7 @@ def hessian_map(
     warm: bool = True,
     seed: int = 0,
     memory: int = 2**31,
-    workers: int = 1,
+    engine: Engine = Engine(),
     overwrite: bool = False,
     progress: bool | None = None,
 ) -> xr.Dataset:
@@ -91,7 +92,7 @@ def hessian_map(
         warm: start each cell from its neighbor's eigenvectors.
         seed: of the random starts.
         memory: bytes for kept graphs.
-        workers: threads over batches.
+        engine: its `workers` are threads over batches, one by default; nothing else of it has a meaning here.
         overwrite: replace a different surface of that name.
         progress: show a bar; None shows it on a terminal.
 
@@ -105,6 +106,7 @@ def hessian_map(
     """
     if tol <= 0 or probes < 0 or (0 < probes < 3):
         raise InputError("tol, probes", (tol, probes), "a positive tolerance, and no probes or at least 3")
+    workers = check_engine(engine, "workers").workers or 1
     settings = HessianMapSettings(tol, probes, biases, method, warm, seed, memory, workers)
     grid, task = Grid.make(bounds, resolution, plane.ndim), EvaluationProblem.make(objective, plane, ())
     objective = task.objective

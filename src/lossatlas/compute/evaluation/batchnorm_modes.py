@@ -8,6 +8,7 @@ from typing import Any
 import xarray as xr
 
 from lossatlas.archive import Archive, Location, as_archive
+from lossatlas.compute.evaluation.engine import Engine
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.objective.batchnorm import Mode
 from lossatlas.compute.objective.objective import Objective
@@ -28,6 +29,8 @@ def compare_batchnorm_modes(
     plane: Plane,
     modes: Iterable[Mode] = ("eval", "recalibrated", "batch"),
     archive: Location | Archive | None = None,
+    *,
+    engine: Engine = Engine(),
     **options: Any,
 ) -> dict[str, xr.Dataset]:
     """The same plane in several BatchNorm modes; each is a surface ``surface-MODE`` of the archive.
@@ -37,6 +40,7 @@ def compare_batchnorm_modes(
         plane: where.
         modes: of "eval", "interpolated" (planes between models), "recalibrated", "batch", "train".
         archive: a path, a store or an open archive; None keeps the results in memory.
+        engine: how the cells are computed, as for `evaluate`.
         **options: of `evaluate`, such as ``bounds`` and ``resolution``.
 
     Returns:
@@ -54,7 +58,13 @@ def compare_batchnorm_modes(
     store = as_archive(archive)
     return {
         mode: evaluate(
-            objective.with_mode(mode), plane, archive=store, name=f"surface-{mode}", title=MODE_LABELS.get(mode, mode), **options
+            objective.with_mode(mode),
+            plane,
+            archive=store,
+            name=f"surface-{mode}",
+            title=MODE_LABELS.get(mode, mode),
+            engine=engine,
+            **options,
         )
         for mode in modes
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lossatlas._util.text import format_bytes, format_duration, format_rough_percent
 from lossatlas.analysis.grid import Bounds, Grid
+from lossatlas.compute.evaluation.engine import Engine, check_engine
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, select_evaluator
 from lossatlas.compute.metrics import Metric, metrics_named
 from lossatlas.compute.objective.batchnorm import batchnorm_layers
@@ -89,6 +90,8 @@ def estimate_cost(
     bounds: Bounds = (-1.0, 1.0),
     resolution: int | Sequence[int] = 51,
     metrics: str | Iterable[str | Metric] = ("loss",),
+    *,
+    engine: Engine = Engine(),
 ) -> CostEstimate:
     """Probe a few points on the first batch and predict time, memory, range and scale. Nothing is written.
 
@@ -99,6 +102,7 @@ def estimate_cost(
             eighth, a quarter and a half of the way to every end.
         resolution: as for `evaluate`.
         metrics: as for `evaluate`.
+        engine: as for `evaluate`; the time is that of one worker.
 
     Example:
         >>> import torch
@@ -109,9 +113,12 @@ def estimate_cost(
         (35, 'linear', 8.0)
     """
     check_objective(objective)
+    check_engine(engine)
+    objective = objective.with_precision(engine.precision) if engine.precision != "full" else objective
     grid = Grid.make(bounds, resolution, plane.ndim)
     task = EvaluationProblem.make(objective, plane, metrics_named(metrics))
-    choice = select_evaluator(task, grid.points(np.array([0, grid.size * 2 // 3])), grid.size)
+    probes = grid.points(np.array([0, grid.size * 2 // 3]))
+    choice = select_evaluator(task, probes, grid.size, engine.evaluator, engine.chunk, engine.compile)
     near, lattice = _near(grid, plane), grid.points(_lattice(grid))
     points = np.concatenate([near, lattice])
     losses = Loop(task.first_batch_problem())(points).values[task.metrics[0].name]

@@ -4,36 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import entry_points
 from itertools import product
 from numbers import Real
-from typing import Any
+from typing import Never
 
 import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
 
+from lossatlas import schema
+from lossatlas._util.argument_checks import check_name, check_text
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.adaptive_refinement import Scale, check_refinement, refine
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.archive import Archive, Location, as_archive
+from lossatlas.archive.arrays import dims_of, read_array
+from lossatlas.compute.evaluation.engine import Engine, check_engine, refuse_unknown_keywords
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Values, select_evaluator
 from lossatlas.compute.evaluation.executors import Executor, WorkerJob, executor_named, thread_hazard
 from lossatlas.compute.evaluation.model_losses import model_losses
 from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.evaluation.surface_writer import SurfaceWriter
 from lossatlas.compute.metrics import Metric, adapt_metrics, metrics_named
-from lossatlas.compute.objective.argument_checks import check_run
-from lossatlas.compute.objective.objective import Objective, Precision, check_objective
+from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import ArchiveError, InputError, InputTypeError
 
 THREADS_SECONDS = 1e-3
 """Points quicker than this are held up by the interpreter's lock: one thread is best."""
 THREADS_JOB_SECONDS = 2.0
+RETURNED_SAMPLE_BYTES = 256 * 2**20
+"""Arrays of samples that are larger together stay in the archive; `SampleLossArray.open` reads them a few rows at a time."""
 
-Watcher = Callable[[NDArray[np.int64], Values], None]
+TileCallback = Callable[[NDArray[np.int64], Values], None]
 """Called with every finished tile, after it was stored."""
 
 
@@ -46,28 +50,20 @@ def evaluate(
     archive: Location | Archive | None = None,
     *,
     tol: float | None = None,
-    scale: Scale = "linear",
+    tol_scale: Scale = "linear",
     name: str = "surface",
     title: str = "",
-    evaluator: str = "auto",
-    chunk: int | None = None,
-    precision: Precision = "full",
-    compile: bool = False,
-    executor: str = "auto",
-    workers: int | None = None,
-    tile: int | None = None,
-    retries: int = 2,
-    timeout: float | None = None,
+    engine: Engine = Engine(),
     overwrite: bool = False,
     progress: bool | None = None,
-    on_tile: Watcher | None = None,
-    live: bool = False,
+    on_tile: TileCallback | None = None,
+    **unknown: Never,
 ) -> xr.Dataset:
     """Values of an objective over a grid of a plane, or of a line.
 
     Cells are visited coarse first. Each finished tile is stored before the next begins; the same call continues a
     stopped or killed run, after up to four stored cells were measured again and found the same. With
-    ``evaluator="loop"`` every cell is the same to the last bit however it was computed; the faster evaluators agree with
+    ``Engine(evaluator="loop")`` every cell is the same to the last bit however it was computed; the faster evaluators agree with
     the loop to rounding (1e-10 relative in float64, 1e-4 in float32 at worst) and are used only after a check at two points.
 
     Args:
@@ -75,35 +71,25 @@ def evaluate(
         plane: where; a plane of one direction gives a line.
         bounds: ``(low, high)`` for every axis or ``((a0, a1), (b0, b1))``; endpoints are included.
         resolution: points along every axis, or ``(na, nb)``.
-        metrics: any of "loss", "accuracy", "sample_loss". The last keeps every sample's loss at every cell
-            (`sample_losses(dtype)` to store it smaller); read it with `la.SampleLossArray.open`.
+        metrics: any of "loss", "accuracy", "sample_loss", or a `Metric` of your own. "sample_loss" keeps every sample's loss at
+            every cell (`sample_losses(dtype)` to store it smaller); `la.SampleLossArray.open` reads it from the archive.
         archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
         tol: stop when interpolated cells of the loss are expected to be this close, as a fraction of its range (0.01); needs
             the loss among `metrics`. None computes every cell. The same call with None later goes on to the full grid.
-        scale: "linear" or "log", the scale that will be shown and in which `tol` counts.
+        tol_scale: "linear" or "log", the scale that will be shown and in which `tol` counts.
         name: of the surface within the archive.
         title: a line for figures.
-        evaluator: "loop", one point after the other; "vmap", many together; "affine", for planes that leave the first
-            layers alone; "auto" probes and takes the fastest.
-        chunk: points that "vmap" or "affine" do together; None chooses.
-        precision: "bf16" computes under bfloat16 autocast, errs by up to 1 % of the loss, and is named on figures.
-        compile: also try `torch.compile`; worth it from about 500 points of 20 ms each. Compiled values are compared with the
-            loop's at the corners first, then in every tile at one cell in sixteen and wherever they are not finite.
-        executor: who measures the tiles: "serial", "threads", "processes", "ray" or "ray://host:port"; "auto" uses threads
-            where points take long enough, but never where a callable, model, loss or metric reaches what threads would share.
-        workers: threads or processes; None takes as many as PyTorch would use inside an operation.
-        tile: cells stored at a time; None aims at one second. It changes no value.
-        retries: how often a tile may fail on "processes" or "ray" before the run ends.
-        timeout: seconds after which a tile there counts as lost and is tried again; None waits.
+        engine: how the cells are computed: evaluator, precision, executor, tiles.
         overwrite: replace a different surface of that name instead of refusing.
         progress: show a bar; None shows it on a terminal.
         on_tile: called with every finished tile.
-        live: open a page in the browser that fills in while cells are computed, and may pause, stop or look closer.
+        unknown: refused, with the place of a keyword that belongs to `Engine`.
 
     Returns:
         A Dataset over dims ``("alpha", "beta")`` with `loss`, its standard error, `done`, and the provenance in
-        `attrs`. NaN and infinity are kept as they are. Where `tol` stopped early, `loss` is NaN on cells that were not
-        computed and `loss_filled` is interpolated there; `attrs["estimated_error"]` says how far off, at a guess.
+        `attrs`; `sample_loss` where it was asked for and takes at most 256 MiB. NaN and infinity are kept as they are. Where
+        `tol` stopped early, `loss` is NaN on cells that were not computed and `loss_filled` is interpolated there;
+        `attrs["estimated_error"]` says how far off, at a guess.
 
     Raises:
         InputError: an argument is not what is needed.
@@ -117,41 +103,59 @@ def evaluate(
         >>> surface.loss.dims, float(surface.loss.sel(alpha=1, beta=0.5))
         (('alpha', 'beta'), 1.25)
     """
-    check_run(**locals())
-    if live:
-        return _evaluate_live({**locals(), "live": False})
+    refuse_unknown_keywords("evaluate", unknown)
+    _check_options(name, title, engine, on_tile)
     _check_order(objective, plane)
     check_objective(objective)
     grid, chosen = Grid.make(bounds, resolution, plane.ndim), adapt_metrics(metrics_named(metrics), objective)
     tol = _tolerance(tol, chosen)
-    check_refinement(tol, scale)
-    run = None if executor == "auto" else executor_named(executor)
-    objective = objective.with_precision(precision) if precision != "full" else objective
+    check_refinement(tol, tol_scale)
+    run = None if engine.executor == "auto" else executor_named(engine.executor)
+    objective = objective.with_precision(engine.precision) if engine.precision != "full" else objective
     _check_center(objective, plane)
     losses = model_losses(objective, plane)
     task = EvaluationProblem.make(objective, plane, chosen)
     task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
     objective = task.objective
-    _check_threads(executor, task)
+    _check_threads(engine.executor, task)
     store = as_archive(archive, repair=overwrite)
     with _writing(store, name):
         attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
-        keeper = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
-        left = keeper.unfinished_cells()
+        writer = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
+        left = writer.unfinished_cells()
         if len(left):
-            named, size = keeper.stored_engine() if evaluator == "auto" and chunk is None else (evaluator, chunk)
-            choice = select_evaluator(task, _probes(grid, compile), len(left), named, size, compile)
-            keeper.record_engine(choice.describe())
-            job = WorkerJob(task, grid, choice, tile, workers, retries, timeout)
+            named, size = (
+                writer.stored_engine() if engine.evaluator == "auto" and engine.chunk is None else (engine.evaluator, engine.chunk)
+            )
+            choice = select_evaluator(task, _probes(grid, engine.compile), len(left), named, size, engine.compile)
+            writer.record_engine(choice.describe())
+            job = WorkerJob(task, grid, choice, engine.tile, engine.workers, engine.retries, engine.timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
-                for cells in _rounds(keeper, left, tol, scale, plane.origin):
+                for cells in _rounds(writer, left, tol, tol_scale, plane.origin):
                     for finished, measured in (run or _choose_executor(job))(job, cells):
-                        keeper.write(finished, measured)
+                        writer.write(finished, measured)
                         advance(len(finished))
                         if on_tile is not None:
                             on_tile(finished, measured.values)
-            keeper.close()
-    return store.surface(name)
+            writer.close()
+    return _with_sample_arrays(store, name)
+
+
+def _check_options(name: object, title: object, engine: object, on_tile: object) -> None:
+    check_name("name", name)
+    check_text("title", title)
+    check_engine(engine)
+    if on_tile is not None and not callable(on_tile):
+        raise InputError("on_tile", on_tile, "a function on_tile(cells, values), or None")
+
+
+def _with_sample_arrays(store: Archive, name: str) -> xr.Dataset:
+    """The surface as it is stored; with every sample's values where they are few enough for memory."""
+    surface, arrays = store.surface(name), store.samples(name)
+    if sum(array.nbytes for array in arrays.values()) > RETURNED_SAMPLE_BYTES:
+        return surface
+    stored = {key: (dims_of(array), read_array(array), dict(array.attrs)) for key, array in arrays.items()}
+    return surface.assign(stored).set_coords([key for key, (dims, *_) in stored.items() if dims[0] not in schema.PLANE])
 
 
 @contextmanager
@@ -166,29 +170,20 @@ def _writing(store: Archive, name: str) -> Iterator[None]:
         ) from error
 
 
-def _evaluate_live(options: dict[str, Any]) -> xr.Dataset:
-    """The same evaluation followed by the browser; this wing does not know the pages, so the package names who does."""
-    entry_point_list = list(entry_points(group="lossatlas.live", name="evaluate"))
-    if not entry_point_list:
-        raise InputError("live", True, "False where the package is not installed", "pip install lossatlas[app]")
-    return entry_point_list[0].load()(**options)
-
-
 def _rounds(
-    keeper: SurfaceWriter, left: NDArray[np.int64], tol: float | None, scale: Scale, origin: Sequence[float] | None
+    writer: SurfaceWriter, left: NDArray[np.int64], tol: float | None, scale: Scale, origin: Sequence[float] | None
 ) -> Iterator[NDArray[np.int64]]:
     """Cells to compute, round by round: all that are left, or the model's own and then level by level until the tolerance is met."""
     if tol is None:
         yield left
         return
-    model_cell = None if origin is None else keeper.grid.cell_at(origin)
+    model_cell = None if origin is None else writer.grid.cell_at(origin)
     if model_cell is not None and model_cell in left:
         yield np.array([model_cell])
     while True:
-        known = keeper.stored_surface()
-        step = refine(keeper.grid, np.asarray(known.loss.values), np.asarray(known.done.values, bool), tol, scale)
+        step = refine(writer.grid, writer.plane_values("loss"), writer.done.reshape(writer.grid.shape), tol, scale)
         if not len(step.wanted):
-            keeper.write_filled(scale, step.estimated_error, tol)
+            writer.write_filled(scale, step.estimated_error, tol)
             return
         yield step.wanted
 
@@ -211,7 +206,7 @@ def _choose_executor(job: WorkerJob) -> Executor:
 def _check_threads(executor: str, task: EvaluationProblem) -> None:
     """Threads must not meet on what one of them changes: wrong values, and a model left with the wrong weights."""
     if executor == "threads" and (hazard := thread_hazard(task)) is not None:
-        step = 'Pass executor="processes", where each worker has its own copy of everything'
+        step = 'Pass engine=la.Engine(executor="processes"), where each worker has its own copy of everything'
         raise InputError("executor", f"threads with {hazard}", '"auto", "serial", "processes" or "ray" for this objective', step)
 
 

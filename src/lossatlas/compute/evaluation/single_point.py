@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator
-from lossatlas.compute.metrics import METRICS, metrics_named
+from lossatlas.compute.metrics import METRICS, Metric, metrics_named
 from lossatlas.compute.objective.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import cast_like
@@ -16,14 +16,14 @@ from lossatlas.errors import InputError
 
 
 def evaluate_point(
-    objective: Objective, tensors: Mapping[str, Tensor] | None = None, metrics: tuple[str, ...] = ("loss",)
+    objective: Objective, tensors: Mapping[str, Tensor] | None = None, metrics: str | Iterable[str | Metric] = ("loss",)
 ) -> dict[str, float]:
     """Means over the objective's data at one point, summed in float64.
 
     Args:
         objective: what to measure.
         tensors: parameters, and buffers such as BatchNorm statistics, that replace the objective's own.
-        metrics: names, as for `evaluate`.
+        metrics: names or metrics of your own, as for `evaluate`.
 
     Example:
         >>> import torch

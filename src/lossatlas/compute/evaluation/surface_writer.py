@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas import schema
@@ -30,14 +29,17 @@ MAX_REASONS = 100
 
 @dataclass
 class SurfaceWriter:
-    """The one writer of a surface.
+    """The one writer of a surface. It holds in memory what is stored of the plane, and reads the archive only to continue a surface.
 
     Attributes:
         store: the archive.
         name: of the surface.
         grid: its cells.
         variables: what is measured there, with units.
-        earlier_seconds: what earlier runs spent.
+        done: computed cells, flat.
+        values: by name of a plane variable or of its standard error, what is stored, flat.
+        stored_attrs: of the surface that is continued, as it was found; empty of a new one.
+        earlier_seconds: that earlier runs spent.
         failure_reasons: flat cell index to the reason of a NaN that nothing computed.
         nan_cells: how many cells were measured and are NaN without such a reason.
     """
@@ -46,6 +48,9 @@ class SurfaceWriter:
     name: str
     grid: Grid
     variables: tuple[schema.Variable, ...]
+    done: NDArray[np.bool_]
+    values: dict[str, NDArray[Any]]
+    stored_attrs: Mapping[str, Any] = field(default_factory=dict)
     earlier_seconds: float = 0.0
     failure_reasons: dict[str, str] = field(default_factory=dict)
     nan_cells: int = 0
@@ -69,11 +74,11 @@ class SurfaceWriter:
             ArchiveError: another surface has that name.
         """
         variables = tuple(_with_units(metric.variable, objective) for metric in metrics)
-        layout = [v for m, d in zip(metrics, variables, strict=True) for v in ((d,) if m.per_sample else (d, d.with_error()))]
+        layout = [v for d in variables for v in ((d, d.with_error()) if d.dims == schema.PLANE else (d,))]
         if store.has_surface(name) and (stored := stored_attrs(store, name, overwrite)) is not None:
             different = differences(stored, attrs)
             if not different and mend(store, name, grid, [v.name for v in layout], overwrite):
-                writer = cls(store, name, grid, variables, float(stored.get("seconds", 0.0)), dict(stored.get("holes", {})))
+                writer = cls._of_stored(store, name, grid, variables, layout)
                 writer.invalidate_lost_cells()
                 different = writer.changed(task)
                 if not different:
@@ -83,16 +88,27 @@ class SurfaceWriter:
         coordinates: dict[str, NDArray[Any]] = {**dict(zip(schema.PLANE, grid.axes, strict=False)), **_depth(metrics, objective)}
         check_free_space(store.location, layout, {axis: len(values) for axis, values in coordinates.items()})
         store.create_surface(name, coordinates, layout, attrs)
-        return cls(store, name, grid, variables)
+        empty = {v.name: np.full(grid.size, v.fill_value, v.dtype) for v in layout if v.dims == schema.PLANE}
+        return cls(store, name, grid, variables, np.zeros(grid.size, bool), empty)
 
-    def stored_surface(self) -> xr.Dataset:
-        """The surface as it is stored now."""
-        return self.store.surface(self.name)
+    @classmethod
+    def _of_stored(
+        cls, store: Archive, name: str, grid: Grid, variables: tuple[schema.Variable, ...], layout: Iterable[schema.Variable]
+    ) -> SurfaceWriter:
+        """Of a surface to continue, which is read here and never again."""
+        known = store.surface(name)
+        values = {v.name: np.array(known[v.name].values).ravel() for v in layout if v.dims == schema.PLANE}
+        seconds, reasons = float(known.attrs.get("seconds", 0.0)), dict(known.attrs.get("holes", {}))
+        return cls(store, name, grid, variables, np.array(known.done.values, bool).ravel(), values, known.attrs, seconds, reasons)
 
     def unfinished_cells(self) -> NDArray[np.int64]:
         """Cells that are not done, coarse level first."""
         order = self.grid.order()
-        return order[~self.stored_surface().done.values.ravel()[order]]
+        return order[~self.done[order]]
+
+    def plane_values(self, name: str) -> NDArray[Any]:
+        """A variable or a standard error in the grid's shape."""
+        return self.values[name].reshape(self.grid.shape)
 
     def invalidate_lost_cells(self) -> None:
         """Cells that are `done`, NaN for no stored reason, and not known to be so are measured again.
@@ -100,41 +116,46 @@ class SurfaceWriter:
         Two writers at once, which archives without a lock still allow, lose some of each other's values and keep each
         other's `done`. NaN that the model itself gives is told apart by its number, `nan_cells`.
         """
-        known = self.stored_surface()
-        done, nan, errors = np.asarray(known.done.values, bool).ravel(), np.zeros(self.grid.size, bool), np.zeros(self.grid.size, bool)
+        done, nan, errors = self.done, np.zeros(self.grid.size, bool), np.zeros(self.grid.size, bool)
         for declared in (v for v in self.variables if v.dims == schema.PLANE):
-            missing = np.isnan(known[declared.name].values.ravel())
+            missing = np.isnan(self.values[declared.name])
             nan |= missing
-            error = np.isnan(known[declared.with_error().name].values.ravel()) | missing
+            error = np.isnan(self.values[declared.with_error().name]) | missing
             errors |= error & ~missing & (not error[done].all())  # a loss without a form per sample has none anywhere
         nan[[int(cell) for cell in self.failure_reasons]] = False
-        if int((nan & done).sum()) == known.attrs.get("nan_cells"):
+        if int((nan & done).sum()) == self.stored_attrs.get("nan_cells"):
             self.nan_cells, nan = int((nan & done).sum()), np.zeros_like(nan)
         lost = np.flatnonzero((nan | errors) & done)
         if len(lost):
             self.store.mark_not_done(self.name, lost)
+            self.done[lost] = False
 
     def changed(self, task: EvaluationProblem) -> list[str]:
         """In what some of the stored cells differ from the same ones measured now, in words; empty where they may be continued."""
-        known, arrays = self.stored_surface(), self.store.samples(self.name)
-        deep = {v.name: arrays[v.name] for v in self.variables if v.dims != schema.PLANE}
-        planes = {v.name: np.asarray(known[v.name].values).ravel() for v in self.variables if v.dims == schema.PLANE}
+        names = [v.name for v in self.variables if v.dims != schema.PLANE]
+        arrays = self.store.samples(self.name) if names else {}
+        if means := [name for name in names if name not in arrays]:
+            return [f"it holds the mean of {means[0]} and every sample's value is wanted"]
+        deep = {name: arrays[name] for name in names}
+        planes = {v.name: self.values[v.name] for v in self.variables if v.dims == schema.PLANE}
         usable = np.logical_and.reduce([np.ones(self.grid.size, bool), *map(np.isfinite, planes.values())])
         usable[[int(cell) for cell in self.failure_reasons]] = False
-        own = None if task.plane.origin is None else self.grid.cell_at(task.plane.origin)
-        cells = compared_cells(np.asarray(known.done.values, bool).ravel(), usable, own)
+        model_cell = None if task.plane.origin is None else self.grid.cell_at(task.plane.origin)
+        cells = compared_cells(self.done, usable, model_cell)
         if not len(cells):
             return []
         points, where = self.grid.points(cells), np.unravel_index(cells, self.grid.shape)
         stored = {name: values[cells] for name, values in planes.items()}
         stored |= {n: np.stack([np.asarray(a[place]) for place in zip(*where, strict=True)]) for n, a in deep.items()}
         scales = {name: scale_of(values) for name, values in {**stored, **planes}.items()}
-        rounding = Rounding.of(task.objective, [str(told.get("device")) for told in (known.attrs["objective"], task.objective.description)])
+        rounding = Rounding.of(
+            task.objective, [str(made.get("device")) for made in (self.stored_attrs["objective"], task.objective.description)]
+        )
         return changed(stored, lambda: Loop(task)(points).values, rounding, scales, [place_in_words(point) for point in points])
 
     def stored_engine(self) -> tuple[str, int | None]:
         """The evaluator and chunk of the run that is continued, so that its cells are the same to the last bit; else "auto"."""
-        engine = self.stored_surface().attrs.get("engine", {})
+        engine = self.stored_attrs.get("engine", {})
         unlike_plain = engine.get("layout", "given") != "given" or engine.get("compiled")
         return ("auto", None) if not engine or unlike_plain else (engine["evaluator"], engine["chunk"])
 
@@ -144,7 +165,11 @@ class SurfaceWriter:
 
     def write(self, cells: NDArray[np.int64], measured: TileValues) -> None:
         """Store a finished tile, and why some of its cells are holes."""
-        self.store.write_cells(self.name, cells, {**measured.values, **self._cast_checked(measured)})
+        tile = {**measured.values, **self._cast_checked(measured)}
+        self.store.write_cells(self.name, cells, tile)
+        self.done[cells] = True
+        for name, stored in self.values.items():
+            stored[cells] = tile[name]
         fresh = {str(int(cells[index])): reason for index, reason in measured.failures.items()}
         if fresh and len(self.failure_reasons) < MAX_REASONS:
             self.failure_reasons.update(fresh)
@@ -157,16 +182,16 @@ class SurfaceWriter:
         return sum(str(int(cell)) not in self.failure_reasons for cell in cells[np.logical_or.reduce(plane)]) if plane else 0
 
     def _cast_checked(self, measured: TileValues) -> dict[str, NDArray[Any]]:
-        """Every sample's values in the type they are stored in."""
-        return {v.name: cast_checked(measured.values[v.name], v.dtype) for v in self.variables if len(v.dims) > len(schema.PLANE)}
+        """Values in the type they are stored in, where that holds fewer digits than they have."""
+        dtypes = {name: v.dtype for v in self.variables if v.dtype != "float64" for name in (v.name, v.with_error().name)}
+        return {name: cast_checked(values, dtypes[name]) for name, values in measured.values.items() if name in dtypes}
 
     def write_filled(self, scale: Scale, estimated_error: float, tol: float) -> None:
         """Store the interpolated preview beside the computed cells, and what error is expected of it."""
-        known = self.stored_surface()
-        done = np.asarray(known.done.values, bool)
+        done = self.done.reshape(self.grid.shape)
         errors: dict[str, float] = {}
         for declared in (v for v in self.variables if v.dims == schema.PLANE):
-            values, loss = np.asarray(known[declared.name].values), declared.name == "loss"
+            values, loss = self.plane_values(declared.name), declared.name == "loss"
             filled, errors[declared.name] = fill(self.grid, values, done, scale if loss else "linear")
             self.store.write_variable(self.name, declared.filled(), filled)
         others = {name: error for name, error in errors.items() if name != "loss" and not name.endswith("_standard_error")}
@@ -176,10 +201,10 @@ class SurfaceWriter:
 
     def close(self) -> None:
         """Record the time; a complete surface needs no preview any more."""
-        done = np.asarray(self.stored_surface().done.values, bool)
-        attrs: dict[str, Any] = {"seconds": self.earlier_seconds + time.perf_counter() - self.started, "cells_done": int(done.sum())}
+        seconds, count = self.earlier_seconds + time.perf_counter() - self.started, int(self.done.sum())
+        attrs: dict[str, Any] = {"seconds": seconds, "cells_done": count}
         attrs["nan_cells"] = self.nan_cells
-        if done.all():
+        if self.done.all():
             for declared in self.variables:
                 self.store.drop_variable(self.name, declared.filled().name)
             attrs["estimated_error"] = 0.0
@@ -212,7 +237,10 @@ def mend(store: Archive, name: str, grid: Grid, variables: Iterable[str], overwr
 
 
 def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:
-    """The loss is measured in its own units: nats for cross-entropy, none for a squared error."""
+    """The loss is measured in its own units: nats for cross-entropy, none for a squared error. Without a form per sample,
+    what is kept of a metric is kept by batch."""
+    if not objective.per_sample and "sample" in declared.dims:
+        declared = replace(declared, dims=tuple("batch" if dim == "sample" else dim for dim in declared.dims))
     if declared.name not in ("loss", "sample_loss", "batch_mean_loss"):
         return declared
     return replace(declared, units=str(objective.description["units"]) or "1")

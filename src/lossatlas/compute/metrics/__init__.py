@@ -26,6 +26,8 @@ def metrics_named(names: str | Iterable[str | Metric]) -> tuple[Metric, ...]:
     if not listed or not all(isinstance(n, str | Metric) for n in wanted):
         raise InputError("metrics", names, "names out of " + ", ".join(METRICS) + ", or metrics of your own")
     unknown = [n for n in wanted if isinstance(n, str) and n not in METRICS]
-    if unknown or not wanted or len(set(wanted)) != len(wanted):
-        raise InputError("metrics", wanted, "different names out of " + ", ".join(METRICS))
+    names_listed = [n if isinstance(n, str) else n.name for n in wanted]
+    if unknown or not wanted or len(set(names_listed)) != len(wanted):
+        allowed = "different names out of " + ", ".join(METRICS) + ", or metrics of your own"
+        raise InputError("metrics", names_listed, allowed, 'A metric of your own: la.Metric("margin", measure)')
     return tuple(METRICS[n] if isinstance(n, str) else n for n in wanted)

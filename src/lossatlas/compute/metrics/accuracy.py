@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lossatlas import schema
 from lossatlas.compute.metrics.base import Metric
 from lossatlas.compute.objective.objective import Scores
 from lossatlas.compute.objective.targets import is_integer
@@ -48,4 +49,4 @@ def _refusal(why: str) -> InputError:
     return InputError("metrics", f"accuracy, but {why}", "outputs (samples, classes, ...) with classes as targets", 'Leave "accuracy" out')
 
 
-ACCURACY = Metric("accuracy", correct)
+ACCURACY = Metric("accuracy", correct, declared=schema.variable("accuracy"))

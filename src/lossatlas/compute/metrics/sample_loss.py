@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
-from lossatlas.compute.metrics.base import Metric
+from lossatlas import schema
+from lossatlas.compute.metrics.base import Metric, StoredType
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
 
 DEPENDENT_SAMPLES = ("batch", "train")
-StoredType = Literal["float64", "float32", "float16"]
 
 
 def sample_losses(dtype: StoredType = "float64") -> Metric:
@@ -36,9 +36,9 @@ def sample_losses(dtype: StoredType = "float64") -> Metric:
         >>> line.loss.values.tolist()
         [2.0, 0.0, 2.0]
     """
-    if dtype not in get_args(StoredType):
+    if not isinstance(dtype, str):
         raise InputError("dtype", dtype, "one of " + ", ".join(get_args(StoredType)))
-    return Metric("sample_loss", lambda scores: scores.losses, per_sample=True, dtype=dtype)
+    return Metric("sample_loss", lambda scores: scores.losses, per_sample=True, dtype=dtype, declared=schema.variable("sample_loss"))
 
 
 def adapt_metrics(metrics: tuple[Metric, ...], objective: Objective) -> tuple[Metric, ...]:
@@ -54,7 +54,7 @@ def adapt_metrics(metrics: tuple[Metric, ...], objective: Objective) -> tuple[Me
 
 
 def _per_batch(metric: Metric) -> Metric:
-    return Metric("batch_mean_loss", metric.measure, per_sample=True, dtype=metric.dtype)
+    return Metric("batch_mean_loss", metric.measure, per_sample=True, dtype=metric.dtype, declared=schema.variable("batch_mean_loss"))
 
 
 SAMPLE_LOSS = sample_losses()

@@ -18,7 +18,6 @@ from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.analysis.sampling import sampling_fpc, shuffled_batches
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
-from lossatlas.compute.evaluation.evaluators.vmap import moving_params_at
 from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane, coordinates_of
@@ -172,6 +171,6 @@ def _losses(task: EvaluationProblem) -> list[Callable[[Tensor], Tensor]]:
     """One function a batch: coordinates to the losses of its samples."""
 
     def of(batch: object) -> Callable[[Tensor], Tensor]:
-        return lambda place: task.objective.score({**task.static_params, **moving_params_at(task, place)}, batch).losses
+        return lambda place: task.objective.score({**task.static_params, **task.plane.moving_params(*place.unbind())}, batch).losses
 
     return [of(batch) for batch in task.objective.data.batches]

@@ -6,29 +6,8 @@ from typing import Any
 
 import torch
 
-from lossatlas._util.argument_checks import check_integer, check_name, check_number, check_text
+from lossatlas._util.argument_checks import check_text
 from lossatlas.errors import InputError
-
-
-def check_run(
-    *, name: Any, title: Any, chunk: Any, executor: Any, workers: Any, tile: Any, retries: Any, timeout: Any, on_tile: Any, **_: Any
-) -> None:
-    """The options of a run that say how, not what, it measures.
-
-    Raises:
-        InputError: one of another type or beyond its limits.
-    """
-    check_name("name", name)
-    check_text("title", title)
-    check_text("executor", executor)
-    for argument, value in (("chunk", chunk), ("workers", workers), ("tile", tile)):
-        if value is not None:
-            check_integer(argument, value, least=1, most=2**31)
-    check_integer("retries", retries, least=0)
-    if timeout is not None:
-        check_number("timeout", timeout, above=0)
-    if on_tile is not None and not callable(on_tile):
-        raise InputError("on_tile", on_tile, "a function on_tile(cells, values), or None")
 
 
 def check_options(dtype: Any, device: Any, split: Any, units: Any) -> None:

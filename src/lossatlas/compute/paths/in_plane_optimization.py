@@ -142,7 +142,7 @@ def _follow(
 def _exact_gradient(objective: Objective, plane: Plane, coordinates: torch.Tensor, still: Params) -> float:
     """Set the true gradient along the plane, by autograd through theta(alpha, beta), and return the loss."""
     coordinates.grad = None
-    loss = objective.differentiable_loss({**still, **_differentiable_point(plane, coordinates)})
+    loss = objective.differentiable_loss({**still, **plane.moving_params(*coordinates.unbind())})
     loss.backward()
     return float(loss.detach())
 
@@ -155,17 +155,6 @@ def _custom_gradient(rule: GradientRule) -> Callable[[Objective, Plane, torch.Te
         return objective.loss(point)
 
     return slope
-
-
-def _differentiable_point(plane: Plane, coordinates: torch.Tensor) -> Params:
-    point: Params = {}
-    for name in plane.moving_names:
-        value = plane.center[name]
-        for coordinate, direction in zip(coordinates, plane.directions, strict=True):
-            if name in direction.params:
-                value = value + coordinate.to(value) * direction.params[name]
-        point[name] = value
-    return point
 
 
 def _dataset(places: NDArray[np.float64], losses: NDArray[np.float64], plane: Plane, objective: Objective) -> xr.Dataset:

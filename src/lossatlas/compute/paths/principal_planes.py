@@ -146,7 +146,8 @@ def joint_pca_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY)
     Example:
         >>> import torch
         >>> from lossatlas.compute.recording.trajectory import Trajectory
-        >>> runs = [Trajectory.from_checkpoints({"w": torch.tensor(end) * k} for k in range(3)) for end in ([1.0, 2.0, 0.0], [2.0, 1.0, 0.0])]
+        >>> ends = ([1.0, 2.0, 0.0], [2.0, 1.0, 0.0])
+        >>> runs = [Trajectory.from_checkpoints({"w": torch.tensor(end) * k} for k in range(3)) for end in ends]
         >>> plane = joint_pca_plane(runs)
         >>> round(sum(plane.construction["explained_variance_ratio"]), 6), round(plane.project(runs[1].params(-1)).residual, 6)
         (1.0, 0.0)

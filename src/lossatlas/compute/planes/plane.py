@@ -124,14 +124,17 @@ class Plane:
         """Names of the parameters that change over the plane."""
         return tuple(n for n in self.center if any(n in d.params for d in self.directions))
 
-    def moving_params(self, *coordinates: float) -> Params:
-        """Only the parameters that move, at ``(alpha, beta)``; what an `Objective` needs."""
+    def moving_params(self, *coordinates: float | Tensor) -> Params:
+        """Only the parameters that move, at ``(alpha, beta)``; what an `Objective` needs.
+
+        Coordinates that are tensors ``()`` may be differentiated, and batched by `torch.vmap`.
+        """
         moved: Params = {}
         for name in self.moving_names:
             value = self.center[name]
             for coordinate, direction in zip(coordinates, self.directions, strict=True):
                 if name in direction.params:
-                    value = torch.add(value, direction.params[name], alpha=coordinate)
+                    value = _added(value, direction.params[name], coordinate)
             moved[name] = value
         return moved
 
@@ -206,6 +209,13 @@ class Plane:
             **({"buffers_hash": hash_tensors(self.buffers[0])} if len(self.buffers) == 1 else {}),
             **({"model_places": [[m.label, list(m.place), m.residual] for m in self.models]} if self.models else {}),
         }
+
+
+def _added(value: Tensor, step: Tensor, coordinate: float | Tensor) -> Tensor:
+    """``value + coordinate * step``; a float goes into one fused operation, which rounds once."""
+    if isinstance(coordinate, Tensor):
+        return value + coordinate.to(device=value.device, dtype=value.dtype) * step
+    return torch.add(value, step, alpha=coordinate)
 
 
 def _with_params(direction: Direction, params: Mapping[str, Tensor]) -> Direction:

@@ -147,7 +147,7 @@ def _surface(
         size.resolution,
         archive=archive,
         tol=size.tol,
-        scale="log",
+        tol_scale="log",
         name=name,
         title=member.title,
         overwrite=True,

@@ -82,7 +82,7 @@ def test_a_named_evaluator_that_cannot_is_an_error_that_helps() -> None:
     with pytest.raises(InputError, match="auto, loop"):
         select_evaluator(task_of("relu"), PROBES, cells=5, named="fast")
     with pytest.raises(InputError, match="chunk"):
-        la.evaluate(case("tutorial"), la.random_plane(case("tutorial")), resolution=3, evaluator="vmap", chunk=0)
+        la.Engine(evaluator="vmap", chunk=0)
 
 
 def test_points_where_the_fast_one_refuses_are_done_by_the_loop() -> None:
@@ -125,11 +125,11 @@ def test_bf16_is_named_and_close_and_does_not_continue_a_full_surface() -> None:
     objective = la.Objective(torch.nn.Linear(4, 3), torch.nn.functional.cross_entropy, (torch.randn(8, 4), torch.arange(8) % 3))
     plane, archive = la.random_plane(objective), la.open_archive(None, "a")
     full = la.evaluate(objective, plane, resolution=4, archive=archive)
-    low = la.evaluate(objective, plane, resolution=4, precision="bf16")
+    low = la.evaluate(objective, plane, resolution=4, engine=la.Engine(precision="bf16"))
     assert low.attrs["objective"]["precision"] == "bf16" and "precision" not in full.attrs["objective"]
     assert 0 < np.abs(low.loss - full.loss).max() < 0.03 * np.abs(full.loss).max()
     with pytest.raises(la.ArchiveError, match="precision"):
-        la.evaluate(objective, plane, resolution=4, archive=archive, precision="bf16")
+        la.evaluate(objective, plane, resolution=4, archive=archive, engine=la.Engine(precision="bf16"))
 
 
 @pytest.mark.slow
@@ -163,10 +163,12 @@ def refuses(choice: EvaluatorSpec, wrong: Callable[[np.ndarray], np.ndarray], mo
         patched.setattr(kind, "__call__", compiled)
         patched.setattr(evaluate_module, "select_evaluator", lambda *_, **__: choice)
         try:
-            found = la.evaluate(objective, plane, resolution=(9, 7), tile=tile)
+            found = la.evaluate(objective, plane, resolution=(9, 7), engine=la.Engine(tile=tile))
         except InputError as error:
             return str(error)
-    np.testing.assert_allclose(found.loss, la.evaluate(objective, plane, resolution=(9, 7), evaluator="loop").loss, rtol=1e-10)
+    np.testing.assert_allclose(
+        found.loss, la.evaluate(objective, plane, resolution=(9, 7), engine=la.Engine(evaluator="loop")).loss, rtol=1e-10
+    )
     return ""
 
 

@@ -26,7 +26,7 @@ def problem(name: str) -> tuple[la.Objective, la.Plane]:
 
 @functools.cache
 def whole(name: str) -> xr.Dataset:
-    return la.evaluate(*problem(name), resolution=SHAPE, evaluator="loop", executor="serial")
+    return la.evaluate(*problem(name), resolution=SHAPE, engine=la.Engine(evaluator="loop", executor="serial"))
 
 
 @pytest.mark.slow
@@ -38,7 +38,9 @@ def whole(name: str) -> xr.Dataset:
     workers=st.sampled_from([1, 2, 3]),
 )
 def test_any_way_gives_the_same_surface(name: str, executor: str, evaluator: str, tile: int | None, workers: int) -> None:
-    found = la.evaluate(*problem(name), resolution=SHAPE, evaluator=evaluator, executor=executor, tile=tile, workers=workers)
+    found = la.evaluate(
+        *problem(name), resolution=SHAPE, engine=la.Engine(evaluator=evaluator, executor=executor, tile=tile, workers=workers)
+    )
     if evaluator == "loop":
         np.testing.assert_array_equal(found.loss, whole(name).loss)
         np.testing.assert_array_equal(found.loss_standard_error, whole(name).loss_standard_error)
@@ -49,7 +51,7 @@ def test_any_way_gives_the_same_surface(name: str, executor: str, evaluator: str
 @pytest.mark.slow
 @given(chunk=st.integers(1, 40), evaluator=st.sampled_from(["vmap", "affine"]), tile=st.sampled_from([None, 3, 50]))
 def test_chunks_change_nothing_beyond_rounding(chunk: int, evaluator: str, tile: int | None) -> None:
-    found = la.evaluate(*problem("tutorial"), resolution=SHAPE, evaluator=evaluator, chunk=chunk, tile=tile)
+    found = la.evaluate(*problem("tutorial"), resolution=SHAPE, engine=la.Engine(evaluator=evaluator, chunk=chunk, tile=tile))
     np.testing.assert_allclose(found.loss, whole("tutorial").loss, rtol=1e-12)
     np.testing.assert_allclose(found.loss_standard_error, whole("tutorial").loss_standard_error, rtol=1e-10)
     assert found.attrs["engine"]["evaluator"] == evaluator
@@ -73,14 +75,11 @@ def test_stop_anywhere_and_go_on(stop: int, executor: str, evaluator: str) -> No
             plane,
             resolution=SHAPE,
             archive=archive,
-            executor=executor,
-            workers=2,
-            evaluator=evaluator,
-            tile=3,
+            engine=la.Engine(executor=executor, workers=2, evaluator=evaluator, tile=3),
             on_tile=interrupt,
         )
     assert int(archive.surface().done.sum()) == seen
-    found = la.evaluate(objective, plane, resolution=SHAPE, archive=archive, executor="serial", evaluator=evaluator)
+    found = la.evaluate(objective, plane, resolution=SHAPE, archive=archive, engine=la.Engine(executor="serial", evaluator=evaluator))
     np.testing.assert_allclose(found.loss, whole("tutorial").loss, rtol=0 if evaluator == "loop" else 1e-12)
 
 
@@ -89,14 +88,14 @@ def test_stop_anywhere_and_go_on(stop: int, executor: str, evaluator: str) -> No
 def test_threads_do_not_share_a_module(name: str) -> None:
     objective = case(name)
     plane = la.random_plane(objective, seed=4, biases=True)
-    one = la.evaluate(objective, plane, resolution=(9, 11), evaluator="loop", executor="serial")
-    many = la.evaluate(objective, plane, resolution=(9, 11), evaluator="loop", executor="threads", workers=4, tile=1)
+    one = la.evaluate(objective, plane, resolution=(9, 11), engine=la.Engine(evaluator="loop", executor="serial"))
+    many = la.evaluate(objective, plane, resolution=(9, 11), engine=la.Engine(evaluator="loop", executor="threads", workers=4, tile=1))
     np.testing.assert_array_equal(many.loss, one.loss)
 
 
 def test_threads_leave_the_thread_count_as_it_was() -> None:
     before = torch.get_num_threads()
-    la.evaluate(*problem("tied"), resolution=SHAPE, executor="threads", workers=2)
+    la.evaluate(*problem("tied"), resolution=SHAPE, engine=la.Engine(executor="threads", workers=2))
     assert torch.get_num_threads() == before
 
 
@@ -114,9 +113,7 @@ def test_a_failing_worker_loses_only_what_was_not_finished() -> None:
             la.weight_plane(objective, ("w", 0), ("w", 1)),
             resolution=SHAPE,
             archive=archive,
-            evaluator="loop",
-            executor="threads",
-            tile=1,
+            engine=la.Engine(evaluator="loop", executor="threads", tile=1),
         )
     done = archive.surface().done.values
     assert 0 < done.sum() < done.size
@@ -125,6 +122,6 @@ def test_a_failing_worker_loses_only_what_was_not_finished() -> None:
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(InputError, match="serial, threads"):
-        la.evaluate(*problem("tied"), resolution=SHAPE, executor="slurm")
+        la.evaluate(*problem("tied"), resolution=SHAPE, engine=la.Engine(executor="slurm"))
     with pytest.raises(InputError, match="workers"):
-        la.evaluate(*problem("tied"), resolution=SHAPE, workers=0)
+        la.evaluate(*problem("tied"), resolution=SHAPE, engine=la.Engine(workers=0))

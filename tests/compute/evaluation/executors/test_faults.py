@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 import numpy as np
@@ -52,9 +53,13 @@ def truth() -> np.ndarray:
 def run(executor: str, trouble: str, flag: Path, archive: object = None) -> object:
     objective = bowl(trouble, flag)
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))
-    options = {"timeout": 8.0} if trouble == "hang" else {}
+    timeout = 8.0 if trouble == "hang" else None
     return la.evaluate(
-        objective, plane, resolution=SHAPE, archive=archive, executor=executor, evaluator="loop", workers=2, tile=3, **options
+        objective,
+        plane,
+        resolution=SHAPE,
+        archive=archive,
+        engine=la.Engine(executor=executor, evaluator="loop", workers=2, tile=3, timeout=timeout),
     )
 
 
@@ -105,11 +110,13 @@ class FailsToStart:
         return p["w"].square().sum()
 
 
-def start_failing(folder: Path, trouble: str, times: int, **options: object) -> object:
+def start_failing(folder: Path, trouble: str, times: int, **options: Any) -> object:
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     objective = la.Objective(FailsToStart(folder, trouble, times), params={"w": torch.zeros(2, dtype=F64)})
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))
-    return la.evaluate(objective, plane, resolution=SHAPE, executor="processes", evaluator="loop", workers=2, tile=3, **options)
+    return la.evaluate(
+        objective, plane, resolution=SHAPE, engine=la.Engine(executor="processes", evaluator="loop", workers=2, tile=3, **options)
+    )
 
 
 @pytest.mark.slow
@@ -165,7 +172,7 @@ def stuck(way):
 driver, way = os.getpid(), sys.argv[1]
 objective = la.Objective(lambda p, _: p["w"].square().sum() if os.getpid() == driver else stuck(way), params={"w": torch.zeros(2)})
 plane = la.weight_plane(objective, ("w", 0), ("w", 1))
-la.evaluate(objective, plane, resolution=(3, 2), executor="processes", evaluator="loop", workers=2, tile=1)
+la.evaluate(objective, plane, resolution=(3, 2), engine=la.Engine(executor="processes", evaluator="loop", workers=2, tile=1))
 """
 
 
@@ -202,8 +209,8 @@ def test_models_travel_to_other_processes(executor: str, local_ray: None) -> Non
     for name in ("conv-batchnorm", "attention"):
         objective = case(name)
         plane = la.random_plane(objective, seed=2)
-        one = la.evaluate(objective, plane, resolution=SHAPE, evaluator="loop", executor="serial")
-        many = la.evaluate(objective, plane, resolution=SHAPE, evaluator="loop", executor=executor, workers=2, tile=3)
+        one = la.evaluate(objective, plane, resolution=SHAPE, engine=la.Engine(evaluator="loop", executor="serial"))
+        many = la.evaluate(objective, plane, resolution=SHAPE, engine=la.Engine(evaluator="loop", executor=executor, workers=2, tile=3))
         np.testing.assert_allclose(many.loss, one.loss, rtol=1e-14)
 
 
@@ -215,19 +222,16 @@ def test_points_that_raise_are_holes_with_a_reason() -> None:
 
     objective = la.Objective(picky, params={"w": torch.zeros(2, dtype=F64)})
     for executor in ("serial", "threads"):
-        found = la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), resolution=SHAPE, executor=executor)
+        found = la.evaluate(
+            objective, la.weight_plane(objective, ("w", 0), ("w", 1)), resolution=SHAPE, engine=la.Engine(executor=executor)
+        )
         assert found.done.all()
         np.testing.assert_array_equal(np.isnan(found.loss.values), (np.arange(5) == 4)[:, None] | (np.arange(4) == 3)[None])
         assert set(found.attrs["holes"]) == {"16", "17", "18", "19"}, "a NaN that was computed needs no reason"
         assert found.attrs["holes"]["16"] == "ArithmeticError: not there"
 
 
-def test_a_metric_that_raises_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lossatlas import schema
-    from lossatlas.compute.metrics import Metric
-
-    monkeypatch.setitem(schema.VARIABLES, "fickle", schema.Variable("fickle", schema.PLANE, "float64", "1", "fickle"))
-
+def test_a_metric_that_raises_leaves_the_others() -> None:
     def fickle(scores: object) -> torch.Tensor:
         if float(scores.losses.sum()) > 1.5:
             raise ValueError("too high")
@@ -235,7 +239,7 @@ def test_a_metric_that_raises_leaves_the_others(monkeypatch: pytest.MonkeyPatch)
 
     objective = la.Objective(lambda p, _: p["w"].square().sum(), params={"w": torch.zeros(2, dtype=F64)})
     plane = la.weight_plane(objective, ("w", 0), ("w", 1))
-    found = la.evaluate(objective, plane, resolution=SHAPE, metrics=["loss", Metric("fickle", fickle)])
+    found = la.evaluate(objective, plane, resolution=SHAPE, metrics=["loss", la.Metric("fickle", fickle)])
     np.testing.assert_allclose(found.loss, truth(), atol=1e-15)
     np.testing.assert_array_equal(np.isnan(found.fickle), truth() > 1.5)
     assert set(found.attrs["holes"].values()) == {"fickle: ValueError: too high"}

@@ -67,7 +67,7 @@ def test_a_lost_node_costs_only_its_tiles() -> None:
                 state["lost"] = True
                 cluster.remove_node(doomed, allow_graceful=False)
 
-        found = la.evaluate(objective, plane, resolution=SHAPE, executor="ray", tile=2, evaluator="loop", on_tile=lose)
+        found = la.evaluate(objective, plane, resolution=SHAPE, engine=la.Engine(executor="ray", tile=2, evaluator="loop"), on_tile=lose)
         assert state["lost"]
         np.testing.assert_allclose(found.loss, truth(), atol=1e-15)
         assert found.done.all()
@@ -81,7 +81,7 @@ def test_an_unreachable_cluster_is_a_clear_error() -> None:
     pytest.importorskip("ray")
     objective, plane = problem()
     with pytest.raises(InputError, match="ray start"):
-        la.evaluate(objective, plane, resolution=3, executor="ray://127.0.0.1:1")
+        la.evaluate(objective, plane, resolution=3, engine=la.Engine(executor="ray://127.0.0.1:1"))
 
 
 SCRIPT = """
@@ -93,7 +93,8 @@ import cloudpickle, test_ray
 cloudpickle.register_pickle_by_value(test_ray)
 objective, plane = test_ray.problem()
 said = lambda cells, _: print("tile", flush=True)
-la.evaluate(objective, plane, resolution=test_ray.SHAPE, archive=sys.argv[1], executor="ray", tile=2, evaluator="loop", on_tile=said)
+engine = la.Engine(executor="ray", tile=2, evaluator="loop")
+la.evaluate(objective, plane, resolution=test_ray.SHAPE, archive=sys.argv[1], engine=engine, on_tile=said)
 print("finished", flush=True)
 """
 

@@ -65,7 +65,7 @@ def test_a_callable_that_holds_a_model_is_refused_on_threads() -> None:
     model = net()
     objective, archive = around(model), la.open_archive(None, "a")
     with untouched(model), pytest.raises(InputError, match=r"the callable reaching model \(Sequential\).*processes"):
-        la.evaluate(objective, la.random_plane(objective), resolution=SHAPE, archive=archive, executor="threads")
+        la.evaluate(objective, la.random_plane(objective), resolution=SHAPE, archive=archive, engine=la.Engine(executor="threads"))
     assert archive.surfaces == ()
 
 
@@ -104,7 +104,7 @@ def test_the_callers_model_is_as_it_was(evaluator: str, trouble: type[BaseExcept
     with untouched(model):
         handle = model[1].register_forward_hook(interrupt)  # in the midst of functional_call, other parameters in place
         try:
-            la.evaluate(objective, plane, resolution=SHAPE, evaluator=evaluator)
+            la.evaluate(objective, plane, resolution=SHAPE, engine=la.Engine(evaluator=evaluator))
         except (KeyboardInterrupt, InputError, ValueError) as error:
             assert trouble is not None, error
         handle.remove()
@@ -241,7 +241,7 @@ def test_a_loss_that_reaches_what_threads_share(case: str) -> None:
     objective = la.Objective(net(), SHARED[case], (X, Y))
     assert hazard(objective) is not None
     with pytest.raises(InputError, match="the loss reaching"):
-        la.evaluate(objective, la.random_plane(objective), resolution=SHAPE, executor="threads")
+        la.evaluate(objective, la.random_plane(objective), resolution=SHAPE, engine=la.Engine(executor="threads"))
 
 
 @pytest.mark.parametrize("case", OWN)
@@ -249,15 +249,20 @@ def test_a_loss_that_reaches_nothing_runs_on_threads(case: str) -> None:
     objective = la.Objective(net(), OWN[case], (X, Y))
     assert hazard(objective) is None
     plane = la.random_plane(objective)
-    many = la.evaluate(objective, plane, resolution=SHAPE, evaluator="loop", executor="threads", workers=4, tile=1)
-    np.testing.assert_array_equal(many.loss, la.evaluate(objective, plane, resolution=SHAPE, evaluator="loop").loss)
+    many = la.evaluate(objective, plane, resolution=SHAPE, engine=la.Engine(evaluator="loop", executor="threads", workers=4, tile=1))
+    np.testing.assert_array_equal(many.loss, la.evaluate(objective, plane, resolution=SHAPE, engine=la.Engine(evaluator="loop")).loss)
 
 
 def test_a_loss_module_is_copied_for_every_thread() -> None:
     loss = Distilled()
     objective = la.Objective(net(), loss, (X, Y))
     with untouched(loss):
-        la.evaluate(objective, la.random_plane(objective), resolution=(9, 7), evaluator="loop", executor="threads", workers=4, tile=1)
+        la.evaluate(
+            objective,
+            la.random_plane(objective),
+            resolution=(9, 7),
+            engine=la.Engine(evaluator="loop", executor="threads", workers=4, tile=1),
+        )
     replica = objective.thread_copy().function
     assert replica.loss is not loss
     assert replica.loss.teacher.weight is loss.teacher.weight, "weights are shared, modules are not"

@@ -49,19 +49,7 @@ class Vmap:
         return self.task.cached("vmap", lambda: torch.compile(batched, dynamic=False)) if self.compiled else batched
 
     def _point(self, place: Tensor) -> Params:
-        return {**self.task.static_params, **moving_params_at(self.task, place)}
-
-
-def moving_params_at(task: EvaluationProblem, place: Tensor) -> Params:
-    """`Plane.moved` for coordinates in a tensor ``(ndim,)``."""
-    moved: Params = {}
-    for name in task.plane.moving_names:
-        value = task.plane.center[name]
-        for axis, direction in enumerate(task.plane.directions):
-            if name in direction.params:
-                value = value + place[axis].to(value.dtype) * direction.params[name]
-        moved[name] = value
-    return moved
+        return {**self.task.static_params, **self.task.plane.moving_params(*place.unbind())}
 
 
 def add(sums: dict[str, MeanAccumulator], where: slice, scores: dict[str, Tensor], weight: float) -> None:
