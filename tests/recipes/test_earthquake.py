@@ -83,7 +83,7 @@ def test_the_window_holds_the_path_and_its_end() -> None:
 def test_the_whole_recipe(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = importlib.import_module("lossatlas.recipes.earthquake.run")
     few = recipe.Frames(2, hold=2, blend=1, width=400)
-    monkeypatch.setattr(recipe, "QUICK", recipe.Size(9, 5, 5, 200, 10, few, few, True))
+    monkeypatch.setattr(recipe, "QUICK", recipe.RunSize(9, 5, 5, 200, 10, few, few, True))
     run(tmp_path, data_root, quick=True, loss="clipped", progress=False)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["batch_sd_ratio"]["10"] == pytest.approx(1, abs=0.05)

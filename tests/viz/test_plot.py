@@ -59,7 +59,7 @@ def test_drawing_imports_neither_torch_nor_pyplot() -> None:
     """In a process of its own, from opening the module to an encoded figure."""
     program = """
 import sys, numpy as np, xarray as xr
-from lossatlas.viz.figures import plot
+from lossatlas.viz.api import plot
 from lossatlas.viz import animation
 values = xr.DataArray(np.arange(6.0).reshape(2, 3), dims=("alpha", "beta"), coords={"alpha": [0, 1], "beta": [0, 1, 2]})
 plot(xr.Dataset({"loss": values}))._repr_png_()

@@ -12,7 +12,7 @@ import pytest
 SCRIPT = """
     import re, sys
     import torch
-    from lossatlas.compute.paths.projection import shadow
+    from lossatlas.compute.paths.projection import project_points
     from lossatlas.compute.paths.principal_planes import pca_plane
     from lossatlas.compute.recording.trajectory import Trajectory
     torch.set_num_threads(1)
@@ -29,7 +29,7 @@ SCRIPT = """
         return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
     before = peak()
     plane = pca_plane(trajectory, memory=2**24)
-    shadow(trajectory, plane, memory=2**24)
+    project_points(trajectory, plane, memory=2**24)
     print(peak() - before)
 """
 
