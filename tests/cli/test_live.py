@@ -75,6 +75,6 @@ def test_the_browser_may_stay_closed_and_wrong_keywords_are_named(pages: list[st
 def test_the_command_opens_a_page(pages: list[str], tmp_path: Path) -> None:
     model = Path(__file__).parents[2] / "examples" / "my_model.py"
     with pytest.raises(SystemExit) as ended:
-        main(["evaluate", f"{model}:objective", "--out", str(tmp_path / "a.zarr"), "--resolution", "3x4", "--live"])
+        main(["evaluate", f"{model}:objective", "--archive", str(tmp_path / "a.zarr"), "--resolution", "3x4", "--live"])
     assert not ended.value.code and len(pages) == 1
     assert la.open_archive(tmp_path / "a.zarr").surface().done.all()

@@ -75,9 +75,8 @@ def plane_through_path(
 ) -> PlaneOfPath:
     """The plane through a recorded path; the projected path goes into `archive`, to be drawn over `surface`."""
     inside = archive is not None and archive.resolve() == recording.resolve()
-    store = None if archive is None else open_archive(archive, "a")
-    recorded, plane = plane_of_recording(store if inside and store is not None else recording, trajectory, kind)
-    path = project_trajectory(recorded, plane, objective, store, surface=surface)
+    recorded, plane = plane_of_recording(open_archive(recording, "a") if inside else recording, trajectory, kind)
+    path = project_trajectory(recorded, plane, objective, archive, surface=surface)
     shown, null = path.attrs["captured_share"], sum(path.attrs["random_walk_null"])
     typer.echo(f"{recorded.name}: the plane shows {shown:.1%} of the motion; of a random walk it would show {null:.1%}")
     return PlaneOfPath(plane, bounds_around(path), float(path.path_loss[-1]))
