@@ -24,7 +24,7 @@ test: $(VENV)/.dev
 PORTABLE := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 portable: $(VENV)/.dev
 	ATEN_CPU_CAPABILITY=default PYTHONHASHSEED=7 LOSSATLAS_TEST_ORDER=1 $(PORTABLE) -m "$(FAST)"
-	ATEN_CPU_CAPABILITY=default $(PORTABLE) -k compile tests/compute/evaluators
+	ATEN_CPU_CAPABILITY=default $(PORTABLE) -k compile tests/compute/evaluation/evaluators
 	ATEN_CPU_CAPABILITY=avx2 PYTHONHASHSEED=8 LOSSATLAS_TEST_ORDER=2 $(PORTABLE) -m "$(FAST)" tests/compute
 
 # Promises of pyproject.toml, each in a venv of its own below build/: the oldest versions (but for torch, which keeps that of

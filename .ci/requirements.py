@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = ("app", "notebook", "video", "maps", "hdf5")
-TOOLS = ("pytest", "pytest-xdist", "pytest-timeout", "pytest-rerunfailures", "hypothesis", "beartype")
+TOOLS = ("pytest", "pytest-xdist", "pytest-timeout", "pytest-rerunfailures", "hypothesis")
 
 
 def requirements(lowest: bool, torch: bool) -> list[str]:
