@@ -71,9 +71,13 @@ def objective(model: nn.Module | None = None) -> la.Objective:
 
 def random_surfaces(folder: Path) -> Collection:
     measured = objective()
-    early = la.evaluate(measured, la.random_plane(measured), resolution=(9, 7), metrics=("loss", "accuracy"), tol=0.5, engine=la.Engine(evaluator="loop"))
+    early = la.evaluate(
+        measured, la.random_plane(measured), resolution=(9, 7), metrics=("loss", "accuracy"), tol=0.5, engine=la.Engine(evaluator="loop")
+    )
     subset = la.Objective(network(), F.cross_entropy, la.random_subset((X, Y), 12), mode="eval").with_precision("bf16")
-    line = la.evaluate(subset, la.random_plane(subset, ndim=1, params="0.*", normalize="layer"), resolution=3, engine=la.Engine(evaluator="loop"))
+    line = la.evaluate(
+        subset, la.random_plane(subset, ndim=1, params="0.*", normalize="layer"), resolution=3, engine=la.Engine(evaluator="loop")
+    )
     return [early.attrs, line.attrs]
 
 
@@ -86,7 +90,9 @@ def failing_surface(folder: Path) -> Collection:
     measured = la.Objective(loss, params={"w": torch.zeros(2)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        surface = la.evaluate(measured, la.weight_plane(measured, ("w", 0), ("w", 1)), resolution=(3, 5), engine=la.Engine(evaluator="loop"), retries=0)
+        surface = la.evaluate(
+            measured, la.weight_plane(measured, ("w", 0), ("w", 1)), resolution=(3, 5), engine=la.Engine(evaluator="loop"), retries=0
+        )
     assert surface.attrs["holes"]
     return [surface.attrs]
 
