@@ -111,7 +111,7 @@ def followed_control(
 
 
 def refine_region(objective: Objective, plane: Plane, name: str, options: dict[str, Any]) -> Callable[[Region], None]:
-    """What evaluates a region that was drawn on the page, as a finer surface of its own."""
+    """Function that evaluates a region that was drawn on the page, as a finer surface of its own."""
     grid = Grid.make(options["bounds"], options["resolution"], plane.ndim)
     whole: Any = tuple((float(axis[0]), float(axis[-1])) for axis in grid.axes)
 

@@ -34,7 +34,7 @@ class Variable:
 
     @property
     def fill_value(self) -> Any:
-        """What an unwritten cell holds; "computed" is always told by `done`, never by this value."""
+        """Value of an unwritten cell; "computed" is always told by `done`, never by this value."""
         return {"f": float("nan"), "b": False}.get(self.dtype[0], 0)
 
     @property

@@ -30,7 +30,7 @@ COARSEST = 8
 
 @dataclass(frozen=True)
 class RefinementStep:
-    """Where a coarse-to-fine run stands.
+    """State of a coarse-to-fine run.
 
     Attributes:
         wanted: cells to compute next, flat C-order indices; empty when the tolerance is met.
@@ -157,7 +157,7 @@ def _interpolated(coarse: tuple[NDArray[np.int64], ...], values: Array, fine: tu
 
 
 def _difference(shown: Array, predicted: Array) -> Array:
-    """How far a value is from its prediction; a hole surprises without end, so its surroundings are always computed."""
+    """Absolute difference of a value from its prediction; infinite at a hole, so that its surroundings are always computed."""
     with np.errstate(invalid="ignore"):
         return np.where(np.isfinite(shown), np.abs(shown - predicted), np.inf)
 

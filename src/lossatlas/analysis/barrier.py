@@ -14,7 +14,7 @@ ROUNDING = 1e-6
 
 
 def monotonicity_stats(alpha: Array, values: Array) -> dict[str, Any]:
-    """What `interpolate` says about the curve between 0 and 1; None where a value there is not finite."""
+    """Monotonicity and convexity of the curve between 0 and 1, for `interpolate`; None where a value there is not finite."""
     inside = (alpha >= 0) & (alpha <= 1)
     x, f = alpha[inside], values[inside]
     if not np.isfinite(f).all():
@@ -35,7 +35,7 @@ def monotonicity_stats(alpha: Array, values: Array) -> dict[str, Any]:
 
 
 def barrier_height(alpha: Array, values: Array) -> tuple[float, float]:
-    """How far a curve over [0, 1] rises above the chord of its ends, and where; NaN where a value is not finite.
+    """Greatest height of a curve over [0, 1] above the chord of its ends, and its position; NaN where a value is not finite.
 
     >>> barrier_height(np.array([0.0, 0.5, 1.0]), np.array([1.0, 3.0, 2.0]))
     (1.5, 0.5)

@@ -37,7 +37,7 @@ class RandomWalkNull:
 
 
 def random_walk_null(steps: NDArray[np.int64] | int, centered: bool = False, components: int = 2) -> RandomWalkNull:
-    """What principal component analysis finds in a random walk.
+    """Result of principal component analysis on a random walk.
 
     Args:
         steps: the recorded steps, ``(points,)``, equally spaced or not; an integer means so many points at equal distances.
@@ -105,7 +105,7 @@ class JointRandomWalkNull:
 def joint_random_walk_null(
     steps: Sequence[NDArray[np.int64] | Sequence[int]], spreads: Sequence[float], dimensions: int, seed: int = 0
 ) -> JointRandomWalkNull:
-    """What a plane laid jointly through several runs from one start would show if they were independent random walks.
+    """Null of a plane laid jointly through several runs from one start: its result if they were independent random walks.
 
     The null of a single walk does not hold here: unrelated walks share no direction, and two axes cannot follow five of them.
     Means over simulated walks, drawn exactly for any number of dimensions from the Wishart distribution of their increments'

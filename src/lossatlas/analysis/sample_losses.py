@@ -210,7 +210,7 @@ class SampleLossArray:
         return values.std(-1) if self.per_sample else np.full(values.shape[:-1], np.nan)
 
     def _standard_error_factor(self, population: int | None) -> float:
-        """What makes a standard error of a standard deviation over N: ``1 / sqrt(N - 1)``, less where few are left undrawn."""
+        """Factor from a standard deviation over N to a standard error: ``1 / sqrt(N - 1)``, less where few are left undrawn."""
         n = self.samples
         if n < 2:
             return np.nan

@@ -97,7 +97,7 @@ class Archive:
             return exists(self.root, f"surfaces/{name}/done")
 
     def surface_attrs(self, name: str) -> dict[str, Any]:
-        """How a surface was made; none of its arrays is read."""
+        """Provenance of a surface, from its attributes; none of its arrays is read."""
         return dict(self._group(f"surfaces/{name}").attrs)
 
     # -- writing ---------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ def _write_cells(array: zarr.Array[Any], where: tuple[NDArray[np.intp], ...], va
 
 
 def read_array(array: zarr.Array[Any], selection: Any = ...) -> NDArray[Any]:
-    """What is stored.
+    """Read a stored array, or a selection of it.
 
     Raises:
         ArchiveError: a chunk is damaged; it is named.

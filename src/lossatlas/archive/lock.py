@@ -111,7 +111,7 @@ def _take_or_refuse(path: Path, owner: object, folder: Path, name: str) -> None:
 
 
 def _acquire(path: Path, owner: object) -> str:
-    """Who else holds the lock; nobody, an empty string, where it is now `owner`'s."""
+    """Take the lock for `owner`: an empty string where it is now theirs, otherwise the name of its holder."""
     with _guard:
         entry = _held.get(path)
         if entry is not None and entry.process == os.getpid():

@@ -20,7 +20,7 @@ DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.
 
 @dataclass(frozen=True)
 class ObjectiveChanges:
-    """What the command line asks to change; None leaves the objective's own."""
+    """Changes of the objective requested on the command line; None leaves the objective's own."""
 
     mode: str | None = None
     device: str | None = None

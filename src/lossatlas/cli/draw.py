@@ -85,7 +85,7 @@ def view(
 
 
 def _opening_state(archives: Sequence[Path], quantity: str | None, scale: str | None) -> dict[str, Any]:
-    """What the page opens with, in the keys of its address."""
+    """Initial state of the page, in the keys of its address."""
     from lossatlas.archive import open_archive
 
     state: dict[str, Any] = {} if scale is None else {"log": check_choice("--scale", scale, ("linear", "log")) == "log"}

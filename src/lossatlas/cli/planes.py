@@ -25,7 +25,7 @@ THROUGH_PATH = {"pca": pca_plane, "start-end": start_end_plane}
 
 @dataclass(frozen=True)
 class PlaneOptions:
-    """How directions around a model are chosen."""
+    """Options for the choice of directions around a model."""
 
     seed: int = 0
     normalize: str = "filter"

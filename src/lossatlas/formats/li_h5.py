@@ -166,7 +166,7 @@ def _objective(split: str) -> dict[str, Any]:
 
 
 def _plane(dir_file: str | None, axes: int) -> dict[str, Any]:
-    """What the direction file's name tells: normalization, biases left alone, PCA. The model stands at 0."""
+    """Plane as the direction file's name describes it: normalization, biases left alone, PCA. The model stands at 0."""
     name = dir_file or ""
     normalize = re.search(r"xnorm=(filter|layer|weight)", name)
     plane: dict[str, Any] = {"kind": "pca" if "PCA" in name else "explicit", "origin": [0.0] * axes, "axis_labels": ["x", "y"][:axes]}

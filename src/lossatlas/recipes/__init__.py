@@ -39,7 +39,7 @@ class Recipe:
         return importlib.import_module(f"lossatlas.recipes.{self.name}").run
 
     def text(self) -> str:
-        """What the recipe is, for `lossatlas run --list`."""
+        """Description of the recipe, for `lossatlas run --list`."""
         lines = [f"{self.name}: {self.source}", f"    {self.shows}"]
         return "\n".join(lines + [f"    --{o.name} {o.kind.__name__.upper()}: {o.help}" for o in self.options])
 

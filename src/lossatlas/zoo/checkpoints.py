@@ -77,7 +77,7 @@ def _only_there(prefix: str, named: Iterable[str], expected: Iterable[str]) -> b
 
 
 def _check_claims(file: Path) -> None:
-    """What the file says it holds, before torch makes room for it.
+    """Check what the file says it holds, before torch allocates memory for it.
 
     Raises:
         ValueError: more than the file can hold.

@@ -63,7 +63,7 @@ class _Dtype(_Token):
 
 
 class _Encode(_Token):
-    """How Python 3 writes bytes in protocol 2."""
+    """Encoding by which Python 3 writes bytes in protocol 2."""
 
     __slots__ = ()
 

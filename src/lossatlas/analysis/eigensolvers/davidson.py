@@ -85,7 +85,7 @@ def rayleigh_ritz(matrix: Matrix, start: Sequence[FloatArray], k: int, tolerance
 
 
 def allowed_residuals(values: FloatArray, tolerance: float) -> FloatArray:
-    """What each residual may be: a share of its own eigenvalue, or of 1 % of the largest where that is more.
+    """Upper limit of each residual: a share of its own eigenvalue, or of 1 % of the largest where that is more.
 
     >>> allowed_residuals(np.array([100.0, -20.0, 0.0]), 0.1).round(9).tolist()
     [10.0, 2.0, 0.1]

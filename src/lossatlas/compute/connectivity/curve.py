@@ -79,7 +79,7 @@ class Curve:
         return {n: mixed(n, (1 - t, t), (v, end[n])) if v.is_floating_point() and n in end else v for n, v in start.items()}
 
     def weights(self, t: float) -> tuple[float, ...]:
-        """How much of each point the curve holds at t; they sum to 1. Outside (0, 1) the outer pieces go straight on."""
+        """Weights of the points of the curve at t; they sum to 1. Outside (0, 1) the outer pieces go straight on."""
         n = len(self.points) - 1
         if self.kind == "bezier":
             return tuple(math.comb(n, i) * (1 - t) ** (n - i) * t**i for i in range(n + 1))

@@ -36,7 +36,7 @@ EXTREME_VARIABLES = ("loss", "lambda_max", "lambda_max_residual", "lambda_min", 
 
 @dataclass(frozen=True)
 class HessianMapSettings:
-    """How each cell is solved."""
+    """Solver settings of every cell."""
 
     tol: float
     probes: int

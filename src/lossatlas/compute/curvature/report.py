@@ -63,7 +63,7 @@ class CurvatureReport:
 
     @property
     def sentence(self) -> str:
-        """What the numbers say, and what a picture may not be taken to say."""
+        """Summary of the numbers, and the caveat on what a picture may not be taken to say."""
         return f"{_sentence(self)} {CAVEAT}"
 
     @property

@@ -33,7 +33,7 @@ COARSE_SHARE = 0.1
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What `evaluate` would do and cost.
+    """Estimate of the work and the cost of `evaluate`.
 
     Attributes:
         cells: of the grid.

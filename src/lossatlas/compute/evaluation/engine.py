@@ -14,7 +14,7 @@ from lossatlas.errors import InputError
 
 @dataclass(frozen=True)
 class Engine:
-    """How the cells of a surface are computed; none of it but `precision` changes a value beyond rounding.
+    """Options of the computation of a surface's cells; none of them but `precision` changes a value beyond rounding.
 
     Attributes:
         evaluator: "loop", one point after the other; "vmap", many together; "affine", for planes that leave the first

@@ -30,7 +30,7 @@ WORDS = {
 
 
 def identity(objective: Objective, plane: Plane) -> dict[str, str]:
-    """What must agree for a surface to be continued, besides the plane and what the description says in words."""
+    """Properties that must agree for a surface to be continued, besides the plane and what the description says in words."""
     return {
         "samples": samples_hash(objective.data),
         "batches": _batches(objective),
@@ -71,7 +71,7 @@ def samples_hash(data: FrozenData) -> str:
 
 
 def _batches(objective: Objective) -> str:
-    """How the samples are cut, where that matters beyond rounding: samples that see each other."""
+    """Hash of the division into batches, where that matters beyond rounding: samples that see each other."""
     alone = objective.per_sample and objective.mode in ("eval", "interpolated")
     return "any" if alone else hashlib.sha256(str(objective.data.counts).encode()).hexdigest()[:32]
 

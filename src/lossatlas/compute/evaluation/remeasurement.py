@@ -36,7 +36,7 @@ FLIPPED = 2
 
 @dataclass(frozen=True)
 class Rounding:
-    """How far two measurements of one cell may be apart.
+    """Tolerance between two measurements of one cell.
 
     Attributes:
         relative: share of the value.

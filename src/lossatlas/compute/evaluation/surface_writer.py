@@ -177,7 +177,7 @@ class SurfaceWriter:
         self.nan_cells += self._unexplained(cells, measured)
 
     def _unexplained(self, cells: NDArray[np.int64], measured: TileValues) -> int:
-        """How many cells of a tile are NaN with no reason on record, be it that there is no more room for reasons."""
+        """Number of cells of a tile that are NaN with no reason on record, even if only for want of space for reasons."""
         plane = [np.isnan(measured.values[v.name]) for v in self.variables if v.dims == schema.PLANE]
         return sum(str(int(cell)) not in self.failure_reasons for cell in cells[np.logical_or.reduce(plane)]) if plane else 0
 
@@ -212,7 +212,7 @@ class SurfaceWriter:
 
 
 def stored_attrs(store: Archive, name: str, overwrite: bool) -> dict[str, Any] | None:
-    """How the stored surface was made; None where that is lost and it may be replaced."""
+    """Provenance of the stored surface; None where that is lost and it may be replaced."""
     try:
         return store.surface_attrs(name)
     except ArchiveError:

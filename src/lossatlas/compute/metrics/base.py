@@ -66,7 +66,7 @@ class Metric:
 
     @property
     def variable(self) -> schema.Variable:
-        """How it is stored."""
+        """Variable of the schema that stores it."""
         dtype = self.dtype or "float64"
         if self.declared is not None:
             known = self.declared

@@ -23,7 +23,7 @@ LOW_PRECISION = 3e-2
 
 
 def batch_weights(function: ScoreFunction, data: FrozenData, per_sample: bool) -> tuple[float, ...]:
-    """What each batch's mean counts for; they add up to the number of samples.
+    """Weight of each batch's mean; the weights add up to the number of samples.
 
     A mean over targets counts for as many of them as are not ignored (label -100), each with the weight of its class, so that
     batches of padded sequences add up to the mean over all of their tokens. A batch in which nothing counts has weight 0.

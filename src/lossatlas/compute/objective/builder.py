@@ -77,7 +77,7 @@ def build_objective(
 
 
 def calibration_of(module: torch.nn.Module | None, mode: Mode) -> BatchNormCalibration | None:
-    """What estimates BatchNorm statistics; None in modes that do not."""
+    """Calibration that estimates BatchNorm statistics; None in modes that estimate none."""
     if mode not in ("recalibrated", "anchored") or module is None:
         return None
     return BatchNormCalibration.of(copy_sharing_parameters(module), lambda m, params, batch: run_module(m, params, split_batch(batch)[0]))

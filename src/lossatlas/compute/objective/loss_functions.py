@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Scores:
-    """What one batch gives at one point.
+    """Losses and outputs of one batch at one point.
 
     Attributes:
         losses: ``(samples,)``, or ``()`` where the loss has only a mean over the batch.

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class TargetFormat:
-    """How accuracy reads the targets, the same for every batch.
+    """Format in which accuracy reads the targets, the same for every batch.
 
     Attributes:
         ignored: the label that does not count; None where no target has it.
@@ -73,7 +73,7 @@ def is_mean_over_samples(loss: Any, targets: Iterable[Any]) -> bool:
 
 
 def effective_count(targets: Any, loss: Any) -> float | None:
-    """What the mean over these targets counts for: how many are not ignored, or their classes' weights; None where they are no classes."""
+    """Weight of the mean over these targets: the number not ignored, or their classes' weights; None where they are no classes."""
     if not is_integer(targets):
         return None
     counted = targets[targets != ignored_label(loss)]

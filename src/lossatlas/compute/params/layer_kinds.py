@@ -34,7 +34,7 @@ def moved_weights(center: Params, directions: Sequence[Mapping[str, Tensor]]) ->
 
 
 def one_dimensional(center: Params, names: Iterable[str], module: nn.Module | None) -> dict[str, int]:
-    """What `biases` decides about: single weights in tensors of at most one dimension, by kind.
+    """Number of single weights in tensors of at most one dimension, which `biases` decides about, by kind.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))

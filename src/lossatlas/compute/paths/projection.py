@@ -160,7 +160,7 @@ def project_trajectory(
 
 
 def _path_writer(trajectory: Trajectory, archive: Archive, name: str) -> Callable[[xr.Dataset, Mapping[str, Any]], None]:
-    """How the projected path is stored: beside the recording it belongs to, or as a trajectory of its own."""
+    """Writer of the projected path: beside the recording it belongs to, or as a trajectory of its own."""
     check_name("name", name)
     if name == trajectory.name and same_place(archive, trajectory.store.archive):
         store = WeightStore.open(archive, name) if trajectory.store.group.read_only else trajectory.store
@@ -233,7 +233,7 @@ def _scores(trajectory: Trajectory, task: EvaluationProblem, objective: Objectiv
 
 
 def _differences(trajectory: Trajectory, task: EvaluationProblem, objective: Objective, cast: Projection, below: Array) -> dict[str, Any]:
-    """Where the path's ends have another loss than the plane below them for the sake of statistics, not of their distance from it.
+    """Ends of the path whose loss differs from that of the plane below them because of statistics, not of their distance from it.
 
     With one model's statistics everywhere, what the distance explains is the plane's loss there with statistics estimated anew.
     With those, it is what is left between the end and the plane when the end's are estimated anew too.
@@ -277,7 +277,7 @@ def _attrs(cast: Projection, plane: Plane, objective: Objective | None, surface:
 
 
 def _explained(cast: Projection, plane: Plane, trajectory: Trajectory) -> dict[str, Any]:
-    """What the axes show of this run, and the null for it where the plane was made from it."""
+    """Share of this run that the axes show, and the null for it where the plane was made from it."""
     recipe, end = plane.construction, hash_tensors(trajectory.params(-1))
     shares = [to_json_value(share) for share in cast.shares]
     index = next((k for k, known in enumerate(recipe.get("ends", ())) if known == end), None)

@@ -25,7 +25,7 @@ from lossatlas.errors import InputError
 
 @dataclass(frozen=True)
 class PointProjection:
-    """Where a point lies on a plane.
+    """Projection of a point onto a plane.
 
     Attributes:
         coordinates: ``(alpha, beta)``, or ``(alpha,)`` on a line, by least squares.

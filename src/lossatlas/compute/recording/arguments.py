@@ -42,7 +42,7 @@ def check_options(flush_seconds: Any, step: Any, resume: bool, overwrite: bool) 
 
 
 def sharpness_objective(sharpness: Objective | bool, objective: Objective | None) -> Objective | None:
-    """Whose largest eigenvalue is followed; None where it is not asked for."""
+    """Objective whose largest eigenvalue is followed; None where it is not asked for."""
     if isinstance(sharpness, Objective):
         return sharpness
     if sharpness and objective is None:

@@ -277,7 +277,7 @@ class Recorder:
 
     @property
     def trajectory(self) -> Trajectory:
-        """What is recorded so far."""
+        """Trajectory recorded so far."""
         self.flush()
         return Trajectory.of_store(self._store)
 

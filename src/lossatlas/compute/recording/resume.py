@@ -17,7 +17,7 @@ from lossatlas.errors import InputError
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where the first part of a recording ends and the next begins.
+    """Boundary between the first part of a recording and the next.
 
     Attributes:
         step: updates made so far.

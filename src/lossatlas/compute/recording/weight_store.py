@@ -235,7 +235,7 @@ class WeightStore:
 
     @property
     def projection(self) -> dict[str, Any]:
-        """What `add` has kept beside the recording: its `arrays`, its `attrs`, and the attributes that these `replaced`."""
+        """Record of what `add` stored beside the recording: its `arrays`, its `attrs`, and the attributes that these `replaced`."""
         return dict(self.attrs.get("projection", {"arrays": [], "attrs": [], "replaced": {}}))
 
     def _drop_projection(self) -> None:

@@ -42,7 +42,7 @@ RESPECTED = 1e-3
 
 @dataclass(frozen=True)
 class SymmetryFinding:
-    """What one symmetry does to the model and to its landscape.
+    """Effect of one symmetry on the model and on its landscape.
 
     Attributes:
         symmetry: "layer", "neuron", "batchnorm" or "permutation".

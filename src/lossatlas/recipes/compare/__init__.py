@@ -34,7 +34,7 @@ SCALED = "resnet20"
 
 @dataclass(frozen=True)
 class RunSize:
-    """How much is computed.
+    """Amount of computation.
 
     Attributes:
         images: training images under each surface; `test_images` those of the test error, None is all.

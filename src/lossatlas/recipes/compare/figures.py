@@ -106,7 +106,7 @@ def _bare(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
 
 
 def unique_notes(surfaces: Mapping[str, xr.Dataset]) -> tuple[str, ...]:
-    """How the surfaces computed here were made, in lines for all of them; each one's whole notes stand in the page."""
+    """Provenance of the surfaces computed here, in lines for all of them; each one's whole notes stand in the page."""
     planes = {s.attrs["title"].split(" · ")[0]: s for s in surfaces.values() if s.attrs.get("plane", {}).get("kind") == "random"}
     if not planes:
         return ()

@@ -91,12 +91,12 @@ class Member:
 
     @property
     def title(self) -> str:
-        """What it is, in a line for figures."""
+        """Description in one line, for figures."""
         return f"{self.entry.label} · {self.origin} · {self._error}"
 
     @property
     def note(self) -> str:
-        """What a reader must know of it beside the title; "" for trained weights."""
+        """Caveat for the reader, beside the title; "" for trained weights."""
         if self.file is not None:
             return f"{self.entry.label}: a surface that others computed, read from {self.file.name}"
         if self.training is None:

@@ -116,7 +116,7 @@ def compare_scales(
 
 
 def _numbers(lines: Mapping[Key, xr.Dataset], resolution: int) -> dict[str, Any]:
-    """How far the curves are from what they must be: the same when normalized, twice as wide when not."""
+    """Deviations of the curves from their expected relation: the same when normalized, twice as wide when not."""
     half = (resolution - 1) // 2
     small = np.arange(-(half // FACTOR), half // FACTOR + 1)
     fixed, wide = (lines["none", factor].loss.values for factor in (1, FACTOR))
@@ -160,7 +160,7 @@ def _crossing(alpha: np.ndarray, loss: np.ndarray, limit: float) -> float | None
 
 
 def _reach(model: nn.Module, moving: list[str], seed: int) -> float:
-    """How many raw Gaussian directions are `REACH` times as long as the weights that they move."""
+    """Multiple of a raw Gaussian direction that is `REACH` times as long as the weights that it moves."""
     line = random_plane(model, seed, "none", params=moving, ndim=1)
     return REACH * norm({name: line.center[name] for name in moving}) / line.directions[0].norm
 

@@ -24,7 +24,7 @@ STYLES = {"sgd": ("#d11141", "solid"), "momentum": ("#1448c8", "dashed")}
 
 @dataclass(frozen=True)
 class Frames:
-    """How long an animation is.
+    """Frame counts and width of an animation.
 
     Attributes:
         batches: shown. hold: frames of each. blend: frames of a change-over.

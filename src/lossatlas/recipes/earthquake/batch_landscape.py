@@ -49,7 +49,7 @@ class Landscape:
 
 @dataclass(frozen=True)
 class Training:
-    """How real training is recorded.
+    """Settings for the recording of real training.
 
     Attributes:
         steps: updates. batch_size: samples each.

@@ -44,7 +44,7 @@ NEAR = ((-3.0, 3.0), (-1.5, 4.5))
 
 @dataclass(frozen=True)
 class RunSize:
-    """How much to compute and how long to play."""
+    """Amount of computation, and length of the animations."""
 
     resolution: int
     network_resolution: int

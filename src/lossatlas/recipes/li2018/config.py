@@ -93,7 +93,7 @@ QUICK = RunSize(
 
 @dataclass
 class RunConfig:
-    """Where a run writes and reads, and the pictures it has read so far."""
+    """Configuration of a run: where it writes and reads, and the pictures it has read so far."""
 
     out: Path
     archive: Archive
@@ -119,5 +119,5 @@ class RunConfig:
 
     @property
     def run_label(self) -> str:
-        """What every figure of a quick run says of itself."""
+        """Label on every figure of the run, "quick run" or "full run"."""
         return "quick run" if self.quick else "full run"

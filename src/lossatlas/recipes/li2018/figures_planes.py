@@ -121,7 +121,7 @@ def panel_notes(panel: Panel) -> Surface:
 
 
 def notes(setting: RunConfig, panels: Sequence[Panel]) -> tuple[str, ...]:
-    """What keeps the figure honest, once for all its panes."""
+    """Provenance notes of the figure, once for all its panes."""
     computed = [p.surface for p in panels if p.summary["source"] != "imported surface"]
     trained = any(p.summary["source"] not in ("trained weights", "imported surface") for p in panels)
     lines = [run_note(setting, trained)]

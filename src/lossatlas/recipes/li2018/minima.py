@@ -126,7 +126,7 @@ def _summaries(minima: dict[tuple[float, int], Solution]) -> dict[str, Any]:
 
 
 def _sharper(line: xr.Dataset) -> str:
-    """Which end rises more a quarter of the way outside, by second difference at 0 and at 1."""
+    """Name of the end around which the loss rises more at a distance of a quarter, by second difference at 0 and at 1."""
     bend = [
         float(line.loss.interp(alpha=end + 0.25) + line.loss.interp(alpha=end - 0.25) - 2 * line.loss.interp(alpha=end)) for end in (0, 1)
     ]

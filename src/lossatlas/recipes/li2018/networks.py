@@ -111,7 +111,7 @@ def train_once(setting: RunConfig, key: str, training: Training) -> torch.nn.Mod
 
 
 def folder(setting: RunConfig, key: str) -> Path:
-    """Where a training of this run is kept."""
+    """Folder of a training of this run."""
     return setting.out / "trainings" / key
 
 

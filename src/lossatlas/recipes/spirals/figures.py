@@ -29,7 +29,7 @@ OnPlane = tuple[str, xr.Dataset, xr.Dataset]
 
 @dataclass(frozen=True)
 class NetworkPicture:
-    """What one network's figures are drawn from."""
+    """Data for the figures of one network."""
 
     name: str
     label: str

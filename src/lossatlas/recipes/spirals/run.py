@@ -34,7 +34,7 @@ AREA = 2.6
 
 @dataclass(frozen=True)
 class RunSize:
-    """How much is computed."""
+    """Amount of computation."""
 
     networks: tuple[Network, ...]
     epochs: int
@@ -114,7 +114,7 @@ def _surface(
 
 
 def path_summary(path: xr.Dataset) -> dict[str, Any]:
-    """What the issue of honesty asks of every path, as plain numbers."""
+    """Summary of a path in plain numbers: explained variance and its null, losses and their errors on the plane, training settings."""
     attrs = path.attrs
     copied = ("explained_variance_ratio", "random_walk_null", "walk_correlation", "captured_share", "residual_norm")
     return {

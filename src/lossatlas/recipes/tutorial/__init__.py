@@ -32,7 +32,7 @@ REPORTED = (0, 1, 10, 100, 1000, 2000, 5000, 8900, 9999)
 
 @dataclass(frozen=True)
 class RunSize:
-    """How much to compute: the article's amounts, or a quick look."""
+    """Amount of computation: the article's, or that of a quick look."""
 
     resolution: int
     gallery: int

@@ -27,7 +27,7 @@ Weight = tuple[int, int]
 
 @dataclass(frozen=True)
 class Setting:
-    """Which network, which data, which two weights.
+    """Choice of a network, its data and two of its weights.
 
     Attributes:
         inputs: ``(N, features)`` in float64.

@@ -90,7 +90,7 @@ def update_arrows(alpha: FloatArray, beta: FloatArray, shaken: BatchFrames, colo
 
 
 def growing_steps(shaken: BatchFrames) -> NDArray[np.int64]:
-    """Where the path is cut on every frame, (frame,): at iterate k while batch k stands still, at k + 1 once it has gone."""
+    """Iterate at which the path is cut on every frame, (frame,): k while batch k stands still, k + 1 once it has gone."""
     steps = shaken.batch + shaken.is_transition
     steps[-1] = shaken.batch[-1] + 1
     return steps

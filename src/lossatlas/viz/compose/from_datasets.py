@@ -254,7 +254,7 @@ def _still_note(dataset: xr.Dataset) -> tuple[str, ...]:
 
 
 def _null_notes(dataset: xr.Dataset) -> tuple[str, ...]:
-    """What two components explain, beside what they would of a random walk (Antognini & Sohl-Dickstein 2018)."""
+    """Variance explained by two components, beside that of a random walk (Antognini & Sohl-Dickstein 2018)."""
     shares, null, like = (dataset.attrs.get(key) for key in ("explained_variance_ratio", "random_walk_null", "walk_correlation"))
     if not shares or not null or len(shares) < 2 or len(null) < 2 or None in shares:
         return ()

@@ -132,7 +132,7 @@ def surfaces_under(path: xr.Dataset, thing: Any, surfaces: Sequence[SourceSurfac
 
 
 def plane_of(dataset: xr.Dataset) -> dict[str, Any]:
-    """What makes two planes the same; empty where an archive from elsewhere does not say."""
+    """Properties that identify a plane; empty where an archive from elsewhere does not say."""
     plane = dataset.attrs.get("plane")
     if not isinstance(plane, dict):
         return {}

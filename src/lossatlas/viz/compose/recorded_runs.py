@@ -22,7 +22,7 @@ class Recording:
 
 
 def recordings(source: Source) -> list[Recording]:
-    """What recorders kept, in order. Labels that several runs share get their archive's name behind them, or a number."""
+    """Runs stored by recorders, in order. Labels that several runs share get their archive's name behind them, or a number."""
     stored_runs: list[tuple[str, str, xr.Dataset]] = []
     for thing in iter_inputs(source):
         if isinstance(thing, Scene):

@@ -69,7 +69,7 @@ def recordings_scene(runs: Mapping[str, xr.Dataset], title: str = "") -> Scene:
 
 
 def _notes_of_all(sheets: Mapping[str, Scene]) -> tuple[str, ...]:
-    """What each run says of itself, then what all say."""
+    """Notes of each run, then those common to all."""
     common = [note for note in next(iter(sheets.values())).notes if all(note in sheet.notes for sheet in sheets.values())]
     notes_of_runs = [(label, [note for note in sheet.notes if note not in common]) for label, sheet in sheets.items()]
     return (*(f"{label}: {'; '.join(notes)}" for label, notes in notes_of_runs if notes), *common)
@@ -159,7 +159,7 @@ def _reach(centers: FloatArray) -> float:
 
 
 def _beyond(run: xr.Dataset, counts: FloatArray) -> str:
-    """What share of the weights is in the outermost bins, whose values nobody knows, where it is enough to move a band."""
+    """Share of the weights in the outermost bins, whose values nobody knows, where it is enough to move a band."""
     total = counts.sum(-1)
     with np.errstate(invalid="ignore"):
         share = np.nanmax((counts[:, 0] + counts[:, -1]) / np.where(total > 0, total, np.nan), initial=0.0)

@@ -68,7 +68,7 @@ def place_legends(sheet: Sheet) -> None:
 
 
 def _look(handle: Any) -> tuple[str, str]:
-    """What makes two entries of a legend the same."""
+    """Key that is the same for equal entries of a legend."""
     return handle.get_label(), str(getattr(handle, "get_color", handle.get_label)())
 
 

@@ -86,7 +86,7 @@ def _count(mask: np.ndarray) -> str:
 
 
 def _every_frame(surface: Surface, color: ColorScale, quantity: str) -> FloatArray:
-    """What is drawn of a quantity, flat, in all of its frames where it changes."""
+    """Drawn values of a quantity, flat, in all of its frames where it changes."""
     values = surface.fields[quantity].values
     frames = len(values) if values.ndim > (1 if surface.is_line else 2) else 1
     return np.concatenate([classify_cells(surface, color, quantity, frame).drawable for frame in range(frames)])
@@ -166,7 +166,7 @@ def _leaving_line(path: PathData, surface: Surface) -> str:
 
 
 def outside_window(path: PathData, surface: Surface) -> np.ndarray:
-    """Which points of a path lie beyond the surface's window, (step,); points that are not finite lie nowhere."""
+    """Mask of the points of a path beyond the surface's window, (step,); False for points that are not finite."""
     if surface.beta is None:
         return np.zeros(path.alpha.shape, bool)
     finite = np.isfinite(path.alpha) & np.isfinite(path.beta)

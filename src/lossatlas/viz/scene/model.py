@@ -178,7 +178,7 @@ class DecisionRegions:
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the 3-D view stands, in degrees, as matplotlib counts them; `zoom` above 1 is nearer."""
+    """Position of the 3-D view, in degrees, as matplotlib counts them; `zoom` above 1 is nearer."""
 
     elevation: float = 32.0
     azimuth: float = -60.0

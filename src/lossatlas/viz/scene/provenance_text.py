@@ -18,13 +18,13 @@ MOST_NAMES = 3
 
 
 def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
-    """How a surface was made and how much of it stands, and what is to be said of each of its quantities."""
+    """Provenance of a surface, the share of it that is computed, and the notes on each of its quantities."""
     of_quantities = (note for key in sorted(map(str, dataset.data_vars)) for note in error_notes(dataset, key))
     return tuple(dict.fromkeys([*general_notes(dataset), *of_quantities]))
 
 
 def general_notes(dataset: xr.Dataset) -> tuple[str, ...]:
-    """What holds for every quantity of a surface, one short line each: axes, loss and data, seed, share computed."""
+    """Notes that hold for every quantity of a surface, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
     lines = [_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective)]
     lines += [*model_lines(dataset), computed_line(dataset)]
@@ -32,7 +32,7 @@ def general_notes(dataset: xr.Dataset) -> tuple[str, ...]:
 
 
 def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
-    """How far a line between models rises above the chord of its ends, or above what it had reached before."""
+    """Notes on the height of a line between models above the chord of its ends, or above what it had reached before."""
     barrier, shape = _mapping(dataset.attrs.get("barrier")), _mapping(dataset.attrs.get("interpolation"))
     unit = str(dataset["loss"].attrs.get("units", "")) if "loss" in dataset else ""
     unit = "" if unit in ("", "1") else f" {unit}"
@@ -58,7 +58,7 @@ def _error(barrier: Mapping[str, Any]) -> str:
 
 
 def _curvature_lines(dataset: xr.Dataset) -> tuple[str, ...]:
-    """What curvature was found at the model, and what a slice may not be taken to say of it."""
+    """Notes on the curvature found at the model, and on what a slice may not be taken to say of it."""
     report = _mapping(dataset.attrs.get("curvature_report"))
     return tuple(str(report[key]) for key in ("line", "caveat") if report.get(key))
 
@@ -75,7 +75,7 @@ def computed_line(dataset: xr.Dataset) -> str:
 
 
 def _estimate(dataset: xr.Dataset) -> str:
-    """What error a coarse-to-fine run expects between its cells, metric by metric, and what it cannot have seen."""
+    """Error that a coarse-to-fine run expects between its cells, metric by metric, and structure that it cannot have seen."""
     error, scale, blind = (dataset.attrs.get(key) for key in ("estimated_error", "estimated_error_scale", "narrowest"))
     if not isinstance(error, int | float) or not np.isfinite(error):
         return ""
@@ -202,7 +202,7 @@ def _without_absent_layers(layers: object, label: str) -> str:
 
 
 def statistics_line(plane: Mapping[str, Any], objective: Mapping[str, Any]) -> str:
-    """Whose BatchNorm statistics a figure shows, where they are not the objective's own."""
+    """Source of the BatchNorm statistics that a figure shows, where they are not the objective's own."""
     whose = objective.get("statistics")
     if whose == "plane":
         return f"BatchNorm statistics everywhere: those recorded with the model at {origin_model_label(plane)}"
@@ -231,7 +231,7 @@ def _number(value: object) -> str:
 
 
 def origin_caution(dataset: xr.Dataset, origin: object) -> str:
-    """What the mark at the origin adds to its label where the plane does not read that model's own loss."""
+    """Addition to the label of the mark at the origin, where the plane does not read that model's own loss."""
     models = dataset.attrs.get("models")
     for model in models if isinstance(models, list | tuple) else ():
         if isinstance(model, Mapping) and model.get("differs") is True and model.get("place") == origin:
@@ -247,7 +247,7 @@ def path_cautions(dataset: xr.Dataset) -> tuple[str, ...]:
 
 
 def end_caution(dataset: xr.Dataset) -> str:
-    """What the label of a path adds where the plane under its end reads another loss for another model's statistics."""
+    """Addition to the label of a path, where the plane under its end reads another loss for another model's statistics."""
     differences = dataset.attrs.get("statistics_differ")
     last = differences[-1] if isinstance(differences, list | tuple) and differences else None
     ends = isinstance(last, Mapping) and "step" in dataset and last.get("step") == int(np.asarray(dataset["step"].values)[-1])
@@ -255,7 +255,7 @@ def end_caution(dataset: xr.Dataset) -> str:
 
 
 def origin_model_label(plane: Mapping[str, Any]) -> str:
-    """Which model stands at the plane's origin."""
+    """Name of the model at the plane's origin."""
     names = {"pca": "the end of the run", "start-end": "the end of the run", "shared": "the common start", "between": "model a"}
     return names.get(str(plane.get("kind")), "the model itself")
 

@@ -29,7 +29,7 @@ WAITING = "Waiting for a surface to appear in the archive"
 
 @dataclass(frozen=True)
 class ArchiveUpdate:
-    """What happened since the last look: a new full state, patches, or neither; and progress in words."""
+    """Changes since the last look: a new full state, patches, or neither; and progress in words."""
 
     payload: Payload | None = None
     patches: tuple[bytes, ...] = ()
@@ -77,7 +77,7 @@ class ArchiveFeed:
         return (WAITING, False) if self._scene is None else self._progress(self._scene)
 
     def notes(self) -> list[list[str]]:
-        """What is to be said of each surface now; a share computed, for one, grows with the cells."""
+        """Notes of each surface now; a share computed, for one, grows with the cells."""
         return [] if self._scene is None else [list(surface.all_notes()) for surface in self._scene.surfaces]
 
     def _full_state(self, signature: Any) -> ArchiveUpdate:
@@ -93,7 +93,7 @@ class ArchiveFeed:
         return combine(self.things)
 
     def _read_signature(self) -> Any:
-        """What makes pages start anew: names and shapes of surfaces, names and lengths of trajectories."""
+        """Signature whose change makes pages start anew: names and shapes of surfaces, names and lengths of trajectories."""
         archives = [thing for thing in self.things if isinstance(thing, Archive)]
         surfaces = [
             (a.location, name, dict(a.surface(name).sizes), sorted(map(str, a.surface(name).data_vars)))

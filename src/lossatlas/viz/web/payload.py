@@ -37,7 +37,7 @@ EXTREME = 1e9
 
 @dataclass(frozen=True)
 class Payload:
-    """What a page needs: `header` is JSON-ready, `blob` the blocks one after the other."""
+    """Data of a page: `header` is JSON-ready, `blob` the blocks one after the other."""
 
     header: dict[str, Any]
     blob: bytes

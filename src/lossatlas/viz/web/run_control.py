@@ -76,7 +76,7 @@ class RunControl:
             raise InputError("do", done, "pause, resume, stop or refine")
 
     def checkpoint(self, turning: bool = True) -> None:
-        """Where the evaluation waits or ends; `turning` lets it be left for a closer look.
+        """Wait while the evaluation is paused, or end it; `turning` lets it be left for a closer look.
 
         Raises:
             KeyboardInterrupt: it was asked to stop.

@@ -54,7 +54,7 @@ def widget(
 
 
 def _feed_of(things: Sequence[Any]) -> ArchiveFeed | None:
-    """What follows the archives among `things`, as of now; None where none can grow."""
+    """Feed that follows the archives among `things`, as of now; None where none can grow."""
     if not any(isinstance(thing, Archive) for thing in things):
         return None
     feed = ArchiveFeed([thing for thing in things if not isinstance(thing, Scene)])

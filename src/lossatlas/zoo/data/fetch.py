@@ -17,7 +17,7 @@ TIMEOUT = 15
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
-    """Where data files are looked for: `root`, else $LOSSATLAS_DATA, else ../shared/data, else the download cache.
+    """Folder searched for data files: `root`, else $LOSSATLAS_DATA, else ../shared/data, else the download cache.
 
     Raises:
         InputError: a `root` or $LOSSATLAS_DATA that is not a folder.

@@ -55,7 +55,7 @@ def load_training_images(training: Training, data: Path | None = None) -> tuple[
 
 
 def batch_bounds(count: int, size: int) -> list[tuple[int, int]]:
-    """Where every batch starts, and where the next one does; a single left-over picture joins the batch before, as batch norm needs two.
+    """Start and end of every batch; a single left-over picture joins the batch before, as batch norm needs two.
 
     >>> batch_bounds(10, 4), batch_bounds(9, 4)
     ([(0, 4), (4, 8), (8, 10)], [(0, 4), (4, 9)])

@@ -23,7 +23,7 @@ ACCURACY_SLACK = 0.01
 
 
 def tolerance_of(task: EvaluationProblem) -> float:
-    """How far, relative to the value, rounding may take an evaluator from the loop."""
+    """Largest deviation of an evaluator from the loop that rounding may cause, relative to the value."""
     dtype = next(iter(task.objective.params.values())).dtype
     return LOW_PRECISION if task.objective.precision == "bf16" else TOLERANCES.get(dtype, LOW_PRECISION)
 

@@ -24,7 +24,7 @@ log = logging.getLogger("lossatlas")
 
 @dataclass(frozen=True)
 class EvaluatorSpec:
-    """Which evaluator: it travels to workers and into the archive.
+    """Specification of an evaluator, which travels to workers and into the archive.
 
     Attributes:
         evaluator: "loop", "vmap" or "affine".
@@ -120,6 +120,6 @@ class CheckedEvaluator:
             torch.cuda.empty_cache()
 
     def _by_loop(self, points: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Where the model itself stands; its value is the model's own loss to the last bit."""
+        """Indices of the points at the model itself; the value there is the model's own loss to the last bit."""
         origin = self.task.plane.origin
         return np.flatnonzero((points == np.asarray(origin)).all(1)) if origin is not None else np.empty(0, np.int64)

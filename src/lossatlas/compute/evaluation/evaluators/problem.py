@@ -56,7 +56,7 @@ class EvaluationProblem:
         return next(iter(self.objective.params.values())).device
 
     def point(self, place: tuple[float, ...]) -> Params:
-        """What replaces the objective's own parameters at ``(alpha, beta)``."""
+        """Tensors that replace the objective's own parameters at ``(alpha, beta)``."""
         moved = {**self.static_params, **self.plane.moving_params(*place)}
         if self.objective.mode == "interpolated":
             moved |= self.plane.buffers_at(*place)
@@ -170,7 +170,7 @@ class EvaluationProblem:
 
     @property
     def cell_bytes(self) -> int:
-        """What is kept of one point besides sums."""
+        """Bytes kept per point besides sums."""
         return 8 * self.samples_width * sum(metric.per_sample for metric in self.metrics)
 
     def first_batch_problem(self) -> EvaluationProblem:

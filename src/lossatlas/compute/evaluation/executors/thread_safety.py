@@ -35,7 +35,7 @@ WRITES = ("STORE_GLOBAL", "DELETE_GLOBAL")
 
 
 def thread_hazard(task: EvaluationProblem) -> str | None:
-    """What threads might share and change while they measure, in words; None where nothing of that kind is reached."""
+    """Description of what threads might share and change while they measure; None where nothing of that kind is reached."""
     function = task.objective.function
     parts: dict[str, Any] = {f"the metric {metric.name}": metric.measure for metric in task.metrics}
     if isinstance(function, ModuleLoss):

@@ -222,7 +222,7 @@ def _modules_parameters(loss: Any) -> list[Tensor]:
 
 
 def _note(reads: list[Read], loss: Any) -> str | None:
-    """What a figure says of tensors that require gradients and stay as they are."""
+    """Note for figures on tensors that require gradients and stay as they are."""
     if not reads:
         return None
     owner = loss if isinstance(loss, torch.nn.Module) else getattr(loss, "__self__", None)

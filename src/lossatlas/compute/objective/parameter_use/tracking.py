@@ -92,7 +92,7 @@ def callers_tensors(model: Any, given: Mapping[str, Tensor] | None) -> Callers:
 
 
 def _address(tensor: Tensor) -> tuple[int, int] | None:
-    """Where the numbers are and how many; None where there are none."""
+    """Address of a tensor's numbers, and their count; None where there are none."""
     try:
         return (tensor.data_ptr(), tensor.numel()) if tensor.numel() and tensor.data_ptr() else None
     except RuntimeError:  # tensors without memory, such as those of vmap

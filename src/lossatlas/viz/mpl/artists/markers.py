@@ -44,7 +44,7 @@ SAMPLES: dict[str, Any] = {
 
 
 def lowest(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float, float] | None:
-    """Where the star stands, (alpha, beta, value); None where no one cell is lowest, or where low is not what is sought."""
+    """Position of the star, (alpha, beta, value); None where no one cell is lowest, or where low is not what is sought."""
     values = surface.frame_values(quantity, frame)
     finite = values[np.isfinite(values)]
     if quantity != "loss" or not finite.size or np.ptp(finite) == 0:
@@ -59,7 +59,7 @@ def star(x: float, y: float, **style: Any) -> Line2D:
 
 
 def origin(x: float, y: float, **style: Any) -> Line2D:
-    """Where the model itself stands on the plane, above the star and a path's end, which often stand there too."""
+    """Marker of the model itself on the plane, above the star and a path's end, which often stand there too."""
     return Line2D([x], [y], zorder=8.2, **_ORIGIN, **style)
 
 

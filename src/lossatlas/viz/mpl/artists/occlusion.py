@@ -68,7 +68,7 @@ class Projection3D:
         return float(proj3d.proj_transform(point[0], point[1], point[2], self.matrix)[2])
 
     def _exit(self, relief: ReliefMesh, start: FloatArray, toward: FloatArray) -> FloatArray:
-        """How far along its ray each point leaves the box, (n,), at most the camera itself."""
+        """Distance along its ray at which each point leaves the box, (n,), at most that of the camera itself."""
         low = np.array([relief.x[0], relief.y[0], self.low])
         high = np.array([relief.x[-1], relief.y[-1], self.high])
         with np.errstate(divide="ignore", invalid="ignore"):

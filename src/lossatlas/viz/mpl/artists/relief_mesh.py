@@ -114,7 +114,7 @@ def sample(relief: ReliefMesh, field: FloatArray, x: FloatArray, y: FloatArray) 
 
 
 def _cut(face: FloatArray, top: float, bottom: float) -> list[FloatArray]:
-    """What lies between the levels, as a fan of triangles (Sutherland and Hodgman's clipping)."""
+    """Part of the face between the levels, as a fan of triangles (Sutherland and Hodgman's clipping)."""
     polygon = _cut_side(_cut_side(list(face), top, 1.0), bottom, -1.0)
     return [np.array([polygon[0], polygon[k], polygon[k + 1]]) for k in range(1, len(polygon) - 1)]
 

@@ -72,7 +72,7 @@ def _line_of(axes: Axes, twin: Any, scene: Scene, pane: Pane, surface: Surface, 
 
 
 def _own_place(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float] | None:
-    """Where the model itself stands on its line; a dotted line there would vanish in the frame of a line that begins with it."""
+    """Position of the model itself on its line; a dotted line there would vanish in the frame of a line that begins with it."""
     if surface.origin is None or not surface.alpha[0] <= surface.origin[0] <= surface.alpha[-1]:
         return None
     value = float(np.interp(surface.origin[0], surface.alpha, surface.frame_values(quantity, frame)))

@@ -297,7 +297,7 @@ def _add_arrow(axes: Any, relief: ReliefMesh, sight: Projection3D, arrow: Arrow)
 
 
 def path_heights(path: PathData, relief: ReliefMesh, color: Any, quantity: str) -> FloatArray:
-    """Where a path runs: at its own loss on the plane, and on the surface itself when it was projected from off the plane."""
+    """Heights of a path: its own loss on the plane, and those of the surface itself when it was projected from off the plane."""
     loss = path.plane_loss if is_off_plane(path) else path.loss
     if quantity != "loss" or loss is None:
         return sample(relief, relief.height, path.alpha, path.beta)

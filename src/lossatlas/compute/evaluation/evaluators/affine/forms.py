@@ -43,7 +43,7 @@ class AffineProgram:
 
     @property
     def bytes(self) -> int:
-        """What keeping it costs: forms, and constants of the steps."""
+        """Memory in bytes: forms, and constants of the steps."""
         held = [v for form in self.forms.values() for v in form.values if v is not None]
         held += [leaf for step in self.steps for leaf in pytree.tree_leaves((step.args, step.kwargs)) if isinstance(leaf, Tensor)]
         return sum(t.untyped_storage().nbytes() for t in held)

@@ -45,7 +45,7 @@ class Op:
 
 @dataclass(frozen=True)
 class OpGraph:
-    """What `record` found.
+    """Graph of operations recorded by `record`.
 
     Attributes:
         inputs: slots of the moving parameters, in the order given.
