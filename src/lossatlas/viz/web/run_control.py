@@ -80,7 +80,7 @@ class RunControl:
 
         Raises:
             KeyboardInterrupt: it was asked to stop.
-            Turn: a closer look is wanted first.
+            RegionRequested: a closer look is wanted first.
         """
         self._going.wait()
         if self._stopped:
