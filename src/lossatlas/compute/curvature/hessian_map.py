@@ -25,8 +25,7 @@ from lossatlas.compute.curvature.operators import CurvatureOperator, Method, hes
 from lossatlas.compute.evaluation.engine import Engine, check_engine
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.provenance import differences, provenance, surface_mismatch_error
-from lossatlas.compute.evaluation.remeasurement import Rounding, changed, compared_cells, difference, place_in_words, scale_of
-from lossatlas.compute.evaluation.surface_writer import mend, stored_attrs
+from lossatlas.compute.evaluation.resume import Rounding, changed, compared_cells, difference, mend, place_in_words, scale_of, stored_attrs
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import ArchiveError, InputError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,11 +16,10 @@ from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Loop, TileValues
 from lossatlas.compute.evaluation.provenance import differences, surface_mismatch_error
-from lossatlas.compute.evaluation.remeasurement import Rounding, changed, compared_cells, place_in_words, scale_of
+from lossatlas.compute.evaluation.resume import Rounding, changed, compared_cells, mend, place_in_words, scale_of, stored_attrs
 from lossatlas.compute.evaluation.storage_checks import cast_checked, check_free_space
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.errors import ArchiveError
 
 MAX_REASONS = 100
 """Holes whose reason is written down, by flat cell index."""
@@ -209,31 +207,6 @@ class SurfaceWriter:
                 self.store.drop_variable(self.name, declared.filled().name)
             attrs["estimated_error"] = 0.0
         self.store.update_attrs("surfaces", self.name, attrs)
-
-
-def stored_attrs(store: Archive, name: str, overwrite: bool) -> dict[str, Any] | None:
-    """Provenance of the stored surface; None where that is lost and it may be replaced."""
-    try:
-        return store.surface_attrs(name)
-    except ArchiveError:
-        if overwrite:
-            return None
-        raise
-
-
-def mend(store: Archive, name: str, grid: Grid, variables: Iterable[str], overwrite: bool) -> bool:
-    """Take the cells of damaged chunks for not computed, with a warning; False where more is lost and it may be replaced."""
-    try:
-        lost = store.mend_surface(name, dict(zip(schema.PLANE, grid.axes, strict=False)), variables)
-    except ArchiveError:
-        if overwrite:
-            return False
-        raise
-    if lost:
-        warnings.warn(
-            f"Chunks of {name!r} in {store.location} are damaged: {lost:,} cells are measured anew. Look after the disk.", stacklevel=4
-        )
-    return True
 
 
 def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:

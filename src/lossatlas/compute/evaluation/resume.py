@@ -1,4 +1,4 @@
-"""Re-measurement of stored cells before a surface is continued.
+"""Resuming of a stored surface: damaged chunks are taken for not computed, and some stored cells are measured again.
 
 Hashes tell whether weights, buffers and data are the same. What a model, loss or metric computes with them depends on code and on
 settings that may lie anywhere (lists, namespaces, classes, files): measured again, a few cells show whether it is still the same.
@@ -7,7 +7,8 @@ settings that may lie anywhere (lists, namespaces, classes, files): measured aga
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lossatlas import schema
+from lossatlas.analysis.grid import Grid
+from lossatlas.archive import Archive
 from lossatlas.compute.evaluation.evaluators.agreement import LOW_PRECISION, TOLERANCES
 from lossatlas.compute.objective.objective import Objective
+from lossatlas.errors import ArchiveError
 
 log = logging.getLogger("lossatlas")
 
@@ -136,3 +141,28 @@ def place_in_words(point: Sequence[float]) -> str:
 
 def _short(value: Any) -> str:
     return f"{float(value):.9g}" if np.ndim(value) == 0 else f"{float(np.mean(value)):.9g} in the mean over {len(value)} values"
+
+
+def stored_attrs(store: Archive, name: str, overwrite: bool) -> dict[str, Any] | None:
+    """Provenance of the stored surface; None where that is lost and it may be replaced."""
+    try:
+        return store.surface_attrs(name)
+    except ArchiveError:
+        if overwrite:
+            return None
+        raise
+
+
+def mend(store: Archive, name: str, grid: Grid, variables: Iterable[str], overwrite: bool) -> bool:
+    """Take the cells of damaged chunks for not computed, with a warning; False where more is lost and it may be replaced."""
+    try:
+        lost = store.mend_surface(name, dict(zip(schema.PLANE, grid.axes, strict=False)), variables)
+    except ArchiveError:
+        if overwrite:
+            return False
+        raise
+    if lost:
+        warnings.warn(
+            f"Chunks of {name!r} in {store.location} are damaged: {lost:,} cells are measured anew. Look after the disk.", stacklevel=4
+        )
+    return True
