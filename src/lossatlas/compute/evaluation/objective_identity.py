@@ -1,6 +1,6 @@
 """Identity of an objective: hashes of data, buffers, model and loss, independent of process and batching.
 
-What the model and the loss do with them is compared by measuring some cells again (`remeasure`).
+What the model and the loss do with them is compared by measuring some cells again (`resume`).
 """
 
 from __future__ import annotations
