@@ -21,7 +21,7 @@ ALLOWED = {
 }
 """Keys of a wire format or a file, as `file:name`, and who reads them."""
 QUESTION = re.compile(r"(What|Which|Whose|How|Where|Who|When)\b")
-NAMES_LEFT, QUESTIONS_LEFT = 189, 0
+NAMES_LEFT, QUESTIONS_LEFT = 0, 0
 """What is still to be renamed; these numbers only fall, and both tests then say `== []`."""
 FILES = sorted(SOURCE.rglob("*.py"))
 

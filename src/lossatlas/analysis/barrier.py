@@ -23,11 +23,11 @@ def monotonicity_stats(alpha: Array, values: Array) -> dict[str, Any]:
     lowest = np.minimum.accumulate(f)
     top = int(np.argmax(f - lowest))
     bottom = int(np.argmin(f[: top + 1]))
-    rise = float(f[top] - f[bottom])
+    largest_rise = float(f[top] - f[bottom])
     chord = f[:-2] + (f[2:] - f[:-2]) * (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
     return {
-        "monotone": rise <= small,
-        "largest_rise": rise,
+        "monotone": largest_rise <= small,
+        "largest_rise": largest_rise,
         "rise_from": float(x[bottom]),
         "rise_to": float(x[top]),
         "convexity_defects": int((f[1:-1] - chord > small).sum()),

@@ -131,7 +131,9 @@ def joint_random_walk_null(
     for _ in range(draws):
         increments = np.split(_increments(rng, sum(moves), dimensions), np.cumsum(moves)[:-1])
         walks = [path @ increment for path, increment in zip(paths, increments, strict=True)]
-        walks = [walk * math.sqrt(spread / max(float((walk**2).sum()), 1e-300)) for walk, spread in zip(walks, spreads, strict=True)]
+        walks = [
+            sequence * math.sqrt(spread / max(float((sequence**2).sum()), 1e-300)) for sequence, spread in zip(walks, spreads, strict=True)
+        ]
         rows = np.concatenate(walks)
         values, vectors = np.linalg.eigh(rows @ rows.T)
         top, scores = values[::-1][:2], vectors[:, ::-1][:, :2] ** 2 * values[::-1][:2]

@@ -233,12 +233,12 @@ class SampleLossArray:
             return {"units": "1" if name == "ratio" else self.units, "long_name": name.replace("_", " ")}
 
     def _checked(self, batch: Indices | Sequence[int]) -> Indices:
-        given = np.asarray(batch)
-        if given.dtype == bool and given.shape == (self.samples,):
-            given = np.flatnonzero(given)
-        if given.size and not np.issubdtype(given.dtype, np.integer):
-            raise InputError("batches", f"{given.dtype} {given.shape}", f"numbers of samples, or a mask of shape ({self.samples},)")
-        chosen = given.astype(np.int64).ravel()
+        indices = np.asarray(batch)
+        if indices.dtype == bool and indices.shape == (self.samples,):
+            indices = np.flatnonzero(indices)
+        if indices.size and not np.issubdtype(indices.dtype, np.integer):
+            raise InputError("batches", f"{indices.dtype} {indices.shape}", f"numbers of samples, or a mask of shape ({self.samples},)")
+        chosen = indices.astype(np.int64).ravel()
         if not len(chosen) or chosen.min() < 0 or chosen.max() >= self.samples:
             noun = "samples" if self.per_sample else "stored batches"
             raise InputError("batches", f"a batch of {len(chosen)}", f"at least one of the {noun} 0 to {self.samples - 1}")

@@ -196,8 +196,8 @@ def dims_of(array: zarr.Array[Any]) -> tuple[str, ...]:
 
 def children(group: zarr.Group, path: str = "") -> tuple[str, ...]:
     """Names of what lies below `path`, in alphabetical order, also of what has lost its metadata."""
-    found = sync(_listed(group.store, _join(group.path, path)))
-    return tuple(sorted(name for name in found if name != "zarr.json" and not name.startswith(".")))
+    names = sync(_listed(group.store, _join(group.path, path)))
+    return tuple(sorted(name for name in names if name != "zarr.json" and not name.startswith(".")))
 
 
 def exists(group: zarr.Group, path: str) -> bool:

@@ -226,5 +226,5 @@ _PATHS = {
     "true, false or a list of text": "objective.mode_layers",
     "an object of integers": "plane.one_dimensional",
 }  # fmt: skip
-ATTRIBUTES = {path: (words, _TYPES[words]) for words, paths in _PATHS.items() for path in paths.split()}
+ATTRIBUTES = {path: (kind, _TYPES[kind]) for kind, paths in _PATHS.items() for path in paths.split()}
 """Type by path of every attribute that a reader looks into."""

@@ -88,16 +88,16 @@ class Lock:
 
     def release(self) -> None:
         """Give the lock back; nothing happens the second time."""
-        mine = _held.get(self.path)
-        if mine is not None and mine.owner is self:
+        entry = _held.get(self.path)
+        if entry is not None and entry.owner is self:
             _release(self.path)
 
 
 def is_lost(folder: Path, kind: str, name: str) -> bool:
     """Does this process hold a lock whose file lies there no more, as where the folder was moved, deleted or replaced?"""
     path = _path(folder, kind, name)
-    mine = _held.get(path)
-    return mine is not None and mine.process == os.getpid() and not _lies_at(mine.file, path)
+    entry = _held.get(path)
+    return entry is not None and entry.process == os.getpid() and not _lies_at(entry.file, path)
 
 
 def _path(folder: Path, kind: str, name: str) -> Path:
@@ -131,12 +131,12 @@ def _locked(path: Path) -> tuple[int | None, str]:
     while True:
         file = _open(path)
         if not _lock(file):
-            words = os.read(file, 200).decode(errors="replace").strip()
+            holder = os.read(file, 200).decode(errors="replace").strip()
             os.close(file)
-            return None, f"Another process ({words})" if words else "Another process"
+            return None, f"Another process ({holder})" if holder else "Another process"
         # The last holder removes the file: what was locked must still be what others will find.
         if _lies_at(file, path):
-            with suppress(OSError):  # a full disk; the words are a courtesy
+            with suppress(OSError):  # a full disk; the holder is a courtesy
                 os.ftruncate(file, 0)
                 os.write(file, f"process {os.getpid()} on {platform.node()}".encode())
             return file, ""

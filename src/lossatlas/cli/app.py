@@ -89,5 +89,5 @@ app.command(cls=Verb)(doctor.doctor)
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; `--debug` may stand anywhere."""
-    given = sys.argv[1:] if arguments is None else arguments
-    app([a for a in given if a != "--debug"], obj="--debug" in given, prog_name="lossatlas")
+    argv = sys.argv[1:] if arguments is None else arguments
+    app([a for a in argv if a != "--debug"], obj="--debug" in argv, prog_name="lossatlas")

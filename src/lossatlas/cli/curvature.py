@@ -52,69 +52,69 @@ def curvature(
     as_json: AsJson = False,
 ) -> None:
     """Measure the largest and smallest Hessian eigenvalue, their ratio and the trace: at your model, at a point, or over a plane."""
-    given = dict(locals())
-    _check_combinations(given)
+    arguments = dict(locals())
+    _check_combinations(arguments)
     from lossatlas.cli.adjust_objective import ObjectiveChanges, load_adjusted
 
     target = load_adjusted(objective, ObjectiveChanges(mode, device, dtype, batch_size, samples))
-    accuracy = {key: given[key] for key in ("tol", "probes") if given[key] is not None}
-    values, text = _map(target, given, accuracy) if map_ else _report(target, given, accuracy)
+    accuracy = {key: arguments[key] for key in ("tol", "probes") if arguments[key] is not None}
+    values, text = _map(target, arguments, accuracy) if map_ else _report(target, arguments, accuracy)
     typer.echo(json.dumps(_finite(values), indent=2) if as_json else text)
 
 
-def _check_combinations(given: dict[str, Any]) -> None:
-    if given["map_"] and given["archive"] is None:
+def _check_combinations(arguments: dict[str, Any]) -> None:
+    if arguments["map_"] and arguments["archive"] is None:
         raise InputError("--map", "no --archive", "--archive with it", "Name the archive to write or continue: --archive my.zarr")
-    if given["map_"] and given["at"] is not None:
-        raise InputError("--at", given["at"], "one point or a whole map", "Leave --at or --map out")
-    if given["at"] is not None and given["archive"] is None and given["recording"] is None:
+    if arguments["map_"] and arguments["at"] is not None:
+        raise InputError("--at", arguments["at"], "one point or a whole map", "Leave --at or --map out")
+    if arguments["at"] is not None and arguments["archive"] is None and arguments["recording"] is None:
         raise InputError(
-            "--at", given["at"], "coordinates on a plane", "Name the plane: --archive my.zarr --surface surface, or --recording"
+            "--at", arguments["at"], "coordinates on a plane", "Name the plane: --archive my.zarr --surface surface, or --recording"
         )
-    if given["surface"] is not None and given["archive"] is None:
-        raise InputError("--surface", given["surface"], "--archive with it", "Name the archive that holds the surface")
-    if given["trajectory"] is not None and given["recording"] is None:
-        raise InputError("--trajectory", given["trajectory"], "--recording with it", "Name the archive that holds the trajectory")
+    if arguments["surface"] is not None and arguments["archive"] is None:
+        raise InputError("--surface", arguments["surface"], "--archive with it", "Name the archive that holds the surface")
+    if arguments["trajectory"] is not None and arguments["recording"] is None:
+        raise InputError("--trajectory", arguments["trajectory"], "--recording with it", "Name the archive that holds the trajectory")
 
 
-def _plane(objective: Any, given: dict[str, Any]) -> tuple[Any, Any]:
+def _plane(objective: Any, arguments: dict[str, Any]) -> tuple[Any, Any]:
     """The plane that is asked for and its bounds: of a stored surface, through a recorded path, or around the model."""
     from lossatlas.cli.planes import PlaneOptions, plane_around, plane_of_recording, plane_of_surface, plane_through_path
 
-    if given["recording"] is not None:
-        kind = given["plane"] or "pca"
-        if given["map_"] and given["bounds"] is None:
-            path = plane_through_path(objective, given["recording"], given["trajectory"], kind, None, given["name"])
+    if arguments["recording"] is not None:
+        kind = arguments["plane"] or "pca"
+        if arguments["map_"] and arguments["bounds"] is None:
+            path = plane_through_path(objective, arguments["recording"], arguments["trajectory"], kind, None, arguments["name"])
             return path.plane, path.bounds
-        return plane_of_recording(given["recording"], given["trajectory"], kind)[1], None
-    if given["surface"] is not None or not given["map_"]:
-        return plane_of_surface(objective, given["archive"], given["surface"])
-    directions = PlaneOptions(given["seed"], given["normalize"], given["params"], given["biases"])
-    return plane_around(objective, given["plane"] or "random", directions), (-1.0, 1.0)
+        return plane_of_recording(arguments["recording"], arguments["trajectory"], kind)[1], None
+    if arguments["surface"] is not None or not arguments["map_"]:
+        return plane_of_surface(objective, arguments["archive"], arguments["surface"])
+    directions = PlaneOptions(arguments["seed"], arguments["normalize"], arguments["params"], arguments["biases"])
+    return plane_around(objective, arguments["plane"] or "random", directions), (-1.0, 1.0)
 
 
-def _report(objective: Any, given: dict[str, Any], accuracy: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def _report(objective: Any, arguments: dict[str, Any], accuracy: dict[str, Any]) -> tuple[dict[str, Any], str]:
     from lossatlas.compute.curvature.report import curvature_report
 
-    on_plane = given["at"] is not None or given["archive"] is not None or given["recording"] is not None
-    plane = _plane(objective, given)[0] if on_plane else None
-    coordinates = None if given["at"] is None else numbers("--at", given["at"])
-    accuracy = {**accuracy, "params": given["params"], "biases": True if given["biases"] else None, "seed": given["seed"]}
+    on_plane = arguments["at"] is not None or arguments["archive"] is not None or arguments["recording"] is not None
+    plane = _plane(objective, arguments)[0] if on_plane else None
+    coordinates = None if arguments["at"] is None else numbers("--at", arguments["at"])
+    accuracy = {**accuracy, "params": arguments["params"], "biases": True if arguments["biases"] else None, "seed": arguments["seed"]}
     report = curvature_report(objective, plane, coordinates, **accuracy)
     return {**report.as_dict(), "coordinates": coordinates}, str(report)
 
 
-def _map(objective: Any, given: dict[str, Any], accuracy: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def _map(objective: Any, arguments: dict[str, Any], accuracy: dict[str, Any]) -> tuple[dict[str, Any], str]:
     from lossatlas.compute.curvature.hessian_map import hessian_map
 
-    plane, area = _plane(objective, given)
-    area = area if given["bounds"] is None else bounds_of("--bounds", given["bounds"])
-    settings = {key: given[key] for key in ("archive", "name", "biases", "seed", "overwrite")}
-    dataset = hessian_map(objective, plane, area, counts("--resolution", given["resolution"]), **settings, **accuracy)
+    plane, area = _plane(objective, arguments)
+    area = area if arguments["bounds"] is None else bounds_of("--bounds", arguments["bounds"])
+    settings = {key: arguments[key] for key in ("archive", "name", "biases", "seed", "overwrite")}
+    dataset = hessian_map(objective, plane, area, counts("--resolution", arguments["resolution"]), **settings, **accuracy)
     ranges = {key: [float(dataset[key].min()), float(dataset[key].max())] for key in ("lambda_max", "lambda_min", "hessian_ratio")}
     cells = f"{int(dataset.done.sum()):,} of {dataset.done.size:,} cells"
     text = "; ".join(f"{key} {low:.4g} to {high:.4g}" for key, (low, high) in ranges.items())
-    archive, name = given["archive"], given["name"]
+    archive, name = arguments["archive"], arguments["name"]
     step = f"lossatlas plot {archive} --surface {name} --quantity hessian_ratio"
     summary = {"archive": str(archive), "surface": name, "cells": dataset.done.size, "done": int(dataset.done.sum()), **ranges}
     return summary, f"{name}: {cells}; {text}\nIn {archive}. Next: {step}"

@@ -64,55 +64,57 @@ def evaluate(
 
     The same command continues a stopped run.
     """
-    given = dict(locals())
-    _check_combinations(given)
-    target, chosen, area, end_loss = _prepare(given)
+    arguments = dict(locals())
+    _check_combinations(arguments)
+    target, chosen, area, end_loss = _prepare(arguments)
     grid = (area, counts("--resolution", resolution), metrics.split(","))
     if dry_run:
         _print_cost(target, chosen, *grid)
         return
-    _print_surfaces(_evaluate(target, chosen, grid, given), end_loss)
+    _print_surfaces(_evaluate(target, chosen, grid, arguments), end_loss)
     typer.echo(f"In {archive}. Next: lossatlas plot {archive}{' --kind training' if recording else ''}, or lossatlas view {archive}")
 
 
-def _check_combinations(given: dict[str, Any]) -> None:
-    check_choice("--tol-scale", given["tol_scale"], ("linear", "log"))
-    if given["recording"] is None and given["trajectory"] is not None:
-        raise InputError("--trajectory", given["trajectory"], "--recording with it", "Name the archive that holds the trajectory")
-    if given["recording"] is not None and (given["line"] or given["compare_modes"]):
+def _check_combinations(arguments: dict[str, Any]) -> None:
+    check_choice("--tol-scale", arguments["tol_scale"], ("linear", "log"))
+    if arguments["recording"] is None and arguments["trajectory"] is not None:
+        raise InputError("--trajectory", arguments["trajectory"], "--recording with it", "Name the archive that holds the trajectory")
+    if arguments["recording"] is not None and (arguments["line"] or arguments["compare_modes"]):
         raise InputError("--recording", "with --line or --compare-modes", "a plane in one mode", "Leave the other option out")
 
 
-def _prepare(given: dict[str, Any]) -> tuple[Any, Any, Any, float | None]:
+def _prepare(arguments: dict[str, Any]) -> tuple[Any, Any, Any, float | None]:
     """The objective, its plane, the bounds, and the loss at the end of a recorded path."""
     from lossatlas.cli.adjust_objective import ObjectiveChanges, load_adjusted
     from lossatlas.cli.planes import PlaneOptions, plane_around, plane_through_path
 
-    area = None if given["bounds"] is None else bounds_of("--bounds", given["bounds"])
-    changes = ObjectiveChanges(*(given[key] for key in ("mode", "device", "dtype", "batch_size", "samples")))
-    objective = load_adjusted(given["objective"], changes)
-    if given["recording"] is None:
-        directions = PlaneOptions(*(given[key] for key in ("seed", "normalize", "params", "biases", "line")))
-        return objective, plane_around(objective, given["plane"] or "random", directions), area or (-1.0, 1.0), None
-    archive = None if given["dry_run"] else given["archive"]
-    path = plane_through_path(objective, given["recording"], given["trajectory"], given["plane"] or "pca", archive, given["name"])
+    area = None if arguments["bounds"] is None else bounds_of("--bounds", arguments["bounds"])
+    changes = ObjectiveChanges(*(arguments[key] for key in ("mode", "device", "dtype", "batch_size", "samples")))
+    objective = load_adjusted(arguments["objective"], changes)
+    if arguments["recording"] is None:
+        directions = PlaneOptions(*(arguments[key] for key in ("seed", "normalize", "params", "biases", "line")))
+        return objective, plane_around(objective, arguments["plane"] or "random", directions), area or (-1.0, 1.0), None
+    archive = None if arguments["dry_run"] else arguments["archive"]
+    path = plane_through_path(
+        objective, arguments["recording"], arguments["trajectory"], arguments["plane"] or "pca", archive, arguments["name"]
+    )
     return objective, path.plane, area or path.bounds, path.end_loss
 
 
-def _evaluate(objective: Any, plane: Any, grid: tuple[Any, ...], given: dict[str, Any]) -> dict[str, Any]:
+def _evaluate(objective: Any, plane: Any, grid: tuple[Any, ...], arguments: dict[str, Any]) -> dict[str, Any]:
     """The surface by its name, or one surface a BatchNorm mode."""
     from lossatlas.compute.evaluation.batchnorm_modes import compare_batchnorm_modes
     from lossatlas.compute.evaluation.engine import Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate_surface
     from lossatlas.live import evaluate_live
 
-    options: Any = {key: given[key] for key in ("archive", "tol", "tol_scale", "overwrite")}
+    options: Any = {key: arguments[key] for key in ("archive", "tol", "tol_scale", "overwrite")}
     options |= dict(zip(("bounds", "resolution", "metrics"), grid, strict=True))
-    options["engine"] = Engine(**{key: given[key] for key in ("executor", "workers", "precision")}, compile=given["compiled"])
-    if not given["compare_modes"]:
-        call = evaluate_live if given["live"] else evaluate_surface
-        return {given["name"]: call(objective, plane, name=given["name"], **options)}
-    with _live_page(given["archive"], given["live"]) as on_tile:
+    options["engine"] = Engine(**{key: arguments[key] for key in ("executor", "workers", "precision")}, compile=arguments["compiled"])
+    if not arguments["compare_modes"]:
+        call = evaluate_live if arguments["live"] else evaluate_surface
+        return {arguments["name"]: call(objective, plane, name=arguments["name"], **options)}
+    with _live_page(arguments["archive"], arguments["live"]) as on_tile:
         return compare_batchnorm_modes(objective, plane, on_tile=on_tile, **options)
 
 

@@ -85,7 +85,7 @@ def _imported(place: str) -> Any:
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
-        raise InputError("MODULE:OBJECTIVE", place, FORM, f"Python says: {_words(error)}") from error
+        raise InputError("MODULE:OBJECTIVE", place, FORM, f"Python says: {_message_of(error)}") from error
 
 
 def _check_arguments(function: Callable[..., Any], reference: str) -> None:
@@ -115,11 +115,11 @@ def _run(code: Callable[[], Any], reference: str) -> Any:
         place = _place(error)
         mend = f"Mend line {place[1]} of {place[0]}; --debug" if place else "--debug"
         raise InputError(
-            "MODULE:OBJECTIVE", f"{reference}, which raises {_words(error)}", "code that runs", f"{mend} shows the traceback"
+            "MODULE:OBJECTIVE", f"{reference}, which raises {_message_of(error)}", "code that runs", f"{mend} shows the traceback"
         ) from error
 
 
-def _words(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     """An error in words; its text is made by the user's code as well, which may fail in turn."""
     try:
         text = str(getattr(error, "msg", None) or error)

@@ -130,8 +130,8 @@ def _shares(values: Floats, scale: str, clip: float | None) -> Floats:
         raise InputError("scale", "log", 'scale="linear" for values that are zero or negative')
     if scale not in ("linear", "log"):
         raise InputError("scale", scale, '"linear" or "log"')
-    bend = np.log if scale == "log" else np.asarray
-    bent = (bend(np.minimum(values, high)) - bend(low)) / ((bend(high) - bend(low)) or 1.0)
+    transform = np.log if scale == "log" else np.asarray
+    bent = (transform(np.minimum(values, high)) - transform(low)) / ((transform(high) - transform(low)) or 1.0)
     return np.nan_to_num(bent, nan=0.0)
 
 

@@ -151,7 +151,7 @@ def read_npz(path: Location) -> xr.Dataset:
     file = check_exists(path)
     arrays = _load(file)
     if "attrs" in arrays and "alpha" in arrays:
-        return _own(file, arrays)
+        return _native_dataset(file, arrays)
     if {"x", "y", "z"} <= arrays.keys():
         return _viewer(file, arrays)
     allowed = "x, y, z with z[i, j] at y[i], x[j], or the arrays that Lossatlas exports"
@@ -186,7 +186,7 @@ def _check_members(file: Path, archive: zipfile.ZipFile) -> None:
     check_size(file, total // 64)  # eight quantities of eight bytes
 
 
-def _own(file: Path, arrays: Mapping[str, NDArray[Any]]) -> xr.Dataset:
+def _native_dataset(file: Path, arrays: Mapping[str, NDArray[Any]]) -> xr.Dataset:
     try:
         attrs = json.loads(str(arrays["attrs"]))
         variables = {name: (attrs["dims"][name], arrays[name], attrs["variables"][name]) for name in attrs["dims"]}

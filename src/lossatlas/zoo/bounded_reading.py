@@ -67,14 +67,14 @@ def check_pickle(content: bytes | IO[bytes], size: int, *, containers_again: boo
     Raises:
         ValueError: cut short, or a claim beyond the file: a string, a memo index, a tensor's storage.
     """
-    kept, memo_containers, last, recent = 0, set[int](), "", list[Any]()
+    memo_size, memo_containers, last, recent = 0, set[int](), "", list[Any]()
     for operation, argument, _ in pickletools.genops(content if isinstance(content, bytes) else cast(Any, _Pieces(content))):
         name = operation.name
         if name in _PUT or name == "MEMOIZE":
-            index = kept if name == "MEMOIZE" else int(argument or 0)
+            index = memo_size if name == "MEMOIZE" else int(argument or 0)
             if not 0 <= index <= size:
                 raise ValueError(f"a memo of {index:,} entries in {size:,} bytes")
-            kept += 1
+            memo_size += 1
             if last in _CONTAINERS:
                 memo_containers.add(index)
         elif not containers_again and (name == "DUP" or (name in _GET and int(argument or 0) in memo_containers)):

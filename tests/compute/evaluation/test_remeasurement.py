@@ -393,9 +393,9 @@ def test_cells_are_spread_and_the_models_own_is_among_them() -> None:
     done = np.zeros(20, bool)
     assert compared_cells(done, done, None).size == 0
     done[[3, 4, 9, 12, 17]] = True
-    assert compared_cells(done, np.ones(20, bool), own=12).tolist() == [3, 9, 12, 17]
-    assert compared_cells(done, done & (np.arange(20) != 3), own=12).tolist() == [4, 9, 12, 17]
-    assert compared_cells(done, np.zeros(20, bool), own=5).tolist() == [3, 9, 17], "holes are compared where there is nothing else"
+    assert compared_cells(done, np.ones(20, bool), model_cell=12).tolist() == [3, 9, 12, 17]
+    assert compared_cells(done, done & (np.arange(20) != 3), model_cell=12).tolist() == [4, 9, 12, 17]
+    assert compared_cells(done, np.zeros(20, bool), model_cell=5).tolist() == [3, 9, 17], "holes are compared where there is nothing else"
 
 
 def test_room_for_rounding() -> None:

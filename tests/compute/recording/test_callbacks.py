@@ -206,7 +206,7 @@ def test_a_transformers_training_killed_after_a_checkpoint_continues_without_a_g
     class Killed(TrainerCallback):
         def on_step_end(self, args, state, control, **_):
             if state.global_step == 7:
-                recorder.recorder._waiting._rows.clear()
+                recorder.recorder._buffer._rows.clear()
                 raise KeyboardInterrupt
 
     recorder = TransformersRecorder(tmp_path / "run.zarr", every=2)

@@ -52,7 +52,7 @@ def interrupted(training, path: Path, checkpoint: int, killed: int, *, flush: bo
         recorder.flush()
     saved = {name: value.clone() for name, value in model.state_dict().items()}
     training.steps(model, optimizer, killed - checkpoint, recorder.step)
-    recorder._waiting._rows.clear()
+    recorder._buffer._rows.clear()
     return saved
 
 
@@ -180,13 +180,13 @@ def test_rows_before_weights_that_float16_cannot_hold_are_stored() -> None:
 
 def test_step_zero_is_stored_before_the_first_update(training, tmp_path: Path) -> None:
     model = training.model()
-    Recorder(tmp_path / "a.zarr", model)._waiting._rows.clear()
+    Recorder(tmp_path / "a.zarr", model)._buffer._rows.clear()
     assert Trajectory.open(tmp_path / "a.zarr").steps.tolist() == [0]
 
 
 def test_a_given_flush_time_is_kept_however_slow_storing_is(training, tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "a.zarr", training.model(), every=1, flush_seconds=5)
-    waiting = recorder._waiting
+    waiting = recorder._buffer
     waiting._storing, waiting._flushed = 1.0, waiting._flushed - 6
     recorder.step()
     assert Trajectory.open(tmp_path / "a.zarr").steps.tolist() == [0, 1]

@@ -207,4 +207,4 @@ def test_a_slow_client_gets_the_full_state_in_place_of_what_it_missed() -> None:
 
     found = asyncio.run(follow())
     assert len(found) <= MOST_WAITING and found[0].payload is whole and found[0].patches == ()
-    assert found[-1].last and [update.told["k"] for update in found] == list(range(3 * MOST_WAITING - len(found), 3 * MOST_WAITING))
+    assert found[-1].last and [update.message["k"] for update in found] == list(range(3 * MOST_WAITING - len(found), 3 * MOST_WAITING))

@@ -124,8 +124,8 @@ def curve_plane(curve: Curve) -> Plane:
         >>> curve_plane(Curve("bezier", (start, bend, end))).project(bend).coordinates
         (0.25, 0.5)
     """
-    start, end, bend = curve.points[0], curve.points[-1], curve.points[len(curve.points) // 2]
-    along, aside = difference(end, start), difference(bend, start)
+    start, end, middle = curve.points[0], curve.points[-1], curve.points[len(curve.points) // 2]
+    along, aside = difference(end, start), difference(middle, start)
     length = norm(along)
     share = dot(aside, along) / length**2
     rest = {n: aside[n] - share * along[n] for n in aside}

@@ -204,6 +204,6 @@ def project_curve(objective: Objective, curve: Curve, plane: Plane, resolution: 
 
 def _placed(objective: Objective, source: Objective | None, curve: Curve, t: float) -> dict[str, Any]:
     """The curve's point with statistics estimated there; at an end that is a model, its own, as on a plane in mode "auto"."""
-    own = curve.buffers[int(t)] if t in (0.0, 1.0) and objective.automatic else {}
+    stored = curve.buffers[int(t)] if t in (0.0, 1.0) and objective.automatic else {}
     point = dict(curve.point(t))
-    return {**point, **{n: b for n, b in own.items() if n in objective.state}} if own else with_recalibrated_statistics(source, point)
+    return {**point, **{n: b for n, b in stored.items() if n in objective.state}} if stored else with_recalibrated_statistics(source, point)

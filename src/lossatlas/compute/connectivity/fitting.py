@@ -60,8 +60,8 @@ def fit_curve(
         raise InputError("control_points, steps, samples_per_step", (control_points, steps, samples_per_step), "each at least 1")
     ends = params_of(a), params_of(b)
     check_same_layout(*ends)
-    kept, inner = _initial(ends, control_points, start)
-    shape = Curve(start.kind if start is not None else kind, (kept[0], *inner, kept[1]))
+    end_params, inner = _initial(ends, control_points, start)
+    shape = Curve(start.kind if start is not None else kind, (end_params[0], *inner, end_params[1]))
     leaves = [{n: p.detach().clone().requires_grad_() for n, p in point.items()} for point in inner]
     flat = [tensor for point in leaves for tensor in point.values()]
     optimizer = torch.optim.SGD(flat, lr=learning_rate, momentum=momentum)
@@ -71,14 +71,16 @@ def fit_curve(
     with progress_bar("curve", steps, 0, progress) as advance:
         for step in range(steps):
             optimizer.zero_grad()
-            loss = _step_loss(trained, shape, leaves, kept, _draw(samples_per_step, generator), _batch(trained, generator), weight_decay)
+            loss = _step_loss(
+                trained, shape, leaves, end_params, _draw(samples_per_step, generator), _batch(trained, generator), weight_decay
+            )
             if not bool(torch.isfinite(loss)):
                 raise InputError("learning_rate", learning_rate, f"a rate at which the loss stays finite (lost at step {step})")
             loss.backward()
             optimizer.step()
             schedule.step()
             advance(1)
-    points = (kept[0], *({n: p.detach() for n, p in point.items()} for point in leaves), kept[1])
+    points = (end_params[0], *({n: p.detach() for n, p in point.items()} for point in leaves), end_params[1])
     return Curve(shape.kind, points, (buffers_of(a), buffers_of(b)))
 
 

@@ -247,7 +247,9 @@ def _changed(stored: xr.Dataset, objective: Objective, plane: Plane, grid: Grid,
     cells = compared_cells(done, usable, None if plane.origin is None else grid.cell_at(plane.origin))
     points = [tuple(float(c) for c in point) for point in grid.points(cells)]
     places = [place_in_words(point) for point in points]
-    rounding = Rounding.of(objective, [str(told.get("device")) for told in (stored.attrs["objective"], objective.description)])
+    rounding = Rounding.of(
+        objective, [str(description.get("device")) for description in (stored.attrs["objective"], objective.description)]
+    )
 
     def losses() -> dict[str, NDArray[np.float64]]:
         return {"loss": np.array([objective.loss(plane.point(*point)) for point in points])}
@@ -258,7 +260,7 @@ def _changed(stored: xr.Dataset, objective: Objective, plane: Plane, grid: Grid,
     now, _ = measure_cell(objective, plane, points[0], settings, [])  # the first cell was not begun at a neighbor's eigenvectors
     largest = max(abs(values["lambda_max"][0]), abs(values["lambda_min"][0]))
     for name in ("lambda_max", "lambda_min"):
-        room = values[f"{name}_residual"][0] + now[f"{name}_residual"] + rounding.relative * largest
-        if not abs(values[name][0] - now[name]) <= room:
+        tolerance = values[f"{name}_residual"][0] + now[f"{name}_residual"] + rounding.relative * largest
+        if not abs(values[name][0] - now[name]) <= tolerance:
             return [difference(name, places[0], values[name][0], now[name])]
     return []

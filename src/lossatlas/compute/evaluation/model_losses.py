@@ -43,18 +43,18 @@ def model_losses(objective: Objective, plane: Plane) -> list[dict[str, Any]]:
     if task.anchors is not None:
         return []
     read = Loop(task)(np.array([model.place for model in models])).values["loss"]
-    found = [_beside(objective, plane, model, float(value)) for model, value in zip(models, read, strict=True)]
-    for each in found:
+    rows = [_beside(objective, plane, model, float(value)) for model, value in zip(models, read, strict=True)]
+    for each in rows:
         if each["differs"]:
             warn_of_difference(each["label"], each["loss"], each["plane_loss"], ANOTHER, stacklevel=4)
-    return found
+    return rows
 
 
 def _beside(objective: Objective, plane: Plane, model: PlaneModel, read: float) -> dict[str, Any]:
     known = set(objective.state)
-    own, error = loss_with_error(objective, {**plane.point(*model.place), **{n: b for n, b in model.buffers.items() if n in known}})
-    values = {"loss": own, "loss_standard_error": error, "plane_loss": read}
-    return {"label": model.label, "place": list(model.place), **to_json_value(values), "differs": differ(own, read, error)}
+    model_loss, error = loss_with_error(objective, {**plane.point(*model.place), **{n: b for n, b in model.buffers.items() if n in known}})
+    values = {"loss": model_loss, "loss_standard_error": error, "plane_loss": read}
+    return {"label": model.label, "place": list(model.place), **to_json_value(values), "differs": differ(model_loss, read, error)}
 
 
 def loss_with_error(objective: Objective, tensors: Mapping[str, Tensor]) -> tuple[float, float]:
@@ -68,21 +68,21 @@ def loss_with_error(objective: Objective, tensors: Mapping[str, Tensor]) -> tupl
     return float(sums.mean(objective.samples)[0]), float(sums.standard_error(objective.samples)[0])
 
 
-def differ(own: float, read: float, error: float) -> bool:
+def differ(model_loss: float, read: float, error: float) -> bool:
     """Whether two losses differ by more than two standard errors and rounding."""
-    if not (math.isfinite(own) and math.isfinite(read)):
-        return math.isfinite(own) != math.isfinite(read)
+    if not (math.isfinite(model_loss) and math.isfinite(read)):
+        return math.isfinite(model_loss) != math.isfinite(read)
     share = LEAST if math.isfinite(error) else WITHOUT_ERROR
-    return abs(read - own) > max(2 * error if math.isfinite(error) else 0.0, share * abs(own))
+    return abs(read - model_loss) > max(2 * error if math.isfinite(error) else 0.0, share * abs(model_loss))
 
 
-def warn_of_difference(label: str, own: float | None, read: float | None, why: str, stacklevel: int) -> None:
+def warn_of_difference(label: str, model_loss: float | None, read: float | None, why: str, stacklevel: int) -> None:
     advice = {
         ANOTHER: 'Leave the objective\'s mode out, or take objective.with_mode("auto"), which is right at every model on the plane.',
         LAG: 'Compare objective.with_mode("recalibrated") on both, or train some steps at a small learning rate.',
     }
     warnings.warn(
-        f"At {label} this plane reads a loss of {_number(read)}, that model's own is {_number(own)} ({why}). {advice[why]}",
+        f"At {label} this plane reads a loss of {_number(read)}, that model's own is {_number(model_loss)} ({why}). {advice[why]}",
         UserWarning,
         stacklevel=stacklevel + 1,
     )

@@ -20,7 +20,7 @@ from lossatlas.compute.params.hashing import hash_tensors, update_hash
 from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.plane import Plane
 
-WORDS = {
+LABELS = {
     "samples": "the data are others",
     "batches": "the data are cut into other batches, on which this loss or mode depends",
     "buffers": "the buffers (such as BatchNorm statistics) are others",
@@ -41,7 +41,7 @@ def identity(objective: Objective, plane: Plane) -> dict[str, str]:
 
 def describe_differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """In what two identities differ, in words. Keys that the older one lacks are not compared."""
-    return [label for key, label in WORDS.items() if key in stored and stored[key] != asked.get(key)]
+    return [label for key, label in LABELS.items() if key in stored and stored[key] != asked.get(key)]
 
 
 def samples_hash(data: FrozenData) -> str:

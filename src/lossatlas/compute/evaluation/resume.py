@@ -29,7 +29,7 @@ Cells = NDArray[np.int64]
 Values = Mapping[str, NDArray[Any]]
 """By variable, one row a cell: ``(cells,)`` or ``(cells, samples)``."""
 
-ROOM = 10.0
+TOLERANCE_FACTOR = 10.0
 """Evaluators may be off by `TOLERANCES`; other processors, batch sizes and versions of torch round differently as well."""
 TF32 = 5e-3
 """Accelerators may multiply float32 with ten bits of mantissa, each product off by up to 5e-4."""
@@ -60,7 +60,7 @@ class Rounding:
         dtype = low or max(
             (p.dtype for p in objective.params.values() if p.is_floating_point()), key=lambda d: torch.finfo(d).eps, default=torch.float32
         )
-        relative = min(ROOM * TOLERANCES.get(dtype, LOW_PRECISION), LOW_PRECISION)
+        relative = min(TOLERANCE_FACTOR * TOLERANCES.get(dtype, LOW_PRECISION), LOW_PRECISION)
         if dtype == torch.float32 and any(device != "cpu" for device in devices):
             relative = max(relative, TF32)
         return cls(relative, torch.finfo(dtype).eps, objective.samples)
@@ -73,23 +73,23 @@ class Rounding:
             return False
         eps = max(self.eps, float(np.finfo(stored.dtype).eps))
         a, b = stored[finite].astype(float), now[finite].astype(float)
-        room = ULPS * eps * min(scale, 1.0) * len(a) ** 0.5
+        absolute = ULPS * eps * min(scale, 1.0) * len(a) ** 0.5
         if "loss" not in name:
-            room += FLIPPED / self.samples * scale
-        return bool(np.linalg.norm(a - b) <= max(self.relative, 2 * eps if eps > self.eps else 0.0) * np.linalg.norm(a) + room)
+            absolute += FLIPPED / self.samples * scale
+        return bool(np.linalg.norm(a - b) <= max(self.relative, 2 * eps if eps > self.eps else 0.0) * np.linalg.norm(a) + absolute)
 
 
-def compared_cells(done: NDArray[np.bool_], usable: NDArray[np.bool_], own: int | None) -> Cells:
+def compared_cells(done: NDArray[np.bool_], usable: NDArray[np.bool_], model_cell: int | None) -> Cells:
     """First, middle and last of the finished cells, and the model's own; those that hold a value where there are any.
 
-    >>> compared_cells(np.array([True, False, True, True, True]), np.ones(5, bool), own=3).tolist()
+    >>> compared_cells(np.array([True, False, True, True, True]), np.ones(5, bool), model_cell=3).tolist()
     [0, 2, 3, 4]
     """
-    found = np.flatnonzero(done & usable) if (done & usable).any() else np.flatnonzero(done)
-    if not len(found):
-        return found
-    spread = found[[0, (len(found) - 1) // 2, -1]]
-    return np.unique(np.append(spread, own) if own is not None and own in found else spread)
+    candidates = np.flatnonzero(done & usable) if (done & usable).any() else np.flatnonzero(done)
+    if not len(candidates):
+        return candidates
+    spread = candidates[[0, (len(candidates) - 1) // 2, -1]]
+    return np.unique(np.append(spread, model_cell) if model_cell is not None and model_cell in candidates else spread)
 
 
 def changed(

@@ -129,25 +129,25 @@ def gradient_noise(
     return maps
 
 
-def noise_ellipse(slopes: Array, batch_size: int, *, scale: float = 1.0, points: int = 65) -> Array:
+def noise_ellipse(gradients: Array, batch_size: int, *, scale: float = 1.0, points: int = 65) -> Array:
     """The ellipse of one standard deviation of a batch's mean slope about the full one, ``(points, 2)``, times `scale`.
 
     Args:
-        slopes: of every sample, ``(samples, 2)``.
+        gradients: of every sample, ``(samples, 2)``.
         batch_size: samples a batch, drawn without replacement.
         scale: minus the learning rate gives the ends of update arrows.
     """
-    shrink = sampling_fpc(batch_size, len(slopes)) / np.sqrt(batch_size)
-    values, vectors = np.linalg.eigh(np.cov(slopes.T, bias=True))
+    shrink = sampling_fpc(batch_size, len(gradients)) / np.sqrt(batch_size)
+    values, vectors = np.linalg.eigh(np.cov(gradients.T, bias=True))
     angle = np.linspace(0, 2 * np.pi, points)
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    return scale * (slopes.mean(0) + shrink * (circle * np.sqrt(np.maximum(values, 0))) @ vectors.T)
+    return scale * (gradients.mean(0) + shrink * (circle * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
 
-def _noise(slopes: Array, batches: NDArray[np.int64], shrink: float) -> Array:
-    mean, cov = slopes.mean(0), np.cov(slopes.T, bias=True)
+def _noise(gradients: Array, batches: NDArray[np.int64], shrink: float) -> Array:
+    mean, cov = gradients.mean(0), np.cov(gradients.T, bias=True)
     spread = shrink * np.sqrt(np.trace(cov))
-    uphill = float(np.mean((slopes @ mean)[batches].mean(1) < 0))
+    uphill = float(np.mean((gradients @ mean)[batches].mean(1) < 0))
     snr = np.linalg.norm(mean) / spread if spread > 0 else np.inf
     return np.array([*mean, cov[0, 0], cov[1, 1], cov[0, 1], snr, uphill])
 

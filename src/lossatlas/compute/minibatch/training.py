@@ -47,8 +47,8 @@ def train_on_batches(
     if not len(batches):
         raise InputError("batches", "none", "at least one batch")
     make, defaults = optimizer_named(optimizer)
-    given = {**objective.params, **(start or {})}
-    moving = {n: v.detach().clone().requires_grad_(v.is_floating_point()) for n, v in given.items()}
+    initial = {**objective.params, **(start or {})}
+    moving = {n: v.detach().clone().requires_grad_(v.is_floating_point()) for n, v in initial.items()}
     torch_optimizer = make([v for v in moving.values() if v.requires_grad], lr=learning_rate, **{**defaults, **options})
     iterates = [_copied(moving)]
     for batch in batches:

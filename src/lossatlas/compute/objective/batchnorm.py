@@ -135,7 +135,7 @@ class BatchNormCalibration:
         """Running means and variances at `params`; those among `params` are left out, for a layer given some normalizes by them."""
         moments = {name: _Moments() for name in self.dtypes}
         modules = dict(self.module.named_modules())
-        handles = [modules[name].register_forward_pre_hook(found.observe) for name, found in moments.items()]
+        handles = [modules[name].register_forward_pre_hook(moment.observe) for name, moment in moments.items()]
         params = {n: p for n, p in params.items() if not (n.rpartition(".")[0] in moments and n.rpartition(".")[2] in STATISTICS)}
         try:
             for batch in batches:
@@ -143,7 +143,7 @@ class BatchNormCalibration:
         finally:
             for handle in handles:
                 handle.remove()
-        return {key: value for name, found in moments.items() for key, value in found.buffers(name, self.dtypes[name])}
+        return {key: value for name, moment in moments.items() for key, value in moment.buffers(name, self.dtypes[name])}
 
 
 class _Moments:

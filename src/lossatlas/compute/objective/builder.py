@@ -57,8 +57,8 @@ def build_objective(
     module = frozen_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
     if module is None and (not callable(model) or params is None):
         raise InputTypeError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
-    given = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
-    center = given if module is None else load_given_params(module, given)
+    cast_params = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
+    center = cast_params if module is None else load_given_params(module, cast_params)
     check_finite(center)
     resolved: Mode = "eval" if mode == AUTO else mode  # type: ignore[assignment]
     frozen = _with_population(population, freeze_data(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))

@@ -144,8 +144,8 @@ def _tensor_of(leaf: Any) -> Tensor:
         return leaf if isinstance(leaf, Tensor) else torch.as_tensor(leaf)
     except (TypeError, ValueError, RuntimeError) as error:
         step = "Pass the order model, loss, data" if callable(leaf) else "Leave text and other objects out of the batches (collate_fn=)"
-        given = getattr(leaf, "__name__", None) or f"{type(leaf).__name__} {leaf!r}"
-        raise InputError("data", given, "tensors, arrays or numbers", step) from error
+        description = getattr(leaf, "__name__", None) or f"{type(leaf).__name__} {leaf!r}"
+        raise InputError("data", description, "tensors, arrays or numbers", step) from error
 
 
 def _plain(data: Any) -> Any:

@@ -56,13 +56,13 @@ def copy_in_mode(module: torch.nn.Module, mode: Mode) -> torch.nn.Module:
     return set_batchnorm_mode_(copy_sharing_parameters(module), mode) if mode in ("batch", "train") else module
 
 
-def load_given_params(module: torch.nn.Module, given: Params) -> Params:
-    """Parameters of our own module after `given` was written into it: whoever leaves a name out then gets the center's value."""
+def load_given_params(module: torch.nn.Module, values: Params) -> Params:
+    """Parameters of our own module after `values` was written into it: whoever leaves a name out then gets the center's value."""
     params = params_of(module)
-    if unknown := sorted(set(given) - set(params)):
+    if unknown := sorted(set(values) - set(params)):
         raise InputError("params", ", ".join(unknown[:4]), f"names of the model such as {next(iter(params))!r}")
-    check_subset(params, given, "params")
-    load_tensors(module, given)
+    check_subset(params, values, "params")
+    load_tensors(module, values)
     return params_of(module)
 
 

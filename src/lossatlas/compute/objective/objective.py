@@ -177,8 +177,8 @@ class Objective:
         """The same objective on another device."""
         check_device(device)
         data = self.data.map(lambda t: t.to(device))
-        given = data if self.original_data is self.data else self.original_data.map(lambda t: t.to(device))
-        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": data, "original_data": given}
+        original_data = data if self.original_data is self.data else self.original_data.map(lambda t: t.to(device))
+        moved = {"params": {n: p.to(device) for n, p in self.params.items()}, "data": data, "original_data": original_data}
         if self.module is None:
             return self._replace(**moved)
         module = copy.deepcopy(self.module).to(device)
@@ -325,5 +325,5 @@ def check_objective(objective: object, argument: str = "objective") -> None:
         InputError: something else than an `Objective`.
     """
     if not isinstance(objective, Objective):
-        given = getattr(objective, "__name__", type(objective).__name__)
-        raise InputTypeError(argument, given, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")
+        label = getattr(objective, "__name__", type(objective).__name__)
+        raise InputTypeError(argument, label, "an la.Objective", "Make one of model, loss and data: la.Objective(model, loss, (x, y))")

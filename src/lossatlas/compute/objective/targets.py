@@ -39,8 +39,8 @@ DEFAULT_TARGET_FORMAT = TargetFormat()
 
 def loss_setting(loss: Any, name: str, default: Any = None) -> Any:
     """An option of a loss module, or of a function inside `functools.partial`."""
-    given = loss.keywords if isinstance(loss, functools.partial) else {}
-    return given.get(name, getattr(loss, name, default))
+    keywords = loss.keywords if isinstance(loss, functools.partial) else {}
+    return keywords.get(name, getattr(loss, name, default))
 
 
 def ignored_label(loss: Any) -> int:

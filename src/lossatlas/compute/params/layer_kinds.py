@@ -42,12 +42,12 @@ def one_dimensional(center: Params, names: Iterable[str], module: nn.Module | No
         {'biases': 3, 'BatchNorm': 6}
     """
     layers = {} if module is None else dict(unwrap_module(module).named_modules())
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for name in names:
         if center[name].dim() <= 1:
-            owner, _, own = name.rpartition(".")
-            found[_kind(layers.get(owner), own)] += center[name].numel()
-    return dict(found)
+            owner, _, leaf = name.rpartition(".")
+            counts[_kind(layers.get(owner), leaf)] += center[name].numel()
+    return dict(counts)
 
 
 def layers_by_mode(module: nn.Module | None) -> list[str]:
@@ -58,9 +58,9 @@ def layers_by_mode(module: nn.Module | None) -> list[str]:
         ['BatchNorm', 'dropout']
     """
     layers = [] if module is None else list(module.modules())
-    found = {word for word, kind in MODE_LAYERS.items() if any(issubclass(_class_of(layer), kind) for layer in layers)}
+    modes = {word for word, kind in MODE_LAYERS.items() if any(issubclass(_class_of(layer), kind) for layer in layers)}
     rates = [getattr(layer, "dropout", None) for layer in layers]  # as an LSTM has
-    return sorted(found | {"dropout"} if any(isinstance(rate, int | float) and rate for rate in rates) else found)
+    return sorted(modes | {"dropout"} if any(isinstance(rate, int | float) and rate for rate in rates) else modes)
 
 
 def _class_of(layer: nn.Module) -> type:

@@ -78,18 +78,18 @@ class ParamLayout:
         """
         lacks, new = sorted(set(self.names) - set(tensors)), sorted(set(tensors) - set(self.names))
         if lacks or new:
-            said = [f"{word} {', '.join(names[:4])}" for word, names in (("lacks", lacks), ("has in addition", new)) if names]
-            found = f"{where} {' and '.join(said)}"
-            raise InputError("trajectory", found, "the same parameter names at every step")
+            differences = [f"{word} {', '.join(names[:4])}" for word, names in (("lacks", lacks), ("has in addition", new)) if names]
+            problem = f"{where} {' and '.join(differences)}"
+            raise InputError("trajectory", problem, "the same parameter names at every step")
         for name, shape, dtype in zip(self.names, self.shapes, self.dtypes, strict=True):
-            found = str(tensors[name].dtype).removeprefix("torch.")
-            if found != dtype and torch.promote_types(tensors[name].dtype, getattr(torch, dtype)) != getattr(torch, dtype):
+            problem = str(tensors[name].dtype).removeprefix("torch.")
+            if problem != dtype and torch.promote_types(tensors[name].dtype, getattr(torch, dtype)) != getattr(torch, dtype):
                 advice = "Record a model that changes precision as a new run"
-                raise InputError("trajectory", f"{where} has {name} in {found}", f"{dtype}, as at the first step", advice)
+                raise InputError("trajectory", f"{where} has {name} in {problem}", f"{dtype}, as at the first step", advice)
             if tuple(tensors[name].shape) != shape:
-                found = f"{where} has {name} of shape {tuple(tensors[name].shape)}"
+                problem = f"{where} has {name} of shape {tuple(tensors[name].shape)}"
                 advice = "Record a model that changes shape as a new run"
-                raise InputError("trajectory", found, f"shape {shape}, as at the first step", advice)
+                raise InputError("trajectory", problem, f"shape {shape}, as at the first step", advice)
 
     def flatten(self, tensors: Mapping[str, Tensor], dtype: DTypeLike = np.float64, *, partial: bool = False) -> NDArray[Any]:
         """One vector ``(size,)`` of the tensors of this layout (see `check`); further names are left out.

@@ -55,8 +55,10 @@ def decision_regions(
     """
     module = model.module if isinstance(model, Objective) else model
     if not isinstance(module, torch.nn.Module):
-        given = "an objective made of a callable" if isinstance(model, Objective) else getattr(model, "__name__", type(model).__name__)
-        raise InputError("model", given, "an nn.Module or an Objective made of one")
+        description = (
+            "an objective made of a callable" if isinstance(model, Objective) else getattr(model, "__name__", type(model).__name__)
+        )
+        raise InputError("model", description, "an nn.Module or an Objective made of one")
     if trajectory is not None:
         check_trajectory(trajectory)
         check_same_layout(dict(module.named_parameters()), _whole(module, trajectory), "model and trajectory")

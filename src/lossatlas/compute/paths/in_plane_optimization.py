@@ -150,8 +150,8 @@ def _exact_gradient(objective: Objective, plane: Plane, coordinates: torch.Tenso
 def _custom_gradient(rule: GradientRule) -> Callable[[Objective, Plane, torch.Tensor, Params], float]:
     def slope(objective: Objective, plane: Plane, coordinates: torch.Tensor, still: Params) -> float:
         point = {**still, **plane.moving_params(*coordinates.tolist())}
-        given = rule({**objective.params, **point})
-        coordinates.grad = torch.tensor([dot(d.params, given) for d in plane.directions], dtype=torch.float64)
+        gradient = rule({**objective.params, **point})
+        coordinates.grad = torch.tensor([dot(d.params, gradient) for d in plane.directions], dtype=torch.float64)
         return objective.loss(point)
 
     return slope

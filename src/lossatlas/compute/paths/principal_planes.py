@@ -254,7 +254,7 @@ def _buffers(run: Trajectory, row: int) -> Params:
 
 def _models(runs: Sequence[Trajectory], center: Array, axes: Array) -> tuple[PlaneModel, ...]:
     """The first and last model of every run, where they stand; runs from one start have it once."""
-    found: list[PlaneModel] = []
+    models: list[PlaneModel] = []
     squares = np.square(axes).sum(1)
     center = center.astype(np.float64)
     for run, row in [*((run, 0) for run in runs), *((run, -1) for run in runs)]:
@@ -266,11 +266,11 @@ def _models(runs: Sequence[Trajectory], center: Array, axes: Array) -> tuple[Pla
         model = PlaneModel(
             f"the {'end' if row else 'start'} of {of}", _snap_to_whole_numbers(place), 0.0 if near else residual, _buffers(run, row)
         )
-        if row == 0 and any(_same_start(model, other) for other in found):
-            found[0] = replace(found[0], label="the common start")
+        if row == 0 and any(_same_start(model, other) for other in models):
+            models[0] = replace(models[0], label="the common start")
         else:
-            found.append(model)
-    return tuple(found)
+            models.append(model)
+    return tuple(models)
 
 
 def _snap_to_whole_numbers(place: Array) -> tuple[float, ...]:

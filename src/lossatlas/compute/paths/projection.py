@@ -241,21 +241,23 @@ def _differences(trajectory: Trajectory, task: EvaluationProblem, objective: Obj
     anchored = task.anchors is not None
     if not (anchored or uses_running_stats(task.objective)) or len(task.plane.models) < 2:
         return {}
-    found, anew = [], objective.with_mode("recalibrated")
+    rows, anew = [], objective.with_mode("recalibrated")
     for row in (-1,) if anchored else (0, -1):  # averages of an untrained network have not begun to follow its weights
         if not np.isfinite(cast.coordinates[row]).all():
             continue
-        own, error = loss_with_error(objective, trajectory.state(row))
+        model_loss, error = loss_with_error(objective, trajectory.state(row))
         place = tuple(cast.coordinates[row].tolist())
-        unexplained = (anew.loss(trajectory.params(row)), own) if anchored else (anew.loss(task.plane.point(*place)), float(below[row]))
-        if differ(own, below[row], error) and differ(*unexplained, error):
+        unexplained = (
+            (anew.loss(trajectory.params(row)), model_loss) if anchored else (anew.loss(task.plane.point(*place)), float(below[row]))
+        )
+        if differ(model_loss, below[row], error) and differ(*unexplained, error):
             why = LAG if anchored else ANOTHER
-            found.append(
-                {"step": int(trajectory.steps[row]), "loss": to_json_value(own), "plane_loss": to_json_value(below[row]), "why": why}
+            rows.append(
+                {"step": int(trajectory.steps[row]), "loss": to_json_value(model_loss), "plane_loss": to_json_value(below[row]), "why": why}
             )
             label = f"the {'start' if row == 0 else 'end'} of {trajectory.label}"
-            warn_of_difference(label, to_json_value(own), to_json_value(below[row]), why, stacklevel=4)
-    return {"statistics_differ": found} if found else {}
+            warn_of_difference(label, to_json_value(model_loss), to_json_value(below[row]), why, stacklevel=4)
+    return {"statistics_differ": rows} if rows else {}
 
 
 def _attrs(cast: Projection, plane: Plane, objective: Objective | None, surface: str | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Anchors:
         places: coordinates, ``(models, ndim)``.
         gram: inner products of the plane's directions, ``(ndim, ndim)``.
         reaches: half the distance from each to the nearest other model, ``(models,)``.
-        own: each model's stored statistics.
+        stored: each model's stored statistics.
         shifts: from the estimate with its weights to its own; of variances the factor.
         epsilons: what each layer adds to its variances.
     """
@@ -48,7 +48,7 @@ class Anchors:
     places: NDArray[np.float64]
     gram: NDArray[np.float64]
     reaches: NDArray[np.float64]
-    own: tuple[Params, ...]
+    stored: tuple[Params, ...]
     shifts: tuple[Params, ...]
     epsilons: Mapping[str, float]
 
@@ -65,35 +65,35 @@ class Anchors:
         epsilons = {name: layer.eps for name, layer in batchnorm_layers(objective.module).items()}
         names = statistics_names(objective.module)
         held = [(m, {n: b for n, b in m.buffers.items() if n in names}) for m in plane.models if m.lies_on_plane]
-        held = [(model, cast_like(own, objective.state)) for model, own in held if own]
+        held = [(model, cast_like(stored, objective.state)) for model, stored in held if stored]
         points = [{**plane.point(*model.place), **other_buffers(objective, plane, model.place)} for model, _ in held]
-        shifts = [_shift(own, _estimated(objective, point), epsilons) for point, (_, own) in zip(points, held, strict=True)]
+        shifts = [_shift(stored, _estimated(objective, point), epsilons) for point, (_, stored) in zip(points, held, strict=True)]
         return cls(
             np.array([model.place for model, _ in held]).reshape(-1, plane.ndim),
             gram,
             np.array([_reach(model, plane.models, gram) for model, _ in held]),
-            tuple(own for _, own in held),
+            tuple(stored for _, stored in held),
             tuple(shifts),
             epsilons,
         )
 
     def statistics(self, place: tuple[float, ...], estimate: Callable[[], Params]) -> Params:
         """Statistics at a place; `estimate` gives those of the data there, and is not asked at a model's own place."""
-        if not self.own:
+        if not self.stored:
             return estimate()
         offsets = self.places - np.asarray(place)
         away = np.sqrt(np.einsum("ij,jk,ik->i", offsets, self.gram, offsets)) / self.reaches
         nearest = int(np.argmin(away))
         if away[nearest] <= HERE:
-            return dict(self.own[nearest])
-        found = estimate()
+            return dict(self.stored[nearest])
+        estimated = estimate()
         share = (1 - float(away[nearest]) ** 2) ** 2 if away[nearest] < 1 else 0.0
-        return _shifted(found, self.shifts[nearest], share, self.epsilons) if share else found
+        return _shifted(estimated, self.shifts[nearest], share, self.epsilons) if share else estimated
 
     def to(self, device: str) -> Anchors:
         """The same with tensors on another device."""
-        own, shifts = (tuple({n: t.to(device) for n, t in each.items()} for each in several) for several in (self.own, self.shifts))
-        return replace(self, own=own, shifts=shifts)
+        stored, shifts = (tuple({n: t.to(device) for n, t in each.items()} for each in several) for several in (self.stored, self.shifts))
+        return replace(self, stored=stored, shifts=shifts)
 
 
 def _estimated(objective: Objective, point: Params) -> Params:
@@ -102,8 +102,8 @@ def _estimated(objective: Objective, point: Params) -> Params:
     except Exception as error:
         if isinstance(error, InputError) or out_of_memory(error):
             raise
-        words, advice = "a model whose statistics can be estimated from every batch", 'Choose another batch_size, or mode="eval"'
-        raise InputError("model", f"{type(error).__name__}: {error}", words, advice) from error
+        expected, advice = "a model whose statistics can be estimated from every batch", 'Choose another batch_size, or mode="eval"'
+        raise InputError("model", f"{type(error).__name__}: {error}", expected, advice) from error
 
 
 def other_buffers(objective: Objective, plane: Plane, place: tuple[float, ...]) -> Params:
@@ -120,8 +120,8 @@ def _reach(model: PlaneModel, models: tuple[PlaneModel, ...], gram: NDArray[np.f
     return float(others.min()) / 2 if len(others) else float("inf")
 
 
-def _shift(own: Params, estimate: Params, epsilons: Mapping[str, float]) -> Params:
-    return {n: _logarithm(own[n], n, epsilons) - _logarithm(value, n, epsilons) for n, value in estimate.items() if n in own}
+def _shift(stored: Params, estimate: Params, epsilons: Mapping[str, float]) -> Params:
+    return {n: _logarithm(stored[n], n, epsilons) - _logarithm(value, n, epsilons) for n, value in estimate.items() if n in stored}
 
 
 def _shifted(estimate: Params, shift: Params, share: float, epsilons: Mapping[str, float]) -> Params:

@@ -37,8 +37,8 @@ def resolved(objective: Objective, plane: Plane) -> tuple[Objective, Plane]:
     assert objective.module is not None
     plane = replace(plane, models=tuple(_with_statistics(model, plane, objective) for model in plane.models))
     if len(plane.buffers) == 1:
-        own = dict(objective.module.named_buffers())
-        objective = objective.with_state({n: b for n, b in plane.buffers[0].items() if n in own})
+        module_buffers = dict(objective.module.named_buffers())
+        objective = objective.with_state({n: b for n, b in plane.buffers[0].items() if n in module_buffers})
     return objective if objective.mode == "anchored" else objective.with_mode("anchored"), plane
 
 
@@ -97,8 +97,8 @@ def _with_statistics(model: PlaneModel, plane: Plane, objective: Objective) -> P
 
 def _is_model_at(objective: Objective, plane: Plane, place: tuple[float, ...]) -> bool:
     """Whether the weights of the plane there are the objective's."""
-    own = objective.params
+    center = objective.params
     here = plane.point(*place) if any(place) else plane.center
-    shared = [n for n in here if n in own and here[n].is_floating_point() and here[n].shape == own[n].shape]
-    apart = sum(float((here[n].to(own[n]) - own[n]).double().square().sum()) for n in shared if here[n] is not own[n])
-    return apart <= SAME_WEIGHTS_RTOL**2 * sum(float(own[n].double().square().sum()) for n in shared)
+    shared = [n for n in here if n in center and here[n].is_floating_point() and here[n].shape == center[n].shape]
+    apart = sum(float((here[n].to(center[n]) - center[n]).double().square().sum()) for n in shared if here[n] is not center[n])
+    return apart <= SAME_WEIGHTS_RTOL**2 * sum(float(center[n].double().square().sum()) for n in shared)

@@ -144,10 +144,10 @@ def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
         raise InputError("models", "two equal models", "models that differ", "Check that each checkpoint was loaded")
     labels = ("a → b", "a → c")[: len(steps)]
     recipe = {"models": [hash_tensors(m) for m in (start, *others)]}
-    given = [m for m in (a, b, c) if m is not None]
+    sources = [m for m in (a, b, c) if m is not None]
     places = [(0.0,) * len(steps), *(tuple(float(i == k) for i in range(len(steps))) for k in range(len(steps)))]
-    models = tuple(PlaneModel(f"model {n}", p, buffers=buffers_of(m)) for n, p, m in zip("abc", places, given, strict=False))
-    return Plane(start, steps, "between", labels, recipe, places[0], _buffers_between(given), models)
+    models = tuple(PlaneModel(f"model {n}", p, buffers=buffers_of(m)) for n, p, m in zip("abc", places, sources, strict=False))
+    return Plane(start, steps, "between", labels, recipe, places[0], _buffers_between(sources), models)
 
 
 def _buffers_between(models: Sequence[Any]) -> tuple[Params, ...]:

@@ -50,14 +50,14 @@ def filter_axes(module: nn.Module | None) -> dict[str, FilterAxis]:
         return {}
     module = unwrap_module(module)
     shapes = {name: tuple(p.shape) for name, p in module.named_parameters()}
-    found: dict[str, FilterAxis] = {}
+    axes: dict[str, FilterAxis] = {}
     for prefix, layer in module.named_modules():
         if (known := _transposed(layer)) is not None:
             axis, shape = known
             # Also the parts of a parametrized weight, such as the direction of a weight norm, which have other names.
             starts = tuple(f"{prefix}.{word}" if prefix else word for word in ("weight", "parametrizations.weight."))
-            found |= {name: axis for name in shapes if name.startswith(starts) and shapes[name] == shape}
-    return found
+            axes |= {name: axis for name in shapes if name.startswith(starts) and shapes[name] == shape}
+    return axes
 
 
 def described(axes: Mapping[str, FilterAxis]) -> dict[str, dict[str, int]]:

@@ -76,11 +76,11 @@ def lazy_random_directions(
     center: Params, seed: int, count: int, names: tuple[str, ...], how: Normalize, axes: Mapping[str, FilterAxis], biases: bool
 ) -> list[LazyRandomDirection]:
     """The directions of `random_directions`, normalized, as seeds: same order of drawing, no tensor kept."""
-    generator, kept = (
+    generator, selected = (
         torch.Generator().manual_seed(seed),
         {n for n in names if is_differentiable_dtype(center[n]) and (biases or center[n].dim() > 1)},
     )
-    if not kept:
+    if not selected:
         normalize_direction({n: center[n] for n in names}, center, how, axes, biases)
     directions = []
     for _ in range(count):
@@ -88,5 +88,5 @@ def lazy_random_directions(
         for name, weight in center.items():
             states[name] = generator.get_state()
             sample_normal(weight, generator)
-        directions.append(LazyRandomDirection(center, {n: states[n] for n in names if n in kept}, how, axes))
+        directions.append(LazyRandomDirection(center, {n: states[n] for n in names if n in selected}, how, axes))
     return directions

@@ -139,9 +139,9 @@ class Recorder:
         self._names = None if params is None else select_param_names(dict(self._model.named_parameters()), params)
         self._layers, self._histogram = LayerGroups.of(self._params()), Histogram.of(self._params())
         self._layout, self._buffer_layout = ParamLayout.of(self._params()), ParamLayout.of(self._buffers())
-        for argument, given in (("objective", objective), ("test_objective", test_objective), ("sharpness", sharpness)):
-            if given is not None and not isinstance(given, bool):
-                check_objective(given, argument)
+        for argument, value in (("objective", objective), ("test_objective", test_objective), ("sharpness", sharpness)):
+            if value is not None and not isinstance(value, bool):
+                check_objective(value, argument)
         self._watch = MetricProbe(objective, test_objective)
         self._columns = self._watch.columns
         self._sharpness_objective = sharpness_objective(sharpness, objective)
@@ -170,15 +170,15 @@ class Recorder:
     ) -> None:
         continues = resume and name in store.trajectories
         if continues:
-            kept, seam = self._resume(store, name, step, dtype, delta)
+            weights, resume_point = self._resume(store, name, step, dtype, delta)
         else:
             refuse_existing(store, name, overwrite)
-            kept = self._create(store, name, label, dtype, delta, dict(attrs or {}))
-            seam = ResumePoint(step or 0, None, 0, self._schedule.missing(None, step or 0) if resume else ())
-        self._step, self._last, self._store = seam.step, seam.last, kept
-        self._waiting = RowBuffer(kept, flush_seconds, seam.rows_to_keep if continues else None)
-        self._last_chance = self._waiting.flush_at_exit_of(self)
-        kept.update_attrs({"ended": RUNNING, "gaps": seam.gaps(kept.attrs.get("gaps", ()), name)})
+            weights = self._create(store, name, label, dtype, delta, dict(attrs or {}))
+            resume_point = ResumePoint(step or 0, None, 0, self._schedule.missing(None, step or 0) if resume else ())
+        self._step, self._last, self._store = resume_point.step, resume_point.last, weights
+        self._buffer = RowBuffer(weights, flush_seconds, resume_point.rows_to_keep if continues else None)
+        self._last_chance = self._buffer.flush_at_exit_of(self)
+        weights.update_attrs({"ended": RUNNING, "gaps": resume_point.gaps(weights.attrs.get("gaps", ()), name)})
         if self._last != self._step and (self._schedule.due(self._step) or self._last is None):
             self.record()
         if not continues:
@@ -218,7 +218,7 @@ class Recorder:
         self._check_open()
         self._loss = loss
         if self._last == self._step:
-            self._waiting.update_last("batch_loss", loss_to_float(loss))
+            self._buffer.update_last("batch_loss", loss_to_float(loss))
 
     def record(self, loss: Tensor | float | None = None, epoch: float | None = None) -> None:
         """Record the model as it is now, whatever the schedule says; a step is recorded once."""
@@ -227,7 +227,7 @@ class Recorder:
             return
         row = self._row(self._loss if loss is None else loss, self._epoch if epoch is None else epoch)
         self._last = self._step
-        self._waiting.add(row)
+        self._buffer.add(row)
 
     def attach(self, optimizer: torch.optim.Optimizer) -> torch.utils.hooks.RemovableHandle:
         """Count every ``optimizer.step()`` by itself; the returned handle's ``remove()`` ends that, as closing does."""
@@ -238,7 +238,7 @@ class Recorder:
 
     def flush(self) -> None:
         """Store what waits in memory, as before a checkpoint is saved."""
-        self._waiting.flush()
+        self._buffer.flush()
 
     def close(self) -> None:
         """Record the very last step and store everything. Leaving a `with` block does it."""
@@ -342,9 +342,9 @@ class Recorder:
         limit = float("nan") if self._optimizer is None else stability_limit(self._optimizer)
         return {"sharpness": result.value, "stability_limit": limit}
 
-    def _epoch_of(self, given: float | None) -> float:
-        if given is not None:
-            return float(given)
+    def _epoch_of(self, epoch: float | None) -> float:
+        if epoch is not None:
+            return float(epoch)
         return self._step / self._steps_per_epoch if self._steps_per_epoch else float("nan")
 
     def _create(self, archive: Archive, name: str, label: str, dtype: str | None, delta: bool, attrs: dict[str, Any]) -> WeightStore:
@@ -359,11 +359,11 @@ class Recorder:
     def _variables(self) -> list[schema.Variable]:
         always = ["step", "epoch", "batch_loss", "learning_rate", "weight_norm", "layer_norm", "gradient_norm"]
         always += ["bin", "weight_histogram", "layer_histogram"]
-        bend = ["sharpness", "stability_limit"] if self._sharpness_objective is not None else []
+        curvature = ["sharpness", "stability_limit"] if self._sharpness_objective is not None else []
         measured = [
             with_units(schema.variable(n), o.description["units"] if metric == "loss" else None) for n, (o, metric) in self._columns.items()
         ]
-        return [*(schema.variable(n) for n in (*always, *bend)), *measured]
+        return [*(schema.variable(n) for n in (*always, *curvature)), *measured]
 
     def _described(self, label: str) -> dict[str, Any]:
         return {
@@ -392,9 +392,9 @@ class Recorder:
         check_same_storage(store, dtype, delta)
         check_same_curves(store, [v.name for v in self._variables()])
         warn_of_other_data(store, self._described(name))
-        seam = ResumePoint.at(store.steps, step, self._schedule)
-        check_same_weights(store, seam, self._layout.flatten(self._params(), self._layout.widest))
-        return store, seam
+        resume_point = ResumePoint.at(store.steps, step, self._schedule)
+        check_same_weights(store, resume_point, self._layout.flatten(self._params(), self._layout.widest))
+        return store, resume_point
 
     def _check_objectives(self) -> None:
         for objective in (self._watch.train, self._watch.test, self._sharpness_objective):

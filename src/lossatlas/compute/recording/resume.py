@@ -86,11 +86,13 @@ def warn_of_other_data(store: WeightStore, described: Mapping[str, Any]) -> None
             )
 
 
-def check_same_weights(store: WeightStore, seam: ResumePoint, theta: NDArray[Any]) -> None:
+def check_same_weights(store: WeightStore, resume_point: ResumePoint, theta: NDArray[Any]) -> None:
     """Raises InputError where the model is not the one recorded at the step from which the recording continues."""
-    row = int((store.steps <= seam.step).sum()) - 1
-    if seam.last != seam.step or np.array_equal(store.stored(slice(row, row + 1), slice(None)), store.encode([theta], 1), equal_nan=True):
+    row = int((store.steps <= resume_point.step).sum()) - 1
+    if resume_point.last != resume_point.step or np.array_equal(
+        store.stored(slice(row, row + 1), slice(None)), store.encode([theta], 1), equal_nan=True
+    ):
         return
-    problem = f"a model whose weights are not those recorded at step {seam.step}"
+    problem = f"a model whose weights are not those recorded at step {resume_point.step}"
     advice = "Load the checkpoint before the recorder is made, and pass the step at which it was saved as step="
     raise InputError("resume", problem, "the model as it was then", advice)

@@ -30,7 +30,7 @@ class RowBuffer:
 
     def __init__(self, store: WeightStore, seconds: float | None, limit: int | None = None) -> None:
         self.store = store
-        self._seconds, self._kept = seconds, limit
+        self._seconds, self._rows_to_keep = seconds, limit
         self._rows: list[Row] = []
         self._bytes = 0
         self._process = os.getpid()
@@ -75,9 +75,9 @@ class RowBuffer:
         return last
 
     def _store(self, count: int) -> None:
-        self.store.append(self._rows[:count], self._kept)
+        self.store.append(self._rows[:count], self._rows_to_keep)
         if count:
-            self._kept = None
+            self._rows_to_keep = None
         self._bytes -= sum(row.nbytes for row in self._rows[:count])
         del self._rows[:count]
 

@@ -186,7 +186,7 @@ def blocks(runs: Sequence[Trajectory], memory: int = MEMORY) -> Iterator[tuple[s
 
 
 def _stored(
-    kept: Archive,
+    archive: Archive,
     checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
     steps: Sequence[int] | None,
     module: torch.nn.Module | None,
@@ -200,7 +200,7 @@ def _stored(
         if store is None:
             layouts = ParamLayout.of(params), ParamLayout.of(buffers)
             attrs = {"label": label or name, "parameters": layouts[0].size}
-            store = WeightStore.create(kept, name, *layouts, [schema.variable("step")], {}, attrs)
+            store = WeightStore.create(archive, name, *layouts, [schema.variable("step")], {}, attrs)
         layout, buffer_layout = store.layout, store.buffer_layout
         layout.check(params, f"checkpoint {count - 1}")
         buffer_layout.check(buffers, f"checkpoint {count - 1}")

@@ -50,7 +50,7 @@ class SymmetryFinding:
         function_change: greatest relative change of the outputs; near 0 for a true symmetry.
         landscape_change: greatest change of the loss along the line, as a share of its range.
         respected: whether the landscape is the same.
-        words: one sentence.
+        sentence: the finding in words.
     """
 
     symmetry: str
@@ -58,7 +58,7 @@ class SymmetryFinding:
     function_change: float
     landscape_change: float
     respected: bool | None
-    words: str
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class SymmetryAudit:
 
     def __str__(self) -> str:
         head = f"symmetry audit, normalize={self.normalize!r}, seed {self.seed}"
-        rows = [f"{f.symmetry:12} {_verdict(f):14} {f.words}" for f in self.findings]
+        rows = [f"{f.symmetry:12} {_verdict(f):14} {f.sentence}" for f in self.findings]
         return "\n".join([head, *rows])
 
     def as_dict(self) -> dict[str, Any]:
@@ -105,11 +105,11 @@ def symmetry_audit(
         (True, False)
     """
     states = states_of(objective)
-    couplings = find_neuron_groups(objective)
+    groups = find_neuron_groups(objective)
     line = _Line(objective, normalize, seed, tuple(np.linspace(*bounds, resolution).tolist()))
     before = line.curve(states)
     findings = []
-    for symmetry, (count, change) in _transformations(objective, couplings, seed).items():
+    for symmetry, (count, change) in _transformations(objective, groups, seed).items():
         findings.append(_finding(symmetry, count, change, states, line, before))
     return SymmetryAudit(normalize, seed, tuple(findings))
 
@@ -130,15 +130,15 @@ def balance_neurons(objective: Objective, sweeps: int = 100, tol: float = 1e-12)
     Raises:
         InputError: the objective has no module, or no layer of it can be rescaled.
     """
-    couplings = [c for c in find_neuron_groups(objective) if c.scales]
-    if not couplings:
+    groups = [c for c in find_neuron_groups(objective) if c.scales]
+    if not groups:
         raise InputError("objective", objective.name, "a model with rescalable neurons (layers with ReLU between them)")
     states = {n: t.double() if t.is_floating_point() else t for n, t in states_of(objective).items()}
     for _ in range(sweeps):
         moved = 0.0
-        for coupling in couplings:
-            factors = _balancing(states, coupling)
-            states = scale_neurons(states, coupling, factors)
+        for group in groups:
+            factors = _balancing(states, group)
+            states = scale_neurons(states, group, factors)
             moved = max(moved, float((factors - 1).abs().max()))
         if moved <= tol:
             break
@@ -159,10 +159,10 @@ def _balancing(states: Params, coupling: NeuronGroup) -> Tensor:
 Change = Callable[[Params], Params]
 
 
-def _transformations(objective: Objective, couplings: tuple[NeuronGroup, ...], seed: int) -> dict[str, tuple[int, Change]]:
+def _transformations(objective: Objective, groups: tuple[NeuronGroup, ...], seed: int) -> dict[str, tuple[int, Change]]:
     """By symmetry, on how many layers it acts and what it does to the states."""
     generator = torch.Generator().manual_seed(seed)
-    scalable, movable = [c for c in couplings if c.scales], [c for c in couplings if c.permutes]
+    scalable, movable = [c for c in groups if c.scales], [c for c in groups if c.permutes]
     pairs = batchnorm_pairs(objective)
     uneven = {c: torch.rand(c.neurons, generator=generator, dtype=torch.float64).mul(2.3).sub(1.15).exp() for c in scalable}
     orders = {c: torch.randperm(c.neurons, generator=generator) for c in movable}
@@ -214,10 +214,10 @@ def _finding(symmetry: str, count: int, change: Change, states: Params, line: _L
     function = relative_change(outputs(line.objective, new), outputs(line.objective, states))
     moved = _curve_change(line.curve(new), before)
     if symmetry != "permutation":
-        return SymmetryFinding(symmetry, count, function, moved, moved < RESPECTED, _words(count, function, moved))
+        return SymmetryFinding(symmetry, count, function, moved, moved < RESPECTED, _sentence(count, function, moved))
     # The direction is permuted with the model: the same seed on reordered neurons is only another draw.
     along = _curve_change(line.curve(new, _permuted_direction(change, states, line)), before)
-    text = f"{_words(count, function, along)} (with the direction reordered too; the bare seed draws another line: {moved:.2g})"
+    text = f"{_sentence(count, function, along)} (with the direction reordered too; the bare seed draws another line: {moved:.2g})"
     return SymmetryFinding(symmetry, count, function, along, along < RESPECTED, text)
 
 
@@ -231,7 +231,7 @@ def _curve_change(new: NDArray[np.float64], old: NDArray[np.float64]) -> float:
     return float(np.nanmax(np.abs(new - old)) / max(float(np.nanmax(old) - np.nanmin(old)), 1e-300))
 
 
-def _words(count: int, function: float, moved: float) -> str:
+def _sentence(count: int, function: float, moved: float) -> str:
     return f"{count} layer{'s' if count > 1 else ''}, outputs change by {function:.1g}, the line by {moved:.2g} of its range"
 
 

@@ -59,22 +59,22 @@ def match_weights(objective: Objective, reference: object, seed: int = 0, sweeps
     """
     goal = params_of(reference)
     check_same_layout(objective.params, goal)
-    couplings = [c for c in find_neuron_groups(objective) if c.permutes]
-    if not couplings:
+    groups = [c for c in find_neuron_groups(objective) if c.permutes]
+    if not groups:
         raise InputError("objective", objective.name, "a model with layers whose neurons can be reordered")
     states, spent = states_of(objective), 0
-    orders = {c.producer: np.arange(c.neurons) for c in couplings}
+    orders = {c.producer: np.arange(c.neurons) for c in groups}
     rng = np.random.default_rng(seed)
     for _ in range(sweeps):
         spent += 1
         changed = False
-        for index in rng.permutation(len(couplings)):
-            coupling = couplings[index]
-            order = _best_order(states, goal, coupling)
-            if (order == np.arange(coupling.neurons)).all():
+        for index in rng.permutation(len(groups)):
+            group = groups[index]
+            order = _best_order(states, goal, group)
+            if (order == np.arange(group.neurons)).all():
                 continue
-            states = permute_neurons(states, coupling, torch.from_numpy(order).to(next(iter(states.values())).device))
-            orders[coupling.producer], changed = orders[coupling.producer][order], True
+            states = permute_neurons(states, group, torch.from_numpy(order).to(next(iter(states.values())).device))
+            orders[group.producer], changed = orders[group.producer][order], True
         if not changed:
             break
     params = {n: states[n] for n in objective.params}

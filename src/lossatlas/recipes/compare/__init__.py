@@ -119,11 +119,11 @@ def run(
     return write_summary(out, "compare", summary)
 
 
-def _size(quick: bool, **given: int | None) -> RunSize:
-    for name, number in given.items():
+def _size(quick: bool, **overrides: int | None) -> RunSize:
+    for name, number in overrides.items():
         if number is not None and number < 1:
             raise InputError(name, number, "a positive number")
-    return replace(QUICK if quick else FULL, **{name: number for name, number in given.items() if number is not None})
+    return replace(QUICK if quick else FULL, **{name: number for name, number in overrides.items() if number is not None})
 
 
 def _training(network: str, size: RunSize, seed: int) -> Training:

@@ -57,8 +57,8 @@ def rescaled(model: nn.Module, factor: float) -> nn.Module:
     Raises:
         InputError: no convolution is followed by a batch norm of its width.
     """
-    twin = copy.deepcopy(model).eval()
-    pairs = list(_pairs(twin))
+    scaled = copy.deepcopy(model).eval()
+    pairs = list(_pairs(scaled))
     if not pairs:
         raise InputError("model", type(model).__name__, "a network whose convolutions are followed by batch norms")
     with torch.no_grad():
@@ -70,7 +70,7 @@ def rescaled(model: nn.Module, factor: float) -> nn.Module:
             after.running_mean.mul_(factor)
             after.running_var.mul_(factor**2)
             after.eps *= factor**2
-    return twin
+    return scaled
 
 
 def compare_scales(
@@ -136,8 +136,8 @@ def _numbers(lines: Mapping[Key, xr.Dataset], resolution: int) -> dict[str, Any]
     }
 
 
-def width(line: xr.Dataset, rise: float = 1.0) -> float | None:
-    """Length in alpha over which the loss stays within `rise` of the center's; None where the line ends before that.
+def width(line: xr.Dataset, increase: float = 1.0) -> float | None:
+    """Length in alpha over which the loss stays within `increase` of the center's; None where the line ends before that.
 
     >>> axis = np.linspace(-2, 2, 41)
     >>> round(width(xr.Dataset({"loss": ("alpha", axis**2)}, {"alpha": axis})), 6)
@@ -145,7 +145,7 @@ def width(line: xr.Dataset, rise: float = 1.0) -> float | None:
     """
     alpha, loss = line.alpha.values, line.loss.values
     middle = len(alpha) // 2
-    limit = loss[middle] + rise
+    limit = loss[middle] + increase
     ends = [_crossing(alpha[side], loss[side], limit) for side in (slice(middle, None), slice(middle, None, -1))]
     return None if None in ends else abs(ends[0] - ends[1])  # type: ignore[operator]
 
@@ -165,12 +165,12 @@ def _reach(model: nn.Module, moving: list[str], seed: int) -> float:
     return REACH * norm({name: line.center[name] for name in moving}) / line.directions[0].norm
 
 
-def _output_difference(objective: Objective, twin: nn.Module) -> float:
+def _output_difference(objective: Objective, scaled: nn.Module) -> float:
     """The largest difference between outputs of the two networks on the first batch, in the logits' own units."""
     (x, _), *_ = objective.data.batches
     with torch.no_grad():
         assert objective.module is not None
-        return float((objective.module(x) - twin.to(x.device)(x)).abs().max())
+        return float((objective.module(x) - scaled.to(x.device)(x)).abs().max())
 
 
 def _pairs(model: nn.Module) -> Iterator[tuple[str, nn.Conv2d, nn.BatchNorm2d]]:

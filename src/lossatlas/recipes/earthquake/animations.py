@@ -123,8 +123,8 @@ def _batches(landscape: Landscape, size: int, count: int) -> list[Indices]:
 
 def _arrow_label(landscape: Landscape, others: Sequence[xr.Dataset]) -> str:
     """On the plane of a path, updates are seen as their shadows."""
-    shadow = "" if landscape.scenery.plane.kind == "weights" else ", projected on the plane"
-    return f"the update that {'SGD makes on' if others else ''} this batch{'' if others else ' makes'}{shadow}".replace("  ", " ")
+    suffix = "" if landscape.scenery.plane.kind == "weights" else ", projected on the plane"
+    return f"the update that {'SGD makes on' if others else ''} this batch{'' if others else ' makes'}{suffix}".replace("  ", " ")
 
 
 def _styled(path: PathData) -> PathData:

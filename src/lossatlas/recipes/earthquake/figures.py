@@ -78,14 +78,14 @@ def momentum(landscape: Landscape, paths: Mapping[str, xr.Dataset], file: FilePa
     plot(scene.replace(subtitle="Momentum averages gradients over batches, and with them the quake."), file)
 
 
-def noise(landscape: Landscape, spread: xr.Dataset, slopes: xr.Dataset, batch_size: int, file: FilePath) -> None:
+def noise(landscape: Landscape, spread: xr.Dataset, gradients: xr.Dataset, batch_size: int, file: FilePath) -> None:
     """The full loss with ellipses of update noise, and three maps: spread over batches, signal to noise, share uphill."""
     full = surface_from(landscape.surface, name="full", label="full loss")
     attrs = {**landscape.surface.attrs, "title": ""}
     maps = [
         surface_from(spread[["batch_sd"]].assign_attrs(attrs), name="sd"),
-        surface_from(slopes[["gradient_snr"]].assign_attrs(attrs), name="snr"),
-        surface_from(slopes[["uphill_share"]].assign_attrs(attrs), name="uphill"),
+        surface_from(gradients[["gradient_snr"]].assign_attrs(attrs), name="snr"),
+        surface_from(gradients[["uphill_share"]].assign_attrs(attrs), name="uphill"),
     ]
     arrows, outlines = _ellipses(landscape, batch_size)
     titles = (
@@ -158,9 +158,9 @@ def _ellipses(landscape: Landscape, batch_size: int) -> tuple[tuple[Arrow, ...],
     arrows, outlines = [], []
     for share in ELLIPSE_AT:
         here = window.mean(1) + np.array(share) * np.diff(window)[:, 0] / 2
-        slopes = per_sample_gradients(landscape.scenery.objective, landscape.scenery.plane, here.tolist())
-        ends = here + noise_ellipse(slopes, batch_size, scale=-rate)
-        mean = here - rate * slopes.mean(0)
+        gradients = per_sample_gradients(landscape.scenery.objective, landscape.scenery.plane, here.tolist())
+        ends = here + noise_ellipse(gradients, batch_size, scale=-rate)
+        mean = here - rate * gradients.mean(0)
         arrows.append(Arrow((here[0], here[1]), (mean[0], mean[1])))
         outlines.append(Outline(ends[:, 0], ends[:, 1], f"updates by batches of {batch_size}, one standard deviation", "#d11141"))
     return tuple(arrows), tuple(outlines)

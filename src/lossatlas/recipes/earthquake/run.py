@@ -151,10 +151,10 @@ def _stills(
     stills.momentum(clouds, {"sgd": clouds.path, "momentum": faster}, out / "momentum.png")
     print_line("momentum.png       Momentum on the same batches: a calmer way down.")
     scenery = clouds.scenery
-    slopes = gradient_noise(
+    gradients = gradient_noise(
         scenery.objective, scenery.plane, scenery.bounds, size.noise_resolution, batch_size=SIZES[0], epochs=size.epochs, progress=progress
     )
-    stills.noise(clouds, spreads[SIZES[0]], slopes, SIZES[0], out / "noise.png")
+    stills.noise(clouds, spreads[SIZES[0]], gradients, SIZES[0], out / "noise.png")
     print_line("noise.png          Where batches disagree: spread, signal to noise, and how often a batch points uphill.")
     stills.law(spreads, scenery.title, clouds.losses.samples, out / "law.png")
     print_line("law.png            The spread over batches follows its law, finite data included.")

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from lossatlas.recipes.li2018.types import Solution
 
 BLUE, RED, *BATCHES = COLORS
-Found = Mapping[tuple[float, int], "Solution"]
+Minima = Mapping[tuple[float, int], "Solution"]
 
 
-def figure_2(setting: RunConfig, minima: Found, lines: Mapping[tuple[float, str], xr.Dataset], file: FilePath) -> None:
+def figure_2(setting: RunConfig, minima: Minima, lines: Mapping[tuple[float, str], xr.Dataset], file: FilePath) -> None:
     """One row a weight decay: the line between the solutions, the norm during training, the weights in the end."""
     curves: list[Curve] = []
     panes: list[Pane] = []
@@ -49,7 +49,7 @@ def figure_2(setting: RunConfig, minima: Found, lines: Mapping[tuple[float, str]
 
 def figure_3(
     setting: RunConfig,
-    minima: Found,
+    minima: Minima,
     lines: Mapping[tuple[float, int], xr.Dataset],
     planes: Mapping[tuple[float, int], xr.Dataset],
     file: FilePath,
@@ -154,7 +154,7 @@ def _histograms(decay: float, by_batch: Mapping[int, Solution]) -> tuple[list[Cu
     return curves, Pane("histogram", title="weights after training", x_label="weight", y_label="share of weights")
 
 
-def _notes(setting: RunConfig, minima: Found, more: str, samples: int) -> tuple[str, ...]:
+def _notes(setting: RunConfig, minima: Minima, more: str, samples: int) -> tuple[str, ...]:
     training = next(iter(minima.values())).training
     return (
         f"{setting.run_label}: {training.samples:,} training images, {training.epochs} epochs; "

@@ -127,10 +127,10 @@ def _summaries(minima: dict[tuple[float, int], Solution]) -> dict[str, Any]:
 
 def _sharper(line: xr.Dataset) -> str:
     """Name of the end around which the loss rises more at a distance of a quarter, by second difference at 0 and at 1."""
-    bend = [
+    sharpness = [
         float(line.loss.interp(alpha=end + 0.25) + line.loss.interp(alpha=end - 0.25) - 2 * line.loss.interp(alpha=end)) for end in (0, 1)
     ]
-    return "small batch" if bend[0] > bend[1] else "large batch"
+    return "small batch" if sharpness[0] > sharpness[1] else "large batch"
 
 
 def _width(line: xr.Dataset) -> float:

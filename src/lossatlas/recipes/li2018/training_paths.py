@@ -112,8 +112,8 @@ def _window(path: xr.Dataset) -> list[list[float]]:
     window = []
     for name in ("path_alpha", "path_beta"):
         values = np.append(path[name].values, 0.0)
-        room = MARGIN * max(float(np.ptp(values)), 1e-6)
-        window.append([float(values.min() - room), float(values.max() + room)])
+        margin = MARGIN * max(float(np.ptp(values)), 1e-6)
+        window.append([float(values.min() - margin), float(values.max() + margin)])
     sides = [high - low for low, high in window]
     if max(sides) > 2 * min(sides):
         return window

@@ -149,7 +149,7 @@ def _descents(
     runs = [("article", "sgd", 10.0, size.epochs, rule)] if "article" in rules else []
     runs += [("true", "sgd", 10.0, size.epochs, None)] if "true" in rules else []
     runs += [(name, name, rate, size.optimizer_epochs, None) for name, rate in LEARNING_RATES.items()]
-    for label, optimizer, rate, epochs, given in runs:
+    for label, optimizer, rate, epochs, gradient in runs:
         for start in STARTS:
             name = f"{label}:{start[0]:g},{start[1]:g}"
             paths[name] = optimize_on_plane(
@@ -159,7 +159,7 @@ def _descents(
                 optimizer=optimizer,
                 learning_rate=rate,
                 steps=epochs,
-                gradient=given,
+                gradient=gradient,
                 archive=archive,
                 name=name.replace(":", " "),
                 label=f"{label} from ({start[0]:g}, {start[1]:g})",

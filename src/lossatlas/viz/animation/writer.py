@@ -91,7 +91,7 @@ class _Background:
         turning = [pane for pane in drawing.panes if pane.redraws_every_frame]
         still = [pane for pane in drawing.panes if not pane.redraws_every_frame]
         self.moving = [artist for pane in still for artist in pane.moving] + ([drawing.label] if drawing.label is not None else [])
-        self.axes = [axes for pane in turning for axes in (pane.axes, pane.twin) if axes is not None]
+        self.axes = [axes for pane in turning for axes in (pane.axes, pane.right_axes) if axes is not None]
         for artist in (*self.moving, *self.axes):
             artist.set_animated(True)
         drawing.show(0)

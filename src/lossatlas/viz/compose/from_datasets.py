@@ -181,8 +181,8 @@ def _with_units(text: str, units: str) -> str:
 
 def _axis_labels(dataset: xr.Dataset) -> tuple[str, str]:
     plane = dataset.attrs.get("plane")
-    given = plane.get("axis_labels") if isinstance(plane, dict) else None
-    labels = [str(text) for text in given] if isinstance(given, list | tuple) else []
+    axis_labels = plane.get("axis_labels") if isinstance(plane, dict) else None
+    labels = [str(text) for text in axis_labels] if isinstance(axis_labels, list | tuple) else []
     return labels[0] if labels else "α", labels[1] if len(labels) > 1 else "β"
 
 

@@ -110,8 +110,8 @@ def read_surfaces(things: Sequence[Any], wanted: Sequence[str] | None = None) ->
 def stored_paths(things: Sequence[Any]) -> list[tuple[str, xr.Dataset, Any]]:
     """Name, Dataset and origin of every projected trajectory in archives and Datasets."""
     stored = [(name, thing.trajectory(name), thing) for thing in things if isinstance(thing, Archive) for name in thing.trajectories]
-    given = [(str(t.attrs.get("label") or "path"), t, t) for t in things if isinstance(t, xr.Dataset)]
-    return [entry for entry in (*stored, *given) if "path_alpha" in entry[1] and np.isfinite(entry[1]["path_alpha"]).any()]
+    datasets = [(str(t.attrs.get("label") or "path"), t, t) for t in things if isinstance(t, xr.Dataset)]
+    return [entry for entry in (*stored, *datasets) if "path_alpha" in entry[1] and np.isfinite(entry[1]["path_alpha"]).any()]
 
 
 def surfaces_under(path: xr.Dataset, thing: Any, surfaces: Sequence[SourceSurface]) -> list[SourceSurface]:

@@ -86,8 +86,8 @@ def _panes(run: xr.Dataset) -> Iterator[tuple[Pane, list[Curve]]]:
     yield _pane("loss", _loss_label(run, "path_loss", "batch_loss"), _log(losses)), losses
     shares = _curves(run, ("path_accuracy", "test_accuracy"), ("training data", "test data"), (TRAIN, TEST))
     yield _pane("accuracy", "fraction"), shares
-    bend = _curves(run, ("sharpness", "stability_limit"), ("largest Hessian eigenvalue", _limit_label(run)), (TRAIN, LIMIT))
-    yield _pane("sharpness and the edge of stability", "eigenvalue", _log(bend)), bend
+    sharpness = _curves(run, ("sharpness", "stability_limit"), ("largest Hessian eigenvalue", _limit_label(run)), (TRAIN, LIMIT))
+    yield _pane("sharpness and the edge of stability", "eigenvalue", _log(sharpness)), sharpness
     rate = _curves(run, ("learning_rate",), ("learning rate",), (PLAIN,))
     yield _pane("learning rate", "learning rate"), rate
     slope = _curves(run, ("gradient_norm",), ("norm of the gradient",), (PLAIN,))

@@ -141,33 +141,33 @@ def _top(pane: Pane) -> int:
 
 
 def _place(sheet: Sheet, drawn: PaneArtists, cell: Bbox, inset: np.ndarray) -> None:
-    room = Bbox([[cell.x0 + inset[0], cell.y0 + inset[1]], [cell.x1 - inset[2], cell.y1 - inset[3]]])
+    area = Bbox([[cell.x0 + inset[0], cell.y0 + inset[1]], [cell.x1 - inset[2], cell.y1 - inset[3]]])
     if drawn.is_relief:
-        _fit_relief(sheet, drawn, room)
+        _fit_relief(sheet, drawn, area)
     else:
-        _set(drawn.axes, room)
-        if drawn.twin is not None:
-            _set(drawn.twin, room)
+        _set(drawn.axes, area)
+        if drawn.right_axes is not None:
+            _set(drawn.right_axes, area)
         drawn.axes.apply_aspect()
     title = sheet.titles.get(id(drawn.axes))
     if title is not None:
-        center = room.x0 + room.width / 2 if drawn.is_relief else _inches(drawn.axes, drawn.axes.get_window_extent()).x0
+        center = area.x0 + area.width / 2 if drawn.is_relief else _inches(drawn.axes, drawn.axes.get_window_extent()).x0
         title.set_position(_fraction(sheet.figure, center, cell.y1))
 
 
-def _fit_relief(sheet: Sheet, drawn: PaneArtists, room: Bbox) -> None:
+def _fit_relief(sheet: Sheet, drawn: PaneArtists, area: Bbox) -> None:
     """Move and scale a square 3-D axes until box and labels just fill the room; the axes itself may be larger."""
     axes = drawn.axes
     content, box = _relief_content(sheet, axes), _inches(axes, axes.get_window_extent())
     cube = _cube(axes)
     # Only the box grows with the axes; the text round it keeps its size.
     text_width, text_height = content.width - cube.width, content.height - cube.height
-    scale = min((room.width - text_width) / cube.width, (room.height - text_height) / cube.height)
+    scale = min((area.width - text_width) / cube.width, (area.height - text_height) / cube.height)
     scale = float(np.clip(scale, 0.2, 5.0))
     side = box.width * scale
     center_x, center_y = cube.x0 + cube.width / 2, cube.y0 + cube.height / 2
-    left = room.x0 + (room.width - (cube.width * scale + text_width)) / 2 + (cube.x0 - content.x0)
-    bottom = room.y0 + (room.height - (cube.height * scale + text_height)) / 2 + (cube.y0 - content.y0)
+    left = area.x0 + (area.width - (cube.width * scale + text_width)) / 2 + (cube.x0 - content.x0)
+    bottom = area.y0 + (area.height - (cube.height * scale + text_height)) / 2 + (cube.y0 - content.y0)
     x = left + cube.width * scale / 2 - (center_x - box.x0) * scale
     y = bottom + cube.height * scale / 2 - (center_y - box.y0) * scale
     _set(axes, Bbox([[x, y], [x + side, y + side]]))
@@ -217,7 +217,7 @@ def _extent(drawn: PaneArtists) -> Bbox:
         boxes = [axis.get_tightbbox() for axis in (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis)]
         return Bbox.union([_cube(drawn.axes), *(_inches(drawn.axes, box) for box in boxes if box is not None)])
     # Axes.get_tightbbox would count empty lines as standing in the figure's corner.
-    every = [drawn.axes, *([] if drawn.twin is None else [drawn.twin])]
+    every = [drawn.axes, *([] if drawn.right_axes is None else [drawn.right_axes])]
     labels = [axis.get_tightbbox() for axes in every for axis in (axes.xaxis, axes.yaxis) if axes.axison]
     return Bbox.union([_inches(drawn.axes, box) for box in (drawn.axes.get_window_extent(), *labels) if box is not None])
 
@@ -243,10 +243,10 @@ def _figure(artist: Any) -> Figure:
     return figure
 
 
-def _set(axes: Any, room: Bbox) -> None:
+def _set(axes: Any, area: Bbox) -> None:
     figure = _figure(axes)
     width, height = figure.get_size_inches()
-    axes.set_position([room.x0 / width, room.y0 / height, max(room.width, 0.1) / width, max(room.height, 0.1) / height])
+    axes.set_position([area.x0 / width, area.y0 / height, max(area.width, 0.1) / width, max(area.height, 0.1) / height])
 
 
 def _fraction(figure: Figure, x: float, y: float) -> tuple[float, float]:

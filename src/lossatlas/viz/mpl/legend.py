@@ -15,19 +15,19 @@ MOST_ROOM = 0.5
 """A legend taller than this share of its pane would squash the curves; it then covers what it must."""
 
 
-def place_legend(legend: Legend, axes: Axes, twin: Axes | None) -> None:
+def place_legend(legend: Legend, axes: Axes, right_axes: Axes | None) -> None:
     """Move a legend to where it covers no curve; where there is no such place, the axes grow upward to make one.
 
     Call it when the axes have their final size and while every line still holds all of its points.
     """
     legend.borderaxespad = 0.0
     wide, tall = _size(legend, axes)
-    points = np.concatenate([_points(one) for one in (axes, twin) if one is not None])
+    points = np.concatenate([_points(one) for one in (axes, right_axes) if one is not None])
     places = [(PAD + x * (1 - 2 * PAD - wide), PAD + y * (1 - 2 * PAD - tall)) for y in SHARES for x in SHARES]
     covered = [(_inside(points, *place, wide, tall), _inside(points, *place, wide, tall, PAD / 2)) for place in places]
     best = min(range(len(places)), key=lambda k: covered[k])
     if covered[best][0] and tall <= MOST_ROOM:
-        for one in (axes, twin):
+        for one in (axes, right_axes):
             if one is not None:
                 _make_room(one, tall + 2 * PAD)
         _move(legend, axes, places[0])

@@ -19,13 +19,13 @@ OWN_LEGEND = ("curves", "histogram")
 
 def add_header(drawn: Figure, scene: Scene, width: float) -> list[Text]:
     """Title and subtitle, broken where the figure ends; an animation keeps the right third for the frame's label."""
-    room = width * (0.66 if scene.timeline is not None else 1.0)
+    text_width = width * (0.66 if scene.timeline is not None else 1.0)
     lines = [(scene.title, TITLE, "bold"), (scene.subtitle, SUBTITLE, "normal")]
     return [
         drawn.text(
             0,
             0,
-            wrapped(drawn, [text], room, size * (1.12 if weight == "bold" else 1)),
+            wrapped(drawn, [text], text_width, size * (1.12 if weight == "bold" else 1)),
             fontsize=size,
             fontweight=weight,
             va="top",
@@ -53,7 +53,7 @@ def shared_handles(sheet: Sheet) -> list[Any]:
         if drawn.pane.kind in OWN_LEGEND and len(sheet.panes) > 1 and not {h.get_label() for h in drawn.handles} <= maps:
             if len({h.get_label() for h in drawn.handles}) > 1:
                 handles = list({_look(h): h for h in drawn.handles}.values())
-                (drawn.twin or drawn.axes).legend(handles=handles, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
+                (drawn.right_axes or drawn.axes).legend(handles=handles, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
         else:
             shared |= {_look(h): h for h in drawn.handles}
     return list(shared.values())
@@ -62,9 +62,9 @@ def shared_handles(sheet: Sheet) -> list[Any]:
 def place_legends(sheet: Sheet) -> None:
     """Legends within curves panes move to where they cover nothing, once the panes have their places."""
     for drawn in sheet.panes:
-        legend = (drawn.twin or drawn.axes).get_legend() if drawn.pane.kind == "curves" else None
+        legend = (drawn.right_axes or drawn.axes).get_legend() if drawn.pane.kind == "curves" else None
         if legend is not None:
-            place_legend(legend, drawn.axes, drawn.twin)
+            place_legend(legend, drawn.axes, drawn.right_axes)
 
 
 def _look(handle: Any) -> tuple[str, str]:

@@ -49,11 +49,11 @@ def _interpolate_last_axis(values: FloatArray, holes: BoolArray, positions: Floa
         return np.repeat(values, len(positions), axis=-1), np.repeat(holes, len(positions), axis=-1)
     cell = np.clip(np.floor(positions).astype(int), 0, count - 2)
     t = positions - cell
-    slopes = _limited_slopes(values, holes)
+    derivatives = _limited_slopes(values, holes)
     low, high = values[:, cell], values[:, cell + 1]
     broken = (holes[:, cell] & (t < 1)) | (holes[:, cell + 1] & (t > 0))
     cubic = low * (2 * t**3 - 3 * t**2 + 1) + high * (3 * t**2 - 2 * t**3)
-    cubic += slopes[:, cell] * (t**3 - 2 * t**2 + t) + slopes[:, cell + 1] * (t**3 - t**2)
+    cubic += derivatives[:, cell] * (t**3 - 2 * t**2 + t) + derivatives[:, cell + 1] * (t**3 - t**2)
     return np.where(broken, low * (1 - t) + high * t, cubic), broken
 
 

@@ -24,7 +24,7 @@ from lossatlas.viz.web.payload import Payload, encode
 MOST_CELLS = 4096
 """Cells a patch holds at most, so that a page draws between patches."""
 
-WAITING = "Waiting for a surface to appear in the archive"
+NO_SURFACE_YET = "Waiting for a surface to appear in the archive"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ArchiveFeed:
         """Compare the archives with what was last told."""
         signature = self._read_signature()
         if signature is None:
-            return ArchiveUpdate(words=WAITING)
+            return ArchiveUpdate(words=NO_SURFACE_YET)
         if signature != self._signature:
             return self._full_state(signature)
         before, self._scene = self._scene, self._gather()
@@ -74,7 +74,7 @@ class ArchiveFeed:
 
     def progress(self) -> tuple[str, bool]:
         """Share computed and time left in words, and whether all is done."""
-        return (WAITING, False) if self._scene is None else self._progress(self._scene)
+        return (NO_SURFACE_YET, False) if self._scene is None else self._progress(self._scene)
 
     def notes(self) -> list[list[str]]:
         """Notes of each surface now; a share computed, for one, grows with the cells."""

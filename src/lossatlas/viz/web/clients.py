@@ -24,7 +24,7 @@ class Update:
 
     payload: Payload | None
     patches: tuple[bytes, ...]
-    told: dict[str, Any]
+    message: dict[str, Any]
     last: bool = False
 
 
@@ -40,16 +40,16 @@ class Client:
         self.address = address
         self.sending_since: float | None = None
         self._whole = whole
-        self._waiting: deque[Update] = deque()
+        self._queue: deque[Update] = deque()
         self._behind = False
         self._news = asyncio.Event()
 
     def offer(self, update: Update) -> None:
         """Queue an update; a full queue is emptied, and the full state sent in its place."""
-        if len(self._waiting) >= MOST_WAITING:
-            self._waiting.clear()
+        if len(self._queue) >= MOST_WAITING:
+            self._queue.clear()
             self._behind = True
-        self._waiting.append(update)
+        self._queue.append(update)
         self._news.set()
 
     def lags(self, seconds: float) -> bool:
@@ -60,12 +60,12 @@ class Client:
         """Updates in order, each as soon as the one before was sent."""
         last = False
         while not last:
-            while not self._waiting:
+            while not self._queue:
                 self._news.clear()
                 await self._news.wait()
-            update = self._waiting.popleft()
+            update = self._queue.popleft()
             if self._behind:
-                self._behind, update = False, Update(self._whole(), (), update.told, update.last)
+                self._behind, update = False, Update(self._whole(), (), update.message, update.last)
             last = update.last
             self.sending_since = time.monotonic()
             yield update
@@ -83,7 +83,7 @@ async def send_over_socket(client: Client, socket: Any) -> None:
                 await socket.send_bytes(update.payload.blob)
             for patch in update.patches:
                 await socket.send_bytes(patch)
-            await socket.send_text(json.dumps(update.told))
+            await socket.send_text(json.dumps(update.message))
         await socket.close()
 
 
@@ -94,7 +94,7 @@ async def events(client: Client) -> AsyncIterator[str]:
             yield _event({"type": "scene", "header": update.payload.header, "parts": [_base64(update.payload.blob)]})
         if update.patches:
             yield _event({"type": "patches", "parts": [_base64(patch) for patch in update.patches]})
-        yield _event(update.told)
+        yield _event(update.message)
 
 
 def _event(message: dict[str, Any]) -> str:

@@ -62,12 +62,12 @@ def export_html(
 
 def page(payload: Payload, scenes: Sequence[Scene]) -> str:
     """The whole page as text."""
-    poster = base64.b64encode(thumbnail_png(scenes[0])).decode("ascii") if scenes else ""
+    thumbnail = base64.b64encode(thumbnail_png(scenes[0])).decode("ascii") if scenes else ""
     title = html.escape(scenes[0].title or "Loss landscape") if scenes else "Loss landscape"
     return _PAGE.format(
         title=title,
         scheme=payload.header["theme"] or "light dark",
-        poster=poster,
+        poster=thumbnail,
         description=html.escape("; ".join(scenes[0].all_notes()) if scenes else ""),
         header=payload.json().replace("<", "\\u003c"),
         data=payload.base64(),

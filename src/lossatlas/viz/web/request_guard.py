@@ -38,8 +38,8 @@ class Guard:
         async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
                 extra = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-                given = [pair for pair in message.get("headers", ()) if pair[0].lower() not in dict(extra)]
-                message = {**message, "headers": [*given, *extra]}
+                headers = [pair for pair in message.get("headers", ()) if pair[0].lower() not in dict(extra)]
+                message = {**message, "headers": [*headers, *extra]}
             await send(message)
 
         if scope["type"] == "lifespan" or is_loopback(_hosts(scope)):

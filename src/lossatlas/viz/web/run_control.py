@@ -128,11 +128,11 @@ def _closer_axis(low: float, high: float, a: float, b: float, count: int) -> tup
     return (ends[0], ends[1]), min(MOST, max(FEWEST, (last - first) * FINER + 1))
 
 
-def _span(name: str, given: Any) -> tuple[float, float]:
-    numbers = given if isinstance(given, list | tuple) else ()
+def _span(name: str, value: Any) -> tuple[float, float]:
+    numbers = value if isinstance(value, list | tuple) else ()
     if len(numbers) != 2 or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
-        raise InputError(name, given, "two numbers")
+        raise InputError(name, value, "two numbers")
     low, high = min(numbers), max(numbers)
     if not (-1e300 < low < high < 1e300):
-        raise InputError(name, given, "two different finite numbers")
+        raise InputError(name, value, "two different finite numbers")
     return float(low), float(high)

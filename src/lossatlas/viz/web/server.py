@@ -250,9 +250,9 @@ class LiveServer:
         return client
 
     async def _close_clients(self) -> None:
-        told = {"type": "end", "words": "The evaluation has ended, and with it this live page."}
+        message = {"type": "end", "words": "The evaluation has ended, and with it this live page."}
         for client in self._clients:
-            client.offer(Update(None, (), told, last=True))
+            client.offer(Update(None, (), message, last=True))
         for _ in range(20):
             if not self._clients:
                 return

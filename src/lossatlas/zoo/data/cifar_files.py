@@ -108,8 +108,8 @@ def _decode_python(name: str, content: bytes) -> ImageArrays:
     if not isinstance(data, np.ndarray) or data.shape != (BATCH, PIXELS):
         raise InputError(name, f"data of shape {getattr(data, 'shape', None)}", f"an array of ({BATCH}, {PIXELS}) bytes", _REMEDY)
     if not isinstance(labels, list) or len(labels) != BATCH or not all(type(v) is int and 0 <= v < 256 for v in labels):
-        found = f"a list of {len(labels)}" if isinstance(labels, list) else type(labels).__name__
-        raise InputError(name, f"labels that are {found}", f"a list of {BATCH} classes from 0 to 255", _REMEDY)
+        description = f"a list of {len(labels)}" if isinstance(labels, list) else type(labels).__name__
+        raise InputError(name, f"labels that are {description}", f"a list of {BATCH} classes from 0 to 255", _REMEDY)
     return data, np.array(labels, np.uint8)
 
 

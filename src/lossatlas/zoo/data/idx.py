@@ -39,8 +39,8 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
             raise InputError(str(path), f"a header that says {shape}", f"at most {LARGEST:,} values", _REMEDY)
         content = read_at_most(stream, size + 1)
     if len(content) != size:
-        found = f"more than {size}" if len(content) > size else f"{len(content)}"
-        raise InputError(str(path), f"{found} bytes of values", f"{size} bytes, as its header says {shape}", _REMEDY)
+        count = f"more than {size}" if len(content) > size else f"{len(content)}"
+        raise InputError(str(path), f"{count} bytes of values", f"{size} bytes, as its header says {shape}", _REMEDY)
     return np.frombuffer(content, np.uint8).reshape(shape)
 
 

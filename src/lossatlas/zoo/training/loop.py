@@ -181,7 +181,7 @@ def _summarize(run: _Run) -> dict[str, Any]:
     from safetensors.torch import save
 
     test = evaluate_point(run.objective("test", None), metrics=("loss", "accuracy"))
-    watched = evaluate_point(run.objective("train", MEASURED_IMAGES), metrics=("loss", "accuracy"))
+    measured = evaluate_point(run.objective("train", MEASURED_IMAGES), metrics=("loss", "accuracy"))
     summary = {
         "version": __version__,
         **{k: v for k, v in run.training.as_dict().items() if k != "record_every"},
@@ -194,8 +194,8 @@ def _summarize(run: _Run) -> dict[str, Any]:
         "test_error": 1 - test["accuracy"],
         "test_accuracy": test["accuracy"],
         "test_loss": test["loss"],
-        "train_accuracy": watched["accuracy"],
-        "train_loss": watched["loss"],
+        "train_accuracy": measured["accuracy"],
+        "train_loss": measured["loss"],
         "train_measured_on": min(MEASURED_IMAGES, len(run.pictures)),
         "seconds": round(run.seconds, 1),
         "device": run.device,

@@ -96,7 +96,7 @@ class ValueCollector(MeanAccumulator):
 
     def __init__(self, points: int, device: torch.device, width: int) -> None:
         super().__init__(points, device)
-        self.kept = torch.full((points, width), torch.nan, dtype=torch.float64, device=device)
+        self.collected = torch.full((points, width), torch.nan, dtype=torch.float64, device=device)
         self.filled = np.zeros(points, np.int64)
         self.spoiled: set[int] = set()
 
@@ -105,14 +105,14 @@ class ValueCollector(MeanAccumulator):
         rows = where if isinstance(where, slice) else slice(where, where + 1)
         each = values.detach().double().reshape(rows.stop - rows.start, -1)
         start = int(self.filled[rows.start])
-        self.kept[rows, start : start + each.shape[1]] = each
+        self.collected[rows, start : start + each.shape[1]] = each
         self.filled[rows] = start + each.shape[1]
 
     def mark_failed(self, where: int) -> None:
         self.spoiled.add(where)
 
     def values(self, name: str, samples: int) -> Values:
-        collected = self.kept.cpu().numpy()
+        collected = self.collected.cpu().numpy()
         collected[np.array(sorted(self.spoiled), np.int64)] = np.nan
         return {name: collected}
 

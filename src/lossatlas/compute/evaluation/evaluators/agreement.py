@@ -28,10 +28,10 @@ def tolerance_of(task: EvaluationProblem) -> float:
     return LOW_PRECISION if task.objective.precision == "bf16" else TOLERANCES.get(dtype, LOW_PRECISION)
 
 
-def disagreement(found: Values, expected: Values, tolerance: float, accuracy_slack: float = 0.0) -> str | None:
-    """In words, the first metric in which the leading points of `found` are not `expected`; None where all agree."""
+def disagreement(measured: Values, expected: Values, tolerance: float, accuracy_slack: float = 0.0) -> str | None:
+    """In words, the first metric in which the leading points of `measured` are not `expected`; None where all agree."""
     for name, values in expected.items():
-        here, slack = found[name][: len(values)], accuracy_slack if name == "accuracy" else 0.0
+        here, slack = measured[name][: len(values)], accuracy_slack if name == "accuracy" else 0.0
         if not name.endswith("_standard_error") and not np.allclose(
             here, values, rtol=tolerance, atol=slack + tolerance**2, equal_nan=True
         ):
@@ -54,18 +54,18 @@ class SpotCheck:
     loop: Loop
     unchecked: int = field(default=CELLS_A_CHECK)
 
-    def __call__(self, points: NDArray[np.float64], found: TileValues) -> None:
+    def __call__(self, points: NDArray[np.float64], measured: TileValues) -> None:
         """Compare.
 
         Raises:
             InputError: a compiled value is not the loop's.
         """
-        chosen = np.union1d(_not_finite(found), self._due(points)).astype(np.int64)
+        chosen = np.union1d(_not_finite(measured), self._due(points)).astype(np.int64)
         if not len(chosen):
             return
         expected = self.loop(points[chosen]).values
         for row, cell in enumerate(chosen):
-            here, there = ({n: v[i : i + 1] for n, v in values.items()} for i, values in ((cell, found.values), (row, expected)))
+            here, there = ({n: v[i : i + 1] for n, v in values.items()} for i, values in ((cell, measured.values), (row, expected)))
             if reason := disagreement(here, there, tolerance_of(self.loop.task), ACCURACY_SLACK):
                 raise _wrong(reason, points[cell])
 
@@ -81,8 +81,8 @@ class SpotCheck:
         return np.array([far, *spread.astype(np.int64)])
 
 
-def _not_finite(found: TileValues) -> NDArray[np.int64]:
-    odd = [~np.isfinite(v).reshape(len(v), -1).all(1) for n, v in found.values.items() if not n.endswith("_standard_error")]
+def _not_finite(measured: TileValues) -> NDArray[np.int64]:
+    odd = [~np.isfinite(v).reshape(len(v), -1).all(1) for n, v in measured.values.items() if not n.endswith("_standard_error")]
     return np.flatnonzero(np.logical_or.reduce(odd))
 
 

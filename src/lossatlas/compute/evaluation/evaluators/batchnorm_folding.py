@@ -90,16 +90,16 @@ def _pairs(module: nn.Module, model_params: Params, inputs: Any) -> list[ConvBat
         calls[name] += 1
         made[name] = weakref.ref(result)
 
-    def before(name: str, given: Tensor) -> None:
+    def before(name: str, received: Tensor) -> None:
         calls[name] += 1
         for other, result in made.items():
-            if result() is given:
+            if result() is received:
                 read[name] = other
 
     handles = [
         m.register_forward_hook(lambda _m, _i, result, n=name: after(n, result))
         if type(m) in NORMS
-        else m.register_forward_pre_hook(lambda _m, given, n=name: before(n, given[0]))
+        else m.register_forward_pre_hook(lambda _m, hook_inputs, n=name: before(n, hook_inputs[0]))
         for name, m in named.items()
     ]
     try:

@@ -108,8 +108,8 @@ def select_evaluator(
     if named == "loop" and not compiled:
         return EvaluatorSpec()
     if named not in ("auto", "loop") and not task.only_params_move:
-        words = 'the statistics change from cell to cell: objective.with_mode("eval") keeps one model\'s everywhere'
-        raise InputError("evaluator", f"{named} in mode {task.objective.mode}", '"loop" or "auto"', words)
+        advice = 'the statistics change from cell to cell: objective.with_mode("eval") keeps one model\'s everywhere'
+        raise InputError("evaluator", f"{named} in mode {task.objective.mode}", '"loop" or "auto"', advice)
     probe = Probe.of(task, points, cells)
     loop = EvaluatorSpec(seconds=probe.seconds, loop_seconds=probe.seconds)
     if named != "auto":

@@ -33,11 +33,11 @@ def processes(job: WorkerJob, cells: Cells) -> Iterator[Tile]:
     from cloudpickle import dumps
 
     workers = job.workers or torch.get_num_threads()
-    waiting, packed = TileQueue(job.tiles(cells, workers), job.retries), dumps(job.detached())
+    queue, packed = TileQueue(job.tiles(cells, workers), job.retries), dumps(job.detached())
     pool, running = _pool(workers, packed), dict[Future[TileValues], Attempt]()
     try:
-        while waiting or running:
-            broken = _hand_out(pool, workers, waiting, running)
+        while queue or running:
+            broken = _hand_out(pool, workers, queue, running)
             done, _ = wait(running, timeout=_next_timeout(job, running), return_when=FIRST_COMPLETED)
             late = not done and bool(running)
             for future in done:
@@ -46,27 +46,27 @@ def processes(job: WorkerJob, cells: Cells) -> Iterator[Tile]:
                     yield attempt.cells, future.result()
                     continue
                 broken = broken or isinstance(error, BrokenExecutor)
-                waiting.retry(attempt, error)
+                queue.retry(attempt, error)
             if broken or late:
                 pool.shutdown(wait=False, kill_workers=True)
                 for attempt in running.values():
-                    waiting.retry(attempt, f"no answer within {job.timeout} s" if late else "its worker died")
+                    queue.retry(attempt, f"no answer within {job.timeout} s" if late else "its worker died")
                 pool, running = _pool(workers, packed), {}
     finally:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _hand_out(pool: ProcessPoolExecutor, workers: int, waiting: TileQueue, running: dict[Future[TileValues], Attempt]) -> bool:
+def _hand_out(pool: ProcessPoolExecutor, workers: int, queue: TileQueue, running: dict[Future[TileValues], Attempt]) -> bool:
     """Give every worker a tile; whether the pool was broken already, which costs a tile only where no other was at work."""
-    while waiting and len(running) < workers:
-        attempt = waiting.take()
+    while queue and len(running) < workers:
+        attempt = queue.take()
         try:
             running[pool.submit(_run, attempt.cells)] = attempt
         except BrokenExecutor as error:
             if running:
-                waiting.put_back(attempt)
+                queue.put_back(attempt)
             else:
-                waiting.retry(attempt, error, first=True)
+                queue.retry(attempt, error, first=True)
             return True
     return False
 

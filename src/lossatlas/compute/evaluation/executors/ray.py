@@ -35,16 +35,16 @@ def ray_executor(address: str | None = None) -> Any:
         ray = _init_ray(address)
         handle, token = ray.put(dumps(job.detached())), uuid.uuid4().hex
         remote = ray.remote(num_cpus=1, num_gpus=1 if job.task.device.type == "cuda" else 0, max_retries=SYSTEM_RETRIES)(_measure)
-        waiting, running = TileQueue(job.tiles(cells, _parallel_tasks(ray, job)), job.retries), dict[Any, Attempt]()
+        queue, running = TileQueue(job.tiles(cells, _parallel_tasks(ray, job)), job.retries), dict[Any, Attempt]()
         try:
-            while waiting or running:
-                while waiting and len(running) < _parallel_tasks(ray, job):
-                    attempt = waiting.take()
+            while queue or running:
+                while queue and len(running) < _parallel_tasks(ray, job):
+                    attempt = queue.take()
                     running[remote.remote([handle], token, attempt.cells)] = attempt
                 done, _ = ray.wait(list(running), timeout=POLL_SECONDS)
                 for reference in done:
-                    yield from _collect(ray, reference, running.pop(reference), waiting)
-                _cancel_timed_out(ray, job, running, waiting)
+                    yield from _collect(ray, reference, running.pop(reference), queue)
+                _cancel_timed_out(ray, job, running, queue)
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
@@ -52,22 +52,22 @@ def ray_executor(address: str | None = None) -> Any:
     return run
 
 
-def _collect(ray: Any, reference: Any, attempt: Attempt, waiting: TileQueue) -> Iterator[Tile]:
+def _collect(ray: Any, reference: Any, attempt: Attempt, queue: TileQueue) -> Iterator[Tile]:
     try:
         yield attempt.cells, ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        waiting.retry(attempt, error.cause if isinstance(error.cause, InputError) else error)
+        queue.retry(attempt, error.cause if isinstance(error.cause, InputError) else error)
     except ray.exceptions.RayError as error:
-        waiting.retry(attempt, error)
+        queue.retry(attempt, error)
 
 
-def _cancel_timed_out(ray: Any, job: WorkerJob, running: dict[Any, Attempt], waiting: TileQueue) -> None:
+def _cancel_timed_out(ray: Any, job: WorkerJob, running: dict[Any, Attempt], queue: TileQueue) -> None:
     if job.timeout is None:
         return
     late = [r for r, a in running.items() if monotonic() - a.started > job.timeout + START_SECONDS]
     for reference in late:
         ray.cancel(reference, force=True)
-        waiting.retry(running.pop(reference), f"no answer within {job.timeout} s")
+        queue.retry(running.pop(reference), f"no answer within {job.timeout} s")
 
 
 def _parallel_tasks(ray: Any, job: WorkerJob) -> int:

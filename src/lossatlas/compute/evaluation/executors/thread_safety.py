@@ -42,9 +42,9 @@ def thread_hazard(task: EvaluationProblem) -> str | None:
         parts |= {"the model": function.module, "the loss": function.loss}
     else:
         parts |= {"the callable": function.user if isinstance(function, CallableLoss) else function}
-    for words, part in parts.items():
+    for label, part in parts.items():
         if (reached := next(_reached(part, set()), None)) is not None:
-            return f"{words} reaching {reached}, which threads would share"
+            return f"{label} reaching {reached}, which threads would share"
     return None
 
 
@@ -78,8 +78,8 @@ def _reached_by_module(module: torch.nn.Module, seen: set[int]) -> Iterator[str]
     left, known = ["forward", "__call__"], set[str]()
     while left:
         known.add(name := left.pop())
-        for found in (vars(base).get(name) for base in type(module).__mro__ if not _is_installed(base)):
-            if isinstance(method := _method(found), FunctionType):
+        for attribute in (vars(base).get(name) for base in type(module).__mro__ if not _is_installed(base)):
+            if isinstance(method := _method(attribute), FunctionType):
                 yield from _reached(method, seen, name)
                 left += [n for code in _codes(method.__code__) for n in code.co_names if n not in known]
 
@@ -116,10 +116,10 @@ def _closure(function: FunctionType) -> dict[str, Any]:
     return values
 
 
-def _method(found: Any) -> Any:
-    if isinstance(found, staticmethod | classmethod):
-        return found.__func__
-    return found.fget if isinstance(found, property) else found
+def _method(attribute: Any) -> Any:
+    if isinstance(attribute, staticmethod | classmethod):
+        return attribute.__func__
+    return attribute.fget if isinstance(attribute, property) else attribute
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -31,12 +31,12 @@ def threads(job: WorkerJob, cells: Cells) -> Iterator[Tile]:
         return work(chosen)
 
     with _one_intra_op_thread(), ThreadPoolExecutor(workers, initializer=start) as pool:
-        waiting: dict[Future[TileValues], Cells] = {pool.submit(run, tile): tile for tile in job.tiles(cells, workers)}
+        futures: dict[Future[TileValues], Cells] = {pool.submit(run, tile): tile for tile in job.tiles(cells, workers)}
         try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
+            for future in as_completed(futures):
+                yield futures[future], future.result()
         finally:
-            for future in waiting:
+            for future in futures:
                 future.cancel()
 
 

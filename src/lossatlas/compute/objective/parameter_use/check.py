@@ -33,14 +33,14 @@ MOVED_BYTES = 256 * 2**20
 BOOKKEEPING = frozenset(vars(torch.nn.Module()))
 
 
-def check_reads(scorer: Scorer, model: Any, loss: Any, given: Mapping[str, Tensor] | None) -> str | None:
+def check_reads(scorer: Scorer, model: Any, loss: Any, caller_params: Mapping[str, Tensor] | None) -> str | None:
     """Refuse a loss that reads the caller's weights in place of those it is given; warn where no weight has a say.
 
     Args:
         scorer: to run on a few samples of its first batch.
         model: what the caller made it from.
         loss: the caller's.
-        given: the caller's parameters, where the model is a callable.
+        caller_params: the caller's parameters, where the model is a callable.
 
     Returns:
         What stays fixed though it requires gradients, such as a loss's own temperature, for the provenance; or None.
@@ -48,7 +48,7 @@ def check_reads(scorer: Scorer, model: Any, loss: Any, given: Mapping[str, Tenso
     Raises:
         InputError: the caller's weights, or copies that the model keeps outside its parameters, change the loss.
     """
-    probe = _Probe.of(scorer, callers_tensors(model, given))
+    probe = _Probe.of(scorer, callers_tensors(model, caller_params))
     with _alone(scorer):
         try:
             watch = probe.track()
@@ -131,15 +131,15 @@ def _alone(scorer: Scorer) -> Iterator[None]:
 def _reached(outcome: Scores | None, foreign: Mapping[int, Read]) -> list[Read]:
     """The reads whose tensors the loss's graph reaches."""
     assert outcome is not None
-    waiting, seen, leaves = [outcome.losses.grad_fn], set[Any](), {id(outcome.losses)}
-    while waiting:
-        node = waiting.pop()
+    pending, seen, leaves = [outcome.losses.grad_fn], set[Any](), {id(outcome.losses)}
+    while pending:
+        node = pending.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         if (variable := getattr(node, "variable", None)) is not None:
             leaves.add(id(variable))
-        waiting += [following for following, _ in node.next_functions]
+        pending += [following for following, _ in node.next_functions]
     return [read for number, read in foreign.items() if number in leaves]
 
 

@@ -42,9 +42,9 @@ class ReadWatch(TorchFunctionMode):
         outcome: of the run.
     """
 
-    def __init__(self, callers: Callers, stand_ins: bool, own: list[Tensor]) -> None:
+    def __init__(self, callers: Callers, stand_ins: bool, internal: list[Tensor]) -> None:
         super().__init__()
-        self.callers, self.own = callers, {id(t): t for t in own}
+        self.callers, self.internal = callers, {id(t): t for t in internal}
         self.instead: dict[int, Tensor] | None = {} if stand_ins else None
         self.stale, self.foreign = dict[int, Read](), dict[int, Read]()
         self.outcome: Scores | None = None
@@ -59,7 +59,7 @@ class ReadWatch(TorchFunctionMode):
         result = function(*args, **kwargs)
         # A tensor that the run itself makes into a leaf, as a physics-informed loss does with its inputs, is nobody's weight.
         made = [leaf for leaf in (*pytree.tree_leaves(result), *read) if isinstance(leaf, Tensor) and _is_weight(leaf)]
-        self.own |= {id(tensor): tensor for tensor in made if id(tensor) not in self.foreign}
+        self.internal |= {id(tensor): tensor for tensor in made if id(tensor) not in self.foreign}
         return result
 
     def _look(self, tensor: Tensor) -> None:
@@ -67,7 +67,7 @@ class ReadWatch(TorchFunctionMode):
         if known is not None:
             if id(tensor) not in self.stale:
                 self.stale[id(tensor)] = Read(tensor, known[0], _line())
-        elif _is_weight(tensor) and id(tensor) not in self.own and id(tensor) not in self.foreign and torch.is_grad_enabled():
+        elif _is_weight(tensor) and id(tensor) not in self.internal and id(tensor) not in self.foreign and torch.is_grad_enabled():
             self.foreign[id(tensor)] = Read(tensor, f"a tensor of shape {tuple(tensor.shape)}", _line())
 
     def _stand_in(self, tensor: Tensor) -> Tensor:
@@ -79,16 +79,16 @@ class ReadWatch(TorchFunctionMode):
         return self.instead[id(tensor)]
 
 
-def callers_tensors(model: Any, given: Mapping[str, Tensor] | None) -> Callers:
+def callers_tensors(model: Any, caller_params: Mapping[str, Tensor] | None) -> Callers:
     """The weights that the caller handed over; `p.detach()` is another object over the same memory."""
-    own = dict(unwrap_module(model).named_parameters()) if isinstance(model, torch.nn.Module) else {}
-    found: Callers = {}
-    for name, tensor in (*own.items(), *(given or {}).items()):
+    module_params = dict(unwrap_module(model).named_parameters()) if isinstance(model, torch.nn.Module) else {}
+    callers: Callers = {}
+    for name, tensor in (*module_params.items(), *(caller_params or {}).items()):
         if isinstance(tensor, Tensor):
-            found[id(tensor)] = f"the caller's own {name}", tensor
+            callers[id(tensor)] = f"the caller's own {name}", tensor
             if (address := _address(tensor)) is not None:
-                found[address] = found[id(tensor)]
-    return found
+                callers[address] = callers[id(tensor)]
+    return callers
 
 
 def _address(tensor: Tensor) -> tuple[int, int] | None:

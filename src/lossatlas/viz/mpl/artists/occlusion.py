@@ -78,8 +78,8 @@ class Projection3D:
 
 def _surface(relief: ReliefMesh, x: FloatArray, y: FloatArray) -> FloatArray:
     """Height of the surface, far below the box over holes, where one looks through."""
-    abyss = relief.height.min() - 1e3 * (1 + np.ptp(relief.height))
-    return sample(relief, np.where(relief.solid, relief.height, abyss), np.nan_to_num(x), np.nan_to_num(y))
+    bottom = relief.height.min() - 1e3 * (1 + np.ptp(relief.height))
+    return sample(relief, np.where(relief.solid, relief.height, bottom), np.nan_to_num(x), np.nan_to_num(y))
 
 
 def projection_of(axes: Any) -> Projection3D:

@@ -26,7 +26,7 @@ class PaneArtists:
         moving: artists that `show` changes; all else stays as first drawn.
         redraws_every_frame: the frame changes more than `moving` (fields, camera), so the whole axes is drawn anew.
         mappable: what a color bar explains, or None.
-        twin: a second y axis on the same place, or None.
+        right_axes: a second y axis on the same place, or None.
         handles: what the legend should name.
     """
 
@@ -36,7 +36,7 @@ class PaneArtists:
     moving: list[Artist] = field(default_factory=list)
     redraws_every_frame: bool = False
     mappable: ScalarMappable | None = None
-    twin: Axes | None = None
+    right_axes: Axes | None = None
     handles: list[Artist] = field(default_factory=list)
 
     @property

@@ -29,21 +29,31 @@ ROUNDING = 1e-6
 def draw_line(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     """Surfaces over one direction as curves over alpha, with a band of one standard error; accuracy on the right where labelled."""
     surfaces = [_a_line(scene.surface(name)) for name in pane.surfaces]
-    twin = _twin(axes, pane.y_label_right) if pane.y_label_right else None
+    right_axes = _add_right_axes(axes, pane.y_label_right) if pane.y_label_right else None
     shown: list[Any] = []
 
     def redraw(frame: int) -> None:
         for artist in shown:
             artist.remove()
-        shown[:] = [artist for i, s in enumerate(surfaces) for artist in _line_of(axes, twin, scene, pane, s, i, len(surfaces), frame)]
+        shown[:] = [
+            artist for i, s in enumerate(surfaces) for artist in _line_of(axes, right_axes, scene, pane, s, i, len(surfaces), frame)
+        ]
 
     redraw(0)
     first = surfaces[0]
     _label_line_axes(axes, scene, pane, first)
     volatile = changes(scene, pane)
-    handles = [*_line_handles(scene, pane, surfaces, twin), *(hatch_line(axes, first, pane) if len(surfaces) == 1 and not volatile else [])]
+    handles = [
+        *_line_handles(scene, pane, surfaces, right_axes),
+        *(hatch_line(axes, first, pane) if len(surfaces) == 1 and not volatile else []),
+    ]
     return PaneArtists(
-        pane, axes, lambda frame: redraw(frame or 0) if volatile else None, redraws_every_frame=volatile, twin=twin, handles=handles
+        pane,
+        axes,
+        lambda frame: redraw(frame or 0) if volatile else None,
+        redraws_every_frame=volatile,
+        right_axes=right_axes,
+        handles=handles,
     )
 
 
@@ -53,8 +63,8 @@ def _a_line(surface: Surface) -> Surface:
     raise InputError("line pane", surface.name, "a surface over one direction", "Draw a plane with kind='contour' or kind='surface'")
 
 
-def _line_of(axes: Axes, twin: Any, scene: Scene, pane: Pane, surface: Surface, index: int, count: int, frame: int) -> list[Any]:
-    color = path_color(index + 1) if count > 1 or twin is None else path_color(1)
+def _line_of(axes: Axes, right_axes: Any, scene: Scene, pane: Pane, surface: Surface, index: int, count: int, frame: int) -> list[Any]:
+    color = path_color(index + 1) if count > 1 or right_axes is None else path_color(1)
     cells = classify_cells(surface, scene.color_of(pane), pane.quantity, frame)
     style = {"color": color, "linewidth": 1.6, "marker": "o", "markersize": 2.2 if len(surface.alpha) <= 80 else 0}
     artists: list[Any] = [*axes.plot(surface.alpha, cells.values, **style)]
@@ -62,10 +72,10 @@ def _line_of(axes: Axes, twin: Any, scene: Scene, pane: Pane, surface: Surface, 
     if error is not None:
         artists.append(axes.fill_between(surface.alpha, cells.values - error, cells.values + error, color=color, alpha=0.22, linewidth=0))
     artists += _holes_on_axis(axes, surface, cells)
-    if twin is not None and "accuracy" in surface.fields:
+    if right_axes is not None and "accuracy" in surface.fields:
         accuracy = classify_cells(surface, scene.color_of(pane), "accuracy", frame).values
         dash = "--" if count == 1 else pattern(("dashed", "dotted", "dashdot", "solid")[index % 4])
-        artists += twin.plot(surface.alpha, accuracy, color=ACCURACY if count == 1 else color, linewidth=1.3, linestyle=dash)
+        artists += right_axes.plot(surface.alpha, accuracy, color=ACCURACY if count == 1 else color, linewidth=1.3, linestyle=dash)
     model_place = _own_place(surface, pane.quantity, frame) if count == 1 else None
     artists += [] if model_place is None else [axes.add_artist(marks.origin(*model_place, clip_on=False))]
     return [*artists, *_line_star(axes, pane, surface, frame)]
@@ -125,13 +135,13 @@ def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> No
         axes.axvline(first.origin[0], color=FAINT, linewidth=0.8, linestyle=":", zorder=1)
 
 
-def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], twin: Any) -> list[Artist]:
+def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], right_axes: Any) -> list[Artist]:
     several = len(surfaces) > 1
     handles: list[Artist] = []
     for i, surface in enumerate(surfaces):
         name = (surface.label or surface.name) if several else surface.fields[pane.quantity].label
         handles.append(Line2D([], [], color=path_color(i + 1), linewidth=1.6, label=name))
-    if twin is not None:
+    if right_axes is not None:
         handles.append(Line2D([], [], color=FAINT if several else ACCURACY, linewidth=1.3, linestyle="--", label=pane.y_label_right))
     if any(s.fields[pane.quantity].standard_error is not None for s in surfaces):
         handles.append(marks.band_handle("± 1 standard error"))
@@ -148,16 +158,20 @@ def draw_curves(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     """Series over steps or epochs, revealed up to the current step; some may count on the right axis."""
     curves = [scene.curve(name) for name in pane.curves]
     right = any(curve.axis == "right" for curve in curves)
-    twin = _twin(axes, pane.y_label_right) if right else None
-    lines = [_add_curve(twin if curve.axis == "right" and twin is not None else axes, curve, i) for i, curve in enumerate(curves)]
-    _frame_curves(axes, twin, pane, curves)
+    right_axes = _add_right_axes(axes, pane.y_label_right) if right else None
+    lines = [
+        _add_curve(right_axes if curve.axis == "right" and right_axes is not None else axes, curve, i) for i, curve in enumerate(curves)
+    ]
+    _frame_curves(axes, right_axes, pane, curves)
 
     def show(frame: int | None) -> None:
         for curve, (line, ball) in zip(curves, lines, strict=True):
             reveal(curve, line, ball, step_at(scene, frame))
 
     moving = [artist for curve, pair in zip(curves, lines, strict=True) if curve.reveal for artist in pair]
-    return PaneArtists(pane, axes, show, moving=list(moving), twin=twin, handles=[line_sample(curve, i) for i, curve in enumerate(curves)])
+    return PaneArtists(
+        pane, axes, show, moving=list(moving), right_axes=right_axes, handles=[line_sample(curve, i) for i, curve in enumerate(curves)]
+    )
 
 
 def reveal(curve: Curve, line: Line2D, ball: Line2D, step: int | None) -> None:
@@ -188,7 +202,7 @@ def _stroke(curve: Curve, color: str) -> dict[str, Any]:
     return {"color": color, "linestyle": pattern(curve.dash), "linewidth": 1.5}
 
 
-def _frame_curves(axes: Axes, twin: Axes | None, pane: Pane, curves: list[Curve]) -> None:
+def _frame_curves(axes: Axes, right_axes: Axes | None, pane: Pane, curves: list[Curve]) -> None:
     axes.set(xlabel=pane.x_label or "step", ylabel=pane.y_label)
     axes.grid(True)
     axes.set_axisbelow(True)
@@ -202,11 +216,11 @@ def _frame_curves(axes: Axes, twin: Axes | None, pane: Pane, curves: list[Curve]
     whole = all(np.array_equal(c.x, np.round(c.x)) for c in curves)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10], integer=whole))
     _plain_log_ticks(axes)
-    for one in (axes, twin):
+    for one in (axes, right_axes):
         if one is not None:
             _widen_constant(one)
     # The data limits are fixed now: an animation must not rescale while its curves grow.
-    for one in (axes, twin):
+    for one in (axes, right_axes):
         if one is not None:
             one.autoscale(False)
 
@@ -229,10 +243,10 @@ def _plain_log_ticks(axes: Axes) -> None:
             axis.set_view_interval(low, high, ignore=True)
 
 
-def _twin(axes: Axes, label: str) -> Axes:
-    twin = axes.twinx()
-    twin.set_ylabel(label)
-    return twin
+def _add_right_axes(axes: Axes, label: str) -> Axes:
+    right_axes = axes.twinx()
+    right_axes.set_ylabel(label)
+    return right_axes
 
 
 def draw_histogram(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:

@@ -156,17 +156,17 @@ def _footprint(surface: Surface) -> tuple[float, float]:
 
 
 def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> Drawings:
-    color, sight = scene.color_of(pane), projection_of(axes)
+    color, projection = scene.color_of(pane), projection_of(axes)
     cells = classify_cells(surface, color, pane.quantity, frame)
     relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, fine, interpolates_logarithms(surface, pane.quantity))
     artists = [
-        *_floor(axes, surface, cells, sight),
-        *_faces(axes, scene, pane, relief, sight),
-        *_isolines(axes, scene, pane, relief, sight),
+        *_floor(axes, surface, cells, projection),
+        *_faces(axes, scene, pane, relief, projection),
+        *_isolines(axes, scene, pane, relief, projection),
     ]
-    artists += _star(axes, surface, pane, color, relief, sight, frame)
-    tracks = [_add_path(axes, scene, surface, relief, sight, pane, scene.path(name)) for name in pane.paths]
-    arrows = [_add_arrow(axes, relief, sight, arrow) for arrow in scene.arrows] if pane.arrows else []
+    artists += _star(axes, surface, pane, color, relief, projection, frame)
+    tracks = [_add_path(axes, scene, surface, relief, projection, pane, scene.path(name)) for name in pane.paths]
+    arrows = [_add_arrow(axes, relief, projection, arrow) for arrow in scene.arrows] if pane.arrows else []
     return [*artists, *(artist for track in tracks for artist in (*track.moving, track.start)), *arrows], tracks, arrows
 
 
@@ -178,13 +178,13 @@ class _Faces(TriMesh):
         return 0.0
 
 
-def _faces(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, sight: Projection3D) -> list[Artist]:
+def _faces(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, projection: Projection3D) -> list[Artist]:
     color, limits = scene.color_of(pane), limits_of(scene, pane)
     bottom, top = heights_of(np.array(limits), color)
     corners, faces = triangles(relief, float(top), float(bottom))
     if not len(faces):
         return []
-    x, y, depth = sight.project_with_depth(*corners.T)
+    x, y, depth = projection.project_with_depth(*corners.T)
     faces = faces[_has_area(x[faces], y[faces])]
     if not len(faces):
         return []
@@ -214,20 +214,20 @@ def _colors(scene: Scene, pane: Pane, relief: ReliefMesh, corners: FloatArray, a
     return shaded(rgb, slope, light=(azimuth - 55.0, 50.0))
 
 
-def _floor(axes: Any, surface: Surface, cells: CellMasks, sight: Projection3D) -> list[Artist]:
+def _floor(axes: Any, surface: Surface, cells: CellMasks, projection: Projection3D) -> list[Artist]:
     """The holes, cell by cell, as hatched squares on the floor of the box."""
     artists: list[Artist] = []
     for kind, hatch in marks.HATCHES.items():
         flat = cell_rectangles(surface.alpha, _beta(surface), getattr(cells, kind))
         if len(flat):
-            corners = np.concatenate([flat, np.full((*flat.shape[:2], 1), sight.low)], axis=-1)
+            corners = np.concatenate([flat, np.full((*flat.shape[:2], 1), projection.low)], axis=-1)
             squares = Poly3DCollection(corners, facecolors=HOLE, edgecolors=HOLE_EDGE, linewidths=0.2, hatch=hatch, zorder=1)
             axes.add_collection3d(squares, autolim=False)
             artists.append(squares)
     return artists
 
 
-def _isolines(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, sight: Projection3D) -> list[Artist]:
+def _isolines(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, projection: Projection3D) -> list[Artist]:
     """Contour lines on the relief, at the levels of the map, only where the camera sees them; and the surface's rim."""
     from contourpy import contour_generator
 
@@ -241,58 +241,62 @@ def _isolines(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, sight: Pr
         for line in lines.lines(float(level)):
             assert isinstance(line, np.ndarray)
             points += [np.column_stack([line, np.full(len(line), level)]), np.full((1, 3), np.nan)]
-    isolines = _seen_line(axes, relief, sight, points, alpha=0.42, linewidth=0.4)
-    return [*isolines, *_seen_line(axes, relief, sight, _rim(relief, sight), alpha=0.65, linewidth=0.6)]
+    isolines = _seen_line(axes, relief, projection, points, alpha=0.42, linewidth=0.4)
+    return [*isolines, *_seen_line(axes, relief, projection, _rim(relief, projection), alpha=0.65, linewidth=0.6)]
 
 
-def _rim(relief: ReliefMesh, sight: Projection3D) -> list[FloatArray]:
+def _rim(relief: ReliefMesh, projection: Projection3D) -> list[FloatArray]:
     """The four edges of the surface, NaN where it has holes or leaves the box."""
     last = (len(relief.x) - 1, len(relief.y) - 1)
     edges = [(slice(None), 0), (slice(None), last[1]), (0, slice(None)), (last[0], slice(None))]
     grid = np.stack([*np.meshgrid(relief.x, relief.y, indexing="ij"), relief.height], axis=-1)
-    usable = relief.solid & (relief.height <= sight.high) & (relief.height >= sight.low)
+    usable = relief.solid & (relief.height <= projection.high) & (relief.height >= projection.low)
     grid[~usable] = np.nan
     return [part for edge in edges for part in (grid[edge], np.full((1, 3), np.nan))]
 
 
-def _seen_line(axes: Any, relief: ReliefMesh, sight: Projection3D, points: list[FloatArray], **style: Any) -> list[Artist]:
+def _seen_line(axes: Any, relief: ReliefMesh, projection: Projection3D, points: list[FloatArray], **style: Any) -> list[Artist]:
     if not points:
         return []
     x, y, z = np.concatenate(points).T
-    u, v = sight.project(x, y, z)
-    v = np.where(sight.hidden(relief, x, y, z, lift=0.004), np.nan, v)
+    u, v = projection.project(x, y, z)
+    v = np.where(projection.hidden(relief, x, y, z, lift=0.004), np.nan, v)
     line = Line2D(u, v, color="black", transform=axes.transData, zorder=3, solid_capstyle="butt", **style)
     axes.add_artist(line)
     return [line]
 
 
-def _star(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: ReliefMesh, sight: Projection3D, frame: int) -> list[Artist]:
+def _star(
+    axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: ReliefMesh, projection: Projection3D, frame: int
+) -> list[Artist]:
     lowest = marks.lowest(surface, pane.quantity, frame)
     if lowest is None or surface.fields[pane.quantity].values.ndim == 3:
         return []
     x, y, z = (np.array([part]) for part in (*lowest[:2], float(heights_of(np.array(lowest[2]), color))))
     if not np.isfinite(z).all():
         return []
-    (u,), (v,) = sight.project(x, y, z)
-    star = marks.star(u, v, transform=axes.transData, alpha=0.45 if sight.hidden(relief, x, y, z)[0] else 1.0)
+    (u,), (v,) = projection.project(x, y, z)
+    star = marks.star(u, v, transform=axes.transData, alpha=0.45 if projection.hidden(relief, x, y, z)[0] else 1.0)
     axes.add_artist(star)
     return [star]
 
 
-def _add_path(axes: Any, scene: Scene, surface: Surface, relief: ReliefMesh, sight: Projection3D, pane: Pane, path: PathData) -> PathArtist:
+def _add_path(
+    axes: Any, scene: Scene, surface: Surface, relief: ReliefMesh, projection: Projection3D, pane: Pane, path: PathData
+) -> PathArtist:
     indices = kept_points(scene, path)
     x, y = path.alpha[indices], path.beta[indices]
     z = path_heights(path, relief, scene.color_of(pane), pane.quantity)[indices]
-    away = outside_window(path, surface)[indices] | ~(z <= sight.high) | ~(z >= sight.low)
-    hidden = sight.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
-    u, v = sight.project(x, y, z)
+    away = outside_window(path, surface)[indices] | ~(z <= projection.high) | ~(z >= projection.low)
+    hidden = projection.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
+    u, v = projection.project(x, y, z)
     return add_path(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, indices)
 
 
-def _add_arrow(axes: Any, relief: ReliefMesh, sight: Projection3D, arrow: Arrow) -> Artist:
+def _add_arrow(axes: Any, relief: ReliefMesh, projection: Projection3D, arrow: Arrow) -> Artist:
     """An arrow from one place on the surface to another."""
     x, y = np.array([arrow.start, arrow.end]).T
-    u, v = sight.project(x, y, sample(relief, relief.height, x, y))
+    u, v = projection.project(x, y, sample(relief, relief.height, x, y))
     return add_arrow(axes, arrow, (u[0], v[0]), (u[1], v[1]))
 
 

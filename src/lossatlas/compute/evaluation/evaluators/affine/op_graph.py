@@ -85,13 +85,13 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = pytree.tree_map_only(Tensor, lambda t: self.slot_of(t) or t, (args, kwargs))
+        operands = pytree.tree_map_only(Tensor, lambda t: self.slot_of(t) or t, (args, kwargs))
         result = operation(*args, **kwargs)
-        if any(isinstance(leaf, Value) for leaf in pytree.tree_leaves(given)):
-            self._keep(_replayable(operation), given, result)
+        if any(isinstance(leaf, Value) for leaf in pytree.tree_leaves(operands)):
+            self._keep(_replayable(operation), operands, result)
         return result
 
-    def _keep(self, operation: Any, given: Any, result: Any) -> None:
+    def _keep(self, operation: Any, operands: Any, result: Any) -> None:
         outputs: list[Value] = []
         for leaf in pytree.tree_leaves(result):
             if not isinstance(leaf, Tensor):
@@ -99,7 +99,7 @@ class _Recorder(TorchDispatchMode):
             self.slots[id(leaf)] = (Value(self.count), leaf)
             outputs.append(Value(self.count))
             self.count += 1
-        self.steps.append(Op(operation, tuple(given[0]), given[1], tuple(outputs)))
+        self.steps.append(Op(operation, tuple(operands[0]), operands[1], tuple(outputs)))
 
 
 def _replayable(operation: Any) -> Any:
