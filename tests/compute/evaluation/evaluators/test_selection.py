@@ -62,6 +62,8 @@ def test_an_evaluator_that_disagrees_is_never_taken(monkeypatch: pytest.MonkeyPa
         return found
 
     monkeypatch.setattr(Vmap, "__call__", lying)
+    # On a busy machine a batch takes longer than where vmap is worth a try.
+    monkeypatch.setattr("lossatlas.compute.evaluation.evaluators.selection.VMAP_SECONDS", 10.0)
     choice = select_evaluator(task_of("relu"), PROBES, cells=10**6)
     assert choice.evaluator == "loop" and "is not the loop's" in choice.reasons[0]
 
