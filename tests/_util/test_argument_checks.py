@@ -146,7 +146,7 @@ def test_names_of_an_archive_are_one_folder(name: str) -> None:
         lambda: la.evaluate_curve(objective(), MODEL),  # pyright: ignore[reportArgumentType]
         lambda: la.open_archive(3, "a"),  # pyright: ignore[reportArgumentType]
         lambda: evaluate(name=3),
-        lambda: evaluate(workers="2"),
+        lambda: la.Engine(workers="2"),  # pyright: ignore[reportArgumentType]
         lambda: check_number("timeout", "10"),
         lambda: path_of(3),
     ],
