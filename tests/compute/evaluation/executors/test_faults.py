@@ -157,12 +157,12 @@ def test_workers_killed_before_their_first_tile_are_replaced(tmp_path: Path, mon
     assert len(pools) == 2
 
 
-DRIVER_SCRIPT = """
+DRIVER_SCRIPT = r"""
 import ctypes, os, sys, time, torch
 import lossatlas as la
 
 def stuck(way):
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\n" % os.getpid())  # at once: two lines of print may mix
     if way == "holding the lock":
         ctypes.PyDLL(None).sleep(600)  # no Python thread runs meanwhile
     if way == "without the kernel":
