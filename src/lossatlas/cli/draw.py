@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lossatlas._util.argument_checks import check_choice
-from lossatlas.cli.options import ArchiveArgument, Clip, Colormap, Scale, SurfaceNames, TrajectoryNames
+from lossatlas.cli.options import ArchiveArguments, Clip, Colormap, Scale, SurfaceNames, TrajectoryNames
 from lossatlas.errors import InputError
 
 PLOT_KINDS = "auto, contour, surface, both, line, training (paths beside decision areas or curves) or recording (what a recorder kept)."
@@ -18,7 +18,7 @@ ANIMATION_HELP = "A .gif file, or .mp4 with the [video] extra; its folder is mad
 
 
 def plot(
-    archive: ArchiveArgument,
+    archives: ArchiveArguments,
     surface: SurfaceNames = None,
     kind: Annotated[str, typer.Option(help=PLOT_KINDS)] = "auto",
     trajectory: TrajectoryNames = None,
@@ -34,16 +34,19 @@ def plot(
     dpi: Annotated[float, typer.Option(help="Pixels per inch of a PNG.")] = 200,
     out: Annotated[Path, typer.Option("--out", help=FIGURE_HELP)] = Path("landscape.png"),
 ) -> None:
-    """Draw an archive: contour, hill-shaded surface, curves, and the paths stored with them."""
+    """Draw archives: contour, hill-shaded surface, curves, and the paths stored with them; of a recording all that was kept.
+
+    Several archives share one figure and one scale.
+    """
     from lossatlas.viz.api import plot as draw_figure
 
     look: Any = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "levels": levels, "colormap": colormap, "title": title}
-    draw_figure(archive, out, surfaces=surface, trajectories=trajectory, uncertainty=uncertainty, dpi=dpi, **look)
+    draw_figure(archives, out, surfaces=surface, trajectories=trajectory, uncertainty=uncertainty, dpi=dpi, **look)
     typer.echo(f"Wrote {out}")
 
 
 def animate(
-    archive: ArchiveArgument,
+    archives: ArchiveArguments,
     surface: Annotated[str | None, typer.Option("--surface", help="The surface to play on; default: the first.")] = None,
     kind: Annotated[str, typer.Option(help="auto, contour, surface, both, or training: paths beside decision areas or curves.")] = "auto",
     trajectory: TrajectoryNames = None,
@@ -57,7 +60,7 @@ def animate(
     from lossatlas.viz.api import animate as draw_animation
 
     look: Any = {"kind": kind, "scale": scale, "clip": clip, "colormap": colormap}
-    draw_animation(archive, out, surfaces=[surface] if surface else None, trajectories=trajectory, frames=frames, **look)
+    draw_animation(archives, out, surfaces=[surface] if surface else None, trajectories=trajectory, frames=frames, **look)
     typer.echo(f"Wrote {out}")
 
 

@@ -31,6 +31,11 @@ GROWTH = 64
 DTYPES = ("float16", "float32", "float64")
 
 
+def recorded_names(archive: Archive) -> tuple[str, ...]:
+    """Names of the trajectories that hold weights; projected paths hold none."""
+    return tuple(name for name in archive.trajectories if exists(group_at(archive.root, f"trajectories/{name}"), "weights"))
+
+
 @dataclass(frozen=True)
 class Row:
     """One recorded step.
