@@ -97,7 +97,7 @@ def _capitalized(line: str) -> str:
 
 
 def _common(phrases: Iterable[str]) -> str:
-    """What all surfaces share; several planes or data sets are told by the titles of their panes."""
+    """The phrase that all surfaces share, or none; several planes or data sets are told by the titles of their panes."""
     distinct = list(dict.fromkeys(phrases))
     return distinct[0] if len(distinct) == 1 else ""
 
@@ -148,7 +148,7 @@ def _not_finite(path: Any) -> Iterator[Caution]:
 
 
 def _cell_facts(scene: Scene) -> list[tuple[str, float]]:
-    """What became of the cells of all surfaces together, and the share that it concerns."""
+    """Phrases on the cells of all surfaces together, and the share that each concerns."""
     surfaces = [s for s in shown_surfaces(scene) if any(_draws(pane, s) for pane in scene.panes)]
     facts = [_computed(surfaces), *_holes(scene, surfaces), *_clipped(scene)]
     return [fact for fact in facts if fact[1] > 0]

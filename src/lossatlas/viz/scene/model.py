@@ -23,7 +23,7 @@ PaneKind = Literal["contour", "surface", "line", "curves", "areas", "histogram",
 
 
 class Severity(IntEnum):
-    """How much a caution changes what a reader would conclude; the greatest one of a scene stands under its figure."""
+    """Rank of a caution: how much it changes what a reader would conclude. The greatest of a scene stands under its figure."""
 
     CELLS = 1
     """Many cells have no height of their own: clipped, not finite, or at most zero on a log scale."""
