@@ -70,7 +70,7 @@ def _imports() -> list[Import]:
 
 
 def _names(requirements: list[str]) -> set[str]:
-    return {re.split(r"[\[<>=!~; ]", requirement)[0].lower() for requirement in requirements}
+    return {re.split(r"[\[<>=!~; ]", requirement)[0].lower() for requirement in requirements} - {"lossatlas"}  # an extra of extras
 
 
 def _declared() -> tuple[set[str], set[str]]:
