@@ -127,8 +127,8 @@ class Recorder:
         for argument, value in (("objective", objective), ("test_objective", test_objective), ("sharpness", sharpness)):
             if value is not None and not isinstance(value, bool):
                 check_objective(value, argument)
-        watched = MetricProbe(objective, test_objective)
-        self._rows = ModelRows(self._model, params, watched, sharpness_objective(sharpness, objective))
+        probe = MetricProbe(objective, test_objective)
+        self._rows = ModelRows(self._model, params, probe, sharpness_objective(sharpness, objective))
         self._closed, self._handle = False, None
         self._loss: Tensor | float | None = None
         self._epoch: float | None = None
