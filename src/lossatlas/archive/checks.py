@@ -222,7 +222,7 @@ _PATHS = {
     "a list": "plane.parameters plane.direction_hashes plane.params plane.model_places",
     "a list of objects": "gaps models statistics_differ",
     "a list of numbers": "plane.norms plane.origin explained_variance_ratio random_walk_null walk_correlation "
-    "joint_explained_variance_ratio joint_random_walk_null learning_rates",
+    "joint_explained_variance_ratio joint_random_walk_null learning_rates slots",
     "a list of text": "metrics layers plane.axis_labels",
     "true, false or a list of text": "objective.mode_layers",
     "an object of integers": "plane.one_dimensional",

@@ -116,6 +116,7 @@ def estimate_cost(
     check_objective(objective)
     check_engine(engine)
     objective = objective.with_precision(engine.precision) if engine.precision != "full" else objective
+    plane = plane.renamed_like(objective.state)
     grid = Grid.make(bounds, resolution, plane.ndim)
     task = EvaluationProblem.make(objective, plane, metrics_named(metrics))
     _, model_seconds = probe_metrics(task)

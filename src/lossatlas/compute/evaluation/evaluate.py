@@ -109,6 +109,7 @@ def evaluate(
     _check_options(name, title, engine, on_tile)
     _check_order(objective, plane)
     check_objective(objective)
+    plane = plane.renamed_like(objective.state)
     grid, chosen = Grid.make(bounds, resolution, plane.ndim), adapt_metrics(metrics_named(metrics), objective)
     tol = _tolerance(tol, chosen)
     check_refinement(tol, tol_scale)
