@@ -110,7 +110,7 @@ class Metric:
             object.__setattr__(self, "code", code_hash(self.measure))
 
     def _check_measurement(self) -> None:
-        """What belongs to one kind of metric only."""
+        """Check of the attributes that one kind of metric has."""
         check_integer("repeats", self.repeats, least=1)
         check_integer("seed", self.seed, least=0, most=2**32 - 2**16)
         if self.population is not None:
@@ -160,7 +160,7 @@ class Metric:
         return self.declared is not None or self.code.startswith("lossatlas:")
 
     def identity(self) -> dict[str, Any]:
-        """What must be the same before its stored values are continued."""
+        """Settings that must be the same before its stored values are continued."""
         settings = {"repeats": self.repeats, "seed": self.seed, "population": self.population}
         return {"version": self.version, "code": self.code, "items": items_hash(self.items), **settings}
 

@@ -46,7 +46,7 @@ class ModelMeasurement:
         return cls(objective, module, {} if module is None else {name: part.training for name, part in module.named_modules()})
 
     def rows(self, metric: Metric, tensors: Mapping[str, Tensor]) -> Array:
-        """What the metric gives at one point, once a repeat: ``(repeats, items)``, or ``(repeats,)`` for single numbers.
+        """Results of the metric at one point, one a repeat: ``(repeats, items)``, or ``(repeats,)`` for single numbers.
 
         Raises:
             InputError: no number and no vector of numbers, one of another length than before, or a model that was changed.
@@ -114,7 +114,7 @@ def common_random_numbers(seed: int) -> Iterator[None]:
 
 
 def as_items(metric: Metric, result: Any) -> Array:
-    """What a metric of the model returned, as ``()`` or ``(items,)`` float64.
+    """The result of a metric of the model as ``()`` or ``(items,)`` float64.
 
     Raises:
         InputError: something else.
