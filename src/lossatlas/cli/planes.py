@@ -40,7 +40,7 @@ class PlaneOptions:
 
 @dataclass(frozen=True)
 class PathSources:
-    """Where recorded paths come from: archives of recorders and checkpoints in folders, and which runs of them are meant."""
+    """Sources of recorded paths: archives of recorders, checkpoints in folders, and the names of the runs that are meant."""
 
     recordings: tuple[Path, ...] = ()
     checkpoints: tuple[str, ...] = ()
