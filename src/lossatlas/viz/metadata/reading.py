@@ -60,7 +60,7 @@ def is_figure(file: str | os.PathLike[str]) -> bool:
 
 
 def _read(path: Path, reader: Callable[[Path], str]) -> str:
-    """What a reader makes of the file; all that damage makes a decoder raise becomes one error."""
+    """The text that a reader takes from the file; all that damage makes a decoder raise becomes one error."""
     with path.open("rb") as opened:  # a missing file is the system's to explain
         if not opened.read(1):
             raise MalformedFileError("it is empty")
