@@ -21,21 +21,32 @@ from lossatlas._util.files import write_file
 from lossatlas.errors import InputError, MissingDependencyError, output_errors
 from lossatlas.viz.animation.gif import encode_gif
 from lossatlas.viz.colors import STAR
+from lossatlas.viz.metadata.record import figure_metadata
+from lossatlas.viz.metadata.writing import gif_comment, mp4_arguments
 from lossatlas.viz.mpl.artists.path import color_of_path
 from lossatlas.viz.mpl.figure import FigureArtists, draw
 from lossatlas.viz.mpl.style import INK, styled
+from lossatlas.viz.scene.captions import CaptionSize
 from lossatlas.viz.scene.model import Scene
 
 SUFFIXES = (".gif", ".mp4")
 Image = NDArray[np.uint8]
 
 
-def save(scene: Scene, file: str | os.PathLike[str], *, width: int = 900, on_frame: Callable[[int, int], None] | None = None) -> Path:
+def save(
+    scene: Scene,
+    file: str | os.PathLike[str],
+    *,
+    width: int = 900,
+    caption: CaptionSize = "short",
+    on_frame: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write an animation; the suffix chooses GIF or MP4. The file appears whole or not at all.
 
     Args:
         scene: a scene with a timeline.
         width: pixels; the height follows from the panes.
+        caption: its size, as in `lossatlas.viz.scene.captions`.
         on_frame: called with (frames done, frames in all).
 
     Raises:
@@ -47,19 +58,23 @@ def save(scene: Scene, file: str | os.PathLike[str], *, width: int = 900, on_fra
         raise InputError("width", width, "64 to 8192 pixels")
     count = _checked_count(scene)
     milliseconds = scene.timeline.milliseconds if scene.timeline is not None else 80
-    images = _counted(frames(scene, width=width), count, on_frame)
-    data = encode_gif(images, milliseconds, _mark_colors(scene)) if target.suffix.lower() == ".gif" else _encode_mp4(images, milliseconds)
+    images = _counted(frames(scene, width=width, caption=caption), count, on_frame)
+    metadata = figure_metadata(scene)
+    if target.suffix.lower() == ".gif":
+        data = encode_gif(images, milliseconds, _mark_colors(scene), gif_comment(metadata))
+    else:
+        data = _encode_mp4(images, milliseconds, mp4_arguments(metadata))
     with output_errors(target):
         write_file(target, data)
     return target
 
 
-def frames(scene: Scene, *, width: int = 900) -> Iterator[Image]:
+def frames(scene: Scene, *, width: int = 900, caption: CaptionSize = "short") -> Iterator[Image]:
     """Each frame of the timeline as pixels, (height, width, 3) in 0..255; both sides are even."""
     count = _checked_count(scene)
     # Frames are drawn one by one inside the style, so that a slow reader never holds it.
     with styled():
-        drawing = draw(scene, pixels=width)
+        drawing = draw(scene, pixels=width, caption_size=caption)
         background = _Background(drawing)
     for frame in range(count):
         with styled():
@@ -131,7 +146,7 @@ def _counted(images: Iterator[Image], count: int, on_frame: Callable[[int, int],
             on_frame(done, count)
 
 
-def _encode_mp4(images: Iterator[Image], milliseconds: int) -> bytes:
+def _encode_mp4(images: Iterator[Image], milliseconds: int, tags: list[str]) -> bytes:
     import tempfile
 
     import imageio_ffmpeg
@@ -146,7 +161,7 @@ def _encode_mp4(images: Iterator[Image], milliseconds: int) -> bytes:
             codec="libx264",
             pix_fmt_out="yuv420p",
             macro_block_size=2,
-            output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart", "-threads", "1"],
+            output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart", "-threads", "1", *tags],
         )
         writer.send(None)
         for image in _chained(first, images):

@@ -5,11 +5,14 @@ Figures stand alone: no pyplot, no display, no change to the user's settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,9 +20,11 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from lossatlas.errors import InputError
+from lossatlas.viz.metadata.record import figure_metadata
+from lossatlas.viz.metadata.writing import matplotlib_metadata
 from lossatlas.viz.mpl import layout
 from lossatlas.viz.mpl.color_bars import add_color_bar
-from lossatlas.viz.mpl.export import check_suffix, encoded, save
+from lossatlas.viz.mpl.export import FORMATS, check_suffix, encoded, save
 from lossatlas.viz.mpl.layout import GAP, MARGIN, Sheet, arrange, wrapped
 from lossatlas.viz.mpl.mathtext import escape_broken_mathtext
 from lossatlas.viz.mpl.page import add_header, add_legend, height_of, place_legends, shared_handles, stack_header
@@ -28,7 +33,8 @@ from lossatlas.viz.mpl.panes import decision_regions as areas
 from lossatlas.viz.mpl.panes import lines as flat
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes
 from lossatlas.viz.mpl.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, styled
-from lossatlas.viz.scene.footnotes import footnotes
+from lossatlas.viz.scene.captions import CaptionSize
+from lossatlas.viz.scene.captions import caption as caption_lines
 from lossatlas.viz.scene.model import Pane, Scene
 from lossatlas.viz.scene.value_ranges import FIELD_PANES, panes_by_scale
 
@@ -47,7 +53,20 @@ NARROW = 2.3
 
 
 class StandaloneFigure(Figure):
-    """A figure that a notebook shows without pyplot."""
+    """A figure that a notebook shows without pyplot.
+
+    Attributes:
+        attrs: "caption", the full caption, a line each; "metadata", what a file of the figure carries (`FigureMetadata`).
+    """
+
+    attrs: Mapping[str, Any] = MappingProxyType({})
+
+    def savefig(self, fname: Any, *, metadata: Mapping[str, Any] | None = None, **options: Any) -> None:
+        """Write the figure as matplotlib does, with the full caption in the file where the format holds text."""
+        suffix = f".{options.get('format') or Path(str(fname)).suffix[1:] or rcParams['savefig.format']}".lower()
+        if suffix in FORMATS and "metadata" in self.attrs:
+            metadata = {**matplotlib_metadata(suffix, self.attrs["metadata"]), **(metadata or {})}
+        super().savefig(fname, metadata=metadata, **options)
 
     def draw(self, renderer: Any) -> None:
         """Draw in our style, whoever asks."""
@@ -75,17 +94,18 @@ class FigureArtists:
             self.label.set_text(frame_label(self.scene, frame))
 
 
-def figure(scene: Scene, *, width: float | None = None, frame: int | None = None) -> Figure:
+def figure(scene: Scene, *, width: float | None = None, frame: int | None = None, caption: CaptionSize = "short") -> Figure:
     """Draw a scene: at a `frame` of its timeline, or with all paths whole and changing fields as they are in the end.
 
     Args:
         width: of the figure in inches; by default what its panes need in print.
+        caption: its size, as in `lossatlas.viz.scene.captions`.
 
     Raises:
         InputError: a pane that names nothing drawable, an unknown quantity, colormap or kind.
     """
     with styled():
-        drawing = draw(scene, width=width)
+        drawing = draw(scene, width=width, caption_size=caption)
         drawing.show(_frame_or_last(scene, frame))
         return drawing.figure
 
@@ -101,26 +121,28 @@ def _frame_or_last(scene: Scene, frame: int | None) -> int | None:
     return frame % count
 
 
-def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None) -> FigureArtists:
+def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None, caption_size: CaptionSize = "short") -> FigureArtists:
     """Build the figure of a scene with all its panes; call inside `styled()`.
 
     Args:
         width: of the figure in inches.
         pixels: of the width, for animations; both sides are then an even number of them, which video wants.
+        caption_size: "short", "full" or "none".
     """
     if not scene.panes:
         raise InputError("scene", "no panes", "at least one pane")
-    scene = escape_broken_mathtext(scene)
+    metadata, scene = figure_metadata(scene), escape_broken_mathtext(scene)
     columns = max(pane.column + pane.column_span for pane in scene.panes)
     wide = width or _default_width(scene, columns)
     sheet_figure = StandaloneFigure(figsize=(wide, wide), dpi=150 if pixels is None else 2 * (pixels // 2) / wide)
     FigureCanvasAgg(sheet_figure)
+    sheet_figure.attrs = {"caption": metadata.caption, "metadata": metadata}
     panes = tuple(_draw_pane(sheet_figure, scene, pane) for pane in scene.panes)
     titles = {id(drawn.axes): _pane_title(sheet_figure, drawn) for drawn in panes if drawn.pane.title}
     bars = tuple(add_color_bar(sheet_figure, scene, color, group, panes) for color, group in panes_by_scale(scene).items())
     rows = _row_heights(scene, (wide - 2 * MARGIN - GAP * (columns - 1)) / columns)
     sheet = Sheet(sheet_figure, panes, bars, titles, rows, columns, _rotation_azimuths(scene))
-    label = _arrange_all(sheet, scene, wide)
+    label = _arrange_all(sheet, scene, wide, caption_lines(scene, caption_size))
     return FigureArtists(sheet_figure, scene, panes, label)
 
 
@@ -186,12 +208,12 @@ def _rotation_azimuths(scene: Scene) -> tuple[float, ...]:
     return tuple(np.linspace(low, high, 9))
 
 
-def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
+def _arrange_all(sheet: Sheet, scene: Scene, wide: float, lines: tuple[str, ...]) -> Text | None:
     """Header, panes, legend and foot from top to bottom; the figure grows as tall as they need."""
     inner = wide - 2 * MARGIN
     header = add_header(sheet.figure, scene, inner)
     legend = add_legend(sheet.figure, shared_handles(sheet), inner)
-    foot = wrapped(sheet.figure, footnotes(scene), inner, NOTE)
+    foot = "\n".join(wrapped(sheet.figure, [line], inner, NOTE) for line in lines)
     note = sheet.figure.text(0, 0, foot, fontsize=NOTE, color=FAINT, va="bottom", ha="left", linespacing=1.3) if foot else None
     label = sheet.figure.text(0, 0, "", fontsize=SUBTITLE, ha="right", va="top", fontweight="bold") if scene.timeline is not None else None
     above = max(sum(height_of(text) + 0.05 for text in header), 0.2 if label is not None else 0.0)
