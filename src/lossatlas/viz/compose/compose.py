@@ -85,6 +85,7 @@ def compose(
         panes=panes,
         surfaces=sources.surfaces,
         paths=tuple(path for path in assign_dashes([path for _, path in sources.paths]) if path.name in drawn_names),
+        outlines=sources.outlines,
         colors=(color,),
         title=title_of(sources.surfaces) if title is None else title,
     )
