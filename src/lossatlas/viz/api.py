@@ -19,7 +19,7 @@ from lossatlas.viz.compose.inputs import Source
 from lossatlas.viz.compose.timeline import with_timeline
 from lossatlas.viz.mpl import figure as drawing
 from lossatlas.viz.scene.captions import CaptionSize, check_caption
-from lossatlas.viz.scene.model import Camera, Scale, Scene
+from lossatlas.viz.scene.model import Camera, ScaleOption, Scene
 from lossatlas.viz.web.html import export_html
 from lossatlas.viz.web.payload import Precision
 
@@ -32,7 +32,7 @@ def plot(
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "auto",
     quantity: str = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
     levels: int = 21,
@@ -59,7 +59,8 @@ def plot(
             "both", "line"; "training" draws a map with its paths and, beside it, their decision regions or the curves of
             loss and accuracy; "recording" all that a recorder measured.
         quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
-        scale: "linear" or "log" for color and height alike.
+        scale: "linear" or "log" for color and height alike. "auto" is log where all values are positive, span a factor of 20 or
+            more, and a quarter of them lie in the lowest tenth of the range, which a linear scale would draw as one dark pool.
         colormap: any of matplotlib or cmcrameri, or "terrain".
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
@@ -94,7 +95,7 @@ def animate(
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "surface",
     quantity: str = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
     levels: int = 21,
