@@ -32,7 +32,9 @@ def curvature(
     archive: MapArchive = None,
     surface: SurfaceName = None,
     name: Annotated[str, typer.Option(help="Name of the map in the archive.")] = "curvature",
-    bounds: Annotated[str | None, typer.Option(help="Of --map: LOW,HIGH or A0,A1,B0,B1; default -1,1, or those of --surface.")] = None,
+    bounds: Annotated[
+        str | None, typer.Option(help="Of --map: LOW,HIGH or A0,A1,B0,B1; default around what is drawn, or as --surface.")
+    ] = None,
     resolution: shared.Resolution = "21",
     seed: shared.Seed = 0,
     normalize: shared.Normalize = "filter",
@@ -79,18 +81,15 @@ def _check_combinations(arguments: dict[str, Any]) -> None:
 
 def _plane(objective: Any, arguments: dict[str, Any]) -> tuple[Any, Any]:
     """The plane that is asked for and its bounds: of a stored surface, through a recorded path, or around the model."""
-    from lossatlas.cli.planes import PlaneOptions, plane_around, plane_of_recording, plane_of_surface, plane_through_path
+    from lossatlas.cli.planes import PlaneOptions, plane_around, plane_of_recording, plane_of_surface
 
     if arguments["recording"] is not None:
         kind = arguments["plane"] or "pca"
-        if arguments["map_"] and arguments["bounds"] is None:
-            path = plane_through_path(objective, arguments["recording"], arguments["trajectory"], kind, None, arguments["name"])
-            return path.plane, path.bounds
         return plane_of_recording(arguments["recording"], arguments["trajectory"], kind)[1], None
     if arguments["surface"] is not None or not arguments["map_"]:
         return plane_of_surface(objective, arguments["archive"], arguments["surface"])
     directions = PlaneOptions(arguments["seed"], arguments["normalize"], arguments["params"], arguments["biases"])
-    return plane_around(objective, arguments["plane"] or "random", directions), (-1.0, 1.0)
+    return plane_around(objective, arguments["plane"] or "random", directions), None
 
 
 def _report(objective: Any, arguments: dict[str, Any], accuracy: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -93,12 +93,12 @@ def _prepare(arguments: dict[str, Any]) -> tuple[Any, Any, Any, float | None]:
     objective = load_adjusted(arguments["objective"], changes)
     if arguments["recording"] is None:
         directions = PlaneOptions(*(arguments[key] for key in ("seed", "normalize", "params", "biases", "line")))
-        return objective, plane_around(objective, arguments["plane"] or "random", directions), area or (-1.0, 1.0), None
+        return objective, plane_around(objective, arguments["plane"] or "random", directions), area, None
     archive = None if arguments["dry_run"] else arguments["archive"]
     path = plane_through_path(
         objective, arguments["recording"], arguments["trajectory"], arguments["plane"] or "pca", archive, arguments["name"]
     )
-    return objective, path.plane, area or path.bounds, path.end_loss
+    return objective, path.plane, area, path.end_loss
 
 
 def _evaluate(objective: Any, plane: Any, grid: tuple[Any, ...], arguments: dict[str, Any]) -> dict[str, Any]:

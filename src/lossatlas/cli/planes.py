@@ -13,7 +13,7 @@ from lossatlas.archive import Archive, open_archive
 from lossatlas.compute.curvature.hessian_plane import hessian_plane
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane, start_end_plane
-from lossatlas.compute.paths.projection import bounds_around, project_trajectory
+from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.recording.trajectory import Trajectory
@@ -36,10 +36,9 @@ class PlaneOptions:
 
 @dataclass(frozen=True)
 class PlaneOfPath:
-    """The plane through a recorded path, bounds that hold the path, and the loss at its end."""
+    """The plane through a recorded path, and the loss at its end."""
 
     plane: Plane
-    bounds: Any
     end_loss: float
 
 
@@ -79,7 +78,7 @@ def plane_through_path(
     path = project_trajectory(recorded, plane, objective, archive, surface=surface)
     shown, null = path.attrs["captured_share"], sum(path.attrs["random_walk_null"])
     typer.echo(f"{recorded.name}: the plane shows {shown:.1%} of the motion; of a random walk it would show {null:.1%}")
-    return PlaneOfPath(plane, bounds_around(path), float(path.path_loss[-1]))
+    return PlaneOfPath(plane, float(path.path_loss[-1]))
 
 
 def plane_of_surface(objective: Objective, archive: Path, surface: str | None) -> tuple[Plane, Any]:

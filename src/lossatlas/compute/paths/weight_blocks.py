@@ -110,6 +110,10 @@ class CenteredWeights:
             result[:, columns] = coefficients @ block
         return result
 
+    def coordinates(self, axes: Array) -> Array:
+        """Inner products of every offset with orthonormal axes ``(k, parameters)``: ``(points, k)``."""
+        return sum((block @ axes[:, columns].T for columns, block in self.blocks()), np.zeros((len(self), len(axes))))
+
     def _rounding(self) -> float:
         """Sum over the points of the squared rounding error of their weights."""
         dtype = self.runs[0].store.dtype
