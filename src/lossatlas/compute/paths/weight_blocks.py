@@ -61,8 +61,8 @@ class CenteredWeights:
     @classmethod
     def of(cls, runs: Recording | Sequence[Recording], reference: int = -1, memory: int = MEMORY) -> CenteredWeights:
         """Raises InputError where there are no two points, or the runs differ in their parameters."""
-        single = isinstance(runs, str) or not isinstance(runs, Sequence)
-        several = tuple(as_trajectory(run) for run in ((runs,) if single else runs))
+        listed = runs if isinstance(runs, Sequence) and not isinstance(runs, str) else (runs,)
+        several = tuple(as_trajectory(run) for run in listed)
         several = (*several[:1], *(run.renamed_like(several[0].layout.names) for run in several[1:]))
         count = sum(len(run) for run in several)
         if count < 2:
