@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lossatlas.compute.arrays.array_function import ArrayFunction
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem
 from lossatlas.compute.objective.objective import CallableLoss, ModuleLoss
 
@@ -36,10 +37,14 @@ WRITES = ("STORE_GLOBAL", "DELETE_GLOBAL")
 
 def thread_hazard(task: EvaluationProblem) -> str | None:
     """Description of what threads might share and change while they measure; None where nothing of that kind is reached."""
+    if task.model_metrics:
+        return f"the metric {task.model_metrics[0].name}, which measures the whole model, one point at a time"
     function = task.objective.function
     parts: dict[str, Any] = {f"the metric {metric.name}": metric.measure for metric in task.metrics}
     if isinstance(function, ModuleLoss):
         parts |= {"the model": function.module, "the loss": function.loss}
+    elif isinstance(function, ArrayFunction):
+        parts |= {f"the function {name}": user for name, user in function.user_functions.items()}
     else:
         parts |= {"the callable": function.user if isinstance(function, CallableLoss) else function}
     for label, part in parts.items():
