@@ -193,7 +193,7 @@ class ColorScale:
     """
 
     quantity: str = "loss"
-    colormap: str = "batlow"
+    colormap: str = "atlas"
     scale: Scale = "linear"
     low: float | None = None
     high: float | None = None

@@ -16,7 +16,7 @@ from lossatlas.viz.mpl.artists import markers as marks
 from lossatlas.viz.mpl.artists.path import pattern
 from lossatlas.viz.mpl.artists.uncertainty import hatch_line
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
-from lossatlas.viz.mpl.style import FAINT
+from lossatlas.viz.mpl.style import Palette
 from lossatlas.viz.mpl.ticks import log_ticks, tick_labels
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import Curve, FloatArray, Pane, Scene, Surface
@@ -76,17 +76,7 @@ def _line_of(axes: Axes, right_axes: Any, scene: Scene, pane: Pane, surface: Sur
         accuracy = classify_cells(surface, scene.color_of(pane), "accuracy", frame).values
         dash = "--" if count == 1 else pattern(("dashed", "dotted", "dashdot", "solid")[index % 4])
         artists += right_axes.plot(surface.alpha, accuracy, color=ACCURACY if count == 1 else color, linewidth=1.3, linestyle=dash)
-    model_place = _own_place(surface, pane.quantity, frame) if count == 1 else None
-    artists += [] if model_place is None else [axes.add_artist(marks.origin(*model_place, clip_on=False))]
-    return [*artists, *_line_star(axes, pane, surface, frame)]
-
-
-def _own_place(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float] | None:
-    """Position of the model itself on its line; a dotted line there would vanish in the frame of a line that begins with it."""
-    if surface.origin is None or not surface.alpha[0] <= surface.origin[0] <= surface.alpha[-1]:
-        return None
-    value = float(np.interp(surface.origin[0], surface.alpha, surface.frame_values(quantity, frame)))
-    return (surface.origin[0], value) if np.isfinite(value) else None
+    return [*artists, *_line_marks(axes, pane, surface, frame, single=count == 1)]
 
 
 def _holes_on_axis(axes: Axes, surface: Surface, cells: Any) -> list[Any]:
@@ -112,9 +102,13 @@ def _holes_on_axis(axes: Axes, surface: Surface, cells: Any) -> list[Any]:
     return bands
 
 
-def _line_star(axes: Axes, pane: Pane, surface: Surface, frame: int) -> list[Artist]:
-    lowest = marks.lowest(surface, pane.quantity, frame)
-    return [] if lowest is None else [axes.add_artist(marks.star(lowest[0], lowest[2], clip_on=False))]
+def _line_marks(axes: Axes, pane: Pane, surface: Surface, frame: int, single: bool) -> list[Artist]:
+    """The minimum, and the model where no dotted line shows it for all: in the frame of a line that begins with it that would vanish."""
+    shown = marks.marks_of(surface, pane.quantity, frame)
+    if not single:
+        lowest = marks.lowest(surface, pane.quantity, frame)
+        return [] if lowest is None else [axes.add_artist(marks.star(lowest[0], lowest[2], clip_on=False))]
+    return [axes.add_artist(mark.at(mark.alpha, mark.value, clip_on=False)) for mark in shown if np.isfinite(mark.value)]
 
 
 def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> None:
@@ -132,7 +126,7 @@ def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> No
         axes.set_ylim(color.low, color.high)
     _plain_log_ticks(axes)
     if len(pane.surfaces) > 1 and first.origin is not None and first.alpha[0] <= first.origin[0] <= first.alpha[-1]:
-        axes.axvline(first.origin[0], color=FAINT, linewidth=0.8, linestyle=":", zorder=1)
+        axes.axvline(first.origin[0], color=Palette.current().faint, linewidth=0.8, linestyle=":", zorder=1)
 
 
 def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], right_axes: Any) -> list[Artist]:
@@ -142,14 +136,16 @@ def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], right_axes:
         name = (surface.label or surface.name) if several else surface.fields[pane.quantity].label
         handles.append(Line2D([], [], color=path_color(i + 1), linewidth=1.6, label=name))
     if right_axes is not None:
-        handles.append(Line2D([], [], color=FAINT if several else ACCURACY, linewidth=1.3, linestyle="--", label=pane.y_label_right))
+        handles.append(
+            Line2D([], [], color=Palette.current().faint if several else ACCURACY, linewidth=1.3, linestyle="--", label=pane.y_label_right)
+        )
     if any(s.fields[pane.quantity].standard_error is not None for s in surfaces):
         handles.append(marks.band_handle("± 1 standard error"))
     if surfaces[0].origin is not None and several:
-        handles.append(Line2D([], [], color=FAINT, linewidth=0.8, linestyle=":", label=surfaces[0].origin_label))
-    elif _own_place(surfaces[0], pane.quantity) is not None:
-        handles.append(marks.origin_handle(surfaces[0].origin_label))
-    if any(marks.lowest(surface, pane.quantity) for surface in surfaces):
+        handles.append(Line2D([], [], color=Palette.current().faint, linewidth=0.8, linestyle=":", label=surfaces[0].origin_label))
+    if not several:
+        handles += [mark.handle for mark in marks.marks_of(surfaces[0], pane.quantity) if np.isfinite(mark.value)]
+    elif any(marks.lowest(surface, pane.quantity) for surface in surfaces):
         handles.append(marks.star_handle())
     return [*handles, *(h for s in surfaces for h in marks.hole_handles(classify_cells(s, scene.color_of(pane), pane.quantity)))]
 
