@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torch
 
+from lossatlas.compute.params.checkpoint import read_checkpoint
 from lossatlas.errors import InputError
 from lossatlas.formats import import_surface
-from lossatlas.zoo.checkpoints import read_checkpoint
 from lossatlas.zoo.data.cifar_files import read_images
 from lossatlas.zoo.data.idx import read_idx
 from lossatlas.zoo.safe_pickle import read_pickled_arrays

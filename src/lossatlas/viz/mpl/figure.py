@@ -24,9 +24,11 @@ from lossatlas.viz.mpl.panes import contour, surface
 from lossatlas.viz.mpl.panes import decision_regions as areas
 from lossatlas.viz.mpl.panes import lines as flat
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes
+from lossatlas.viz.mpl.panes.contour import equal_where_alike
 from lossatlas.viz.mpl.sizes import Width, base_points, default_width, inches_of, reflow
 from lossatlas.viz.mpl.style import Theme, current_settings, figure_settings, font_points, styled
-from lossatlas.viz.scene.footnotes import footnotes
+from lossatlas.viz.scene.captions import CaptionSize
+from lossatlas.viz.scene.captions import caption as caption_lines
 from lossatlas.viz.scene.model import Pane, Scene
 
 PANES: dict[str, Callable[[Any, Scene, Pane], PaneArtists]] = {
@@ -79,6 +81,7 @@ def figure(
     height: float | None = None,
     theme: Theme | None = None,
     bare: bool = False,
+    caption: CaptionSize = "short",
     frame: int | None = None,
 ) -> Figure:
     """Draw a scene: at a `frame` of its timeline, or with all paths whole and changing fields as they are in the end.
@@ -88,13 +91,14 @@ def figure(
         height: in inches; by default what the shapes of its panes ask for.
         theme: "light", "dark" or "print"; by default the colors of the user's rcParams, light where these are matplotlib's own.
         bare: reliefs without their box, maps without ticks and labels.
+        caption: its size, as in `lossatlas.viz.scene.captions`.
 
     Raises:
         InputError: a pane that names nothing drawable, an unknown quantity, colormap, kind or theme, or no room for the panes.
     """
     wide = inches_of(width)
     with styled(figure_settings(theme, base_points(wide))):
-        drawing = draw(scene, width=wide, height=height, bare=bare)
+        drawing = draw(scene, width=wide, height=height, bare=bare, caption_size=caption)
         drawing.show(_frame_or_last(scene, frame))
         return drawing.figure
 
@@ -111,7 +115,13 @@ def _frame_or_last(scene: Scene, frame: int | None) -> int | None:
 
 
 def draw(
-    scene: Scene, *, width: float | None = None, height: float | None = None, pixels: int | None = None, bare: bool = False
+    scene: Scene,
+    *,
+    width: float | None = None,
+    height: float | None = None,
+    pixels: int | None = None,
+    bare: bool = False,
+    caption_size: CaptionSize = "short",
 ) -> FigureArtists:
     """Build the figure of a scene with all its panes; call inside `styled()`.
 
@@ -119,6 +129,7 @@ def draw(
         width, height: of the figure in inches.
         pixels: of the width, for animations; both sides are then an even number of them, which video wants.
         bare: without box, ticks and labels.
+        caption_size: "short", "full" or "none".
     """
     if not scene.panes:
         raise InputError("scene", "no panes", "at least one pane")
@@ -132,7 +143,7 @@ def draw(
     titles = {id(drawn.axes): _pane_title(sheet_figure, drawn) for drawn in panes if drawn.pane.title}
     bars = () if bare else add_color_bars(sheet_figure, scene, panes)
     sheet = Sheet(sheet_figure, panes, bars, titles, columns, _rotation_azimuths(scene), scene.timeline is not None)
-    label = compose_page(sheet, scene, footnotes(scene), wide, height)
+    label = compose_page(sheet, scene, caption_lines(scene, caption_size), wide, height)
     return FigureArtists(sheet_figure, scene, panes, label)
 
 
@@ -149,19 +160,12 @@ def _draw_pane(drawn: Figure, scene: Scene, pane: Pane, bare: bool) -> PaneArtis
     if pane.kind not in PANES:
         raise InputError("pane kind", pane.kind, f"one of {', '.join(PANES)}")
     axes = drawn.add_axes((0.3, 0.3, 0.4, 0.4), projection="3d" if pane.kind == "surface" else None)
-    one = PANES[pane.kind](axes, scene, pane)
-    if pane.kind in ("contour", "areas"):
-        _equal_where_alike(axes)
     if bare and pane.kind in ("contour", "surface", "areas"):
         axes.set_axis_off()
+    one = PANES[pane.kind](axes, scene, pane)
+    if pane.kind in ("contour", "areas"):
+        equal_where_alike(axes)
     return one
-
-
-def _equal_where_alike(axes: Any) -> None:
-    """Equal units on both axes, unless that would make a thin strip."""
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    if 0.5 <= (right - left) / (top - bottom) <= 2:
-        axes.set_aspect("equal")
 
 
 def _pane_title(drawn: Figure, pane: PaneArtists) -> Text:

@@ -106,7 +106,7 @@ def _frame_label(sheet: Sheet) -> Text:
 
 def _add_note(sheet: Sheet, notes: Sequence[str], wide: float) -> Text | None:
     size = note_points()
-    text = wrapped(sheet.figure, notes, wide - 2 * MARGIN, size)
+    text = "\n".join(wrapped(sheet.figure, [line], wide - 2 * MARGIN, size) for line in notes)
     if not text:
         return None
     return sheet.figure.text(0, 0, text, fontsize=size, color=Palette.current().faint, va="bottom", ha="left", linespacing=1.3)

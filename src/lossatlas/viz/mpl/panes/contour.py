@@ -160,6 +160,13 @@ def _frame_axes(axes: Axes, pane: Pane, surface: Surface) -> None:
     axes.locator_params(nbins=7)
 
 
+def equal_where_alike(axes: Any) -> None:
+    """Equal units on both axes, unless that would make a thin strip."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    if 0.5 <= (right - left) / (top - bottom) <= 2:
+        axes.set_aspect("equal")
+
+
 def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
     handles: list[Any] = []
     if surface.sampled is not None:

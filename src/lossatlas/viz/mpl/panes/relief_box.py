@@ -86,7 +86,9 @@ def _footprint(surface: Surface) -> tuple[float, float]:
 
 
 def draw_box_edges(axes: Any, projection: Projection3D) -> list[Artist]:
-    """The edges of the box but for the three that meet in the corner nearest to the camera."""
+    """The edges of the box but for the three that meet in the corner nearest to the camera; none where the axes are off."""
+    if not axes.axison:
+        return []
     corners = np.array(list(product(axes.get_xlim(), axes.get_ylim(), (projection.low, projection.high))))
     x, y, depth = projection.project_with_depth(*corners.T)
     nearest = int(np.argmin(depth))
