@@ -16,7 +16,7 @@ from lossatlas.viz.scene.model import ColorScale, FloatArray
 
 DEFAULT = "atlas"
 FALLBACK = "viridis"
-_ATLAS = ((0.50, 0.63, 0.75, 0.86, 0.95), (262.0, 222.0, 165.0, 100.0, 60.0), (0.12, 0.10, 0.10, 0.10, 0.05))
+_ATLAS = ((0.49, 0.595, 0.70, 0.815, 0.945), (262.0, 222.0, 165.0, 100.0, 60.0), (0.12, 0.10, 0.10, 0.10, 0.05))
 """Lightness, hue in degrees and chroma of the default map, in OKLCH (Ottosson 2020), at equal distances from low to high: blue, teal,
 green, sand, rose. Lightness rises evenly, so the map holds in gray and for color-blind readers; it starts at a half, so that lines and
 paths are seen in the valley, which is where they end."""

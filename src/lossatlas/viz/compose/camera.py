@@ -14,8 +14,9 @@ from lossatlas.viz.scene.value_ranges import heights_of
 
 HEIGHT = 0.68
 """Height of a relief in units of its longer side, as matplotlib and the page draw it."""
-_AZIMUTHS = tuple(range(-180, 180, 15))
-_ELEVATIONS = (30.0, 38.0, 46.0, 54.0)
+_AZIMUTHS = tuple(quarter + turn for quarter in (-90, 0, 90, 180) for turn in (30, 45, 60))
+"""No side is seen head on, where a box looks flat."""
+_ELEVATIONS = (30.0, 37.0, 44.0, 51.0)
 _USUAL = -60.0
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
-from lossatlas.viz.mpl.artists.path import PathArtist
+from lossatlas.viz.mpl.artists.path import PathArtist, move_label
 from lossatlas.viz.mpl.layout import Sheet
 from lossatlas.viz.mpl.panes.base import PaneArtists
-from lossatlas.viz.mpl.style import font_points
 
 _PLACES = [(x, y) for r in (6, 11) for x, y in ((r, 0), (-r, 0), (0, r), (0, -r), (r, r), (r, -r), (-r, r), (-r, -r))]
 """Points from the end of a path to the nearest edge or corner of its name, in order of preference."""
@@ -41,21 +39,9 @@ def label_ends(sheet: Sheet, labels: set[str]) -> bool:
 
 def _place(drawn: PaneArtists, track: PathArtist, taken: list[Bbox], points: list[np.ndarray]) -> Any:
     """The label where it is inside the axes, clear of marks and other labels, and covers fewest points of paths; or None."""
-    end = _end(track)
-    if end is None:
+    text = track.annotate_end(drawn.axes)
+    if text is None:
         return None
-    text = drawn.axes.annotate(
-        track.label,
-        end,
-        (0, 0),
-        xycoords=drawn.axes.transData,
-        textcoords="offset points",
-        color=track.color,
-        fontsize=font_points("legend.fontsize"),
-        fontweight="bold",
-        zorder=9,
-        path_effects=[withStroke(linewidth=2.4, foreground="white")],
-    )
     pane, choices = drawn.axes.get_window_extent(), []
     for order, (x, y) in enumerate(_PLACES):
         text.set(
@@ -69,10 +55,7 @@ def _place(drawn: PaneArtists, track: PathArtist, taken: list[Bbox], points: lis
     if not choices or min(choices)[0] > MOST_COVERED:
         text.remove()
         return None
-    x, y = _PLACES[min(choices)[1]]
-    text.set(
-        position=(x, y), ha="left" if x > 0 else "right" if x < 0 else "center", va="bottom" if y > 0 else "top" if y < 0 else "center"
-    )
+    move_label(text, _PLACES[min(choices)[1]])
     return text
 
 

@@ -25,7 +25,7 @@ from lossatlas.viz.mpl.panes import decision_regions as areas
 from lossatlas.viz.mpl.panes import lines as flat
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes
 from lossatlas.viz.mpl.panes.contour import equal_where_alike
-from lossatlas.viz.mpl.sizes import Width, base_points, default_width, inches_of, reflow
+from lossatlas.viz.mpl.sizes import Width, base_points, check_height, default_width, inches_of, reflow
 from lossatlas.viz.mpl.style import Theme, current_settings, figure_settings, font_points, styled
 from lossatlas.viz.scene.captions import CaptionSize
 from lossatlas.viz.scene.captions import caption as caption_lines
@@ -97,6 +97,7 @@ def figure(
         InputError: a pane that names nothing drawable, an unknown quantity, colormap, kind or theme, or no room for the panes.
     """
     wide = inches_of(width)
+    check_height(height)
     with styled(figure_settings(theme, base_points(wide))):
         drawing = draw(scene, width=wide, height=height, bare=bare, caption_size=caption)
         drawing.show(_frame_or_last(scene, frame))

@@ -103,31 +103,39 @@ def _ideal_height(sheet: Sheet, drawn: PaneArtists, cell: Bbox, inset: np.ndarra
     return bottom + top + shape * min(inner, 5.5 if shape < 0.8 else inner)
 
 
-def arrange(sheet: Sheet, frame: Frame, row_heights: tuple[float, ...]) -> None:
-    """Place every pane in its cell of the grid, then the color bars beside what they explain; measured and corrected a few times."""
+def arrange(sheet: Sheet, frame: Frame, row_heights: tuple[float, ...], passes: int = 1) -> None:
+    """Place every pane in its cell of the grid, then the color bars beside what they explain; each pass measures anew.
+
+    Room for text depends a little on where the axes stand; a relief's labels stand where its box is projected.
+    """
     reliefs = [drawn.axes for drawn in sheet.panes if drawn.is_relief]
-    # Room for text depends a little on where the axes stand; a relief's labels stand where its box is projected.
-    for _ in range(3 if reliefs else 2):
+    for _ in range(passes):
         _draw_bare(sheet.figure, reliefs)
         inner = Frame(frame.left, frame.bottom, frame.right - _strips(sheet), frame.top)
-        columns = _column_edges(sheet, inner, [_insets(sheet, drawn) for drawn in sheet.panes])
-        cells = [_cell(inner, drawn.pane, columns, row_heights) for drawn in sheet.panes]
-        _wrap_titles(sheet, cells)
         insets = [_insets(sheet, drawn) for drawn in sheet.panes]
+        columns = _column_edges(sheet, inner, insets)
+        cells = [_cell(inner, drawn.pane, columns, row_heights) for drawn in sheet.panes]
+        for inset, taller in zip(insets, _wrap_titles(sheet, cells), strict=True):
+            inset[3] += taller
         _align(sheet.panes, insets)
         for drawn, cell, inset in zip(sheet.panes, cells, insets, strict=True):
             _place(sheet, drawn, cell, inset)
-        _draw_bare(sheet.figure, reliefs)
-        _place_bars(sheet, frame)
+    _draw_bare(sheet.figure, reliefs)
+    _place_bars(sheet, frame)
 
 
-def _wrap_titles(sheet: Sheet, cells: Sequence[Bbox]) -> None:
-    """Titles broken where their panes end."""
-    for drawn, cell in zip(sheet.panes, cells, strict=True):
+def _wrap_titles(sheet: Sheet, cells: Sequence[Bbox]) -> list[float]:
+    """Break titles where their panes end; by how many inches each has grown."""
+    grown = [0.0] * len(cells)
+    for i, (drawn, cell) in enumerate(zip(sheet.panes, cells, strict=True)):
         title = sheet.titles.get(id(drawn.axes))
-        if title is not None:
-            lines = [wrapped(sheet.figure, [line], cell.width, title.get_fontsize()) for line in drawn.pane.title.split("\n")]
-            title.set_text("\n".join(lines))
+        if title is None or (_size(title)[0] <= cell.width and title.get_text() == drawn.pane.title):
+            continue
+        before = _size(title)[1]
+        lines = [wrapped(sheet.figure, [line], cell.width, title.get_fontsize()) for line in drawn.pane.title.split("\n")]
+        title.set_text("\n".join(lines))
+        grown[i] = _size(title)[1] - before
+    return grown
 
 
 def least_side(sheet: Sheet) -> float:
@@ -268,10 +276,8 @@ def _relief_content(sheet: Sheet, axes: Any) -> Bbox:
         if sheet.turns:
             axes.view_init(elev=axes.elev, azim=azimuth)
             _draw_bare(sheet.figure, [axes])
-        contents += [
-            _cube(axes),
-            *(_inches(axes, box) for axis in (axes.xaxis, axes.yaxis, axes.zaxis) if (box := axis.get_tightbbox()) is not None),
-        ]
+        axes_shown = (axes.xaxis, axes.yaxis, axes.zaxis) if axes.axison else ()
+        contents += [_cube(axes), *(_inches(axes, box) for axis in axes_shown if (box := axis.get_tightbbox()) is not None)]
     axes.view_init(elev=axes.elev, azim=start_azimuth)
     return Bbox.union(contents)
 
@@ -300,7 +306,8 @@ def _place_bars(sheet: Sheet, frame: Frame) -> None:
 
 def _extent(drawn: PaneArtists) -> Bbox:
     if drawn.is_relief:
-        boxes = [axis.get_tightbbox() for axis in (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis)]
+        axes_shown = (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis) if drawn.axes.axison else ()
+        boxes = [axis.get_tightbbox() for axis in axes_shown]
         return Bbox.union([_cube(drawn.axes), *(_inches(drawn.axes, box) for box in boxes if box is not None)])
     # Axes.get_tightbbox would count empty lines as standing in the figure's corner.
     every = [drawn.axes, *([] if drawn.right_axes is None else [drawn.right_axes])]

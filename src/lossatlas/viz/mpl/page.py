@@ -96,12 +96,11 @@ def _fit_page(
         if attempt == 3 or np.allclose(better, heights, atol=0.02):
             break
         heights = better
-    arrange(sheet, frame, heights)
+    arrange(sheet, frame, heights, passes=2)
 
 
 def _frame_label(sheet: Sheet) -> Text:
-    text = sheet.figure.text(0, 0, "", fontsize=font_points("axes.labelsize"), ha="right", va="top", fontweight="bold")
-    return text
+    return sheet.figure.text(0, 0, "", fontsize=font_points("axes.labelsize"), ha="right", va="top", fontweight="bold")
 
 
 def _add_note(sheet: Sheet, notes: Sequence[str], wide: float) -> Text | None:

@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import FontProperties
 
 from lossatlas.errors import InputError
+from lossatlas.viz.colors import path_color
 
 Theme = Literal["light", "dark", "print"]
 """Colors of a figure: dark ink on white, light ink on near-black, or what still reads on a printer without color."""
@@ -93,6 +94,15 @@ def blend(color: Any, other: Any, share: float) -> str:
     return to_hex(share * np.array(to_rgb(color)) + (1 - share) * np.array(to_rgb(other)))
 
 
+def curve_color(index: int) -> str:
+    """Color of a curve or path without one of its own: the user's or the theme's cycle, where it is not matplotlib's, else ours."""
+    cycle = matplotlib.rcParams["axes.prop_cycle"]
+    if cycle == matplotlib.rcParamsDefault["axes.prop_cycle"]:
+        return path_color(index)
+    colors = cycle.by_key().get("color") or [path_color(index)]
+    return to_hex(colors[index % len(colors)])
+
+
 def font_points(name: str) -> float:
     """Points of a font size in the rcParams, such as ``axes.labelsize``, which may be a number or a word."""
     return float(FontProperties(size=matplotlib.rcParams[name]).get_size_in_points())
@@ -125,7 +135,7 @@ def figure_settings(theme: Theme | None = None, base: float = 9.0) -> dict[str, 
 def _theme_colors(theme: Theme) -> dict[str, Any]:
     ink, background, grid = _COLORS[theme]
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color")
-    colors: dict[str, Any] = {key: ink for key in inked} | {"grid.color": grid, "savefig.facecolor": "auto"}
+    colors: dict[str, Any] = dict.fromkeys(inked, ink) | {"grid.color": grid, "savefig.facecolor": "auto"}
     colors |= {"figure.facecolor": background, "axes.facecolor": background, "legend.facecolor": background}
     return colors | ({"axes.prop_cycle": cycler(color=PRINT_CURVES)} if theme == "print" else {})
 

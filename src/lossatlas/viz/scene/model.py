@@ -260,6 +260,7 @@ class Pane:
     curves: tuple[str, ...] = ()
     areas: tuple[str, ...] = ()
     arrows: bool = True
+    marks: bool = True
     title: str = ""
     quantity: str = "loss"
     row: int = 0

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
 
 from lossatlas.viz.colors import path_color
 from lossatlas.viz.scene.footnotes import is_off_plane
@@ -86,9 +88,37 @@ class PathArtist:
         self.current_marker.set_data([x[-1]] if here else [], [y[-1]] if here else [])
         self.current_marker.set_alpha(0.45 if here and hidden[-1] else 1.0)
 
+    def annotate_end(self, axes: Axes, offset: tuple[float, float] = (6, 0)) -> Annotation | None:
+        """Write the label this many points beside the last visible point; None where there is no such point."""
+        visible = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y))
+        if not visible.size:
+            return None
+        text = axes.annotate(
+            self.label,
+            (float(self.x[visible[-1]]), float(self.y[visible[-1]])),
+            xytext=offset,
+            xycoords=axes.transData,
+            textcoords="offset points",
+            color=self.color,
+            fontsize=rcParams["legend.fontsize"],
+            fontweight="bold",
+            zorder=9,
+            path_effects=[withStroke(linewidth=2.4, foreground="white")],
+        )
+        move_label(text, offset)
+        return text
+
     @property
     def moving(self) -> list[Artist]:
         return [*self.lines, self.current_marker, self.trail_dots]
+
+
+def move_label(text: Annotation, offset: tuple[float, float]) -> None:
+    """Put a label this many points off its place, its nearest edge or corner there."""
+    x, y = offset
+    text.set(
+        position=offset, ha="left" if x > 0 else "right" if x < 0 else "center", va="bottom" if y > 0 else "top" if y < 0 else "center"
+    )
 
 
 def add_path(axes: Axes, scene: Scene, path: PathData, x: FloatArray, y: FloatArray, hidden: BoolArray, indices: np.ndarray) -> PathArtist:

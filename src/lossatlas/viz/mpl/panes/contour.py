@@ -35,7 +35,7 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     map_artists: list[Artist] = _draw_map(axes, scene, pane, surface, 0)
     _frame_axes(axes, pane, surface)
     fixed: list[Any] = [] if changes(scene, pane) else _draw_marks(axes, pane, surface)
-    tracks = [_add_path(axes, scene, surface, scene.path(name)) for name in pane.paths]
+    tracks = [add_path_over(axes, scene, surface, scene.path(name)) for name in pane.paths]
     arrows = [add_arrow(axes, arrow, arrow.start, arrow.end) for arrow in scene.arrows] if pane.arrows else []
     volatile = changes(scene, pane)
     fixed += [*([] if volatile else hatch_map(axes, surface, pane)), *(add_outlines(axes, scene) if pane.arrows else [])]
@@ -173,15 +173,21 @@ def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
         i, j = np.nonzero(surface.sampled)
         axes.plot(surface.alpha[i], _beta(surface)[j], zorder=2.0, clip_on=False, scalex=False, scaley=False, **marks.SAMPLES)
         handles.append(marks.sample_handle())
-    for mark in marks.marks_of(surface, pane.quantity):
+    for mark in marks.marks_of(surface, pane.quantity) if pane.marks else ():
         axes.add_artist(mark.at(mark.alpha, mark.beta, clip_on=False))
         handles.append(mark.handle)
     return handles
 
 
-def _add_path(axes: Axes, scene: Scene, surface: Surface, path: PathData) -> PathArtist:
+def add_path_to(axes: Axes, scene: Scene, pane: Pane, path: PathData) -> PathArtist:
+    """A path over the map that the pane drew on these axes."""
+    return add_path_over(axes, scene, mapped_surface(scene, pane), path)
+
+
+def add_path_over(axes: Axes, scene: Scene, surface: Surface | None, path: PathData) -> PathArtist:
+    """A path on flat axes, cut where it leaves the window of the surface."""
     indices = kept_points(scene, path)
-    away = outside_window(path, surface)[indices]
+    away = outside_window(path, surface)[indices] if surface is not None else np.zeros(len(indices), bool)
     x, y = np.where(away, np.nan, path.alpha[indices]), np.where(away, np.nan, path.beta[indices])
     return add_path(axes, scene, path, x, y, np.zeros(len(indices), bool), indices)
 

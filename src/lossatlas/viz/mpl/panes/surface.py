@@ -98,7 +98,7 @@ def _mesh_lines(scene: Scene) -> int:
 
 
 def _handles(scene: Scene, pane: Pane, surface: Surface) -> list[Artist]:
-    marked = [] if changes(scene, pane) else [mark.handle for mark in marks.marks_of(surface, pane.quantity)]
+    marked = [] if changes(scene, pane) or not pane.marks else [mark.handle for mark in marks.marks_of(surface, pane.quantity)]
     holes = marks.hole_handles(classify_cells(surface, scene.color_of(pane), pane.quantity))
     return [*path_handles(scene, pane.paths), *marked, *holes]
 
@@ -249,7 +249,7 @@ def _seen_line(axes: Any, relief: ReliefMesh, projection: Projection3D, points: 
 
 def _marks(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: ReliefMesh, projection: Projection3D) -> list[Artist]:
     """The model itself and the minimum, each with a line down to its place on the floor."""
-    if surface.fields[pane.quantity].values.ndim == 3:
+    if surface.fields[pane.quantity].values.ndim == 3 or not pane.marks:
         return []
     artists: list[Artist] = []
     for mark in marks.marks_of(surface, pane.quantity):
@@ -273,6 +273,15 @@ def _add_path(
     hidden = projection.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
     u, v = projection.project(x, y, z)
     return add_path(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, indices)
+
+
+def add_path_to(axes: Any, scene: Scene, pane: Pane, path: PathData) -> PathArtist:
+    """A path over the relief that the pane drew on these axes."""
+    surface, color = mapped_surface(scene, pane), scene.color_of(pane)
+    cells = classify_cells(surface, color, pane.quantity)
+    logarithmic = interpolates_logarithms(surface, pane.quantity)
+    relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, MESH_LINES_ANIMATED, logarithmic)
+    return _add_path(axes, scene, surface, relief, projection_of(axes), pane, path)
 
 
 def _add_arrow(axes: Any, relief: ReliefMesh, projection: Projection3D, arrow: Arrow) -> Artist:
