@@ -11,19 +11,23 @@ from lossatlas.cli.options import ArchiveArgument
 
 
 def info(
-    archive: ArchiveArgument,
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE|FIGURE", help="An archive, or a figure or animation drawn of one.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: surfaces, trajectories, shapes and attributes.")] = False,
 ) -> None:
-    """Say what an archive holds and how it was made."""
+    """Say what an archive holds and how it was made; of a figure, its full caption and the archive it came from."""
     from lossatlas.archive import open_archive
+    from lossatlas.viz.metadata.reading import is_figure, read_metadata
+    from lossatlas.viz.summary import describe_archive, describe_figure
 
+    if is_figure(archive) and not archive.is_dir():
+        metadata = read_metadata(archive)
+        typer.echo(metadata.to_json() if as_json else describe_figure(metadata))
+        return
     if as_json:
         from lossatlas.cli.archive_json import archive_json
 
         typer.echo(archive_json(open_archive(archive)))
         return
-    from lossatlas.viz.summary import describe_archive
-
     typer.echo(describe_archive(open_archive(archive)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
+from pathlib import Path as FilePath
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -114,7 +115,9 @@ def _recording(source: Source, trajectories: Sequence[Any] | None, title: str) -
         names = list(dict.fromkeys(run.name for run in runs))
         shown = f"none of {', '.join(names)}" if names else "no recorded run"
         raise InputError("trajectories", shown, "runs that a recorder kept", f"Name one, such as '{names[0] if names else 'run'}'")
-    return recordings_scene({run.label: run.trajectory for run in chosen}, title)
+    scene = recordings_scene({run.label: run.trajectory for run in chosen}, title)
+    archives = (FilePath(str(run.trajectory.encoding.get("source", ""))).name for run in chosen)
+    return scene.replace(meta={"archives": tuple(dict.fromkeys(name for name in archives if name))})
 
 
 def _check_positive(**numbers: int) -> None:

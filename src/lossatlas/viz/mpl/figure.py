@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from lossatlas.errors import InputError
+from lossatlas.viz.metadata.record import figure_metadata
+from lossatlas.viz.metadata.writing import matplotlib_metadata
 from lossatlas.viz.mpl.color_bars import add_color_bars
-from lossatlas.viz.mpl.export import check_suffix, encoded, save
+from lossatlas.viz.mpl.export import FORMATS, check_suffix, encoded, save
 from lossatlas.viz.mpl.layout import Sheet
 from lossatlas.viz.mpl.mathtext import escape_broken_mathtext
 from lossatlas.viz.mpl.page import compose_page
@@ -44,9 +49,22 @@ PANES: dict[str, Callable[[Any, Scene, Pane], PaneArtists]] = {
 
 
 class StandaloneFigure(Figure):
-    """A figure that a notebook shows without pyplot; it keeps the settings it was made with."""
+    """A figure that a notebook shows without pyplot; it keeps the settings it was made with.
 
+    Attributes:
+        attrs: "caption", the full caption, a line each; "metadata", what a file of the figure carries (`FigureMetadata`).
+        settings: the rcParams it was made with, and is drawn with again.
+    """
+
+    attrs: Mapping[str, Any] = MappingProxyType({})
     settings: Mapping[str, Any] | None = None
+
+    def savefig(self, fname: Any, *, metadata: Mapping[str, Any] | None = None, **options: Any) -> None:
+        """Write the figure as matplotlib does, with the full caption in the file where the format holds text."""
+        suffix = f".{options.get('format') or Path(str(fname)).suffix[1:] or rcParams['savefig.format']}".lower()
+        if suffix in FORMATS and "metadata" in self.attrs:
+            metadata = {**matplotlib_metadata(suffix, self.attrs["metadata"]), **(metadata or {})}
+        super().savefig(fname, metadata=metadata, **options)
 
     def draw(self, renderer: Any) -> None:
         """Draw in the style of the day it was made, whoever asks."""
@@ -134,12 +152,13 @@ def draw(
     """
     if not scene.panes:
         raise InputError("scene", "no panes", "at least one pane")
-    scene = reflow(escape_broken_mathtext(scene), width)
+    metadata, scene = figure_metadata(scene), reflow(escape_broken_mathtext(scene), width)
     columns = max(pane.column + pane.column_span for pane in scene.panes)
     wide = width or default_width(scene, columns)
     sheet_figure = StandaloneFigure(figsize=(wide, wide), dpi=150 if pixels is None else 2 * (pixels // 2) / wide)
     sheet_figure.settings = current_settings()
     FigureCanvasAgg(sheet_figure)
+    sheet_figure.attrs = {"caption": metadata.caption, "metadata": metadata}
     panes = tuple(_draw_pane(sheet_figure, scene, pane, bare) for pane in scene.panes)
     titles = {id(drawn.axes): _pane_title(sheet_figure, drawn) for drawn in panes if drawn.pane.title}
     bars = () if bare else add_color_bars(sheet_figure, scene, panes)

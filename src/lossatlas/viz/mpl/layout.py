@@ -132,7 +132,7 @@ def _wrap_titles(sheet: Sheet, cells: Sequence[Bbox]) -> list[float]:
         if title is None or (_size(title)[0] <= cell.width and title.get_text() == drawn.pane.title):
             continue
         before = _size(title)[1]
-        lines = [wrapped(sheet.figure, [line], cell.width, title.get_fontsize()) for line in drawn.pane.title.split("\n")]
+        lines = [wrapped(sheet.figure, [line], cell.width, float(title.get_fontsize())) for line in drawn.pane.title.split("\n")]
         title.set_text("\n".join(lines))
         grown[i] = _size(title)[1] - before
     return grown

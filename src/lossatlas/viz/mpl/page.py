@@ -74,6 +74,7 @@ def _fit_page(
     below = below_note + (height_of(legend) + 0.1 if legend is not None else 0.0)
     outside = above + below + 2 * MARGIN + GAP * (sheet.rows - 1)
     heights = first_row_heights(sheet, wide)
+    frame = Frame(0, 0, wide, wide)
     for attempt in range(4):
         tall = sum(heights) + outside if height is None else height
         tall = 2 * np.ceil(tall * sheet.figure.dpi / 2) / sheet.figure.dpi if height is None else height

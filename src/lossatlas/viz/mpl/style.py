@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import matplotlib
-import numpy as np
 from cycler import cycler
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import FontProperties
@@ -91,7 +90,7 @@ def blend(color: Any, other: Any, share: float) -> str:
     >>> blend("white", "black", 0.2)
     '#333333'
     """
-    return to_hex(share * np.array(to_rgb(color)) + (1 - share) * np.array(to_rgb(other)))
+    return to_hex(tuple(share * one + (1 - share) * two for one, two in zip(to_rgb(color), to_rgb(other), strict=True)))  # pyright: ignore[reportArgumentType]
 
 
 def curve_color(index: int) -> str:
@@ -105,7 +104,7 @@ def curve_color(index: int) -> str:
 
 def font_points(name: str) -> float:
     """Points of a font size in the rcParams, such as ``axes.labelsize``, which may be a number or a word."""
-    return float(FontProperties(size=matplotlib.rcParams[name]).get_size_in_points())
+    return float(FontProperties(size=_rc(name)).get_size_in_points())
 
 
 def note_points() -> float:
@@ -141,8 +140,13 @@ def _theme_colors(theme: Theme) -> dict[str, Any]:
 
 
 def _users(key: str, value: Any) -> Any:
-    own = matplotlib.rcParams[key]
-    return value if own == matplotlib.rcParamsDefault[key] else own
+    setting = _rc(key)
+    default: Any = matplotlib.rcParamsDefault[key]  # pyright: ignore[reportArgumentType]
+    return value if setting == default else setting
+
+
+def _rc(key: str) -> Any:
+    return matplotlib.rcParams[key]  # pyright: ignore[reportArgumentType]
 
 
 def _opaque(color: Any) -> Any:

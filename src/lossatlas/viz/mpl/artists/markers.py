@@ -81,10 +81,10 @@ def marks_of(surface: Surface, quantity: str, frame: int = 0) -> list[Mark]:
     inside = place is not None and all(a[0] <= x <= a[-1] for x, a in zip(place, _axes(surface), strict=False))
     marks = []
     if place is not None and inside:
-        beta = place[1] if len(place) > 1 else float("nan")
+        alpha, beta = (*place, float("nan"))[:2]
         here = low is not None and all(abs(x - y) <= 0.75 * _cell(a) for x, y, a in zip(place, low, _axes(surface), strict=False))
         label = f"{surface.origin_label}, {MINIMUM}" if here else surface.origin_label
-        marks.append(Mark(place[0], beta, _value_at(surface, quantity, frame, place), "model", label))
+        marks.append(Mark(alpha, beta, _value_at(surface, quantity, frame, place), "model", label))
         low = None if here else low
     return marks if low is None else [*marks, Mark(*low, "minimum", MINIMUM)]
 
