@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lossatlas.cli.options import ArchiveArgument
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from lossatlas.archive import Archive
 
 
 def info(
@@ -40,15 +45,26 @@ def export(
     scale: Annotated[str, typer.Option(help="linear or log heights of a mesh.")] = "linear",
     clip: Annotated[float | None, typer.Option(help="Cut a mesh above this value.")] = None,
 ) -> None:
-    """Write a surface for another program."""
+    """Write a surface for another program; a .vtp carries every metric, and the paths on the surface."""
     from lossatlas.archive import open_archive
     from lossatlas.formats import export_surface
 
     opened = open_archive(archive)
     name = surface or (opened.surfaces[0] if len(opened.surfaces) == 1 else None)
-    options = {"size_mm": millimeters, "scale": scale, "clip": clip} if to in ("glb", "stl") else {}
+    options: dict[str, Any] = {"size_mm": millimeters, "scale": scale, "clip": clip} if to in ("glb", "stl") else {}
+    if to == "vtp":
+        options = {"paths": _paths_on(opened, name)}
     written = export_surface(opened.surface(name), out or Path(f"{name}.{to}"), **options)
     typer.echo(f"Wrote {written}")
+
+
+def _paths_on(archive: Archive, surface: str | None) -> list[xr.Dataset]:
+    """The projected trajectories that lie on a surface of the archive."""
+    from lossatlas.viz.compose.inputs import read_surfaces, stored_paths, surfaces_under
+
+    entries = read_surfaces([archive])
+    lying = [(path, surfaces_under(path, archive, entries)) for _, path, _ in stored_paths([archive])]
+    return [path for path, below in lying if any(entry.stored == surface for entry in below)]
 
 
 def import_(

@@ -17,7 +17,7 @@ from lossatlas.viz.colors import DEFAULT
 from lossatlas.viz.colors import colormap as known_colormap
 from lossatlas.viz.compose.camera import choose_camera
 from lossatlas.viz.compose.inputs import Source, Sources, once_each, read_sources, title_of
-from lossatlas.viz.compose.recorded_runs import recordings
+from lossatlas.viz.compose.recorded_runs import holds_recordings_alone, recordings
 from lossatlas.viz.compose.recording import recordings_scene
 from lossatlas.viz.compose.training import RecordedPath, training_scene
 from lossatlas.viz.scene.cell_masks import classify_cells
@@ -49,7 +49,8 @@ def compose(
         surfaces: which surfaces of the archives; all by default.
         trajectories: names of trajectories, projected trajectory Datasets or `PathData` objects; by default all that lie on
             the surfaces.
-        kind: "auto" draws map and relief of one surface, maps of several, and curves of lines; "training" a map with its
+        kind: "auto" draws map and relief of one surface, maps of several, curves of lines, and of recordings alone what
+            "recording" does; "training" a map with its
             paths and beside it their decision areas, or, where the data are not 2-D, the curves of loss and accuracy;
             "recording" all that a recorder measured: losses, rates, norms, sharpness, the spread of the weights; of several
             runs, one sheet below the other.
@@ -66,7 +67,7 @@ def compose(
     """
     _check(kind, scale, levels, colormap)
     _check_types(surfaces, trajectories, quantity, clip, camera, title)
-    if kind == "recording":
+    if kind == "recording" or (kind == "auto" and surfaces is None and holds_recordings_alone(source)):
         return _recording(source, trajectories, title or "")
     names = [surfaces] if isinstance(surfaces, str) else surfaces
     sources = read_sources(source, names, [trajectories] if isinstance(trajectories, str) else trajectories)
