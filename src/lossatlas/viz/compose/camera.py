@@ -73,10 +73,10 @@ def _places(surface: Surface, heights: FloatArray, paths: Sequence[PathData]) ->
 
 def _seen(heights: FloatArray, places: FloatArray, elevation: float, azimuth: float) -> float:
     """Weight of the places that nothing stands before, looking from far away in that direction."""
-    turn, rise = np.radians(azimuth), np.tan(np.radians(elevation))
+    turn, slope = np.radians(azimuth), np.tan(np.radians(elevation))
     away = np.linspace(0.02, 1.5, 90)[:, None]
     x, y = places[:, 0] + away * np.cos(turn), places[:, 1] + away * np.sin(turn)
-    level = _height_at(heights, places[:, 0], places[:, 1]) + away * rise + 0.01
+    level = _height_at(heights, places[:, 0], places[:, 1]) + away * slope + 0.01
     outside = (x < 0) | (x > 1) | (y < 0) | (y > 1)
     ground = np.where(outside, -1.0, _height_at(heights, np.clip(x, 0, 1), np.clip(y, 0, 1)))
     return float((places[:, 2] * (ground < level).all(axis=0)).sum() / places[:, 2].sum())
