@@ -46,7 +46,7 @@ from lossatlas.viz.scene.model import Camera, Curve, FloatArray, Pane, PathData,
 
 @dataclass(frozen=True)
 class PlotArtists:
-    """What an axes-level function has drawn.
+    """Artists, legend samples and color mapping of one axes-level call.
 
     Attributes:
         artists: all that was added to the axes, in the order of drawing.
@@ -319,7 +319,7 @@ def _draw(ax: Axes, draw: Any, scene: Scene, pane: Pane) -> PlotArtists:
 
 
 def _added(ax: Axes, before: set[Artist]) -> tuple[Artist, ...]:
-    """What the axes hold now and did not before; it lies within the axes, so layouts need not measure it (nor its empty lines)."""
+    """Artists that the axes did not hold before; they lie within the axes, so layouts need not measure them, nor their empty lines."""
     added = tuple(artist for artist in ax.get_children() if artist not in before)
     for artist in added:
         artist.set_in_layout(False)

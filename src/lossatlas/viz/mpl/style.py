@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import matplotlib
-from cycler import cycler
+import matplotlib.rcsetup
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import FontProperties
 
@@ -136,7 +136,7 @@ def _theme_colors(theme: Theme) -> dict[str, Any]:
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color", "ytick.color")
     colors: dict[str, Any] = dict.fromkeys(inked, ink) | {"grid.color": grid, "savefig.facecolor": "auto"}
     colors |= {"figure.facecolor": background, "axes.facecolor": background, "legend.facecolor": background}
-    return colors | ({"axes.prop_cycle": cycler(color=PRINT_CURVES)} if theme == "print" else {})
+    return colors | ({"axes.prop_cycle": matplotlib.rcsetup.cycler(color=PRINT_CURVES)} if theme == "print" else {})
 
 
 def _users(key: str, value: Any) -> Any:
