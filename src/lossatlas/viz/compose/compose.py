@@ -15,7 +15,8 @@ from lossatlas._util.argument_checks import check_integer, check_names, check_nu
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import DEFAULT
 from lossatlas.viz.colors import colormap as known_colormap
-from lossatlas.viz.compose.inputs import Source, Sources, assign_dashes, read_sources, title_of
+from lossatlas.viz.compose.camera import choose_camera
+from lossatlas.viz.compose.inputs import Source, Sources, once_each, read_sources, title_of
 from lossatlas.viz.compose.recorded_runs import holds_recordings_alone, recordings
 from lossatlas.viz.compose.recording import recordings_scene
 from lossatlas.viz.compose.training import RecordedPath, training_scene
@@ -80,20 +81,26 @@ def compose(
     color = ColorScale(quantity=quantity, colormap=colormap or DEFAULT, scale=chosen, clip=clip, levels=levels)
     if kind == "training":
         return _training(sources, color, title)
-    panes = _panes(sources, kind, quantity, camera or Camera())
+    panes = _panes(sources, kind, quantity, camera or _camera(sources, color))
     drawn_names = {name for pane in panes for name in pane.paths}
     return Scene(
         panes=panes,
         surfaces=sources.surfaces,
-        paths=tuple(path for path in assign_dashes([path for _, path in sources.paths]) if path.name in drawn_names),
+        paths=tuple(path for path in once_each([path for _, path in sources.paths]) if path.name in drawn_names),
         colors=(color,),
         title=title_of(sources.surfaces) if title is None else title,
     )
 
 
+def _camera(sources: Sources, color: ColorScale) -> Camera:
+    """One for all reliefs, which are compared."""
+    planes = [surface for surface in sources.surfaces if not surface.is_line]
+    return choose_camera(planes, color, [path for _, path in sources.paths])
+
+
 def _training(sources: Sources, color: ColorScale, title: str | None) -> Scene:
     """Of the first surface that paths run on."""
-    paths = assign_dashes([path for _, path in sources.paths])
+    paths = once_each([path for _, path in sources.paths])
     owner = next((surface for surface in sources.surfaces if sources.paths_on(surface.name)), None)
     if owner is None:
         raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_trajectory")

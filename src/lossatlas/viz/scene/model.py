@@ -249,7 +249,7 @@ class ColorScale:
     """
 
     quantity: str = "loss"
-    colormap: str = "batlow"
+    colormap: str = "atlas"
     scale: Scale = "linear"
     low: float | None = None
     high: float | None = None
@@ -267,6 +267,7 @@ class Pane:
     curves: tuple[str, ...] = ()
     areas: tuple[str, ...] = ()
     arrows: bool = True
+    marks: bool = True
     title: str = ""
     quantity: str = "loss"
     row: int = 0
