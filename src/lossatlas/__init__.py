@@ -18,6 +18,7 @@ _PUBLIC = {
     "Params": "lossatlas.compute.params.params",
     # Metrics
     "Metric": "lossatlas.compute.metrics.base",
+    "metrics": "lossatlas.compute.metrics",
     "sample_losses": "lossatlas.compute.metrics.sample_loss",
     # Planes
     "Plane": "lossatlas.compute.planes.plane",
@@ -143,6 +144,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.evaluation.cost_estimate import estimate_cost as estimate_cost
     from lossatlas.compute.evaluation.engine import Engine as Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate
+    from lossatlas.compute.metrics import builtin as metrics
     from lossatlas.compute.metrics.base import Metric as Metric
     from lossatlas.compute.metrics.sample_loss import sample_losses as sample_losses
     from lossatlas.compute.minibatch.batches import random_subset as random_subset
