@@ -28,6 +28,7 @@ from lossatlas.compute.evaluation.provenance import differences, provenance, sur
 from lossatlas.compute.evaluation.resume import Rounding, changed, compared_cells, difference, mend, place_in_words, scale_of, stored_attrs
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
+from lossatlas.compute.planes.windows import bounds_or_window
 from lossatlas.errors import ArchiveError, InputError
 
 EXTREME_VARIABLES = ("loss", "lambda_max", "lambda_max_residual", "lambda_min", "lambda_min_residual", "hessian_ratio", "hessian_products")
@@ -54,7 +55,7 @@ class HessianMapSettings:
 def hessian_map(
     objective: Objective,
     plane: Plane,
-    bounds: Bounds = (-1.0, 1.0),
+    bounds: Bounds | None = None,
     resolution: int | Sequence[int] = 21,
     archive: Location | Archive | None = None,
     *,
@@ -78,7 +79,7 @@ def hessian_map(
     Args:
         objective: model, loss and the data whose mean loss is differentiated.
         plane: where.
-        bounds: ``(low, high)`` or ``((a0, a1), (b0, b1))``, endpoints included.
+        bounds: ``(low, high)`` or ``((a0, a1), (b0, b1))``, endpoints included; None takes `plane.window`.
         resolution: points along every axis, or ``(na, nb)``.
         archive: a path, a store or an open archive; None keeps the result in memory.
         name: of the surface within the archive.
@@ -107,7 +108,7 @@ def hessian_map(
         raise InputError("tol, probes", (tol, probes), "a positive tolerance, and no probes or at least 3")
     workers = check_engine(engine, "workers").workers or 1
     settings = HessianMapSettings(tol, probes, biases, method, warm, seed, memory, workers)
-    grid, task = Grid.make(bounds, resolution, plane.ndim), EvaluationProblem.make(objective, plane, ())
+    grid, task = Grid.make(bounds_or_window(bounds, plane), resolution, plane.ndim), EvaluationProblem.make(objective, plane, ())
     objective = task.objective
     store = as_archive(archive, repair=overwrite)
     try:
