@@ -21,6 +21,7 @@ _PUBLIC = {
     "Params": "lossatlas.compute.params.params",
     # Metrics
     "Metric": "lossatlas.compute.metrics.base",
+    "metrics": "lossatlas.compute.metrics",
     "sample_losses": "lossatlas.compute.metrics.sample_loss",
     # Planes
     "Plane": "lossatlas.compute.planes.plane",
@@ -159,6 +160,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate
     from lossatlas.compute.inputs.input_objective import InputObjective as InputObjective
     from lossatlas.compute.inputs.input_plane import input_plane as input_plane
+    from lossatlas.compute.metrics import builtin as metrics
     from lossatlas.compute.metrics.base import Metric as Metric
     from lossatlas.compute.metrics.sample_loss import sample_losses as sample_losses
     from lossatlas.compute.minibatch.batches import random_subset as random_subset
