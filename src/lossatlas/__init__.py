@@ -13,6 +13,8 @@ from lossatlas._util.version import __version__
 _PUBLIC = {
     # Objective and data
     "Objective": "lossatlas.compute.objective.objective",
+    "ArrayObjective": "lossatlas.compute.arrays.array_objective",
+    "functions": "lossatlas.compute.arrays",
     "FrozenData": "lossatlas.compute.objective.data",
     "random_subset": "lossatlas.compute.minibatch.batches",
     "Params": "lossatlas.compute.params.params",
@@ -124,6 +126,8 @@ if TYPE_CHECKING:
     from lossatlas.analysis.surface_roughness import roughness as roughness
     from lossatlas.archive.archive import Archive as Archive
     from lossatlas.archive.opening import open_archive as open_archive
+    from lossatlas.compute.arrays import functions as functions
+    from lossatlas.compute.arrays.array_objective import ArrayObjective as ArrayObjective
     from lossatlas.compute.connectivity.curve import Curve as Curve
     from lossatlas.compute.connectivity.curve import curve_plane as curve_plane
     from lossatlas.compute.connectivity.evaluation import evaluate_curve as evaluate_curve
