@@ -21,8 +21,11 @@ from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
 from lossatlas.viz.mpl.style import TICK
 from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
 from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
-from lossatlas.viz.scene.model import Arrow, FloatArray, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.model import Arrow, BoolArray, FloatArray, Pane, PathData, Scene, Surface
 from lossatlas.viz.scene.value_ranges import levels_of, limits_of
+
+FAR = 1e4
+"""Widths of the window; renderers lose numbers that are much larger."""
 
 
 def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
@@ -164,10 +167,24 @@ def _stem_handles(added: list[tuple[PathArtist, Stems | None]]) -> list[Any]:
     return [stem_handle()] if any(stems is not None for _, stems in added) else []
 
 
+def _leaving(x: FloatArray, y: FloatArray, away: BoolArray, surface: Surface) -> tuple[FloatArray, FloatArray]:
+    """Coordinates with NaN outside the window, but for the points just before and after those inside: a path is seen leaving it.
+
+    The axes clip what lies outside. Points farther than `FAR` windows are drawn nearer, in the same direction.
+    """
+    y_axis = surface.alpha if surface.beta is None else surface.beta
+    here, far = ~away, FAR * max(float(np.ptp(surface.alpha)), float(np.ptp(y_axis)))
+    x, y = np.where(np.abs(x) < np.inf, x, np.nan), np.where(np.abs(y) < np.inf, y, np.nan)
+    before, after = np.append(False, here[:-1]), np.append(here[1:], False)
+    distance = np.fmax(np.fmax(np.abs(x), np.abs(y)) / far, 1.0)
+    seen = here | before | after
+    return np.where(seen, x / distance, np.nan), np.where(seen, y / distance, np.nan)
+
+
 def _add_path(axes: Axes, scene: Scene, surface: Surface, path: PathData) -> tuple[PathArtist, Stems | None]:
     indices = kept_points(scene, path)
     away = outside_window(path, surface)[indices]
-    x, y = np.where(away, np.nan, path.alpha[indices]), np.where(away, np.nan, path.beta[indices])
+    x, y = _leaving(path.alpha[indices], path.beta[indices], away, surface)
     track = add_path(axes, scene, path, x, y, np.zeros(len(indices), bool), indices)
     stems = add_stems(axes, path, track, indices, color_of_path(scene, path)) if is_off_plane(path) else None
     return track, stems
