@@ -22,6 +22,7 @@ from lossatlas.compute.planes.filter_axes import described, filter_axes
 from lossatlas.compute.planes.lazy_directions import lazy_random_directions
 from lossatlas.compute.planes.normalization import Normalize, normalize_direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of
+from lossatlas.compute.planes.windows import BETWEEN, window_of_random, window_of_weights
 from lossatlas.errors import InputError
 
 LAZY_BYTES = 2 * 2**30
@@ -87,7 +88,8 @@ def random_plane(
     chosen = None if params is None else [params] if isinstance(params, str) else list(params)
     recipe |= {"params": chosen, "one_dimensional": one_dimensional(center, names, module)}
     recipe |= {"filter_axes": described({n: axes[n] for n in names if n in axes})} if normalize == "filter" else {}
-    return Plane(center, tuple(steps), "random", ("α", "β")[:ndim], recipe, (0.0,) * ndim)
+    window = window_of_random(normalize, center, steps_params) or ()
+    return Plane(center, tuple(steps), "random", ("α", "β")[:ndim], recipe, (0.0,) * ndim, window=window)
 
 
 def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: WeightIndex, labels: Sequence[str] | None = None) -> Plane:
@@ -120,7 +122,8 @@ def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: Weig
     entries = getattr(objective, "entry_labels", None)
     names = tuple(f"{name}[{', '.join(map(str, index))}]" if entries is None else entries[index[0]] for name, index in where)
     names = names if labels is None else tuple(labels)
-    return Plane(center, steps, "weights", names, {"weights": [[name, list(index)] for name, index in where]}, values)
+    recipe = {"weights": [[name, list(index)] for name, index in where]}
+    return Plane(center, steps, "weights", names, recipe, values, window=window_of_weights(model, where))
 
 
 def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
@@ -154,7 +157,7 @@ def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
     sources = [m for m in (a, b, c) if m is not None]
     places = [(0.0,) * len(steps), *(tuple(float(i == k) for i in range(len(steps))) for k in range(len(steps)))]
     models = tuple(PlaneModel(f"model {n}", p, buffers=buffers_of(m)) for n, p, m in zip("abc", places, sources, strict=False))
-    return Plane(start, steps, "between", labels, recipe, places[0], _buffers_between(sources), models)
+    return Plane(start, steps, "between", labels, recipe, places[0], _buffers_between(sources), models, (BETWEEN,) * len(steps))
 
 
 def _buffers_between(models: Sequence[Any]) -> tuple[Params, ...]:
