@@ -64,7 +64,7 @@ def refine(grid: Grid, values: Array, done: NDArray[np.bool_], tol: float, scale
     span = float(np.ptp(low_high)) if low_high.size else 0.0
     limit = max(2 * tol * span, 1e-12 * float(np.abs(low_high).max(initial=0.0)))
     filled, surprise, empty = np.full(grid.shape, np.nan), np.zeros(grid.shape), np.empty(0, np.int64)
-    levels = _levels(grid.shape)
+    levels = lattice_levels(grid.shape)
     for level, (_, lattice) in enumerate(levels):
         where = np.ix_(*lattice)
         fresh = np.zeros(grid.shape, bool)
@@ -108,7 +108,7 @@ def fill(grid: Grid, values: Array, done: NDArray[np.bool_], scale: Scale = "lin
 
 def smallest_resolved_width(shape: tuple[int, ...]) -> int:
     """Cells between those that are always computed: what is narrower may be missed, however small the estimated error."""
-    levels = _levels(shape)
+    levels = lattice_levels(shape)
     return levels[min(1, len(levels) - 1)][0]
 
 
@@ -129,7 +129,7 @@ def strides() -> tuple[int, ...]:
     return tuple(COARSEST >> k for k in range(COARSEST.bit_length()))
 
 
-def _levels(shape: tuple[int, ...]) -> list[tuple[int, tuple[NDArray[np.int64], ...]]]:
+def lattice_levels(shape: tuple[int, ...]) -> list[tuple[int, tuple[NDArray[np.int64], ...]]]:
     """Strides and their lattices, coarse first. On a small grid coarse strides meet the same cells: only the finest of them
     counts, for the first two levels are always computed, and without a second one nothing would have been predicted."""
     levels = [(stride, _lattice(shape, stride)) for stride in strides()]
