@@ -12,7 +12,7 @@ export OMP_NUM_THREADS = 1
 # Compiled tests are kept between runs, also where the environment says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test portable lowest pythons versions check fast fuzz format lint viewer bench clean
+.PHONY: demo test portable lowest pythons versions check fast fuzz format lint viewer bench release-check clean
 
 demo: $(VENV)/.base
 	$(BIN)/lossatlas demo --out out/demo
@@ -90,6 +90,15 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# Both distributions into dist/, and all that is promised of them, in a venv of its own; RELEASE=--no-install leaves the demo out.
+release-check: build/release/.tools
+	build/release/bin/python .ci/release_check.py $(RELEASE)
+
+build/release/.tools: .ci/release-requirements.txt
+	test -x build/release/bin/python || $(PYTHON) -m venv build/release
+	build/release/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import random
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     _mark_further_cases_slow(items)
     if seed := os.environ.get("LOSSATLAS_TEST_ORDER"):
         _shuffle(items, seed)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not look through a million objects of it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _mark_further_cases_slow(items: list[pytest.Item]) -> None:

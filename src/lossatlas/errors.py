@@ -18,7 +18,7 @@ class InputError(LossatlasError, ValueError):
         shown = value if isinstance(value, str) else repr(value)
         parts = [f"{argument}: got {shortened(shown)}; expected {allowed}."]
         if next_step:
-            parts.append(f"{next_step.rstrip('.')}.")
+            parts.append(next_step if next_step.endswith("?") else f"{next_step.rstrip('.')}.")
         super().__init__(" ".join(parts))
         self.argument = argument
 

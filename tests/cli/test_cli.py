@@ -103,7 +103,7 @@ def test_run_lists_recipes_and_their_options() -> None:
 
 def test_info_tells_what_an_archive_holds() -> None:
     words = lossatlas("info", FIXTURE).stdout
-    for expected in ("plane", "5 of 6", "path", "filter", "cross_entropy"):
+    for expected in ("plane", "5 of 6", "path", "filter", "cross-entropy"):
         assert expected in words
 
 

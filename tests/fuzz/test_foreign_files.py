@@ -19,8 +19,8 @@ import torch
 
 from formats import cases
 from fuzz.fuzzing import damaged, run_cases
+from lossatlas.compute.params.checkpoint import read_checkpoint
 from lossatlas.formats import export_surface, import_surface
-from lossatlas.zoo.checkpoints import read_checkpoint
 from lossatlas.zoo.data.cifar_files import read_images
 from lossatlas.zoo.data.idx import read_idx
 from lossatlas.zoo.safe_pickle import read_pickled_arrays

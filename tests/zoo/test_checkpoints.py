@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
+from lossatlas.compute.params.checkpoint import read_checkpoint
 from lossatlas.errors import InputError
-from lossatlas.zoo.checkpoints import load_checkpoint, read_checkpoint
+from lossatlas.zoo.checkpoints import load_checkpoint
 from lossatlas.zoo.data.datasets import IMAGENET_MEAN, IMAGENET_STD, LI_MEAN, LI_STD, data_root, load_cifar10, normalize
 from lossatlas.zoo.networks import network
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torch
 
+from lossatlas.compute.params.checkpoint import read_checkpoint
 from lossatlas.errors import InputError
 from lossatlas.formats import import_surface
-from lossatlas.zoo.checkpoints import read_checkpoint
 from lossatlas.zoo.data.cifar_files import read_images
 from lossatlas.zoo.data.idx import read_idx
 from lossatlas.zoo.safe_pickle import read_pickled_arrays
@@ -76,16 +76,16 @@ def laughs() -> bytes:
 BYTES8 = b"\x80\x04\x8e" + struct.pack("<Q", EIGHT_GB)
 MEMO = b"\x80\x02}r" + struct.pack("<I", 2**30) + b"."
 BYTEARRAY = b"\x80\x02cbuiltins\nbytearray\n\x8a\x05" + EIGHT_GB.to_bytes(5, "little") + b"\x85R."
-READERS: dict[str, tuple[str, bytes, Callable[[Path], Any]]] = {
+READERS: dict[str, tuple[str, bytes | Callable[[], bytes], Callable[[Path], Any]]] = {
     "idx": ("a.idx", idx(800_000), lambda file: read_idx(file, 3)),
-    "idx.gz": ("a.gz", gzip.compress(idx(800_000)), lambda file: read_idx(file, 3)),
-    "idx.gz within the limit": ("a.gz", gzip.compress(idx(100_000)), lambda file: read_idx(file, 3)),
-    "idx.gz that unpacks to more": ("a.gz", gzip.compress(idx(1) + bytes(2**28)), lambda file: read_idx(file, 3)),
+    "idx.gz": ("a.gz", lambda: gzip.compress(idx(800_000)), lambda file: read_idx(file, 3)),
+    "idx.gz within the limit": ("a.gz", lambda: gzip.compress(idx(100_000)), lambda file: read_idx(file, 3)),
+    "idx.gz that unpacks to more": ("a.gz", lambda: gzip.compress(idx(1) + bytes(2**28)), lambda file: read_idx(file, 3)),
     "pickle of bytes": ("a", BYTES8, lambda file: read_pickled_arrays(file.read_bytes(), "a")),
     "pickle of a memo": ("a", MEMO, lambda file: read_pickled_arrays(file.read_bytes(), "a")),
     "pickle of laughs": ("a", laughs(), lambda file: read_pickled_arrays(file.read_bytes(), "a")),
     "tar": ("a.tar", tar(EIGHT_GB), lambda file: read_images(file, "test", None)),
-    "tar.gz": ("a.tar.gz", gzip.compress(tar(EIGHT_GB)), lambda file: read_images(file, "test", None)),
+    "tar.gz": ("a.tar.gz", lambda: gzip.compress(tar(EIGHT_GB)), lambda file: read_images(file, "test", None)),
     "npz of pictures": ("a.npz", npz((10**6, 3, 32, 32), "train_x", "train_y"), lambda file: read_images(file, "train", None)),
     "npz of a surface": ("a.npz", npz((60_000_000,), "x", "y", "z"), import_surface),
     "checkpoint of bytes": ("a.pt", zipped_checkpoint(BYTES8), read_checkpoint),
@@ -98,8 +98,9 @@ READERS: dict[str, tuple[str, bytes, Callable[[Path], Any]]] = {
 
 @pytest.mark.parametrize("name", READERS)
 def test_claims_beyond_the_file_are_refused(name: str, tmp_path: Path) -> None:
-    file, content, reader = tmp_path / READERS[name][0], READERS[name][1], READERS[name][2]
-    file.write_bytes(content)
+    filename, content, reader = READERS[name]
+    file = tmp_path / filename
+    file.write_bytes(content() if callable(content) else content)
     tracemalloc.start()
     try:
         with pytest.raises(InputError):

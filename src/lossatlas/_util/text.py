@@ -1,9 +1,10 @@
-"""Numbers as text for readers (percentages, durations, sizes in bytes), and values as strict JSON holds them."""
+"""Text for readers (percentages, durations, sizes in bytes, the nearest of known names), and values as strict JSON holds them."""
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,16 @@ def format_bytes(count: float) -> str:
     while amount >= 999.5 and unit != _BYTE_UNITS[-1]:
         amount, unit = amount / 1024, next(units)
     return f"{amount:.3g} {unit}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The question that names the nearest of the known names; empty where none is near.
+
+    >>> did_you_mean("objectiv", ["objective", "model"]), did_you_mean("x", ["objective"])
+    ('Did you mean objective?', '')
+    """
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f"Did you mean {near[0]}?" if near else ""
 
 
 def to_json_value(value: Any) -> Any:

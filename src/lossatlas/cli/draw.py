@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lossatlas._util.argument_checks import check_choice
-from lossatlas.cli.options import ArchiveArgument, Clip, Colormap, Scale, SurfaceNames, TrajectoryNames
+from lossatlas.cli.options import ArchiveArgument, Caption, Clip, Colormap, Scale, SurfaceNames, TrajectoryNames
 from lossatlas.errors import InputError
 
 PLOT_KINDS = "auto, contour, surface, both, line, training (paths beside decision areas or curves) or recording (what a recorder kept)."
@@ -31,6 +31,7 @@ def plot(
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="Hatch what the samples do not tell apart from the lowest cell.")
     ] = False,
+    caption: Caption = "short",
     dpi: Annotated[float, typer.Option(help="Pixels per inch of a PNG.")] = 200,
     out: Annotated[Path, typer.Option("--out", help=FIGURE_HELP)] = Path("landscape.png"),
 ) -> None:
@@ -38,6 +39,7 @@ def plot(
     from lossatlas.viz.api import plot as draw_figure
 
     look: Any = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "levels": levels, "colormap": colormap, "title": title}
+    look["caption"] = caption
     draw_figure(archive, out, surfaces=surface, trajectories=trajectory, uncertainty=uncertainty, dpi=dpi, **look)
     typer.echo(f"Wrote {out}")
 
@@ -50,13 +52,14 @@ def animate(
     scale: Scale = "linear",
     clip: Clip = None,
     colormap: Colormap = None,
+    caption: Caption = "short",
     frames: Annotated[int, typer.Option(help="At most this many frames.")] = 100,
     out: Annotated[Path, typer.Option("--out", help=ANIMATION_HELP)] = Path("landscape.gif"),
 ) -> None:
     """Play the stored paths over a surface, or turn the surface where there are none."""
     from lossatlas.viz.api import animate as draw_animation
 
-    look: Any = {"kind": kind, "scale": scale, "clip": clip, "colormap": colormap}
+    look: Any = {"kind": kind, "scale": scale, "clip": clip, "colormap": colormap, "caption": caption}
     draw_animation(archive, out, surfaces=[surface] if surface else None, trajectories=trajectory, frames=frames, **look)
     typer.echo(f"Wrote {out}")
 

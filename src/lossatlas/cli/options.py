@@ -17,6 +17,7 @@ TrajectoryNames = Annotated[
 ]
 Scale = Annotated[str, typer.Option(help="linear or log.")]
 Colormap = Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")]
+Caption = Annotated[str, typer.Option(help="short (a line, and a line of caution), full (everything that is known) or none.")]
 Clip = Annotated[float | None, typer.Option(help="Cut heights above this value; the figure says what share.")]
 
 Bounds = Annotated[

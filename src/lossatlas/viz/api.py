@@ -18,6 +18,7 @@ from lossatlas.viz.compose.compose import Kind, compose
 from lossatlas.viz.compose.inputs import Source
 from lossatlas.viz.compose.timeline import with_timeline
 from lossatlas.viz.mpl import figure as drawing
+from lossatlas.viz.scene.captions import CaptionSize, check_caption
 from lossatlas.viz.scene.model import Camera, Scale, Scene
 from lossatlas.viz.web.html import export_html
 from lossatlas.viz.web.payload import Precision
@@ -38,6 +39,7 @@ def plot(
     camera: Camera | None = None,
     title: str | None = None,
     uncertainty: bool = False,
+    caption: CaptionSize = "short",
     dpi: float = 200,
 ) -> Figure:
     """Draw surfaces, with the trajectories projected on them, as a matplotlib figure; with `file` also write PNG, SVG or PDF.
@@ -48,7 +50,7 @@ def plot(
 
     Args:
         source: a surface Dataset, an Archive, the path of one, a list of these; or a Scene, which is drawn as it is: the
-            options that compose one (all but `dpi`) do not concern it.
+            options that compose one (all but `caption` and `dpi`) do not concern it.
         file: where to write; the suffix chooses the format.
         surfaces: which surfaces of the archives; all by default.
         trajectories: names of trajectories, projected trajectory Datasets or `PathData` objects; by default all that lie
@@ -64,18 +66,21 @@ def plot(
         camera: direction from which reliefs are seen.
         title: above the figure; by default that of a single surface.
         uncertainty: hatch the cells that the samples do not tell apart from the lowest one; `lossatlas.viz.compose` says how.
+        caption: "short" is at most a line on what is shown and a line of caution; "full" is everything that is known;
+            "none" leaves the figure bare.
         dpi: pixels per inch of a PNG.
 
     Raises:
         InputError: an option, name or suffix that is not known, or nothing computed yet.
     """
     check_number("dpi", dpi, least=1)
+    check_caption(caption)
     if file is not None:
         drawing.check_suffix(file)
     options = {"quantity": quantity, "scale": scale, "colormap": colormap, "clip": clip, "levels": levels, "camera": camera}
     options |= {"surfaces": surfaces, "trajectories": trajectories, "kind": kind, "title": title, "uncertainty": uncertainty}
     scene = source if isinstance(source, Scene) else compose(source, **options)
-    figure = drawing.figure(scene)
+    figure = drawing.figure(scene, caption=caption)
     if file is not None:
         drawing.save(figure, file, dpi=dpi)
     return figure
@@ -96,6 +101,7 @@ def animate(
     camera: Camera | None = None,
     title: str | None = None,
     uncertainty: bool = False,
+    caption: CaptionSize = "short",
     frames: int = 100,
     milliseconds: int = 80,
     width: int = 900,
@@ -106,7 +112,7 @@ def animate(
     Args:
         source: as for `plot`; a Scene with a timeline is played as it is.
         file: where to write, ``.gif`` or ``.mp4`` (which needs the [video] extra).
-        surfaces, trajectories, kind, quantity, scale, colormap, clip, levels, camera, title, uncertainty: as for `plot`.
+        surfaces, trajectories, kind, quantity, scale, colormap, clip, levels, camera, title, uncertainty, caption: as for `plot`.
         frames: at most this many.
         milliseconds: how long each is shown.
         width: pixels.
@@ -121,10 +127,12 @@ def animate(
     for argument, value in (("frames", frames), ("milliseconds", milliseconds), ("width", width)):
         check_integer(argument, value, 1, 100_000)
     animation.check_suffix(file)
+    check_caption(caption)
     options = {"quantity": quantity, "scale": scale, "colormap": colormap, "clip": clip, "levels": levels, "camera": camera}
     options |= {"surfaces": surfaces, "trajectories": trajectories, "kind": kind, "title": title, "uncertainty": uncertainty}
     scene = source if isinstance(source, Scene) else compose(source, **options)
-    return animation.save(with_timeline(scene, frames=frames, milliseconds=milliseconds), file, width=width, on_frame=on_frame)
+    moving = with_timeline(scene, frames=frames, milliseconds=milliseconds)
+    return animation.save(moving, file, width=width, caption=caption, on_frame=on_frame)
 
 
 def view(

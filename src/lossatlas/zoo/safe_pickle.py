@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from lossatlas._util.bounded_reading import check_pickle
 from lossatlas.errors import InputError
-from lossatlas.zoo.bounded_reading import check_pickle
 
 
 class _Token:

@@ -24,7 +24,7 @@ def test_notes_tell_how_the_surface_was_made(dataset: xr.Dataset) -> None:
     dataset["done"][7:, 5:] = False
     assert surface_from(dataset).all_notes() == (
         "axes: random directions, filter-normalized, direction seed 3, cosine between axes 0.0123, biases and BatchNorm fixed",
-        "loss: cross_entropy of ResNet20, eval mode (BatchNorm by running statistics, no dropout), 50,000 train samples, float32",
+        "loss: cross-entropy of ResNet20, eval mode (BatchNorm by running statistics, no dropout), 50,000 train samples, float32",
         "59 of 63 cells computed (93.7 %)",
         "standard error of a cell's loss up to 0.02 nats",
     )

@@ -74,7 +74,7 @@ def test_holes_and_the_lowest_cell_are_told(make_surface: Make) -> None:
     values = np.array([[1.0, np.nan, 3.0], [-4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
     assert footnotes(scene_of(make_surface(values))) == (
         "1 of 9 cells NaN or infinite (xxx)",
-        "lowest computed cell −4 at (0,\u00a0−2), on the edge of the window",
+        "minimum on this grid −4 at (0,\u00a0−2), on the edge of the window",
     )
     assert "1 of 9 cells ≤ 0, not shown on the log scale (...)" in footnotes(scene_of(make_surface(values), scale="log"))
 
@@ -126,7 +126,7 @@ def test_what_holds_for_all_is_said_once_and_the_rest_names_its_owner(make_surfa
     first = make_surface(name="a", label="N = 100", notes=("float64", "100 samples"))
     second = make_surface(name="b", label="N = 1,000", notes=("float64", "1,000 samples"))
     scene = Scene((Pane("contour", ("a",)), Pane("contour", ("b",), column=1)), (first, second))
-    lowest = "lowest computed cell 0.5 at (0,\u00a00)"
+    lowest = "minimum on this grid 0.5 at (0,\u00a00)"
     assert footnotes(scene) == ("float64", lowest, "N = 100: 100 samples", "N = 1,000: 1,000 samples")
 
 

@@ -27,11 +27,12 @@ surface n100: α -1 to 1 (9), β -2 to 2 (7)
   accuracy [fraction]: 0.0952381 to 0.666667
 path SGD: (-0.9, 1.8) to (0, 0), steps 0 to 19, loss 7.79 to 0.5, solid
 timeline: 5 frames (0 cosmetic), steps 0 to 19 (5), 80 ms each
+caption: Cross-entropy on 50,000 train samples · random directions, filter-normalized
 note: axes: random directions, filter-normalized, direction seed 3, cosine between axes 0.0123, biases and BatchNorm fixed
-note: loss: cross_entropy of ResNet20, eval mode (BatchNorm by running statistics, no dropout), 50,000 train samples, float32
+note: loss: cross-entropy of ResNet20, eval mode (BatchNorm by running statistics, no dropout), 50,000 train samples, float32
 note: all 63 cells computed
 note: standard error of a cell's loss up to 0.02 nats
-note: lowest computed cell 0.5 at (0, 0)
+note: minimum on this grid 0.5 at (0, 0)
 note: SGD"""
 
 MIXED = """\
@@ -48,6 +49,7 @@ curve train loss: 4 points, x 0 to 3 (4), y 0 to 9 (4), right axis, dashed
 areas spiral: 2 classes, 3 points, map 4 x 5
 arrow from (0, 0) to (0.5, 1): step
 timeline: 3 frames (1 cosmetic), steps 0 to 2 (3), 40 ms each, azimuth 0 to 90 (3)
+caption: 98.4 % of cells computed, others empty · 1.6 % of cells NaN or infinite
 note: 1 of 63 cells not computed (///)
 note: 1 of 63 cells NaN or infinite (xxx)"""
 

@@ -15,7 +15,7 @@ import torch
 
 import lossatlas as la
 from lossatlas.cli.app import main
-from lossatlas.zoo.checkpoints import read_checkpoint
+from lossatlas.compute.params.checkpoint import read_checkpoint
 from lossatlas.zoo.training import Training, train
 from numbers_in import numbers_after
 

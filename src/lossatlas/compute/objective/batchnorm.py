@@ -21,9 +21,7 @@ from __future__ import annotations
 
 import copy
 import math
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -40,7 +38,6 @@ MODES: tuple[str, ...] = get_args(Mode)
 AUTO = "auto"
 Norm = _BatchNorm | _InstanceNorm
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_RANDOM = threading.RLock()
 
 
 def check_mode(mode: str) -> None:
@@ -101,17 +98,6 @@ def mixed(name: str, shares: Sequence[float], values: Sequence[Tensor]) -> Tenso
     for share, value in zip(shares, values, strict=True):
         logarithm = logarithm + min(share, 0.0) * value.clamp(min=tiny).log()
     return logarithm.clamp(max=math.log(torch.finfo(values[0].dtype).max)).exp()
-
-
-@contextmanager
-def fixed_rng(active: bool) -> Iterator[None]:
-    """Dropout, or a model that samples, draws the same noise at every point; the caller's random state is left alone."""
-    if not active:
-        yield
-        return
-    with _RANDOM, torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.objective.batchnorm import Mode, fixed_rng
+from lossatlas.compute.objective.batchnorm import Mode
 from lossatlas.compute.objective.data import FrozenData, count_of
+from lossatlas.compute.objective.random_state import fixed_rng
 from lossatlas.compute.objective.targets import DEFAULT_TARGET_FORMAT, TargetFormat, is_mean_over_samples
 from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError

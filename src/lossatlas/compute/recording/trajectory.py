@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,14 +15,19 @@ from torch import Tensor
 
 from lossatlas import schema
 from lossatlas.archive import Archive, Location, as_archive
+from lossatlas.compute.params.checkpoint import fit_names, is_adapter, read_checkpoint
 from lossatlas.compute.params.layout import ParamLayout
 from lossatlas.compute.params.params import Params, params_of, unwrap_module
+from lossatlas.compute.recording.checkpoint_files import checkpoint_files
 from lossatlas.compute.recording.schedule import check_int
 from lossatlas.compute.recording.weight_store import Row, WeightStore
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 
 MEMORY = 256 * 2**20
 """Bytes that the weights of all steps may take while they are streamed."""
+
+Checkpoint = torch.nn.Module | Mapping[str, Tensor] | str | os.PathLike[str]
+Checkpoints = str | os.PathLike[str] | Iterable[Checkpoint]
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """A state dict does not say what is a buffer; these names, BatchNorm's, are."""
@@ -61,7 +67,7 @@ class Trajectory:
     @classmethod
     def from_checkpoints(
         cls,
-        checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
+        checkpoints: Checkpoints,
         steps: Sequence[int] | None = None,
         *,
         module: torch.nn.Module | None = None,
@@ -69,22 +75,27 @@ class Trajectory:
         name: str = "run",
         label: str = "",
     ) -> Trajectory:
-        """A trajectory made of checkpoints: modules or dicts of tensors, read one at a time, in the order of training.
+        """A trajectory made of checkpoints: files, modules or dicts of tensors, read one at a time, in the order of training.
 
-        Buffers, such as BatchNorm statistics, are kept beside the weights and are no coordinates of the path.
+        Buffers, such as BatchNorm statistics, are kept beside the weights and are no coordinates of the path. Files are read
+        without executing anything in them (``weights_only=True``).
 
         Args:
-            checkpoints: an iterable, so that files can be loaded one by one.
-            steps: updates made before each; 0, 1, 2, … where None.
+            checkpoints: a glob such as ``"ck/*.pt"``, a folder of checkpoints, or an iterable of paths, modules or dicts of
+                tensors. A path is a torch file (``.ckpt`` of Lightning too), a ``.safetensors`` file or a folder that
+                `save_pretrained` wrote, also of a PEFT adapter. The files of a glob or a folder are taken in the order of the
+                steps in their names, 9 before 10.
+            steps: updates made before each; None takes them from the files' names, else 0, 1, 2, ….
             module: says which names of a state dict are parameters and which are buffers. Without it, tensors that are not
-                floating-point and BatchNorm's `running_mean`, `running_var` and `num_batches_tracked` are buffers.
+                floating-point and BatchNorm's `running_mean`, `running_var` and `num_batches_tracked` are buffers. Names in files
+                may carry the prefix of a wrapper, such as ``module.`` or a LightningModule's attribute.
             archive: where to keep it; None keeps it in memory.
             name: of the trajectory.
             label: words for legends.
 
         Raises:
-            InputError: no checkpoint, no weights, other names, shapes or dtypes in one of them, steps that do not increase
-                or are not one a checkpoint.
+            InputError: no checkpoint, a file that holds more than data, no weights, other names, shapes or dtypes in one of
+                them, steps that do not increase or are not one a checkpoint.
             ArchiveError: a recorder is writing the trajectory.
 
         Example:
@@ -92,9 +103,10 @@ class Trajectory:
             >>> len(trajectory), trajectory.params(-1)["w"].tolist()
             (4, [3.0, 3.0, 3.0])
         """
+        listed, steps = _listed(checkpoints, steps)
         target = as_archive(archive)
         with target.lock_for_writing(name, "trajectories"):
-            return cls.of_store(_stored(target, checkpoints, steps, module, name, label))
+            return cls.of_store(_stored(target, listed, steps, module, name, label))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -185,9 +197,22 @@ def blocks(runs: Sequence[Trajectory], memory: int = MEMORY) -> Iterator[tuple[s
             yield columns, parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
+def _listed(checkpoints: Checkpoints, steps: Sequence[int] | None) -> tuple[Iterable[Any], Sequence[int] | None]:
+    """Checkpoints one by one, and the steps that are given or that files' names tell."""
+    if isinstance(checkpoints, torch.nn.Module | Mapping):
+        raise InputTypeError("checkpoints", type(checkpoints).__name__, "several checkpoints: a list, a glob or a folder")
+    paths = isinstance(checkpoints, Sequence) and bool(checkpoints) and isinstance(checkpoints[0], str | os.PathLike)
+    if isinstance(checkpoints, str | os.PathLike) or paths:
+        files, from_names = checkpoint_files(cast(Any, checkpoints))
+        return files, from_names if steps is None else steps
+    if not isinstance(checkpoints, Iterable):
+        raise InputTypeError("checkpoints", type(checkpoints).__name__, "a glob, a folder, or an iterable of checkpoints")
+    return checkpoints, steps
+
+
 def _stored(
     archive: Archive,
-    checkpoints: Iterable[torch.nn.Module | Mapping[str, Tensor]],
+    checkpoints: Iterable[Any],
     steps: Sequence[int] | None,
     module: torch.nn.Module | None,
     name: str,
@@ -197,13 +222,14 @@ def _stored(
     times, count = _steps(steps), 0
     for count, checkpoint in enumerate(checkpoints, 1):
         params, buffers = _split_params_and_buffers(checkpoint, module)
+        where = str(checkpoint) if isinstance(checkpoint, str | os.PathLike) else f"checkpoint {count - 1}"
         if store is None:
             layouts = ParamLayout.of(params), ParamLayout.of(buffers)
             attrs = {"label": label or name, "parameters": layouts[0].size}
             store = WeightStore.create(archive, name, *layouts, [schema.variable("step")], {}, attrs)
         layout, buffer_layout = store.layout, store.buffer_layout
-        layout.check(params, f"checkpoint {count - 1}")
-        buffer_layout.check(buffers, f"checkpoint {count - 1}")
+        layout.check(params, where)
+        buffer_layout.check(buffers, where)
         flat = layout.flatten(params, layout.widest), buffer_layout.flatten(buffers, buffer_layout.widest)
         store.append([Row(_time(times, count - 1), {}, *flat)])
     if store is None:
@@ -213,15 +239,20 @@ def _stored(
     return store
 
 
-def _split_params_and_buffers(checkpoint: torch.nn.Module | Mapping[str, Tensor], module: torch.nn.Module | None) -> tuple[Params, Params]:
+def _split_params_and_buffers(checkpoint: Checkpoint, module: torch.nn.Module | None) -> tuple[Params, Params]:
     """Parameters and buffers of a checkpoint."""
-    state = params_of(checkpoint)
     if isinstance(checkpoint, torch.nn.Module):
-        return state, {n: b.detach() for n, b in unwrap_module(checkpoint).named_buffers()}
+        return params_of(checkpoint), {n: b.detach() for n, b in unwrap_module(checkpoint).named_buffers()}
+    is_file = isinstance(checkpoint, str | os.PathLike)
+    state = params_of(read_checkpoint(checkpoint) if is_file else checkpoint)
     if module is not None:
         names, buffers = tuple(params_of(module)), {n for n, _ in unwrap_module(module).named_buffers()}
+        state = fit_names(state, names) if is_file else state
+        if is_file and is_adapter(checkpoint):  # its other weights are those of the model that it adapts
+            names = tuple(n for n in names if n in state)
         if missing := [n for n in names if n not in state]:
-            raise InputError("module", f"a checkpoint without {', '.join(missing[:4])}", "checkpoints of this module")
+            have = f"a checkpoint without {', '.join(missing[:4])}" + (f", {checkpoint}" if is_file else "")
+            raise InputError("module", have, "checkpoints of this module", f"The checkpoint holds {', '.join(list(state)[:4])}")
         return {n: state[n] for n in names}, {n: t for n, t in state.items() if n in buffers}
     params = {n: t for n, t in state.items() if t.is_floating_point() and n.rpartition(".")[2] not in STATISTICS}
     if not params:

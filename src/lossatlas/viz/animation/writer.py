@@ -24,18 +24,27 @@ from lossatlas.viz.colors import STAR
 from lossatlas.viz.mpl.artists.path import color_of_path
 from lossatlas.viz.mpl.figure import FigureArtists, draw
 from lossatlas.viz.mpl.style import INK, styled
+from lossatlas.viz.scene.captions import CaptionSize
 from lossatlas.viz.scene.model import Scene
 
 SUFFIXES = (".gif", ".mp4")
 Image = NDArray[np.uint8]
 
 
-def save(scene: Scene, file: str | os.PathLike[str], *, width: int = 900, on_frame: Callable[[int, int], None] | None = None) -> Path:
+def save(
+    scene: Scene,
+    file: str | os.PathLike[str],
+    *,
+    width: int = 900,
+    caption: CaptionSize = "short",
+    on_frame: Callable[[int, int], None] | None = None,
+) -> Path:
     """Write an animation; the suffix chooses GIF or MP4. The file appears whole or not at all.
 
     Args:
         scene: a scene with a timeline.
         width: pixels; the height follows from the panes.
+        caption: its size, as in `lossatlas.viz.scene.captions`.
         on_frame: called with (frames done, frames in all).
 
     Raises:
@@ -47,19 +56,19 @@ def save(scene: Scene, file: str | os.PathLike[str], *, width: int = 900, on_fra
         raise InputError("width", width, "64 to 8192 pixels")
     count = _checked_count(scene)
     milliseconds = scene.timeline.milliseconds if scene.timeline is not None else 80
-    images = _counted(frames(scene, width=width), count, on_frame)
+    images = _counted(frames(scene, width=width, caption=caption), count, on_frame)
     data = encode_gif(images, milliseconds, _mark_colors(scene)) if target.suffix.lower() == ".gif" else _encode_mp4(images, milliseconds)
     with output_errors(target):
         write_file(target, data)
     return target
 
 
-def frames(scene: Scene, *, width: int = 900) -> Iterator[Image]:
+def frames(scene: Scene, *, width: int = 900, caption: CaptionSize = "short") -> Iterator[Image]:
     """Each frame of the timeline as pixels, (height, width, 3) in 0..255; both sides are even."""
     count = _checked_count(scene)
     # Frames are drawn one by one inside the style, so that a slow reader never holds it.
     with styled():
-        drawing = draw(scene, pixels=width)
+        drawing = draw(scene, pixels=width, caption_size=caption)
         background = _Background(drawing)
     for frame in range(count):
         with styled():

@@ -8,12 +8,26 @@ import numpy as np
 import xarray as xr
 
 from lossatlas import schema
-from lossatlas._util.text import format_percent
+from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.errors import InputError
-from lossatlas.viz.scene.model import DecisionRegions, Field, FloatArray, PathData, Surface
-from lossatlas.viz.scene.provenance_text import end_caution, error_notes, general_notes, origin_caution, origin_model_label, path_cautions
+from lossatlas.viz.scene.model import Caution, DecisionRegions, Field, FloatArray, PathData, Severity, Surface
+from lossatlas.viz.scene.names import optimizer_name
+from lossatlas.viz.scene.provenance_text import (
+    CAUTION,
+    end_caution,
+    error_cautions,
+    error_notes,
+    general_notes,
+    origin_caution,
+    origin_model_label,
+    path_cautions,
+    provenance_of,
+    surface_cautions,
+)
 
 LEAST_SHARE_FOR_STEMS = 0.5
+FAR_OFF_PLANE = 0.1
+"""Distance from the plane, as a share of the way, from which the loss of an iterate and the surface below it part visibly."""
 _ERROR = "_standard_error"
 _FILLED = "_filled"
 """What coarse-to-fine evaluation interpolates between the cells it computed; drawn, and marked as what it is."""
@@ -55,6 +69,8 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
         origin=_origin(dataset, dims),
         origin_label=_origin_label(dataset),
         notes=general_notes(dataset),
+        provenance=provenance_of(dataset),
+        cautions=surface_cautions(dataset),
     )
 
 
@@ -76,7 +92,7 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
         alpha=alpha,
         beta=beta,
         step=_steps(dataset),
-        label=(label if label is not None else str(dataset.attrs.get("label") or shown)) + end_caution(dataset),
+        label=optimizer_name(label if label is not None else str(dataset.attrs.get("label") or shown)) + end_caution(dataset),
         epoch=_optional(dataset, "epoch"),
         loss=_optional(dataset, "path_loss"),
         accuracy=_optional(dataset, "path_accuracy"),
@@ -84,6 +100,7 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
         residual=_optional(dataset, "path_residual"),
         stem=_stem(dataset),
         notes=_path_notes(dataset),
+        cautions=_path_cautions(dataset),
     )
 
 
@@ -144,7 +161,7 @@ def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     label = _with_units(_long_name(dataset, key), units)
     shown = key + _FILLED if key + _FILLED in dataset else key
     values, doubtful = _ordered(dataset, shown, dims).astype(float), _doubtful(dataset, key, dims)
-    return Field(values, label, units, error, doubtful, notes=error_notes(dataset, key))
+    return Field(values, label, units, error, doubtful, notes=error_notes(dataset, key), cautions=error_cautions(dataset, key))
 
 
 def _doubtful(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> np.ndarray | None:
@@ -222,6 +239,18 @@ def _stem(dataset: xr.Dataset) -> FloatArray | None:
 
 def _steps(dataset: xr.Dataset) -> np.ndarray:
     return np.asarray(dataset["step"].values if "step" in dataset else np.arange(dataset.sizes["step"]), np.int64)
+
+
+def _path_cautions(dataset: xr.Dataset) -> tuple[Caution, ...]:
+    """Other BatchNorm statistics at an end, no motion at all, and iterates far off the plane."""
+    cautions = [Caution(line.removeprefix(CAUTION), Severity.OTHER_VALUES) for line in path_cautions(dataset)]
+    cautions += [Caution(line.removeprefix(CAUTION), Severity.NO_MOTION) for line in _still_note(dataset)]
+    off = dataset.attrs.get("residual_norm")
+    share = off.get("mean") if isinstance(off, dict) else None
+    if isinstance(share, float) and share > FAR_OFF_PLANE:
+        text = f"on average {format_rough_percent(share)} of the path's way lies off the plane: the surface below it is not its loss"
+        cautions.append(Caution(text, Severity.OFF_PLANE))
+    return tuple(cautions)
 
 
 def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:

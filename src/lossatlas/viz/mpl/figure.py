@@ -28,7 +28,8 @@ from lossatlas.viz.mpl.panes import decision_regions as areas
 from lossatlas.viz.mpl.panes import lines as flat
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes
 from lossatlas.viz.mpl.style import FAINT, NOTE, PANE_TITLE, SUBTITLE, styled
-from lossatlas.viz.scene.footnotes import footnotes
+from lossatlas.viz.scene.captions import CaptionSize
+from lossatlas.viz.scene.captions import caption as caption_lines
 from lossatlas.viz.scene.model import Pane, Scene
 from lossatlas.viz.scene.value_ranges import FIELD_PANES, panes_by_scale
 
@@ -75,17 +76,18 @@ class FigureArtists:
             self.label.set_text(frame_label(self.scene, frame))
 
 
-def figure(scene: Scene, *, width: float | None = None, frame: int | None = None) -> Figure:
+def figure(scene: Scene, *, width: float | None = None, frame: int | None = None, caption: CaptionSize = "short") -> Figure:
     """Draw a scene: at a `frame` of its timeline, or with all paths whole and changing fields as they are in the end.
 
     Args:
         width: of the figure in inches; by default what its panes need in print.
+        caption: its size, as in `lossatlas.viz.scene.captions`.
 
     Raises:
         InputError: a pane that names nothing drawable, an unknown quantity, colormap or kind.
     """
     with styled():
-        drawing = draw(scene, width=width)
+        drawing = draw(scene, width=width, caption_size=caption)
         drawing.show(_frame_or_last(scene, frame))
         return drawing.figure
 
@@ -101,12 +103,13 @@ def _frame_or_last(scene: Scene, frame: int | None) -> int | None:
     return frame % count
 
 
-def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None) -> FigureArtists:
+def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None, caption_size: CaptionSize = "short") -> FigureArtists:
     """Build the figure of a scene with all its panes; call inside `styled()`.
 
     Args:
         width: of the figure in inches.
         pixels: of the width, for animations; both sides are then an even number of them, which video wants.
+        caption_size: "short", "full" or "none".
     """
     if not scene.panes:
         raise InputError("scene", "no panes", "at least one pane")
@@ -120,7 +123,7 @@ def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None)
     bars = tuple(add_color_bar(sheet_figure, scene, color, group, panes) for color, group in panes_by_scale(scene).items())
     rows = _row_heights(scene, (wide - 2 * MARGIN - GAP * (columns - 1)) / columns)
     sheet = Sheet(sheet_figure, panes, bars, titles, rows, columns, _rotation_azimuths(scene))
-    label = _arrange_all(sheet, scene, wide)
+    label = _arrange_all(sheet, scene, wide, caption_lines(scene, caption_size))
     return FigureArtists(sheet_figure, scene, panes, label)
 
 
@@ -186,12 +189,12 @@ def _rotation_azimuths(scene: Scene) -> tuple[float, ...]:
     return tuple(np.linspace(low, high, 9))
 
 
-def _arrange_all(sheet: Sheet, scene: Scene, wide: float) -> Text | None:
+def _arrange_all(sheet: Sheet, scene: Scene, wide: float, lines: tuple[str, ...]) -> Text | None:
     """Header, panes, legend and foot from top to bottom; the figure grows as tall as they need."""
     inner = wide - 2 * MARGIN
     header = add_header(sheet.figure, scene, inner)
     legend = add_legend(sheet.figure, shared_handles(sheet), inner)
-    foot = wrapped(sheet.figure, footnotes(scene), inner, NOTE)
+    foot = "\n".join(wrapped(sheet.figure, [line], inner, NOTE) for line in lines)
     note = sheet.figure.text(0, 0, foot, fontsize=NOTE, color=FAINT, va="bottom", ha="left", linespacing=1.3) if foot else None
     label = sheet.figure.text(0, 0, "", fontsize=SUBTITLE, ha="right", va="top", fontweight="bold") if scene.timeline is not None else None
     above = max(sum(height_of(text) + 0.05 for text in header), 0.2 if label is not None else 0.0)

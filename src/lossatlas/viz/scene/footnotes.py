@@ -21,8 +21,8 @@ def footnotes(scene: Scene) -> tuple[str, ...]:
     >>> footnotes(Scene(panes=(), notes=("drawn by hand",)))
     ('drawn by hand',)
     """
-    surfaces = [(surface.label or surface.name, _surface_lines(scene, surface)) for surface in _shown_surfaces(scene)]
-    paths = list(zip(_owners(scene, _shown_paths(scene)), (_path_lines(scene, path) for path in _shown_paths(scene)), strict=True))
+    surfaces = [(surface.label or surface.name, _surface_lines(scene, surface)) for surface in shown_surfaces(scene)]
+    paths = list(zip(_owners(scene, shown_paths(scene)), (_path_lines(scene, path) for path in shown_paths(scene)), strict=True))
     return tuple(dict.fromkeys([*scene.notes, *_merged(surfaces), *_merged(paths)]))
 
 
@@ -43,12 +43,14 @@ def _merged(owned: list[tuple[str, list[str]]]) -> Iterator[str]:
             yield "; ".join(own_lines) if len(owned) == 1 else f"{owner}: {'; '.join(own_lines)}"
 
 
-def _shown_surfaces(scene: Scene) -> list[Surface]:
+def shown_surfaces(scene: Scene) -> list[Surface]:
+    """Surfaces that a pane names, each once."""
     names = dict.fromkeys(name for pane in scene.panes for name in pane.surfaces)
     return [scene.surface(name) for name in names]
 
 
-def _shown_paths(scene: Scene) -> list[PathData]:
+def shown_paths(scene: Scene) -> list[PathData]:
+    """Paths that a pane names, each once."""
     return [scene.path(name) for name in dict.fromkeys(name for pane in scene.panes for name in pane.paths)]
 
 
@@ -58,7 +60,7 @@ def _surface_lines(scene: Scene, surface: Surface) -> list[str]:
     lines = [*surface.notes, *(note for quantity in shown if quantity in surface.fields for note in surface.fields[quantity].notes)]
     for quantity, color, limits in sorted(views, key=lambda view: view[0]):
         if quantity in surface.fields:
-            cells, drawn = classify_cells(surface, color, quantity), _every_frame(surface, color, quantity)
+            cells, drawn = classify_cells(surface, color, quantity), drawn_values(surface, color, quantity)
             lines += [*_hole_lines(surface, cells, color.scale), _cut_line(drawn, limits), _minimum_line(surface, quantity)]
     lines = [line for line in lines if line]
     return list(dict.fromkeys(lines))
@@ -85,7 +87,7 @@ def _count(mask: np.ndarray) -> str:
     return f"{count} of {mask.size} cell{'s' if mask.size != 1 else ''}"
 
 
-def _every_frame(surface: Surface, color: ColorScale, quantity: str) -> FloatArray:
+def drawn_values(surface: Surface, color: ColorScale, quantity: str) -> FloatArray:
     """Drawn values of a quantity, flat, in all of its frames where it changes."""
     values = surface.fields[quantity].values
     frames = len(values) if values.ndim > (1 if surface.is_line else 2) else 1
@@ -115,7 +117,7 @@ def _minimum_line(surface: Surface, quantity: str) -> str:
         return f"every computed cell is {_number(value)}"
     place = f"{_number(alpha)}" if surface.is_line else f"({_number(alpha)},\u00a0{_number(beta)})"
     edge = ", on the edge of the window" if _on_edge(surface, alpha, beta) else ""
-    return f"lowest computed cell {_number(value, 6)} at {place}{edge}"
+    return f"minimum on this grid {_number(value, 6)} at {place}{edge}"
 
 
 def _on_edge(surface: Surface, alpha: float, beta: float) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,48 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Scale = Literal["linear", "log"]
 PaneKind = Literal["contour", "surface", "line", "curves", "areas", "histogram", "text"]
+
+
+class Severity(IntEnum):
+    """Rank of a caution: how much it changes what a reader would conclude. The greatest of a scene stands under its figure."""
+
+    CELLS = 1
+    """Many cells have no height of their own: clipped, not finite, or at most zero on a log scale."""
+    FEW_SAMPLES = 2
+    """The standard error itself is estimated from too few samples."""
+    COARSE_ESTIMATE = 3
+    """Values between computed cells may be far off, or their error was estimated on another scale."""
+    OFF_PLANE = 4
+    """The surface below a path is not the loss of its iterates."""
+    STATED = 5
+    """A caution that whoever composed the scene wrote by hand."""
+    DIVERGED = 6
+    """A path ends where its weights stop being finite, not where it seems to."""
+    NO_MOTION = 7
+    """Nothing that is drawn moved."""
+    OTHER_VALUES = 8
+    """The numbers are not the loss of the models they stand for."""
+
+
+@dataclass(frozen=True)
+class Caution:
+    """One line about what could mislead a reader here."""
+
+    text: str
+    severity: Severity
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Short phrases for a caption, in the terms of the field; each may be empty.
+
+    Attributes:
+        loss: such as "cross-entropy". data: such as "all 50,000 train samples". plane: such as "random directions, filter-normalized".
+    """
+
+    loss: str = ""
+    data: str = ""
+    plane: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,6 +76,7 @@ class Field:
         doubtful: cells that are not told apart from the lowest one by their samples, hatched; same shape, or None.
         conservative: whether `doubtful` takes the samples of two cells for different ones, and so hatches too many.
         notes: what is to be said of this quantity alone, such as its standard error; figures of others leave it out.
+        cautions: what could mislead a reader of this quantity alone.
     """
 
     values: FloatArray
@@ -42,6 +86,7 @@ class Field:
     doubtful: BoolArray | None = None
     conservative: bool = False
     notes: tuple[str, ...] = ()
+    cautions: tuple[Caution, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +97,7 @@ class Surface:
     others are interpolated between them (None: nothing is interpolated). `notes` are the lines that keep a figure honest:
     normalization, cosine between axes, data and sample count, BatchNorm mode, seed, share of cells computed.
     `origin` is where the model itself stands on the plane, `origin_label` which one that is: of a path, its end or its start.
+    `provenance` and `cautions` are what a short caption says of it.
     """
 
     name: str
@@ -66,6 +112,8 @@ class Surface:
     origin_label: str = "the model itself"
     notes: tuple[str, ...] = ()
     sampled: BoolArray | None = None
+    provenance: Provenance = Provenance()
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def is_line(self) -> bool:
@@ -119,6 +167,7 @@ class PathData:
     marks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     surface: str | None = None
+    cautions: tuple[Caution, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -248,7 +297,11 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything a renderer needs, and nothing else."""
+    """Everything a renderer needs, and nothing else.
+
+    `notes` stand in the full caption; a line among them that begins with "CAUTION: " is a caution. `summary` is the first line
+    of a short caption, where the one that `captions.caption` makes of the surfaces does not say what matters.
+    """
 
     panes: tuple[Pane, ...]
     surfaces: tuple[Surface, ...] = ()
@@ -262,6 +315,7 @@ class Scene:
     title: str = ""
     subtitle: str = ""
     notes: tuple[str, ...] = ()
+    summary: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def surface(self, name: str) -> Surface:

@@ -9,12 +9,20 @@ import numpy as np
 import xarray as xr
 
 from lossatlas._util.text import format_percent, format_rough_percent
+from lossatlas.viz.scene.model import Caution, Provenance, Severity
+from lossatlas.viz.scene.names import loss_name, model_name
+
+CAUTION = "CAUTION: "
+"""Opening of a note that is a caution."""
 
 CAREFUL_SAMPLES = 200
 """Below this many samples a band of 2 standard errors covers 79-90 % instead of 95 % (LeNet; heavy tails near a minimum)."""
 
 MOST_NAMES = 3
 """Of the tensors that move, where only some do."""
+
+COARSE_ESTIMATE = 0.1
+"""Share of the range beyond which an estimated error between computed cells is worth a caution."""
 
 
 def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -29,6 +37,47 @@ def general_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     lines = [_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective)]
     lines += [*model_lines(dataset), computed_line(dataset)]
     return (*(line for line in lines if line), *_rise_lines(dataset), *_curvature_lines(dataset))
+
+
+def provenance_of(dataset: xr.Dataset) -> Provenance:
+    """Loss, data and plane in short phrases."""
+    plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
+    shape = ", ".join(part for part in (_short_kind(plane), _normalization(plane) if plane.get("kind") == "random" else "") if part)
+    return Provenance(_loss_of(objective), _data(objective), shape)
+
+
+def _short_kind(plane: Mapping[str, Any]) -> str:
+    ends = len(plane.get("models") or ()) if isinstance(plane.get("models"), list | tuple) else 0
+    if plane.get("kind") == "between" and ends:
+        return {2: "line between two models", 3: "plane through three models"}.get(ends, f"plane through {ends} models")
+    return _kind(plane)
+
+
+def _loss_of(objective: Mapping[str, Any]) -> str:
+    """A function is the loss itself, and its own name."""
+    name = objective.get("model" if objective.get("kind") == "callable" else "loss")
+    return loss_name(name) if isinstance(name, str) else ""
+
+
+def surface_cautions(dataset: xr.Dataset) -> tuple[Caution, ...]:
+    """Cautions that hold for every quantity of a surface: values of other models, and coarse estimates between computed cells."""
+    plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
+    lines = [statistics_line(plane, objective), *model_lines(dataset)]
+    cautions = [Caution(line.removeprefix(CAUTION), Severity.OTHER_VALUES) for line in lines if line.startswith(CAUTION)]
+    error = dataset.attrs.get("estimated_error")
+    partial = "done" in dataset and not np.asarray(dataset["done"].values, bool).all()
+    if partial and isinstance(error, int | float) and np.isfinite(error) and error > COARSE_ESTIMATE:
+        text = f"interpolated values may be off by {format_rough_percent(error)} of the range"
+        cautions.append(Caution(text, Severity.COARSE_ESTIMATE))
+    return tuple(cautions)
+
+
+def error_cautions(dataset: xr.Dataset, quantity: str) -> tuple[Caution, ...]:
+    """A caution where a quantity's standard error comes from too few samples to be trusted."""
+    notes, samples = error_notes(dataset, quantity), _mapping(dataset.attrs.get("objective")).get("samples")
+    if not any(CAUTION in note for note in notes):
+        return ()
+    return (Caution(f"from {samples} samples the standard error is often too small", Severity.FEW_SAMPLES),)
 
 
 def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -163,9 +212,10 @@ def _join_names(names: Sequence[str]) -> str:
 
 
 def _objective_line(objective: Mapping[str, Any]) -> str:
-    named = ("model",) if objective.get("kind") == "callable" else ("loss", "model")  # a function is the loss itself
+    model = objective.get("model") if objective.get("kind") != "callable" else None  # a function is the loss itself
+    named = [_loss_of(objective), model_name(model) if isinstance(model, str) else ""]
     parts = [
-        " of ".join(str(objective[key]) for key in named if objective.get(key)),
+        " of ".join(name for name in named if name),
         _mode(objective),
         _data(objective),
         _value(objective, "dtype", "{}"),

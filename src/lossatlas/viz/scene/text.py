@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lossatlas.viz.scene.captions import caption
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.footnotes import footnotes, is_off_plane
 from lossatlas.viz.scene.model import Curve, Pane, PathData, Scene, Surface
@@ -30,7 +31,8 @@ def describe(scene: Scene) -> str:
     lines += [
         f"arrow from {_place(arrow.start)} to {_place(arrow.end)}" + (f": {arrow.label}" if arrow.label else "") for arrow in scene.arrows
     ]
-    return "\n".join([*lines, *_timeline(scene), *(f"note: {note}" for note in footnotes(scene))])
+    lines += [*_timeline(scene), *(f"caption: {line}" for line in caption(scene))]
+    return "\n".join([*lines, *(f"note: {note}" for note in footnotes(scene))])
 
 
 def _opening(scene: Scene) -> str:

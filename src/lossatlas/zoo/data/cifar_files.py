@@ -13,8 +13,8 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas._util.bounded_reading import BoundedStream, read_at_most
 from lossatlas.errors import InputError
-from lossatlas.zoo.bounded_reading import BoundedStream, read_at_most
 from lossatlas.zoo.safe_pickle import read_pickled_arrays
 
 ImageArrays = tuple[NDArray[np.uint8], NDArray[np.uint8]]

@@ -17,8 +17,8 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from lossatlas._util.bounded_reading import read_at_most
 from lossatlas.errors import InputError
-from lossatlas.zoo.bounded_reading import read_at_most
 
 UNSIGNED_BYTE = 8
 LARGEST = 2**30

@@ -19,6 +19,7 @@ from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores
 from lossatlas.compute.objective.parameter_use.tracking import Callers, Read, ReadWatch, callers_tensors
+from lossatlas.compute.objective.random_state import seed_generators
 from lossatlas.compute.objective.scorer import Scorer
 from lossatlas.compute.params.arithmetic import is_differentiable_dtype
 from lossatlas.compute.params.params import Params
@@ -88,7 +89,7 @@ class _Probe:
         return cls(scorer.function, scorer.params, scorer.data.single_batch(0).split(SAMPLES).batches[0], callers)
 
     def run(self, params: Params) -> Scores:
-        torch.manual_seed(0)
+        seed_generators(0)
         return self.function(params, self.batch)
 
     def track(self, stand_ins: bool = False) -> ReadWatch:

@@ -64,7 +64,7 @@ def origin(x: float, y: float, **style: Any) -> Line2D:
 
 
 def star_handle() -> Line2D:
-    return Line2D([], [], label="lowest computed cell", **_STAR)
+    return Line2D([], [], label="minimum on this grid", **_STAR)
 
 
 def origin_handle(label: str) -> Line2D:
