@@ -6,7 +6,7 @@ Figures take their labels from here and `docs/format.md` is checked against it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 FORMAT = "lossatlas"
@@ -18,8 +18,11 @@ DEPTH = ("sample", "batch")
 """Axes that a surface may have beyond the plane."""
 
 
-SUFFIXES = ("_standard_error", "_filled")
+SUFFIXES = ("_standard_error", "_lower", "_upper", "_filled")
 """What is appended to the name of a variable for those that belong to it."""
+
+DETAILS = ("better", "items", "repeats", "seed", "protocol", "interval")
+"""Attributes of the array of a metric beside `units` and `long_name`, those that are known."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,10 @@ class Variable:
     dtype: str
     units: str
     long_name: str
+    details: tuple[tuple[str, Any], ...] = field(default=(), repr=False)
+    """Further attributes of the array, such as which direction is better."""
+    has_interval: bool = field(default=False, repr=False)
+    """Whether an interval of confidence, its lower and its upper end, is stored beside the standard error."""
 
     @property
     def fill_value(self) -> Any:
@@ -39,7 +46,19 @@ class Variable:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        return {"units": self.units, "long_name": self.long_name}
+        return {"units": self.units, "long_name": self.long_name, **dict(self.details)}
+
+    def errors(self) -> tuple[Variable, ...]:
+        """The standard error that belongs to this variable, and the ends of its interval where it has one."""
+        return (self.with_error(), *(self.interval_ends() if self.has_interval else ()))
+
+    def interval_ends(self) -> tuple[Variable, Variable]:
+        """Lower and upper end of the 95 % interval; NaN where values are not all 0 or 1."""
+        lower, upper = (
+            Variable(f"{self.name}_{end}", self.dims, self.dtype, self.units, f"{end} end of the 95 % interval of {self.long_name}")
+            for end in ("lower", "upper")
+        )
+        return lower, upper
 
     def with_error(self) -> Variable:
         """The standard error of the mean that belongs to this variable."""
@@ -124,6 +143,9 @@ def variable(name: str) -> Variable:
         return VARIABLES[name.removesuffix("_standard_error")].with_error()
     if name.endswith("_filled"):
         return VARIABLES[name.removesuffix("_filled")].filled()
+    for position, suffix in enumerate(("_lower", "_upper")):
+        if name.endswith(suffix):
+            return VARIABLES[name.removesuffix(suffix)].interval_ends()[position]
     return VARIABLES[name]
 
 
@@ -135,9 +157,10 @@ def stored_variable(name: str, dims: tuple[str, ...], dtype: str, attrs: Mapping
     """
     try:
         known = variable(name)
-    except KeyError:
+    except KeyError:  # a metric of one's own
         known = Variable(name, dims, dtype, "1", str(attrs.get("long_name") or name.replace("_", " ")))
-    return replace(known, units=str(attrs.get("units", known.units)))
+    details = tuple((key, attrs[key]) for key in DETAILS if key in attrs)
+    return replace(known, units=str(attrs.get("units", known.units)), details=details)
 
 
 def label(name: str, units: str | None = None) -> str:

@@ -9,6 +9,9 @@ from lossatlas._util.argument_checks import check_integer
 from lossatlas.errors import InputError
 
 Indices = NDArray[np.int64]
+Array = NDArray[np.float64]
+Z95 = 1.959963984540054
+"""The 97.5 % point of the standard normal distribution."""
 
 
 def shuffled_batches(samples: int, batch_size: int, *, epochs: int = 1, seed: int = 0, drop_last: bool = True) -> list[Indices]:
@@ -79,3 +82,25 @@ def standard_error_fpc(samples: int, population: int | None) -> float:
     if population < samples:
         raise InputError("population", population, f"at least the {samples:,} samples drawn, or None")
     return float(np.sqrt(1 - samples / population))
+
+
+def wilson_interval(share: Array, count: int, fpc: float = 1.0) -> tuple[Array, Array]:
+    """95 % interval of a probability from the share of `count` values that are 1 (Wilson 1927, equation 3; Brown, Cai & DasGupta 2001).
+
+    Args:
+        share: of ones, any shape.
+        count: of values.
+        fpc: factor of the standard error for values drawn without replacement (`standard_error_fpc`); 0 leaves the share itself.
+
+    Returns:
+        Lower and upper ends, within [0, 1] also where no value or every value is 1.
+
+    >>> low, high = wilson_interval(np.array([0.0, 0.5]), 10)
+    >>> low.round(4).tolist(), high.round(4).tolist()
+    ([0.0, 0.2366], [0.2775, 0.7634])
+    """
+    weight = Z95**2 * fpc**2 / count
+    middle = (share + weight / 2) / (1 + weight)
+    with np.errstate(invalid="ignore"):
+        half = np.sqrt(weight * share * (1 - share) + weight**2 / 4) / (1 + weight)
+    return np.clip(middle - half, 0.0, share), np.clip(middle + half, share, 1.0)

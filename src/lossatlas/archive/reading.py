@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,15 +56,31 @@ def read_trajectory(root: zarr.Group, location: str, name: str) -> xr.Dataset:
     with _consistent(name, location):
         path = f"trajectories/{name}"
         attrs, variables = dict(group_at(root, path).attrs), {}
-        rows: Any = slice(int(attrs["rows"])) if "rows" in attrs else slice(None)  # type: ignore[arg-type]
+        slots = stored_slots(attrs) if "rows" in attrs else None
         for key, array in arrays_at(root, path).items():
             dims = dims_of(array)
-            values = read_array(array, rows if dims[:1] == ("step",) else ...)
+            if slots is not None and dims[:1] == ("step",):
+                values = read_array(array, slice(int(slots.max(initial=-1)) + 1))[slots]
+            else:
+                values = read_array(array)
             if dims == (key,) and is_lost(values):
                 lost = f"The coordinates {path}/{key} of {location} are lost."
                 raise ArchiveError(f"{lost} Restore the file from a copy; without one, {AGAIN['trajectories']}.")
             variables[key] = (dims, values, dict(array.attrs))
         return xr.Dataset(variables, attrs=attrs)
+
+
+def stored_slots(attrs: Mapping[str, Any]) -> NDArray[np.int64]:
+    """Entries of a recording's arrays that hold its complete rows, in the order of their steps, ``(rows,)``.
+
+    >>> stored_slots({"rows": 3}).tolist(), stored_slots({"rows": 2, "slots": [0, 2]}).tolist()
+    ([0, 1, 2], [0, 2])
+    """
+    slots = attrs.get("slots")
+    listed = np.arange(int(attrs["rows"])) if slots is None else np.asarray(slots, dtype=np.int64)
+    if slots is not None and (len(listed) != int(attrs["rows"]) or (listed < 0).any() or len(np.unique(listed)) != len(listed)):
+        raise ValueError("its attribute slots does not list as many different entries as there are rows")
+    return listed
 
 
 @contextmanager

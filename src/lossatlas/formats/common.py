@@ -56,7 +56,8 @@ def make_surface(
         if array.shape != shape:
             raise InputError(str(source), f"{name} of shape {array.shape}", f"{shape}, as the coordinates have it")
         filled = array if name == "done" else np.where(done, array, np.nan)
-        variables[name] = (tuple(axes), filled[order], {**schema.variable(name).attrs, **(attrs_of or {}).get(name, {})})
+        declared = schema.stored_variable(name, tuple(axes), "float64", {})
+        variables[name] = (tuple(axes), filled[order], {**declared.attrs, **(attrs_of or {}).get(name, {})})
     coords = {name: (name, np.sort(axis), schema.variable(name).attrs) for name, axis in coordinates.items()}
     return xr.Dataset(variables, coords, {**_base_attrs(source, coords, values), **attrs})
 

@@ -53,6 +53,8 @@ def write_csv(dataset: xr.Dataset, path: Location) -> Path:
 def read_csv(path: Location) -> xr.Dataset:
     """A table with a header: alpha (or x), beta (or y; without it a line), loss (or z), perhaps done and other quantities.
 
+    A table that has a column `done`, as `write_csv` makes it, may hold metrics of one's own under any name.
+
     Rows may come in any order; a cell without a row, or with an empty value, is not `done`.
 
     Raises:
@@ -76,15 +78,22 @@ def _read_columns(file: Path) -> dict[str, Array]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:
             rows = csv.reader(handle)
-            header = [ALIASES.get(name.strip().lower(), name.strip().lower()) for name in next(rows, [])]
+            header = [_column_name(name.strip()) for name in next(rows, [])]
             table = [row for row in rows if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(str(file), f"a file that cannot be read ({error})", "a CSV in UTF-8 with commas") from error
-    if unknown := [name for name in header if name != "done" and name not in _plane_names()] or _repeated(header):
+    foreign = str.isidentifier if "done" in header else (lambda name: False)  # as `write_csv` writes metrics of one's own
+    if unknown := [name for name in header if name != "done" and name not in _plane_names() and not foreign(name)] or _repeated(header):
         raise InputError(str(file), f"columns {', '.join(unknown)}", "each once, of " + ", ".join(("done", *_plane_names())))
     if not table:
         raise InputError(str(file), "no rows", "a header and one row a cell")
     return _parse(file, header, table)
+
+
+def _column_name(text: str) -> str:
+    """Known names in any case; others as they are."""
+    name = ALIASES.get(text.lower(), text.lower())
+    return name if name in ("done", *_plane_names()) else text
 
 
 def _parse(file: Path, header: list[str], table: list[list[str]]) -> dict[str, Array]:
@@ -124,7 +133,7 @@ def _repeated(names: list[str]) -> list[str]:
 def _plane_names() -> tuple[str, ...]:
     """Coordinates, metrics and their standard errors: what a column may be called."""
     metrics = [v.name for v in schema.VARIABLES.values() if v.dims == schema.PLANE and v.name != "done"]
-    return ("alpha", "beta", *metrics, *(f"{name}_standard_error" for name in metrics))
+    return ("alpha", "beta", *metrics, *(f"{name}{end}" for name in metrics for end in schema.SUFFIXES if end != "_filled"))
 
 
 # -- npz ---------------------------------------------------------------------------------------------------------

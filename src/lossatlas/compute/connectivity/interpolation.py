@@ -16,6 +16,7 @@ from lossatlas.compute.connectivity.curve import Curve
 from lossatlas.compute.connectivity.evaluation import LineMode, measure_curve, store_line
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.params.params import Params, params_of
+from lossatlas.compute.params.prefixes import rename_to_match
 from lossatlas.compute.planes.constructors import plane_through
 from lossatlas.errors import InputError
 
@@ -177,5 +178,6 @@ def _params_and_buffers(model: Model, objective: Objective) -> tuple[Params, Par
     module = model.module if isinstance(model, Objective) else model
     buffers = dict(module.named_buffers()) if isinstance(module, torch.nn.Module) else {}
     tensors = {**params_of(model), **{n: t.detach() for n, t in buffers.items()}}
+    tensors = dict(rename_to_match(tensors, objective.state, "models"))
     params = {n: tensors[n] for n in objective.params if n in tensors}
     return params, {n: t for n, t in tensors.items() if n not in params}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -13,6 +13,7 @@ from lossatlas._util.text import format_bytes, format_duration, format_rough_per
 from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.compute.evaluation.engine import Engine, check_engine
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, select_evaluator
+from lossatlas.compute.evaluation.metric_probe import probe_metrics
 from lossatlas.compute.metrics import Metric, metrics_named
 from lossatlas.compute.objective.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.objective import Objective, check_objective
@@ -115,14 +116,18 @@ def estimate_cost(
     check_objective(objective)
     check_engine(engine)
     objective = objective.with_precision(engine.precision) if engine.precision != "full" else objective
+    plane = plane.renamed_like(objective.state)
     grid = Grid.make(bounds, resolution, plane.ndim)
     task = EvaluationProblem.make(objective, plane, metrics_named(metrics))
+    _, model_seconds = probe_metrics(task)
+    if not task.batch_metrics:
+        task = replace(task, metrics=(*metrics_named("loss"), *task.metrics))
     probes = grid.points(np.array([0, grid.size * 2 // 3]))
     choice = select_evaluator(task, probes, grid.size, engine.evaluator, engine.chunk, engine.compile)
     near, lattice = _near(grid, plane), grid.points(_lattice(grid))
     points = np.concatenate([near, lattice])
-    losses = Loop(task.first_batch_problem())(points).values[task.metrics[0].name]
-    seconds = (choice.seconds or _seconds(task, points)) * grid.size
+    losses = Loop(task.first_batch_problem())(points).values[task.batch_metrics[0].name]
+    seconds = (choice.seconds or _seconds(task, points)) * grid.size + model_seconds * grid.size
     clip, hidden, scale = _suggest_scale(losses[len(near) :], losses)
     return CostEstimate(
         cells=grid.size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 from numbers import Real
 from typing import Never
@@ -23,6 +24,7 @@ from lossatlas.archive.arrays import dims_of, read_array
 from lossatlas.compute.evaluation.engine import Engine, check_engine, refuse_unknown_keywords
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Values, select_evaluator
 from lossatlas.compute.evaluation.executors import Executor, WorkerJob, executor_named, thread_hazard
+from lossatlas.compute.evaluation.metric_probe import probe_metrics
 from lossatlas.compute.evaluation.model_losses import model_losses
 from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.evaluation.surface_writer import SurfaceWriter
@@ -107,6 +109,7 @@ def evaluate(
     _check_options(name, title, engine, on_tile)
     _check_order(objective, plane)
     check_objective(objective)
+    plane = plane.renamed_like(objective.state)
     grid, chosen = Grid.make(bounds, resolution, plane.ndim), adapt_metrics(metrics_named(metrics), objective)
     tol = _tolerance(tol, chosen)
     check_refinement(tol, tol_scale)
@@ -115,6 +118,8 @@ def evaluate(
     _check_center(objective, plane)
     losses = model_losses(objective, plane)
     task = EvaluationProblem.make(objective, plane, chosen)
+    chosen, model_seconds = probe_metrics(task)
+    task = replace(task, metrics=chosen)
     task.warn_of_lost_steps([float(np.diff(axis).min()) for axis in grid.axes])
     objective = task.objective
     _check_threads(engine.executor, task)
@@ -128,6 +133,7 @@ def evaluate(
                 writer.stored_engine() if engine.evaluator == "auto" and engine.chunk is None else (engine.evaluator, engine.chunk)
             )
             choice = select_evaluator(task, _probes(grid, engine.compile), len(left), named, size, engine.compile)
+            choice = replace(choice, seconds=(choice.seconds or 0.0) + model_seconds) if model_seconds else choice
             writer.record_engine(choice.describe())
             job = WorkerJob(task, grid, choice, engine.tile, engine.workers, engine.retries, engine.timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:

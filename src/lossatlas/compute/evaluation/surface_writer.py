@@ -14,7 +14,7 @@ from lossatlas import schema
 from lossatlas.analysis.adaptive_refinement import Scale, fill, smallest_resolved_width
 from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive
-from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Loop, TileValues
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, TileValues
 from lossatlas.compute.evaluation.provenance import differences, surface_mismatch_error
 from lossatlas.compute.evaluation.resume import Rounding, changed, compared_cells, mend, place_in_words, scale_of, stored_attrs
 from lossatlas.compute.evaluation.storage_checks import cast_checked, check_free_space
@@ -23,6 +23,8 @@ from lossatlas.compute.objective.objective import Objective
 
 MAX_REASONS = 100
 """Holes whose reason is written down, by flat cell index."""
+INTERVAL_ENDS = ("_lower", "_upper")
+"""Arrays that surfaces of older versions have not; a continued one stays without them."""
 
 
 @dataclass
@@ -72,10 +74,11 @@ class SurfaceWriter:
             ArchiveError: another surface has that name.
         """
         variables = tuple(_with_units(metric.variable, objective) for metric in metrics)
-        layout = [v for d in variables for v in ((d, d.with_error()) if d.dims == schema.PLANE else (d,))]
+        layout = [v for d in variables for v in ((d, *d.errors()) if d.dims == schema.PLANE else (d,))]
         if store.has_surface(name) and (stored := stored_attrs(store, name, overwrite)) is not None:
             different = differences(stored, attrs)
-            if not different and mend(store, name, grid, [v.name for v in layout], overwrite):
+            needed = [v.name for v in layout if not v.name.endswith(INTERVAL_ENDS)]
+            if not different and mend(store, name, grid, needed, overwrite):
                 writer = cls._of_stored(store, name, grid, variables, layout)
                 writer.invalidate_lost_cells()
                 different = writer.changed(task)
@@ -95,7 +98,8 @@ class SurfaceWriter:
     ) -> SurfaceWriter:
         """Of a surface to continue, which is read here and never again."""
         known = store.surface(name)
-        values = {v.name: np.array(known[v.name].values).ravel() for v in layout if v.dims == schema.PLANE}
+        stored = [v for v in layout if v.dims == schema.PLANE and (v.name in known or not v.name.endswith(INTERVAL_ENDS))]
+        values = {v.name: np.array(known[v.name].values).ravel() for v in stored}
         seconds, reasons = float(known.attrs.get("seconds", 0.0)), dict(known.attrs.get("holes", {}))
         return cls(store, name, grid, variables, np.array(known.done.values, bool).ravel(), values, known.attrs, seconds, reasons)
 
@@ -149,7 +153,9 @@ class SurfaceWriter:
         rounding = Rounding.of(
             task.objective, [str(made.get("device")) for made in (self.stored_attrs["objective"], task.objective.description)]
         )
-        return changed(stored, lambda: Loop(task)(points).values, rounding, scales, [place_in_words(point) for point in points])
+        return changed(
+            stored, lambda: EvaluatorSpec().create(task)(points).values, rounding, scales, [place_in_words(point) for point in points]
+        )
 
     def stored_engine(self) -> tuple[str, int | None]:
         """The evaluator and chunk of the run that is continued, so that its cells are the same to the last bit; else "auto"."""
@@ -164,6 +170,7 @@ class SurfaceWriter:
     def write(self, cells: NDArray[np.int64], measured: TileValues) -> None:
         """Store a finished tile, and why some of its cells are holes."""
         tile = {**measured.values, **self._cast_checked(measured)}
+        tile = {name: values for name, values in tile.items() if name in self.values or not name.endswith(INTERVAL_ENDS)}
         self.store.write_cells(self.name, cells, tile)
         self.done[cells] = True
         for name, stored in self.values.items():
@@ -181,7 +188,7 @@ class SurfaceWriter:
 
     def _cast_checked(self, measured: TileValues) -> dict[str, NDArray[Any]]:
         """Values in the type they are stored in, where that holds fewer digits than they have."""
-        dtypes = {name: v.dtype for v in self.variables if v.dtype != "float64" for name in (v.name, v.with_error().name)}
+        dtypes = {name: v.dtype for v in self.variables if v.dtype != "float64" for name in (v.name, *(e.name for e in v.errors()))}
         return {name: cast_checked(values, dtypes[name]) for name, values in measured.values.items() if name in dtypes}
 
     def write_filled(self, scale: Scale, estimated_error: float, tol: float) -> None:
@@ -192,7 +199,7 @@ class SurfaceWriter:
             values, loss = self.plane_values(declared.name), declared.name == "loss"
             filled, errors[declared.name] = fill(self.grid, values, done, scale if loss else "linear")
             self.store.write_variable(self.name, declared.filled(), filled)
-        others = {name: error for name, error in errors.items() if name != "loss" and not name.endswith("_standard_error")}
+        others = {name: error for name, error in errors.items() if name != "loss"}
         note = {"estimated_error": estimated_error, "estimated_error_scale": scale, "tol": tol}
         note |= {"estimated_errors": others, "narrowest": smallest_resolved_width(self.grid.shape)}
         self.store.update_attrs("surfaces", self.name, {"cells_done": int(done.sum()), **note})

@@ -49,4 +49,4 @@ def _refusal(why: str) -> InputError:
     return InputError("metrics", f"accuracy, but {why}", "outputs (samples, classes, ...) with classes as targets", 'Leave "accuracy" out')
 
 
-ACCURACY = Metric("accuracy", correct, declared=schema.variable("accuracy"))
+ACCURACY = Metric("accuracy", correct, better="higher", declared=schema.variable("accuracy"), zero_one=True)

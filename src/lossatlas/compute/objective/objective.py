@@ -24,6 +24,7 @@ from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.checks import check_subset
 from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.params.params import Params
+from lossatlas.compute.params.prefixes import rename_to_match
 from lossatlas.errors import InputError, InputTypeError
 
 __all__ = ["CallableLoss", "ModuleLoss", "Objective", "Precision", "ScoreFunction", "Scores", "split_batch"]
@@ -147,6 +148,7 @@ class Objective:
             >>> square.with_state({"w": torch.tensor([2.0])}).loss()
             4.0
         """
+        state = rename_to_match(state, self.state, "state") if isinstance(state, Mapping) else state
         check_subset(self.state, state, "state")
         params = {n: p if n not in state else state[n].detach().to(p).clone() for n, p in self.params.items()}
         described = {**self.description, "center_hash": hash_tensors(params)}

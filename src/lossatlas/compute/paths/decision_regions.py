@@ -15,14 +15,14 @@ from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.checks import check_same_layout
 from lossatlas.compute.params.params import Params
-from lossatlas.compute.paths.weight_blocks import check_trajectory
+from lossatlas.compute.paths.weight_blocks import Recording, as_trajectory
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError
 
 
 def decision_regions(
     model: torch.nn.Module | Objective,
-    trajectory: Trajectory | None = None,
+    trajectory: Recording | None = None,
     bounds: Bounds = (-1.0, 1.0),
     resolution: int | Any = 100,
     *,
@@ -60,7 +60,7 @@ def decision_regions(
         )
         raise InputError("model", description, "an nn.Module or an Objective made of one")
     if trajectory is not None:
-        check_trajectory(trajectory)
+        trajectory = as_trajectory(trajectory).renamed_like(dict(module.named_parameters()))
         check_same_layout(dict(module.named_parameters()), _whole(module, trajectory), "model and trajectory")
     drawn = {} if data is None else _points(data)
     grid = Grid.make(bounds, resolution, 2)

@@ -12,8 +12,7 @@ import numpy as np
 from lossatlas._util.text import format_percent
 from lossatlas.analysis.random_walk import joint_random_walk_null, random_walk_null, start_end_null
 from lossatlas.compute.params.hashing import hash_tensors
-from lossatlas.compute.params.params import Params
-from lossatlas.compute.paths.weight_blocks import Array, CenteredWeights
+from lossatlas.compute.paths.weight_blocks import Array, CenteredWeights, Recording
 from lossatlas.compute.planes.direction import Direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
@@ -23,7 +22,7 @@ ON_PLANE = 1e-6
 """Weights this close to a plane, relative to their distance from its center, lie on it: single precision cannot tell."""
 
 
-def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = MEMORY) -> Plane:
+def pca_plane(trajectory: Recording, *, centered: bool = False, memory: int = MEMORY) -> Plane:
     """The two principal directions of a path, through its last point (Li et al. 2018, section 7.2).
 
     The matrix holds theta_i - theta_n. `centered` subtracts its mean too, which is what Li et al.'s code does by way
@@ -32,7 +31,7 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
     of weights, so memory does not grow with the model beyond a few vectors.
 
     Args:
-        trajectory: recorded weights.
+        trajectory: recorded weights: a `Trajectory`, or the path of an archive that holds one.
         centered: principal components about the mean instead of the last point.
         memory: bytes that a block of weights may take.
 
@@ -60,6 +59,7 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
     if centered:
         coefficients = coefficients - coefficients.mean(1, keepdims=True)
     ratio = values / np.trace(gram)
+    (trajectory,) = rows.runs
     null = random_walk_null(trajectory.steps, centered)
     recipe = {
         "centered": centered,
@@ -74,14 +74,14 @@ def pca_plane(trajectory: Trajectory, *, centered: bool = False, memory: int = M
     return _plane((trajectory,), -1, _orthonormal(axes), "pca", labels, recipe, (0.0, 0.0))
 
 
-def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
+def start_end_plane(trajectory: Recording, *, memory: int = MEMORY) -> Plane:
     """From the first point, at 0, to the last, at 1; across it, the direction of the largest motion off that line.
 
     Both axes have the length of the way from first to last point, so that shapes are true. A second axis drawn at
     random would show nothing.
 
     Args:
-        trajectory: recorded weights.
+        trajectory: recorded weights: a `Trajectory`, or the path of an archive that holds one.
         memory: bytes that a block of weights may take.
 
     Returns:
@@ -99,6 +99,7 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
         [0.25, 0.75]
     """
     rows = CenteredWeights.of(trajectory, 0, memory)
+    (trajectory,) = rows.runs
     gram, rounding = rows.gram()
     length = float(np.sqrt(gram[-1, -1]))
     _check_nonzero_motion(gram, rounding)
@@ -125,14 +126,14 @@ def start_end_plane(trajectory: Trajectory, *, memory: int = MEMORY) -> Plane:
     return _plane((trajectory,), 0, axes * length, "start-end", labels, recipe, (1.0, 0.0), model=-1)
 
 
-def joint_pca_plane(trajectories: Sequence[Trajectory], *, memory: int = MEMORY) -> Plane:
+def joint_pca_plane(trajectories: Sequence[Recording], *, memory: int = MEMORY) -> Plane:
     """One fixed plane for several runs, such as optimizers from the same start, so that their paths can be compared.
 
     The axes are the principal directions of all runs together, about the first point of the first run, where the
     plane's center stands. Each run's own principal plane would be another slice of the landscape.
 
     Args:
-        trajectories: recorded weights of one model; a run of more points weighs more.
+        trajectories: recorded weights of one model, as for `pca_plane`; a run of more points weighs more.
         memory: bytes that a block of weights may take.
 
     Returns:
@@ -241,15 +242,11 @@ def _plane(
     directions = tuple(
         Direction(layout.unflatten(axis, at_least_single=True), {"kind": kind, "index": index}) for index, axis in enumerate(axes)
     )
-    point = layout.unflatten(run.vector(center), at_least_single=True)
-    buffers = _buffers(run, center if model is None else model)
+    point = run.store.complete(layout.unflatten(run.vector(center), at_least_single=True))
+    buffers = run.buffers(center if model is None else model)
     ends = [hash_tensors(one.params(-1)) for one in runs]
     recipe = {"trajectory": run.name, "steps": steps, "ends": ends, **recipe}
     return Plane(point, directions, kind, labels, recipe, origin, (buffers,) if buffers else (), _models(runs, run.vector(center), axes))
-
-
-def _buffers(run: Trajectory, row: int) -> Params:
-    return {name: value for name, value in run.state(row).items() if name not in run.layout.names}
 
 
 def _models(runs: Sequence[Trajectory], center: Array, axes: Array) -> tuple[PlaneModel, ...]:
@@ -264,7 +261,7 @@ def _models(runs: Sequence[Trajectory], center: Array, axes: Array) -> tuple[Pla
         near = residual <= ON_PLANE * np.sqrt(max(float(offset @ offset), float(squares.max()) * ON_PLANE))
         of = "the run" if len(runs) == 1 else run.label
         model = PlaneModel(
-            f"the {'end' if row else 'start'} of {of}", _snap_to_whole_numbers(place), 0.0 if near else residual, _buffers(run, row)
+            f"the {'end' if row else 'start'} of {of}", _snap_to_whole_numbers(place), 0.0 if near else residual, run.buffers(row)
         )
         if row == 0 and any(_same_start(model, other) for other in models):
             models[0] = replace(models[0], label="the common start")

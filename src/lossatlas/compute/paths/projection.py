@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,10 @@ from lossatlas.compute.evaluation.model_losses import ANOTHER, LAG, differ, loss
 from lossatlas.compute.evaluation.single_point import evaluate_point, has_accuracy
 from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective.objective import Objective, check_objective
+from lossatlas.compute.params.arithmetic import dot
 from lossatlas.compute.params.checks import check_same_layout, check_subset
 from lossatlas.compute.params.hashing import hash_tensors
-from lossatlas.compute.paths.weight_blocks import check_trajectory
+from lossatlas.compute.paths.weight_blocks import Recording, as_trajectory
 from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
@@ -58,7 +59,7 @@ class Projection:
     shares: tuple[float, ...]
 
 
-def project_points(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -> Projection:
+def project_points(trajectory: Recording, plane: Plane, memory: int = MEMORY) -> Projection:
     """Project every recorded point on a plane, exact also for axes that are neither unit nor orthogonal.
 
     Streamed over blocks of weights. Rows with NaN keep NaN coordinates.
@@ -76,17 +77,18 @@ def project_points(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -
         >>> result.coordinates.tolist(), result.residual.tolist()
         ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
     """
-    check_trajectory(trajectory)
+    trajectory = as_trajectory(trajectory)
     if not isinstance(plane, Plane):
         raise InputTypeError("plane", type(plane).__name__, "a Plane", "Make one with la.pca_plane(trajectory) or la.random_plane(model)")
+    trajectory = trajectory.renamed_like(plane.center)
     check_same_layout(plane.center, trajectory.params(0), "plane and trajectory")
     center, axes = _flat(trajectory, plane)
     origin = np.zeros(plane.ndim) if plane.origin is None else np.asarray(plane.origin)
-    gram = axes @ axes.T
-    products, _ = _pass(trajectory, center, axes, np.zeros((len(trajectory), plane.ndim)), memory)
+    gram = np.array([[dot(a.params, b.params) for b in plane.directions] for a in plane.directions])
+    products, _ = _pass(trajectory, plane, center, axes, np.zeros((len(trajectory), plane.ndim)), memory)
     coordinates: Array = np.asarray(np.linalg.solve(gram, products.T).T, dtype=np.float64)
     # The second pass corrects the first: what is left is small where the first one's was the whole offset.
-    products, squares = _pass(trajectory, center, axes, coordinates, memory)
+    products, squares = _pass(trajectory, plane, center, axes, coordinates, memory)
     coordinates = coordinates + np.linalg.solve(gram, products.T).T
     inside = coordinates - origin
     # Off the plane and within it are at right angles, so the distance from the model needs no pass of its own.
@@ -102,7 +104,7 @@ def project_points(trajectory: Trajectory, plane: Plane, memory: int = MEMORY) -
 
 
 def project_trajectory(
-    trajectory: Trajectory,
+    trajectory: Recording,
     plane: Plane,
     objective: Objective | None = None,
     archive: Location | Archive | None = None,
@@ -115,7 +117,7 @@ def project_trajectory(
     """The path of a recorded run over a plane, with its distance from the plane, its own loss and the random-walk null.
 
     Args:
-        trajectory: recorded weights.
+        trajectory: recorded weights: a `Trajectory`, or the path of an archive that holds one.
         plane: where to draw it.
         objective: measures the true loss (and accuracy) of every iterate, with the buffers (BatchNorm statistics) recorded
             with it, and the loss of the plane below it, with those of the plane's own model: where an iterate lies on the
@@ -139,7 +141,10 @@ def project_trajectory(
     Raises:
         InputError: the plane or the objective belongs to another model, or `name` is that of another recording.
     """
-    check_trajectory(trajectory)
+    trajectory = as_trajectory(trajectory)
+    if isinstance(objective, Objective) and isinstance(plane, Plane):
+        plane = plane.renamed_like(objective.state)
+        trajectory = trajectory.renamed_like(objective.state)
     write = None if archive is None else _path_writer(trajectory, as_archive(archive), trajectory.name if name is None else name)
     task = None if objective is None else _task(objective, trajectory, plane)
     cast = project_points(trajectory, plane, memory)
@@ -303,11 +308,26 @@ def _flat(trajectory: Trajectory, plane: Plane) -> tuple[Array, Array]:
     return layout.flatten(plane.center), axes
 
 
-def _pass(trajectory: Trajectory, center: Array, axes: Array, coordinates: Array, memory: int) -> tuple[Array, Array]:
+def _pass(trajectory: Trajectory, plane: Plane, center: Array, axes: Array, coordinates: Array, memory: int) -> tuple[Array, Array]:
     """Products of what is left with the axes ``(points, ndim)``, and its squared norm ``(points,)``."""
     products, squares = np.zeros_like(coordinates), np.zeros(len(trajectory))
     for columns, block in trajectory.blocks(memory):
         left = block - center[columns] - coordinates @ axes[:, columns]
         products += left @ axes[:, columns].T
         squares += np.einsum("ij,ij->i", left, left)
+    for offset, steps in _frozen_columns(trajectory, plane, max(1, memory // (16 * max(len(trajectory), 1)))):
+        left = offset - coordinates @ steps
+        products += left @ steps.T
+        squares += np.einsum("ij,ij->i", left, left)
     return products, squares
+
+
+def _frozen_columns(trajectory: Trajectory, plane: Plane, width: int) -> Iterator[tuple[Array, Array]]:
+    """Of parameters that did not train: offsets from the center ``(columns,)`` and the plane's axes ``(ndim, columns)``."""
+    for name, value in trajectory.store.frozen.items():
+        offset = (value.double() - plane.center[name].double().cpu()).reshape(-1).numpy()
+        flat = [d.params[name].double().cpu().reshape(-1).numpy() if name in d.params else np.zeros(len(offset)) for d in plane.directions]
+        axes = np.stack(flat)
+        if offset.any() or axes.any():
+            for start in range(0, len(offset), width):
+                yield offset[start : start + width], axes[:, start : start + width]

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from lossatlas.archive import Archive, Location
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory, blocks
 from lossatlas.errors import InputError, InputTypeError
 
 Array = NDArray[np.float64]
 
 
-def check_trajectory(run: object, argument: str = "trajectory") -> None:
-    """Refuse what is no recorded run, such as the recorder or the model.
+Recording = Trajectory | Location | Archive
+"""A recorded run: as a `Trajectory`, or the archive in which it is the only one."""
+
+
+def as_trajectory(run: Recording, argument: str = "trajectory") -> Trajectory:
+    """A recorded run, read from its archive where a path or an archive is given.
 
     Raises:
-        InputError: something else than a `Trajectory`.
+        InputError: something else, such as the recorder or the model; an archive without recorded weights, or with several runs.
     """
-    if not isinstance(run, Trajectory):
-        advice = "Pass recorder.trajectory, la.Trajectory.open(archive) or la.Trajectory.from_checkpoints(checkpoints)"
-        raise InputTypeError(argument, type(run).__name__, "a Trajectory", advice)
+    if isinstance(run, Trajectory):
+        return run
+    if isinstance(run, str | os.PathLike | Archive):
+        return Trajectory.open(run)
+    advice = "Pass recorder.trajectory, the archive's path, or la.Trajectory.from_checkpoints(checkpoints)"
+    raise InputTypeError(argument, type(run).__name__, "a Trajectory", advice)
 
 
 def _layout_mismatch_error(first: Trajectory, other: Trajectory) -> str:
@@ -49,11 +59,11 @@ class CenteredWeights:
     memory: int = MEMORY
 
     @classmethod
-    def of(cls, runs: Trajectory | Sequence[Trajectory], reference: int = -1, memory: int = MEMORY) -> CenteredWeights:
+    def of(cls, runs: Recording | Sequence[Recording], reference: int = -1, memory: int = MEMORY) -> CenteredWeights:
         """Raises InputError where there are no two points, or the runs differ in their parameters."""
-        several = (runs,) if isinstance(runs, Trajectory) or not isinstance(runs, Sequence) else tuple(runs)
-        for run in several:
-            check_trajectory(run)
+        single = isinstance(runs, str) or not isinstance(runs, Sequence)
+        several = tuple(as_trajectory(run) for run in ((runs,) if single else runs))
+        several = (*several[:1], *(run.renamed_like(several[0].layout.names) for run in several[1:]))
         count = sum(len(run) for run in several)
         if count < 2:
             raise InputError("trajectory", f"{count} recorded point{'s' * (count != 1)}", "at least two", "Record more often: every=1")
@@ -61,6 +71,11 @@ class CenteredWeights:
             if run.layout != several[0].layout:
                 pair = f"trajectories[{number}] ({run.label!r}) differs from trajectories[0] ({several[0].label!r})"
                 problem = f"{pair}: {_layout_mismatch_error(several[0], run)}"
+                raise InputError(
+                    "trajectories", problem, "runs of one model", "Where they train other parts of it, record each with params='*'"
+                )
+            if other := [n for n, value in several[0].store.frozen.items() if not torch.equal(value, run.store.frozen[n])]:
+                problem = f"{run.label!r} and {several[0].label!r}, which differ in {', '.join(other[:3])}, that trained in neither"
                 raise InputError("trajectories", problem, "runs of one model")
         return cls(several, reference % count, memory)
 

@@ -16,6 +16,7 @@ from lossatlas.compute.params.checks import check_finite
 from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.params.layer_kinds import one_dimensional
 from lossatlas.compute.params.params import Params, params_of, select_param_names
+from lossatlas.compute.params.prefixes import rename_to_match
 from lossatlas.compute.planes.direction import Direction, random_directions
 from lossatlas.compute.planes.filter_axes import described, filter_axes
 from lossatlas.compute.planes.lazy_directions import lazy_random_directions
@@ -136,7 +137,7 @@ def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
         [2.0, 2.0]
     """
     start = params_of(a)
-    others = [params_of(m) for m in (b, c) if m is not None]
+    others = [dict(rename_to_match(params_of(m), start, f"model {n}")) for n, m in (("b", b), ("c", c)) if m is not None]
     for name, weights in zip("abc", (start, *others), strict=False):
         check_finite(weights, f"model {name}")
     steps = tuple(Direction({n: v for n, v in difference(o, start).items() if bool(v.any())}, {"kind": "difference"}) for o in others)

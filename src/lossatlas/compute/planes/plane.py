@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from lossatlas.compute.params.checks import check_same_layout
 from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.params.layer_kinds import moved_weights
 from lossatlas.compute.params.params import Params, params_of, unwrap_module
+from lossatlas.compute.params.prefixes import rename_to_match, renaming, warn_of_renaming
 from lossatlas.compute.planes.direction import Direction
 from lossatlas.compute.planes.lazy_directions import CastMapping
 from lossatlas.errors import InputError
@@ -156,7 +157,8 @@ class Plane:
         Raises:
             InputError: names or shapes differ from the plane's, or its directions are parallel.
         """
-        offset = difference({n: p.to(self.center[n]) for n, p in params_of(model).items() if n in self.center}, self.center)
+        params = rename_to_match(params_of(model), self.center, "model")
+        offset = difference({n: p.to(self.center[n]) for n, p in params.items() if n in self.center}, self.center)
         gram = np.array([[dot(a.params, b.params) for b in self.directions] for a in self.directions])
         coordinates, residual = np.zeros(self.ndim), {n: to_double(v) for n, v in offset.items()}
         # The normal equations square the condition number; a second pass on what is left wins it back.
@@ -181,6 +183,23 @@ class Plane:
         directions = tuple(replace(d, params=moved(d.params)) for d in self.directions)
         buffers, models = tuple(moved(b) for b in self.buffers), tuple(replace(m, buffers=moved(m.buffers)) for m in self.models)
         return replace(self, center=moved(self.center), directions=directions, buffers=buffers, models=models)
+
+    def renamed_like(self, names: Iterable[str]) -> Plane:
+        """The same plane under the parameter names of another model where only prefixes of wrappers differ, with a warning."""
+        known = set(names)
+        new = {} if known >= set(self.moving_names) else renaming(self.center, known)
+        if not new:
+            return self
+        warn_of_renaming(new, "plane")
+
+        def renamed(params: Mapping[str, Tensor]) -> Params:
+            return {new.get(n, n): p for n, p in params.items()}
+
+        buffer_names = renaming(self.buffers[0] if self.buffers else {}, known)  # of a state with buffers in it
+        buffers = tuple({buffer_names.get(n, n): b for n, b in part.items()} for part in self.buffers)
+        directions = tuple(replace(d, params=renamed(d.params)) for d in self.directions)
+        models = tuple(replace(m, buffers={buffer_names.get(n, n): b for n, b in m.buffers.items()}) for m in self.models)
+        return replace(self, center=renamed(self.center), directions=directions, buffers=buffers, models=models)
 
     def cast_like(self, like: Mapping[str, Tensor]) -> Plane:
         """The same plane in the dtypes of `like`; directions that are drawn when asked are cast then."""

@@ -25,7 +25,7 @@ else:
 
 
 class LightningRecorder(Callback):
-    """``Trainer(callbacks=[LightningRecorder("run.zarr")])``: record once an epoch, or as `every` says.
+    """``Trainer(callbacks=[LightningRecorder("run.zarr")])``: record every step, thinned as `Recorder` says, or as `every` says.
 
     Step k is the model after k optimizer steps, also with gradient accumulation. In a distributed run the first
     process records. Rows are stored before Lightning saves a checkpoint. `gradient_norm` is taken after clipping, as in a

@@ -39,9 +39,14 @@ class LayerGroups:
             groups.setdefault(name.rpartition(".")[0] or name, []).append(name)
         return cls(tuple(groups), tuple(tuple(members) for members in groups.values()))
 
+    @staticmethod
+    def squares(params: Mapping[str, Tensor]) -> dict[str, float]:
+        """Squared norm of each tensor."""
+        return {n: _square(p) for n, p in params.items()}
+
     def norms(self, params: Mapping[str, Tensor]) -> NDArray[np.float64]:
         """Euclidean norm of each layer, ``(layer,)``."""
-        squares = {n: _square(p) for n, p in params.items()}
+        squares = self.squares(params)
         return np.sqrt([math.fsum(squares[n] for n in members) for members in self.members])
 
 

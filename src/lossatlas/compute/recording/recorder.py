@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import math
-import platform
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,13 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossatlas import schema
-from lossatlas._util.version import __version__
 from lossatlas.archive import Archive, Location, as_archive
-from lossatlas.compute.curvature.sharpness import largest_eigenvalue, stability_limit
 from lossatlas.compute.objective.objective import Objective, check_objective
-from lossatlas.compute.params.layout import ParamLayout
-from lossatlas.compute.params.params import select_param_names
+from lossatlas.compute.params.prefixes import renaming
 from lossatlas.compute.recording.arguments import (
     check_optimizer,
     check_options,
@@ -27,24 +20,17 @@ from lossatlas.compute.recording.arguments import (
     refuse_existing,
     sharpness_objective,
 )
+from lossatlas.compute.recording.description import RUNNING, describe_recording
 from lossatlas.compute.recording.lock import locked_by
-from lossatlas.compute.recording.measurements import (
-    Histogram,
-    LayerGroups,
-    MetricProbe,
-    gradient_norm,
-    learning_rates,
-    settings,
-    with_units,
-)
+from lossatlas.compute.recording.measurements import MetricProbe, gradient_norm, learning_rates
+from lossatlas.compute.recording.model_rows import ModelRows
 from lossatlas.compute.recording.resume import ResumePoint, check_same_curves, check_same_storage, check_same_weights, warn_of_other_data
 from lossatlas.compute.recording.row_buffer import RowBuffer
 from lossatlas.compute.recording.schedule import Schedule
+from lossatlas.compute.recording.thaw import store_in_every_row
 from lossatlas.compute.recording.trajectory import Trajectory
-from lossatlas.compute.recording.weight_store import Row, WeightStore
+from lossatlas.compute.recording.weight_store import WeightStore
 from lossatlas.errors import InputError
-
-RUNNING = "not closed: still running, or killed"
 
 
 class Recorder:
@@ -69,8 +55,8 @@ class Recorder:
         optimizer: gives learning rate, name and settings.
         name: of the trajectory in the archive.
         label: words for legends.
-        every: record every so many steps. Without `every`, `every_epochs` and `at`: once an epoch where
-            `steps_per_epoch` is known, else every 250 steps.
+        every: record every so many steps. Without `every`, `every_epochs` and `at` every step is recorded, and of more than
+            400 rows (fewer where these would hold more than 4 GiB of weights) every second, fourth, … stays.
         every_epochs: record every so many epochs; needs `steps_per_epoch`.
         at: record at these steps.
         steps_per_epoch: turns steps into epochs.
@@ -78,7 +64,8 @@ class Recorder:
         test_objective: the same on test data: `test_loss`, `test_accuracy`.
         sharpness: an Objective on a small fixed subset (or True for `objective`) whose largest Hessian eigenvalue over
             the trainable parameters is followed, with the optimizer's stability limit beside it (the edge of stability).
-        params: record these parameters only (names, modules or globs); buffers are left out then.
+        params: record these parameters only (names, modules or globs); buffers are left out then. None records all: those that
+            train in every row, and beside these the frozen ones once.
         dtype: of stored weights: "float16", "float32", "float64"; None keeps them bit for bit.
         delta: store differences to the first recorded step, which float16 holds far more exactly.
         resume: continue the trajectory of that name; rows after `step` are recorded anew. Due rows that a kill kept from
@@ -134,19 +121,14 @@ class Recorder:
     ) -> None:
         self._model, self._optimizer = module_of(model), check_optimizer(optimizer)
         self._schedule = Schedule.make(every, every_epochs, at, steps_per_epoch)
+        self._has_schedule = self._schedule.limit is None
         self._steps_per_epoch = steps_per_epoch
         check_options(flush_seconds, step, resume, overwrite)
-        self._names = None if params is None else select_param_names(dict(self._model.named_parameters()), params)
-        self._layers, self._histogram = LayerGroups.of(self._params()), Histogram.of(self._params())
-        self._layout, self._buffer_layout = ParamLayout.of(self._params()), ParamLayout.of(self._buffers())
         for argument, value in (("objective", objective), ("test_objective", test_objective), ("sharpness", sharpness)):
             if value is not None and not isinstance(value, bool):
                 check_objective(value, argument)
-        self._watch = MetricProbe(objective, test_objective)
-        self._columns = self._watch.columns
-        self._sharpness_objective = sharpness_objective(sharpness, objective)
-        self._eigenvector: np.ndarray | None = None
-        self._check_objectives()
+        probe = MetricProbe(objective, test_objective)
+        self._rows = ModelRows(self._model, params, probe, sharpness_objective(sharpness, objective))
         self._closed, self._handle = False, None
         self._loss: Tensor | float | None = None
         self._epoch: float | None = None
@@ -195,7 +177,7 @@ class Recorder:
             last: this update is the very last one, so its row is recorded though it is not due.
         """
         if last or self._schedule.due(self._step + 1):
-            self._pre_step_values = (self._step + 1, gradient_norm(self._params()), max(learning_rates(self._optimizer)))
+            self._pre_step_values = (self._step + 1, gradient_norm(self._rows.params()), max(learning_rates(self._optimizer)))
 
     def step(self, loss: Tensor | float | None = None, epoch: float | None = None) -> None:
         """Count one update and record it when it is due.
@@ -225,9 +207,13 @@ class Recorder:
         self._check_open()
         if self._last == self._step:
             return
-        row = self._row(self._loss if loss is None else loss, self._epoch if epoch is None else epoch)
+        self._store_thawed()
+        noted = self._pre_step_values[1:] if self._pre_step_values is not None and self._pre_step_values[0] == self._step else None
+        epoch = self._epoch_of(self._epoch if epoch is None else epoch)
+        row = self._rows.row(self._step, self._loss if loss is None else loss, epoch, self._optimizer, noted)
         self._last = self._step
         self._buffer.add(row)
+        self._thin()
 
     def attach(self, optimizer: torch.optim.Optimizer) -> torch.utils.hooks.RemovableHandle:
         """Count every ``optimizer.step()`` by itself; the returned handle's ``remove()`` ends that, as closing does."""
@@ -299,109 +285,56 @@ class Recorder:
         if self._schedule.due(self._step):
             self.record()
 
-    def _params(self) -> dict[str, Tensor]:
-        named: dict[str, Tensor] = dict(self._model.named_parameters())
-        return named if self._names is None else {n: named[n] for n in self._names}
-
-    def _buffers(self) -> dict[str, Tensor]:
-        return {} if self._names is not None else dict(self._model.named_buffers())
-
-    def _row(self, loss: Tensor | float | None, epoch: float | None) -> Row:
-        params, buffers = self._params(), self._buffers()
-        where = f"step {self._step}"
-        self._layout.check(params, where)
-        self._buffer_layout.check(buffers, where)
-        values = {"epoch": self._epoch_of(epoch), "batch_loss": loss_to_float(loss), **self._measure(params)}
-        theta = self._layout.flatten(params, self._layout.widest)
-        return Row(self._step, values, theta, self._buffer_layout.flatten(buffers, self._buffer_layout.widest))
-
-    def _measure(self, params: Mapping[str, Tensor]) -> dict[str, Any]:
-        norms, counts = self._layers.norms(params), self._histogram.count(params, self._layers)
-        gradient, rate = gradient_norm(params) if self._step else float("nan"), max(learning_rates(self._optimizer))
-        if self._pre_step_values is not None and self._pre_step_values[0] == self._step:
-            gradient, rate = gradient if math.isfinite(gradient) else self._pre_step_values[1], self._pre_step_values[2]
-        values = {
-            "layer_norm": norms,
-            "weight_norm": float(np.sqrt((norms**2).sum())),
-            "weight_histogram": counts.sum(0),
-            "layer_histogram": counts,
-            "gradient_norm": gradient,
-            "learning_rate": rate,
-        }
-        if self._sharpness_objective is None and not self._columns:
-            return values
-        # The whole model, also where a part of it is recorded.
-        point = {n: t.detach() for n, t in (*self._model.named_parameters(), *self._model.named_buffers())}
-        values |= self._watch.measure(self._columns, point)
-        return values if self._sharpness_objective is None else {**values, **self._sharpness(self._sharpness_objective, point)}
-
-    def _sharpness(self, objective: Objective, point: Mapping[str, Tensor]) -> dict[str, float]:
-        names = tuple(n for n, p in self._model.named_parameters() if p.requires_grad and n in objective.params)
-        result = largest_eigenvalue(objective, dict(point), names=names, start=self._eigenvector)
-        self._eigenvector = result.vector
-        limit = float("nan") if self._optimizer is None else stability_limit(self._optimizer)
-        return {"sharpness": result.value, "stability_limit": limit}
-
     def _epoch_of(self, epoch: float | None) -> float:
         if epoch is not None:
             return float(epoch)
         return self._step / self._steps_per_epoch if self._steps_per_epoch else float("nan")
 
     def _create(self, archive: Archive, name: str, label: str, dtype: str | None, delta: bool, attrs: dict[str, Any]) -> WeightStore:
-        lengths = {"layer": len(self._layers.names), "bin": len(self._histogram.centers)}
-        described = {**self._described(label or name), **attrs}
+        rows = self._rows
+        lengths = {"layer": len(rows.layers.names), "bin": len(rows.histogram.centers)}
+        self._schedule = self._schedule.limited_to(rows.layout.size * np.dtype(dtype or rows.layout.widest).itemsize)
+        described = {**describe_recording(rows, self._optimizer, label or name, self._steps_per_epoch), "schedule": self._schedule.attrs}
         weight_store = WeightStore.create(
-            archive, name, self._layout, self._buffer_layout, self._variables(), lengths, described, dtype=dtype, delta=delta
+            archive,
+            name,
+            rows.layout,
+            rows.buffer_layout,
+            rows.variables(),
+            lengths,
+            {**described, **attrs},
+            dtype=dtype,
+            delta=delta,
+            frozen=rows.frozen(),
+            order=rows.names,
         )
-        weight_store.write("bin", self._histogram.centers)
+        weight_store.write("bin", rows.histogram.centers)
         return weight_store
 
-    def _variables(self) -> list[schema.Variable]:
-        always = ["step", "epoch", "batch_loss", "learning_rate", "weight_norm", "layer_norm", "gradient_norm"]
-        always += ["bin", "weight_histogram", "layer_histogram"]
-        curvature = ["sharpness", "stability_limit"] if self._sharpness_objective is not None else []
-        measured = [
-            with_units(schema.variable(n), o.description["units"] if metric == "loss" else None) for n, (o, metric) in self._columns.items()
-        ]
-        return [*(schema.variable(n) for n in (*always, *curvature)), *measured]
-
-    def _described(self, label: str) -> dict[str, Any]:
-        return {
-            "label": label,
-            **settings(self._optimizer),
-            "model": type(self._model).__name__,
-            "parameters": self._layout.size,
-            "layers": list(self._layers.names),
-            "histogram": {"reach": self._histogram.reach, "tensors": list(self._histogram.names)},
-            "objective": None if self._watch.train is None else dict(self._watch.train.description),
-            "test_objective": None if self._watch.test is None else dict(self._watch.test.description),
-            "sharpness_objective": None if self._sharpness_objective is None else dict(self._sharpness_objective.description),
-            "steps_per_epoch": self._steps_per_epoch,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "lossatlas_version": __version__,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-            "ended": RUNNING,
-        }
-
     def _resume(self, archive: Archive, name: str, step: int | None, dtype: str | None, delta: bool) -> tuple[WeightStore, ResumePoint]:
-        store = WeightStore.open(archive, name)
-        store.layout.check(self._params(), f"the model that resumes {name!r}")
-        store.buffer_layout.check(self._buffers(), f"the model that resumes {name!r}")
-        self._layout, self._buffer_layout = store.layout, store.buffer_layout
-        self._histogram = Histogram(float(store.attrs["histogram"]["reach"]), tuple(store.attrs["histogram"]["tensors"]))
+        store, rows = WeightStore.open(archive, name), self._rows
+        store = store.renamed(renaming((*store.layout.names, *store.frozen, *store.buffer_layout.names), (*rows.names, *rows.buffers())))
+        if begun := [n for n in rows.moving if n in store.frozen]:
+            store = store_in_every_row(store, begun)
+        rows.continue_from(store, f"the model that resumes {name!r}")
         check_same_storage(store, dtype, delta)
-        check_same_curves(store, [v.name for v in self._variables()])
-        warn_of_other_data(store, self._described(name))
+        check_same_curves(store, [v.name for v in rows.variables()])
+        warn_of_other_data(store, describe_recording(rows, self._optimizer, name, self._steps_per_epoch))
+        if not self._has_schedule and store.attrs.get("schedule"):
+            self._schedule = Schedule.of_attrs(store.attrs["schedule"])
         resume_point = ResumePoint.at(store.steps, step, self._schedule)
-        check_same_weights(store, resume_point, self._layout.flatten(self._params(), self._layout.widest))
+        check_same_weights(store, resume_point, rows.flat(), rows.frozen())
         return store, resume_point
 
-    def _check_objectives(self) -> None:
-        for objective in (self._watch.train, self._watch.test, self._sharpness_objective):
-            if objective is not None and (unknown := sorted(set(self._params()) - set(objective.params))):
-                raise InputError(
-                    "objective",
-                    f"an objective without {', '.join(unknown[:4])}",
-                    "an objective made of the recorded model",
-                    "Build it as la.Objective(model, loss, data)",
-                )
+    def _thin(self) -> None:
+        """Keep every second row where there are more than the schedule allows."""
+        while self._schedule.limit is not None and len(self._buffer) > self._schedule.limit:
+            self._schedule = self._schedule.thinned()
+            self._buffer.thin(self._schedule.due, {"schedule": self._schedule.attrs})
+
+    def _store_thawed(self) -> None:
+        """Parameters that begin to train are stored in every row from now on, and in those before."""
+        if thawed := self._rows.thawed():
+            self.flush()
+            self._rows.store_in_every_row(thawed)
+            self._store = self._buffer.store = store_in_every_row(self._store, thawed)

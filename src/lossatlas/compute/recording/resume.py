@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lossatlas.compute.recording.schedule import Schedule
 from lossatlas.compute.recording.weight_store import WeightStore
@@ -86,12 +88,13 @@ def warn_of_other_data(store: WeightStore, described: Mapping[str, Any]) -> None
             )
 
 
-def check_same_weights(store: WeightStore, resume_point: ResumePoint, theta: NDArray[Any]) -> None:
+def check_same_weights(store: WeightStore, resume_point: ResumePoint, theta: NDArray[Any], frozen: Mapping[str, Tensor]) -> None:
     """Raises InputError where the model is not the one recorded at the step from which the recording continues."""
-    row = int((store.steps <= resume_point.step).sum()) - 1
-    if resume_point.last != resume_point.step or np.array_equal(
-        store.stored(slice(row, row + 1), slice(None)), store.encode([theta], 1), equal_nan=True
-    ):
+    if resume_point.last != resume_point.step:
+        return
+    row = int(store.slots[int((store.steps <= resume_point.step).sum()) - 1])
+    same = np.array_equal(store.stored(slice(row, row + 1), slice(None)), store.encode([theta], 1), equal_nan=True)
+    if same and all(torch.equal(frozen[name].detach().cpu(), value) for name, value in store.frozen.items()):
         return
     problem = f"a model whose weights are not those recorded at step {resume_point.step}"
     advice = "Load the checkpoint before the recorder is made, and pass the step at which it was saved as step="

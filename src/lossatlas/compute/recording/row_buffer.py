@@ -8,7 +8,11 @@ import threading
 import time
 import warnings
 import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from lossatlas.compute.recording.weight_store import Row, WeightStore
 from lossatlas.errors import LossatlasError
@@ -43,6 +47,18 @@ class RowBuffer:
         patience = max(FLUSH_SECONDS, FLUSH_COST_RATIO * self._storing) if self._seconds is None else self._seconds
         if time.monotonic() - self._flushed > patience or self._bytes >= FLUSH_BYTES:
             self.flush()
+
+    def __len__(self) -> int:
+        """Rows that stay once all are stored."""
+        return (self.store.rows if self._rows_to_keep is None else self._rows_to_keep) + len(self._rows)
+
+    def thin(self, due: Callable[[int], bool], attrs: Mapping[str, Any]) -> None:
+        """Forget the rows whose step is not due, stored or not; `attrs` of the recording change with them."""
+        self._rows = [row for row in self._rows if due(row.step)]
+        self._bytes = sum(row.nbytes for row in self._rows)
+        if self._rows_to_keep is not None:
+            self.flush()
+        self.store.thin(np.array([due(int(step)) for step in self.store.steps], dtype=bool), attrs)
 
     def update_last(self, name: str, value: float) -> None:
         """Correct one number of the last row, stored or not."""

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
 from lossatlas.errors import InputError
 
-DEFAULT_EVERY = 250
+MOST_ROWS, LEAST_ROWS = 400, 16
+MOST_BYTES = 4 * 2**30
+"""A recording without `every=` holds at most so many rows, and fewer where these would hold more bytes of weights."""
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Step 0, every `every` steps, and the steps of `at`; the last step is added when the recorder closes.
+
+    Attributes:
+        every: period in steps; None where `at` says all.
+        at: further steps.
+        limit: more rows than this are thinned to every second one; None keeps all.
 
     Example:
         >>> schedule = Schedule.make(every=10, at=[3])
@@ -25,6 +32,7 @@ class Schedule:
 
     every: int | None
     at: frozenset[int]
+    limit: int | None = None
 
     @classmethod
     def make(
@@ -34,7 +42,7 @@ class Schedule:
         at: Iterable[int] | None = None,
         steps_per_epoch: int | None = None,
     ) -> Schedule:
-        """Parse the user's words; without any of them, once an epoch where its length is known, else every 250 steps.
+        """Parse the user's words; without any of them every step, thinned to at most `MOST_ROWS` rows.
 
         Raises:
             InputError: a period that is not a whole number of steps above zero, epochs of unknown length, both kinds of
@@ -47,8 +55,32 @@ class Schedule:
             raise InputError("every", f"every={every} and every_epochs={every_epochs}", "one of the two")
         period = None if every is None else check_int("every", every, 1, "a positive number of steps")
         if every is None and every_epochs is None and at is None:
-            period = per_epoch or DEFAULT_EVERY
+            return cls(1, frozenset(), MOST_ROWS)
         return cls(period if every_epochs is None else _steps(every_epochs, per_epoch), _chosen(at))
+
+    @classmethod
+    def of_attrs(cls, attrs: Any) -> Schedule:
+        """The schedule that a recording's attribute `schedule` describes."""
+        return cls(attrs.get("every"), frozenset(attrs.get("at", ())), attrs.get("limit"))
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        """Plain values to store."""
+        return {"every": self.every, "at": sorted(self.at), "limit": self.limit}
+
+    def limited_to(self, bytes_per_row: int) -> Schedule:
+        """The same schedule, its limit such that the weights of all rows stay within `MOST_BYTES`."""
+        if self.limit is None:
+            return self
+        return replace(self, limit=min(self.limit, max(LEAST_ROWS, MOST_BYTES // max(bytes_per_row, 1))))
+
+    def thinned(self) -> Schedule:
+        """Half as often.
+
+        >>> Schedule.make().thinned().thinned().every
+        4
+        """
+        return replace(self, every=2 * (self.every or 1))
 
     def missing(self, after: int | None, before: int) -> list[int]:
         """Due steps strictly between two recorded ones; None stands for no recorded step.

@@ -18,6 +18,7 @@ from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.params.checkpoint import fit_names, is_adapter, read_checkpoint
 from lossatlas.compute.params.layout import ParamLayout
 from lossatlas.compute.params.params import Params, params_of, unwrap_module
+from lossatlas.compute.params.prefixes import rename_to_match, renaming, warn_of_renaming
 from lossatlas.compute.recording.checkpoint_files import checkpoint_files
 from lossatlas.compute.recording.schedule import check_int
 from lossatlas.compute.recording.weight_store import Row, WeightStore
@@ -39,7 +40,7 @@ class Trajectory:
 
     Attributes:
         store: where it lies.
-        rows: the recorded rows that belong to it, ``(n,)``.
+        rows: entries of the stored arrays that belong to it, in the order of their steps, ``(n,)``.
     """
 
     store: WeightStore
@@ -47,7 +48,7 @@ class Trajectory:
 
     @classmethod
     def of_store(cls, store: WeightStore) -> Trajectory:
-        return cls(store, np.arange(store.rows))
+        return cls(store, store.slots)
 
     @classmethod
     def open(cls, archive: Location | Archive, name: str | None = None) -> Trajectory:
@@ -126,26 +127,45 @@ class Trajectory:
     @property
     def dataset(self) -> xr.Dataset:
         """The measured curves over ``(step,)``, without the weights."""
-        return self.store.archive.trajectory(self.name).isel(step=self.rows)
+        whole = self.store.archive.trajectory(self.name)
+        return whole.isel(step=np.searchsorted(whole["step"].values, self.steps))
 
     @property
     def steps(self) -> NDArray[np.int64]:
         """Updates made before each recorded row, ``(n,)``."""
-        return self.store.steps[self.rows]
+        by_entry = dict(zip(self.store.slots.tolist(), self.store.steps.tolist(), strict=True))
+        return np.array([by_entry[row] for row in self.rows.tolist()], dtype=np.int64)
 
     def vector(self, index: int) -> NDArray[Any]:
-        """Flat weights of one row, ``(parameters,)``; -1 is the last. Raises InputError where there is no such row."""
+        """Flat weights of one row in the order of `layout`, ``(parameters,)``, without those that did not train; -1 is the last.
+
+        Raises:
+            InputError: there is no such row.
+        """
         row = self._row(index)
         return self.store.theta(slice(row, row + 1))[0]
 
     def params(self, index: int) -> Params:
-        """Weights of one row by name; -1 is the last."""
-        return self.layout.unflatten(self.vector(index))
+        """Weights of one row by name, those that did not train among them; -1 is the last."""
+        return self.store.complete(self.layout.unflatten(self.vector(index)))
 
     def state(self, index: int) -> Params:
         """Weights and buffers (BatchNorm statistics) of one row, what `functional_call` needs."""
-        buffers = self.store.buffer_layout.unflatten(self.store.buffers(self._row(index)))
-        return {**self.params(index), **buffers}
+        return {**self.params(index), **self.buffers(index)}
+
+    def buffers(self, index: int) -> Params:
+        """Buffers (BatchNorm statistics) of one row."""
+        return self.store.buffer_layout.unflatten(self.store.buffers(self._row(index)))
+
+    def renamed_like(self, names: Iterable[str]) -> Trajectory:
+        """The same run under the names of another model where only prefixes of wrappers differ, with a warning."""
+        params, buffers = (*self.layout.names, *self.store.frozen), self.store.buffer_layout.names
+        known = set(names)
+        new = {} if known >= set(params) or set(params) >= known else renaming((*params, *buffers), known) or renaming(params, known)
+        if not new:
+            return self
+        warn_of_renaming(new, f"trajectory {self.name!r}")
+        return replace(self, store=self.store.renamed(new))
 
     def until(self, step: int) -> Trajectory:
         """Only the rows up to `step`, as before a run diverged."""
@@ -160,9 +180,9 @@ class Trajectory:
         """Every row of some columns as it is stored, ``(n, columns)``; `decode` makes weights of it."""
         if not len(self):
             return np.empty((0, columns.stop - columns.start))
-        first, last = int(self.rows[0]), int(self.rows[-1]) + 1
+        first, last = int(self.rows.min()), int(self.rows.max()) + 1
         values = self.store.stored(slice(first, last), columns)
-        return values if len(values) == len(self) else values[self.rows - first]
+        return values if np.array_equal(self.rows, np.arange(first, last)) else values[self.rows - first]
 
     def decode(self, values: NDArray[Any], columns: slice) -> NDArray[np.float64]:
         return self.store.decode(values, columns).astype(np.float64, copy=False)
@@ -223,6 +243,9 @@ def _stored(
     for count, checkpoint in enumerate(checkpoints, 1):
         params, buffers = _split_params_and_buffers(checkpoint, module)
         where = str(checkpoint) if isinstance(checkpoint, str | os.PathLike) else f"checkpoint {count - 1}"
+        if store is not None:
+            params = dict(rename_to_match(params, store.layout.names, where))
+            buffers = dict(rename_to_match(buffers, store.buffer_layout.names, where))
         if store is None:
             layouts = ParamLayout.of(params), ParamLayout.of(buffers)
             attrs = {"label": label or name, "parameters": layouts[0].size}
@@ -247,7 +270,7 @@ def _split_params_and_buffers(checkpoint: Checkpoint, module: torch.nn.Module | 
     state = params_of(read_checkpoint(checkpoint) if is_file else checkpoint)
     if module is not None:
         names, buffers = tuple(params_of(module)), {n for n, _ in unwrap_module(module).named_buffers()}
-        state = fit_names(state, names) if is_file else state
+        state = fit_names(state, names) if is_file else dict(rename_to_match(state, {*names, *buffers}, "checkpoint"))
         if is_file and is_adapter(checkpoint):  # its other weights are those of the model that it adapts
             names = tuple(n for n in names if n in state)
         if missing := [n for n in names if n not in state]:

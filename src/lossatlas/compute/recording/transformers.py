@@ -21,7 +21,7 @@ else:
 
 
 class TransformersRecorder(TrainerCallback):
-    """``Trainer(..., callbacks=[TransformersRecorder("run.zarr")])``: record once an epoch, or as `every` says.
+    """``Trainer(..., callbacks=[TransformersRecorder("run.zarr")])``: record every step, thinned as `Recorder` says, or as `every` says.
 
     Step k is the model after k optimizer steps, also with gradient accumulation. In a distributed run the first
     process records. Rows are stored when the Trainer saves a checkpoint. The Trainer tells callbacks losses only where it

@@ -1,33 +1,45 @@
 """Storage of recorded weights in an archive, appended so that a kill at any moment leaves it readable.
 
 `trajectories/<name>` holds one array a quantity over `step`; its attribute `rows` counts complete steps and is
-written last. The subgroup `weights` holds `theta`, one flat vector a step, in chunks that can be read by columns
-(a principal component analysis never needs all of it at once), `buffers` likewise, and how tensors lie in them.
+written last. Where rows were thinned, the attribute `slots` lists which entries hold the steps that stay, in order: freed
+entries are written again, and no row is ever copied. The subgroup `weights` holds `theta`, one flat vector a step, in chunks
+that can be read by columns (a principal component analysis never needs all of it at once), `buffers` likewise, `frozen`,
+the parameters that did not train, once, and how tensors lie in them.
 """
 
 from __future__ import annotations
 
-import asyncio
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from torch import Tensor
 from zarr.core.sync import sync
 
 from lossatlas import schema
 from lossatlas.archive import Archive
-from lossatlas.archive.arrays import AGAIN, DAMAGE, array_at, arrays_at, create_array, damaged_array, dims_of, exists, group_at, read_array
+from lossatlas.archive.arrays import AGAIN, array_at, arrays_at, create_array, exists, group_at, read_array
+from lossatlas.archive.reading import stored_slots
 from lossatlas.compute.params.layout import ParamLayout
+from lossatlas.compute.params.params import Params
+from lossatlas.compute.recording.stored_arrays import (
+    COLUMNS,
+    GROWTH,
+    cannot_write,
+    create_matrix,
+    create_variable,
+    lies_over_steps,
+    wait_for_pending_writes,
+    write_rows,
+)
+from lossatlas.compute.recording.stored_projection import drop_projection, projection_of, write_projection
 from lossatlas.errors import ArchiveError, InputError
 
-COLUMNS = 131_072
-"""Weights a chunk: 512 KB in float32, few files a step; 1,000 steps of one chunk fit in memory whatever the model's size."""
-GROWTH = 64
 DTYPES = ("float16", "float32", "float64")
 
 
@@ -54,13 +66,23 @@ class Row:
 
 @dataclass(frozen=True)
 class WeightStore:
-    """The stored rows of one recording; `create` and `open` make one."""
+    """The stored rows of one recording; `create` and `open` make one.
+
+    Attributes:
+        archive: where it lies.
+        name: of the trajectory.
+        group: of its arrays.
+        layout: of the weights that every row holds.
+        buffer_layout: of the buffers.
+        names: names to read parameters and buffers under, by stored name; those not among them keep theirs.
+    """
 
     archive: Archive
     name: str
     group: zarr.Group
     layout: ParamLayout
     buffer_layout: ParamLayout
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def create(
@@ -75,6 +97,8 @@ class WeightStore:
         *,
         dtype: str | None = None,
         delta: bool = False,
+        frozen: Mapping[str, Tensor] | None = None,
+        order: Sequence[str] = (),
     ) -> WeightStore:
         """Lay out an empty recording.
 
@@ -88,6 +112,8 @@ class WeightStore:
             attrs: provenance.
             dtype: of stored weights; None keeps float32 or float64 as the model has it.
             delta: store the difference to the first row, which float16 holds far more exactly than the weights.
+            frozen: parameters that do not train, stored once.
+            order: names of all parameters, as the model has them.
         """
         if dtype is not None and dtype not in DTYPES:
             raise InputError("dtype", dtype, "one of " + ", ".join(DTYPES) + " or None")
@@ -95,12 +121,19 @@ class WeightStore:
         with cannot_write(archive):
             group = archive._replace_group("trajectories", name, {**attrs, "kind": "trajectory", "rows": 0})
             for variable in variables:
-                _create(group, variable, {"step": GROWTH, **lengths})
-            weights = group.create_group("weights", attributes={**layout.attrs, "buffers": buffer_layout.attrs, "delta": delta})
-            _matrix(weights, "theta", layout.size, stored)
-            _matrix(weights, "buffers", buffer_layout.size, buffer_layout.widest)
+                create_variable(group, variable, {"step": GROWTH, **lengths})
+            described = {**layout.attrs, "buffers": buffer_layout.attrs, "delta": delta}
+            if frozen:
+                described["frozen"] = {**ParamLayout.of(frozen).attrs, "order": list(order)}
+            weights = group.create_group("weights", attributes=described)
+            create_matrix(weights, "theta", layout.size, stored)
+            create_matrix(weights, "buffers", buffer_layout.size, buffer_layout.widest)
             length = layout.size if delta else 0
             create_array(weights, "start", shape=(length,), chunks=(COLUMNS,), dtype=layout.widest, dims=None)
+            if frozen:
+                once = ParamLayout.of(frozen)
+                flat = once.flatten(frozen, once.widest)
+                create_array(weights, "frozen", shape=flat.shape, chunks=(COLUMNS,), dtype=once.widest, dims=None)[...] = flat
         return cls(archive, name, group, layout, buffer_layout)
 
     @classmethod
@@ -119,9 +152,15 @@ class WeightStore:
         return int(self.group.attrs["rows"])  # type: ignore[arg-type]
 
     @property
+    def slots(self) -> NDArray[np.int64]:
+        """Entries of the arrays that hold the complete rows, in the order of their steps, ``(rows,)``."""
+        return stored_slots(self.group.attrs)
+
+    @property
     def steps(self) -> NDArray[np.int64]:
         """Steps of the complete rows, ``(rows,)``."""
-        steps = read_array(self._array("step"), slice(self.rows)).astype(np.int64)
+        slots = self.slots
+        steps = read_array(self._array("step"), slice(int(slots.max(initial=-1)) + 1)).astype(np.int64)[slots]
         if (np.diff(steps) <= 0).any():
             lost = f"The steps of {self.name!r} in {self.archive.location} are lost or damaged."
             raise ArchiveError(f"{lost} Restore {self.group.path}/step from a copy; without one, {AGAIN['trajectories']}.")
@@ -138,7 +177,33 @@ class WeightStore:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the stored weights."""
-        return self._array("weights/theta").dtype
+        return self._theta.dtype
+
+    @cached_property
+    def frozen(self) -> Params:
+        """Parameters that did not train, by name; empty where every row holds all."""
+        attrs: Any = group_at(self.group, "weights").attrs.get("frozen")
+        if attrs is None:
+            return {}
+        stored = ParamLayout.from_attrs(attrs).unflatten(read_array(self._array("weights/frozen")))
+        stored = {self.names.get(name, name): value for name, value in stored.items()}
+        return {name: value for name, value in stored.items() if name not in self.layout.names}
+
+    def complete(self, params: Params) -> Params:
+        """Parameters of a row, those that did not train among them, in the model's order; they share no memory."""
+        if not self.frozen:
+            return params
+        attrs: Any = group_at(self.group, "weights").attrs["frozen"]
+        order = [self.names.get(name, name) for name in attrs["order"]]
+        return {name: params[name] if name in params else self.frozen[name].clone() for name in order}
+
+    def renamed(self, names: Mapping[str, str]) -> WeightStore:
+        """The same recording with its parameters and buffers read under other names."""
+
+        def renamed(layout: ParamLayout) -> ParamLayout:
+            return replace(layout, names=tuple(names.get(name, name) for name in layout.names))
+
+        return replace(self, layout=renamed(self.layout), buffer_layout=renamed(self.buffer_layout), names={**self.names, **names})
 
     @property
     def is_lossless(self) -> bool:
@@ -173,29 +238,39 @@ class WeightStore:
 
     def _append(self, rows: Sequence[Row], first: int) -> None:
         if first < self.rows:
-            self.group.attrs["rows"] = first
-        self._drop_projection()
+            self.group.attrs.update(_row_attrs(self.slots[:first]))
+        drop_projection(self.group, self.name)
+        used = self.slots
+        free = np.setdiff1d(np.arange(len(used) + len(rows)), used)[: len(rows)]
         for name, array in self._arrays().items():
-            if _over_steps(array):
-                _write(array, first, np.stack([np.asarray(row.step if name == "step" else row.values[name]) for row in rows]))
-        _write(self._array("weights/theta"), first, self.encode([row.theta for row in rows], first))
-        _write(self._array("weights/buffers"), first, np.stack([row.buffers for row in rows]))
-        self.group.attrs["rows"] = first + len(rows)
+            if lies_over_steps(array):
+                write_rows(array, free, np.stack([np.asarray(row.step if name == "step" else row.values[name]) for row in rows]))
+        write_rows(self._theta, free, self.encode([row.theta for row in rows], first))
+        write_rows(self._array("weights/buffers"), free, np.stack([row.buffers for row in rows]))
+        self.group.attrs.update(_row_attrs(np.concatenate([used, free])))
+
+    def thin(self, stays: NDArray[np.bool_], attrs: Mapping[str, Any]) -> None:
+        """Forget the rows that do not stay, ``(rows,)``, and set `attrs`, in one write; the next rows take their place."""
+        with cannot_write(self.archive):
+            self.archive.check_present(self.name, "trajectories")
+            drop_projection(self.group, self.name)
+            self.group.attrs.update({**attrs, **_row_attrs(self.slots[stays])})
 
     def _roll_back(self, rows: int) -> None:
         """Free what a write that failed has left on a full disk."""
-        sync(_wait_for_pending_writes())
-        self.group.metadata.attributes["rows"] = rows  # zarr changes it in memory even where it cannot be written
-        for name in ("theta", "buffers"):
-            array = self._array(f"weights/{name}")
+        sync(wait_for_pending_writes())
+        slots = self.slots[:rows]
+        # Zarr changes attributes in memory even where they cannot be written.
+        self.group.metadata.attributes.update(_row_attrs(slots))
+        for array in (self._theta, self._array("weights/buffers")):
             with suppress(OSError):
-                array.resize((min(rows, array.shape[0]), array.shape[1]))
+                array.resize((min(int(slots.max(initial=-1)) + 1, array.shape[0]), array.shape[1]))
 
     def update_last(self, name: str, value: float) -> None:
         """Correct one number of the last row."""
         with cannot_write(self.archive):
             self.archive.check_present(self.name, "trajectories")
-            self._array(name)[self.rows - 1] = value
+            self._array(name)[int(self.slots[-1])] = value
 
     def write(self, name: str, values: NDArray[Any]) -> None:
         """Store a whole array that does not depend on the step."""
@@ -210,15 +285,8 @@ class WeightStore:
             attrs: provenance to add.
         """
         self.check_extendable(dataset.sizes["step"])
-        before, kept_path = self.attrs, self.projection
-        arrays = {*kept_path["arrays"], *(str(name) for name in dataset.variables if name not in self.group)}
-        replaced = {key: before[key] for key in attrs if key in before and key not in kept_path["attrs"]} | kept_path["replaced"]
-        projection = {"arrays": sorted(arrays), "attrs": sorted({*kept_path["attrs"], *attrs}), "replaced": replaced}
         with cannot_write(self.archive):
-            for name, values in dataset.variables.items():
-                if name not in self.group or str(name).startswith(("path_", "area_", "data_")):
-                    _create(self.group, _like(str(name), values), dict(values.sizes))[...] = values.values
-            self.group.attrs.update({**attrs, "projection": projection})
+            write_projection(self.group, self.slots, dataset, attrs)
 
     def check_extendable(self, steps: int) -> None:
         """Make sure that `add` can store curves of so many steps.
@@ -234,28 +302,10 @@ class WeightStore:
             raise InputError("path", f"{steps} steps", f"all {self.rows} recorded steps", advice)
 
     @property
-    def projection(self) -> dict[str, Any]:
-        """Record of what `add` stored beside the recording: its `arrays`, its `attrs`, and the attributes that these `replaced`."""
-        return dict(self.attrs.get("projection", {"arrays": [], "attrs": [], "replaced": {}}))
-
-    def _drop_projection(self) -> None:
-        path = self.projection
-        if "projection" not in self.group.attrs:
-            return
-        for name in path["arrays"]:
-            del self.group[name]
-        gone = {"projection", *path["attrs"]}
-        self.group.attrs.put({**{k: v for k, v in self.attrs.items() if k not in gone}, **path["replaced"]})
-        warnings.warn(
-            f"The projection kept with {self.name!r} covers only the rows recorded before it, so it is dropped. "
-            "Keep it anew when the training has ended: la.project_trajectory(..., archive=archive).",
-            stacklevel=2,
-        )
-
-    @property
     def curves(self) -> tuple[str, ...]:
         """Names of what the recorder itself keeps over steps."""
-        return tuple(name for name, array in self._arrays().items() if _over_steps(array) and name not in self.projection["arrays"])
+        added = projection_of(self.group)["arrays"]
+        return tuple(name for name, array in self._arrays().items() if lies_over_steps(array) and name not in added)
 
     def update_attrs(self, attrs: Mapping[str, Any]) -> None:
         with cannot_write(self.archive):
@@ -266,12 +316,12 @@ class WeightStore:
         """Weights as they are stored from row `first` on."""
         values = np.stack(thetas)
         if self.delta:
-            start = self._array("weights/start")
+            start = self._start
             if first == 0:
                 start[:] = values[0]
             values = values - read_array(start)
         with np.errstate(over="ignore"):
-            stored = values.astype(self._array("weights/theta").dtype, copy=False)
+            stored = values.astype(self.dtype, copy=False)
         if stored is not values and (np.isinf(stored) & np.isfinite(values)).any():
             raise InputError("dtype", "weights beyond the range of float16", "weights below 65,504", "Record with dtype='float32'")
         return stored
@@ -279,26 +329,35 @@ class WeightStore:
     # -- reading ---------------------------------------------------------------------------------------------
 
     def theta(self, rows: slice, columns: slice = slice(None)) -> NDArray[Any]:
-        """Stored weights ``(rows, columns)`` in the layout's own precision."""
+        """Weights in these entries of the arrays, ``(rows, columns)``, in the layout's own precision."""
         return self.decode(self.stored(rows, columns), columns)
 
     def stored(self, rows: slice, columns: slice) -> NDArray[Any]:
         """The same as it lies on disk."""
-        return read_array(self._array("weights/theta"), (rows, columns))
+        return read_array(self._theta, (rows, columns))
 
     def decode(self, values: NDArray[Any], columns: slice) -> NDArray[Any]:
         """Stored values to weights."""
-        return read_array(self._array("weights/start"), columns) + values if self.delta else values
+        return read_array(self._start, columns) + values if self.delta else values
 
     def buffers(self, row: int) -> NDArray[Any]:
+        """Buffers in one entry of the arrays."""
         return read_array(self._array("weights/buffers"), row)
 
     def blocks(self, columns: int) -> Iterator[slice]:
         """Slices that cover all columns, at most `columns` wide, aligned with chunks where they can be."""
-        chunk = self._array("weights/theta").chunks[1]
+        chunk = self._theta.chunks[1]
         width = columns if columns < chunk else columns // chunk * chunk
         for start in range(0, self.layout.size, width):
             yield slice(start, min(start + width, self.layout.size))
+
+    @property
+    def _theta(self) -> zarr.Array[Any]:
+        return self._array("weights/" + str(group_at(self.group, "weights").attrs.get("theta", "theta")))
+
+    @property
+    def _start(self) -> zarr.Array[Any]:
+        return self._array("weights/" + str(group_at(self.group, "weights").attrs.get("start", "start")))
 
     def _array(self, path: str) -> zarr.Array[Any]:
         return array_at(self.group, path)
@@ -307,52 +366,6 @@ class WeightStore:
         return arrays_at(self.group, "")
 
 
-def _write(array: Any, first: int, rows: NDArray[Any]) -> None:
-    needed = first + len(rows)
-    if array.shape[0] < needed:
-        # Longer than needed: growing by one row a time would list every chunk each time.
-        array.resize((max(needed, 2 * array.shape[0], GROWTH), *array.shape[1:]))
-    try:
-        array[first:needed] = rows
-    except DAMAGE as error:  # the rest of a chunk that is changed in part is read
-        raise damaged_array(array, error) from error
-
-
-def _over_steps(array: Any) -> bool:
-    return dims_of(array)[:1] == ("step",)
-
-
-def _like(name: str, values: Any) -> schema.Variable:
-    declared = schema.variable(name)
-    return schema.Variable(declared.name, declared.dims, declared.dtype, values.attrs.get("units", declared.units), declared.long_name)
-
-
-def _create(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, int]) -> Any:
-    shape = tuple(lengths[dim] for dim in declared.dims)
-    chunks = tuple(1024 if dim == "step" and len(shape) == 1 else 64 if dim == "step" else max(lengths[dim], 1) for dim in declared.dims)
-    form = {"dtype": declared.dtype, "fill_value": declared.fill_value, "attrs": declared.attrs}
-    return create_array(group, declared.name, shape=shape, chunks=chunks, dims=declared.dims, **form)
-
-
-def _matrix(group: zarr.Group, name: str, width: int, dtype: str) -> None:
-    columns = max(min(width, COLUMNS), 1)
-    # Trained weights do not compress; small models share a chunk among many steps.
-    chunks = (max(1, COLUMNS // columns // 16), columns)
-    create_array(group, name, shape=(0, width), chunks=chunks, dtype=dtype, dims=("step", "entry"), compressed=False)
-
-
-@contextmanager
-def cannot_write(archive: Archive) -> Iterator[None]:
-    """Say in words, and with the next step, what the system refuses."""
-    try:
-        yield
-    except OSError as error:
-        raise ArchiveError(
-            f"Cannot write {archive.location}: {error}. The steps stored before are kept; free space, then record again with resume=True."
-        ) from error
-
-
-async def _wait_for_pending_writes() -> None:
-    """Zarr writes chunks side by side: where one of them fails, the others are waited for."""
-    if others := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(others, timeout=60)
+def _row_attrs(slots: NDArray[np.int64]) -> dict[str, Any]:
+    """Attributes that say which entries hold complete rows; `slots` only once it is needed."""
+    return {"rows": len(slots), "slots": None if np.array_equal(slots, np.arange(len(slots))) else slots.tolist()}

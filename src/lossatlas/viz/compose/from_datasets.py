@@ -150,9 +150,7 @@ def _plane_dims(dataset: xr.Dataset) -> tuple[str, ...]:
 
 
 def _is_metric(dataset: xr.Dataset, key: str, dims: Sequence[str]) -> bool:
-    return (
-        key != "done" and not key.endswith((_ERROR, _FILLED)) and set(dataset[key].dims) == set(dims) and dataset[key].dtype.kind in "fiub"
-    )
+    return key != "done" and not key.endswith(schema.SUFFIXES) and set(dataset[key].dims) == set(dims) and dataset[key].dtype.kind in "fiub"
 
 
 def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lossatlas.analysis.sampling import standard_error_fpc
+from lossatlas.analysis.sampling import standard_error_fpc, wilson_interval
 
 Values = dict[str, NDArray[np.float64]]
 """By variable name (`loss`, `loss_standard_error`, …), each ``(points,)``; ``(points, samples)`` where every value is kept."""
@@ -37,13 +37,15 @@ class MeanAccumulator:
         points: how many.
         device: where the sums are kept; nothing is copied to the host before the last batch.
         population: what the samples are a random subset of; None is an endless supply.
+        zero_one: values are expected to be 0 or 1, so that their mean has an interval where all of them are.
     """
 
-    def __init__(self, points: int, device: torch.device, population: int | None = None) -> None:
+    def __init__(self, points: int, device: torch.device, population: int | None = None, zero_one: bool = False) -> None:
         self.total, self.squares = torch.zeros(2, points, dtype=torch.float64, device=device)
         self.shift = torch.zeros(points, 1, dtype=torch.float64, device=device)
         self.count = np.zeros(points, np.int64)
         self.per_sample, self.population = True, population
+        self.zero_one = torch.ones(points, dtype=torch.bool, device=device) if zero_one else None
 
     def add(self, where: int | slice, values: Tensor, weight: float) -> None:
         """Add a batch: ``(samples,)``, or its mean ``()`` that counts for `weight` samples; one axis more at a slice of points.
@@ -65,6 +67,8 @@ class MeanAccumulator:
         self.total[where].add_(sums)
         apart = each - self.shift[where]
         self.squares[where].add_(torch.linalg.vecdot(apart, apart))
+        if self.zero_one is not None:
+            self.zero_one[where] &= ((each == 0) | (each == 1)).all(-1)
 
     def mark_failed(self, where: int) -> None:
         self.total[where] = torch.nan
@@ -88,7 +92,18 @@ class MeanAccumulator:
 
     def values(self, name: str, samples: int) -> Values:
         """The variables that are stored."""
-        return {name: self.mean(samples), f"{name}_standard_error": self.standard_error(samples)}
+        values = {name: self.mean(samples), f"{name}_standard_error": self.standard_error(samples)}
+        if self.zero_one is not None:
+            values |= dict(zip((f"{name}_lower", f"{name}_upper"), self._interval(samples), strict=True))
+        return values
+
+    def _interval(self, samples: int) -> NDArray[np.float64]:
+        """Ends of the 95 % interval by Wilson, ``(2, points)``; NaN where values are not all 0 or 1, or not one a sample."""
+        n = self._number(samples)
+        if not self.per_sample or not 1 <= n <= samples or self.zero_one is None:
+            return np.full((2, len(self.total)), np.nan)
+        ends = np.stack(wilson_interval(self.mean(samples), n, standard_error_fpc(samples, self.population)))
+        return np.where(self.zero_one.cpu().numpy(), ends, np.nan)
 
 
 class ValueCollector(MeanAccumulator):

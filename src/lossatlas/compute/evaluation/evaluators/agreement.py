@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lossatlas import schema
 from lossatlas.compute.evaluation.evaluators.accumulators import TileValues, Values
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
@@ -32,9 +33,7 @@ def disagreement(measured: Values, expected: Values, tolerance: float, accuracy_
     """In words, the first metric in which the leading points of `measured` are not `expected`; None where all agree."""
     for name, values in expected.items():
         here, slack = measured[name][: len(values)], accuracy_slack if name == "accuracy" else 0.0
-        if not name.endswith("_standard_error") and not np.allclose(
-            here, values, rtol=tolerance, atol=slack + tolerance**2, equal_nan=True
-        ):
+        if not name.endswith(schema.SUFFIXES) and not np.allclose(here, values, rtol=tolerance, atol=slack + tolerance**2, equal_nan=True):
             return f"its {name} {here.tolist()} is not the loop's {values.tolist()}"
     return None
 
@@ -82,7 +81,7 @@ class SpotCheck:
 
 
 def _not_finite(measured: TileValues) -> NDArray[np.int64]:
-    odd = [~np.isfinite(v).reshape(len(v), -1).all(1) for n, v in measured.values.items() if not n.endswith("_standard_error")]
+    odd = [~np.isfinite(v).reshape(len(v), -1).all(1) for n, v in measured.values.items() if not n.endswith(schema.SUFFIXES)]
     return np.flatnonzero(np.logical_or.reduce(odd))
 
 

@@ -16,6 +16,7 @@ from lossatlas.compute.evaluation.evaluators.affine.evaluator import Affine
 from lossatlas.compute.evaluation.evaluators.agreement import SpotCheck
 from lossatlas.compute.evaluation.evaluators.base import Evaluator, MemoryLayout, UnsupportedModel
 from lossatlas.compute.evaluation.evaluators.loop import Loop
+from lossatlas.compute.evaluation.evaluators.model_metrics import ModelMetrics
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.evaluators.vmap import Vmap
 
@@ -60,7 +61,13 @@ class EvaluatorSpec:
         return task.channels_last() if self.layout in ("channels_last", "folded") else task
 
     def create(self, task: EvaluationProblem) -> Evaluator:
-        """The evaluator, wrapped so that it can be trusted; the plain loop needs no wrapper."""
+        """The evaluator, wrapped so that it can be trusted, and beside it what measures the whole model."""
+        if not task.model_metrics:
+            return self._batched(task)
+        return ModelMetrics(task, self._batched(task) if task.batch_metrics else None)
+
+    def _batched(self, task: EvaluationProblem) -> Evaluator:
+        """The evaluator of metrics of batches; the plain loop needs no wrapper."""
         plain = self.evaluator == "loop" and self.layout == "given" and not self.compiled
         return Loop(task) if plain else CheckedEvaluator(self.unchecked(task), Loop(task), SpotCheck(Loop(task)) if self.compiled else None)
 

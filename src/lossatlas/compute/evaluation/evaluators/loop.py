@@ -71,7 +71,7 @@ class Loop:
         except Exception as error:
             self._spoil(sums, holes, index, error)
             return
-        for metric in self.task.metrics:
+        for metric in self.task.batch_metrics:
             try:
                 sums[metric.name].add(index, metric.measure(scores), weight)
             except InputError:

@@ -92,7 +92,17 @@ class EvaluationProblem:
     def scores(self, params: Params, batch: Any) -> dict[str, Tensor]:
         """Every metric of one batch at one point."""
         result = self.objective.score(params, batch)
-        return {metric.name: metric.measure(result) for metric in self.metrics}
+        return {metric.name: metric.measure(result) for metric in self.batch_metrics}
+
+    @property
+    def batch_metrics(self) -> tuple[Metric, ...]:
+        """Metrics measured batch by batch in one pass over the data."""
+        return tuple(metric for metric in self.metrics if metric.of == "batch")
+
+    @property
+    def model_metrics(self) -> tuple[Metric, ...]:
+        """Metrics of the whole model, measured one point at a time."""
+        return tuple(metric for metric in self.metrics if metric.of == "model")
 
     @property
     def only_params_move(self) -> bool:
@@ -159,8 +169,8 @@ class EvaluationProblem:
         return {
             m.name: ValueCollector(points, self.device, self.samples_width)
             if m.per_sample
-            else MeanAccumulator(points, self.device, population)
-            for m in self.metrics
+            else MeanAccumulator(points, self.device, population, m.zero_one)
+            for m in self.batch_metrics
         }
 
     @property

@@ -105,7 +105,7 @@ def select_evaluator(
     """
     if named not in get_args(Named):
         raise InputError("evaluator", named, "one of " + ", ".join(get_args(Named)))
-    if named == "loop" and not compiled:
+    if (named == "loop" and not compiled) or not task.batch_metrics:
         return EvaluatorSpec()
     if named not in ("auto", "loop") and not task.only_params_move:
         advice = 'the statistics change from cell to cell: objective.with_mode("eval") keeps one model\'s everywhere'

@@ -36,6 +36,8 @@ WRITES = ("STORE_GLOBAL", "DELETE_GLOBAL")
 
 def thread_hazard(task: EvaluationProblem) -> str | None:
     """Description of what threads might share and change while they measure; None where nothing of that kind is reached."""
+    if task.model_metrics:
+        return f"the metric {task.model_metrics[0].name}, which measures the whole model, one point at a time"
     function = task.objective.function
     parts: dict[str, Any] = {f"the metric {metric.name}": metric.measure for metric in task.metrics}
     if isinstance(function, ModuleLoss):
