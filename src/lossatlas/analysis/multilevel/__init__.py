@@ -11,8 +11,8 @@ from the prediction* asks for. Three steps, each a pure function of arrays:
 The pilot chooses and is not drawn from again, which keeps the estimates unbiased whatever it chose.
 """
 
-from lossatlas.analysis.multilevel.allocation import Allocation, allocate
+from lossatlas.analysis.multilevel.allocation import Allocation, allocate, same_draws
 from lossatlas.analysis.multilevel.estimator import Estimate, estimate
 from lossatlas.analysis.multilevel.lattice import LatticeHierarchy
 
-__all__ = ["Allocation", "Estimate", "LatticeHierarchy", "allocate", "estimate"]
+__all__ = ["Allocation", "Estimate", "LatticeHierarchy", "allocate", "estimate", "same_draws"]

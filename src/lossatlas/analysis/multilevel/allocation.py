@@ -98,6 +98,15 @@ def allocate(
     return Allocation(np.where(finite, draws, 0), corrected & ~complete, target)
 
 
+def same_draws(hierarchy: LatticeHierarchy, allocation: Allocation, shape: tuple[int, ...], pilot: Array) -> Allocation:
+    """The allocation of another metric, which gets the samples that `allocation` draws: corrected where its pilot says that this helps."""
+    finite: NDArray[np.bool_] = np.all(np.isfinite(pilot), axis=1, keepdims=True)[:, 0]
+    values = np.where(finite[:, None], pilot, 0.0)
+    about = _pooled_variance(values - hierarchy.weights @ values, finite, shape)
+    corrected = allocation.corrected & finite & (about < _pooled_variance(values, finite, shape))
+    return Allocation(np.where(finite, allocation.draws, 0), corrected, np.full(len(values), np.inf))
+
+
 def target_standard_errors(means: Array, tol: float, scale: str, shape: tuple[int, ...]) -> Array:
     """Standard error asked for at each cell, from a first look at the means."""
     known = means[np.isfinite(means)]
