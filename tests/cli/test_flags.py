@@ -239,9 +239,11 @@ def test_a_live_page_takes_its_port_and_state(monkeypatch: pytest.MonkeyPatch) -
     pytest.importorskip("starlette")
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr("lossatlas.viz.web.server.serve", lambda archives, **options: calls.append({"archives": archives, **options}))
-    assert lossatlas("view", FIXTURE, "--port", 8765, "--scale", "linear", "--theme", "dark", "--no-browser").returncode == 0
+    assert (
+        lossatlas("view", FIXTURE, "--port", 8765, "--scale", "linear", "--title", "T", "--theme", "dark", "--no-browser").returncode == 0
+    )
     state = {"log": False, "theme": "dark"}
-    assert calls == [{"archives": [str(FIXTURE)], "port": 8765, "open_browser": False, "view": state}]
+    assert calls == [{"archives": [str(FIXTURE)], "port": 8765, "open_browser": False, "view": state, "title": "T"}]
 
 
 def test_the_address_of_a_live_page_carries_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +261,6 @@ def test_the_address_of_a_live_page_carries_its_state(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--title", "T"), "--export"),
         (("--quantity", "beauty"), "--quantity: got beauty; expected one of"),
         (("--scale", "cubic"), "--scale: got cubic"),
         (("--export", "a.html", "--port", "80"), "--port"),

@@ -18,6 +18,7 @@ from zarr.storage import LocalStore, MemoryStore
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_choice
 from lossatlas._util.files import write_file
+from lossatlas._util.text import did_you_mean
 from lossatlas.archive import arrays as archive_arrays
 from lossatlas.archive.archive import Archive, Location
 from lossatlas.errors import ArchiveError, InputError, InputTypeError
@@ -112,10 +113,23 @@ def _open_for_reading(location: Location | None) -> Archive:
         if isinstance(location, str | os.PathLike) and _holds_parts(Path(location)):
             raise _damaged_root(name, error) from error
         raise ArchiveError(
-            f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`."
+            f"No archive at {name} ({type(error).__name__}). {_near_archive(location)}"
+            "An archive is a folder such as archive.zarr made by `lossatlas`."
         ) from error
     _check_format(root, name)
     return Archive(root, name)
+
+
+def _near_archive(location: Location) -> str:
+    """The question whether a folder of nearly that name was meant."""
+    if not isinstance(location, str | os.PathLike) or "://" in str(location):
+        return ""
+    path = Path(location)
+    try:
+        question = did_you_mean(path.name, (entry.name for entry in path.parent.iterdir() if (entry / "zarr.json").is_file()))
+    except (OSError, ValueError):
+        return ""
+    return f"{question} " if question else ""
 
 
 def _emptied(archive: Archive) -> Archive:

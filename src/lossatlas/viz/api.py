@@ -22,6 +22,7 @@ from lossatlas.viz.scene.captions import CaptionSize, check_caption
 from lossatlas.viz.scene.model import Camera, Scale, Scene
 from lossatlas.viz.web.html import export_html
 from lossatlas.viz.web.payload import Precision
+from lossatlas.viz.web.view_state import page_state
 
 
 def plot(
@@ -155,7 +156,10 @@ def view(
     Args:
         source: a surface, an archive or its path, a `Scene`, or a list of these to compare.
         export: path of an HTML file.
-        view: the state to open with, the same keys as in the page's address.
+        title: heading of the page.
+        theme: "light" or "dark"; None follows the reader's system.
+        view: the state to open with: ``scale`` ("auto", "linear" or "log"), ``quantity``, ``clip``, ``colormap``, ``camera``,
+            ``style``, ``mode``, ``map`` and the other keys of the page's address.
         height: of the widget, in pixels.
         port: of the live page; 0 takes a free one.
         open_browser: False only serves or writes the page.
@@ -166,7 +170,7 @@ def view(
         the next.
 
     Raises:
-        InputError: something that cannot be drawn.
+        InputError: something that cannot be drawn, an unknown key of `view`, or an `export` that is no .html file.
     """
     if export is not None:
         return export_html(source, export, title=title, theme=theme, precision=precision, view=view)
@@ -177,8 +181,8 @@ def view(
     if _is_archive(source) or (isinstance(source, list | tuple) and source and all(map(_is_archive, source))):
         from lossatlas.viz.web.server import serve
 
-        state = {**(view or {}), **({"theme": theme} if theme else {})}
-        return serve(source, port=port, open_browser=open_browser, view=state)
+        state = {**page_state(view), **({"theme": theme} if theme else {})}
+        return serve(source, port=port, open_browser=open_browser, view=state, title=title)
     page = export_html(
         source, Path(tempfile.mkdtemp(prefix="lossatlas-")) / "landscape.html", title=title, theme=theme, precision=precision, view=view
     )

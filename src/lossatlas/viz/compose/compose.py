@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
+from pathlib import Path as FilePath
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from lossatlas.errors import InputError
 from lossatlas.viz.colors import DEFAULT
 from lossatlas.viz.colors import colormap as known_colormap
 from lossatlas.viz.compose.inputs import Source, Sources, assign_dashes, read_sources, title_of
-from lossatlas.viz.compose.recorded_runs import recordings
+from lossatlas.viz.compose.recorded_runs import holds_recordings_alone, recordings
 from lossatlas.viz.compose.recording import recordings_scene
 from lossatlas.viz.compose.training import RecordedPath, training_scene
 from lossatlas.viz.scene.cell_masks import classify_cells
@@ -47,7 +48,8 @@ def compose(
         surfaces: which surfaces of the archives; all by default.
         trajectories: names of trajectories, projected trajectory Datasets or `PathData` objects; by default all that lie on
             the surfaces.
-        kind: "auto" draws map and relief of one surface, maps of several, and curves of lines; "training" a map with its
+        kind: "auto" draws map and relief of one surface, maps of several, curves of lines, and of recordings alone what
+            "recording" does; "training" a map with its
             paths and beside it their decision areas, or, where the data are not 2-D, the curves of loss and accuracy;
             "recording" all that a recorder measured: losses, rates, norms, sharpness, the spread of the weights; of several
             runs, one sheet below the other.
@@ -64,7 +66,7 @@ def compose(
     """
     _check(kind, scale, levels, colormap)
     _check_types(surfaces, trajectories, quantity, clip, camera, title)
-    if kind == "recording":
+    if kind == "recording" or (kind == "auto" and surfaces is None and holds_recordings_alone(source)):
         return _recording(source, trajectories, title or "")
     names = [surfaces] if isinstance(surfaces, str) else surfaces
     sources = read_sources(source, names, [trajectories] if isinstance(trajectories, str) else trajectories)
@@ -107,7 +109,9 @@ def _recording(source: Source, trajectories: Sequence[Any] | None, title: str) -
         names = list(dict.fromkeys(run.name for run in runs))
         shown = f"none of {', '.join(names)}" if names else "no recorded run"
         raise InputError("trajectories", shown, "runs that a recorder kept", f"Name one, such as '{names[0] if names else 'run'}'")
-    return recordings_scene({run.label: run.trajectory for run in chosen}, title)
+    scene = recordings_scene({run.label: run.trajectory for run in chosen}, title)
+    archives = (FilePath(str(run.trajectory.encoding.get("source", ""))).name for run in chosen)
+    return scene.replace(meta={"archives": tuple(dict.fromkeys(name for name in archives if name))})
 
 
 def _check_positive(**numbers: int) -> None:

@@ -45,7 +45,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
     Raises:
         InputError: no dimension `alpha`, or no metric over the plane.
     """
-    dims = _plane_dims(dataset)
+    dims, provenance = _plane_dims(dataset), provenance_of(dataset)  # sorting loses the name of the archive
     dataset = dataset.sortby(list(dims))
     # Zarr lists arrays in no certain order; the loss comes first.
     keys = sorted((str(key) for key in dataset.data_vars if _is_metric(dataset, str(key), dims)), key=lambda key: (key != "loss", key))
@@ -69,7 +69,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
         origin=_origin(dataset, dims),
         origin_label=_origin_label(dataset),
         notes=general_notes(dataset),
-        provenance=provenance_of(dataset),
+        provenance=provenance,
         cautions=surface_cautions(dataset),
     )
 

@@ -163,7 +163,7 @@ def nothing_to_draw(things: Sequence[Any]) -> InputError:
         "source",
         f"nothing to draw but the recorded run {', '.join(runs)}, which lies on no surface yet",
         "an archive or Dataset that holds a surface",
-        "See what was recorded with --kind recording (kind='recording'); lay a landscape under its path with: lossatlas evaluate "
+        "See what a recorder kept with --kind recording (kind='recording'); lay a landscape under its path with: lossatlas evaluate "
         "MODULE:OBJECTIVE --recording ARCHIVE (in Python la.pca_plane, la.evaluate, la.project_trajectory)",
     )
 

@@ -5,11 +5,14 @@ Figures stand alone: no pyplot, no display, no change to the user's settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,9 +20,11 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from lossatlas.errors import InputError
+from lossatlas.viz.metadata.record import figure_metadata
+from lossatlas.viz.metadata.writing import matplotlib_metadata
 from lossatlas.viz.mpl import layout
 from lossatlas.viz.mpl.color_bars import add_color_bar
-from lossatlas.viz.mpl.export import check_suffix, encoded, save
+from lossatlas.viz.mpl.export import FORMATS, check_suffix, encoded, save
 from lossatlas.viz.mpl.layout import GAP, MARGIN, Sheet, arrange, wrapped
 from lossatlas.viz.mpl.mathtext import escape_broken_mathtext
 from lossatlas.viz.mpl.page import add_header, add_legend, height_of, place_legends, shared_handles, stack_header
@@ -48,7 +53,20 @@ NARROW = 2.3
 
 
 class StandaloneFigure(Figure):
-    """A figure that a notebook shows without pyplot."""
+    """A figure that a notebook shows without pyplot.
+
+    Attributes:
+        attrs: "caption", the full caption, a line each; "metadata", what a file of the figure carries (`FigureMetadata`).
+    """
+
+    attrs: Mapping[str, Any] = MappingProxyType({})
+
+    def savefig(self, fname: Any, *, metadata: Mapping[str, Any] | None = None, **options: Any) -> None:
+        """Write the figure as matplotlib does, with the full caption in the file where the format holds text."""
+        suffix = f".{options.get('format') or Path(str(fname)).suffix[1:] or rcParams['savefig.format']}".lower()
+        if suffix in FORMATS and "metadata" in self.attrs:
+            metadata = {**matplotlib_metadata(suffix, self.attrs["metadata"]), **(metadata or {})}
+        super().savefig(fname, metadata=metadata, **options)
 
     def draw(self, renderer: Any) -> None:
         """Draw in our style, whoever asks."""
@@ -113,11 +131,12 @@ def draw(scene: Scene, *, width: float | None = None, pixels: int | None = None,
     """
     if not scene.panes:
         raise InputError("scene", "no panes", "at least one pane")
-    scene = escape_broken_mathtext(scene)
+    metadata, scene = figure_metadata(scene), escape_broken_mathtext(scene)
     columns = max(pane.column + pane.column_span for pane in scene.panes)
     wide = width or _default_width(scene, columns)
     sheet_figure = StandaloneFigure(figsize=(wide, wide), dpi=150 if pixels is None else 2 * (pixels // 2) / wide)
     FigureCanvasAgg(sheet_figure)
+    sheet_figure.attrs = {"caption": metadata.caption, "metadata": metadata}
     panes = tuple(_draw_pane(sheet_figure, scene, pane) for pane in scene.panes)
     titles = {id(drawn.axes): _pane_title(sheet_figure, drawn) for drawn in panes if drawn.pane.title}
     bars = tuple(add_color_bar(sheet_figure, scene, color, group, panes) for color, group in panes_by_scale(scene).items())

@@ -53,15 +53,18 @@ class Caution:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Short phrases for a caption, in the terms of the field; each may be empty.
+    """Short phrases for a caption, in the terms of the field, and the archive that a surface came from; each may be empty.
 
     Attributes:
         loss: such as "cross-entropy". data: such as "all 50,000 train samples". plane: such as "random directions, filter-normalized".
+        archive: file name. name: of the surface in it.
     """
 
     loss: str = ""
     data: str = ""
     plane: str = ""
+    archive: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)

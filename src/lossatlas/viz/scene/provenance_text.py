@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,9 @@ def provenance_of(dataset: xr.Dataset) -> Provenance:
     """Loss, data and plane in short phrases."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
     shape = ", ".join(part for part in (_short_kind(plane), _normalization(plane) if plane.get("kind") == "random" else "") if part)
-    return Provenance(_loss_of(objective), _data(objective), shape)
+    encoding = dataset.encoding
+    archive = PurePath(str(encoding.get("source", ""))).name
+    return Provenance(_loss_of(objective), _data(objective), shape, archive, str(encoding.get("name", "")) if archive else "")
 
 
 def _short_kind(plane: Mapping[str, Any]) -> str:

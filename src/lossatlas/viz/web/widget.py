@@ -18,6 +18,7 @@ from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.bundle import module
 from lossatlas.viz.web.html import fragment
 from lossatlas.viz.web.payload import Payload, Precision, encode
+from lossatlas.viz.web.view_state import check_quantity, page_state
 
 
 def widget(
@@ -37,11 +38,12 @@ def widget(
     Raises:
         MissingDependencyError: the extra `notebook` is not installed.
     """
-    things = tuple(iter_inputs(source))
+    things, state = tuple(iter_inputs(source)), page_state(view)
 
     def page() -> tuple[Payload, tuple[Scene, ...]]:
         scenes, warnings = scenes_of(things, title=title)
-        return encode(scenes, theme=theme, view=view, precision=precision, warnings=warnings), scenes
+        check_quantity(state.get("quantity"), scenes)
+        return encode(scenes, theme=theme, view=state, precision=precision, warnings=warnings), scenes
 
     feed = _feed_of(things)
     if feed is not None and all(isinstance(thing, Archive) and not thing.surfaces for thing in things):
