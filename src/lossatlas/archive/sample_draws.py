@@ -7,7 +7,6 @@ written after the values, so that a killed run loses no more than a tile.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from zarr.core.sync import sync
 
 from lossatlas.archive.archive import Archive
-from lossatlas.archive.arrays import DAMAGE, array_at, create_array, exists, group_at, read_array, write_group
+from lossatlas.archive.arrays import DAMAGE, array_at, create_array, group_at, has_metadata, read_array, write_group
 from lossatlas.errors import ArchiveError
 
 Array = NDArray[np.float64]
@@ -30,7 +29,7 @@ CHUNK_VALUES = 2**16
 
 @dataclass
 class SampleDraws:
-    """What was drawn of one surface, in memory and in its archive.
+    """Values of the samples drawn for one surface, in memory and in its archive.
 
     Attributes:
         archive: that holds the surface.
@@ -54,32 +53,34 @@ class SampleDraws:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """What tells how the samples were drawn; empty where nothing was."""
-        return dict(group_at(self.archive.root, self.path).attrs) if exists(self.archive.root, f"{self.path}/zarr.json") else {}
+        """Settings with which the samples were drawn; empty where none were."""
+        return dict(group_at(self.archive.root, self.path).attrs) if has_metadata(self.archive.root, self.path) else {}
 
     def begin(self, attrs: Mapping[str, Any]) -> None:
         """Lay out an empty store in place of an earlier one."""
         self.drop()
         root = self.archive.root
-        if not exists(root, f"{KIND}/zarr.json"):
+        if not has_metadata(root, KIND):
             write_group(root.store, "/".join(filter(None, (root.path, KIND))), {})
         root.create_group(self.path, overwrite=True, attributes=dict(attrs))
 
     def drop(self) -> None:
         """Remove all draws of the surface."""
         self.rows.clear()
-        sync(self.archive.root.store.delete_dir("/".join(filter(None, (self.archive.root.path, self.path)))))
+        self._delete(self.path)
 
     def load(self, blocks: Iterable[int]) -> None:
         """Read what an earlier run stored; a damaged block is drawn again."""
         for block in blocks:
             folder = f"{self.path}/{block}"
-            if not exists(self.archive.root, f"{folder}/done/zarr.json"):
+            if not has_metadata(self.archive.root, f"{folder}/done"):
                 continue
-            with suppress(ArchiveError, OSError, *DAMAGE):
+            try:
                 cells = np.flatnonzero(read_array(array_at(self.archive.root, f"{folder}/done")))
                 arrays = {m: array_at(self.archive.root, f"{folder}/{m}").oindex[cells, slice(None)] for m in self.metrics}
                 self.rows[block] = cells, {m: np.asarray(a, np.float64) for m, a in arrays.items()}
+            except (ArchiveError, OSError, *DAMAGE):
+                self._delete(folder)
 
     def missing(self, block: int, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of the cells `wanted` whose values of this block are not there yet."""
@@ -103,9 +104,12 @@ class SampleDraws:
         order = np.argsort(there)
         return rows[metric][order[np.searchsorted(there, cells, sorter=order)]]
 
+    def _delete(self, path: str) -> None:
+        sync(self.archive.root.store.delete_dir("/".join(filter(None, (self.archive.root.path, path)))))
+
     def _arrays(self, block: int, samples: int) -> dict[str, zarr.Array[Any]]:
         folder, root = f"{self.path}/{block}", self.archive.root
-        if not exists(root, f"{folder}/done/zarr.json"):
+        if not has_metadata(root, f"{folder}/done"):
             group = root.create_group(folder, overwrite=True)
             chunks = (max(1, min(self.cells, CHUNK_VALUES // samples)), samples)
             for metric in self.metrics:

@@ -28,7 +28,7 @@ LOOSER = 4.0
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
-    """What to draw at every cell.
+    """Number of samples to draw at every cell, and how to use them.
 
     Attributes:
         draws: samples at each cell, flat, beside the pilot; one of `ladder(remaining)`. 0 where the pilot itself shows that the mean
@@ -122,7 +122,7 @@ def target_standard_errors(means: Array, tol: float, scale: str, shape: tuple[in
 
 
 def _level_shares(hierarchy: LatticeHierarchy, plain: Array, about: Array, target: Array, remaining: int) -> Array:
-    """What each level may contribute to the variance of the finest: in proportion to ``sqrt(cells x variance)``, relative to the target.
+    """Share of each level in the variance of the finest: in proportion to ``sqrt(cells x variance)``, relative to the target.
 
     A level of which most cells would get all samples errs nowhere, and the others share its part.
     """

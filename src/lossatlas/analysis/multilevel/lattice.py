@@ -55,7 +55,7 @@ class LatticeHierarchy:
 
     @cached_property
     def parents(self) -> sparse.csr_array:
-        """Which cells predict which, ``(cells, cells)`` of 0 and 1."""
+        """Pattern of the predictions, ``(cells, cells)`` of 0 and 1: row c marks the parents of c."""
         ones = np.ones(len(self.weights.indices), np.int64)
         return sparse.csr_array((ones, self.weights.indices, self.weights.indptr), shape=self.weights.shape)
 
@@ -70,8 +70,9 @@ def _axis_weights(coarse: NDArray[np.int64], fine: NDArray[np.int64], size: int)
             rows.append(int(index))
             columns.append(int(node))
             values.append(float(np.prod((index - others) / (node - others))))
-    kept = np.array(values) != 0
-    return sparse.csr_array((np.array(values)[kept], (np.array(rows)[kept], np.array(columns)[kept])), shape=(size, size))
+    nonzero = np.array(values) != 0
+    places = np.array(rows)[nonzero], np.array(columns)[nonzero]
+    return sparse.csr_array((np.array(values)[nonzero], places), shape=(size, size))
 
 
 def _nearest(coarse: NDArray[np.int64], index: int) -> NDArray[np.int64]:

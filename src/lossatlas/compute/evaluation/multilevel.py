@@ -98,7 +98,7 @@ class MultilevelRun:
 
     @cached_property
     def stops(self) -> NDArray[np.int64]:
-        """Where blocks of the order end, the pilot's first."""
+        """Ends of the blocks of the order, the pilot's first."""
         return np.concatenate([[PILOT], PILOT + ladder(self.task.objective.samples - PILOT)])
 
     @cached_property
@@ -148,7 +148,7 @@ class MultilevelRun:
             advance(finished)
 
     def draw(self, measure: Measure, advance: Advance) -> None:
-        """What the allocation asks for, block by block."""
+        """Draw the samples that the allocation asks for, block by block."""
         for block, cells in self._wanted():
             for finished in self._draw(block, cells, measure):
                 advance(finished)

@@ -235,8 +235,10 @@ class SurfaceWriter:
                 for preview in (declared.filled(), declared.filled().with_error()):
                     self.store.drop_variable(self.name, preview.name)
             self.store.drop_variable(self.name, "samples_drawn")
-            self.sample_draws().drop()
-            attrs |= {"estimated_error": 0.0, "sampling": {}}
+            attrs["estimated_error"] = 0.0
+            if (draws := self.sample_draws()).attrs:
+                draws.drop()
+                attrs["sampling"] = {}
         self.store.update_attrs("surfaces", self.name, attrs)
 
 
