@@ -6,6 +6,7 @@ Reading needs no torch. Only one process writes a surface (`Archive.writing`); w
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -98,7 +99,7 @@ class Archive:
 
     def surface_attrs(self, name: str) -> dict[str, Any]:
         """Provenance of a surface, from its attributes; none of its arrays is read."""
-        return dict(self._group(f"surfaces/{name}").attrs)
+        return copy.deepcopy(dict(self._group(f"surfaces/{name}").attrs))
 
     # -- writing ---------------------------------------------------------------------------------------------
 

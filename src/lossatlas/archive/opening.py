@@ -7,13 +7,12 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import zarr
 from zarr.abc.store import Store
-from zarr.core.sync import sync
 from zarr.errors import ContainsArrayError, ContainsGroupError
-from zarr.storage import LocalStore, MemoryStore
+from zarr.storage import LocalStore
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_choice
@@ -21,6 +20,7 @@ from lossatlas._util.files import write_file
 from lossatlas._util.text import did_you_mean
 from lossatlas.archive import arrays as archive_arrays
 from lossatlas.archive.archive import Archive, Location
+from lossatlas.archive.memory import MemoryGroup
 from lossatlas.errors import ArchiveError, InputError, InputTypeError
 
 OpeningMode = Literal["r", "a", "w"]
@@ -86,13 +86,14 @@ def open_for_writing(location: Location | None, *, repair: bool = False) -> Arch
         ArchiveError: the path cannot be written, holds something else, is damaged, or was written by a newer format.
     """
     _check_location(location)
-    store: Any = MemoryStore() if location is None else location
     name = _name_of(location)
+    if location is None:
+        return Archive(cast(zarr.Group, MemoryGroup(_new_attrs())), name)
     try:
         if repair and isinstance(location, str | os.PathLike) and "://" not in str(location):
             _repair(Path(location))
         _refuse_foreign_folder(location)
-        root = _open_root_group(store)
+        root = _open_root_group(location)
     except ContainsArrayError as error:
         raise ArchiveError(f"{name} is a Zarr array and not a Lossatlas archive. Choose another path.") from error
     except OSError as error:
@@ -139,7 +140,7 @@ def _emptied(archive: Archive) -> Archive:
         for kind, name in parts:
             locks.enter_context(archive.lock_for_writing(name, kind))
         for kind in ("surfaces", "trajectories"):
-            sync(archive.root.store.delete_dir("/".join(part for part in (archive.root.path, kind) if part)))
+            archive_arrays.delete_group(archive.root, kind)
     archive.root.attrs.put(_new_attrs())
     return archive
 

@@ -88,14 +88,11 @@ def _plane(objective: Any, arguments: dict[str, Any]) -> tuple[Any, Any]:
 
     if _through_paths(arguments):
         sources = planes.PathSources(*(tuple(arguments[key] or ()) for key in ("recording", "checkpoints", "trajectory")))
-        if arguments["map_"] and arguments["bounds"] is None:
-            paths = planes.plane_through_paths(objective, sources, arguments["plane"], None, arguments["name"])
-            return paths.plane, paths.bounds
         return planes.plane_of_runs(planes.recorded_runs(sources, objective.module), arguments["plane"]), None
     if arguments["surface"] is not None or not arguments["map_"]:
         return planes.plane_of_surface(objective, arguments["archive"], arguments["surface"])
     directions = planes.PlaneOptions(arguments["seed"], arguments["normalize"], arguments["params"], arguments["biases"])
-    return planes.plane_around(objective, arguments["plane"] or "random", directions), (-1.0, 1.0)
+    return planes.plane_around(objective, arguments["plane"] or "random", directions), None
 
 
 def _report(objective: Any, arguments: dict[str, Any], accuracy: dict[str, Any]) -> tuple[dict[str, Any], str]:

@@ -24,7 +24,7 @@ def plot(
     kind: Annotated[str, typer.Option(help=PLOT_KINDS)] = "auto",
     trajectory: TrajectoryNames = None,
     quantity: Annotated[str, typer.Option(help="What to draw: loss, accuracy, …")] = "loss",
-    scale: Scale = "linear",
+    scale: Scale = "auto",
     clip: Clip = None,
     levels: Annotated[int, typer.Option(help="Contour levels, 2 to 200.")] = 21,
     colormap: Colormap = None,
@@ -33,6 +33,9 @@ def plot(
         bool, typer.Option("--uncertainty", help="Hatch what the samples do not tell apart from the lowest cell.")
     ] = False,
     caption: Caption = "short",
+    width: Annotated[str | None, typer.Option(help="Of the figure: column (3.25 inches), page (6.75) or inches.")] = None,
+    theme: Annotated[str | None, typer.Option(help="light, dark, or print, which holds without color.")] = None,
+    bare: Annotated[bool, typer.Option("--bare", help="Reliefs without box, maps without axes.")] = False,
     dpi: Annotated[float, typer.Option(help="Pixels per inch of a PNG.")] = 200,
     out: Annotated[Path, typer.Option("--out", help=FIGURE_HELP)] = Path("landscape.png"),
 ) -> None:
@@ -43,9 +46,17 @@ def plot(
     from lossatlas.viz.api import plot as draw_figure
 
     look: Any = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "levels": levels, "colormap": colormap, "title": title}
-    look["caption"] = caption
+    look |= {"caption": caption, "width": _inches(width), "theme": theme, "bare": bare}
     draw_figure(archives, out, surfaces=surface, trajectories=trajectory, uncertainty=uncertainty, dpi=dpi, **look)
     typer.echo(f"Wrote {out}")
+
+
+def _inches(width: str | None) -> Any:
+    """A number where the text is one; all else is for `plot` to know or to refuse."""
+    try:
+        return None if width is None else float(width)
+    except ValueError:
+        return width
 
 
 def animate(
@@ -53,7 +64,7 @@ def animate(
     surface: Annotated[str | None, typer.Option("--surface", help="The surface to play on; default: the first.")] = None,
     kind: Annotated[str, typer.Option(help="auto, contour, surface, both, or training: paths beside decision areas or curves.")] = "auto",
     trajectory: TrajectoryNames = None,
-    scale: Scale = "linear",
+    scale: Scale = "auto",
     clip: Clip = None,
     colormap: Colormap = None,
     caption: Caption = "short",

@@ -14,7 +14,12 @@ from lossatlas.cli import options as shared
 from lossatlas.cli.parsing import bounds_of, counts
 from lossatlas.errors import InputError
 
-Metrics = Annotated[str, typer.Option(help="Comma-separated: loss, accuracy.")]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        help="Comma-separated: loss, accuracy, error, top_5_error, perplexity, kl, disagreement, calibration_error, margin, weight_norm."
+    ),
+]
 Line = Annotated[bool, typer.Option("--line", help="One direction instead of two.")]
 CompareModes = Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")]
 Tol = Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")]
@@ -98,10 +103,10 @@ def _prepare(arguments: dict[str, Any]) -> tuple[Any, Any, Any, dict[str, float]
     sources = PathSources(*(tuple(arguments[key] or ()) for key in ("recording", "checkpoints", "trajectory")))
     if not sources:
         directions = PlaneOptions(*(arguments[key] for key in ("seed", "normalize", "params", "biases", "line")))
-        return objective, plane_around(objective, arguments["plane"] or "random", directions), area or (-1.0, 1.0), {}
+        return objective, plane_around(objective, arguments["plane"] or "random", directions), area, {}
     archive = None if arguments["dry_run"] else arguments["archive"]
     paths = plane_through_paths(objective, sources, arguments["plane"], archive, arguments["name"])
-    return objective, paths.plane, area or paths.bounds, paths.end_losses
+    return objective, paths.plane, area, paths.end_losses
 
 
 def _evaluate(objective: Any, plane: Any, grid: tuple[Any, ...], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -16,12 +16,12 @@ SurfaceNames = Annotated[list[str] | None, typer.Option("--surface", help="A sur
 TrajectoryNames = Annotated[
     list[str] | None, typer.Option("--trajectory", help="A trajectory of the archive; may be repeated. Default: all.")
 ]
-Scale = Annotated[str, typer.Option(help="linear or log.")]
+Scale = Annotated[str, typer.Option(help="auto (log where a linear scale would show one dark pool), linear or log.")]
 Colormap = Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")]
 Caption = Annotated[str, typer.Option(help="short (a line, and a line of caution), full (everything that is known) or none.")]
 Clip = Annotated[float | None, typer.Option(help="Cut heights above this value; the figure says what share.")]
 
-Bounds = Annotated[str | None, typer.Option(help="LOW,HIGH for every axis, or A0,A1,B0,B1; default -1,1, or around the recorded paths.")]
+Bounds = Annotated[str | None, typer.Option(help="LOW,HIGH for every axis, or A0,A1,B0,B1; default: around the recorded paths, or -1,1.")]
 Resolution = Annotated[str, typer.Option(help="Points along each axis: 51, or 51x31.")]
 Seed = Annotated[int, typer.Option(help="Of the random directions.")]
 Normalize = Annotated[str, typer.Option(help="filter, layer, weight or none.")]

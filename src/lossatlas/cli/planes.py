@@ -16,7 +16,7 @@ from lossatlas.archive import open_archive
 from lossatlas.compute.curvature.hessian_plane import hessian_plane
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import joint_pca_plane, pca_plane, start_end_plane
-from lossatlas.compute.paths.projection import bounds_around, project_trajectory
+from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.recording.trajectory import Trajectory
@@ -52,10 +52,9 @@ class PathSources:
 
 @dataclass(frozen=True)
 class PlaneOfPaths:
-    """The plane through recorded paths, bounds that hold them, and the loss at the end of each, by label."""
+    """The plane through recorded paths, and the loss at the end of each, by label."""
 
     plane: Plane
-    bounds: Any
     end_losses: dict[str, float]
 
 
@@ -131,7 +130,7 @@ def plane_through_paths(objective: Objective, sources: PathSources, kind: str | 
     }
     for label, path in paths.items():
         typer.echo(f"{label}: {_shares(path, len(runs))}")
-    return PlaneOfPaths(plane, bounds_around(*paths.values()), {label: float(path.path_loss[-1]) for label, path in paths.items()})
+    return PlaneOfPaths(plane, {label: float(path.path_loss[-1]) for label, path in paths.items()})
 
 
 def _names(run: Trajectory, label: str) -> dict[str, Any]:

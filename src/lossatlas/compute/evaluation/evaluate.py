@@ -38,6 +38,7 @@ from lossatlas.compute.evaluation.surface_writer import SurfaceWriter
 from lossatlas.compute.metrics import Metric, adapt_metrics, metrics_named
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.plane import Plane
+from lossatlas.compute.planes.windows import bounds_or_window
 from lossatlas.errors import ArchiveError, InputError, InputTypeError
 
 THREADS_SECONDS = 1e-3
@@ -53,7 +54,7 @@ TileCallback = Callable[[NDArray[np.int64], Values], None]
 def evaluate(
     objective: Objective,
     plane: Plane,
-    bounds: Bounds = (-1.0, 1.0),
+    bounds: Bounds | None = None,
     resolution: int | Sequence[int] = 51,
     metrics: str | Iterable[str | Metric] = ("loss",),
     archive: Location | Archive | None = None,
@@ -78,9 +79,11 @@ def evaluate(
     Args:
         objective: what to measure.
         plane: where; a plane of one direction gives a line.
-        bounds: ``(low, high)`` for every axis or ``((a0, a1), (b0, b1))``; endpoints are included.
+        bounds: ``(low, high)`` for every axis or ``((a0, a1), (b0, b1))``; endpoints are included. None takes `plane.window`: around a
+            path, -0.25 to 1.25 between models, -1 to 1 around a model.
         resolution: points along every axis, or ``(na, nb)``.
-        metrics: any of "loss", "accuracy", "sample_loss", or a `Metric` of your own. "sample_loss" keeps every sample's loss at
+        metrics: any of "loss", "accuracy", "error", "top_5_error", "perplexity", "kl", "disagreement", "calibration_error", "margin",
+            "weight_norm" (`la.metrics` has them with options), or a `Metric` of your own. "sample_loss" keeps every sample's loss at
             every cell (`sample_losses(dtype)` to store it smaller); `la.SampleLossArray.open` reads it from the archive.
         archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
         tol: error that is allowed, as a fraction of the range of the loss (0.01), which must be among `metrics`. The call then
@@ -121,7 +124,7 @@ def evaluate(
     _check_order(objective, plane)
     check_objective(objective)
     plane = plane.renamed_like(objective.state)
-    grid, chosen = Grid.make(bounds, resolution, plane.ndim), adapt_metrics(metrics_named(metrics), objective)
+    grid, chosen = Grid.make(bounds_or_window(bounds, plane), resolution, plane.ndim), adapt_metrics(metrics_named(metrics), objective)
     tol = _tolerance(tol, chosen)
     check_refinement(tol, tol_scale)
     run = None if engine.executor == "auto" else executor_named(engine.executor)

@@ -310,7 +310,7 @@ class Objective:
     def _replace(self, **changed: Any) -> Objective:
         of_scorer = {name: changed.pop(name) for name in SCORER_FIELDS & set(changed)}
         parts = {"scorer": replace(self.scorer, **of_scorer), **changed}
-        other = object.__new__(Objective)
+        other = object.__new__(type(self))
         other._fill(ObjectiveParts(**{f.name: parts.get(f.name, getattr(self, f.name)) for f in fields(self)}))
         return other
 

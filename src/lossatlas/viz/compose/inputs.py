@@ -17,7 +17,6 @@ import xarray as xr
 
 from lossatlas.archive import Archive, open_archive
 from lossatlas.errors import InputError, InputTypeError
-from lossatlas.viz.colors import DASHES
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import ColorScale, PathData, Scene, Surface
@@ -266,8 +265,6 @@ def _distinct(paths: list[OwnedPath]) -> Iterator[OwnedPath]:
         yield owner, path if name == path.name else replace(path, name=name), trajectory
 
 
-def assign_dashes(paths: Sequence[PathData]) -> tuple[PathData, ...]:
-    """Each path once, told apart by dashes as well as color where there are several labels."""
-    once = list({path.name: path for path in paths}.values())
-    labels = list(dict.fromkeys(path.label or path.name for path in once))
-    return tuple(replace(path, dash=DASHES[labels.index(path.label or path.name) % 4]) if path.dash == "solid" else path for path in once)
+def once_each(paths: Sequence[PathData]) -> tuple[PathData, ...]:
+    """Each path once, in order."""
+    return tuple({path.name: path for path in paths}.values())

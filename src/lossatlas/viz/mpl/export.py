@@ -42,6 +42,6 @@ def check_suffix(file: str | os.PathLike[str]) -> Path:
 def encoded(drawn: Figure, suffix: str, dpi: float) -> bytes:
     """The file's bytes; equal figures give equal bytes."""
     buffer = io.BytesIO()
-    with styled():
+    with styled(getattr(drawn, "settings", None)):
         drawn.savefig(buffer, format=suffix[1:], dpi=dpi, metadata=matplotlib_metadata(suffix, None))
     return buffer.getvalue()

@@ -46,7 +46,17 @@ def provenance_of(dataset: xr.Dataset) -> Provenance:
     shape = ", ".join(part for part in (_short_kind(plane), _normalization(plane) if plane.get("kind") == "random" else "") if part)
     encoding = dataset.encoding
     archive = PurePath(str(encoding.get("source", ""))).name
-    return Provenance(_loss_of(objective), _data(objective), shape, archive, str(encoding.get("name", "")) if archive else "")
+    name = str(encoding.get("name", "")) if archive else ""
+    return Provenance(_loss_of(objective), _data(objective), shape, archive, name, _estimated_on(dataset))
+
+
+def _estimated_on(dataset: xr.Dataset) -> str:
+    estimated = isinstance(dataset.attrs.get("estimated_error"), int | float) and not _all_computed(dataset)
+    return "" if not estimated else "log" if dataset.attrs.get("estimated_error_scale") == "log" else "linear"
+
+
+def _all_computed(dataset: xr.Dataset) -> bool:
+    return "done" not in dataset or bool(np.asarray(dataset["done"].values, bool).all())
 
 
 def _short_kind(plane: Mapping[str, Any]) -> str:
@@ -68,8 +78,7 @@ def surface_cautions(dataset: xr.Dataset) -> tuple[Caution, ...]:
     lines = [statistics_line(plane, objective), *model_lines(dataset)]
     cautions = [Caution(line.removeprefix(CAUTION), Severity.OTHER_VALUES) for line in lines if line.startswith(CAUTION)]
     error = dataset.attrs.get("estimated_error")
-    partial = "done" in dataset and not np.asarray(dataset["done"].values, bool).all()
-    if partial and isinstance(error, int | float) and np.isfinite(error) and error > COARSE_ESTIMATE:
+    if not _all_computed(dataset) and isinstance(error, int | float) and np.isfinite(error) and error > COARSE_ESTIMATE:
         text = f"interpolated values may be off by {format_rough_percent(error)} of the range"
         cautions.append(Caution(text, Severity.COARSE_ESTIMATE))
     return tuple(cautions)
