@@ -101,7 +101,7 @@ def test_paths_take_the_next_color_and_fade_off_the_plane(trajectory: xr.Dataset
     colors = [to_hex(drawn.handles[0].get_color()) for drawn in (first, second)]  # pyright: ignore[reportAttributeAccessIssue]
     assert colors[0] != colors[1]
     assert not any(isinstance(one, FadingLine) for one in first.artists)
-    assert sum(isinstance(one, FadingLine) for one in second.artists) == 1
+    assert sum(isinstance(one, FadingLine) for one in second.artists) == 2, "the line and its halo"
 
 
 @pytest.mark.slow
