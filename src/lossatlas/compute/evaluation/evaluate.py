@@ -75,7 +75,8 @@ def evaluate(
         bounds: ``(low, high)`` for every axis or ``((a0, a1), (b0, b1))``; endpoints are included. None takes `plane.window`: around a
             path, -0.25 to 1.25 between models, -1 to 1 around a model.
         resolution: points along every axis, or ``(na, nb)``.
-        metrics: any of "loss", "accuracy", "sample_loss", or a `Metric` of your own. "sample_loss" keeps every sample's loss at
+        metrics: any of "loss", "accuracy", "error", "top_5_error", "perplexity", "kl", "disagreement", "calibration_error", "margin",
+            "weight_norm" (`la.metrics` has them with options), or a `Metric` of your own. "sample_loss" keeps every sample's loss at
             every cell (`sample_losses(dtype)` to store it smaller); `la.SampleLossArray.open` reads it from the archive.
         archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
         tol: stop when interpolated cells of the loss are expected to be this close, as a fraction of its range (0.01); needs
