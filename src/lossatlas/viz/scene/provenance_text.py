@@ -170,6 +170,7 @@ def _plane_line(plane: Mapping[str, Any]) -> str:
         _cosine(plane),
         _biases(plane),
         _part_moved(plane),
+        _box(plane),
     ]
     return _sentence("axes", parts)
 
@@ -184,8 +185,11 @@ def _kind(plane: Mapping[str, Any]) -> str:
         "start-end": "from the start of the run to its end, and across",
         "shared": "principal components of all runs together",
         "hessian": "Hessian eigenvectors",
+        "input": "directions in input space",
     }
     kind = plane.get("kind")
+    if kind == "weights" and _is_of_vector(plane):
+        return "variables' own values"
     if kind == "weights" and len(plane.get("axis_labels") or ()) == 1:
         return "one weight's own value"
     return labels.get(kind, f"{kind} directions") if isinstance(kind, str) else ""
@@ -223,6 +227,15 @@ def _part_moved(plane: Mapping[str, Any]) -> str:
     still = 0 if plane.get("biases") else sum(left_out.values())
     where = _places(plane, count.get("tensors"))
     return f"moves {moved:,} of {total:,} weights{f': {where}' if where else ''}" if moved < total - still else ""
+
+
+def _box(plane: Mapping[str, Any]) -> str:
+    """The box that inputs should stay in, and whether they are moved back into it."""
+    box = plane.get("box")
+    if not isinstance(box, list | tuple) or len(box) != 2 or not all(isinstance(value, int | float) for value in box):
+        return ""
+    sides = f"[{box[0]:g}, {box[1]:g}]".replace("-", "−")
+    return f"inputs clipped to {sides}" if plane.get("clip") else f"inputs not clipped to {sides}"
 
 
 def _places(plane: Mapping[str, Any], tensors: object) -> str:
@@ -333,7 +346,14 @@ def end_caution(dataset: xr.Dataset) -> str:
 def origin_model_label(plane: Mapping[str, Any]) -> str:
     """Name of the model at the plane's origin."""
     names = {"pca": "the end of the run", "start-end": "the end of the run", "shared": "the common start", "between": "model a"}
-    return names.get(str(plane.get("kind")), "the model itself")
+    if plane.get("kind") == "input":
+        return "the sample itself" if len(plane.get("samples") or ()) == 1 else "the samples themselves"
+    return names.get(str(plane.get("kind")), "the center θ₀" if _is_of_vector(plane) else "the model itself")
+
+
+def _is_of_vector(plane: Mapping[str, Any]) -> bool:
+    """Whether the plane is that of a function of a vector, which is no model."""
+    return plane.get("parameters") == ["theta"]
 
 
 def _data(objective: Mapping[str, Any]) -> str:
