@@ -130,9 +130,23 @@ def computed_line(dataset: xr.Dataset) -> str:
         return ""
     done = np.asarray(dataset["done"].values, bool)
     count, total = int(done.sum()), done.size
+    if count < total and (line := sampling_line(dataset)):
+        return line
     if count == total:
         return f"all {total} cells computed"
     return f"{count} of {total} cells computed ({format_percent(count / total)}){_estimate(dataset)}"
+
+
+def sampling_line(dataset: xr.Dataset) -> str:
+    """Sampling of a surface, such as ``"estimated from 50,000 samples, within 0.8 % of the range (95 % intervals)"``; "" of others."""
+    sampling, error = _mapping(dataset.attrs.get("sampling")), dataset.attrs.get("estimated_error")
+    if not _has_numbers(sampling, "samples", "share") or not isinstance(error, int | float) or not np.isfinite(error):
+        return ""
+    spread = {"log": "log range", "robust": "range of the middle 90 % of the cells"}.get(str(sampling.get("scale")), "range")
+    return (
+        f"estimated from {sampling['samples']:,} samples, within {format_rough_percent(error)} of the {spread} (95 % intervals), "
+        f"by {format_percent(sampling['share'])} of all evaluations"
+    )
 
 
 def _estimate(dataset: xr.Dataset) -> str:
