@@ -13,11 +13,15 @@ from lossatlas._util.version import __version__
 _PUBLIC = {
     # Objective and data
     "Objective": "lossatlas.compute.objective.objective",
+    "ArrayObjective": "lossatlas.compute.arrays.array_objective",
+    "functions": "lossatlas.compute.arrays",
+    "InputObjective": "lossatlas.compute.inputs.input_objective",
     "FrozenData": "lossatlas.compute.objective.data",
     "random_subset": "lossatlas.compute.minibatch.batches",
     "Params": "lossatlas.compute.params.params",
     # Metrics
     "Metric": "lossatlas.compute.metrics.base",
+    "metrics": "lossatlas.compute.metrics",
     "sample_losses": "lossatlas.compute.metrics.sample_loss",
     # Planes
     "Plane": "lossatlas.compute.planes.plane",
@@ -27,6 +31,7 @@ _PUBLIC = {
     "random_plane": "lossatlas.compute.planes.constructors",
     "weight_plane": "lossatlas.compute.planes.constructors",
     "plane_through": "lossatlas.compute.planes.constructors",
+    "input_plane": "lossatlas.compute.inputs.input_plane",
     "hessian_plane": "lossatlas.compute.curvature.hessian_plane",
     "pca_plane": "lossatlas.compute.paths.principal_planes",
     "start_end_plane": "lossatlas.compute.paths.principal_planes",
@@ -73,6 +78,8 @@ _PUBLIC = {
     "random_walk_null": "lossatlas.analysis.random_walk",
     "RandomWalkNull": "lossatlas.analysis.random_walk",
     "optimize_on_plane": "lossatlas.compute.paths.in_plane_optimization",
+    "race": "lossatlas.optimizer_race",
+    "Race": "lossatlas.optimizer_race",
     "decision_regions": "lossatlas.compute.paths.decision_regions",
     # Connectivity and symmetry
     "Curve": "lossatlas.compute.connectivity.curve",
@@ -94,6 +101,14 @@ _PUBLIC = {
     "export_surface": "lossatlas.formats",
     # Figures
     "plot": "lossatlas.viz.api",
+    "plot_contour": "lossatlas.viz.axes_level",
+    "plot_surface": "lossatlas.viz.axes_level",
+    "plot_line": "lossatlas.viz.axes_level",
+    "plot_path": "lossatlas.viz.axes_level",
+    "plot_spectrum": "lossatlas.viz.axes_level",
+    "plot_recording": "lossatlas.viz.axes_level",
+    "plot_curves": "lossatlas.viz.axes_level",
+    "PlotArtists": "lossatlas.viz.axes_level",
     "animate": "lossatlas.viz.api",
     "view": "lossatlas.viz.api",
     "Scene": "lossatlas.viz.scene.model",
@@ -124,6 +139,8 @@ if TYPE_CHECKING:
     from lossatlas.analysis.surface_roughness import roughness as roughness
     from lossatlas.archive.archive import Archive as Archive
     from lossatlas.archive.opening import open_archive as open_archive
+    from lossatlas.compute.arrays import functions as functions
+    from lossatlas.compute.arrays.array_objective import ArrayObjective as ArrayObjective
     from lossatlas.compute.connectivity.curve import Curve as Curve
     from lossatlas.compute.connectivity.curve import curve_plane as curve_plane
     from lossatlas.compute.connectivity.evaluation import evaluate_curve as evaluate_curve
@@ -143,6 +160,9 @@ if TYPE_CHECKING:
     from lossatlas.compute.evaluation.cost_estimate import estimate_cost as estimate_cost
     from lossatlas.compute.evaluation.engine import Engine as Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate
+    from lossatlas.compute.inputs.input_objective import InputObjective as InputObjective
+    from lossatlas.compute.inputs.input_plane import input_plane as input_plane
+    from lossatlas.compute.metrics import builtin as metrics
     from lossatlas.compute.metrics.base import Metric as Metric
     from lossatlas.compute.metrics.sample_loss import sample_losses as sample_losses
     from lossatlas.compute.minibatch.batches import random_subset as random_subset
@@ -185,9 +205,19 @@ if TYPE_CHECKING:
     from lossatlas.formats import export_surface as export_surface
     from lossatlas.formats import import_surface as import_surface
     from lossatlas.live import evaluate_live as evaluate_live
+    from lossatlas.optimizer_race import Race as Race
+    from lossatlas.optimizer_race import race as race
     from lossatlas.viz.api import animate as animate
     from lossatlas.viz.api import plot as plot
     from lossatlas.viz.api import view as view
+    from lossatlas.viz.axes_level import PlotArtists as PlotArtists
+    from lossatlas.viz.axes_level import plot_contour as plot_contour
+    from lossatlas.viz.axes_level import plot_curves as plot_curves
+    from lossatlas.viz.axes_level import plot_line as plot_line
+    from lossatlas.viz.axes_level import plot_path as plot_path
+    from lossatlas.viz.axes_level import plot_recording as plot_recording
+    from lossatlas.viz.axes_level import plot_spectrum as plot_spectrum
+    from lossatlas.viz.axes_level import plot_surface as plot_surface
     from lossatlas.viz.scene.model import Scene as Scene
 
 

@@ -22,6 +22,7 @@ from lossatlas.compute.evaluation.evaluate import TileCallback, evaluate
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
+from lossatlas.compute.planes.windows import bounds_or_window
 from lossatlas.errors import InputError
 from lossatlas.viz.web.run_control import Region, RunControl, region_grid
 from lossatlas.viz.web.server import LiveServer
@@ -30,7 +31,7 @@ from lossatlas.viz.web.server import LiveServer
 def evaluate_live(
     objective: Objective,
     plane: Plane,
-    bounds: Bounds = (-1.0, 1.0),
+    bounds: Bounds | None = None,
     resolution: int | Sequence[int] = 51,
     metrics: str | Iterable[str | Metric] = ("loss",),
     archive: Location | Archive | None = None,
@@ -75,7 +76,7 @@ def evaluate_live(
             watch(*tile, turning=turning)
 
         options: dict[str, Any] = {
-            "bounds": bounds,
+            "bounds": bounds_or_window(bounds, plane),
             "resolution": resolution,
             "metrics": metrics,
             "archive": store,

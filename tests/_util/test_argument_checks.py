@@ -66,7 +66,7 @@ WRONG: dict[tuple[Callable[..., Any], str], tuple[Any, ...]] = {
     (la.Engine, "executor"): (None, "thread", *NO_TEXT),
     (evaluate, "metrics"): (None, True, 3, "", "lost", [], [None], {}, b"loss", (1, 2), ("loss", "loss"), THING),
     (evaluate, "resolution"): (True, 0, 1, -5, 2.0, "51", None, (2,), (2, 3, 4), (2, 1.5), NAN, THING),
-    (evaluate, "bounds"): ((1, -1), (0, 0), (0, NAN), (0, INF), "x", None, 3, ((0, 1),), ((0, 1), (1, 0)), THING),
+    (evaluate, "bounds"): ((1, -1), (0, 0), (0, NAN), (0, INF), "x", 3, ((0, 1),), ((0, 1), (1, 0)), THING),
     (evaluate, "tol"): (True, 0, -0.1, 1, NAN, INF, "0.1", [], THING),
     (evaluate, "archive"): (True, 3, 1.5, [], b"x", THING),
     (evaluate, "on_tile"): (True, 3, "x", []),

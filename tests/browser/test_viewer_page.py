@@ -160,9 +160,7 @@ def test_the_address_restores_the_view(visit: Visits, tmp_path: Path) -> None:
 
 
 def test_python_chooses_the_view(visit: Visits, tmp_path: Path) -> None:
-    page = visit().open(
-        export_html(scene(bowl()), tmp_path / "a.html", view={"log": True, "camera": {"azimuth": 10}, "style": "mesh", "nonsense": 1})
-    )
+    page = visit().open(export_html(scene(bowl()), tmp_path / "a.html", view={"log": True, "camera": {"azimuth": 10}, "style": "mesh"}))
     assert (page.state("log"), page.state("style"), page.state("camera")["azimuth"]) == (True, "mesh", 10)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -275,3 +276,19 @@ def test_demo_leaves_everything_it_promises(tmp_path: Path) -> None:
     assert len(archive.trajectories) == 3
     ends = [path["end"] for path in summary["paths"].values()]
     assert max(abs(a - b) for e, f in pairwise(ends) for a, b in zip(e, f, strict=True)) > 3
+
+
+def test_info_tells_what_a_figure_carries(tmp_path: Path) -> None:
+    """The same caption and hash as the archive says of itself."""
+    figure = tmp_path / "figure.svg"
+    la.plot(FIXTURE, figure, kind="contour")
+    text, archive = lossatlas("info", figure).stdout, lossatlas("info", FIXTURE).stdout
+    (digest,) = re.findall(r"from small\.zarr, surface plane, sha256 ([0-9a-f]{16})", text)
+    assert digest in archive
+    assert "minimum on this grid" in text
+    assert json.loads(lossatlas("info", figure, "--json").stdout)["sources"] == [
+        {"archive": "small.zarr", "surface": "plane", "sha256": digest}
+    ]
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    broken = lossatlas("info", tmp_path / "broken.png")
+    assert broken.returncode == 2 and "expected a whole PNG file" in broken.stderr

@@ -208,6 +208,7 @@ def test_dpi_and_levels_of_a_figure(tmp_path: Path) -> None:
     assert "dpi" in refused(tmp_path, "plot", FIXTURE, "--dpi", 0)
 
 
+@pytest.mark.slow
 def test_uncertainty_and_trajectory_of_a_figure(tmp_path: Path) -> None:
     (name,) = la.open_archive(FIXTURE).trajectories
     common = ("plot", FIXTURE, "--kind", "contour", "--dpi", 40)
@@ -217,6 +218,7 @@ def test_uncertainty_and_trajectory_of_a_figure(tmp_path: Path) -> None:
     assert done.returncode == 0 or "standard error" in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_frames_and_clip_of_an_animation(tmp_path: Path) -> None:
     for frames in (2, 3):
         common = ("animate", FIXTURE, "--kind", "contour", "--frames", frames, "--clip", 2.0, "--out", "a.gif")
@@ -239,9 +241,11 @@ def test_a_live_page_takes_its_port_and_state(monkeypatch: pytest.MonkeyPatch) -
     pytest.importorskip("starlette")
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr("lossatlas.viz.web.server.serve", lambda archives, **options: calls.append({"archives": archives, **options}))
-    assert lossatlas("view", FIXTURE, "--port", 8765, "--scale", "linear", "--theme", "dark", "--no-browser").returncode == 0
+    assert (
+        lossatlas("view", FIXTURE, "--port", 8765, "--scale", "linear", "--title", "T", "--theme", "dark", "--no-browser").returncode == 0
+    )
     state = {"log": False, "theme": "dark"}
-    assert calls == [{"archives": [str(FIXTURE)], "port": 8765, "open_browser": False, "view": state}]
+    assert calls == [{"archives": [str(FIXTURE)], "port": 8765, "open_browser": False, "view": state, "title": "T"}]
 
 
 def test_the_address_of_a_live_page_carries_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +263,6 @@ def test_the_address_of_a_live_page_carries_its_state(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--title", "T"), "--export"),
         (("--quantity", "beauty"), "--quantity: got beauty; expected one of"),
         (("--scale", "cubic"), "--scale: got cubic"),
         (("--export", "a.html", "--port", "80"), "--port"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,7 +22,12 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
     """Every DataArray by section and name, parsed here a second time."""
     piece = ElementTree.parse(path).getroot().find("./PolyData/Piece")
     assert piece is not None
-    return {f"{section.tag}/{array.get('Name')}": np.array((array.text or "").split(), float) for section in piece for array in section}
+    return {
+        f"{section.tag}/{array.get('Name')}": np.array((array.text or "").split(), float)
+        for section in piece
+        for array in section
+        if array.get("format") == "ascii"
+    }
 
 
 @pytest.mark.parametrize("name", ["clean_data_torch_data1_new3.h5", "adv_data_torch_data1_new3.h5"])
@@ -143,3 +149,61 @@ def test_a_large_surface(tmp_path: Path) -> None:
     values = axis[:, None] ** 2 + axis[None, :200]
     large = xr.Dataset({"loss": (("alpha", "beta"), values)}, {"alpha": axis, "beta": axis[:200]})
     assert np.array_equal(read_vtp(write_vtp(large, tmp_path / "s.vtp")).loss, values)
+
+
+def projected(**more: np.ndarray) -> xr.Dataset:
+    """A path of four iterates, the last of which has diverged."""
+    columns = {
+        "path_alpha": np.array([-1.0, 0.25, 1.0, np.nan]),
+        "path_beta": np.array([0.5, 1.0, 2.0, 3.0]),
+        "path_residual": np.arange(4.0),
+        **more,
+    }
+    return xr.Dataset({name: ("step", values) for name, values in columns.items()}, {"step": [0, 5, 9, 10]})
+
+
+def decoded(path: Path) -> dict[str, np.ndarray]:
+    """Point arrays in base64, decoded here a second time."""
+    arrays = ElementTree.parse(path).getroot().iterfind("./PolyData/Piece/PointData/DataArray[@format='binary']")
+    return {str(a.get("Name")): np.frombuffer(base64.b64decode(a.text or ""), "<f8", offset=8) for a in arrays}
+
+
+def test_every_metric_and_the_paths_travel_with_the_mesh(tmp_path: Path) -> None:
+    hard = cases.hard()
+    measured = projected(path_loss=np.array([9.0, 8.0, np.inf, 7.0]), path_accuracy=np.array([0.1, 0.2, 0.3, 0.4]))
+    file = write_vtp(hard, tmp_path / "s.vtp", paths=[projected(path_loss=np.array([4.0, 3.0, 2.0, 1.0])), measured])
+    points = ElementTree.parse(file).getroot().find("./PolyData/Piece/Points/DataArray")
+    assert points is not None
+    places, values = np.array((points.text or "").split(), float).reshape(-1, 3), decoded(file)
+    mesh = values["path"] < 0
+    assert int(mesh.sum()) == int(np.isfinite(hard.loss).sum())
+    np.testing.assert_array_equal(places[values["path"] == 0], [[-1, 0.5, 4], [0.25, 1, 3], [1, 2, 2]])
+    np.testing.assert_array_equal(places[values["path"] == 1], [[-1, 0.5, 9], [0.25, 1, 8]])
+    np.testing.assert_array_equal(values["step"][~mesh], [0, 5, 9, 0, 5])
+    np.testing.assert_array_equal(values["accuracy"][~mesh], [np.nan] * 3 + [0.1, 0.2])
+    for x, y, accuracy, error in zip(*places[mesh, :2].T, values["accuracy"][mesh], values["loss_standard_error"][mesh], strict=True):
+        cell = hard.sel(alpha=x, beta=y)
+        assert accuracy == float(cell.accuracy) and error == float(cell.loss_standard_error)
+    text = arrays_in(file, "Lines")
+    assert text["connectivity"] == list(range(int(mesh.sum()), len(places))) and text["offsets"] == [3, 5]
+    back = read_vtp(file)
+    there = hard.where(np.isfinite(hard.loss)).sel(alpha=back.alpha)  # a row without any finite value has no point
+    np.testing.assert_array_equal(back.loss, there.loss)
+    np.testing.assert_array_equal(back.accuracy, there.accuracy)
+
+
+def arrays_in(path: Path, section: str) -> dict[str, list[int]]:
+    return {
+        str(a.get("Name")): [int(n) for n in (a.text or "").split()]
+        for a in ElementTree.parse(path).getroot().iterfind(f"./PolyData/Piece/{section}/DataArray")
+    }
+
+
+def test_a_path_without_values_lies_on_the_surface(tmp_path: Path) -> None:
+    file = write_vtp(cases.surface(), tmp_path / "s.vtp", paths=[projected()])
+    values = decoded(file)
+    points = np.array((ElementTree.parse(file).getroot().find("./PolyData/Piece/Points/DataArray").text or "").split(), float)  # type: ignore[union-attr]
+    path = points.reshape(-1, 3)[values["path"] == 0]
+    np.testing.assert_allclose(path[:, 2], 100 * path[:, 0] + path[:, 1] + 200, rtol=1e-12)  # the table is linear
+    with pytest.raises(InputError, match=r"la\.project_trajectory"):
+        write_vtp(cases.surface(), tmp_path / "t.vtp", paths=[projected().drop_vars("path_beta")])

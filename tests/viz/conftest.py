@@ -44,6 +44,7 @@ def coarse_mesh(monkeypatch: pytest.MonkeyPatch) -> None:
     """A coarse mesh is as true as a fine one and draws ten times faster."""
     monkeypatch.setattr("lossatlas.viz.mpl.panes.surface.MESH_LINES_STILL", 60)
     monkeypatch.setattr("lossatlas.viz.mpl.panes.surface.MESH_LINES_ANIMATED", 40)
+    monkeypatch.setattr("lossatlas.viz.mpl.panes.contour.CONTOUR_LINES_STILL", 40)
 
 
 @pytest.fixture

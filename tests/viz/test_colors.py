@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
 from lossatlas.errors import InputError
@@ -23,8 +22,15 @@ def without_extra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     colors._scientific.cache_clear()
 
 
-def test_the_default_falls_back_to_a_perceptually_uniform_map(without_extra: None) -> None:
-    assert colors.colormap("batlow") == colormaps["viridis"]
+def test_the_default_needs_no_extra_and_its_lightness_rises_evenly(without_extra: None) -> None:
+    """Grey-safe by CIE lightness, an oracle independent of the OKLab it was made in; no near-black pool in the valley."""
+    rgb = colors.colormap(colors.DEFAULT)(np.linspace(0, 1, 256))[:, :3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
+    assert lightness[0] > 35 and lightness[-1] > 90
+    assert (np.diff(lightness) > 0).all()
+    assert np.diff(lightness[::16]).max() < 2 * np.diff(lightness[::16]).min()
+    np.testing.assert_allclose(colors.colormap("atlas_r")(0.0), colors.colormap("atlas")(1.0))
 
 
 def test_other_scientific_maps_name_the_extra(without_extra: None) -> None:

@@ -13,6 +13,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+from lossatlas._util.text import did_you_mean
 from lossatlas.errors import InputError, InputTypeError
 
 LONGEST_NAME = 200
@@ -52,7 +53,8 @@ def check_choice(argument: str, value: Any, allowed: Iterable[str]) -> str:
     """One of the words in `allowed`."""
     known = tuple(allowed)
     if not isinstance(value, str) or value not in known:
-        raise _wrong(isinstance(value, str), argument, value, " or ".join(repr(word) for word in known))
+        error = InputError if isinstance(value, str) else InputTypeError
+        raise error(argument, value, " or ".join(repr(word) for word in known), did_you_mean(str(value), known))
     return value
 
 

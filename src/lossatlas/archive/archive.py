@@ -6,6 +6,7 @@ Reading needs no torch. Only one process writes a surface (`Archive.writing`); w
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, MemoryStore
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_name
@@ -73,14 +74,14 @@ class Archive:
         known = self._resolve_name("surface", name, self.surfaces)
         with archive_checks.reading(known, self.location):
             self._check_sizes(f"surfaces/{known}", DEEP)
-            return archive_checks.checked_surface(read_surface(self.root, self.location, known))
+            return self._with_source(archive_checks.checked_surface(read_surface(self.root, self.location, known)), known)
 
     def trajectory(self, name: str | None = None) -> xr.Dataset:
         """The trajectory `name` as a Dataset over ``(step,)``, in memory; of a run still being recorded, what is stored."""
         known = self._resolve_name("trajectory", name, self.trajectories)
         with archive_checks.reading(known, self.location):
             self._check_sizes(f"trajectories/{known}")
-            return archive_checks.checked_trajectory(read_trajectory(self.root, self.location, known))
+            return self._with_source(archive_checks.checked_trajectory(read_trajectory(self.root, self.location, known)), known)
 
     def samples(self, name: str | None = None) -> dict[str, zarr.Array[Any]]:
         """Arrays of a surface with an axis of samples or batches, read only where indexed; empty where none were kept.
@@ -98,7 +99,7 @@ class Archive:
 
     def surface_attrs(self, name: str) -> dict[str, Any]:
         """Provenance of a surface, from its attributes; none of its arrays is read."""
-        return dict(self._group(f"surfaces/{name}").attrs)
+        return copy.deepcopy(dict(self._group(f"surfaces/{name}").attrs))
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -253,6 +254,12 @@ class Archive:
         """Of all that lies there, also of what lost its metadata: reading it tells so."""
         with archive_checks.reading(kind, self.location):
             return tuple(name for name in archive_arrays.children(self.root, kind) if exists(self.root, f"{kind}/{name}"))
+
+    def _with_source(self, dataset: xr.Dataset, name: str) -> xr.Dataset:
+        """Note in the encoding, where xarray keeps it, which archive a Dataset was read from, and its name there."""
+        if not isinstance(self.root.store, MemoryStore):
+            dataset.encoding |= {"source": self.location, "name": name}
+        return dataset
 
     def _resolve_name(self, noun: str, name: str | None, names: tuple[str, ...]) -> str:
         if name is None and len(names) == 1:

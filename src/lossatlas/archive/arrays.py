@@ -21,6 +21,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from lossatlas import schema
+from lossatlas.archive.memory import MemoryArray, MemoryGroup
 from lossatlas.errors import ArchiveError, LossatlasError
 
 CHUNK = 64
@@ -35,6 +36,9 @@ COMPRESSED = (ZstdCodec(), *CHECKED)
 
 DAMAGE = (ValueError, RuntimeError)
 """What the codecs raise."""
+
+NODES = zarr.Group | zarr.Array | MemoryGroup | MemoryArray
+"""What lies in an archive; those in memory have the methods of Zarr's own that are used here, and pass for them in signatures."""
 
 AGAIN = {
     "surfaces": "run the same evaluation again, which measures the cells of damaged chunks anew, or replace it all with overwrite=True",
@@ -56,6 +60,8 @@ def create_array(
     compressed: bool = True,
 ) -> zarr.Array[Any]:
     """An empty array whose chunks carry a checksum; one of that name is replaced, also a damaged one."""
+    if isinstance(group, MemoryGroup):
+        return group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, dims=dims, fill_value=fill_value, attrs=attrs)  # type: ignore[return-value]
     return group.create_array(
         name,
         shape=shape,
@@ -167,7 +173,7 @@ def group_at(root: zarr.Group, path: str) -> zarr.Group:
     Raises:
         ArchiveError: it or the whole archive is not there, or its metadata are damaged.
     """
-    return _node(root, path, zarr.Group)
+    return _node(root, path, zarr.Group | MemoryGroup)
 
 
 def array_at(root: zarr.Group, path: str) -> zarr.Array[Any]:
@@ -176,7 +182,7 @@ def array_at(root: zarr.Group, path: str) -> zarr.Array[Any]:
     Raises:
         ArchiveError: it or the whole archive is not there, or its metadata are damaged.
     """
-    return _node(root, path, zarr.Array)
+    return _node(root, path, zarr.Array | MemoryArray)
 
 
 def arrays_at(root: zarr.Group, path: str, but: Container[str] = ()) -> dict[str, zarr.Array[Any]]:
@@ -186,16 +192,21 @@ def arrays_at(root: zarr.Group, path: str, but: Container[str] = ()) -> dict[str
         ArchiveError: the metadata of one of them are lost or damaged.
     """
     paths = {name: _join(path, name) for name in children(root, path) if name not in but}
-    nodes = {name: _node(root, full, zarr.Group | zarr.Array) for name, full in paths.items() if exists(root, full)}
-    return {name: node for name, node in nodes.items() if isinstance(node, zarr.Array)}
+    nodes = {name: _node(root, full, NODES) for name, full in paths.items() if exists(root, full)}
+    return {name: node for name, node in nodes.items() if isinstance(node, zarr.Array | MemoryArray)}  # type: ignore[misc]
 
 
 def dims_of(array: zarr.Array[Any]) -> tuple[str, ...]:
+    if isinstance(array, MemoryArray):
+        return array.dims
     return tuple(str(dim) for dim in array.metadata.dimension_names or ())  # type: ignore[union-attr]
 
 
 def children(group: zarr.Group, path: str = "") -> tuple[str, ...]:
     """Names of what lies below `path`, in alphabetical order, also of what has lost its metadata."""
+    if isinstance(group, MemoryGroup):
+        below = group.get(path)
+        return tuple(sorted(below.keys())) if isinstance(below, MemoryGroup) else ()
     names = sync(_listed(group.store, _join(group.path, path)))
     return tuple(sorted(name for name in names if name != "zarr.json" and not name.startswith(".")))
 
@@ -206,6 +217,8 @@ def exists(group: zarr.Group, path: str) -> bool:
 
 
 def has_metadata(group: zarr.Group, path: str) -> bool:
+    if isinstance(group, MemoryGroup):
+        return path in group
     return sync(group.store.exists(_join(group.path, f"{path}/zarr.json")))
 
 
@@ -214,9 +227,19 @@ def replace_group(root: zarr.Group, kind: str, name: str, attrs: Mapping[str, An
     try:
         group_at(root, kind)
     except ArchiveError:
+        if isinstance(root, MemoryGroup):
+            return root.create_group(f"{kind}/{name}", attributes=attrs)  # type: ignore[return-value]
         write_group(root.store, _join(root.path, kind), {})
-    sync(root.store.delete_dir(_join(root.path, f"{kind}/{name}")))
+    delete_group(root, f"{kind}/{name}")
     return root.create_group(f"{kind}/{name}", overwrite=True, attributes=dict(attrs))
+
+
+def delete_group(root: zarr.Group, path: str) -> None:
+    """Remove whatever lies at `path`, also without metadata."""
+    if not isinstance(root, MemoryGroup):
+        sync(root.store.delete_dir(_join(root.path, path)))
+    elif path in root:
+        del root[path]
 
 
 def write_group(store: Store, path: str, attrs: Mapping[str, Any]) -> None:
@@ -243,7 +266,7 @@ def _node(root: zarr.Group, path: str, kind: Any) -> Any:
         raise
     except Exception as error:
         place = _place(root.store)
-        if not sync(root.store.exists("zarr.json")):
+        if not isinstance(root, MemoryGroup) and not sync(root.store.exists("zarr.json")):
             raise archive_is_gone(place) from error
         state = f"damaged ({type(error).__name__})" if has_metadata(root, path) else "missing"
         full = _join(root.path, path)

@@ -7,19 +7,20 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import zarr
 from zarr.abc.store import Store
-from zarr.core.sync import sync
 from zarr.errors import ContainsArrayError, ContainsGroupError
-from zarr.storage import LocalStore, MemoryStore
+from zarr.storage import LocalStore
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_choice
 from lossatlas._util.files import write_file
+from lossatlas._util.text import did_you_mean
 from lossatlas.archive import arrays as archive_arrays
 from lossatlas.archive.archive import Archive, Location
+from lossatlas.archive.memory import MemoryGroup
 from lossatlas.errors import ArchiveError, InputError, InputTypeError
 
 OpeningMode = Literal["r", "a", "w"]
@@ -85,13 +86,14 @@ def open_for_writing(location: Location | None, *, repair: bool = False) -> Arch
         ArchiveError: the path cannot be written, holds something else, is damaged, or was written by a newer format.
     """
     _check_location(location)
-    store: Any = MemoryStore() if location is None else location
     name = _name_of(location)
+    if location is None:
+        return Archive(cast(zarr.Group, MemoryGroup(_new_attrs())), name)
     try:
         if repair and isinstance(location, str | os.PathLike) and "://" not in str(location):
             _repair(Path(location))
         _refuse_foreign_folder(location)
-        root = _open_root_group(store)
+        root = _open_root_group(location)
     except ContainsArrayError as error:
         raise ArchiveError(f"{name} is a Zarr array and not a Lossatlas archive. Choose another path.") from error
     except OSError as error:
@@ -112,10 +114,23 @@ def _open_for_reading(location: Location | None) -> Archive:
         if isinstance(location, str | os.PathLike) and _holds_parts(Path(location)):
             raise _damaged_root(name, error) from error
         raise ArchiveError(
-            f"No archive at {name} ({type(error).__name__}). An archive is a folder such as archive.zarr made by `lossatlas`."
+            f"No archive at {name} ({type(error).__name__}). {_near_archive(location)}"
+            "An archive is a folder such as archive.zarr made by `lossatlas`."
         ) from error
     _check_format(root, name)
     return Archive(root, name)
+
+
+def _near_archive(location: Location) -> str:
+    """The question whether a folder of nearly that name was meant."""
+    if not isinstance(location, str | os.PathLike) or "://" in str(location):
+        return ""
+    path = Path(location)
+    try:
+        question = did_you_mean(path.name, (entry.name for entry in path.parent.iterdir() if (entry / "zarr.json").is_file()))
+    except (OSError, ValueError):
+        return ""
+    return f"{question} " if question else ""
 
 
 def _emptied(archive: Archive) -> Archive:
@@ -125,7 +140,7 @@ def _emptied(archive: Archive) -> Archive:
         for kind, name in parts:
             locks.enter_context(archive.lock_for_writing(name, kind))
         for kind in ("surfaces", "trajectories"):
-            sync(archive.root.store.delete_dir("/".join(part for part in (archive.root.path, kind) if part)))
+            archive_arrays.delete_group(archive.root, kind)
     archive.root.attrs.put(_new_attrs())
     return archive
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -34,13 +35,13 @@ class ObjectiveChanges:
         return next(((option, value) for option, value in values.items() if value is not None), None)
 
 
-def load_adjusted(reference: str, changes: ObjectiveChanges) -> Objective:
-    """Load ``MODULE:OBJECTIVE`` and change what is asked.
+def load_adjusted(reference: str, changes: ObjectiveChanges, settings: Sequence[str] = ()) -> Objective:
+    """Load ``MODULE:OBJECTIVE``, with arguments of its function as `settings` give them, and change what is asked.
 
     Raises:
         InputError: nothing to load, or a change that this objective does not allow.
     """
-    objective = load_objective(reference)
+    objective = load_objective(reference, settings)
     if changes.first_option() is not None:
         objective = rebuild(objective, changes)
     return objective if changes.mode is None else objective.with_mode(cast(Any, changes.mode))
@@ -63,6 +64,7 @@ def rebuild(objective: Objective, changes: ObjectiveChanges) -> Objective:
         "mode": "auto" if objective.automatic else objective.mode,
         "split": described["split"],
         "units": described["units"],
+        "term_weights": described.get("terms"),
     }
     if isinstance(function, ModuleLoss) and objective.module is not None:
         rebuilt = Objective(objective.module, function.loss, **options)

@@ -17,7 +17,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Map = Annotated[bool, typer.Option("--map", help="The eigenvalues at every cell of a plane, into --archive; the same command continues.")]
 MapArchive = Annotated[Path | None, typer.Option("--archive", help="Archive of the map, and of the surface whose plane is meant.")]
 SurfaceName = Annotated[str | None, typer.Option("--surface", help="The stored surface whose random plane is taken.")]
-Recording = Annotated[Path | None, typer.Option(help="A recorded training: take the plane through its path.")]
 PlaneKind = Annotated[
     str | None, typer.Option("--plane", help="Of --map: random (the default) or hessian; with --recording pca (the default) or start-end.")
 ]
@@ -39,8 +38,10 @@ def curvature(
     params: Annotated[list[str] | None, typer.Option(help="Only these parameters are differentiated, or moved by --map.")] = None,
     biases: Annotated[bool, typer.Option("--biases", help="Also differentiate and move one-dimensional tensors.")] = False,
     plane: PlaneKind = None,
-    recording: Recording = None,
-    trajectory: shared.Trajectory = None,
+    recording: shared.Recordings = None,
+    checkpoints: shared.CheckpointFiles = None,
+    trajectory: shared.RunNames = None,
+    settings: shared.Settings = None,
     mode: shared.Mode = None,
     device: shared.Device = None,
     dtype: shared.Dtype = None,
@@ -56,7 +57,7 @@ def curvature(
     _check_combinations(arguments)
     from lossatlas.cli.adjust_objective import ObjectiveChanges, load_adjusted
 
-    target = load_adjusted(objective, ObjectiveChanges(mode, device, dtype, batch_size, samples))
+    target = load_adjusted(objective, ObjectiveChanges(mode, device, dtype, batch_size, samples), settings or ())
     accuracy = {key: arguments[key] for key in ("tol", "probes") if arguments[key] is not None}
     values, text = _map(target, arguments, accuracy) if map_ else _report(target, arguments, accuracy)
     typer.echo(json.dumps(_finite(values), indent=2) if as_json else text)
@@ -67,36 +68,37 @@ def _check_combinations(arguments: dict[str, Any]) -> None:
         raise InputError("--map", "no --archive", "--archive with it", "Name the archive to write or continue: --archive my.zarr")
     if arguments["map_"] and arguments["at"] is not None:
         raise InputError("--at", arguments["at"], "one point or a whole map", "Leave --at or --map out")
-    if arguments["at"] is not None and arguments["archive"] is None and arguments["recording"] is None:
+    if arguments["at"] is not None and arguments["archive"] is None and not _through_paths(arguments):
         raise InputError(
             "--at", arguments["at"], "coordinates on a plane", "Name the plane: --archive my.zarr --surface surface, or --recording"
         )
     if arguments["surface"] is not None and arguments["archive"] is None:
         raise InputError("--surface", arguments["surface"], "--archive with it", "Name the archive that holds the surface")
-    if arguments["trajectory"] is not None and arguments["recording"] is None:
-        raise InputError("--trajectory", arguments["trajectory"], "--recording with it", "Name the archive that holds the trajectory")
+    if arguments["trajectory"] and not arguments["recording"]:
+        raise InputError("--trajectory", arguments["trajectory"][0], "--recording with it", "Name the archive that holds the trajectory")
+
+
+def _through_paths(arguments: dict[str, Any]) -> bool:
+    return bool(arguments["recording"] or arguments["checkpoints"])
 
 
 def _plane(objective: Any, arguments: dict[str, Any]) -> tuple[Any, Any]:
     """The plane that is asked for and its bounds: of a stored surface, through a recorded path, or around the model."""
-    from lossatlas.cli.planes import PlaneOptions, plane_around, plane_of_recording, plane_of_surface, plane_through_path
+    from lossatlas.cli import planes
 
-    if arguments["recording"] is not None:
-        kind = arguments["plane"] or "pca"
-        if arguments["map_"] and arguments["bounds"] is None:
-            path = plane_through_path(objective, arguments["recording"], arguments["trajectory"], kind, None, arguments["name"])
-            return path.plane, path.bounds
-        return plane_of_recording(arguments["recording"], arguments["trajectory"], kind)[1], None
+    if _through_paths(arguments):
+        sources = planes.PathSources(*(tuple(arguments[key] or ()) for key in ("recording", "checkpoints", "trajectory")))
+        return planes.plane_of_runs(planes.recorded_runs(sources, objective.module), arguments["plane"]), None
     if arguments["surface"] is not None or not arguments["map_"]:
-        return plane_of_surface(objective, arguments["archive"], arguments["surface"])
-    directions = PlaneOptions(arguments["seed"], arguments["normalize"], arguments["params"], arguments["biases"])
-    return plane_around(objective, arguments["plane"] or "random", directions), (-1.0, 1.0)
+        return planes.plane_of_surface(objective, arguments["archive"], arguments["surface"])
+    directions = planes.PlaneOptions(arguments["seed"], arguments["normalize"], arguments["params"], arguments["biases"])
+    return planes.plane_around(objective, arguments["plane"] or "random", directions), None
 
 
 def _report(objective: Any, arguments: dict[str, Any], accuracy: dict[str, Any]) -> tuple[dict[str, Any], str]:
     from lossatlas.compute.curvature.report import curvature_report
 
-    on_plane = arguments["at"] is not None or arguments["archive"] is not None or arguments["recording"] is not None
+    on_plane = arguments["at"] is not None or arguments["archive"] is not None or _through_paths(arguments)
     plane = _plane(objective, arguments)[0] if on_plane else None
     coordinates = None if arguments["at"] is None else numbers("--at", arguments["at"])
     accuracy = {**accuracy, "params": arguments["params"], "biases": True if arguments["biases"] else None, "seed": arguments["seed"]}

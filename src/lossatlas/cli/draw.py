@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from lossatlas._util.argument_checks import check_choice
-from lossatlas.cli.options import ArchiveArgument, Caption, Clip, Colormap, Scale, SurfaceNames, TrajectoryNames
+from lossatlas._util.text import did_you_mean
+from lossatlas.cli.options import ArchiveArguments, Caption, Clip, Colormap, Scale, SurfaceNames, TrajectoryNames
 from lossatlas.errors import InputError
 
 PLOT_KINDS = "auto, contour, surface, both, line, training (paths beside decision areas or curves) or recording (what a recorder kept)."
@@ -18,12 +19,12 @@ ANIMATION_HELP = "A .gif file, or .mp4 with the [video] extra; its folder is mad
 
 
 def plot(
-    archive: ArchiveArgument,
+    archives: ArchiveArguments,
     surface: SurfaceNames = None,
     kind: Annotated[str, typer.Option(help=PLOT_KINDS)] = "auto",
     trajectory: TrajectoryNames = None,
     quantity: Annotated[str, typer.Option(help="What to draw: loss, accuracy, …")] = "loss",
-    scale: Scale = "linear",
+    scale: Scale = "auto",
     clip: Clip = None,
     levels: Annotated[int, typer.Option(help="Contour levels, 2 to 200.")] = 21,
     colormap: Colormap = None,
@@ -32,24 +33,38 @@ def plot(
         bool, typer.Option("--uncertainty", help="Hatch what the samples do not tell apart from the lowest cell.")
     ] = False,
     caption: Caption = "short",
+    width: Annotated[str | None, typer.Option(help="Of the figure: column (3.25 inches), page (6.75) or inches.")] = None,
+    theme: Annotated[str | None, typer.Option(help="light, dark, or print, which holds without color.")] = None,
+    bare: Annotated[bool, typer.Option("--bare", help="Reliefs without box, maps without axes.")] = False,
     dpi: Annotated[float, typer.Option(help="Pixels per inch of a PNG.")] = 200,
     out: Annotated[Path, typer.Option("--out", help=FIGURE_HELP)] = Path("landscape.png"),
 ) -> None:
-    """Draw an archive: contour, hill-shaded surface, curves, and the paths stored with them."""
+    """Draw archives: contour, hill-shaded surface, curves, and the paths stored with them; of a recording all that was kept.
+
+    Several archives share one figure and one scale.
+    """
     from lossatlas.viz.api import plot as draw_figure
 
     look: Any = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "levels": levels, "colormap": colormap, "title": title}
-    look["caption"] = caption
-    draw_figure(archive, out, surfaces=surface, trajectories=trajectory, uncertainty=uncertainty, dpi=dpi, **look)
+    look |= {"caption": caption, "width": _inches(width), "theme": theme, "bare": bare}
+    draw_figure(archives, out, surfaces=surface, trajectories=trajectory, uncertainty=uncertainty, dpi=dpi, **look)
     typer.echo(f"Wrote {out}")
 
 
+def _inches(width: str | None) -> Any:
+    """A number where the text is one; all else is for `plot` to know or to refuse."""
+    try:
+        return None if width is None else float(width)
+    except ValueError:
+        return width
+
+
 def animate(
-    archive: ArchiveArgument,
+    archives: ArchiveArguments,
     surface: Annotated[str | None, typer.Option("--surface", help="The surface to play on; default: the first.")] = None,
     kind: Annotated[str, typer.Option(help="auto, contour, surface, both, or training: paths beside decision areas or curves.")] = "auto",
     trajectory: TrajectoryNames = None,
-    scale: Scale = "linear",
+    scale: Scale = "auto",
     clip: Clip = None,
     colormap: Colormap = None,
     caption: Caption = "short",
@@ -60,7 +75,7 @@ def animate(
     from lossatlas.viz.api import animate as draw_animation
 
     look: Any = {"kind": kind, "scale": scale, "clip": clip, "colormap": colormap, "caption": caption}
-    draw_animation(archive, out, surfaces=[surface] if surface else None, trajectories=trajectory, frames=frames, **look)
+    draw_animation(archives, out, surfaces=[surface] if surface else None, trajectories=trajectory, frames=frames, **look)
     typer.echo(f"Wrote {out}")
 
 
@@ -68,8 +83,8 @@ def view(
     archives: Annotated[list[Path], typer.Argument(help="One or more archives, to look at or to compare.")],
     export: Annotated[Path | None, typer.Option("--export", help="Write one offline HTML file instead of serving a page.")] = None,
     quantity: Annotated[str | None, typer.Option(help="What to show first: loss, accuracy, …")] = None,
-    scale: Annotated[str | None, typer.Option(help="linear or log; default: what suits the values.")] = None,
-    title: Annotated[str | None, typer.Option(help="Heading of an exported page.")] = None,
+    scale: Annotated[str | None, typer.Option(help="auto (what suits the values), linear or log.")] = None,
+    title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     theme: Annotated[str | None, typer.Option(help="light or dark; default: the reader's system.")] = None,
     port: Annotated[int, typer.Option(help="Of the live page; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
@@ -77,8 +92,6 @@ def view(
     """Rotate, compare and play landscapes in the browser; follows an evaluation that is still running."""
     from lossatlas.viz.api import view as show
 
-    if export is None and title is not None:
-        raise InputError("--title", title, "--export with it", "A live page takes its headings from the archives")
     if export is not None and port:
         raise InputError("--port", port, "a live page", "Leave --export out, or --port")
     state = _opening_state(archives, quantity, scale)
@@ -88,14 +101,16 @@ def view(
 
 
 def _opening_state(archives: Sequence[Path], quantity: str | None, scale: str | None) -> dict[str, Any]:
-    """Initial state of the page, in the keys of its address."""
+    """Initial state of the page, as `la.view(..., view=)` takes it."""
     from lossatlas.archive import open_archive
 
-    state: dict[str, Any] = {} if scale is None else {"log": check_choice("--scale", scale, ("linear", "log")) == "log"}
+    state: dict[str, Any] = {} if scale is None else {"scale": check_choice("--scale", scale, ("auto", "linear", "log"))}
     if quantity is None:
         return state
     opened = [open_archive(archive) for archive in archives]
-    known = {str(name) for archive in opened for surface in archive.surfaces for name in archive.surface(surface).data_vars} - {"done"}
+    known = sorted(
+        {str(name) for archive in opened for surface in archive.surfaces for name in archive.surface(surface).data_vars} - {"done"}
+    )
     if quantity not in known:
-        raise InputError("--quantity", quantity, f"one of {', '.join(sorted(known)) or 'none'}")
+        raise InputError("--quantity", quantity, f"one of {', '.join(known) or 'none'}", did_you_mean(quantity, known))
     return {**state, "quantity": quantity}

@@ -14,7 +14,12 @@ from lossatlas.cli import options as shared
 from lossatlas.cli.parsing import bounds_of, counts
 from lossatlas.errors import InputError
 
-Metrics = Annotated[str, typer.Option(help="Comma-separated: loss, accuracy.")]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        help="Comma-separated: loss, accuracy, error, top_5_error, perplexity, kl, disagreement, calibration_error, margin, weight_norm."
+    ),
+]
 Line = Annotated[bool, typer.Option("--line", help="One direction instead of two.")]
 CompareModes = Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")]
 Tol = Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")]
@@ -41,8 +46,10 @@ def evaluate(
     biases: shared.Biases = False,
     line: Line = False,
     plane: shared.PlaneKind = None,
-    recording: shared.Recording = None,
-    trajectory: shared.Trajectory = None,
+    recording: shared.Recordings = None,
+    checkpoints: shared.CheckpointFiles = None,
+    trajectory: shared.RunNames = None,
+    settings: shared.Settings = None,
     metrics: Metrics = "loss",
     mode: shared.Mode = None,
     compare_modes: CompareModes = False,
@@ -60,45 +67,46 @@ def evaluate(
     live: Live = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Evaluate your own model on a random, filter-normalized plane around it, or on the plane of a recorded training's path.
+    """Evaluate your own model on a random, filter-normalized plane around it, or on a plane through recorded paths or checkpoints.
 
     The same command continues a stopped run.
     """
     arguments = dict(locals())
     _check_combinations(arguments)
-    target, chosen, area, end_loss = _prepare(arguments)
+    target, chosen, area, end_losses = _prepare(arguments)
     grid = (area, counts("--resolution", resolution), metrics.split(","))
     if dry_run:
         _print_cost(target, chosen, *grid)
         return
-    _print_surfaces(_evaluate(target, chosen, grid, arguments), end_loss)
-    typer.echo(f"In {archive}. Next: lossatlas plot {archive}{' --kind training' if recording else ''}, or lossatlas view {archive}")
+    _print_surfaces(_evaluate(target, chosen, grid, arguments), end_losses)
+    kind = " --kind training" if recording or checkpoints else ""
+    typer.echo(f"In {archive}. Next: lossatlas plot {archive}{kind}, or lossatlas view {archive}")
 
 
 def _check_combinations(arguments: dict[str, Any]) -> None:
     check_choice("--tol-scale", arguments["tol_scale"], ("linear", "log"))
-    if arguments["recording"] is None and arguments["trajectory"] is not None:
-        raise InputError("--trajectory", arguments["trajectory"], "--recording with it", "Name the archive that holds the trajectory")
-    if arguments["recording"] is not None and (arguments["line"] or arguments["compare_modes"]):
-        raise InputError("--recording", "with --line or --compare-modes", "a plane in one mode", "Leave the other option out")
+    sources = [option for option in ("recording", "checkpoints") if arguments[option]]
+    if arguments["trajectory"] and not arguments["recording"]:
+        raise InputError("--trajectory", arguments["trajectory"][0], "--recording with it", "Name the archive that holds the trajectory")
+    if sources and (arguments["line"] or arguments["compare_modes"]):
+        raise InputError(f"--{sources[0]}", "with --line or --compare-modes", "a plane in one mode", "Leave the other option out")
 
 
-def _prepare(arguments: dict[str, Any]) -> tuple[Any, Any, Any, float | None]:
-    """The objective, its plane, the bounds, and the loss at the end of a recorded path."""
+def _prepare(arguments: dict[str, Any]) -> tuple[Any, Any, Any, dict[str, float]]:
+    """The objective, its plane, the bounds, and the loss at the end of each recorded path."""
     from lossatlas.cli.adjust_objective import ObjectiveChanges, load_adjusted
-    from lossatlas.cli.planes import PlaneOptions, plane_around, plane_through_path
+    from lossatlas.cli.planes import PathSources, PlaneOptions, plane_around, plane_through_paths
 
     area = None if arguments["bounds"] is None else bounds_of("--bounds", arguments["bounds"])
     changes = ObjectiveChanges(*(arguments[key] for key in ("mode", "device", "dtype", "batch_size", "samples")))
-    objective = load_adjusted(arguments["objective"], changes)
-    if arguments["recording"] is None:
+    objective = load_adjusted(arguments["objective"], changes, arguments["settings"] or ())
+    sources = PathSources(*(tuple(arguments[key] or ()) for key in ("recording", "checkpoints", "trajectory")))
+    if not sources:
         directions = PlaneOptions(*(arguments[key] for key in ("seed", "normalize", "params", "biases", "line")))
-        return objective, plane_around(objective, arguments["plane"] or "random", directions), area or (-1.0, 1.0), None
+        return objective, plane_around(objective, arguments["plane"] or "random", directions), area, {}
     archive = None if arguments["dry_run"] else arguments["archive"]
-    path = plane_through_path(
-        objective, arguments["recording"], arguments["trajectory"], arguments["plane"] or "pca", archive, arguments["name"]
-    )
-    return objective, path.plane, area or path.bounds, path.end_loss
+    paths = plane_through_paths(objective, sources, arguments["plane"], archive, arguments["name"])
+    return objective, paths.plane, area, paths.end_losses
 
 
 def _evaluate(objective: Any, plane: Any, grid: tuple[Any, ...], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -137,8 +145,8 @@ def _print_cost(objective: Any, plane: Any, *grid: Any) -> None:
     typer.echo(estimate_cost(objective, plane, *grid))
 
 
-def _print_surfaces(surfaces: dict[str, Any], end_loss: float | None) -> None:
+def _print_surfaces(surfaces: dict[str, Any], end_losses: dict[str, float]) -> None:
     for name, surface in surfaces.items():
         center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
-        known = f"loss {center:.6g} at the center" if end_loss is None else f"loss {end_loss:.6g} at the end of the run"
-        typer.echo(f"{name}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, {known}")
+        ends = ", ".join(f"loss {loss:.6g} at the end of {run}" for run, loss in end_losses.items())
+        typer.echo(f"{name}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, {ends or f'loss {center:.6g} at the center'}")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lossatlas._util.text import did_you_mean
+from lossatlas.cli.objective_arguments import parse_arguments
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError, LossatlasError
 
@@ -20,26 +21,31 @@ MOST_NAMES = 12
 """Names of a module that an error lists."""
 
 
-def load_objective(reference: str) -> Objective:
+def load_objective(reference: str, settings: Sequence[str] = ()) -> Objective:
     """Import a module or run a file, and take an `Objective`, or call a function that returns one.
 
+    Args:
+        reference: ``MODULE:OBJECTIVE``.
+        settings: arguments of the function, one ``NAME=VALUE`` each.
+
     Raises:
-        InputError: the module, the name or the type is not what is needed, or the user's code raises.
+        InputError: the module, the name, an argument or the type is not what is needed, or the user's code raises.
     """
     place, _, name = reference.rpartition(":")
     if not place or not name:
         raise InputError("MODULE:OBJECTIVE", reference, FORM)
     module = _module(place)
     if not _run(lambda: hasattr(module, name), reference):
-        raise InputError("MODULE:OBJECTIVE", name, f"a name that {place} defines: {_public_names(module)}")
+        names = _public_names(module)
+        raise InputError("MODULE:OBJECTIVE", name, f"a name that {place} defines: {_listed(names)}", did_you_mean(name, names))
     attribute = _run(lambda: getattr(module, name), reference)
     if callable(attribute) and not isinstance(attribute, Objective):
-        _check_arguments(attribute, reference)
-        attribute = _run(attribute, reference)
+        function, arguments = attribute, parse_arguments(attribute, settings, reference)
+        attribute = _run(lambda: function(**arguments), reference)
+    elif settings:
+        raise InputError("--set", settings[0], f"no setting, as {reference} is no function but an objective itself")
     if not _run(lambda: isinstance(attribute, Objective), reference):
-        raise InputError(
-            "MODULE:OBJECTIVE", _type_name(attribute), "a lossatlas.Objective, or a function without arguments that returns one"
-        )
+        raise InputError("MODULE:OBJECTIVE", _type_name(attribute), "a lossatlas.Objective, or a function that returns one")
     return attribute
 
 
@@ -57,7 +63,8 @@ def _module(place: str) -> Any:
 
 def _run_file(path: Path, place: str) -> Any:
     if not _is_file(path):
-        raise InputError("MODULE:OBJECTIVE", place, "a file that exists", "Give its path from the current folder")
+        step = did_you_mean(path.name, _files_beside(path)) or "Give its path from the current folder"
+        raise InputError("MODULE:OBJECTIVE", place, "a file that exists", step)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module, earlier = importlib.util.module_from_spec(spec), sys.modules.get(path.stem)
@@ -79,6 +86,13 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _files_beside(path: Path) -> list[str]:
+    try:
+        return [file.name for file in path.parent.glob("*.py")]
+    except (OSError, ValueError):
+        return []
+
+
 def _imported(place: str) -> Any:
     if not all(place.split(".")):
         raise InputError("MODULE:OBJECTIVE", place, FORM, "Name the module from the current folder, without leading dots")
@@ -86,23 +100,6 @@ def _imported(place: str) -> Any:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
         raise InputError("MODULE:OBJECTIVE", place, FORM, f"Python says: {_message_of(error)}") from error
-
-
-def _check_arguments(function: Callable[..., Any], reference: str) -> None:
-    """A function that needs arguments is refused before it is called; builtins and the like may hide theirs."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except Exception:
-        return
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    needed = [p.name for p in parameters if p.default is inspect.Parameter.empty and p.kind not in kinds]
-    if needed:
-        raise InputError(
-            "MODULE:OBJECTIVE",
-            f"{reference}, which needs {', '.join(needed)}",
-            "a lossatlas.Objective, or a function without arguments that returns one",
-            "Give the arguments in a function of your own, such as def objective(): return make(...)",
-        )
 
 
 def _run(code: Callable[[], Any], reference: str) -> Any:
@@ -135,8 +132,11 @@ def _type_name(thing: object) -> str:
         return "object"
 
 
-def _public_names(module: Any) -> str:
-    names = [name for name in getattr(module, "__dict__", {}) if isinstance(name, str) and not name.startswith("_")]
+def _public_names(module: Any) -> list[str]:
+    return [name for name in getattr(module, "__dict__", {}) if isinstance(name, str) and not name.startswith("_")]
+
+
+def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return (", ".join(names[:MOST_NAMES]) or "nothing") + more
 

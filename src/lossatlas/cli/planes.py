@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 import typer
+import xarray as xr
 
 from lossatlas._util.argument_checks import check_choice
-from lossatlas.archive import Archive, open_archive
+from lossatlas.archive import open_archive
 from lossatlas.compute.curvature.hessian_plane import hessian_plane
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.paths.principal_planes import pca_plane, start_end_plane
-from lossatlas.compute.paths.projection import bounds_around, project_trajectory
+from lossatlas.compute.paths.principal_planes import joint_pca_plane, pca_plane, start_end_plane
+from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.recording.trajectory import Trajectory
+from lossatlas.compute.recording.weight_store import recorded_names
 from lossatlas.errors import InputError
 
 AROUND_MODEL = ("random", "hessian")
@@ -35,12 +39,23 @@ class PlaneOptions:
 
 
 @dataclass(frozen=True)
-class PlaneOfPath:
-    """The plane through a recorded path, bounds that hold the path, and the loss at its end."""
+class PathSources:
+    """Sources of recorded paths: archives of recorders, checkpoints in folders, and the names of the runs that are meant."""
+
+    recordings: tuple[Path, ...] = ()
+    checkpoints: tuple[str, ...] = ()
+    trajectories: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.recordings or self.checkpoints)
+
+
+@dataclass(frozen=True)
+class PlaneOfPaths:
+    """The plane through recorded paths, and the loss at the end of each, by label."""
 
     plane: Plane
-    bounds: Any
-    end_loss: float
+    end_losses: dict[str, float]
 
 
 def plane_around(objective: Objective, kind: str, options: PlaneOptions) -> Plane:
@@ -50,7 +65,12 @@ def plane_around(objective: Objective, kind: str, options: PlaneOptions) -> Plan
         InputError: another kind, or a line along eigenvectors.
     """
     if kind in THROUGH_PATH:
-        raise InputError("--plane", kind, f"{' or '.join(AROUND_MODEL)} without a recorded path", "Name the recording with --recording")
+        raise InputError(
+            "--plane",
+            kind,
+            f"{' or '.join(AROUND_MODEL)} without a recorded path",
+            "Name a recording with --recording, or checkpoints with --checkpoints",
+        )
     if check_choice("--plane", kind, AROUND_MODEL) == "random":
         how = cast(Any, options.normalize)
         return random_plane(objective, options.seed, how, biases=options.biases, params=options.params, ndim=1 if options.line else 2)
@@ -59,27 +79,79 @@ def plane_around(objective: Objective, kind: str, options: PlaneOptions) -> Plan
     return hessian_plane(objective, biases=options.biases, params=options.params, seed=options.seed)
 
 
-def plane_of_recording(recording: Path | Archive, trajectory: str | None, kind: str) -> tuple[Trajectory, Plane]:
-    """A recorded path and the plane through it.
+def recorded_runs(sources: PathSources, module: torch.nn.Module | None, writable: Path | None = None) -> tuple[Trajectory, ...]:
+    """Every run that is asked for; a recording of several runs gives all of them.
+
+    Args:
+        sources: recordings and checkpoints.
+        module: says which names in checkpoints are parameters.
+        writable: the archive that projected paths will go into, which may be one of the recordings.
 
     Raises:
-        InputError: another kind, or no such trajectory.
+        InputError: no such recording, run or checkpoint.
     """
-    check_choice("--plane", kind, THROUGH_PATH)
-    path = Trajectory.open(recording if isinstance(recording, Archive) else str(recording), trajectory)
-    return path, THROUGH_PATH[kind](path)
+    runs = list[Trajectory]()
+    for recording in sources.recordings:
+        inside = writable is not None and writable.resolve() == recording.resolve()
+        archive = open_archive(recording, "a" if inside else "r")
+        stored = recorded_names(archive)
+        names = [name for name in stored if not sources.trajectories or name in sources.trajectories]
+        runs += [Trajectory.open(archive, name) for name in names or sources.trajectories or (None,)]
+    for pattern in sources.checkpoints:
+        folder = Path(pattern) if Path(pattern).is_dir() else Path(pattern).parent
+        name = folder.name if folder.name.strip("*?[]") else "checkpoints"
+        runs.append(Trajectory.from_checkpoints(pattern, module=module, name=name))
+    return tuple(runs)
 
 
-def plane_through_path(
-    objective: Objective, recording: Path, trajectory: str | None, kind: str, archive: Path | None, surface: str
-) -> PlaneOfPath:
-    """The plane through a recorded path; the projected path goes into `archive`, to be drawn over `surface`."""
-    inside = archive is not None and archive.resolve() == recording.resolve()
-    recorded, plane = plane_of_recording(open_archive(recording, "a") if inside else recording, trajectory, kind)
-    path = project_trajectory(recorded, plane, objective, archive, surface=surface)
-    shown, null = path.attrs["captured_share"], sum(path.attrs["random_walk_null"])
-    typer.echo(f"{recorded.name}: the plane shows {shown:.1%} of the motion; of a random walk it would show {null:.1%}")
-    return PlaneOfPath(plane, bounds_around(path), float(path.path_loss[-1]))
+def plane_of_runs(runs: Sequence[Trajectory], kind: str | None) -> Plane:
+    """The plane through one path, or one that several paths share.
+
+    Raises:
+        InputError: another kind, or one that several runs cannot share.
+    """
+    check_choice("--plane", kind or "pca", THROUGH_PATH)
+    if len(runs) == 1:
+        return THROUGH_PATH[kind or "pca"](runs[0])
+    if kind == "start-end":
+        raise InputError("--plane", f"{kind} of {len(runs)} runs", "pca, which several runs share", "Name one run with --trajectory")
+    return joint_pca_plane(runs)
+
+
+def plane_through_paths(objective: Objective, sources: PathSources, kind: str | None, archive: Path | None, surface: str) -> PlaneOfPaths:
+    """The plane through recorded paths; the projected paths go into `archive`, to be drawn over `surface`."""
+    check_choice("--plane", kind or "pca", THROUGH_PATH)
+    runs = recorded_runs(sources, objective.module, archive)
+    plane = plane_of_runs(runs, kind)
+    labels = distinct_names([run.name for run in runs], [Path(run.store.archive.location).stem for run in runs])
+    paths = {
+        label: project_trajectory(run, plane, objective, archive, surface=surface, **_names(run, label))
+        for run, label in zip(runs, labels, strict=True)
+    }
+    for label, path in paths.items():
+        typer.echo(f"{label}: {_shares(path, len(runs))}")
+    return PlaneOfPaths(plane, {label: float(path.path_loss[-1]) for label, path in paths.items()})
+
+
+def _names(run: Trajectory, label: str) -> dict[str, Any]:
+    """Under its own name a path lies beside its recording; another is needed only where several runs have the same."""
+    return {} if label == run.name else {"name": label, "label": label}
+
+
+def distinct_names(names: Sequence[str], origins: Sequence[str]) -> list[str]:
+    """Names that are used twice give way to those of their archives, and to numbers where even these are the same.
+
+    >>> distinct_names(["run", "run", "adam"], ["a", "b", "c"]), distinct_names(["run", "run"], ["a", "a"])
+    (['a', 'b', 'adam'], ['a', 'a-2'])
+    """
+    chosen = [origin if list(names).count(name) > 1 else name for name, origin in zip(names, origins, strict=True)]
+    return [name if not chosen[:k].count(name) else f"{name}-{chosen[: k + 1].count(name)}" for k, name in enumerate(chosen)]
+
+
+def _shares(path: xr.Dataset, runs: int) -> str:
+    captured, null = path.attrs["captured_share"], path.attrs.get("random_walk_null")
+    of_walk = "" if not null else f"; of {'a random walk' if runs == 1 else 'random walks as long'} it would show {sum(null):.1%}"
+    return f"the plane shows {captured:.1%} of the motion{of_walk}"
 
 
 def plane_of_surface(objective: Objective, archive: Path, surface: str | None) -> tuple[Plane, Any]:

@@ -1,7 +1,8 @@
 """Figures, animations, the browser page and the notebook widget, drawn from scenes and archives without torch.
 
 `compose` reads whatever is handed in and makes a `Scene`, plain data; `scene` holds its types and what every renderer asks
-of it; `mpl`, `animation` and `web` draw the same scene. `api` has the calls: `plot`, `animate` and `view`.
+of it; `mpl`, `animation` and `web` draw the same scene. `api` has the calls: `plot`, `animate` and `view`;
+`axes_level` those that draw one thing into axes of the user.
 """
 
 from __future__ import annotations

@@ -18,10 +18,13 @@ from lossatlas.viz.compose.compose import Kind, compose
 from lossatlas.viz.compose.inputs import Source
 from lossatlas.viz.compose.timeline import with_timeline
 from lossatlas.viz.mpl import figure as drawing
+from lossatlas.viz.mpl.sizes import Width
+from lossatlas.viz.mpl.style import Theme
 from lossatlas.viz.scene.captions import CaptionSize, check_caption
-from lossatlas.viz.scene.model import Camera, Scale, Scene
+from lossatlas.viz.scene.model import Camera, ScaleOption, Scene
 from lossatlas.viz.web.html import export_html
 from lossatlas.viz.web.payload import Precision
+from lossatlas.viz.web.view_state import page_state
 
 
 def plot(
@@ -32,7 +35,7 @@ def plot(
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "auto",
     quantity: str = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
     levels: int = 21,
@@ -40,9 +43,17 @@ def plot(
     title: str | None = None,
     uncertainty: bool = False,
     caption: CaptionSize = "short",
+    width: Width = None,
+    height: float | None = None,
+    theme: Theme | None = None,
+    bare: bool = False,
     dpi: float = 200,
 ) -> Figure:
     """Draw surfaces, with the trajectories projected on them, as a matplotlib figure; with `file` also write PNG, SVG or PDF.
+
+    Letters are those of the rcParams and style sheets in force; what these leave at matplotlib's defaults is set for the
+    figure's width. To draw into axes of your own see `plot_contour`, `plot_surface`, `plot_line`, `plot_path`, `plot_spectrum`,
+    `plot_recording` and `plot_curves`.
 
     >>> import xarray as xr
     >>> loss = xr.DataArray([[0.0, 1.0], [1.0, 2.0], [4.0, 5.0]], dims=("alpha", "beta"), coords={"alpha": [-1, 0, 1], "beta": [0, 1]})
@@ -50,7 +61,7 @@ def plot(
 
     Args:
         source: a surface Dataset, an Archive, the path of one, a list of these; or a Scene, which is drawn as it is: the
-            options that compose one (all but `caption` and `dpi`) do not concern it.
+            options that compose one (all before `caption`) do not concern it.
         file: where to write; the suffix chooses the format.
         surfaces: which surfaces of the archives; all by default.
         trajectories: names of trajectories, projected trajectory Datasets or `PathData` objects; by default all that lie
@@ -59,19 +70,25 @@ def plot(
             "both", "line"; "training" draws a map with its paths and, beside it, their decision regions or the curves of
             loss and accuracy; "recording" all that a recorder measured.
         quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
-        scale: "linear" or "log" for color and height alike.
-        colormap: any of matplotlib or cmcrameri, or "terrain".
+        scale: "linear" or "log" for color and height alike. "auto" is log where all values are positive, span a factor of 20 or
+            more, and a quarter of them lie in the lowest tenth of the range, which a linear scale would draw as one dark pool.
+        colormap: any of matplotlib or cmcrameri, such as "viridis", "terrain" or "batlow"; "atlas" by default.
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
-        camera: direction from which reliefs are seen.
+        camera: direction from which reliefs are seen; by default one from which the lowest and the highest point show.
         title: above the figure; by default that of a single surface.
         uncertainty: hatch the cells that the samples do not tell apart from the lowest one; `lossatlas.viz.compose` says how.
         caption: "short" is at most a line on what is shown and a line of caution; "full" is everything that is known;
-            "none" leaves the figure bare.
+            "none" is nothing.
+        width: "column" (3.25 inches) or "page" (6.75 inches), which LaTeX then includes without scaling, or inches; by default
+            what the panes need on a screen. Panes that would be too narrow go below one another.
+        height: in inches; by default what the shapes of the panes ask for.
+        theme: "light", "dark", or "print", which holds without color; by default the colors of the rcParams.
+        bare: reliefs without their box and maps without axes, for slides.
         dpi: pixels per inch of a PNG.
 
     Raises:
-        InputError: an option, name or suffix that is not known, or nothing computed yet.
+        InputError: an option, name or suffix that is not known, nothing computed yet, or no room for the panes in `width` and `height`.
     """
     check_number("dpi", dpi, least=1)
     check_caption(caption)
@@ -80,7 +97,7 @@ def plot(
     options = {"quantity": quantity, "scale": scale, "colormap": colormap, "clip": clip, "levels": levels, "camera": camera}
     options |= {"surfaces": surfaces, "trajectories": trajectories, "kind": kind, "title": title, "uncertainty": uncertainty}
     scene = source if isinstance(source, Scene) else compose(source, **options)
-    figure = drawing.figure(scene, caption=caption)
+    figure = drawing.figure(scene, width=width, height=height, theme=theme, bare=bare, caption=caption)
     if file is not None:
         drawing.save(figure, file, dpi=dpi)
     return figure
@@ -94,7 +111,7 @@ def animate(
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "surface",
     quantity: str = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
     levels: int = 21,
@@ -155,7 +172,10 @@ def view(
     Args:
         source: a surface, an archive or its path, a `Scene`, or a list of these to compare.
         export: path of an HTML file.
-        view: the state to open with, the same keys as in the page's address.
+        title: heading of the page.
+        theme: "light" or "dark"; None follows the reader's system.
+        view: the state to open with: ``scale`` ("auto", "linear" or "log"), ``quantity``, ``clip``, ``colormap``, ``camera``,
+            ``style``, ``mode``, ``map`` and the other keys of the page's address.
         height: of the widget, in pixels.
         port: of the live page; 0 takes a free one.
         open_browser: False only serves or writes the page.
@@ -166,7 +186,7 @@ def view(
         the next.
 
     Raises:
-        InputError: something that cannot be drawn.
+        InputError: something that cannot be drawn, an unknown key of `view`, or an `export` that is no .html file.
     """
     if export is not None:
         return export_html(source, export, title=title, theme=theme, precision=precision, view=view)
@@ -177,8 +197,8 @@ def view(
     if _is_archive(source) or (isinstance(source, list | tuple) and source and all(map(_is_archive, source))):
         from lossatlas.viz.web.server import serve
 
-        state = {**(view or {}), **({"theme": theme} if theme else {})}
-        return serve(source, port=port, open_browser=open_browser, view=state)
+        state = {**page_state(view), **({"theme": theme} if theme else {})}
+        return serve(source, port=port, open_browser=open_browser, view=state, title=title)
     page = export_html(
         source, Path(tempfile.mkdtemp(prefix="lossatlas-")) / "landscape.html", title=title, theme=theme, precision=precision, view=view
     )

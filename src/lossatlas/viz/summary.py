@@ -1,15 +1,18 @@
-"""Summary of an archive's contents, for `lossatlas info`."""
+"""Summaries for `lossatlas info`: of an archive's contents, and of what a figure carries."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import xarray as xr
 
 from lossatlas._util.text import format_bytes, format_duration
 from lossatlas.archive import Archive
-from lossatlas.viz.compose.from_datasets import ending_notes
+from lossatlas.errors import InputError
+from lossatlas.viz.compose.from_datasets import ending_notes, surface_from
+from lossatlas.viz.metadata.record import FigureMetadata, surface_hash
 from lossatlas.viz.scene.provenance_text import surface_notes
 
 
@@ -26,6 +29,15 @@ def describe_archive(archive: Archive) -> str:
     return "\n".join(lines)
 
 
+def describe_figure(metadata: FigureMetadata) -> str:
+    """Title, full caption and sources of a figure, a line each."""
+    lines = [metadata.title or "Untitled", *metadata.caption]
+    for source in metadata.sources:
+        place = ", ".join(part for part in (source.archive, source.surface and f"surface {source.surface}") if part)
+        lines.append(f"from {place or 'data in memory'}" + (f", sha256 {source.sha256}" if source.sha256 else ""))
+    return "\n".join([*lines, f"drawn by lossatlas {metadata.version or '?'}"])
+
+
 def _surface(name: str, dataset: xr.Dataset) -> Iterator[str]:
     title = dataset.attrs.get("title")
     yield f"surface {name}" + (f" ({title})" if title else "")
@@ -39,6 +51,8 @@ def _surface(name: str, dataset: xr.Dataset) -> Iterator[str]:
         finite = values[np.isfinite(values)]
         yield f"    {metric}: " + (f"{finite.min():.6g} to {finite.max():.6g}" if finite.size else "no finite value")
     yield from (f"    {note}" for note in surface_notes(dataset))
+    with suppress(InputError):  # a surface without a metric has nothing that a figure could show
+        yield f"    sha256 of its values, as in the figures drawn of it: {surface_hash(surface_from(dataset))}"
     attrs = dataset.attrs
     versions = ", ".join(f"{k} {v}" for k, v in (attrs.get("versions") or {}).items())
     made, seconds = attrs.get("created") or "at an unknown time", attrs.get("seconds")

@@ -26,8 +26,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     real = reading.read_array
 
     def counted(array: zarr.Array[Any], *selection: Any) -> Any:
-        if array.basename not in ("alpha", "beta"):
-            names.append(array.basename)
+        if (name := array.path.rpartition("/")[2]) not in ("alpha", "beta"):
+            names.append(name)
         return real(array, *selection)
 
     monkeypatch.setattr(reading, "read_array", counted)
@@ -61,6 +61,11 @@ def test_continuing_reads_once_and_the_result_once(reads: list[str], tmp_path: P
     before: list[int] = []
     la.evaluate(*problem(), **options, on_tile=lambda *_: before.append(len(reads)))
     assert before == [len(ARRAYS)] * 3 and len(reads) == 2 * len(ARRAYS)
+
+
+def test_a_fresh_hessian_map_is_read_once_for_the_result(reads: list[str]) -> None:
+    surface = la.hessian_map(*problem(), resolution=(2, 3), biases=True, tol=1e-3)
+    assert sorted(reads) == sorted(map(str, surface.data_vars)) and surface.done.all()
 
 
 @pytest.mark.parametrize("tol", [None, 0.05])

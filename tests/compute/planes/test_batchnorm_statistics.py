@@ -75,13 +75,13 @@ def test_the_recorders_objective_gives_the_final_models_loss_where_it_stands(mak
 @pytest.mark.parametrize("evaluator", ["loop", "vmap", "affine"])
 def test_every_evaluator_has_the_planes_statistics(evaluator: str, trained) -> None:
     early, run, _, model = trained
-    surface = la.evaluate(early.with_mode("eval"), pca_plane(run), resolution=3, engine=la.Engine(evaluator=evaluator))
+    surface = la.evaluate(early.with_mode("eval"), pca_plane(run), (-1, 1), resolution=3, engine=la.Engine(evaluator=evaluator))
     assert float(surface.loss[1, 1]) == pytest.approx(plain_loss(model), rel=1e-10)
 
 
 def test_a_shared_plane_has_the_statistics_of_the_common_start(trained) -> None:
     _, run, start, model = trained
-    surface = la.evaluate(objective_of(model), joint_pca_plane([run]), resolution=3)
+    surface = la.evaluate(objective_of(model), joint_pca_plane([run]), (-1, 1), resolution=3)
     assert float(surface.loss[1, 1]) == pytest.approx(plain_loss(start), rel=1e-10)
 
 
@@ -97,9 +97,9 @@ def test_descents_and_curvature_on_the_plane_have_them_too(trained) -> None:
 
 def test_the_surface_says_whose_statistics_it_has(trained) -> None:
     early, run, _, model = trained
-    surface = la.evaluate(early.with_mode("eval"), pca_plane(run), resolution=3)
+    surface = la.evaluate(early.with_mode("eval"), pca_plane(run), (-1, 1), resolution=3)
     assert surface.attrs["objective"]["statistics"] == "plane" and "buffers_hash" in surface.attrs["plane"]
-    assert la.evaluate(early, pca_plane(run), resolution=3).attrs["objective"]["mode"] == "anchored"
+    assert la.evaluate(early, pca_plane(run), (-1, 1), resolution=3).attrs["objective"]["mode"] == "anchored"
     assert "statistics" not in la.evaluate(objective_of(model), la.random_plane(objective_of(model)), resolution=3).attrs["objective"]
     with pytest.warns(UserWarning, match=r"another model.*objective\.at"):
         wrong = la.evaluate(early, la.random_plane(run.params(-1)), resolution=3)
@@ -148,7 +148,7 @@ def test_weights_without_statistics_are_measured_with_a_warning(trained) -> None
     assert any("holds no BatchNorm statistics" in str(w.message) for w in said)
     assert all("another model" not in str(w.message) for w in said), "the plane's own statistics are estimated anew"
     with pytest.warns(UserWarning, match="another model"):
-        la.evaluate(early.with_mode("eval"), pca_plane(bare), resolution=3)
+        la.evaluate(early.with_mode("eval"), pca_plane(bare), (-1, 1), resolution=3)
 
 
 def test_another_models_objective_is_refused(trained) -> None:

@@ -219,7 +219,7 @@ def test_an_explicit_eval_on_a_plane_between_models_warns_and_the_figure_says_wh
             net[3].weight.mul_(20)  # a wrong normalization is then no small matter
     x = LAYERS["BatchNorm1d"][1]
     with pytest.warns(UserWarning, match=r"At model b this plane reads a loss of .*with_mode\(.auto.\)"):
-        surface = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y), mode="eval"), la.plane_through(a, b), resolution=3)
+        surface = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y), mode="eval"), la.plane_through(a, b), (-1, 1), resolution=3)
     first, second = surface.attrs["models"]
     assert (first["label"], first["differs"], second["label"], second["differs"]) == ("model a", False, "model b", True)
     assert second["loss"] == pytest.approx(own_loss(b, x, "eval"), rel=ROUNDING) and second["place"] == [1.0]
@@ -227,7 +227,7 @@ def test_an_explicit_eval_on_a_plane_between_models_warns_and_the_figure_says_wh
     shown = surface_from(surface)
     assert any(note.startswith("CAUTION: at model b the plane reads") for note in shown.notes) and shown.origin_label == "model a"
     with pytest.warns(UserWarning, match="At model a"):
-        backwards = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y), mode="eval"), la.plane_through(b, a), resolution=3)
+        backwards = la.evaluate(la.Objective(a, F.cross_entropy, (x, Y), mode="eval"), la.plane_through(b, a), (-1, 1), resolution=3)
     assert "that model's own loss is" in surface_from(backwards).origin_label
 
 

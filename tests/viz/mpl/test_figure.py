@@ -177,9 +177,10 @@ def test_the_model_at_the_end_of_a_line_is_marked_on_the_curve_where_the_frame_c
     line = Surface("l", axis, None, {"loss": Field(2 + axis, "loss")}, origin=(0.0,), origin_label="model a")
     figure = drawing.figure(Scene((Pane("line", ("l",)),), (line,)))
     assert [m.get_xydata().tolist() for m in figure.axes[0].lines if m.get_marker() == "P"] == [[[0.0, 2.0]]]
-    assert "model a" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "model a, minimum on this grid" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+@pytest.mark.slow
 def test_a_path_on_a_relief_is_seen_and_dimmed_behind_a_ridge(make_surface: Make, make_path: Make) -> None:
     alpha = np.linspace(-1, 1, 41)
     ridge = np.exp(-((alpha / 0.12) ** 2))[:, None] * np.ones((1, 9))
@@ -228,7 +229,7 @@ def test_compared_panes_have_one_color_bar_and_own_scales_their_own(make_surface
     shared = Scene((Pane("contour", ("a",)), Pane("contour", ("b",), column=1)), surfaces)
     own = Scene((Pane("contour", ("a",)), Pane("contour", ("b",), column=1, color=ColorScale(scale="log"))), surfaces)
     bars = [[axes.get_ylabel() for axes in drawing.figure(scene).axes if axes.get_label() == "color bar"] for scene in (shared, own)]
-    assert bars == [["loss [nats] (linear scale)"], ["loss [nats] (linear scale)", "loss [nats] (log scale)"]]
+    assert bars == [["loss [nats]"], ["loss [nats]", "loss [nats], log scale"]]
 
 
 def test_bars_shared_by_rows_stand_above_one_another(make_surface: Make) -> None:
@@ -278,11 +279,12 @@ def test_equal_figures_are_equal_files(make_surface: Make, tmp_path: File, suffi
     assert len(list((tmp_path / "deep").iterdir())) == 2, "no temporary file is left"
 
 
+@pytest.mark.slow
 def test_only_the_faces_of_a_relief_are_pixels_in_a_vector_file(make_surface: Make, tmp_path: File) -> None:
     scene = Scene((Pane("surface", ("bowl",)),), (make_surface(),))
     text = drawing.save(drawing.figure(scene), tmp_path / "relief.svg").read_text()
-    assert text.count("<image") == 2, "the faces and the color bar"
-    assert text.count("<path") > 50
+    assert text.count("<image") == 2, "the faces and the map on the floor; a height axis needs no color bar"
+    assert text.count("<path") > 25
 
 
 def test_a_file_that_cannot_be_written_is_named(make_surface: Make, tmp_path: File) -> None:
@@ -314,6 +316,7 @@ def test_a_pane_that_cannot_be_drawn_says_why(make_surface: Make, make_line: Mak
         drawing.figure(Scene(()))
 
 
+@pytest.mark.slow
 def test_the_users_settings_are_left_alone_in_threads_too(make_surface: Make) -> None:
     scene = Scene((Pane("contour", ("bowl",)),), (make_surface(),))
     before = dict(matplotlib.rcParams)

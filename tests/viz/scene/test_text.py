@@ -10,17 +10,17 @@ import numpy as np
 from lossatlas.archive import Archive
 from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.timeline import with_timeline
-from lossatlas.viz.scene.model import Arrow, Curve, DecisionRegions, Pane, Scene, Timeline
+from lossatlas.viz.scene.model import Arrow, Camera, Curve, DecisionRegions, Pane, Scene, Timeline
 from lossatlas.viz.scene.text import describe
 
 COMPOSED = """\
 scene "N = 100", 2 panes
 pane 1 contour at row 0, column 0: n100
   paths sgd
-  loss from 0.5 to 9.5, log scale, batlow, 21 levels
+  loss from 0.5 to 9.5, log scale, atlas, 21 levels
 pane 2 surface at row 0, column 1: n100
   paths sgd
-  loss from 0.5 to 9.5, log scale, batlow, 21 levels
+  loss from 0.5 to 9.5, log scale, atlas, 21 levels
   camera 32° up, azimuth -60°, zoom 1
 surface n100: α -1 to 1 (9), β -2 to 2 (7)
   loss [nats]: 0.5 to 9.5
@@ -39,7 +39,7 @@ MIXED = """\
 scene "Everything", 4 panes
   a subtitle
 pane 1 contour "Map" at row 0, column 0: bowl
-  loss from 0.5 to 9.5, linear scale, batlow, 21 levels
+  loss from 0.5 to 9.5, linear scale, atlas, 21 levels
 pane 2 curves at row 1, column 0 spanning 1 x 2: loss
 pane 3 areas at row 0, column 1: spiral
 pane 4 text at row 2, column 0: Read me
@@ -55,7 +55,7 @@ note: 1 of 63 cells NaN or infinite (xxx)"""
 
 
 def test_a_composed_scene_in_words(archive: Archive) -> None:
-    scene = with_timeline(compose(archive, surfaces="n100", scale="log"), frames=5)
+    scene = with_timeline(compose(archive, surfaces="n100", scale="log", camera=Camera()), frames=5)
     assert describe(scene).replace("\u00a0", " ") == COMPOSED
 
 

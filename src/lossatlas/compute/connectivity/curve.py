@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,11 @@ from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.params.params import Params, params_of
 from lossatlas.compute.planes.direction import Direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of
+from lossatlas.compute.planes.windows import window_around
 from lossatlas.errors import InputError
+
+CURVE_POINTS = 17
+"""Points of a curve that its plane's window is laid around."""
 
 Kind = Literal["bezier", "polygon"]
 
@@ -135,7 +139,9 @@ def curve_plane(curve: Curve) -> Plane:
     steps = (Direction(along, {"kind": "difference"}), Direction({n: scale * v for n, v in rest.items()}, {"kind": "bend"}))
     places = ((0.0, 0.0), (1.0, 0.0))
     models = tuple(PlaneModel(f"model {n}", p, buffers=b) for n, p, b in zip("ab", places, curve.buffers, strict=True))
-    return Plane(start, steps, "between", ("a → b", "bend"), {"curve": curve.describe()}, places[0], models=models)
+    flat = Plane(start, steps, "between", ("a → b", "bend"), {"curve": curve.describe()}, places[0], models=models)
+    points = project_curve_points(flat, curve, np.linspace(0, 1, CURVE_POINTS).tolist())[:, :2]
+    return replace(flat, window=window_around(points))
 
 
 def project_curve_points(plane: Plane, curve: Curve, ts: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:

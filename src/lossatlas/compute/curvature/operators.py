@@ -28,6 +28,7 @@ from lossatlas.compute.curvature.products import (
     differentiable_attention,
     gauss_newton,
 )
+from lossatlas.compute.objective.loss_functions import split_terms
 from lossatlas.compute.objective.objective import ModuleLoss, Objective, check_objective
 from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.layout import ParamLayout
@@ -184,6 +185,7 @@ def hessian_at(
     """
     moving, shares = {n: point[n].detach() for n in names}, _batch_losses(objective, point)
     name, note, batches = _first_working(shares, moving, method, memory)
+    name = getattr(objective.function, "hessian_method", name)  # a function of a vector says how its products come about
     return CurvatureOperator(moving, "hessian", name, batches, note=note, units=_units(objective), workers=workers)
 
 
@@ -236,11 +238,12 @@ def chosen_names(params: Params, patterns: str | Iterable[str] | None = None, bi
     Args:
         params: all of them.
         patterns: names, modules or globs; None takes all.
-        biases: False leaves one-dimensional tensors out, as Li et al. 2018 do for their eigenvalues.
+        biases: False leaves one-dimensional tensors out, as Li et al. 2018 do for their eigenvalues, unless there are no others.
 
     Raises:
         InputError: nothing is left, or no name matches.
     """
+    biases = biases or all(p.dim() <= 1 for p in params.values())
     names = tuple(n for n in select_param_names(params, patterns) if params[n].is_floating_point() and (biases or params[n].dim() > 1))
     if not names:
         advice = "Pass biases=True to keep one-dimensional tensors"
@@ -284,7 +287,7 @@ def _first_working(
             with differentiable_attention():
                 batches[0]()(probe)
             return name, "; ".join(reasons) or None, batches
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:  # what torch raises where an operation has no such derivative, and where memory ends
             reasons.append(f"{name} failed: {str(error).splitlines()[0][:120]}")
     raise InputError("model", "; ".join(reasons), "a model whose gradient can be taken", 'Try method="finite differences"')
 
@@ -332,7 +335,7 @@ def _halves(objective: Objective, placed: Params, batch: Any, weight: float) -> 
     def share(output: Tensor) -> Tensor:
         function = objective.function
         assert isinstance(function, ModuleLoss) and function.loss is not None
-        losses = function.loss(output) if targets[0] is None else function.loss(output, targets[0])
+        losses, _ = split_terms(function.loss(output) if targets[0] is None else function.loss(output, targets[0]))
         return (
             losses.flatten(1).mean(1).sum() if losses.dim() > 1 else losses.sum() if losses.dim() else losses * weight
         ) / objective.samples

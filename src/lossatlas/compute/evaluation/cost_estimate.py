@@ -18,6 +18,7 @@ from lossatlas.compute.metrics import Metric, metrics_named
 from lossatlas.compute.objective.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.plane import Plane
+from lossatlas.compute.planes.windows import bounds_or_window
 
 FRACTIONS = (0.125, 0.25, 0.5)
 LATTICE = 7
@@ -88,7 +89,7 @@ class CostEstimate:
 def estimate_cost(
     objective: Objective,
     plane: Plane,
-    bounds: Bounds = (-1.0, 1.0),
+    bounds: Bounds | None = None,
     resolution: int | Sequence[int] = 51,
     metrics: str | Iterable[str | Metric] = ("loss",),
     *,
@@ -117,7 +118,7 @@ def estimate_cost(
     check_engine(engine)
     objective = objective.with_precision(engine.precision) if engine.precision != "full" else objective
     plane = plane.renamed_like(objective.state)
-    grid = Grid.make(bounds, resolution, plane.ndim)
+    grid = Grid.make(bounds_or_window(bounds, plane), resolution, plane.ndim)
     task = EvaluationProblem.make(objective, plane, metrics_named(metrics))
     _, model_seconds = probe_metrics(task)
     if not task.batch_metrics:

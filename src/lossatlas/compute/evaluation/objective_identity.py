@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from lossatlas._util.code_hash import same_code
 from lossatlas.compute.objective.batchnorm import statistics_names
 from lossatlas.compute.objective.data import FrozenData
 from lossatlas.compute.objective.objective import Objective
@@ -25,6 +26,7 @@ LABELS = {
     "batches": "the data are cut into other batches, on which this loss or mode depends",
     "buffers": "the buffers (such as BatchNorm statistics) are others",
     "weights": "the weights beside those of the plane are others",
+    "code": "the function is another one",
 }
 """By key of `identity`, what a difference means."""
 
@@ -36,12 +38,17 @@ def identity(objective: Objective, plane: Plane) -> dict[str, str]:
         "batches": _batches(objective),
         "buffers": _buffers(objective, plane),
         "weights": hash_tensors({n: p for n, p in objective.params.items() if n not in plane.center}),
+        **({"code": objective.description["code"]} if "code" in objective.description else {}),
     }
 
 
 def describe_differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """In what two identities differ, in words. Keys that the older one lacks are not compared."""
-    return [label for key, label in LABELS.items() if key in stored and stored[key] != asked.get(key)]
+    return [label for key, label in LABELS.items() if key in stored and not _same(key, str(stored[key]), str(asked.get(key)))]
+
+
+def _same(key: str, stored: str, asked: str) -> bool:
+    return same_code(stored, asked) if key == "code" else stored == asked
 
 
 def samples_hash(data: FrozenData) -> str:

@@ -16,6 +16,10 @@ Scope = Literal["batch", "model"]
 Direction = Literal["lower", "higher"]
 
 
+TERM = "term_"
+"""What the names of a loss's terms begin with."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number measured at every cell of a surface, with its error: of each batch of the data, or of the whole model.
@@ -85,11 +89,19 @@ class Metric:
     """Hash of the code; the package's metrics say in words what they are, for its versions are no edits."""
     zero_one: bool = field(default=False, repr=False, kw_only=True)
     """Values are 0 or 1, so that they have an interval; of a metric of one's own, as seen at the model's own place."""
+    reference: Any = field(default=None, repr=False, kw_only=True)
+    """Model whose outputs the scores bring along: "origin", or its parameters and buffers."""
+    of_mean: Callable[..., Any] | None = field(default=None, repr=False, kw_only=True)
+    """Function of the mean over samples and its standard error that is stored in their place."""
+    summary: Callable[..., Any] | None = field(default=None, repr=False, kw_only=True)
+    """Function of every sample's value, ``(points, samples)``, that is no mean of them."""
+    per_label: bool = field(default=False, repr=False, kw_only=True)
+    """Values are one a label that counts, be they more or fewer than samples."""
     count: int | None = field(default=None, repr=False, kw_only=True)
     """Items at the model's own place; None before it was measured, and where there is one number only."""
 
     def __post_init__(self) -> None:
-        if self.declared is None:
+        if not self.is_builtin:
             _check_metric_name(self.name)
         if not callable(self.measure):
             raise InputError("measure", self.measure, "a function of a batch's scores (losses, outputs, targets), or of the whole model")
@@ -159,6 +171,11 @@ class Metric:
         """Whether the package measures it, be it declared in `schema` or not."""
         return self.declared is not None or self.code.startswith("lossatlas:")
 
+    @property
+    def in_units_of_loss(self) -> bool:
+        """Whether the objective's loss gives the units: nats for cross-entropy, none for a squared error."""
+        return self.name in ("loss", "sample_loss", "batch_mean_loss") or (self.is_builtin and self.name.startswith(TERM))
+
     def identity(self) -> dict[str, Any]:
         """Settings that must be the same before its stored values are continued."""
         settings = {"repeats": self.repeats, "seed": self.seed, "population": self.population}
@@ -169,6 +186,6 @@ def _check_metric_name(name: object) -> None:
     """A folder of a surface that nothing else uses; its standard error and its preview take names that end in a suffix."""
     check_name("name", name)
     text = str(name)
-    if text in schema.VARIABLES or text.endswith(schema.SUFFIXES) or text.startswith("path_") or not text.isidentifier():
+    if text in schema.VARIABLES or text.endswith(schema.SUFFIXES) or text.startswith(("path_", TERM)) or not text.isidentifier():
         allowed = "letters, digits and underscores that name no array of lossatlas and end in none of " + ", ".join(schema.SUFFIXES)
         raise InputError("name", name, allowed, "Choose another name=")

@@ -21,6 +21,7 @@ from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane, coordinates_of
+from lossatlas.compute.planes.windows import bounds_or_window
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
@@ -52,14 +53,14 @@ def per_sample_gradients(objective: Objective, plane: Plane, point: Sequence[flo
     here = torch.tensor(place, dtype=torch.float64, device=task.device)
     try:
         return _forward(task, here)
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:  # what torch raises where an operation of the model has no forward derivative
         return _differences(task, here)
 
 
 def gradient_noise(
     objective: Objective,
     plane: Plane,
-    bounds: Bounds = (-1.0, 1.0),
+    bounds: Bounds | None = None,
     resolution: int | Sequence[int] = 21,
     archive: Location | Archive | None = None,
     *,
@@ -78,7 +79,7 @@ def gradient_noise(
     Args:
         objective: a loss with a form per sample.
         plane: of two directions.
-        bounds: ``(low, high)`` of both axes, or one pair an axis.
+        bounds: ``(low, high)`` of both axes, or one pair an axis; None takes `plane.window`.
         resolution: cells along both axes, or one number an axis.
         archive: where to store the maps, under `name`.
         batch_size: of the batches whose noise is asked for.
@@ -108,7 +109,7 @@ def gradient_noise(
     store = None if archive is None else as_archive(archive)
     if plane.ndim != 2:
         raise InputError("plane", "a line", "a plane of two directions")
-    grid = Grid.make(bounds, resolution, 2)
+    grid = Grid.make(bounds_or_window(bounds, plane), resolution, 2)
     batches = np.stack(shuffled_batches(objective.samples, batch_size, epochs=epochs, seed=seed))
     shrink = sampling_fpc(batch_size, objective.samples) / np.sqrt(batch_size)
     rows = np.empty((grid.size, 7))

@@ -7,7 +7,7 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -34,12 +34,16 @@ class Scores:
         outputs: what the model returned, for metrics such as accuracy; None from a plain callable.
         targets: the batch's targets, or None.
         target_format: how the targets are to be read.
+        reference: what another model returned on this batch, for metrics relative to it.
+        terms: by name, what a loss that returns a mapping gives beside "loss", each shaped like `losses` or ``()``.
     """
 
     losses: Tensor
     outputs: Any = None
     targets: Any = None
     target_format: TargetFormat = DEFAULT_TARGET_FORMAT
+    reference: Any = None
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 ScoreFunction = Callable[[Params, Any], Scores]
@@ -76,10 +80,8 @@ class ModuleLoss:
             outputs = run_module(self.module, params, inputs, self.has_tied_weights)
         if self.loss is None:
             return Scores(model_loss(outputs), outputs, targets, self.target_format)
-        losses = self.loss(outputs) if targets is None else self.loss(outputs, targets)
-        if losses.dim() > 1 and len(losses) == count_of(batch):
-            losses = losses.flatten(1).mean(1)
-        return Scores(losses, outputs, targets, self.target_format)
+        losses, terms = split_terms(self.loss(outputs) if targets is None else self.loss(outputs, targets), count_of(batch))
+        return Scores(losses, outputs, targets, self.target_format, terms=terms)
 
     @property
     def allows_layout_change(self) -> bool:
@@ -131,7 +133,9 @@ class ModuleLoss:
     def with_per_sample_loss(self, center: Params, data: FrozenData) -> ModuleLoss:
         """With the per-sample form of the loss where one exists and its mean is the loss, and with how these data's targets are read."""
         targets = [split_batch(batch, self.loss is not None)[1] for batch in data.batches]
-        whole, candidate = replace(self, target_format=TargetFormat.of(self.loss, targets)), per_sample_form(self.loss)
+        predicts_next = self.loss is None and predicts_next_token(self.module)
+        form = replace(TargetFormat.of(self.loss, targets), predicts_next=predicts_next)
+        whole, candidate = replace(self, target_format=form), per_sample_form(self.loss)
         if candidate is None or not is_mean_over_samples(self.loss, targets):
             return whole
         per_sample = replace(whole, loss=candidate)
@@ -150,8 +154,32 @@ class CallableLoss:
     user: Callable[[Params, Any], Tensor]
 
     def __call__(self, params: Params, batch: Any) -> Scores:
-        losses = self.user(params, batch)
-        return Scores(losses if isinstance(losses, Tensor) else torch.as_tensor(losses))
+        losses, terms = split_terms(self.user(params, batch))
+        return Scores(losses, terms=terms)
+
+
+def split_terms(result: Any, count: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss and its terms: a mapping holds them by name, the loss itself under "loss"; anything else is the loss alone.
+
+    Axes beyond that of `count` samples are averaged.
+
+    Raises:
+        InputError: a mapping without "loss", or a name of a term that cannot name an array.
+    """
+    if not isinstance(result, Mapping):
+        return _sample_means(result, count), {}
+    names = [name for name in result if name != "loss"]
+    if "loss" not in result:
+        advice = 'Return the value that is minimized under "loss", and its terms beside it'
+        raise InputError("loss", f"a mapping of {', '.join(map(str, names)) or 'nothing'}", 'a mapping that holds "loss"', advice)
+    if odd := [name for name in names if not (isinstance(name, str) and name.isidentifier())]:
+        raise InputError("loss", f"a term named {odd[0]!r}", "names of letters, digits and underscores, such as 'boundary'")
+    return _sample_means(result["loss"], count), {name: _sample_means(result[name], count) for name in names}
+
+
+def _sample_means(values: Any, count: int | None) -> Tensor:
+    values = values if isinstance(values, Tensor) else torch.as_tensor(values)
+    return values.flatten(1).mean(1) if count is not None and values.dim() > 1 and len(values) == count else values
 
 
 def split_batch(batch: Any, has_loss: bool = True) -> tuple[Any, Any]:
@@ -171,6 +199,11 @@ def without_gradients_if_possible(function: Callable[[], Result]) -> Result:
         except Exception:
             with torch.enable_grad():
                 return function()
+
+
+def predicts_next_token(module: torch.nn.Module) -> bool:
+    """Whether the model's own loss compares each output with the label after it, as those of transformers do."""
+    return any(type(part).__name__.endswith(("ForCausalLM", "LMHeadModel")) for part in module.modules())
 
 
 def has_tied_weights(module: torch.nn.Module) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,9 +14,12 @@ from lossatlas.errors import InputError
 
 Params = dict[str, Tensor]
 
+VECTOR = "theta"
+"""The name of the one parameter of an `ArrayObjective`, and of a NumPy vector wherever weights are asked for."""
+
 
 def params_of(source: torch.nn.Module | Mapping[str, Tensor] | Any) -> Params:
-    """The parameters of a module, an `Objective` or a mapping, detached; tied weights appear once, under their first name.
+    """The parameters of a module, an `Objective`, a mapping or a NumPy vector, detached; tied weights appear once, under their first name.
 
     Raises:
         InputError: none of these, or no parameters in it.
@@ -26,8 +30,10 @@ def params_of(source: torch.nn.Module | Mapping[str, Tensor] | Any) -> Params:
         params = {str(name): _tensor(str(name), value) for name, value in source.items()}
     elif isinstance(getattr(source, "params", None), Mapping):
         return dict(source.params)
+    elif isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind == "f":
+        params = {VECTOR: torch.tensor(source)}
     else:
-        raise InputError("model", type(source).__name__, "an nn.Module, an Objective or a dict of tensors")
+        raise InputError("model", type(source).__name__, "an nn.Module, an Objective, a dict of tensors, or a NumPy vector")
     if not params:
         raise InputError("model", type(source).__name__, "a model with at least one parameter")
     return params

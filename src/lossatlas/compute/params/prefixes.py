@@ -34,7 +34,7 @@ def renaming(names: Iterable[str], reference: Iterable[str]) -> dict[str, str]:
 def rename_to_match(params: Mapping[str, Value], reference: Iterable[str], what: str) -> Mapping[str, Value]:
     """`params` under the names of `reference` where only prefixes of wrappers differ, with a warning; else as they are."""
     names = set(reference)
-    if names >= params.keys() or params.keys() >= names:
+    if names >= params.keys() or params.keys() >= names or not all(isinstance(name, str) for name in params):
         return params
     new = renaming(params, names)
     if not new:

@@ -15,6 +15,7 @@ from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.paths.weight_blocks import Array, CenteredWeights, Recording
 from lossatlas.compute.planes.direction import Direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel
+from lossatlas.compute.planes.windows import window_around
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
 from lossatlas.errors import InputError
 
@@ -71,7 +72,8 @@ def pca_plane(trajectory: Recording, *, centered: bool = False, memory: int = ME
     of_variance = "of variance" if not centered else "of centered variance"
     labels = tuple(f"PC{i + 1} ({format_percent(r)} {of_variance})" for i, r in enumerate(ratio))
     axes = _fix_signs(rows.linear_combinations(coefficients), scores)
-    return _plane((trajectory,), -1, _orthonormal(axes), "pca", labels, recipe, (0.0, 0.0))
+    axes = _orthonormal(axes)
+    return _plane((trajectory,), -1, axes, "pca", labels, recipe, (0.0, 0.0), rows.coordinates(axes))
 
 
 def start_end_plane(trajectory: Recording, *, memory: int = MEMORY) -> Plane:
@@ -123,7 +125,8 @@ def start_end_plane(trajectory: Recording, *, memory: int = MEMORY) -> Plane:
         "explained_variance_ratio": [float(s) for s in shares],
         "random_walk_null": list(start_end_null(trajectory.steps)),
     }
-    return _plane((trajectory,), 0, axes * length, "start-end", labels, recipe, (1.0, 0.0), model=-1)
+    places = rows.coordinates(axes) / length
+    return _plane((trajectory,), 0, axes * length, "start-end", labels, recipe, (1.0, 0.0), places, model=-1)
 
 
 def joint_pca_plane(trajectories: Sequence[Recording], *, memory: int = MEMORY) -> Plane:
@@ -165,7 +168,8 @@ def joint_pca_plane(trajectories: Sequence[Recording], *, memory: int = MEMORY) 
         "explained_variance_ratio": [float(r) for r in ratio],
         **_null_attrs(rows, gram, rounding),
     }
-    return _plane(rows.runs, 0, _orthonormal(axes), "shared", labels, recipe, (0.0, 0.0))
+    axes = _orthonormal(axes)
+    return _plane(rows.runs, 0, axes, "shared", labels, recipe, (0.0, 0.0), rows.coordinates(axes))
 
 
 def _null_attrs(rows: CenteredWeights, gram: Array, rounding: float) -> dict[str, Any]:
@@ -233,6 +237,7 @@ def _plane(
     labels: tuple[str, ...],
     recipe: dict[str, Any],
     origin: tuple[float, float],
+    places: Array,
     model: int | None = None,
 ) -> Plane:
     """The plane through row `center` of the first run, with the buffers of its row `model`, which stands at `origin`."""
@@ -246,7 +251,8 @@ def _plane(
     buffers = run.buffers(center if model is None else model)
     ends = [hash_tensors(one.params(-1)) for one in runs]
     recipe = {"trajectory": run.name, "steps": steps, "ends": ends, **recipe}
-    return Plane(point, directions, kind, labels, recipe, origin, (buffers,) if buffers else (), _models(runs, run.vector(center), axes))
+    models = _models(runs, run.vector(center), axes)
+    return Plane(point, directions, kind, labels, recipe, origin, (buffers,) if buffers else (), models, window_around(places))
 
 
 def _models(runs: Sequence[Trajectory], center: Array, axes: Array) -> tuple[PlaneModel, ...]:

@@ -61,8 +61,8 @@ class CenteredWeights:
     @classmethod
     def of(cls, runs: Recording | Sequence[Recording], reference: int = -1, memory: int = MEMORY) -> CenteredWeights:
         """Raises InputError where there are no two points, or the runs differ in their parameters."""
-        single = isinstance(runs, str) or not isinstance(runs, Sequence)
-        several = tuple(as_trajectory(run) for run in ((runs,) if single else runs))
+        listed = runs if isinstance(runs, Sequence) and not isinstance(runs, str) else (runs,)
+        several = tuple(as_trajectory(run) for run in listed)
         several = (*several[:1], *(run.renamed_like(several[0].layout.names) for run in several[1:]))
         count = sum(len(run) for run in several)
         if count < 2:
@@ -109,6 +109,10 @@ class CenteredWeights:
         for columns, block in self.blocks():
             result[:, columns] = coefficients @ block
         return result
+
+    def coordinates(self, axes: Array) -> Array:
+        """Inner products of every offset with orthonormal axes ``(k, parameters)``: ``(points, k)``."""
+        return sum((block @ axes[:, columns].T for columns, block in self.blocks()), np.zeros((len(self), len(axes))))
 
     def _rounding(self) -> float:
         """Sum over the points of the squared rounding error of their weights."""

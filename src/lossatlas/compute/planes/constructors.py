@@ -22,19 +22,20 @@ from lossatlas.compute.planes.filter_axes import described, filter_axes
 from lossatlas.compute.planes.lazy_directions import lazy_random_directions
 from lossatlas.compute.planes.normalization import Normalize, normalize_direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of
+from lossatlas.compute.planes.windows import BETWEEN, window_of_random, window_of_weights
 from lossatlas.errors import InputError
 
 LAZY_BYTES = 2 * 2**30
 """Larger models get random directions that are drawn again instead of kept."""
 
 
-WeightIndex = tuple[str, int | Sequence[int]]
+WeightIndex = tuple[str, int | Sequence[int]] | int
 
 
 def random_plane(
     objective: Objective | torch.nn.Module | Params,
     seed: int = 0,
-    normalize: Normalize = "filter",
+    normalize: Normalize | None = None,
     *,
     biases: bool = False,
     params: str | Iterable[str] | None = None,
@@ -47,8 +48,10 @@ def random_plane(
         objective: the model at the center. A module, or an objective of one, says which axis counts the filters of its weights, which
             is the second in transposed layers; of a dict of tensors it is taken to be the first.
         seed: directions are drawn as in Li et al.'s code, so their seed gives their directions.
-        normalize: "filter", "layer", "weight" or "none" (`normalize_direction`).
-        biases: also move one-dimensional parameters (biases, BatchNorm scale and shift); the paper does not.
+        normalize: "filter", "layer", "weight" or "none" (`normalize_direction`); None takes "filter", and "none" where there are only
+            one-dimensional parameters, such as the vector of an `ArrayObjective`: 1 is then a change of 1 an entry, root mean square.
+        biases: also move one-dimensional parameters (biases, BatchNorm scale and shift), which the paper does not; where there are no
+            others they move in any case.
         params: names, modules or globs to move, such as ``"layer3.*"``; None moves all.
         ndim: 2 for a plane, 1 for a line.
         lazy: keep the directions as a seed and draw their tensors again whenever they are needed, the same to the last
@@ -71,6 +74,8 @@ def random_plane(
     center = params_of(objective)
     module = objective if isinstance(objective, torch.nn.Module) else getattr(objective, "module", None)
     axes = filter_axes(module)
+    vectors = all(p.dim() <= 1 for p in center.values())
+    normalize, biases = normalize or ("none" if vectors else "filter"), biases or vectors
     names, large = select_param_names(center, params), sum(p.numel() * p.element_size() for p in center.values()) > LAZY_BYTES
     steps_params: Sequence[Mapping[str, Tensor]]
     if lazy if lazy is not None else large:
@@ -83,7 +88,8 @@ def random_plane(
     chosen = None if params is None else [params] if isinstance(params, str) else list(params)
     recipe |= {"params": chosen, "one_dimensional": one_dimensional(center, names, module)}
     recipe |= {"filter_axes": described({n: axes[n] for n in names if n in axes})} if normalize == "filter" else {}
-    return Plane(center, tuple(steps), "random", ("α", "β")[:ndim], recipe, (0.0,) * ndim)
+    window = window_of_random(normalize, center, steps_params) or ()
+    return Plane(center, tuple(steps), "random", ("α", "β")[:ndim], recipe, (0.0,) * ndim, window=window)
 
 
 def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: WeightIndex, labels: Sequence[str] | None = None) -> Plane:
@@ -91,7 +97,7 @@ def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: Weig
 
     Args:
         objective: the model that holds all the other weights.
-        weights: each a name and an index, such as ``("2.weight", (5, 250))``.
+        weights: each a name and an index, such as ``("2.weight", (5, 250))``; an index alone where the parameters are one vector.
         labels: axis labels; the weights' names otherwise.
 
     Raises:
@@ -113,8 +119,11 @@ def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: Weig
     steps = tuple(
         Direction(_one_hot(center[name], name, index), {"kind": "weight", "name": name, "index": list(index)}) for name, index in where
     )
-    names = tuple(labels) if labels is not None else tuple(f"{name}[{', '.join(map(str, index))}]" for name, index in where)
-    return Plane(center, steps, "weights", names, {"weights": [[name, list(index)] for name, index in where]}, values)
+    entries = getattr(objective, "entry_labels", None)
+    names = tuple(f"{name}[{', '.join(map(str, index))}]" if entries is None else entries[index[0]] for name, index in where)
+    names = names if labels is None else tuple(labels)
+    recipe = {"weights": [[name, list(index)] for name, index in where]}
+    return Plane(center, steps, "weights", names, recipe, values, window=window_of_weights(model, where))
 
 
 def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
@@ -148,7 +157,7 @@ def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
     sources = [m for m in (a, b, c) if m is not None]
     places = [(0.0,) * len(steps), *(tuple(float(i == k) for i in range(len(steps))) for k in range(len(steps)))]
     models = tuple(PlaneModel(f"model {n}", p, buffers=buffers_of(m)) for n, p, m in zip("abc", places, sources, strict=False))
-    return Plane(start, steps, "between", labels, recipe, places[0], _buffers_between(sources), models)
+    return Plane(start, steps, "between", labels, recipe, places[0], _buffers_between(sources), models, (BETWEEN,) * len(steps))
 
 
 def _buffers_between(models: Sequence[Any]) -> tuple[Params, ...]:
@@ -161,7 +170,7 @@ def _buffers_between(models: Sequence[Any]) -> tuple[Params, ...]:
 
 
 def _weight_index(model: Params, weight: WeightIndex) -> tuple[str, tuple[int, ...]]:
-    name, index = weight
+    name, index = _named_index(model, weight)
     if name not in model:
         raise InputError("weights", repr(name), "the name of a parameter: " + ", ".join(list(model)[:8]))
     shape = model[name].shape
@@ -173,6 +182,14 @@ def _weight_index(model: Params, weight: WeightIndex) -> tuple[str, tuple[int, .
     if len(where) != len(shape) or any(not -n <= i < n for i, n in zip(where, shape, strict=False)):
         raise InputError("weights", f"{name}[{where}]", f"an index into the shape {tuple(shape)}")
     return name, tuple(i % n for i, n in zip(where, shape, strict=True))
+
+
+def _named_index(model: Params, weight: WeightIndex) -> tuple[str, int | Sequence[int]]:
+    if not isinstance(weight, int | np.integer):
+        return weight
+    if len(model) != 1 or next(iter(model.values())).dim() != 1:
+        raise InputError("weights", weight, "a name and an index, for this model has more than one vector of parameters")
+    return next(iter(model)), int(weight)
 
 
 def _one_hot(like: Tensor, name: str, index: tuple[int, ...]) -> Params:

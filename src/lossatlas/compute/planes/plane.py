@@ -21,6 +21,7 @@ from lossatlas.compute.params.params import Params, params_of, unwrap_module
 from lossatlas.compute.params.prefixes import rename_to_match, renaming, warn_of_renaming
 from lossatlas.compute.planes.direction import Direction
 from lossatlas.compute.planes.lazy_directions import CastMapping
+from lossatlas.compute.planes.windows import UNIT, Window
 from lossatlas.errors import InputError
 
 
@@ -74,6 +75,8 @@ class Plane:
         buffers: of a plane between models: the center's floating-point buffers, and how they differ along each direction. Of
             a plane through recorded weights: one entry, the buffers of the model at `origin`.
         models: that the plane was made of; empty where that is the one at `origin` alone.
+        window: bounds ``((a0, a1), (b0, b1))`` that show what the plane is made of, taken where none are given: a path with a margin
+            around it, -0.25 to 1.25 between models, -1 to 1 around one.
     """
 
     center: Params
@@ -84,12 +87,15 @@ class Plane:
     origin: tuple[float, ...] | None = None
     buffers: tuple[Params, ...] = ()
     models: tuple[PlaneModel, ...] = ()
+    window: Window = ()
 
     def __post_init__(self) -> None:
         if len(self.directions) not in (1, 2):
             raise InputError("directions", len(self.directions), "one direction for a line or two for a plane")
         for index, direction in enumerate(self.directions):
             _check_direction(direction, self.center, f"directions[{index}]")
+        if not self.window:
+            object.__setattr__(self, "window", (UNIT,) * len(self.directions))
 
     @classmethod
     def from_directions(

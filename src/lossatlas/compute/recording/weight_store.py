@@ -43,6 +43,11 @@ from lossatlas.errors import ArchiveError, InputError
 DTYPES = ("float16", "float32", "float64")
 
 
+def recorded_names(archive: Archive) -> tuple[str, ...]:
+    """Names of the trajectories that hold weights; projected paths hold none."""
+    return tuple(name for name in archive.trajectories if exists(group_at(archive.root, f"trajectories/{name}"), "weights"))
+
+
 @dataclass(frozen=True)
 class Row:
     """One recorded step.

@@ -21,6 +21,8 @@ from lossatlas._util.files import write_file
 from lossatlas.errors import InputError, MissingDependencyError, output_errors
 from lossatlas.viz.animation.gif import encode_gif
 from lossatlas.viz.colors import STAR
+from lossatlas.viz.metadata.record import figure_metadata
+from lossatlas.viz.metadata.writing import gif_comment, mp4_arguments
 from lossatlas.viz.mpl.artists.path import color_of_path
 from lossatlas.viz.mpl.figure import FigureArtists, draw
 from lossatlas.viz.mpl.style import INK, styled
@@ -57,7 +59,11 @@ def save(
     count = _checked_count(scene)
     milliseconds = scene.timeline.milliseconds if scene.timeline is not None else 80
     images = _counted(frames(scene, width=width, caption=caption), count, on_frame)
-    data = encode_gif(images, milliseconds, _mark_colors(scene)) if target.suffix.lower() == ".gif" else _encode_mp4(images, milliseconds)
+    metadata = figure_metadata(scene)
+    if target.suffix.lower() == ".gif":
+        data = encode_gif(images, milliseconds, _mark_colors(scene), gif_comment(metadata))
+    else:
+        data = _encode_mp4(images, milliseconds, mp4_arguments(metadata))
     with output_errors(target):
         write_file(target, data)
     return target
@@ -140,7 +146,7 @@ def _counted(images: Iterator[Image], count: int, on_frame: Callable[[int, int],
             on_frame(done, count)
 
 
-def _encode_mp4(images: Iterator[Image], milliseconds: int) -> bytes:
+def _encode_mp4(images: Iterator[Image], milliseconds: int, tags: list[str]) -> bytes:
     import tempfile
 
     import imageio_ffmpeg
@@ -155,7 +161,7 @@ def _encode_mp4(images: Iterator[Image], milliseconds: int) -> bytes:
             codec="libx264",
             pix_fmt_out="yuv420p",
             macro_block_size=2,
-            output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart", "-threads", "1"],
+            output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart", "-threads", "1", *tags],
         )
         writer.send(None)
         for image in _chained(first, images):

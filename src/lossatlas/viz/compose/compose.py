@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
+from pathlib import Path as FilePath
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,13 +15,15 @@ from lossatlas._util.argument_checks import check_integer, check_names, check_nu
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import DEFAULT
 from lossatlas.viz.colors import colormap as known_colormap
-from lossatlas.viz.compose.inputs import Source, Sources, assign_dashes, read_sources, title_of
-from lossatlas.viz.compose.recorded_runs import recordings
+from lossatlas.viz.compose.camera import choose_camera
+from lossatlas.viz.compose.inputs import Source, Sources, once_each, read_sources, title_of
+from lossatlas.viz.compose.recorded_runs import holds_recordings_alone, recordings
 from lossatlas.viz.compose.recording import recordings_scene
 from lossatlas.viz.compose.training import RecordedPath, training_scene
 from lossatlas.viz.scene.cell_masks import classify_cells
-from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, PathData, Scale, Scene, Surface
+from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, PathData, ScaleOption, Scene, Surface
 from lossatlas.viz.scene.uncertainty import mark_uncertain
+from lossatlas.viz.scene.value_ranges import automatic_scale
 
 Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
 
@@ -32,7 +35,7 @@ def compose(
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "auto",
     quantity: str = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
     levels: int = 21,
@@ -47,12 +50,13 @@ def compose(
         surfaces: which surfaces of the archives; all by default.
         trajectories: names of trajectories, projected trajectory Datasets or `PathData` objects; by default all that lie on
             the surfaces.
-        kind: "auto" draws map and relief of one surface, maps of several, and curves of lines; "training" a map with its
+        kind: "auto" draws map and relief of one surface, maps of several, curves of lines, and of recordings alone what
+            "recording" does; "training" a map with its
             paths and beside it their decision areas, or, where the data are not 2-D, the curves of loss and accuracy;
             "recording" all that a recorder measured: losses, rates, norms, sharpness, the spread of the weights; of several
             runs, one sheet below the other.
         quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
-        scale: "linear" or "log" for color and height alike.
+        scale: "linear" or "log" for color and height alike; "auto" as in `lossatlas.viz.scene.value_ranges.automatic_scale`.
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
         uncertainty: hatch the cells that the samples do not tell apart from the lowest one. Where the losses of the samples
@@ -64,7 +68,7 @@ def compose(
     """
     _check(kind, scale, levels, colormap)
     _check_types(surfaces, trajectories, quantity, clip, camera, title)
-    if kind == "recording":
+    if kind == "recording" or (kind == "auto" and surfaces is None and holds_recordings_alone(source)):
         return _recording(source, trajectories, title or "")
     names = [surfaces] if isinstance(surfaces, str) else surfaces
     sources = read_sources(source, names, [trajectories] if isinstance(trajectories, str) else trajectories)
@@ -72,25 +76,32 @@ def compose(
     _check_quantity(sources.surfaces, quantity, scale)
     if uncertainty:
         sources = replace(sources, surfaces=tuple(mark_uncertain(surface, quantity) for surface in sources.surfaces))
-    color = ColorScale(
-        quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(sources.surfaces, quantity, clip), levels=levels
-    )
+    clip = _checked_clip(sources.surfaces, quantity, clip)
+    chosen = automatic_scale(sources.surfaces, quantity, clip) if scale == "auto" else scale
+    color = ColorScale(quantity=quantity, colormap=colormap or DEFAULT, scale=chosen, clip=clip, levels=levels)
     if kind == "training":
         return _training(sources, color, title)
-    panes = _panes(sources, kind, quantity, camera or Camera())
+    panes = _panes(sources, kind, quantity, camera or _camera(sources, color))
     drawn_names = {name for pane in panes for name in pane.paths}
     return Scene(
         panes=panes,
         surfaces=sources.surfaces,
-        paths=tuple(path for path in assign_dashes([path for _, path in sources.paths]) if path.name in drawn_names),
+        paths=tuple(path for path in once_each([path for _, path in sources.paths]) if path.name in drawn_names),
+        outlines=sources.outlines,
         colors=(color,),
         title=title_of(sources.surfaces) if title is None else title,
     )
 
 
+def _camera(sources: Sources, color: ColorScale) -> Camera:
+    """One for all reliefs, which are compared."""
+    planes = [surface for surface in sources.surfaces if not surface.is_line]
+    return choose_camera(planes, color, [path for _, path in sources.paths])
+
+
 def _training(sources: Sources, color: ColorScale, title: str | None) -> Scene:
     """Of the first surface that paths run on."""
-    paths = assign_dashes([path for _, path in sources.paths])
+    paths = once_each([path for _, path in sources.paths])
     owner = next((surface for surface in sources.surfaces if sources.paths_on(surface.name)), None)
     if owner is None:
         raise InputError("kind", "training", "a surface with a path on it", "Record a run and project it with la.project_trajectory")
@@ -107,7 +118,9 @@ def _recording(source: Source, trajectories: Sequence[Any] | None, title: str) -
         names = list(dict.fromkeys(run.name for run in runs))
         shown = f"none of {', '.join(names)}" if names else "no recorded run"
         raise InputError("trajectories", shown, "runs that a recorder kept", f"Name one, such as '{names[0] if names else 'run'}'")
-    return recordings_scene({run.label: run.trajectory for run in chosen}, title)
+    scene = recordings_scene({run.label: run.trajectory for run in chosen}, title)
+    archives = (FilePath(str(run.trajectory.encoding.get("source", ""))).name for run in chosen)
+    return scene.replace(meta={"archives": tuple(dict.fromkeys(name for name in archives if name))})
 
 
 def _check_positive(**numbers: int) -> None:
@@ -128,8 +141,8 @@ def _label(paths: Sequence[PathData], step: int) -> str:
 def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
     if kind not in get_args(Kind):
         raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}")
-    if scale not in get_args(Scale):
-        raise InputError("scale", scale, "linear or log")
+    if scale not in get_args(ScaleOption):
+        raise InputError("scale", scale, "auto, linear or log")
     check_integer("levels", levels, 2, 200)
     if colormap is not None:
         known_colormap(check_text("colormap", colormap))

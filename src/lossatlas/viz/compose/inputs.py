@@ -17,10 +17,10 @@ import xarray as xr
 
 from lossatlas.archive import Archive, open_archive
 from lossatlas.errors import InputError, InputTypeError
-from lossatlas.viz.colors import DASHES
+from lossatlas.viz.compose.clipping_box import box_outlines
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.cell_masks import classify_cells
-from lossatlas.viz.scene.model import ColorScale, PathData, Scene, Surface
+from lossatlas.viz.scene.model import ColorScale, Outline, PathData, Scene, Surface
 
 PLANE_KEYS = ("center_hash", "direction_hashes", "kind", "seed", "normalize", "parameters", "axis_labels")
 """Attributes by which two planes are told apart; the hashes decide where both have them."""
@@ -45,6 +45,7 @@ class Sources:
     surfaces: tuple[Surface, ...]
     paths: tuple[tuple[str, PathData], ...]
     recorded: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    outlines: tuple[Outline, ...] = ()
 
     def paths_on(self, surface: str) -> tuple[PathData, ...]:
         return tuple(path for owner, path in self.paths if owner == surface)
@@ -70,7 +71,8 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, trajecto
     _check_finished([entry.surface for entry in read])
     owned = list(_distinct(list(_paths_of(read, trajectories, things))))
     recorded = {path.name: trajectory for _, path, trajectory in owned if trajectory is not None}
-    return Sources(tuple(entry.surface for entry in read), tuple((owner, path) for owner, path, _ in owned), recorded)
+    outlines = box_outlines([entry.dataset for entry in read])
+    return Sources(tuple(entry.surface for entry in read), tuple((owner, path) for owner, path, _ in owned), recorded, outlines)
 
 
 def iter_inputs(source: Any) -> Iterator[Any]:
@@ -163,7 +165,7 @@ def nothing_to_draw(things: Sequence[Any]) -> InputError:
         "source",
         f"nothing to draw but the recorded run {', '.join(runs)}, which lies on no surface yet",
         "an archive or Dataset that holds a surface",
-        "See what was recorded with --kind recording (kind='recording'); lay a landscape under its path with: lossatlas evaluate "
+        "See what a recorder kept with --kind recording (kind='recording'); lay a landscape under its path with: lossatlas evaluate "
         "MODULE:OBJECTIVE --recording ARCHIVE (in Python la.pca_plane, la.evaluate, la.project_trajectory)",
     )
 
@@ -266,8 +268,6 @@ def _distinct(paths: list[OwnedPath]) -> Iterator[OwnedPath]:
         yield owner, path if name == path.name else replace(path, name=name), trajectory
 
 
-def assign_dashes(paths: Sequence[PathData]) -> tuple[PathData, ...]:
-    """Each path once, told apart by dashes as well as color where there are several labels."""
-    once = list({path.name: path for path in paths}.values())
-    labels = list(dict.fromkeys(path.label or path.name for path in once))
-    return tuple(replace(path, dash=DASHES[labels.index(path.label or path.name) % 4]) if path.dash == "solid" else path for path in once)
+def once_each(paths: Sequence[PathData]) -> tuple[PathData, ...]:
+    """Each path once, in order."""
+    return tuple({path.name: path for path in paths}.values())

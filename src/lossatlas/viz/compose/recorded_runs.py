@@ -21,6 +21,16 @@ class Recording:
     trajectory: xr.Dataset
 
 
+def holds_recordings_alone(source: Source) -> bool:
+    """Recorded runs and no surface that they could lie on, as in the archive of a recorder."""
+    things = list(iter_inputs(source))
+    if any(isinstance(thing, Scene) or (isinstance(thing, Archive) and thing.surfaces) for thing in things):
+        return False
+    if any(isinstance(thing, xr.Dataset) and "weight_norm" not in thing for thing in things):
+        return False
+    return bool(recordings(things))
+
+
 def recordings(source: Source) -> list[Recording]:
     """Runs stored by recorders, in order. Labels that several runs share get their archive's name behind them, or a number."""
     stored_runs: list[tuple[str, str, xr.Dataset]] = []

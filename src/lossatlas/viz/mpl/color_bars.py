@@ -11,24 +11,37 @@ from lossatlas.viz.mpl.panes.base import PaneArtists
 from lossatlas.viz.mpl.ticks import scale_ticks, tick_labels
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import ColorScale, Pane, Scene
-from lossatlas.viz.scene.value_ranges import levels_of, limits_of
+from lossatlas.viz.scene.value_ranges import levels_of, limits_of, panes_by_scale
 
 
-def add_color_bar(drawn: Figure, scene: Scene, color: ColorScale, group: list[Pane], panes: tuple[PaneArtists, ...]) -> Bar:
-    """One bar for all the panes that share a scale: bands and lines where one of them is a map, smooth for reliefs alone."""
-    members = tuple(one for one in panes if one.pane in group)
+def add_color_bars(drawn: Figure, scene: Scene, panes: tuple[PaneArtists, ...]) -> tuple[Bar, ...]:
+    """One bar for all the maps that share a scale, and none for reliefs alone: their height says the same.
+
+    A relief beside such a map gives up the label of its height, which the bar has.
+    """
+    bars = []
+    for color, group in panes_by_scale(scene).items():
+        maps = [pane for pane in group if pane.kind == "contour"]
+        if maps:
+            bars.append(_add_color_bar(drawn, scene, color, group, tuple(one for one in panes if one.pane in maps)))
+            for one in panes:
+                if one.pane in group and one.is_relief:
+                    one.axes.set_zlabel("")
+    return tuple(bars)
+
+
+def _add_color_bar(drawn: Figure, scene: Scene, color: ColorScale, group: list[Pane], members: tuple[PaneArtists, ...]) -> Bar:
     limits = limits_of(scene, group[0])
     axes = drawn.add_axes((0.9, 0.3, 0.02, 0.4), label="color bar")
     mappable = members[0].mappable
     assert mappable is not None
-    banded = any(pane.kind == "contour" for pane in group)
     bar = drawn.colorbar(mappable, cax=axes, extend=_extend(scene, group, limits), extendfrac=0.04)
     bar.set_ticks((ticks := scale_ticks(color, limits)).tolist(), labels=tick_labels(ticks))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.outline.set_linewidth(0.6)  # pyright: ignore[reportCallIssue]
-    if banded:
-        bar.ax.hlines(levels_of(color, limits)[1:-1], 0, 1, color="black", alpha=0.5, linewidth=0.4)
-    bar.set_label(f"{_bar_label(scene, group[0])} ({color.scale} scale)")
+    bar.ax.hlines(levels_of(color, limits)[1:-1], 0, 1, color="black", alpha=0.5, linewidth=0.4)
+    label = _bar_label(scene, group[0])
+    bar.set_label(f"{label}, log scale" if color.scale == "log" else label)
     return Bar(axes, members, shared=len(members) > 1)
 
 

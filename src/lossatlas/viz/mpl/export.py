@@ -11,13 +11,10 @@ from matplotlib.figure import Figure
 from lossatlas._util.argument_checks import path_of
 from lossatlas._util.files import write_file
 from lossatlas.errors import InputError, output_errors
+from lossatlas.viz.metadata.writing import matplotlib_metadata
 from lossatlas.viz.mpl.style import styled
 
-FORMATS = {
-    ".png": {"Software": "lossatlas"},
-    ".pdf": {"CreationDate": None, "Creator": "lossatlas"},
-    ".svg": {"Date": None, "Creator": "lossatlas"},
-}
+FORMATS = (".png", ".svg", ".pdf")
 
 
 def save(drawn: Figure, file: str | os.PathLike[str], *, dpi: float = 200) -> Path:
@@ -45,6 +42,6 @@ def check_suffix(file: str | os.PathLike[str]) -> Path:
 def encoded(drawn: Figure, suffix: str, dpi: float) -> bytes:
     """The file's bytes; equal figures give equal bytes."""
     buffer = io.BytesIO()
-    with styled():
-        drawn.savefig(buffer, format=suffix[1:], dpi=dpi, metadata=FORMATS[suffix])
+    with styled(getattr(drawn, "settings", None)):
+        drawn.savefig(buffer, format=suffix[1:], dpi=dpi, metadata=matplotlib_metadata(suffix, None))
     return buffer.getvalue()

@@ -20,7 +20,13 @@ from mpl_toolkits.mplot3d import proj3d
 from lossatlas.viz.mpl.panes.base import PaneArtists
 from lossatlas.viz.scene.model import Pane
 
-MARGIN, GAP, BAR, BAR_GAP = 0.14, 0.22, 0.14, 0.12
+MARGIN, GAP, BAR, BAR_GAP = 0.08, 0.2, 0.13, 0.08
+TALLEST = 1.9
+"""A row is at most this many times as high as its panes are wide."""
+LEAST_PANE = 0.45
+"""Inches of a pane's shorter side below which a figure has no room."""
+_SHAPES = {"line": 0.62, "curves": 0.58, "histogram": 0.6, "areas": 0.9, "contour": 0.86}
+"""Heights of axes that may have any, in units of their widths."""
 
 
 @dataclass(frozen=True)
@@ -50,25 +56,92 @@ class Sheet:
     panes: tuple[PaneArtists, ...]
     bars: tuple[Bar, ...]
     titles: dict[int, Text] = field(default_factory=dict)
-    row_heights: tuple[float, ...] = (1.0,)
     columns: int = 1
     turns: tuple[float, ...] = ()
+    moves: bool = False
+
+    @property
+    def rows(self) -> int:
+        return max(drawn.pane.row + drawn.pane.row_span for drawn in self.panes)
 
 
-def arrange(sheet: Sheet, frame: Frame) -> None:
-    """Place every pane in its cell of the grid, then the color bars beside what they explain; measured and corrected a few times."""
+def first_row_heights(sheet: Sheet, wide: float) -> tuple[float, ...]:
+    """Inches of each row before anything is measured."""
+    return (0.8 * (wide - 2 * MARGIN) / sheet.columns,) * sheet.rows
+
+
+def ideal_row_heights(sheet: Sheet, frame: Frame, heights: tuple[float, ...]) -> tuple[float, ...]:
+    """Inches of each row in which its panes fill the width they have: the tallest of them decides."""
+    inner = Frame(frame.left, frame.bottom, frame.right - _strips(sheet), frame.top)
+    ideal = [0.0] * sheet.rows
+    insets = [_insets(sheet, drawn) for drawn in sheet.panes]
+    _align(sheet.panes, insets)
+    columns = _column_edges(sheet, inner, insets)
+    cells = [(drawn, _cell(inner, drawn.pane, columns, heights), inset) for drawn, inset in zip(sheet.panes, insets, strict=True)]
+    for drawn, cell, inset in sorted(cells, key=lambda one: one[0].pane.row_span):
+        rows = range(drawn.pane.row, drawn.pane.row + drawn.pane.row_span)
+        need = min(_ideal_height(sheet, drawn, cell, inset), TALLEST * cell.width) - GAP * (len(rows) - 1)
+        missing = need - sum(ideal[row] for row in rows)
+        for row in rows:
+            ideal[row] += max(missing, 0.0) / len(rows)
+    return tuple(height or 0.3 for height in ideal)
+
+
+def _ideal_height(sheet: Sheet, drawn: PaneArtists, cell: Bbox, inset: np.ndarray) -> float:
+    """Inches of a cell of this width that its pane fills."""
+    if drawn.pane.kind == "text":
+        size = sheet.figure.dpi and drawn.axes.texts[0].get_window_extent().height / sheet.figure.dpi
+        return float(size) + 0.1
+    left, bottom, right, top = inset
+    if drawn.is_relief:
+        content, cube = _relief_content(sheet, drawn.axes), _cube(drawn.axes)
+        text_width, text_height = content.width - cube.width, content.height - cube.height
+        return top + text_height + cube.height * (cell.width - right - text_width) / cube.width
+    inner = cell.width - left - right
+    (x0, x1), (y0, y1) = drawn.axes.get_xlim(), drawn.axes.get_ylim()
+    shape = (y1 - y0) / (x1 - x0) if drawn.axes.get_aspect() != "auto" else _SHAPES.get(drawn.pane.kind, 0.6)
+    return bottom + top + shape * min(inner, 5.5 if shape < 0.8 else inner)
+
+
+def arrange(sheet: Sheet, frame: Frame, row_heights: tuple[float, ...], passes: int = 1) -> None:
+    """Place every pane in its cell of the grid, then the color bars beside what they explain; each pass measures anew.
+
+    Room for text depends a little on where the axes stand; a relief's labels stand where its box is projected.
+    """
     reliefs = [drawn.axes for drawn in sheet.panes if drawn.is_relief]
-    # Room for text depends a little on where the axes stand; a relief's labels stand where its box is projected.
-    for _ in range(3 if reliefs else 2):
+    for _ in range(passes):
         _draw_bare(sheet.figure, reliefs)
         inner = Frame(frame.left, frame.bottom, frame.right - _strips(sheet), frame.top)
-        cells = [_cell(sheet, inner, drawn.pane) for drawn in sheet.panes]
         insets = [_insets(sheet, drawn) for drawn in sheet.panes]
+        columns = _column_edges(sheet, inner, insets)
+        cells = [_cell(inner, drawn.pane, columns, row_heights) for drawn in sheet.panes]
+        for inset, taller in zip(insets, _wrap_titles(sheet, cells), strict=True):
+            inset[3] += taller
         _align(sheet.panes, insets)
         for drawn, cell, inset in zip(sheet.panes, cells, insets, strict=True):
             _place(sheet, drawn, cell, inset)
-        _draw_bare(sheet.figure, reliefs)
-        _place_bars(sheet, frame)
+    _draw_bare(sheet.figure, reliefs)
+    _place_bars(sheet, frame)
+
+
+def _wrap_titles(sheet: Sheet, cells: Sequence[Bbox]) -> list[float]:
+    """Break titles where their panes end; by how many inches each has grown."""
+    grown = [0.0] * len(cells)
+    for i, (drawn, cell) in enumerate(zip(sheet.panes, cells, strict=True)):
+        title = sheet.titles.get(id(drawn.axes))
+        if title is None or (_size(title)[0] <= cell.width and title.get_text() == drawn.pane.title):
+            continue
+        before = _size(title)[1]
+        lines = [wrapped(sheet.figure, [line], cell.width, float(title.get_fontsize())) for line in drawn.pane.title.split("\n")]
+        title.set_text("\n".join(lines))
+        grown[i] = _size(title)[1] - before
+    return grown
+
+
+def least_side(sheet: Sheet) -> float:
+    """Inches of the shortest side of any pane, the words round it left out."""
+    boxes = [_cube(d.axes) if d.is_relief else _inches(d.axes, d.axes.get_window_extent()) for d in sheet.panes if d.pane.kind != "text"]
+    return min((min(box.width, box.height) for box in boxes), default=1.0)
 
 
 def _strips(sheet: Sheet) -> float:
@@ -92,14 +165,24 @@ def _rows(bar: Bar) -> set[int]:
     return set(range(min(rows), max(rows) + 1))
 
 
-def _cell(sheet: Sheet, frame: Frame, pane: Pane) -> Bbox:
-    width = (frame.right - frame.left - GAP * (sheet.columns - 1)) / sheet.columns
-    total = frame.top - frame.bottom - GAP * (len(sheet.row_heights) - 1)
-    heights = np.array(sheet.row_heights) / sum(sheet.row_heights) * total
+def _column_edges(sheet: Sheet, frame: Frame, insets: Sequence[np.ndarray]) -> np.ndarray:
+    """Left and right edge of each column, (columns, 2): all axes are equally wide, whatever words stand beside them."""
+    left, right = np.zeros(sheet.columns), np.zeros(sheet.columns)
+    for drawn, inset in zip(sheet.panes, insets, strict=True):
+        first, last = drawn.pane.column, drawn.pane.column + drawn.pane.column_span - 1
+        left[first], right[last] = max(left[first], inset[0]), max(right[last], inset[2])
+    total = frame.right - frame.left - GAP * (sheet.columns - 1)
+    widths = left + right + max(total - float((left + right).sum()), 0.1 * sheet.columns) / sheet.columns
+    starts = frame.left + np.concatenate([[0], np.cumsum(widths + GAP)[:-1]])
+    return np.stack([starts, starts + widths], axis=1)
+
+
+def _cell(frame: Frame, pane: Pane, columns: np.ndarray, row_heights: tuple[float, ...]) -> Bbox:
+    total = frame.top - frame.bottom - GAP * (len(row_heights) - 1)
+    heights = np.array(row_heights) / sum(row_heights) * total
     tops = frame.top - np.concatenate([[0], np.cumsum(heights + GAP)])
-    left = frame.left + pane.column * (width + GAP)
     bottom = tops[pane.row + pane.row_span - 1] - heights[pane.row + pane.row_span - 1]
-    return Bbox([[left, bottom], [left + width * pane.column_span + GAP * (pane.column_span - 1), tops[pane.row]]])
+    return Bbox([[columns[pane.column, 0], bottom], [columns[pane.column + pane.column_span - 1, 1], tops[pane.row]]])
 
 
 def _insets(sheet: Sheet, drawn: PaneArtists) -> np.ndarray:
@@ -114,8 +197,8 @@ def _insets(sheet: Sheet, drawn: PaneArtists) -> np.ndarray:
 
 
 def _align(panes: Sequence[PaneArtists], insets: list[np.ndarray]) -> None:
-    """Flat panes that share a column edge share the room beside it, and those that share a row edge the room below."""
-    flat = [i for i, drawn in enumerate(panes) if not drawn.is_relief and drawn.axes.get_aspect() == "auto"]
+    """Flat panes that share an edge of a column or row share the room beside it."""
+    flat = [i for i, drawn in enumerate(panes) if not drawn.is_relief and drawn.pane.kind != "text"]
     for side, key in enumerate((_left, _bottom, _right, _top)):
         widest: dict[int, float] = {}
         for i in flat:
@@ -151,8 +234,19 @@ def _place(sheet: Sheet, drawn: PaneArtists, cell: Bbox, inset: np.ndarray) -> N
         drawn.axes.apply_aspect()
     title = sheet.titles.get(id(drawn.axes))
     if title is not None:
-        center = area.x0 + area.width / 2 if drawn.is_relief else _inches(drawn.axes, drawn.axes.get_window_extent()).x0
-        title.set_position(_fraction(sheet.figure, center, cell.y1))
+        box = _inches(drawn.axes, drawn.axes.get_window_extent())
+        x = cell.x0 if drawn.is_relief else _title_start(title, box, cell)
+        title.set_position(_fraction(sheet.figure, x, _title_top(drawn, box, cell, inset)))
+
+
+def _title_start(title: Text, box: Bbox, cell: Bbox) -> float:
+    """Flush with the axes, or as far to the left as a long title needs."""
+    return max(cell.x0, min(box.x0, cell.x1 - _size(title)[0]))
+
+
+def _title_top(drawn: PaneArtists, box: Bbox, cell: Bbox, inset: np.ndarray) -> float:
+    """Close above the axes, which may be lower than their cell; reliefs hang from the top."""
+    return cell.y1 if drawn.is_relief else min(cell.y1, box.y1 + inset[3])
 
 
 def _fit_relief(sheet: Sheet, drawn: PaneArtists, area: Bbox) -> None:
@@ -182,10 +276,8 @@ def _relief_content(sheet: Sheet, axes: Any) -> Bbox:
         if sheet.turns:
             axes.view_init(elev=axes.elev, azim=azimuth)
             _draw_bare(sheet.figure, [axes])
-        contents += [
-            _cube(axes),
-            *(_inches(axes, box) for axis in (axes.xaxis, axes.yaxis, axes.zaxis) if (box := axis.get_tightbbox()) is not None),
-        ]
+        axes_shown = (axes.xaxis, axes.yaxis, axes.zaxis) if axes.axison else ()
+        contents += [_cube(axes), *(_inches(axes, box) for axis in axes_shown if (box := axis.get_tightbbox()) is not None)]
     axes.view_init(elev=axes.elev, azim=start_azimuth)
     return Bbox.union(contents)
 
@@ -214,7 +306,8 @@ def _place_bars(sheet: Sheet, frame: Frame) -> None:
 
 def _extent(drawn: PaneArtists) -> Bbox:
     if drawn.is_relief:
-        boxes = [axis.get_tightbbox() for axis in (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis)]
+        axes_shown = (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis) if drawn.axes.axison else ()
+        boxes = [axis.get_tightbbox() for axis in axes_shown]
         return Bbox.union([_cube(drawn.axes), *(_inches(drawn.axes, box) for box in boxes if box is not None)])
     # Axes.get_tightbbox would count empty lines as standing in the figure's corner.
     every = [drawn.axes, *([] if drawn.right_axes is None else [drawn.right_axes])]

@@ -1,26 +1,159 @@
-"""Title, legend and color bars around the panes."""
+"""Page of a figure: header, panes, legend and caption from top to bottom, and the height they need."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator
 
-from lossatlas.viz.mpl.layout import MARGIN, Sheet, wrapped
+from lossatlas.errors import InputError
+from lossatlas.viz.mpl.artists.markers import MINIMUM
+from lossatlas.viz.mpl.end_labels import label_ends
+from lossatlas.viz.mpl.layout import (
+    GAP,
+    LEAST_PANE,
+    MARGIN,
+    Frame,
+    Sheet,
+    arrange,
+    first_row_heights,
+    ideal_row_heights,
+    least_side,
+    wrapped,
+)
 from lossatlas.viz.mpl.legend import place_legend
-from lossatlas.viz.mpl.style import SUBTITLE, TITLE
+from lossatlas.viz.mpl.style import Palette, font_points, note_points
 from lossatlas.viz.scene.model import Scene
 
-OWN_LEGEND = ("curves", "histogram")
+OWN_LEGEND = ("curves", "histogram", "line")
 """Kinds of panes that may carry a legend of their own."""
+TICK_INCHES = 0.42
+"""Inches of an axis that a number below it takes, at 8 points."""
+
+
+def compose_page(sheet: Sheet, scene: Scene, notes: Sequence[str], wide: float, height: float | None = None) -> Text | None:
+    """Lay out a figure of `wide` inches; returns the text that names the frame of an animation.
+
+    Paths are named at their ends where that covers nothing, else in the legend.
+
+    Raises:
+        InputError: no room for the panes in the width or height that was asked for.
+    """
+    _share_labels(sheet)
+    header = add_header(sheet.figure, scene, wide - 2 * MARGIN)
+    label = _frame_label(sheet) if sheet.moves else None
+    note = _add_note(sheet, notes, wide)
+    handles = shared_handles(sheet)
+    ends = set() if sheet.moves else {track.label for drawn in sheet.panes for track in drawn.tracks}
+    for labelled in (ends, set[str]()):
+        legend = add_legend(sheet.figure, [handle for handle in handles if handle.get_label() not in labelled], wide - 2 * MARGIN)
+        _fit_page(sheet, header, label, legend, note, wide, height)
+        if label_ends(sheet, labelled):
+            break
+        if legend is not None:
+            legend.remove()
+    if least_side(sheet) < LEAST_PANE:
+        smaller = "width" if height is None else "width, height"
+        raise InputError(
+            smaller, f"{wide:g}" if height is None else f"{wide:g} x {height:g}", "more inches for these panes", "Or draw fewer"
+        )
+    place_legends(sheet)
+    return label
+
+
+def _fit_page(
+    sheet: Sheet, header: list[Text], label: Text | None, legend: Any, note: Text | None, wide: float, height: float | None
+) -> None:
+    """Find the rows' heights in which panes fill their width, and place everything."""
+    above = max(sum(height_of(text) + 0.05 for text in header), height_of(label) if label is not None else 0.0)
+    below_note = height_of(note) + 0.08 if note is not None else 0.0
+    below = below_note + (height_of(legend) + 0.1 if legend is not None else 0.0)
+    outside = above + below + 2 * MARGIN + GAP * (sheet.rows - 1)
+    heights = first_row_heights(sheet, wide)
+    frame = Frame(0, 0, wide, wide)
+    for attempt in range(4):
+        tall = sum(heights) + outside if height is None else height
+        tall = 2 * np.ceil(tall * sheet.figure.dpi / 2) / sheet.figure.dpi if height is None else height
+        if tall - outside < LEAST_PANE * sheet.rows:
+            raise InputError(
+                "height", height, f"more than {outside + LEAST_PANE * sheet.rows:.2g} inches for these panes and words", "Leave it out"
+            )
+        sheet.figure.set_size_inches(wide, tall)
+        stack_header(header, wide, tall)
+        if label is not None:
+            label.set_position(((wide - MARGIN) / wide, (tall - MARGIN) / tall))
+        if note is not None:
+            note.set_position((MARGIN / wide, MARGIN / tall))
+        if legend is not None:
+            legend.set_bbox_to_anchor((MARGIN / wide, (MARGIN + below_note) / tall))
+        frame = Frame(MARGIN, MARGIN + below, wide - MARGIN, tall - MARGIN - above)
+        arrange(sheet, frame, heights)
+        _thin_ticks(sheet)
+        better = ideal_row_heights(sheet, frame, heights)
+        if attempt == 3 or np.allclose(better, heights, atol=0.02):
+            break
+        heights = better
+    arrange(sheet, frame, heights, passes=2)
+
+
+def _frame_label(sheet: Sheet) -> Text:
+    return sheet.figure.text(0, 0, "", fontsize=font_points("axes.labelsize"), ha="right", va="top", fontweight="bold")
+
+
+def _add_note(sheet: Sheet, notes: Sequence[str], wide: float) -> Text | None:
+    size = note_points()
+    text = "\n".join(wrapped(sheet.figure, [line], wide - 2 * MARGIN, size) for line in notes)
+    if not text:
+        return None
+    return sheet.figure.text(0, 0, text, fontsize=size, color=Palette.current().faint, va="bottom", ha="left", linespacing=1.3)
+
+
+def _share_labels(sheet: Sheet) -> None:
+    """In a gallery only the outermost maps carry the numbers and labels of axes that all of a row or column share."""
+    panes = [drawn for drawn in sheet.panes if drawn.pane.kind in ("contour", "areas")]
+    for one in panes:
+        below = [d for d in panes if d.pane.column == one.pane.column and d.pane.row > one.pane.row]
+        left = [d for d in panes if d.pane.row == one.pane.row and d.pane.column < one.pane.column]
+        if below and all(_x_axis(d) == _x_axis(one) for d in below):
+            one.axes.set_xlabel("")
+            one.axes.tick_params(labelbottom=False)
+        if left and all(_y_axis(d) == _y_axis(one) for d in left):
+            one.axes.set_ylabel("")
+            one.axes.tick_params(labelleft=False)
+
+
+def _x_axis(drawn: Any) -> tuple[Any, ...]:
+    return (*np.round(drawn.axes.get_xlim(), 9), drawn.pane.x_label, drawn.pane.kind)
+
+
+def _y_axis(drawn: Any) -> tuple[Any, ...]:
+    return (*np.round(drawn.axes.get_ylim(), 9), drawn.pane.y_label, drawn.pane.kind)
+
+
+def _thin_ticks(sheet: Sheet) -> None:
+    """As many numbers along each axis as it has room for."""
+    size = font_points("xtick.labelsize") / 8
+    for drawn in sheet.panes:
+        axes = drawn.axes
+        if drawn.is_relief or drawn.pane.kind == "text":
+            continue
+        box = axes.get_window_extent()
+        for axis, inches, scale in ((axes.xaxis, box.width, axes.get_xscale()), (axes.yaxis, box.height, axes.get_yscale())):
+            most = int(np.clip(inches / sheet.figure.dpi / (TICK_INCHES * size), 2, 7))
+            if scale == "linear" and len(axis.get_majorticklocs()):
+                whole = isinstance(axis.get_major_locator(), MaxNLocator) and axis.get_major_locator()._integer
+                axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], integer=whole))
 
 
 def add_header(drawn: Figure, scene: Scene, width: float) -> list[Text]:
     """Title and subtitle, broken where the figure ends; an animation keeps the right third for the frame's label."""
     text_width = width * (0.66 if scene.timeline is not None else 1.0)
-    lines = [(scene.title, TITLE, "bold"), (scene.subtitle, SUBTITLE, "normal")]
+    lines = [(scene.title, font_points("figure.titlesize"), "bold"), (scene.subtitle, font_points("axes.labelsize"), "normal")]
     return [
         drawn.text(
             0,
@@ -56,7 +189,13 @@ def shared_handles(sheet: Sheet) -> list[Any]:
                 (drawn.right_axes or drawn.axes).legend(handles=handles, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
         else:
             shared |= {_look(h): h for h in drawn.handles}
-    return list(shared.values())
+    return _without_joint_marks(list(shared.values()))
+
+
+def _without_joint_marks(handles: list[Any]) -> list[Any]:
+    """Without the entry for a model that is the minimum too, where both have entries of their own."""
+    labels = {handle.get_label() for handle in handles}
+    return [h for h in handles if not (MINIMUM in labels and h.get_label().removesuffix(f", {MINIMUM}") in labels - {h.get_label()})]
 
 
 def place_legends(sheet: Sheet) -> None:

@@ -19,6 +19,8 @@ from lossatlas.errors import InputError
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Scale = Literal["linear", "log"]
+ScaleOption = Literal["auto", "linear", "log"]
+"""What a caller may ask for; `value_ranges.automatic_scale` turns "auto" into one of the other two."""
 PaneKind = Literal["contour", "surface", "line", "curves", "areas", "histogram", "text"]
 
 
@@ -53,15 +55,20 @@ class Caution:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Short phrases for a caption, in the terms of the field; each may be empty.
+    """Short phrases for a caption, in the terms of the field, and the archive that a surface came from; each may be empty.
 
     Attributes:
         loss: such as "cross-entropy". data: such as "all 50,000 train samples". plane: such as "random directions, filter-normalized".
+        archive: file name. name: of the surface in it.
+        estimated_on: "linear" or "log", the scale for which the error of interpolated cells was estimated.
     """
 
     loss: str = ""
     data: str = ""
     plane: str = ""
+    archive: str = ""
+    name: str = ""
+    estimated_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -242,7 +249,7 @@ class ColorScale:
     """
 
     quantity: str = "loss"
-    colormap: str = "batlow"
+    colormap: str = "atlas"
     scale: Scale = "linear"
     low: float | None = None
     high: float | None = None
@@ -260,6 +267,7 @@ class Pane:
     curves: tuple[str, ...] = ()
     areas: tuple[str, ...] = ()
     arrows: bool = True
+    marks: bool = True
     title: str = ""
     quantity: str = "loss"
     row: int = 0

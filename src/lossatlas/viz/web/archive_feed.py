@@ -42,6 +42,7 @@ class ArchiveFeed:
     """Looks at archives among `things` again and again. `look` reads the disk and is meant for a thread of its own."""
 
     things: Sequence[Any]
+    title: str | None = None
     _sent: Scene | None = None
     _scene: Scene | None = None
     _signature: Any = None
@@ -90,7 +91,8 @@ class ArchiveFeed:
         return ArchiveUpdate(self.full_state(), (), text, finished)
 
     def _gather(self) -> Scene:
-        return combine(self.things)
+        scene = combine(self.things)
+        return scene if self.title is None else scene.replace(title=self.title)
 
     def _read_signature(self) -> Any:
         """Signature whose change makes pages start anew: names and shapes of surfaces, names and lengths of trajectories."""

@@ -11,7 +11,7 @@ from matplotlib.colors import Colormap
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import FALLBACK, colormap
 
-OFFERED = ("batlow", "lipari", "viridis", "cividis", "terrain", "vik")
+OFFERED = ("atlas", "batlow", "lipari", "viridis", "cividis", "terrain", "vik")
 """What the page's menu offers besides the scene's own: perceptually even and safe for color-blind readers, but for
 `terrain`, which the tutorial's pictures use; `vik` is for differences, with its middle at zero."""
 

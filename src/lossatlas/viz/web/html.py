@@ -17,6 +17,7 @@ from lossatlas.viz.scene.model import Scene
 from lossatlas.viz.web.bundle import script
 from lossatlas.viz.web.payload import Payload, Precision, encode
 from lossatlas.viz.web.thumbnail import thumbnail_png
+from lossatlas.viz.web.view_state import check_quantity, page_state
 
 
 def export_html(
@@ -27,6 +28,7 @@ def export_html(
     theme: str | None = None,
     precision: Precision = "uint16",
     view: Mapping[str, Any] | None = None,
+    controls: str = "",
 ) -> Path:
     """Write `source` as one self-contained page that needs no network.
 
@@ -37,30 +39,42 @@ def export_html(
         title: heading of the page; None keeps the scene's own.
         theme: "light", "dark" or None, which follows the reader's system.
         precision: "uint16" keeps values within 1e-5 of the range, "float32" to seven digits (about three times the size).
-        view: the state to open with, such as ``{"log": True, "camera": {"azimuth": 30}}``.
+        view: the state to open with, such as ``{"scale": "log", "camera": {"azimuth": 30}}``; `page_state` lists the keys.
+
+        controls: HTML that comes after the viewer, such as a slider over its scenes.
 
     Returns:
         The path written.
 
     Raises:
-        InputError: a source that cannot be drawn, or a wrong `precision` or `theme`, or a place that cannot be written.
+        InputError: a source that cannot be drawn, an unknown key in `view`, a suffix other than .html, a wrong `precision` or
+            `theme`, or a place that cannot be written.
         ArchiveError: no archive at that path.
         MissingBundleError: this installation carries no viewer bundle.
     """
     if title is not None:
         check_text("title", title)
-    if view is not None and not isinstance(view, Mapping):
-        raise InputError("view", view, "an object such as {'log': True}, or None")
-    target = path_of(path)
+    state, target = page_state(view), _html_path(path)
     scenes, warnings = scenes_of(source, title=title)
-    payload = encode(scenes, precision=precision, theme=theme, view=view, warnings=warnings)
-    text = page(payload, scenes)
+    check_quantity(state.get("quantity"), scenes)
+    payload = encode(scenes, precision=precision, theme=theme, view=state, warnings=warnings)
+    text = page(payload, scenes, controls)
     with output_errors(target):
         write_file(target, text)
     return target
 
 
-def page(payload: Payload, scenes: Sequence[Scene]) -> str:
+def _html_path(path: str | os.PathLike[str]) -> Path:
+    target = path_of(path, "export")
+    if target.suffix.lower() in (".html", ".htm"):
+        return target
+    instead = dict.fromkeys((".pdf", ".png", ".svg", ".jpg"), "la.plot(source, file), on the command line lossatlas plot")
+    instead |= dict.fromkeys((".gif", ".mp4"), "la.animate(source, file), on the command line lossatlas animate")
+    step = f"Write {target.suffix} with {instead[target.suffix]}" if target.suffix in instead else ""
+    raise InputError("export", target.name, "a name that ends in .html", step)
+
+
+def page(payload: Payload, scenes: Sequence[Scene], controls: str = "") -> str:
     """The whole page as text."""
     thumbnail = base64.b64encode(thumbnail_png(scenes[0])).decode("ascii") if scenes else ""
     title = html.escape(scenes[0].title or "Loss landscape") if scenes else "Loss landscape"
@@ -72,6 +86,7 @@ def page(payload: Payload, scenes: Sequence[Scene]) -> str:
         header=payload.json().replace("<", "\\u003c"),
         data=payload.base64(),
         script=script(),
+        controls=controls,
     )
 
 
@@ -106,6 +121,6 @@ html, body {{ margin: 0; height: 100%; background: Canvas; }}
 <script type="application/octet-stream" id="lossatlas-data">{data}</script>
 <script>{script}</script>
 <script>lossatlas.default.start().then(function () {{ document.documentElement.className = "ready"; }});</script>
-</body>
+{controls}</body>
 </html>
 """

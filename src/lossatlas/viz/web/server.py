@@ -39,7 +39,12 @@ SEND_SECONDS = 30.0
 
 
 def serve(
-    archives: Archives, host: str = "127.0.0.1", port: int = 0, open_browser: bool = True, view: Mapping[str, Any] | None = None
+    archives: Archives,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    open_browser: bool = True,
+    view: Mapping[str, Any] | None = None,
+    title: str | None = None,
 ) -> None:
     """Serve a live page of `archives` until Ctrl-C.
 
@@ -49,13 +54,14 @@ def serve(
         port: 0 takes a free one.
         open_browser: open the page.
         view: the state to open with, which the printed address carries.
+        title: heading of the page; None takes that of the archives.
 
     Raises:
         InputError: a host that is not this machine.
         ArchiveError: no archive at that path.
         MissingDependencyError: the extra `app` is not installed.
     """
-    with LiveServer(archives, host=host, port=port) as server:
+    with LiveServer(archives, host=host, port=port, title=title) as server:
         address = server.url + (f"#v={quote(json.dumps(dict(view)))}" if view else "")
         print(f"Live at {address}  (Ctrl-C ends it)", flush=True)
         if open_browser:
@@ -80,13 +86,14 @@ class LiveServer:
         interval: float = 0.5,
         steering: RunControl | None = None,
         send_seconds: float = SEND_SECONDS,
+        title: str | None = None,
     ) -> None:
         if host not in ("127.0.0.1", "localhost", "::1"):
             raise InputError("host", host, "a loopback address such as 127.0.0.1", "Reach a remote machine through an SSH tunnel")
         check_integer("port", port, 0, 65535)
         check_number("interval", interval, above=0)
         self.token = secrets.token_urlsafe(16)
-        self.feed = ArchiveFeed([_opened(archive) for archive in _listed(archives)])
+        self.feed = ArchiveFeed([_opened(archive) for archive in _listed(archives)], title)
         self._socket = _bind(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
         self.steering = steering

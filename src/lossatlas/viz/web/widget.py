@@ -18,6 +18,7 @@ from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.bundle import module
 from lossatlas.viz.web.html import fragment
 from lossatlas.viz.web.payload import Payload, Precision, encode
+from lossatlas.viz.web.view_state import check_quantity, page_state
 
 
 def widget(
@@ -37,11 +38,12 @@ def widget(
     Raises:
         MissingDependencyError: the extra `notebook` is not installed.
     """
-    things = tuple(iter_inputs(source))
+    things, state = tuple(iter_inputs(source)), page_state(view)
 
     def page() -> tuple[Payload, tuple[Scene, ...]]:
         scenes, warnings = scenes_of(things, title=title)
-        return encode(scenes, theme=theme, view=view, precision=precision, warnings=warnings), scenes
+        check_quantity(state.get("quantity"), scenes)
+        return encode(scenes, theme=theme, view=state, precision=precision, warnings=warnings), scenes
 
     feed = _feed_of(things)
     if feed is not None and all(isinstance(thing, Archive) and not thing.surfaces for thing in things):
@@ -98,6 +100,21 @@ def _widget_class() -> Any:
                     self.patches, self.notes = list(self.feed.patches()), self.feed.notes()
                     self.words, self.finished = change.words, change.finished
                 # Views read the whole state when this changes; some notebooks tell of one trait after the other.
+                self.version += 1
+
+            def show(self, source: Any) -> None:
+                """Show another source, such as a `Scene`, in place of what is shown; the reader's view of it stays."""
+                made = tuple(iter_inputs(source))
+
+                def page() -> tuple[Payload, tuple[Scene, ...]]:
+                    scenes, warnings = scenes_of(made)
+                    return encode(scenes, precision="uint16", warnings=warnings), scenes
+
+                payload, _ = page()
+                self.page, self.feed = page, None
+                with self.hold_sync():
+                    self.header, self.blob, self.patches = payload.json(), payload.blob, []
+                    self.scene += 1
                 self.version += 1
 
             def static(self) -> Any:

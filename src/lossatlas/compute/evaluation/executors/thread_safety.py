@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lossatlas.compute.arrays.array_function import ArrayFunction
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem
 from lossatlas.compute.objective.objective import CallableLoss, ModuleLoss
 
@@ -42,6 +43,8 @@ def thread_hazard(task: EvaluationProblem) -> str | None:
     parts: dict[str, Any] = {f"the metric {metric.name}": metric.measure for metric in task.metrics}
     if isinstance(function, ModuleLoss):
         parts |= {"the model": function.module, "the loss": function.loss}
+    elif isinstance(function, ArrayFunction):
+        parts |= {f"the function {name}": user for name, user in function.user_functions.items()}
     else:
         parts |= {"the callable": function.user if isinstance(function, CallableLoss) else function}
     for label, part in parts.items():

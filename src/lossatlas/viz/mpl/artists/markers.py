@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from lossatlas.viz.colors import HOLE, HOLE_EDGE, STAR
 from lossatlas.viz.scene.cell_masks import CellMasks
-from lossatlas.viz.scene.model import Surface
+from lossatlas.viz.scene.model import FloatArray, Surface
 
+MINIMUM = "minimum on this grid"
 HATCHES = {"missing": "////", "not_finite": "xxxx", "not_positive": "...."}
 HOLE_LABELS = {"missing": "not computed", "not_finite": "NaN or infinite", "not_positive": "≤ 0 (no logarithm)"}
 
 _STAR: dict[str, Any] = {
     "marker": "*",
-    "markersize": 11,
+    "markersize": 10,
     "color": STAR,
     "markeredgecolor": "#111111",
     "markeredgewidth": 0.8,
@@ -25,7 +28,7 @@ _STAR: dict[str, Any] = {
 }
 _ORIGIN: dict[str, Any] = {
     "marker": "P",
-    "markersize": 6.5,
+    "markersize": 6.0,
     "color": "white",
     "markeredgecolor": "#111111",
     "markeredgewidth": 0.8,
@@ -53,22 +56,75 @@ def lowest(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, floa
     return place if np.isfinite(place[2]) else None
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A place of a surface worth marking: coordinates, value, and how it is drawn and called."""
+
+    alpha: float
+    beta: float
+    value: float
+    kind: Literal["minimum", "model"]
+    label: str
+
+    def at(self, x: float, y: float, **style: Any) -> Line2D:
+        """The mark at a place of the axes."""
+        return (star if self.kind == "minimum" else origin)(x, y, **style)
+
+    @property
+    def handle(self) -> Line2D:
+        return star_handle(self.label) if self.kind == "minimum" else origin_handle(self.label)
+
+
+def marks_of(surface: Surface, quantity: str, frame: int = 0) -> list[Mark]:
+    """The model itself and the minimum on the grid; one mark where they fall into one cell."""
+    low, place = lowest(surface, quantity, frame), surface.origin
+    inside = place is not None and all(a[0] <= x <= a[-1] for x, a in zip(place, _axes(surface), strict=False))
+    marks = []
+    if place is not None and inside:
+        alpha, beta = (*place, float("nan"))[:2]
+        here = low is not None and all(abs(x - y) <= 0.75 * _cell(a) for x, y, a in zip(place, low, _axes(surface), strict=False))
+        label = f"{surface.origin_label}, {MINIMUM}" if here else surface.origin_label
+        marks.append(Mark(alpha, beta, _value_at(surface, quantity, frame, place), "model", label))
+        low = None if here else low
+    return marks if low is None else [*marks, Mark(*low, "minimum", MINIMUM)]
+
+
+def _axes(surface: Surface) -> list[FloatArray]:
+    return [surface.alpha] if surface.beta is None else [surface.alpha, surface.beta]
+
+
+def _cell(axis: FloatArray) -> float:
+    return float(np.ptp(axis)) / max(len(axis) - 1, 1)
+
+
+def _value_at(surface: Surface, quantity: str, frame: int, place: tuple[float, ...]) -> float:
+    """Linear between the cells."""
+    values = surface.frame_values(quantity, frame)
+    rows = values if surface.beta is None else np.array([np.interp(place[1], surface.beta, row) for row in values])
+    return float(np.interp(place[0], surface.alpha, rows))
+
+
 def star(x: float, y: float, **style: Any) -> Line2D:
-    """The lowest computed cell of the grid."""
-    return Line2D([x], [y], zorder=7.5, **_STAR, **style)
+    """The minimum among the computed cells."""
+    return Line2D([x], [y], zorder=7.5, **_scaled(_STAR), **style)
 
 
 def origin(x: float, y: float, **style: Any) -> Line2D:
     """Marker of the model itself on the plane, above the star and a path's end, which often stand there too."""
-    return Line2D([x], [y], zorder=8.2, **_ORIGIN, **style)
+    return Line2D([x], [y], zorder=8.2, **_scaled(_ORIGIN), **style)
 
 
-def star_handle() -> Line2D:
-    return Line2D([], [], label="minimum on this grid", **_STAR)
+def _scaled(style: dict[str, Any]) -> dict[str, Any]:
+    """Marks as large as the letters beside them."""
+    return {**style, "markersize": style["markersize"] * float(rcParams["font.size"]) / 9.0}
+
+
+def star_handle(label: str = MINIMUM) -> Line2D:
+    return Line2D([], [], label=label, **_scaled(_STAR))
 
 
 def origin_handle(label: str) -> Line2D:
-    return Line2D([], [], label=label, **_ORIGIN)
+    return Line2D([], [], label=label, **_scaled(_ORIGIN))
 
 
 def sample_handle() -> Line2D:

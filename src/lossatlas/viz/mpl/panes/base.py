@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 
+from lossatlas.viz.mpl.artists.path import PathArtist
 from lossatlas.viz.scene.model import Pane, Scene
 
 
@@ -28,6 +29,7 @@ class PaneArtists:
         mappable: what a color bar explains, or None.
         right_axes: a second y axis on the same place, or None.
         handles: what the legend should name.
+        tracks: the paths, which may carry their labels at their ends.
     """
 
     pane: Pane
@@ -38,6 +40,7 @@ class PaneArtists:
     mappable: ScalarMappable | None = None
     right_axes: Axes | None = None
     handles: list[Artist] = field(default_factory=list)
+    tracks: Sequence[PathArtist] = ()
 
     @property
     def is_relief(self) -> bool:

@@ -14,15 +14,22 @@ from lossatlas.errors import InputError
 from lossatlas.viz.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.viz.mpl.artists import markers as marks
 from lossatlas.viz.mpl.artists.cell_squares import cell_rectangles, edges_of
-from lossatlas.viz.mpl.artists.path import PathArtist, add_path, color_of_path, kept_points, path_handle
-from lossatlas.viz.mpl.artists.stems import Stems, add_stems, stem_handle
+from lossatlas.viz.mpl.artists.path import PathArtist, add_path, kept_points, path_handles
 from lossatlas.viz.mpl.artists.uncertainty import add_outlines, hatch_map
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
-from lossatlas.viz.mpl.style import TICK
+from lossatlas.viz.mpl.style import font_points
 from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
-from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
-from lossatlas.viz.scene.model import Arrow, FloatArray, Pane, PathData, Scene, Surface
-from lossatlas.viz.scene.value_ranges import levels_of, limits_of
+from lossatlas.viz.scene.footnotes import outside_window
+from lossatlas.viz.scene.interpolation import interpolate_grid
+from lossatlas.viz.scene.model import Arrow, BoolArray, FloatArray, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.value_ranges import interpolates_logarithms, levels_of, limits_of
+
+CONTOUR_LINES_STILL = 200
+"""Lines a side of the grid that contours are drawn from; a coarse grid's own would be polygons."""
+CONTOUR_LINES_ANIMATED = 80
+
+FAR = 1e4
+"""Widths of the window; renderers lose numbers that are much larger."""
 
 
 def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
@@ -31,8 +38,7 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     map_artists: list[Artist] = _draw_map(axes, scene, pane, surface, 0)
     _frame_axes(axes, pane, surface)
     fixed: list[Any] = [] if changes(scene, pane) else _draw_marks(axes, pane, surface)
-    added = [_add_path(axes, scene, surface, scene.path(name)) for name in pane.paths]
-    tracks = [artist for pair in added for artist in pair if artist is not None]
+    tracks = [add_path_over(axes, scene, surface, scene.path(name)) for name in pane.paths]
     arrows = [add_arrow(axes, arrow, arrow.start, arrow.end) for arrow in scene.arrows] if pane.arrows else []
     volatile = changes(scene, pane)
     fixed += [*([] if volatile else hatch_map(axes, surface, pane)), *(add_outlines(axes, scene) if pane.arrows else [])]
@@ -56,11 +62,11 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
         redraws_every_frame=volatile,
         mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
         handles=[
-            *(path_handle(scene, scene.path(n)) for n in pane.paths),
+            *path_handles(scene, pane.paths),
             *fixed,
             *marks.hole_handles(cells),
-            *_stem_handles(added),
         ],
+        tracks=tracks,
     )
 
 
@@ -88,11 +94,29 @@ def _draw_map(axes: Axes, scene: Scene, pane: Pane, surface: Surface, frame: int
         # A cell whose neighbours are holes has no contour; its own square still shows it.
         artists.append(_squares(axes, x, y, np.ma.masked_invalid(cells.values), zorder=1.1, **style))
     if np.isfinite(cells.values).sum() >= 3:
-        artists += _draw_contours(axes, x, y, np.ma.masked_invalid(cells.values), levels_of(color, limits), style)
+        lines = CONTOUR_LINES_ANIMATED if changes(scene, pane) else CONTOUR_LINES_STILL
+        fine = refine(x, y, cells, lines, interpolates_logarithms(surface, pane.quantity))
+        artists += _draw_contours(axes, *fine, levels_of(color, limits), style)
     return artists
 
 
+def refine(x: FloatArray, y: FloatArray, cells: CellMasks, lines: int, logarithmic: bool) -> tuple[FloatArray, FloatArray, Any]:
+    """Coordinates and values of a grid of about `lines` lines a side, masked in every grid square that touches a hole.
+
+    Between the nodes they are the monotone cubic that reliefs show (`interpolate_grid`), so map and relief have the same contours.
+    """
+    at = [np.linspace(0, len(nodes) - 1, max(1, round(lines / (len(nodes) - 1))) * (len(nodes) - 1) + 1) for nodes in (x, y)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = interpolate_grid(np.log(cells.values) if logarithmic else cells.values, *at)
+    below, above = ([f(part).astype(int) for part in at] for f in (np.floor, np.ceil))
+    corners = [cells.holes[np.ix_(i, j)] for i in (below[0], above[0]) for j in (below[1], above[1])]
+    xs, ys = (np.interp(part, np.arange(len(nodes)), nodes) for part, nodes in zip(at, (x, y), strict=True))
+    return xs, ys, np.ma.masked_array(np.exp(values) if logarithmic else values, np.logical_or.reduce(corners))
+
+
 def _draw_contours(axes: Axes, x: FloatArray, y: FloatArray, values: Any, levels: FloatArray, style: dict[str, Any]) -> list[Artist]:
+    if values.mask.all():
+        return []
     filled = axes.contourf(x, y, values.T, levels=levels, extend="both", zorder=1.2, antialiased=False, **style)
     crossed = levels[(levels > values.min()) & (levels < values.max())]
     if not len(crossed):
@@ -139,38 +163,52 @@ def _frame_axes(axes: Axes, pane: Pane, surface: Surface) -> None:
     axes.locator_params(nbins=7)
 
 
+def equal_where_alike(axes: Any) -> None:
+    """Equal units on both axes, unless that would make a thin strip."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    if 0.5 <= (right - left) / (top - bottom) <= 2:
+        axes.set_aspect("equal")
+
+
 def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
     handles: list[Any] = []
-    lowest = marks.lowest(surface, pane.quantity)
-    if surface.origin is not None and _inside(surface, surface.origin[0], surface.origin[1]):
-        axes.add_artist(marks.origin(surface.origin[0], surface.origin[1], clip_on=False))
-        handles.append(marks.origin_handle(surface.origin_label))
     if surface.sampled is not None:
         i, j = np.nonzero(surface.sampled)
         axes.plot(surface.alpha[i], _beta(surface)[j], zorder=2.0, clip_on=False, scalex=False, scaley=False, **marks.SAMPLES)
         handles.append(marks.sample_handle())
-    if lowest is not None:
-        axes.add_artist(marks.star(lowest[0], lowest[1], clip_on=False))
-        handles.append(marks.star_handle())
+    for mark in marks.marks_of(surface, pane.quantity) if pane.marks else ():
+        axes.add_artist(mark.at(mark.alpha, mark.beta, clip_on=False))
+        handles.append(mark.handle)
     return handles
 
 
-def _inside(surface: Surface, alpha: float, beta: float) -> bool:
-    y = _beta(surface)
-    return bool(surface.alpha[0] <= alpha <= surface.alpha[-1] and y[0] <= beta <= y[-1])
+def add_path_to(axes: Axes, scene: Scene, pane: Pane, path: PathData) -> PathArtist:
+    """A path over the map that the pane drew on these axes."""
+    return add_path_over(axes, scene, mapped_surface(scene, pane), path)
 
 
-def _stem_handles(added: list[tuple[PathArtist, Stems | None]]) -> list[Any]:
-    return [stem_handle()] if any(stems is not None for _, stems in added) else []
+def _leaving(x: FloatArray, y: FloatArray, away: BoolArray, surface: Surface) -> tuple[FloatArray, FloatArray]:
+    """Coordinates with NaN outside the window, but for the points just before and after those inside: a path is seen leaving it.
+
+    The axes clip what lies outside. Points farther than `FAR` windows are drawn nearer, in the same direction.
+    """
+    y_axis = surface.alpha if surface.beta is None else surface.beta
+    here, far = ~away, FAR * max(float(np.ptp(surface.alpha)), float(np.ptp(y_axis)))
+    x, y = np.where(np.abs(x) < np.inf, x, np.nan), np.where(np.abs(y) < np.inf, y, np.nan)
+    before, after = np.append(False, here[:-1]), np.append(here[1:], False)
+    distance = np.fmax(np.fmax(np.abs(x), np.abs(y)) / far, 1.0)
+    seen = here | before | after
+    return np.where(seen, x / distance, np.nan), np.where(seen, y / distance, np.nan)
 
 
-def _add_path(axes: Axes, scene: Scene, surface: Surface, path: PathData) -> tuple[PathArtist, Stems | None]:
+def add_path_over(axes: Axes, scene: Scene, surface: Surface | None, path: PathData) -> PathArtist:
+    """A path on flat axes, up to the first point outside the window of the surface, where it leaves."""
     indices = kept_points(scene, path)
-    away = outside_window(path, surface)[indices]
-    x, y = np.where(away, np.nan, path.alpha[indices]), np.where(away, np.nan, path.beta[indices])
-    track = add_path(axes, scene, path, x, y, np.zeros(len(indices), bool), indices)
-    stems = add_stems(axes, path, track, indices, color_of_path(scene, path)) if is_off_plane(path) else None
-    return track, stems
+    away = outside_window(path, surface)[indices] if surface is not None else np.zeros(len(indices), bool)
+    x, y = path.alpha[indices], path.beta[indices]
+    if surface is not None:
+        x, y = _leaving(x, y, away, surface)
+    return add_path(axes, scene, path, x, y, np.zeros(len(indices), bool), indices)
 
 
 def add_arrow(axes: Axes, arrow: Arrow, start: tuple[float, float], end: tuple[float, float]) -> Artist:
@@ -178,7 +216,9 @@ def add_arrow(axes: Axes, arrow: Arrow, start: tuple[float, float], end: tuple[f
     halo = [withStroke(linewidth=3.2, foreground="white")]
     style = {"arrowstyle": "-|>,head_width=0.28,head_length=0.5", "shrinkA": 0, "shrinkB": 0, "linewidth": 1.5}
     style |= {"color": arrow.color or "#111111", "path_effects": halo}
-    annotation = axes.annotate(arrow.label, end, start, arrowprops=style, fontsize=TICK, zorder=7.2, annotation_clip=True)
+    annotation = axes.annotate(
+        arrow.label, end, start, arrowprops=style, fontsize=font_points("legend.fontsize"), zorder=7.2, annotation_clip=True
+    )
     annotation.set_path_effects([withStroke(linewidth=2.4, foreground="white")])
     return annotation
 

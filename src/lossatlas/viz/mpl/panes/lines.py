@@ -11,12 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lossatlas.errors import InputError
-from lossatlas.viz.colors import path_color
 from lossatlas.viz.mpl.artists import markers as marks
 from lossatlas.viz.mpl.artists.path import pattern
 from lossatlas.viz.mpl.artists.uncertainty import hatch_line
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
-from lossatlas.viz.mpl.style import FAINT
+from lossatlas.viz.mpl.style import Palette, curve_color
 from lossatlas.viz.mpl.ticks import log_ticks, tick_labels
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import Curve, FloatArray, Pane, Scene, Surface
@@ -26,7 +25,7 @@ ROUNDING = 1e-6
 """Curves whose range is a smaller share of their size are constant."""
 
 
-def draw_line(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
+def draw_line(axes: Axes, scene: Scene, pane: Pane, color: str | None = None) -> PaneArtists:
     """Surfaces over one direction as curves over alpha, with a band of one standard error; accuracy on the right where labelled."""
     surfaces = [_a_line(scene.surface(name)) for name in pane.surfaces]
     right_axes = _add_right_axes(axes, pane.y_label_right) if pane.y_label_right else None
@@ -36,7 +35,9 @@ def draw_line(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
         for artist in shown:
             artist.remove()
         shown[:] = [
-            artist for i, s in enumerate(surfaces) for artist in _line_of(axes, right_axes, scene, pane, s, i, len(surfaces), frame)
+            artist
+            for i, s in enumerate(surfaces)
+            for artist in _line_of(axes, right_axes, scene, pane, s, i, len(surfaces), frame, color or _line_color(i))
         ]
 
     redraw(0)
@@ -44,7 +45,7 @@ def draw_line(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     _label_line_axes(axes, scene, pane, first)
     volatile = changes(scene, pane)
     handles = [
-        *_line_handles(scene, pane, surfaces, right_axes),
+        *_line_handles(scene, pane, surfaces, right_axes, color),
         *(hatch_line(axes, first, pane) if len(surfaces) == 1 and not volatile else []),
     ]
     return PaneArtists(
@@ -57,14 +58,20 @@ def draw_line(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     )
 
 
+def _line_color(index: int) -> str:
+    """Color of a line without one of its own; the first of ours is the paths'."""
+    return curve_color(index + 1)
+
+
 def _a_line(surface: Surface) -> Surface:
     if surface.is_line:
         return surface
     raise InputError("line pane", surface.name, "a surface over one direction", "Draw a plane with kind='contour' or kind='surface'")
 
 
-def _line_of(axes: Axes, right_axes: Any, scene: Scene, pane: Pane, surface: Surface, index: int, count: int, frame: int) -> list[Any]:
-    color = path_color(index + 1) if count > 1 or right_axes is None else path_color(1)
+def _line_of(
+    axes: Axes, right_axes: Any, scene: Scene, pane: Pane, surface: Surface, index: int, count: int, frame: int, color: str
+) -> list[Any]:
     cells = classify_cells(surface, scene.color_of(pane), pane.quantity, frame)
     style = {"color": color, "linewidth": 1.6, "marker": "o", "markersize": 2.2 if len(surface.alpha) <= 80 else 0}
     artists: list[Any] = [*axes.plot(surface.alpha, cells.values, **style)]
@@ -76,17 +83,7 @@ def _line_of(axes: Axes, right_axes: Any, scene: Scene, pane: Pane, surface: Sur
         accuracy = classify_cells(surface, scene.color_of(pane), "accuracy", frame).values
         dash = "--" if count == 1 else pattern(("dashed", "dotted", "dashdot", "solid")[index % 4])
         artists += right_axes.plot(surface.alpha, accuracy, color=ACCURACY if count == 1 else color, linewidth=1.3, linestyle=dash)
-    model_place = _own_place(surface, pane.quantity, frame) if count == 1 else None
-    artists += [] if model_place is None else [axes.add_artist(marks.origin(*model_place, clip_on=False))]
-    return [*artists, *_line_star(axes, pane, surface, frame)]
-
-
-def _own_place(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float] | None:
-    """Position of the model itself on its line; a dotted line there would vanish in the frame of a line that begins with it."""
-    if surface.origin is None or not surface.alpha[0] <= surface.origin[0] <= surface.alpha[-1]:
-        return None
-    value = float(np.interp(surface.origin[0], surface.alpha, surface.frame_values(quantity, frame)))
-    return (surface.origin[0], value) if np.isfinite(value) else None
+    return [*artists, *_line_marks(axes, pane, surface, frame, single=count == 1)]
 
 
 def _holes_on_axis(axes: Axes, surface: Surface, cells: Any) -> list[Any]:
@@ -112,9 +109,13 @@ def _holes_on_axis(axes: Axes, surface: Surface, cells: Any) -> list[Any]:
     return bands
 
 
-def _line_star(axes: Axes, pane: Pane, surface: Surface, frame: int) -> list[Artist]:
-    lowest = marks.lowest(surface, pane.quantity, frame)
-    return [] if lowest is None else [axes.add_artist(marks.star(lowest[0], lowest[2], clip_on=False))]
+def _line_marks(axes: Axes, pane: Pane, surface: Surface, frame: int, single: bool) -> list[Artist]:
+    """The minimum, and the model where no dotted line shows it for all: in the frame of a line that begins with it that would vanish."""
+    shown = marks.marks_of(surface, pane.quantity, frame)
+    if not single:
+        lowest = marks.lowest(surface, pane.quantity, frame)
+        return [] if lowest is None else [axes.add_artist(marks.star(lowest[0], lowest[2], clip_on=False))]
+    return [axes.add_artist(mark.at(mark.alpha, mark.value, clip_on=False)) for mark in shown if np.isfinite(mark.value)]
 
 
 def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> None:
@@ -132,24 +133,26 @@ def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> No
         axes.set_ylim(color.low, color.high)
     _plain_log_ticks(axes)
     if len(pane.surfaces) > 1 and first.origin is not None and first.alpha[0] <= first.origin[0] <= first.alpha[-1]:
-        axes.axvline(first.origin[0], color=FAINT, linewidth=0.8, linestyle=":", zorder=1)
+        axes.axvline(first.origin[0], color=Palette.current().faint, linewidth=0.8, linestyle=":", zorder=1)
 
 
-def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], right_axes: Any) -> list[Artist]:
+def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], right_axes: Any, color: str | None) -> list[Artist]:
     several = len(surfaces) > 1
     handles: list[Artist] = []
     for i, surface in enumerate(surfaces):
         name = (surface.label or surface.name) if several else surface.fields[pane.quantity].label
-        handles.append(Line2D([], [], color=path_color(i + 1), linewidth=1.6, label=name))
+        handles.append(Line2D([], [], color=color or _line_color(i), linewidth=1.6, label=name))
     if right_axes is not None:
-        handles.append(Line2D([], [], color=FAINT if several else ACCURACY, linewidth=1.3, linestyle="--", label=pane.y_label_right))
+        handles.append(
+            Line2D([], [], color=Palette.current().faint if several else ACCURACY, linewidth=1.3, linestyle="--", label=pane.y_label_right)
+        )
     if any(s.fields[pane.quantity].standard_error is not None for s in surfaces):
         handles.append(marks.band_handle("± 1 standard error"))
     if surfaces[0].origin is not None and several:
-        handles.append(Line2D([], [], color=FAINT, linewidth=0.8, linestyle=":", label=surfaces[0].origin_label))
-    elif _own_place(surfaces[0], pane.quantity) is not None:
-        handles.append(marks.origin_handle(surfaces[0].origin_label))
-    if any(marks.lowest(surface, pane.quantity) for surface in surfaces):
+        handles.append(Line2D([], [], color=Palette.current().faint, linewidth=0.8, linestyle=":", label=surfaces[0].origin_label))
+    if not several:
+        handles += [mark.handle for mark in marks.marks_of(surfaces[0], pane.quantity) if np.isfinite(mark.value)]
+    elif any(marks.lowest(surface, pane.quantity) for surface in surfaces):
         handles.append(marks.star_handle())
     return [*handles, *(h for s in surfaces for h in marks.hole_handles(classify_cells(s, scene.color_of(pane), pane.quantity)))]
 
@@ -183,7 +186,7 @@ def reveal(curve: Curve, line: Line2D, ball: Line2D, step: int | None) -> None:
 
 
 def _add_curve(axes: Axes, curve: Curve, index: int) -> tuple[Line2D, Line2D]:
-    color = curve.color or path_color(index)
+    color = curve.color or curve_color(index)
     (line,) = axes.plot(curve.x, curve.y, **_stroke(curve, color), zorder=3, clip_on=not curve.points)
     (ball,) = axes.plot([], [], "o", color=color, markersize=5.5, markeredgecolor="white", markeredgewidth=0.9, zorder=4, clip_on=False)
     if curve.band is not None:
@@ -192,7 +195,7 @@ def _add_curve(axes: Axes, curve: Curve, index: int) -> tuple[Line2D, Line2D]:
 
 
 def line_sample(curve: Curve, index: int) -> Line2D:
-    return Line2D([], [], **_stroke(curve, curve.color or path_color(index)), label=curve.label or curve.name)
+    return Line2D([], [], **_stroke(curve, curve.color or curve_color(index)), label=curve.label or curve.name)
 
 
 def _stroke(curve: Curve, color: str) -> dict[str, Any]:
@@ -253,7 +256,7 @@ def draw_histogram(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
     """Filled steps; a curve's `x` holds bin edges (one more than `y`) or bin centers."""
     curves = [scene.curve(name) for name in pane.curves]
     for i, curve in enumerate(curves):
-        color = curve.color or path_color(i)
+        color = curve.color or curve_color(i)
         axes.stairs(curve.y, bin_edges(curve.x, len(curve.y)), color=color, fill=True, alpha=0.35, linewidth=0)
         axes.stairs(curve.y, bin_edges(curve.x, len(curve.y)), color=color, linewidth=1.1)
     axes.set(xlabel=pane.x_label, ylabel=pane.y_label or "count")

@@ -7,12 +7,14 @@ which of their parts a ridge really hides.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import TriMesh
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.tri import Triangulation
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
@@ -21,7 +23,7 @@ from lossatlas.viz.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.viz.mpl.artists import markers as marks
 from lossatlas.viz.mpl.artists.cell_squares import cell_rectangles
 from lossatlas.viz.mpl.artists.occlusion import Projection3D, projection_of
-from lossatlas.viz.mpl.artists.path import PathArtist, add_path, kept_points, path_handle
+from lossatlas.viz.mpl.artists.path import PathArtist, add_path, kept_points, path_handles
 from lossatlas.viz.mpl.artists.relief_mesh import (
     MESH_LINES_ANIMATED,
     MESH_LINES_STILL,
@@ -34,18 +36,19 @@ from lossatlas.viz.mpl.artists.relief_mesh import (
 )
 from lossatlas.viz.mpl.panes.base import PaneArtists, changes, step_at
 from lossatlas.viz.mpl.panes.contour import add_arrow, mapped_surface, show_arrows
-from lossatlas.viz.mpl.style import FAINT, GRID, INK, PANEL
-from lossatlas.viz.mpl.ticks import linear_ticks, scale_ticks, tick_labels
+from lossatlas.viz.mpl.panes.relief_box import BOX_HEIGHT, FLOOR_GAP, draw_box_edges, set_up_box
+from lossatlas.viz.mpl.style import Palette
 from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
 from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
 from lossatlas.viz.scene.model import Arrow, BoolArray, ColorScale, FloatArray, Pane, PathData, Scene, Surface
 from lossatlas.viz.scene.value_ranges import heights_of, interpolates_logarithms, levels_of, limits_of
 
+FLOOR_OPACITY = 0.38
+DROP: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.6, "linestyle": (0, (2, 2))}
+"""The line from a mark down to the floor."""
+
 Drawings = tuple[list[Artist], list[PathArtist], list[Artist]]
 """All that is drawn on the box, and of it the paths and the arrows."""
-
-BOX_HEIGHT = 0.72
-"""Height of the box in units of its longer side."""
 
 
 def draw(axes: Any, scene: Scene, pane: Pane) -> PaneArtists:
@@ -53,7 +56,7 @@ def draw(axes: Any, scene: Scene, pane: Pane) -> PaneArtists:
     surface = mapped_surface(scene, pane)
     turning = scene.timeline is not None and scene.timeline.rotation is not None
     volatile = turning or changes(scene, pane)
-    _set_up_box(axes, scene, pane, surface)
+    set_up_box(axes, scene, pane, surface)
     drawn: list[Artist] = []
     tracks: list[PathArtist] = []
     arrows: list[Artist] = []
@@ -84,6 +87,7 @@ def draw(axes: Any, scene: Scene, pane: Pane) -> PaneArtists:
         redraws_every_frame=volatile,
         mappable=ScalarMappable(norm_of(color, limits_of(scene, pane)), colormap(color.colormap)),
         handles=_handles(scene, pane, surface),
+        tracks=tracks,
     )
 
 
@@ -94,65 +98,9 @@ def _mesh_lines(scene: Scene) -> int:
 
 
 def _handles(scene: Scene, pane: Pane, surface: Surface) -> list[Artist]:
-    handles: list[Artist] = [path_handle(scene, scene.path(name)) for name in pane.paths]
-    if marks.lowest(surface, pane.quantity) and not changes(scene, pane):
-        handles.append(marks.star_handle())
-    return [*handles, *marks.hole_handles(classify_cells(surface, scene.color_of(pane), pane.quantity))]
-
-
-def _set_up_box(axes: Any, scene: Scene, pane: Pane, surface: Surface) -> None:
-    """Box, camera, walls, grid, labels and ticks."""
-    low, high = _box(scene, pane)
-    beta = _beta(surface)
-    axes.computed_zorder = False
-    axes.patch.set_visible(False)
-    axes.set_xlim(surface.alpha[0], surface.alpha[-1], view_margin=0)
-    axes.set_ylim(beta[0], beta[-1], view_margin=0)
-    axes.set_zlim(low, high, view_margin=0)
-    axes.set_box_aspect((*_footprint(surface), BOX_HEIGHT), zoom=pane.camera.zoom)
-    axes.set_proj_type("persp", focal_length=1.6)
-    axes.view_init(elev=pane.camera.elevation, azim=pane.camera.azimuth)
-    _set_up_axis(axes, pane, surface, scene)
-
-
-def _set_up_axis(axes: Any, pane: Pane, surface: Surface, scene: Scene) -> None:
-    color = scene.color_of(pane)
-    label = surface.fields[pane.quantity].label if pane.quantity in surface.fields else pane.quantity
-    axes.set_xlabel(pane.x_label or surface.alpha_label, labelpad=1)
-    axes.set_ylabel(pane.y_label or surface.beta_label, labelpad=1)
-    for axis, ends in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        axis.set_ticks(ticks := linear_ticks(*ends, clear=0.04), labels=tick_labels(ticks))
-    _height_ticks(axes, color, limits_of(scene, pane), f"{label}, log scale" if color.scale == "log" else label)
-    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-        axis.set_pane_color(PANEL)
-        axis.line.set(color=FAINT, linewidth=0.6)
-        axis._axinfo["grid"].update(color=GRID, linewidth=0.5)
-        axis._axinfo["tick"].update(color=INK, inward_factor=0.0, outward_factor=0.25)
-    axes.tick_params(pad=0)
-    axes.zaxis.set_tick_params(pad=2)
-
-
-def _height_ticks(axes: Any, color: ColorScale, limits: tuple[float, float], label: str) -> None:
-    """Ticks at round values of the quantity, although a log axis counts in decades; the label keeps clear of them."""
-    ticks = scale_ticks(color, limits, most=5)
-    labels = tick_labels(ticks)
-    axes.set_zticks(heights_of(ticks, color), labels=labels)
-    longest = max((len(text.replace("\\!\\times\\!", "x").strip("$").replace("{", "").replace("}", "")) for text in labels), default=0)
-    axes.set_zlabel(label, labelpad=-1.0 + 3.5 * max(0, longest - 3))
-
-
-def _box(scene: Scene, pane: Pane) -> tuple[float, float]:
-    """Heights of floor and lid: the limits with a little room, so that the floor shows what holes it holds."""
-    low, high = (float(height) for height in heights_of(np.array(limits_of(scene, pane)), scene.color_of(pane)))
-    return low - 0.04 * (high - low), high + 0.02 * (high - low)
-
-
-def _footprint(surface: Surface) -> tuple[float, float]:
-    """Sides of the box: true to the data where they are alike, square where one is over twice the other."""
-    width, depth = float(np.ptp(surface.alpha)), float(np.ptp(_beta(surface)))
-    if not 0.5 <= width / depth <= 2:
-        return 1.0, 1.0
-    return width / max(width, depth), depth / max(width, depth)
+    marked = [] if changes(scene, pane) or not pane.marks else [mark.handle for mark in marks.marks_of(surface, pane.quantity)]
+    holes = marks.hole_handles(classify_cells(surface, scene.color_of(pane), pane.quantity))
+    return [*path_handles(scene, pane.paths), *marked, *holes]
 
 
 def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> Drawings:
@@ -160,11 +108,13 @@ def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int,
     cells = classify_cells(surface, color, pane.quantity, frame)
     relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, fine, interpolates_logarithms(surface, pane.quantity))
     artists = [
+        *draw_box_edges(axes, projection),
+        *_floor_map(axes, scene, pane, relief, projection),
         *_floor(axes, surface, cells, projection),
         *_faces(axes, scene, pane, relief, projection),
         *_isolines(axes, scene, pane, relief, projection),
     ]
-    artists += _star(axes, surface, pane, color, relief, projection, frame)
+    artists += _marks(axes, surface, pane, color, relief, projection)
     tracks = [_add_path(axes, scene, surface, relief, projection, pane, scene.path(name)) for name in pane.paths]
     arrows = [_add_arrow(axes, relief, projection, arrow) for arrow in scene.arrows] if pane.arrows else []
     return [*artists, *(artist for track in tracks for artist in (*track.moving, track.start)), *arrows], tracks, arrows
@@ -209,9 +159,40 @@ def _colors(scene: Scene, pane: Pane, relief: ReliefMesh, corners: FloatArray, a
     color, limits = scene.color_of(pane), limits_of(scene, pane)
     bottom, top = heights_of(np.array(limits), color)
     slope = np.stack([sample(relief, part, corners[:, 0], corners[:, 1]) for part in relief.slope])
-    slope *= (BOX_HEIGHT / (top - bottom)) * np.array([[np.ptp(relief.x)], [np.ptp(relief.y)]])
+    slope *= (BOX_HEIGHT / (1 + FLOOR_GAP) / (top - bottom)) * np.array([[np.ptp(relief.x)], [np.ptp(relief.y)]])
     rgb = face_colors(corners[:, 2], color, norm_of(color, limits), colormap(color.colormap))
     return shaded(rgb, slope, light=(azimuth - 55.0, 50.0))
+
+
+def _floor_map(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, projection: Projection3D) -> list[Artist]:
+    """The map in pale colors on the floor of the box, with every other contour line."""
+    from contourpy import contour_generator
+
+    color, limits = scene.color_of(pane), limits_of(scene, pane)
+    bottom, top = (float(height) for height in heights_of(np.array(limits), color))
+    flat = dataclasses.replace(relief, height=np.zeros_like(relief.height))
+    corners, faces = triangles(flat, 1.0, -1.0)
+    if not len(faces):
+        return []
+    heights = np.clip(sample(relief, relief.height, corners[:, 0], corners[:, 1]), bottom, top)
+    x, y = projection.project(corners[:, 0], corners[:, 1], np.full(len(corners), projection.low))
+    background = np.array(to_rgb(Palette.current().background))
+    rgb = FLOOR_OPACITY * face_colors(heights, color, norm_of(color, limits), colormap(color.colormap)) + (1 - FLOOR_OPACITY) * background
+    mesh = _Faces(Triangulation(x, y, faces), facecolors=rgb, zorder=0.5)
+    mesh.set_transform(axes.transData)
+    mesh.set_rasterized(True)
+    axes.add_artist(mesh)
+    lines = contour_generator(relief.x, relief.y, np.ma.masked_array(relief.height, ~relief.solid).T)
+    points: list[FloatArray] = []
+    for level in heights_of(levels_of(color, limits), color)[1:-1:2]:
+        points += [part for line in lines.lines(float(level)) for part in (np.asarray(line), np.full((1, 2), np.nan))]
+    if not points:
+        return [mesh]
+    flat_x, flat_y = np.concatenate(points).T
+    u, v = projection.project(flat_x, flat_y, np.full(len(flat_x), projection.low))
+    isolines = Line2D(u, v, color=Palette.current().ink, transform=axes.transData, zorder=0.6, alpha=0.25, linewidth=0.4)
+    axes.add_artist(isolines)
+    return [mesh, isolines]
 
 
 def _floor(axes: Any, surface: Surface, cells: CellMasks, projection: Projection3D) -> list[Artist]:
@@ -221,7 +202,7 @@ def _floor(axes: Any, surface: Surface, cells: CellMasks, projection: Projection
         flat = cell_rectangles(surface.alpha, _beta(surface), getattr(cells, kind))
         if len(flat):
             corners = np.concatenate([flat, np.full((*flat.shape[:2], 1), projection.low)], axis=-1)
-            squares = Poly3DCollection(corners, facecolors=HOLE, edgecolors=HOLE_EDGE, linewidths=0.2, hatch=hatch, zorder=1)
+            squares = Poly3DCollection(corners, facecolors=HOLE, edgecolors=HOLE_EDGE, linewidths=0.2, hatch=hatch, zorder=1.0)
             axes.add_collection3d(squares, autolim=False)
             artists.append(squares)
     return artists
@@ -266,19 +247,20 @@ def _seen_line(axes: Any, relief: ReliefMesh, projection: Projection3D, points: 
     return [line]
 
 
-def _star(
-    axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: ReliefMesh, projection: Projection3D, frame: int
-) -> list[Artist]:
-    lowest = marks.lowest(surface, pane.quantity, frame)
-    if lowest is None or surface.fields[pane.quantity].values.ndim == 3:
+def _marks(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: ReliefMesh, projection: Projection3D) -> list[Artist]:
+    """The model itself and the minimum, each with a line down to its place on the floor."""
+    if surface.fields[pane.quantity].values.ndim == 3 or not pane.marks:
         return []
-    x, y, z = (np.array([part]) for part in (*lowest[:2], float(heights_of(np.array(lowest[2]), color))))
-    if not np.isfinite(z).all():
-        return []
-    (u,), (v,) = projection.project(x, y, z)
-    star = marks.star(u, v, transform=axes.transData, alpha=0.45 if projection.hidden(relief, x, y, z)[0] else 1.0)
-    axes.add_artist(star)
-    return [star]
+    artists: list[Artist] = []
+    for mark in marks.marks_of(surface, pane.quantity):
+        x, y, z = (np.array([part]) for part in (mark.alpha, mark.beta, float(heights_of(np.array(mark.value), color))))
+        if not np.isfinite(z).all() or not projection.low <= z[0] <= projection.high:
+            continue
+        (u, foot_u), (v, foot_v) = projection.project(np.repeat(x, 2), np.repeat(y, 2), np.array([z[0], projection.low]))
+        drop = Line2D([u, foot_u], [v, foot_v], transform=axes.transData, color=Palette.current().ink, zorder=1.9, **DROP)
+        faint = 0.45 if projection.hidden(relief, x, y, z)[0] else 1.0
+        artists += [axes.add_artist(drop), axes.add_artist(mark.at(u, v, transform=axes.transData, alpha=faint))]
+    return artists
 
 
 def _add_path(
@@ -291,6 +273,15 @@ def _add_path(
     hidden = projection.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
     u, v = projection.project(x, y, z)
     return add_path(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, indices)
+
+
+def add_path_to(axes: Any, scene: Scene, pane: Pane, path: PathData) -> PathArtist:
+    """A path over the relief that the pane drew on these axes."""
+    surface, color = mapped_surface(scene, pane), scene.color_of(pane)
+    cells = classify_cells(surface, color, pane.quantity)
+    logarithmic = interpolates_logarithms(surface, pane.quantity)
+    relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, MESH_LINES_ANIMATED, logarithmic)
+    return _add_path(axes, scene, surface, relief, projection_of(axes), pane, path)
 
 
 def _add_arrow(axes: Any, relief: ReliefMesh, projection: Projection3D, arrow: Arrow) -> Artist:

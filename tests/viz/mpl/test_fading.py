@@ -1,6 +1,8 @@
-"""Stems show how far a projected path lies off the plane, and legends keep clear of curves that have yet to grow."""
+"""A path fades with its distance from the plane, and legends keep clear of curves that have yet to grow."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from matplotlib.lines import Line2D
 from lossatlas.errors import InputError
 from lossatlas.viz.compose.from_datasets import areas_from, path_from
 from lossatlas.viz.mpl import figure as drawing
-from lossatlas.viz.mpl.artists.stems import LABEL
+from lossatlas.viz.mpl.artists.path import FADED_LABEL, FAINTEST, FadingLine, opacity_of
 from lossatlas.viz.mpl.legend import place_legend
 from lossatlas.viz.scene.model import Field, Pane, PathData, Scene, Surface, Timeline
 
@@ -24,24 +26,33 @@ def scene(stem: np.ndarray | None) -> Scene:
     return Scene((Pane("contour", ("s",), ("p",)),), (surface,), (path,), timeline=Timeline(np.array([0, 9]), ("a", "b")))
 
 
-def lines(figure: Figure) -> list[np.ndarray]:
-    return [line.get_xydata() for line in figure.axes[0].lines if line.get_marker() == "o" and line.get_markersize() == 2.0]
+def fading(figure: Figure) -> list[FadingLine]:
+    """Without the white halos."""
+    return [one for one in figure.axes[0].collections if isinstance(one, FadingLine) and one.rgb != (1, 1, 1)]
 
 
-def test_stems_rise_from_each_point_by_its_distance() -> None:
-    drawn = drawing.figure(scene(np.array([0.4, 0.2, 0.0])))
-    (heads,) = lines(drawn)
-    np.testing.assert_allclose(heads, [[-0.8, 0.0], [-0.3, 0.05], [0.0, 0.0]], atol=1e-12)
-    assert LABEL in [text.get_text() for text in drawn.legends[0].get_texts()]
+def test_a_path_is_opaque_on_the_plane_and_faintest_where_it_is_as_far_off_as_it_is_long() -> None:
+    path = scene(np.array([0.8, 0.2, 0.0])).paths[0]
+    np.testing.assert_allclose(opacity_of(path), [FAINTEST, 1 - (1 - FAINTEST) * 0.25, 1.0])  # the way is 0.8 long
+    np.testing.assert_allclose(opacity_of(scene(None).paths[0]), [FAINTEST, 1 - (1 - FAINTEST) * 0.5, 1.0])  # its largest distance is 0.4
 
 
-def test_stems_grow_with_the_timeline() -> None:
-    (heads,) = lines(drawing.figure(scene(np.array([0.4, 0.2, 0.0])), frame=0))
-    assert len(heads) == 1
+def test_each_piece_is_drawn_with_its_opacity_and_the_legend_says_so() -> None:
+    drawn = drawing.figure(scene(np.array([0.8, 0.2, 0.0])))
+    (line,) = fading(drawn)
+    each = np.array([FAINTEST, 1 - (1 - FAINTEST) * 0.25, 1.0])
+    np.testing.assert_allclose(np.asarray(line.get_colors())[:, 3], (each[1:] + each[:-1]) / 2)
+    assert [piece.tolist() for piece in line.get_segments()] == [[[-0.8, -0.4], [-0.3, -0.15]], [[-0.3, -0.15], [0.0, 0.0]]]
+    assert FADED_LABEL in [text.get_text() for text in drawn.legends[0].get_texts()]
 
 
-def test_without_lengths_no_stems() -> None:
-    assert not lines(drawing.figure(scene(None)))
+def test_a_fading_path_grows_with_the_timeline() -> None:
+    (line,) = fading(drawing.figure(scene(np.array([0.4, 0.2, 0.0])), frame=0))
+    assert len(line.get_segments()) == 0 and len(line.get_xdata()) == 1
+
+
+def test_a_path_on_the_plane_is_one_line() -> None:
+    assert opacity_of(replace(scene(None).paths[0], residual=np.full(3, 1e-12))) is None
 
 
 def test_stems_are_in_units_of_the_second_axis() -> None:

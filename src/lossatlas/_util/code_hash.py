@@ -1,0 +1,155 @@
+"""A hash of what a function computes: its code, and the constants, defaults, closures and functions that it reads.
+
+A run that is continued must be the same function's. Values that a hash cannot see, such as a file that the function reads, are
+compared by measuring some points again.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
+INSTALLED = ("site-packages", "dist-packages")
+DEEPEST = 12
+"""Levels of functions in functions; what lies deeper is left to the comparison of values."""
+
+
+def code_hash(*functions: Any) -> str:
+    """The hash, after the Python version that compiled the code: bytecode of different versions cannot be compared.
+
+    Example:
+        >>> def scaled(factor):
+        ...     return lambda x: factor * x
+        >>> code_hash(scaled(2.0)) == code_hash(scaled(2.0)), code_hash(scaled(2.0)) == code_hash(scaled(3.0))
+        (True, False)
+    """
+    digest = hashlib.sha256()
+    for function in functions:
+        for part in _parts(function, set(), DEEPEST):
+            digest.update(part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part)
+            digest.update(b"\0")
+    return f"{sys.version_info.major}.{sys.version_info.minor} {digest.hexdigest()[:32]}"
+
+
+def same_code(stored: str, now: str) -> bool:
+    """Whether two hashes agree; those of different Python versions cannot be told apart.
+
+    >>> same_code("3.11 aa", "3.12 bb"), same_code("3.11 aa", "3.11 bb")
+    (True, False)
+    """
+    return stored == now or stored.split()[0] != now.split()[0]
+
+
+def _parts(thing: Any, seen: set[int], depth: int) -> Iterator[str | bytes]:
+    if isinstance(thing, (*CONSTANTS, np.generic)):
+        yield f"{type(thing).__name__} {thing!r}"
+        return
+    if isinstance(thing, ModuleType | BuiltinFunctionType | np.ufunc) or id(thing) in seen or not depth:
+        yield f"{type(thing).__name__} {getattr(thing, '__name__', '')}"
+        return
+    seen.add(id(thing))
+    if isinstance(thing, CodeType):
+        yield from _of_code(thing, seen, depth - 1)
+    elif isinstance(thing, functools.partial):
+        yield from _of_several((thing.func, thing.args, thing.keywords), seen, depth)
+    elif isinstance(thing, MethodType):
+        yield from _of_several((thing.__func__, thing.__self__), seen, depth)
+    elif hasattr(thing, "__wrapped__"):  # what a compiler such as jax.jit was given
+        yield from _parts(thing.__wrapped__, seen, depth - 1)
+    elif isinstance(thing, FunctionType):
+        yield from _of_function(thing, seen, depth - 1)
+    elif isinstance(thing, Mapping):
+        yield from _of_several([part for key in sorted(thing, key=repr) for part in (key, thing[key])], seen, depth)
+    elif isinstance(thing, list | tuple):
+        yield from _of_several(thing, seen, depth)
+    elif isinstance(thing, set | frozenset):  # their order changes from process to process
+        yield repr(sorted(map(repr, thing)))
+    elif isinstance(thing, type):
+        yield from _of_class(thing, seen, depth - 1)
+    elif (array := _array(thing)) is not None:
+        yield f"{array.dtype} {array.shape}"
+        yield np.ascontiguousarray(array).tobytes()
+    else:
+        yield from _parts(type(thing), seen, depth - 1)
+        yield from _of_several((_attributes(thing),), seen, depth - 1)
+
+
+def _of_several(things: Any, seen: set[int], depth: int) -> Iterator[str | bytes]:
+    yield f"{len(things)} parts"
+    for thing in things:
+        yield from _parts(thing, seen, depth - 1 if depth else 0)
+
+
+def _of_function(function: FunctionType, seen: set[int], depth: int) -> Iterator[str | bytes]:
+    if _is_installed(function.__module__, function.__code__.co_filename):
+        yield f"{function.__module__}.{function.__qualname__}"
+    else:
+        yield from _of_code(function.__code__, seen, depth)
+        yield repr(function.__code__.co_varnames[: function.__code__.co_argcount])
+        names = sorted({name for code in _codes(function.__code__) for name in code.co_names})
+        for name in names:
+            if name in function.__globals__:
+                yield name
+                yield from _parts(function.__globals__[name], seen, depth)
+    yield from _of_several((function.__defaults__, function.__kwdefaults__), seen, depth)
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # not assigned yet
+            yield from _parts(cell.cell_contents, seen, depth)
+
+
+def _of_code(code: CodeType, seen: set[int], depth: int) -> Iterator[str | bytes]:
+    """Instructions with what they load; neither line numbers nor the docstring, which no instruction loads."""
+    for instruction in dis.get_instructions(code):
+        yield instruction.opname
+        if isinstance(instruction.argval, CodeType):
+            yield from _of_code(instruction.argval, seen, depth)
+        else:
+            yield repr(sorted(map(repr, instruction.argval)) if isinstance(instruction.argval, frozenset) else instruction.argval)
+
+
+def _of_class(kind: type, seen: set[int], depth: int) -> Iterator[str | bytes]:
+    yield f"{kind.__module__}.{kind.__qualname__}"
+    if _is_installed(kind.__module__, getattr(sys.modules.get(kind.__module__), "__file__", None) or ""):
+        return
+    for name, attribute in sorted(vars(kind).items()):
+        plain = getattr(attribute, "__func__", getattr(attribute, "fget", attribute))
+        if isinstance(plain, FunctionType) or (isinstance(plain, CONSTANTS) and name not in ("__module__", "__doc__", "__firstlineno__")):
+            yield name
+            yield from _parts(plain, seen, depth)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _attributes(thing: Any) -> dict[str, Any]:
+    try:
+        return dict(vars(thing))
+    except TypeError:
+        return {}
+
+
+def _array(thing: Any) -> np.ndarray | None:
+    if not hasattr(thing, "__array__"):
+        return None
+    try:
+        return np.asarray(thing.detach().cpu() if hasattr(thing, "detach") else thing)
+    except Exception:  # an array of a device or a library that has no NumPy form
+        return None
+
+
+def _is_installed(module: str | None, file: str) -> bool:
+    name = str(module).partition(".")[0]
+    return (name in sys.stdlib_module_names and name != "__main__") or any(part in file for part in INSTALLED)

@@ -1,0 +1,1 @@
+"""Metadata of figures, in the files themselves: the full caption, and the surfaces with their archives and hashes."""
