@@ -21,7 +21,7 @@ clock = time.monotonic
 
 
 class Display(Protocol):
-    """Where progress is shown."""
+    """A place that shows progress."""
 
     def update(self, done: int, seconds: float) -> None: ...
 
