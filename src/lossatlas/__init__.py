@@ -15,11 +15,13 @@ _PUBLIC = {
     "Objective": "lossatlas.compute.objective.objective",
     "ArrayObjective": "lossatlas.compute.arrays.array_objective",
     "functions": "lossatlas.compute.arrays",
+    "InputObjective": "lossatlas.compute.inputs.input_objective",
     "FrozenData": "lossatlas.compute.objective.data",
     "random_subset": "lossatlas.compute.minibatch.batches",
     "Params": "lossatlas.compute.params.params",
     # Metrics
     "Metric": "lossatlas.compute.metrics.base",
+    "metrics": "lossatlas.compute.metrics",
     "sample_losses": "lossatlas.compute.metrics.sample_loss",
     # Planes
     "Plane": "lossatlas.compute.planes.plane",
@@ -29,6 +31,7 @@ _PUBLIC = {
     "random_plane": "lossatlas.compute.planes.constructors",
     "weight_plane": "lossatlas.compute.planes.constructors",
     "plane_through": "lossatlas.compute.planes.constructors",
+    "input_plane": "lossatlas.compute.inputs.input_plane",
     "hessian_plane": "lossatlas.compute.curvature.hessian_plane",
     "pca_plane": "lossatlas.compute.paths.principal_planes",
     "start_end_plane": "lossatlas.compute.paths.principal_planes",
@@ -158,6 +161,9 @@ if TYPE_CHECKING:
     from lossatlas.compute.evaluation.cost_estimate import estimate_cost as estimate_cost
     from lossatlas.compute.evaluation.engine import Engine as Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate
+    from lossatlas.compute.inputs.input_objective import InputObjective as InputObjective
+    from lossatlas.compute.inputs.input_plane import input_plane as input_plane
+    from lossatlas.compute.metrics import builtin as metrics
     from lossatlas.compute.metrics.base import Metric as Metric
     from lossatlas.compute.metrics.sample_loss import sample_losses as sample_losses
     from lossatlas.compute.minibatch.batches import random_subset as random_subset

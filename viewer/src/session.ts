@@ -1,4 +1,5 @@
 // Session: document, scene model, view state and renderer, shared by every part of one viewer.
+import { suitsLogScale } from "./data/automaticScale";
 import type { Surface } from "./data/surface";
 import type { Document } from "./data/types";
 import { themeOf, type Theme } from "./dom/theme";
@@ -7,7 +8,7 @@ import { layoutViews, type Rect, type View } from "./gl/viewLayout";
 import { HOME } from "./math/camera";
 import { normalize } from "./math/scale";
 import type { ColorBar } from "./overlay/colorbar";
-import { SceneModel, jointRange } from "./sceneModel";
+import { SceneModel } from "./sceneModel";
 import { DEFAULTS, Store, fromHash, parseState, type ViewState } from "./state";
 import { Timeline } from "./timeline";
 
@@ -95,7 +96,7 @@ export class Session {
       range: null,
       mapView: { zoom: 1, x: 0, y: 0 },
       frame: Math.max(this.timeline.length - 1, 0),
-      log: sceneModel.colors[state.quantity]?.scale === "log" || needsLogScale(sceneModel, shown, state.quantity, null),
+      log: sceneModel.colors[state.quantity]?.scale === "log" || suitsLogScale(shown, state.quantity),
     });
   }
 
@@ -121,7 +122,7 @@ export class Session {
       colorBy: quantities.includes(state.colorBy) ? state.colorBy : "",
       colormap: asked.colormap ?? (color && color.colormap !== "batlow" ? color.colormap : ""),
       noise: asked.noise ?? shown.some((s) => !!s.field(quantity)?.doubtful?.data),
-      log: asked.log ?? (color?.scale === "log" || needsLogScale(sceneModel, shown, quantity, color?.clip ?? null)),
+      log: asked.log ?? (color ? color.scale === "log" : suitsLogScale(shown, quantity)),
       clip: asked.clip !== undefined ? asked.clip : (color?.clip ?? null),
       active: names.includes(state.active) ? state.active : hidden.includes(first) ? (shown[0]?.name ?? first) : first,
       mode: asked.mode ?? (separate > 1 && names.length > 1 ? "side" : "overlay"),
@@ -179,18 +180,4 @@ export class Session {
   }
 
   hash(): Partial<ViewState> { return fromHash(location.hash); }
-}
-
-/** Whether nearly all values lie in the lowest part of the range, so that only a log scale separates them. */
-function needsLogScale(sceneModel: SceneModel, shown: Surface[], quantity: string, clip: number | null): boolean {
-  if (clip !== null || sceneModel.colors[quantity]?.high != null) return false;
-  const { low, high } = jointRange(shown, quantity);
-  if (!(low > 0) || high / low < 100) return false;
-  const middle = shown.map((surface) => median(surface.frameValues(quantity, 0)));
-  return Math.min(...middle) < low + (high - low) / 8;
-}
-
-function median(values: ArrayLike<number>): number {
-  const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
-  return sorted[sorted.length >> 1] ?? Infinity;
 }

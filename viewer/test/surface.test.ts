@@ -1,5 +1,6 @@
 // Surface: drawn vertex data, missing cells, differences, value ranges.
 import { describe, expect, it } from "vitest";
+import { suitsLogScale } from "../src/data/automaticScale";
 import { difference } from "../src/data/difference";
 import { fillMissing, latticeStride } from "../src/data/fillMissing";
 import { HOLE, Surface, VertexData } from "../src/data/surface";
@@ -101,5 +102,24 @@ describe("ranges", () => {
     (s.field("loss")!.values.data as Float32Array)[0] = Infinity;
     expect(s.range("loss")).toEqual({ low: -1, high: 1, positive: 1 });
     expect(s.minimum("loss", 0)).toEqual({ alpha: -1, beta: 0, value: -1 });
+  });
+});
+
+describe("the automatic scale", () => {
+  const bowl = surface(9, 21, (a, b) => 0.01 + a * a + b * b);
+  const valley = surface(9, 21, (a, b) => 0.01 + (a * a + b * b) ** 2);
+
+  it("is a logarithm where a quarter of positive values lie in the lowest tenth of a wide range, as in Python", () => {
+    expect(suitsLogScale([bowl], "loss")).toBe(false);
+    expect(suitsLogScale([valley], "loss")).toBe(true);
+    expect(suitsLogScale([surface(9, 21, (a, b) => 0.5 + (a * a + b * b) ** 2)], "loss")).toBe(false);
+  });
+
+  it("is linear for zero and negative values, estimates on a linear scale, and quantities that are not there", () => {
+    expect(suitsLogScale([surface(9, 21, (a, b) => (a * a + b * b) ** 2)], "loss")).toBe(false);
+    expect(suitsLogScale([surface(9, 21, (a, b) => (a * a + b * b) ** 2 - 1)], "loss")).toBe(false);
+    const provenance = { loss: "", data: "", plane: "", archive: "", name: "", estimated_on: "linear" };
+    expect(suitsLogScale([new Surface({ ...valley.data, provenance })], "loss")).toBe(false);
+    expect(suitsLogScale([valley], "accuracy")).toBe(false);
   });
 });

@@ -8,6 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from lossatlas import schema
+
 Array = NDArray[np.float64]
 ROUNDING = 1e-6
 """Rises and dents below this share of the curve's range count as rounding."""
@@ -48,15 +50,16 @@ def barrier_height(alpha: Array, values: Array) -> tuple[float, float]:
 
 
 def barrier_heights(line: xr.Dataset) -> dict[str, float]:
-    """Barriers of the loss and of the error (1 - accuracy) on a line from model `a` at 0 to `b` at 1.
+    """Barriers of the loss, of the error (1 - accuracy) and of other metrics on a line from model `a` at 0 to `b` at 1.
 
     Args:
         line: over ``("alpha",)``, such as `interpolate` and `evaluate_curve` return or an archive holds; points beyond
             0 and 1 do not count.
 
     Returns:
-        `loss` and `loss_at` (its alpha) where the loss was measured, `error` and `error_at` where accuracy was; empty where
-        the models at 0 and 1 are not among the points.
+        `loss` and `loss_at` (its alpha) where the loss was measured, `error` and `error_at` where accuracy was, and likewise of every
+        other metric by its name: how far it lies above the chord, or below it where higher is better. Empty where the models at 0 and 1
+        are not among the points.
 
     >>> alpha = np.array([-1.0, 0.0, 0.5, 1.0])
     >>> barrier_heights(xr.Dataset({"loss": ("alpha", [9.0, 1.0, 3.0, 2.0])}, coords={"alpha": alpha}))
@@ -67,7 +70,19 @@ def barrier_heights(line: xr.Dataset) -> dict[str, float]:
     if len(t) < 2 or abs(t[0]) > 1e-9 or abs(t[-1] - 1) > 1e-9:
         return {}
     heights: dict[str, float] = {}
-    for word, values in (("loss", inside.get("loss")), ("error", 1 - inside.accuracy if "accuracy" in inside else None)):
-        if values is not None:
-            heights[word], heights[f"{word}_at"] = barrier_height(t, values.values)
+    for name, values in _worse_upwards(inside).items():
+        heights[name], heights[f"{name}_at"] = barrier_height(t, values)
     return heights
+
+
+def _worse_upwards(line: xr.Dataset) -> dict[str, Array]:
+    """Every metric of a line, the loss first, turned so that larger is worse; accuracy as the error."""
+    names = [str(n) for n, v in line.data_vars.items() if n != "done" and v.dims == ("alpha",) and not str(n).endswith(schema.SUFFIXES)]
+    names.sort(key=lambda name: (name != "loss", name != "accuracy"))
+    curves: dict[str, Array] = {}
+    for name in names:
+        sign = -1.0 if line[name].attrs.get("better") == "higher" else 1.0
+        curves.setdefault(
+            "error" if name == "accuracy" else name, 1 - line[name].values if name == "accuracy" else sign * line[name].values
+        )
+    return curves

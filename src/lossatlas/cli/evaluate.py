@@ -14,7 +14,12 @@ from lossatlas.cli import options as shared
 from lossatlas.cli.parsing import bounds_of, counts
 from lossatlas.errors import InputError
 
-Metrics = Annotated[str, typer.Option(help="Comma-separated: loss, accuracy.")]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        help="Comma-separated: loss, accuracy, error, top_5_error, perplexity, kl, disagreement, calibration_error, margin, weight_norm."
+    ),
+]
 Line = Annotated[bool, typer.Option("--line", help="One direction instead of two.")]
 CompareModes = Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")]
 Tol = Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")]

@@ -16,7 +16,7 @@ SurfaceNames = Annotated[list[str] | None, typer.Option("--surface", help="A sur
 TrajectoryNames = Annotated[
     list[str] | None, typer.Option("--trajectory", help="A trajectory of the archive; may be repeated. Default: all.")
 ]
-Scale = Annotated[str, typer.Option(help="linear or log.")]
+Scale = Annotated[str, typer.Option(help="auto (log where a linear scale would show one dark pool), linear or log.")]
 Colormap = Annotated[str | None, typer.Option(help="Any matplotlib or cmcrameri map.")]
 Caption = Annotated[str, typer.Option(help="short (a line, and a line of caution), full (everything that is known) or none.")]
 Clip = Annotated[float | None, typer.Option(help="Cut heights above this value; the figure says what share.")]

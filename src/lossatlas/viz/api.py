@@ -21,7 +21,7 @@ from lossatlas.viz.mpl import figure as drawing
 from lossatlas.viz.mpl.sizes import Width
 from lossatlas.viz.mpl.style import Theme
 from lossatlas.viz.scene.captions import CaptionSize, check_caption
-from lossatlas.viz.scene.model import Camera, Scale, Scene
+from lossatlas.viz.scene.model import Camera, ScaleOption, Scene
 from lossatlas.viz.web.html import export_html
 from lossatlas.viz.web.payload import Precision
 from lossatlas.viz.web.view_state import page_state
@@ -35,7 +35,7 @@ def plot(
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "auto",
     quantity: str | Sequence[str] = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
     levels: int = 21,
@@ -71,7 +71,8 @@ def plot(
             loss and accuracy; "recording" all that a recorder measured.
         quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error"; several stand side by side:
             ``("loss", "accuracy")``.
-        scale: "linear" or "log" for color and height alike.
+        scale: "linear" or "log" for color and height alike. "auto" is log where all values are positive, span a factor of 20 or
+            more, and a quarter of them lie in the lowest tenth of the range, which a linear scale would draw as one dark pool.
         colormap: any of matplotlib or cmcrameri, such as "viridis", "terrain" or "batlow"; "atlas" by default.
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
@@ -111,7 +112,7 @@ def animate(
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "surface",
     quantity: str | Sequence[str] = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
     levels: int = 21,

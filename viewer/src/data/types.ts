@@ -26,7 +26,10 @@ export interface SurfaceData {
   origin: number[] | null;
   origin_label?: string;
   notes: string[];
+  provenance?: ProvenanceData;
 }
+/** Short phrases for a caption, the archive that the surface came from, and the scale its interpolated cells were estimated for. */
+export interface ProvenanceData { loss: string; data: string; plane: string; archive: string; name: string; estimated_on: string }
 export type Dash = "solid" | "dashed" | "dashdot" | "dotted";
 export interface PathData {
   name: string;

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_choice
@@ -18,8 +20,8 @@ from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.connectivity.curve import Curve, project_curve_points
 from lossatlas.compute.evaluation.provenance import provenance
-from lossatlas.compute.evaluation.single_point import evaluate_point, statistics_source, with_recalibrated_statistics
-from lossatlas.compute.metrics import metrics_named
+from lossatlas.compute.evaluation.single_point import PointEvaluator, evaluate_point, statistics_source, with_recalibrated_statistics
+from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
 from lossatlas.compute.planes.plane import Plane
@@ -33,7 +35,7 @@ def evaluate_curve(
     objective: Objective,
     curve: Curve,
     resolution: int = 25,
-    metrics: str | Iterable[str] = ("loss",),
+    metrics: str | Metric | Iterable[str | Metric] = ("loss",),
     *,
     bounds: tuple[float, float] = (0.0, 1.0),
     mode: LineMode = "recalibrated",
@@ -46,13 +48,13 @@ def evaluate_curve(
     """Metrics at equal steps of t along a curve, with its barrier.
 
     ``B = max over t of f(t) - ((1 - t) f(0) + t f(1))`` (Frankle et al. 2020, arXiv 1912.05671). The loss barrier scales
-    with the loss; the error barrier, from ``metrics=("loss", "accuracy")``, does not.
+    with the loss; the error barrier, from ``metrics=("loss", "error")``, does not.
 
     Args:
         objective: what to measure, training or test data.
         curve: ``Curve.polygonal(a, b)`` for the straight line, or a fitted curve.
         resolution: points, ends included.
-        metrics: any of "loss", "accuracy".
+        metrics: names or metrics of your own, as for `evaluate`. Metrics relative to a model take the one at t = 0.
         bounds: of t; the barrier is that of the points between 0 and 1, which must be among them.
         mode: BatchNorm statistics and dropout, as in `Objective`. "recalibrated" estimates the statistics anew at every point;
             "eval" uses the objective's own, which belong to one point only; "interpolated" mixes those of the two ends of a
@@ -65,8 +67,8 @@ def evaluate_curve(
         progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Returns:
-        A line over ``("alpha",)``, where alpha is t. ``attrs["barrier"]``: `loss`, `loss_at`, and `error`, `error_at`
-        where accuracy was measured.
+        A line over ``("alpha",)``, where alpha is t. ``attrs["barrier"]``: `loss`, `loss_at`, and likewise of every
+        other metric, `error` where accuracy was measured.
 
     Raises:
         InputError: no curve, an unknown mode, or one that does not go with the curve or with `calibration`.
@@ -93,7 +95,7 @@ def measure_curve(
     objective: Objective,
     curve: Curve,
     axis: NDArray[np.float64],
-    metrics: str | Iterable[str],
+    metrics: str | Metric | Iterable[str | Metric],
     mode: LineMode,
     calibration: Objective | None,
     title: str,
@@ -108,27 +110,37 @@ def measure_curve(
     """
     objective = _in_mode(objective, curve, mode, calibration, stacklevel=4 if plane is None else 5)
     source = statistics_source(calibration or objective) if mode == "recalibrated" else None
-    measured = metrics_named(metrics)
-    names = tuple(metric.name for metric in measured)
-    rows = []
+
+    def point(t: float) -> dict[str, Tensor]:
+        buffers = curve.buffers_at(t) if mode == "interpolated" else {}
+        return with_recalibrated_statistics(source, {**curve.point(t), **buffers})
+
+    start = point(0.0)
+    evaluator = PointEvaluator(objective, metrics, origin=start).probe(start)
+    rows, holes = list[dict[str, float]](), dict[str, str]()
     with progress_bar(title or "line", len(axis), 0, progress) as advance:
-        for t in axis.tolist():
-            point = {**curve.point(t), **(curve.buffers_at(t) if mode == "interpolated" else {})}
-            rows.append(evaluate_point(objective, with_recalibrated_statistics(source, point), names))
+        for index, t in enumerate(axis.tolist()):
+            rows.append(evaluator(point(t)))
+            holes |= {str(index): reason for reason in evaluator.failures[:1]}
             advance(1)
     line = xr.Dataset(coords={"alpha": ("alpha", axis, schema.variable("alpha").attrs)})
-    for metric in measured:
-        line[metric.name] = ("alpha", np.array([row[metric.name] for row in rows]), dict(metric.variable.attrs))
-    if "loss" in line:
-        line["loss"].attrs["units"] = str(objective.description["units"]) or "1"
+    for declared in _stored(evaluator.metrics, objective):
+        line[declared.name] = ("alpha", np.array([row[declared.name] for row in rows]), dict(declared.attrs))
     line["done"] = ("alpha", np.ones(len(axis), bool), schema.variable("done").attrs)
     described: Any = curve if plane is None else plane  # a curve describes itself as a plane does
-    line.attrs = provenance(objective, described, Grid((axis,)), measured, title)
+    line.attrs = provenance(objective, described, Grid((axis,)), evaluator.metrics, title) | ({"holes": holes} if holes else {})
     if uses_running_stats(objective):
         line.attrs["objective"]["mode"] = mode
         if mode == "interpolated" and (axis[0] < 0 or axis[-1] > 1):
             line.attrs["objective"]["statistics"] = "extrapolated"
     return line
+
+
+def _stored(metrics: tuple[Metric, ...], objective: Objective) -> list[schema.Variable]:
+    """Variables of a line: every metric in its units, and the errors of those beside the loss."""
+    units = str(objective.description["units"]) or "1"
+    variables = [replace(m.variable, units=units) if m.in_units_of_loss else m.variable for m in metrics]
+    return [v for known in variables for v in ((known,) if known.name == "loss" else (known, *known.errors()))]
 
 
 def store_line(archive: Location | Archive | None, name: str, line: xr.Dataset) -> None:

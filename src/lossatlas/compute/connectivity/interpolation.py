@@ -14,6 +14,7 @@ from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive, Location
 from lossatlas.compute.connectivity.curve import Curve
 from lossatlas.compute.connectivity.evaluation import LineMode, measure_curve, store_line
+from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.params.params import Params, params_of
 from lossatlas.compute.params.prefixes import rename_to_match
@@ -29,7 +30,7 @@ def interpolate(
     b: Model,
     bounds: tuple[float, float] = (-0.5, 1.5),
     resolution: int = 51,
-    metrics: str | Iterable[str] = ("loss",),
+    metrics: str | Metric | Iterable[str | Metric] = ("loss",),
     *,
     mode: LineMode = "interpolated",
     calibration: Objective | None = None,
@@ -46,7 +47,7 @@ def interpolate(
         b: end, such as ``trajectory.state(-1)``.
         bounds: of alpha; 0 and 1 are always among the points.
         resolution: points at equal distances over the bounds.
-        metrics: any of "loss", "accuracy".
+        metrics: names or metrics of your own, as for `evaluate`. Metrics relative to a model take the one at 0.
         mode: BatchNorm statistics and dropout, as in `Objective`. "interpolated" mixes the statistics of the two models like
             weights (beyond the models, where a straight line would make variances negative, by their logarithm); "recalibrated"
             estimates them anew from the data at every point, the ends included; "eval" keeps the objective's own everywhere,
@@ -85,7 +86,7 @@ def barrier(
     a: Model | None = None,
     b: Model | None = None,
     resolution: int = 25,
-    metrics: str | Iterable[str] = ("loss",),
+    metrics: str | Metric | Iterable[str | Metric] = ("loss",),
     *,
     mode: LineMode = "interpolated",
     calibration: Objective | None = None,
@@ -108,7 +109,7 @@ def barrier(
         a: the solution at 0.
         b: the solution at 1.
         resolution: points, ends included.
-        metrics: any of "loss", "accuracy".
+        metrics: names or metrics of your own, as for `evaluate`. Metrics relative to a model take the one at 0.
         mode: BatchNorm statistics and dropout, as for `interpolate`.
         calibration: the objective whose data "recalibrated" estimates from.
         archive: where to store the line, under `name`.
@@ -158,7 +159,7 @@ def _measure_line(
     b: Model,
     bounds: tuple[float, float],
     resolution: int,
-    metrics: str | Iterable[str],
+    metrics: str | Metric | Iterable[str | Metric],
     mode: LineMode,
     calibration: Objective | None,
     title: str,

@@ -13,6 +13,7 @@ from lossatlas._util.out_of_memory import out_of_memory
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.metrics.model_measurement import ModelMeasurement
+from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
 
@@ -25,26 +26,29 @@ def probe_metrics(task: EvaluationProblem) -> tuple[tuple[Metric, ...], float]:
     Raises:
         InputError: a metric raises there, gives other values the second time, or something that is no value a sample or an item.
     """
-    if not any(metric.declared is None for metric in task.metrics):
+    if all(metric.is_builtin and metric.of == "batch" for metric in task.metrics):
         return task.metrics, 0.0
     plane = task.plane
     params = task.point(plane.origin if plane.origin is not None else (0.0,) * plane.ndim)
-    _check_batch_metrics(task, params)
+    check_batch_metrics(task.metrics, task.objective, params)
     began = time.perf_counter()
     measurement = ModelMeasurement.of(task.objective) if task.model_metrics else None
-    metrics = tuple(m if measurement is None or m.of == "batch" else _measured_twice(m, measurement, params) for m in task.metrics)
+    metrics = tuple(m if measurement is None or m.of == "batch" else measured_twice(m, measurement, params) for m in task.metrics)
     return metrics, (time.perf_counter() - began) / 2 if measurement is not None else 0.0
 
 
-def _check_batch_metrics(task: EvaluationProblem, params: Params) -> None:
-    """On the first batch; the package's own metrics may leave out labels that do not count, so their length is theirs."""
-    foreign = [metric for metric in task.batch_metrics if metric.declared is None and not metric.is_builtin]
+def check_batch_metrics(metrics: tuple[Metric, ...], objective: Objective, params: Params) -> None:
+    """Measure metrics of one's own on the first batch; the package's may leave out labels that do not count.
+
+    Raises:
+        InputError: one raises, or gives something that is no value a sample and no mean.
+    """
+    foreign = [metric for metric in metrics if metric.of == "batch" and not metric.is_builtin]
     if not foreign:
         return
-    first = task.first_batch_problem().objective
-    with first.no_autograd():
+    with objective.no_autograd():
         try:
-            scores = first.score(params, first.data.batches[0])
+            scores = objective.score(params, objective.data.batches[0])
         except Exception:
             return  # a model that raises at its own weights: the evaluator says so
         for metric in foreign:
@@ -58,7 +62,7 @@ def _check_batch_metrics(task: EvaluationProblem, params: Params) -> None:
                 raise InputError(
                     "metrics", f"{metric.name}, which raises {type(error).__name__}: {error}", "one that runs on a batch", PAGE
                 ) from error
-            _check_batch_value(metric, value, first.samples, task.device)
+            _check_batch_value(metric, value, objective.data.counts[0], next(iter(objective.params.values())).device)
 
 
 def _check_batch_value(metric: Metric, value: object, count: int, device: torch.device) -> None:
@@ -71,7 +75,7 @@ def _check_batch_value(metric: Metric, value: object, count: int, device: torch.
         raise InputError("metrics", f"{metric.name}, which returns shape {tuple(value.shape)}", allowed, "Average the other axes")
 
 
-def _measured_twice(metric: Metric, measurement: ModelMeasurement, params: Params) -> Metric:
+def measured_twice(metric: Metric, measurement: ModelMeasurement, params: Params) -> Metric:
     """The metric with its number of items, once it was measured twice with one result."""
     try:
         first, second = measurement.rows(metric, params), measurement.rows(metric, params)

@@ -85,11 +85,19 @@ class Metric:
     """Hash of the code; the package's metrics say in words what they are, for its versions are no edits."""
     zero_one: bool = field(default=False, repr=False, kw_only=True)
     """Values are 0 or 1, so that they have an interval; of a metric of one's own, as seen at the model's own place."""
+    reference: Any = field(default=None, repr=False, kw_only=True)
+    """Model whose outputs the scores bring along: "origin", or its parameters and buffers."""
+    of_mean: Callable[..., Any] | None = field(default=None, repr=False, kw_only=True)
+    """Function of the mean over samples and its standard error that is stored in their place."""
+    summary: Callable[..., Any] | None = field(default=None, repr=False, kw_only=True)
+    """Function of every sample's value, ``(points, samples)``, that is no mean of them."""
+    per_label: bool = field(default=False, repr=False, kw_only=True)
+    """Values are one a label that counts, be they more or fewer than samples."""
     count: int | None = field(default=None, repr=False, kw_only=True)
     """Items at the model's own place; None before it was measured, and where there is one number only."""
 
     def __post_init__(self) -> None:
-        if self.declared is None:
+        if not self.is_builtin:
             _check_metric_name(self.name)
         if not callable(self.measure):
             raise InputError("measure", self.measure, "a function of a batch's scores (losses, outputs, targets), or of the whole model")
@@ -158,6 +166,11 @@ class Metric:
     def is_builtin(self) -> bool:
         """Whether the package measures it, be it declared in `schema` or not."""
         return self.declared is not None or self.code.startswith("lossatlas:")
+
+    @property
+    def in_units_of_loss(self) -> bool:
+        """Whether the objective's loss gives the units: nats for cross-entropy, none for a squared error."""
+        return self.name in ("loss", "sample_loss", "batch_mean_loss")
 
     def identity(self) -> dict[str, Any]:
         """Settings that must be the same before its stored values are continued."""

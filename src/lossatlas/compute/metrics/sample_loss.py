@@ -6,10 +6,7 @@ from typing import get_args
 
 from lossatlas import schema
 from lossatlas.compute.metrics.base import Metric, StoredType
-from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
-
-DEPENDENT_SAMPLES = ("batch", "train")
 
 
 def sample_losses(dtype: StoredType = "float64") -> Metric:
@@ -30,6 +27,7 @@ def sample_losses(dtype: StoredType = "float64") -> Metric:
     Example:
         >>> import torch
         >>> from lossatlas.compute.evaluation.evaluate import evaluate
+        >>> from lossatlas.compute.objective.objective import Objective
         >>> from lossatlas.compute.planes.constructors import weight_plane
         >>> objective = Objective(lambda p, x: x * p["w"][0] ** 2, data=torch.tensor([1.0, 3.0]), params={"w": torch.ones(1)})
         >>> line = evaluate(objective, weight_plane(objective, ("w", 0)), resolution=3, metrics=("loss", sample_losses("float32")))
@@ -39,22 +37,6 @@ def sample_losses(dtype: StoredType = "float64") -> Metric:
     if not isinstance(dtype, str):
         raise InputError("dtype", dtype, "one of " + ", ".join(get_args(StoredType)))
     return Metric("sample_loss", lambda scores: scores.losses, per_sample=True, dtype=dtype, declared=schema.variable("sample_loss"))
-
-
-def adapt_metrics(metrics: tuple[Metric, ...], objective: Objective) -> tuple[Metric, ...]:
-    """The metrics as this objective can give them: per batch where its loss has no form per sample.
-
-    Raises:
-        InputError: per-sample losses where BatchNorm ties the samples of a batch together, so that no other batch's
-            surface is a mean of them.
-    """
-    if objective.mode in DEPENDENT_SAMPLES and any(m.name == "sample_loss" for m in metrics):
-        raise InputError("metrics", f"sample_loss in mode {objective.mode}", "a mode where samples do not see each other, such as eval")
-    return tuple(_per_batch(m) if m.name == "sample_loss" and not objective.per_sample else m for m in metrics)
-
-
-def _per_batch(metric: Metric) -> Metric:
-    return Metric("batch_mean_loss", metric.measure, per_sample=True, dtype=metric.dtype, declared=schema.variable("batch_mean_loss"))
 
 
 SAMPLE_LOSS = sample_losses()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.data import FrozenData, count_of
-from lossatlas.compute.objective.loss_functions import ModuleLoss, ScoreFunction, split_batch
+from lossatlas.compute.objective.loss_functions import ModuleLoss, ScoreFunction, predicts_next_token, split_batch
 from lossatlas.compute.objective.scorer import Scorer
 from lossatlas.compute.objective.targets import effective_count, is_integer
 from lossatlas.errors import InputError
@@ -32,7 +32,7 @@ def batch_weights(function: ScoreFunction, data: FrozenData, per_sample: bool) -
     function = getattr(function, "base", function)  # another layout of the same loss weighs its batches alike
     if per_sample or not isinstance(function, ModuleLoss):
         return counts
-    shift = any(type(m).__name__.endswith(("ForCausalLM", "LMHeadModel")) for m in function.module.modules())
+    shift = predicts_next_token(function.module)
     weights = [_weight(function, batch, shift) for batch in data.batches]
     total = sum(w or 0.0 for w in weights)
     return counts if any(w is None for w in weights) or not total else tuple((w or 0.0) * data.samples / total for w in weights)

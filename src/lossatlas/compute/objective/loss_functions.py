@@ -34,12 +34,14 @@ class Scores:
         outputs: what the model returned, for metrics such as accuracy; None from a plain callable.
         targets: the batch's targets, or None.
         target_format: how the targets are to be read.
+        reference: what another model returned on this batch, for metrics relative to it.
     """
 
     losses: Tensor
     outputs: Any = None
     targets: Any = None
     target_format: TargetFormat = DEFAULT_TARGET_FORMAT
+    reference: Any = None
 
 
 ScoreFunction = Callable[[Params, Any], Scores]
@@ -131,7 +133,9 @@ class ModuleLoss:
     def with_per_sample_loss(self, center: Params, data: FrozenData) -> ModuleLoss:
         """With the per-sample form of the loss where one exists and its mean is the loss, and with how these data's targets are read."""
         targets = [split_batch(batch, self.loss is not None)[1] for batch in data.batches]
-        whole, candidate = replace(self, target_format=TargetFormat.of(self.loss, targets)), per_sample_form(self.loss)
+        predicts_next = self.loss is None and predicts_next_token(self.module)
+        form = replace(TargetFormat.of(self.loss, targets), predicts_next=predicts_next)
+        whole, candidate = replace(self, target_format=form), per_sample_form(self.loss)
         if candidate is None or not is_mean_over_samples(self.loss, targets):
             return whole
         per_sample = replace(whole, loss=candidate)
@@ -171,6 +175,11 @@ def without_gradients_if_possible(function: Callable[[], Result]) -> Result:
         except Exception:
             with torch.enable_grad():
                 return function()
+
+
+def predicts_next_token(module: torch.nn.Module) -> bool:
+    """Whether the model's own loss compares each output with the label after it, as those of transformers do."""
+    return any(type(part).__name__.endswith(("ForCausalLM", "LMHeadModel")) for part in module.modules())
 
 
 def has_tied_weights(module: torch.nn.Module) -> bool:

@@ -20,11 +20,13 @@ class TargetFormat:
         ignored: the label that does not count; None where no target has it.
         are_probabilities: along axis 1 targets are the classes' shares, at least 0 and 1 in all, such as one-hot labels.
         class_axis_is_one: the loss is known to find the classes along axis 1 of the outputs.
+        predicts_next: the model's own loss compares an output with the label after it, as of a causal language model.
     """
 
     ignored: int | None = None
     are_probabilities: bool = False
     class_axis_is_one: bool = False
+    predicts_next: bool = False
 
     @classmethod
     def of(cls, loss: Any, targets: Iterable[Any]) -> TargetFormat:

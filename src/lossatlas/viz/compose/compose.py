@@ -22,8 +22,9 @@ from lossatlas.viz.compose.recording import recordings_scene
 from lossatlas.viz.compose.side_by_side import side_by_side
 from lossatlas.viz.compose.training import RecordedPath, training_scene
 from lossatlas.viz.scene.cell_masks import classify_cells
-from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, PathData, Scale, Scene, Surface
+from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, PathData, ScaleOption, Scene, Surface
 from lossatlas.viz.scene.uncertainty import mark_uncertain
+from lossatlas.viz.scene.value_ranges import automatic_scale
 
 Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
 
@@ -35,7 +36,7 @@ def compose(
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "auto",
     quantity: str | Sequence[str] = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
     levels: int = 21,
@@ -57,7 +58,7 @@ def compose(
             runs, one sheet below the other.
         quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error"; of several, such as
             ``("loss", "accuracy")``, each has a map and a color scale of its own.
-        scale: "linear" or "log" for color and height alike.
+        scale: "linear" or "log" for color and height alike; "auto" as in `lossatlas.viz.scene.value_ranges.automatic_scale`.
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
         uncertainty: hatch the cells that the samples do not tell apart from the lowest one. Where the losses of the samples
@@ -82,9 +83,9 @@ def compose(
     _check_quantity(sources.surfaces, quantity, scale)
     if uncertainty:
         sources = replace(sources, surfaces=tuple(mark_uncertain(surface, quantity) for surface in sources.surfaces))
-    color = ColorScale(
-        quantity=quantity, colormap=colormap or DEFAULT, scale=scale, clip=_checked_clip(sources.surfaces, quantity, clip), levels=levels
-    )
+    clip = _checked_clip(sources.surfaces, quantity, clip)
+    chosen = automatic_scale(sources.surfaces, quantity, clip) if scale == "auto" else scale
+    color = ColorScale(quantity=quantity, colormap=colormap or DEFAULT, scale=chosen, clip=clip, levels=levels)
     if kind == "training":
         return _training(sources, color, title)
     panes = _panes(sources, kind, quantity, camera or _camera(sources, color))
@@ -93,6 +94,7 @@ def compose(
         panes=panes,
         surfaces=sources.surfaces,
         paths=tuple(path for path in once_each([path for _, path in sources.paths]) if path.name in drawn_names),
+        outlines=sources.outlines,
         colors=(color,),
         title=title_of(sources.surfaces) if title is None else title,
     )
@@ -152,8 +154,8 @@ def _label(paths: Sequence[PathData], step: int) -> str:
 def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
     if kind not in get_args(Kind):
         raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}")
-    if scale not in get_args(Scale):
-        raise InputError("scale", scale, "linear or log")
+    if scale not in get_args(ScaleOption):
+        raise InputError("scale", scale, "auto, linear or log")
     check_integer("levels", levels, 2, 200)
     if colormap is not None:
         known_colormap(check_text("colormap", colormap))

@@ -13,6 +13,7 @@ from typing import Any
 from lossatlas.archive import Archive
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import path_color
+from lossatlas.viz.compose.clipping_box import box_outlines
 from lossatlas.viz.compose.from_datasets import path_from
 from lossatlas.viz.compose.inputs import (
     SourceSurface,
@@ -27,6 +28,7 @@ from lossatlas.viz.compose.inputs import (
 )
 from lossatlas.viz.compose.timeline import with_timeline
 from lossatlas.viz.scene.model import ColorScale, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.value_ranges import automatic_scale
 
 
 def scenes_of(source: Any, *, title: str | None = None) -> tuple[tuple[Scene, ...], tuple[str, ...]]:
@@ -69,12 +71,20 @@ def combine(things: Sequence[Any]) -> Scene:
         panes=panes,
         surfaces=surfaces,
         paths=paths,
-        colors=(ColorScale(),),
+        outlines=box_outlines([entry.dataset for entry in entries]),
+        colors=_color_scales(surfaces, shown),
         title=title_of(surfaces),
         meta={"planes": planes, "source": {entry.surface.name: [_file(entry.thing), entry.stored] for entry in entries}},
     )
     # Paths on several planes share no timeline; the page makes one for the plane it shows.
     return with_timeline(scene) if paths and len(on_path) == len(paths) else scene
+
+
+def _color_scales(surfaces: Sequence[Surface], shown: Sequence[str]) -> tuple[ColorScale, ...]:
+    """A scale for every quantity of the surfaces that the page opens with, for its reader may choose among them."""
+    drawn = [surface for surface in surfaces if surface.name in shown]
+    quantities = dict.fromkeys(("loss", *(quantity for surface in drawn for quantity in surface.fields)))
+    return tuple(ColorScale(quantity, scale=automatic_scale(drawn, quantity)) for quantity in quantities)
 
 
 def _on_one_plane(surfaces: Sequence[Surface], planes: dict[str, Any], paths: Sequence[PathData]) -> list[str]:

@@ -137,7 +137,7 @@ _OTHER_SCALE = "the error of interpolated cells was estimated on a linear scale;
 
 def _estimated_elsewhere(scene: Scene, surfaces: list[Surface]) -> bool:
     log = any(scene.color_of(pane).scale == "log" for pane in scene.panes if pane.kind in FIELD_PANES)
-    return log and any("estimated error" in note and "log range" not in note for s in surfaces for note in s.notes)
+    return log and any(surface.provenance.estimated_on == "linear" for surface in surfaces)
 
 
 def _not_finite(path: Any) -> Iterator[Caution]:

@@ -78,7 +78,7 @@ def _hole_lines(surface: Surface, cells: CellMasks, scale: str) -> Iterator[str]
         yield f"{_count(cells.not_finite)} NaN or infinite (xxx)"
     if cells.not_positive.any():
         yield f"{_count(cells.not_positive)} ≤ 0, not shown on the log scale (...)"
-    if scale == "log" and any("estimated error" in note and "log range" not in note for note in surface.notes):
+    if scale == "log" and surface.provenance.estimated_on == "linear":
         yield "CAUTION: that estimate is for a linear scale; on this log scale low values between computed cells may be far off"
 
 

@@ -19,6 +19,8 @@ from lossatlas.errors import InputError
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 Scale = Literal["linear", "log"]
+ScaleOption = Literal["auto", "linear", "log"]
+"""What a caller may ask for; `value_ranges.automatic_scale` turns "auto" into one of the other two."""
 PaneKind = Literal["contour", "surface", "line", "curves", "areas", "histogram", "text"]
 
 
@@ -58,6 +60,7 @@ class Provenance:
     Attributes:
         loss: such as "cross-entropy". data: such as "all 50,000 train samples". plane: such as "random directions, filter-normalized".
         archive: file name. name: of the surface in it.
+        estimated_on: "linear" or "log", the scale for which the error of interpolated cells was estimated.
     """
 
     loss: str = ""
@@ -65,6 +68,7 @@ class Provenance:
     plane: str = ""
     archive: str = ""
     name: str = ""
+    estimated_on: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lossatlas.viz.scene.interpolation import spans_decades
-from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, Scene, Surface
+from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, Scale, Scene, Surface
 
 FIELD_PANES = ("contour", "surface")
+FLAT_RANGE, FLAT_SHARE = 0.1, 0.25
+"""A quarter of a map in the lowest tenth of its range: a linear scale draws that as one dark pool without shape."""
+
+
+def automatic_scale(surfaces: Sequence[Surface], quantity: str = "loss", clip: float | None = None) -> Scale:
+    """The scale for maps and reliefs of a quantity where nobody chose one.
+
+    Logarithmic where all finite values are positive, the largest (or `clip`) is more than `LOG_RATIO` = 20 times the smallest, and
+    a quarter of the values lie in the lowest tenth of the range: there a linear color map shows one dark pool just where
+    optimizers end. A quadratic bowl, of which a sixth lies there, stays linear, and so do
+
+    - zero and negative values, which have no logarithm: one of them makes the scale linear;
+    - lines alone, whose heights are read off an axis;
+    - cells that were interpolated with an error estimated on a linear scale, for between them low values are not known.
+
+    >>> from lossatlas.viz.scene.model import Field
+    >>> r = np.linspace(-1, 1, 21)
+    >>> bowl, valley = 0.01 + r[:, None] ** 2 + r**2, 0.01 + (r[:, None] ** 2 + r**2) ** 2
+    >>> [automatic_scale([Surface("s", r, r, {"loss": Field(values, "loss")})]) for values in (bowl, valley, valley - 0.01)]
+    ['linear', 'log', 'linear']
+    """
+    planes = [surface for surface in surfaces if not surface.is_line and quantity in surface.fields]
+    values = np.concatenate([_finite_values(surface, quantity) for surface in planes]) if planes else np.zeros(0)
+    if not values.size or any(surface.provenance.estimated_on == "linear" for surface in planes):
+        return "linear"
+    low, high = float(values.min()), float(values.max() if clip is None else min(values.max(), clip))
+    flat = spans_decades(low, high) and np.mean(values < low + FLAT_RANGE * (high - low)) >= FLAT_SHARE
+    return "log" if flat else "linear"
+
+
+def _finite_values(surface: Surface, quantity: str) -> FloatArray:
+    """Drawn values of all frames, flat."""
+    values = np.asarray(surface.fields[quantity].values, float)
+    return values[np.isfinite(values) & (True if surface.done is None else surface.done)]
 
 
 def limits_of(scene: Scene, pane: Pane) -> tuple[float, float]:
@@ -44,8 +80,7 @@ def heights_of(values: FloatArray, color: ColorScale) -> FloatArray:
 
 def interpolates_logarithms(surface: Surface, quantity: str) -> bool:
     """Whether a quantity is interpolated as its logarithm: where the computed values of all frames are positive and span decades."""
-    values = surface.fields[quantity].values
-    known = values[np.isfinite(values) & (True if surface.done is None else surface.done)]
+    known = _finite_values(surface, quantity)
     return known.size > 0 and spans_decades(float(known.min()), float(known.max()))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas.analysis.sampling import standard_error_fpc, wilson_interval
+from lossatlas.compute.metrics import Metric
 
 Values = dict[str, NDArray[np.float64]]
 """By variable name (`loss`, `loss_standard_error`, …), each ``(points,)``; ``(points, samples)`` where every value is kept."""
@@ -38,13 +40,17 @@ class MeanAccumulator:
         device: where the sums are kept; nothing is copied to the host before the last batch.
         population: what the samples are a random subset of; None is an endless supply.
         zero_one: values are expected to be 0 or 1, so that their mean has an interval where all of them are.
+        of_mean: function of mean and standard error that gives what is stored in their place.
     """
 
-    def __init__(self, points: int, device: torch.device, population: int | None = None, zero_one: bool = False) -> None:
+    def __init__(
+        self, points: int, device: torch.device, population: int | None = None, zero_one: bool = False, of_mean: Any = None
+    ) -> None:
         self.total, self.squares = torch.zeros(2, points, dtype=torch.float64, device=device)
         self.shift = torch.zeros(points, 1, dtype=torch.float64, device=device)
         self.count = np.zeros(points, np.int64)
         self.per_sample, self.population = True, population
+        self.of_mean = of_mean
         self.zero_one = torch.ones(points, dtype=torch.bool, device=device) if zero_one else None
 
     def add(self, where: int | slice, values: Tensor, weight: float) -> None:
@@ -92,7 +98,9 @@ class MeanAccumulator:
 
     def values(self, name: str, samples: int) -> Values:
         """The variables that are stored."""
-        values = {name: self.mean(samples), f"{name}_standard_error": self.standard_error(samples)}
+        mean, error = self.mean(samples), self.standard_error(samples)
+        mean, error = (mean, error) if self.of_mean is None else self.of_mean(mean, error)
+        values = {name: mean, f"{name}_standard_error": error}
         if self.zero_one is not None:
             values |= dict(zip((f"{name}_lower", f"{name}_upper"), self._interval(samples), strict=True))
         return values
@@ -130,6 +138,40 @@ class ValueCollector(MeanAccumulator):
         collected = self.collected.cpu().numpy()
         collected[np.array(sorted(self.spoiled), np.int64)] = np.nan
         return {name: collected}
+
+
+class SummaryAccumulator(MeanAccumulator):
+    """Every value of one metric, given to a function that is no mean of them, such as a calibration error."""
+
+    def __init__(self, points: int, device: torch.device, summary: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> None:
+        super().__init__(points, device)
+        self.summary = summary
+        self.parts: list[list[Tensor]] = [[] for _ in range(points)]
+        self.failed: set[int] = set()
+
+    def add(self, where: int | slice, values: Tensor, weight: float) -> None:
+        each = values.detach().double().cpu()
+        rows = range(where.start, where.stop) if isinstance(where, slice) else (where,)
+        for row, value in zip(rows, each if isinstance(where, slice) else (each,), strict=True):
+            self.parts[row].append(value.reshape(-1))
+
+    def mark_failed(self, where: int) -> None:
+        self.failed.add(where)
+
+    def values(self, name: str, samples: int) -> Values:
+        lengths = [sum(map(len, parts)) for parts in self.parts]  # rows that fill a last chunk up may be short
+        known = [row for row, length in enumerate(lengths) if length == max(lengths) > 0 and row not in self.failed]
+        result = np.full((2, len(self.parts)), np.nan)
+        if known:
+            result[0, known] = self.summary(np.stack([torch.cat(self.parts[row]).numpy() for row in known]))
+        return {name: result[0], f"{name}_standard_error": result[1]}
+
+
+def accumulator_of(metric: Metric, points: int, device: torch.device, population: int | None) -> MeanAccumulator:
+    """Sums of a metric's values, or the values themselves where it is no mean of them."""
+    if metric.summary is not None:
+        return SummaryAccumulator(points, device, metric.summary)
+    return MeanAccumulator(points, device, population, metric.zero_one, metric.of_mean)
 
 
 def values_of(sums: Mapping[str, MeanAccumulator], samples: int) -> Values:

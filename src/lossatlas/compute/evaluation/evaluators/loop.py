@@ -73,7 +73,7 @@ class Loop:
             return
         for metric in self.task.batch_metrics:
             try:
-                sums[metric.name].add(index, metric.measure(scores), weight)
+                sums[metric.name].add(index, self.task.references.measure(metric, scores, batch), weight)
             except InputError:
                 raise
             except Exception as error:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, ValueCollector
+from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, ValueCollector, accumulator_of
 from lossatlas.compute.evaluation.evaluators.batchnorm_folding import fold_batchnorm
 from lossatlas.compute.evaluation.evaluators.features_first import columns, features_first
+from lossatlas.compute.evaluation.evaluators.reference_outputs import ReferenceOutputs
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective, Scores
 from lossatlas.compute.params.params import Params
@@ -92,7 +93,26 @@ class EvaluationProblem:
     def scores(self, params: Params, batch: Any) -> dict[str, Tensor]:
         """Every metric of one batch at one point."""
         result = self.objective.score(params, batch)
-        return {metric.name: metric.measure(result) for metric in self.batch_metrics}
+        return {metric.name: self.references.measure(metric, result, batch) for metric in self.batch_metrics}
+
+    @property
+    def references(self) -> ReferenceOutputs:
+        """Outputs of the models that relative metrics compare with."""
+        return self.cached("references", lambda: ReferenceOutputs(self.objective, self._origin))
+
+    def compute_references(self) -> None:
+        """Keep the outputs of reference models on all batches before a function that is traced or vectorized asks for them."""
+        for metric in (metric for metric in self.batch_metrics if metric.reference is not None):
+            for batch in self.objective.data.batches:
+                self.references(metric, batch)
+
+    def _origin(self) -> Params:
+        if self.plane.origin is None:
+            advice = "Pass the model to compare with, such as la.metrics.kl(ref=model)"
+            raise InputError(
+                "metrics", "a metric relative to the model at the origin of a plane that has none", "a reference model", advice
+            )
+        return self.point(self.plane.origin)
 
     @property
     def batch_metrics(self) -> tuple[Metric, ...]:
@@ -112,8 +132,8 @@ class EvaluationProblem:
     def score_batch(self, params: Params, batch: Any, compiled: bool = False) -> Scores:
         """The objective's scores, through `torch.compile` where asked."""
         if not compiled:
-            return self.objective.score(params, batch)
-        return self.cached("loop", lambda: torch.compile(self.objective.score, dynamic=False))(params, batch)
+            return self.objective.scorer.score(params, batch)
+        return self.cached("loop", lambda: torch.compile(self.objective.scorer.score, dynamic=False))(params, batch)
 
     def cached(self, key: str, make: Callable[[], Any]) -> Any:
         """Made once for this task: compiled functions and other layouts are dear."""
@@ -169,7 +189,7 @@ class EvaluationProblem:
         return {
             m.name: ValueCollector(points, self.device, self.samples_width)
             if m.per_sample
-            else MeanAccumulator(points, self.device, population, m.zero_one)
+            else accumulator_of(m, points, self.device, population)
             for m in self.batch_metrics
         }
 
@@ -181,7 +201,7 @@ class EvaluationProblem:
     @property
     def cell_bytes(self) -> int:
         """Bytes kept per point besides sums."""
-        return 8 * self.samples_width * sum(metric.per_sample for metric in self.metrics)
+        return 8 * self.samples_width * sum(metric.per_sample or metric.summary is not None for metric in self.metrics)
 
     def first_batch_problem(self) -> EvaluationProblem:
         """The same task on the first batch that counts alone, for probes."""

@@ -38,6 +38,7 @@ class Vmap:
         coordinates = chunks(points, self.chunk).to(task.device)
         sums = task.sums(coordinates.shape[0] * self.chunk)
         with task.objective.no_autograd(), translate_vmap_errors():
+            task.compute_references()
             score = self._scorer()
             for batch, weight in zip(task.objective.data.batches, task.objective.weights, strict=True):
                 for index, block in enumerate(coordinates):

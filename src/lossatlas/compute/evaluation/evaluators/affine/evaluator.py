@@ -46,6 +46,7 @@ class Affine:
     def __call__(self, points: NDArray[np.float64]) -> TileValues:
         task, sums = self.task, None
         with task.objective.no_autograd(), translate_vmap_errors():
+            task.compute_references()
             for number, weight in enumerate(task.objective.weights):
                 play = self._play(number)
                 size = self.chunk or _even(len(points), _chunk(play))
