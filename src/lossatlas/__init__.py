@@ -81,6 +81,8 @@ _PUBLIC = {
     "random_walk_null": "lossatlas.analysis.random_walk",
     "RandomWalkNull": "lossatlas.analysis.random_walk",
     "optimize_on_plane": "lossatlas.compute.paths.in_plane_optimization",
+    "race": "lossatlas.optimizer_race",
+    "Race": "lossatlas.optimizer_race",
     "decision_regions": "lossatlas.compute.paths.decision_regions",
     # Connectivity and symmetry
     "Curve": "lossatlas.compute.connectivity.curve",
@@ -209,6 +211,8 @@ if TYPE_CHECKING:
     from lossatlas.landscapes.landscape import Landscape as Landscape
     from lossatlas.landscapes.landscape import landscape as landscape
     from lossatlas.live import evaluate_live as evaluate_live
+    from lossatlas.optimizer_race import Race as Race
+    from lossatlas.optimizer_race import race as race
     from lossatlas.viz.api import animate as animate
     from lossatlas.viz.api import plot as plot
     from lossatlas.viz.api import view as view

@@ -69,7 +69,9 @@ def compose(
         InputError: an unknown surface, trajectory, quantity, kind, scale or colormap, or nothing computed yet.
     """
     _check(kind, scale, levels, colormap)
-    if not isinstance(quantity, str) and isinstance(quantity, Sequence) and quantity:
+    if not isinstance(quantity, str):
+        if not check_names("quantity", quantity):
+            raise InputError("quantity", quantity, "the name of a metric, or several")
         options: dict[str, Any] = {"surfaces": surfaces, "trajectories": trajectories, "scale": scale, "colormap": colormap, "clip": clip}
         options |= {"levels": levels, "camera": camera, "title": title, "uncertainty": uncertainty}
         options["kind"] = "contour" if kind == "auto" and not _draws_lines(source, surfaces) else kind
