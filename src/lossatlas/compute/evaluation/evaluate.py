@@ -36,6 +36,7 @@ from lossatlas.compute.evaluation.multilevel import (
 from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.evaluation.surface_writer import SurfaceWriter
 from lossatlas.compute.metrics import Metric, adapt_metrics, metrics_named
+from lossatlas.compute.metrics.terms import TermCheck
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.planes.windows import bounds_or_window
@@ -150,14 +151,17 @@ def evaluate(
             choice = select_evaluator(task, _probes(grid, engine.compile), len(left), named, size, engine.compile)
             choice = replace(choice, seconds=(choice.seconds or 0.0) + model_seconds) if model_seconds else choice
             writer.record_engine(choice.describe())
+            terms = TermCheck.of(chosen, objective)
             job = WorkerJob(task, grid, choice, engine.tile, engine.workers, engine.retries, engine.timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
                 for cells in _rounds(writer, left, tol, tol_scale, plane.origin):
                     for finished, measured in (run or _choose_executor(job))(job, cells):
                         writer.write(finished, measured)
+                        terms(grid.points(finished), measured.values)
                         advance(len(finished))
                         if on_tile is not None:
                             on_tile(finished, measured.values)
+            store.update_attrs("surfaces", name, terms.note(writer.values))
             writer.close()
     return _with_sample_arrays(store, name)
 

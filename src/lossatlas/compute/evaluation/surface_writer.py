@@ -74,7 +74,7 @@ class SurfaceWriter:
         Raises:
             ArchiveError: another surface has that name.
         """
-        variables = tuple(_with_units(metric.variable, objective) for metric in metrics)
+        variables = tuple(_with_units(metric, objective) for metric in metrics)
         layout = [v for d in variables for v in ((d, *d.errors()) if d.dims == schema.PLANE else (d,))]
         if store.has_surface(name) and (stored := stored_attrs(store, name, overwrite)) is not None:
             different = differences(stored, attrs)
@@ -242,12 +242,13 @@ class SurfaceWriter:
         self.store.update_attrs("surfaces", self.name, attrs)
 
 
-def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:
+def _with_units(metric: Metric, objective: Objective) -> schema.Variable:
     """The loss is measured in its own units: nats for cross-entropy, none for a squared error. Without a form per sample,
     what is kept of a metric is kept by batch."""
+    declared = metric.variable
     if not objective.per_sample and "sample" in declared.dims:
         declared = replace(declared, dims=tuple("batch" if dim == "sample" else dim for dim in declared.dims))
-    if declared.name not in ("loss", "sample_loss", "batch_mean_loss"):
+    if not metric.in_units_of_loss:
         return declared
     return replace(declared, units=str(objective.description["units"]) or "1")
 
