@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.core.sync import sync
 
 from lossatlas.archive.archive import Archive
-from lossatlas.archive.arrays import DAMAGE, array_at, create_array, group_at, has_metadata, read_array, write_group
+from lossatlas.archive.arrays import DAMAGE, array_at, create_array, delete_group, group_at, has_metadata, read_array, replace_group
 from lossatlas.errors import ArchiveError
 
 Array = NDArray[np.float64]
@@ -58,11 +57,8 @@ class SampleDraws:
 
     def begin(self, attrs: Mapping[str, Any]) -> None:
         """Lay out an empty store in place of an earlier one."""
-        self.drop()
-        root = self.archive.root
-        if not has_metadata(root, KIND):
-            write_group(root.store, "/".join(filter(None, (root.path, KIND))), {})
-        root.create_group(self.path, overwrite=True, attributes=dict(attrs))
+        self.rows.clear()
+        replace_group(self.archive.root, KIND, self.name, attrs)
 
     def drop(self) -> None:
         """Remove all draws of the surface."""
@@ -105,7 +101,7 @@ class SampleDraws:
         return rows[metric][order[np.searchsorted(there, cells, sorter=order)]]
 
     def _delete(self, path: str) -> None:
-        sync(self.archive.root.store.delete_dir("/".join(filter(None, (self.archive.root.path, path)))))
+        delete_group(self.archive.root, path)
 
     def _arrays(self, block: int, samples: int) -> dict[str, zarr.Array[Any]]:
         folder, root = f"{self.path}/{block}", self.archive.root
