@@ -47,7 +47,15 @@ def provenance_of(dataset: xr.Dataset) -> Provenance:
     encoding = dataset.encoding
     archive = PurePath(str(encoding.get("source", ""))).name
     name = str(encoding.get("name", "")) if archive else ""
-    return Provenance(_loss_of(objective), _data(objective), shape, archive, name, _estimated_on(dataset))
+    return Provenance(_loss_of(objective), _data(objective) + _sampled_within(dataset), shape, archive, name, _estimated_on(dataset))
+
+
+def _sampled_within(dataset: xr.Dataset) -> str:
+    """Such as ``", estimated within 0.8 % of the range"`` where some of the samples were drawn at each cell."""
+    sampling, error = _mapping(dataset.attrs.get("sampling")), dataset.attrs.get("estimated_error")
+    if not sampling or not isinstance(error, int | float) or not np.isfinite(error):
+        return ""
+    return f", estimated within {format_rough_percent(error)} of the {'log ' if sampling.get('scale') == 'log' else ''}range"
 
 
 def _estimated_on(dataset: xr.Dataset) -> str:
