@@ -3,6 +3,7 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+WORKERS ?= 2
 FAST   := not slow and not browser and not ray and not gpu
 # curvlinops, an oracle of the tests, and what it needs, but for torchvision: beside a CPU build of torch that does not load
 # ("operator torchvision::nms does not exist") and takes `import lightning` with it.
@@ -18,10 +19,10 @@ demo: $(VENV)/.base
 	$(BIN)/lossatlas demo --out out/demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # What must not depend on the machine: instruction sets, hash seeds and the order of tests.
-PORTABLE := $(BIN)/python -m pytest -n 2 --dist worksteal -q
+PORTABLE := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q
 portable: $(VENV)/.dev
 	ATEN_CPU_CAPABILITY=default PYTHONHASHSEED=7 LOSSATLAS_TEST_ORDER=1 $(PORTABLE) -m "$(FAST)"
 	ATEN_CPU_CAPABILITY=default $(PORTABLE) -k compile tests/compute/evaluation/evaluators
@@ -37,7 +38,7 @@ TORCH_FREE := tests/viz tests/formats tests/analysis/test_surface_roughness.py t
 SMOKE      := $(TORCH_FREE) tests/cli tests/test_examples.py src/lossatlas/compute/planes src/lossatlas/compute/params
 PYTHONS    ?= $(wildcard $(HOME)/.pyenv/versions/3.1[1-9].*/bin/python)
 lowest: build/lowest/.torch
-	PYTHONPATH=src build/lowest/bin/python -m pytest -n 2 --dist worksteal $(QUIET) -m "$(FAST)" -q
+	PYTHONPATH=src build/lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal $(QUIET) -m "$(FAST)" -q
 
 # `make pythons TORCH=--torch` installs torch as well, which on Linux is gigabytes where the index has no CPU wheel of it.
 TORCH ?=
@@ -51,11 +52,11 @@ smoke:
 	test -x $(OTHER)/bin/python || $(PYTHON) -m venv $(OTHER)
 	$(PYTHON) .ci/requirements.py $(TORCH) > $(OTHER)/requirements.txt
 	$(OTHER)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r $(OTHER)/requirements.txt
-	PYTHONPATH=src $(OTHER)/bin/python -m pytest -n 2 --dist worksteal -m "$(FAST)" -q $(if $(TORCH),$(SMOKE),$(TORCH_FREE))
+	PYTHONPATH=src $(OTHER)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m "$(FAST)" -q $(if $(TORCH),$(SMOKE),$(TORCH_FREE))
 
 # What of that CI has the time for: reading, drawing and analysis, which do without torch, with the oldest versions and on the newest Python.
 versions: build/lowest/.base
-	PYTHONPATH=src build/lowest/bin/python -m pytest -n 2 --dist worksteal $(QUIET) -m "$(FAST)" -q $(TORCH_FREE)
+	PYTHONPATH=src build/lowest/bin/python -m pytest -n $(WORKERS) --dist worksteal $(QUIET) -m "$(FAST)" -q $(TORCH_FREE)
 	$(if $(PYTHONS),$(MAKE) --no-print-directory smoke PYTHON=$(lastword $(PYTHONS)))
 
 build/lowest/.base build/lowest/.torch: build/lowest/.%: pyproject.toml constraints.txt .ci/requirements.py
@@ -68,7 +69,7 @@ check: $(VENV)/.dev
 	$(MAKE) --no-print-directory --output-sync -j2 lint fast
 
 fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "$(FAST)" -q
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "$(FAST)" -q
 
 # Minutes of mutated archives, files, commands and requests; FUZZ_SECONDS=600 makes them longer.
 FUZZ_SECONDS ?= 60

@@ -25,7 +25,7 @@ settings.load_profile("lossatlas")
 NEIGHBOR = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-FAST_CASES = 4
+FAST_CASES = 3
 """How many cases of one test are in the fast tier; the others are marked slow, and `make test` runs them all."""
 
 

@@ -40,18 +40,22 @@ class Import:
         return DISTRIBUTIONS.get(self.package, self.package)
 
 
+def _last_name(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
 def _imported_names(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         return [node.module] if node.module and not node.level else []
-    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and isinstance(node.args[0], ast.Constant):
+    if isinstance(node, ast.Call) and _last_name(node.func) == "import_module" and isinstance(node.args[0], ast.Constant):
         return [str(node.args[0].value)]
     return []
 
 
 def _is_guard(node: ast.AST) -> bool:
-    is_type_checking = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+    is_type_checking = isinstance(node, ast.If) and _last_name(node.test) == "TYPE_CHECKING"
     return is_type_checking or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.Try)
 
 

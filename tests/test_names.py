@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,11 @@ NAMES_LEFT, QUESTIONS_LEFT = 0, 0
 FILES = sorted(SOURCE.rglob("*.py"))
 
 
+@functools.cache
+def _nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def _names_of(node: ast.AST) -> Iterator[str]:
     """Names that this node introduces: definitions, parameters, assigned locals and attributes."""
     match node:
@@ -38,12 +44,12 @@ def _names_of(node: ast.AST) -> Iterator[str]:
 def _house_words(path: Path) -> Iterator[str]:
     place = path.relative_to(SOURCE).as_posix()
     names = [(path.stem, 1)]
-    names += [(name, getattr(node, "lineno", 1)) for node in ast.walk(ast.parse(path.read_text())) for name in _names_of(node)]
+    names += [(name, getattr(node, "lineno", 1)) for node in _nodes(path) for name in _names_of(node)]
     yield from (f"{place}:{line} {name}" for name, line in names if HOUSE_WORDS.fullmatch(name) and f"{place}:{name}" not in ALLOWED)
 
 
 def _questions(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (text := ast.get_docstring(node)):
             opening = text.splitlines()[0]
             if QUESTION.match(opening):

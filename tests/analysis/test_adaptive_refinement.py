@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -125,12 +127,13 @@ def test_the_same_archive_goes_on_to_the_full_grid() -> None:
     objective = case("tutorial")
     plane = la.random_plane(objective, seed=2)
     archive = la.open_archive(None, "a")
-    early = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, tol=0.02, engine=la.Engine(evaluator="loop"))
-    finer = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, tol=0.0005, engine=la.Engine(evaluator="loop"))
+    problem: Any = {"objective": objective, "plane": plane, "resolution": (33, 29), "engine": la.Engine(evaluator="affine")}
+    early = la.evaluate(**problem, archive=archive, tol=0.02)
+    finer = la.evaluate(**problem, archive=archive, tol=0.0005)
     assert 0 < early.done.sum() <= finer.done.sum() < early.done.size
-    whole = la.evaluate(objective, plane, resolution=(33, 29), archive=archive, engine=la.Engine(evaluator="loop"))
+    whole = la.evaluate(**problem, archive=archive)
     assert whole.done.all() and "loss_filled" not in whole and whole.attrs["estimated_error"] == 0.0
-    np.testing.assert_array_equal(whole.loss, la.evaluate(objective, plane, resolution=(33, 29), engine=la.Engine(evaluator="loop")).loss)
+    np.testing.assert_allclose(whole.loss, la.evaluate(**problem).loss, rtol=1e-12)
 
 
 def test_the_models_own_cell_is_always_computed() -> None:

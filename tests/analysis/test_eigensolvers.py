@@ -46,6 +46,7 @@ def test_eigenvalues_of_networks_equal_the_dense_ones(name: str) -> None:
         assert found.lambda_min == pytest.approx(values[0], rel=1e-6, abs=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3, 20])
 def test_eigenvalues_do_not_depend_on_the_batches(batch_size: int) -> None:
     whole = mlp()

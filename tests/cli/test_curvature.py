@@ -80,6 +80,7 @@ def test_a_point_of_a_stored_surface(folder: Path) -> None:
     assert other.returncode == 2 and "computed around" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_map_over_a_plane_and_over_that_of_a_surface(folder: Path) -> None:
     ask = ("evaluate", "objectives.py:quartic", "--archive", "a.zarr", "--resolution", "3x2", "--bounds", "-0.5,0.5", "--seed", 5)
     assert lossatlas(*ask, cwd=folder).returncode == 0

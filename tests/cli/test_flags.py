@@ -208,6 +208,7 @@ def test_dpi_and_levels_of_a_figure(tmp_path: Path) -> None:
     assert "dpi" in refused(tmp_path, "plot", FIXTURE, "--dpi", 0)
 
 
+@pytest.mark.slow
 def test_uncertainty_and_trajectory_of_a_figure(tmp_path: Path) -> None:
     (name,) = la.open_archive(FIXTURE).trajectories
     common = ("plot", FIXTURE, "--kind", "contour", "--dpi", 40)
@@ -217,6 +218,7 @@ def test_uncertainty_and_trajectory_of_a_figure(tmp_path: Path) -> None:
     assert done.returncode == 0 or "standard error" in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_frames_and_clip_of_an_animation(tmp_path: Path) -> None:
     for frames in (2, 3):
         common = ("animate", FIXTURE, "--kind", "contour", "--frames", frames, "--clip", 2.0, "--out", "a.gif")

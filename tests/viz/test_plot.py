@@ -35,6 +35,7 @@ def test_nothing_is_computed_before_the_file_name_is_known_to_be_good(archive: A
         animate(archive, "figure.png", surfaces="no such surface")
 
 
+@pytest.mark.slow
 def test_animate_plays_the_paths_where_there_are_any(archive: Archive, tmp_path: File) -> None:
     path = animate(archive, tmp_path / "play.gif", surfaces="n100", frames=5, width=240)
     with Image.open(path) as gif:

@@ -63,6 +63,11 @@ def test_continuing_reads_once_and_the_result_once(reads: list[str], tmp_path: P
     assert before == [len(ARRAYS)] * 3 and len(reads) == 2 * len(ARRAYS)
 
 
+def test_a_fresh_hessian_map_is_read_once_for_the_result(reads: list[str]) -> None:
+    surface = la.hessian_map(*problem(), resolution=(2, 3), biases=True, tol=1e-3)
+    assert sorted(reads) == sorted(map(str, surface.data_vars)) and surface.done.all()
+
+
 @pytest.mark.parametrize("tol", [None, 0.05])
 def test_what_is_returned_is_what_a_reader_finds(tol: float | None, tmp_path: Path) -> None:
     surface = la.evaluate(*problem(), resolution=(17, 19), tol=tol, archive=tmp_path / "a.zarr")

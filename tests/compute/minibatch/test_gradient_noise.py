@@ -66,6 +66,7 @@ def test_noise_maps_against_all_batches(data: tuple[np.ndarray, np.ndarray]) -> 
     np.testing.assert_allclose(np.einsum("ki,ij,kj->k", ellipse, np.linalg.inv(covariance), ellipse), 1, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_noise_maps_are_kept_and_drawn_from_the_archive(data: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     objective, plane = logistic(data)
     maps = la.gradient_noise(objective, plane, resolution=(2, 3), archive=tmp_path / "a.zarr", batch_size=3, name="noise", progress=False)

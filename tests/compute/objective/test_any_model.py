@@ -203,6 +203,7 @@ def test_a_language_model_with_masked_labels_in_uneven_batches() -> None:
     check(model, objective, plane, lambda m: m(**batch).loss, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_tied_embeddings_move_once() -> None:
     model = language_model()

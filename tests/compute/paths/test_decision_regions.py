@@ -14,7 +14,7 @@ from lossatlas.errors import InputError
 
 def test_every_cell_is_what_the_model_says_there_at_that_step(training) -> None:
     recorder, model, _ = training.record(None, 6, every=3, objective=training.objective(training.model()))
-    found = decision_regions(model, recorder.trajectory, ((-2, 1), (0, 3)), (4, 7), data=(training.x, training.y), keep=True)
+    found = decision_regions(model, recorder.trajectory, ((-2, 1), (0, 3)), (4, 7), data=(training.x, training.y), save=True)
     assert found.area_class.shape == (3, 4, 7) and found.step.values.tolist() == [0, 3, 6]
     model.eval()
     with torch.no_grad():
@@ -27,6 +27,11 @@ def test_every_cell_is_what_the_model_says_there_at_that_step(training) -> None:
     assert decision_regions(model, bounds=((-2, 1), (0, 3)), resolution=(4, 7)).area_class.equals(
         found.area_class[-1:].assign_coords(step=[0])
     )
+
+
+def test_maps_of_a_model_alone_have_nowhere_to_be_saved() -> None:
+    with pytest.raises(InputError, match="trajectory="):
+        decision_regions(torch.nn.Linear(2, 3), save=True)
 
 
 def test_the_model_is_left_as_it_was(training) -> None:

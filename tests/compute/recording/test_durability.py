@@ -65,7 +65,7 @@ def test_a_projection_kept_between_two_parts_costs_no_row_and_does_not_pass_as_w
     first, model, _ = training.record(tmp_path / "a.zarr", 4, every=1, **measured)
     before = first.trajectory.dataset
     project_trajectory(first.trajectory, pca_plane(first.trajectory), objective, tmp_path / "a.zarr")
-    decision_regions(model, first.trajectory, resolution=3, keep=True, data=(training.x, training.y))
+    decision_regions(model, first.trajectory, resolution=3, save=True, data=(training.x, training.y))
     with Recorder(tmp_path / "a.zarr", model, every=1, resume=True, **measured):
         pass
     assert "path_plane_loss" in open_archive(tmp_path / "a.zarr").trajectory(), "no new row, so the projection still covers all"

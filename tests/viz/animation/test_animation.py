@@ -83,6 +83,7 @@ def test_a_gif_has_the_frames_and_times_asked_for(descent: Scene, tmp_path: File
     assert shown[0].shape[0] % 2 == 0
 
 
+@pytest.mark.slow
 def test_a_gif_shows_what_was_drawn_without_flicker(descent: Scene, tmp_path: File) -> None:
     drawn = [image.astype(int) for image in animation.frames(descent, width=WIDTH)]
     shown, _ = pages(animation.save(descent, tmp_path / "descent.gif", width=WIDTH))

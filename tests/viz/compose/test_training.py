@@ -197,6 +197,7 @@ def kept(folder: FilePath, name: str, scale: float) -> str:
     return str(folder / name)
 
 
+@pytest.mark.slow
 def test_every_run_is_drawn_and_told_apart_though_both_have_one_name(tmp_path: FilePath) -> None:
     a, b = kept(tmp_path, "first.zarr", 1.0), kept(tmp_path, "second.zarr", 10.0)
     alone, scene = compose(a, kind="recording"), compose([a, b], kind="recording")
@@ -228,6 +229,7 @@ def test_runs_are_told_apart_by_labels_names_archives_or_numbers(tmp_path: FileP
         compose(bowl(), kind="recording")
 
 
+@pytest.mark.slow
 def test_a_training_figure_takes_the_curves_of_its_own_run(tmp_path: FilePath) -> None:
     """The map lies in the first archive; the second has a run of the same name."""
     a, b = kept(tmp_path, "first.zarr", 1.0), kept(tmp_path, "second.zarr", 10.0)

@@ -180,6 +180,7 @@ def test_the_model_at_the_end_of_a_line_is_marked_on_the_curve_where_the_frame_c
     assert "model a, minimum on this grid" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+@pytest.mark.slow
 def test_a_path_on_a_relief_is_seen_and_dimmed_behind_a_ridge(make_surface: Make, make_path: Make) -> None:
     alpha = np.linspace(-1, 1, 41)
     ridge = np.exp(-((alpha / 0.12) ** 2))[:, None] * np.ones((1, 9))
@@ -278,6 +279,7 @@ def test_equal_figures_are_equal_files(make_surface: Make, tmp_path: File, suffi
     assert len(list((tmp_path / "deep").iterdir())) == 2, "no temporary file is left"
 
 
+@pytest.mark.slow
 def test_only_the_faces_of_a_relief_are_pixels_in_a_vector_file(make_surface: Make, tmp_path: File) -> None:
     scene = Scene((Pane("surface", ("bowl",)),), (make_surface(),))
     text = drawing.save(drawing.figure(scene), tmp_path / "relief.svg").read_text()
@@ -314,6 +316,7 @@ def test_a_pane_that_cannot_be_drawn_says_why(make_surface: Make, make_line: Mak
         drawing.figure(Scene(()))
 
 
+@pytest.mark.slow
 def test_the_users_settings_are_left_alone_in_threads_too(make_surface: Make) -> None:
     scene = Scene((Pane("contour", ("bowl",)),), (make_surface(),))
     before = dict(matplotlib.rcParams)

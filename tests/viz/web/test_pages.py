@@ -120,6 +120,7 @@ def test_static_notebook_fragment_is_one_frame(bundle: str) -> None:
     assert frame.startswith("<iframe srcdoc=") and frame.count("<iframe") == 1
 
 
+@pytest.mark.slow
 def test_budgets_of_bundle_and_page(tmp_path: Path, bundle: str) -> None:
     assert len(bundle.encode()) < 900_000 and len(module().encode()) < 900_000
     a, b = np.linspace(-1, 1, 200)[:, None], np.linspace(-1, 1, 200)[None]

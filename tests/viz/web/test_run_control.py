@@ -50,6 +50,7 @@ def test_a_stopped_run_continues_from_its_archive(tmp_path: Path) -> None:
     np.testing.assert_array_equal(continued.loss, la.evaluate(objective, plane, **options).loss)
 
 
+@pytest.mark.slow
 def test_a_closer_look_is_a_finer_surface_that_agrees_on_shared_cells(tmp_path: Path) -> None:
     objective, plane = problem()
     options: dict[str, Any] = {

@@ -173,6 +173,7 @@ class BigFeed:
         return []
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_is_dropped_and_stops_nobody(archive: Archive) -> None:
     server = LiveServer(archive, interval=0.05, send_seconds=0.3)
     server.feed = feed = BigFeed()  # type: ignore[assignment]

@@ -42,6 +42,7 @@ def test_real_mnist_has_the_published_class_counts() -> None:
         assert data.images.dtype == np.uint8
 
 
+@pytest.mark.slow
 def test_real_mnist_count_is_the_head() -> None:
     _require_mnist()
     head = load_mnist(count=100)

@@ -98,7 +98,7 @@ def hessian_map(
 
     Returns:
         A Dataset over the plane. A stopped run is continued by the same call; what was stored stays, what is added is
-        the same within `tolerance`.
+        the same within `tol`.
 
     Raises:
         InputError: an argument is not what is needed.
@@ -114,9 +114,9 @@ def hessian_map(
     try:
         with store.lock_for_writing(name):
             attrs = _attrs(objective, plane, grid, settings, title)
-            _prepare(store, name, grid, settings, attrs, objective, plane, overwrite)
-            stored = store.surface(name)
-            done, before = stored.done.values.ravel(), float(stored.attrs.get("seconds", 0.0))
+            stored = _prepare(store, name, grid, settings, attrs, objective, plane, overwrite)
+            done = np.zeros(grid.size, bool) if stored is None else stored.done.values.ravel()
+            before = 0.0 if stored is None else float(stored.attrs.get("seconds", 0.0))
             began = time.perf_counter()
             _fill(task, plane, grid, settings, store, name, done, title or name, progress)
             if not done.all():
@@ -202,7 +202,7 @@ def _attrs(objective: Objective, plane: Plane, grid: Grid, settings: HessianMapS
     attrs = provenance(objective, plane, grid, (), title)
     attrs["metrics"] = [n for n in settings.variables if not n.endswith("_standard_error")]
     attrs["curvature"] = {
-        "tolerance": settings.tol,
+        "tol": settings.tol,
         "probes": settings.probes,
         "biases": settings.biases,
         "warm": settings.warm,
@@ -222,23 +222,25 @@ def _prepare(
     objective: Objective,
     plane: Plane,
     overwrite: bool,
-) -> None:
-    """Lay out the map, or make sure that the stored one is the same."""
+) -> xr.Dataset | None:
+    """The stored map where it is the same one and is continued; else None, with an empty map laid out."""
     if store.has_surface(name):
         old = stored_attrs(store, name, overwrite) or {}
         different = differences(old, attrs)
         if old.get("curvature") != attrs["curvature"]:
             different.append(f"its curvature settings are {old.get('curvature')} there and {attrs['curvature']} now")
         if not different and mend(store, name, grid, settings.variables, overwrite):
-            different = _changed(store.surface(name), objective, plane, grid, settings)
+            stored = store.surface(name)
+            different = _changed(stored, objective, plane, grid, settings)
             if not different:
-                return
+                return stored
         if different and not overwrite:
             raise surface_mismatch_error(name, store.location, different)
     units = str(objective.description["units"]) or "1"
     declared = (schema.variable(n) for n in settings.variables)
     variables = [replace(v, units=units) if v.units == "nats" else v for v in declared]
     store.create_surface(name, dict(zip(schema.PLANE, grid.axes, strict=False)), variables, attrs)
+    return None
 
 
 def _changed(stored: xr.Dataset, objective: Objective, plane: Plane, grid: Grid, settings: HessianMapSettings) -> list[str]:

@@ -28,6 +28,7 @@ from lossatlas.compute.curvature.products import (
     differentiable_attention,
     gauss_newton,
 )
+from lossatlas.compute.objective.loss_functions import split_terms
 from lossatlas.compute.objective.objective import ModuleLoss, Objective, check_objective
 from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.layout import ParamLayout
@@ -286,7 +287,7 @@ def _first_working(
             with differentiable_attention():
                 batches[0]()(probe)
             return name, "; ".join(reasons) or None, batches
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:  # what torch raises where an operation has no such derivative, and where memory ends
             reasons.append(f"{name} failed: {str(error).splitlines()[0][:120]}")
     raise InputError("model", "; ".join(reasons), "a model whose gradient can be taken", 'Try method="finite differences"')
 
@@ -334,7 +335,7 @@ def _halves(objective: Objective, placed: Params, batch: Any, weight: float) -> 
     def share(output: Tensor) -> Tensor:
         function = objective.function
         assert isinstance(function, ModuleLoss) and function.loss is not None
-        losses = function.loss(output) if targets[0] is None else function.loss(output, targets[0])
+        losses, _ = split_terms(function.loss(output) if targets[0] is None else function.loss(output, targets[0]))
         return (
             losses.flatten(1).mean(1).sum() if losses.dim() > 1 else losses.sum() if losses.dim() else losses * weight
         ) / objective.samples

@@ -27,7 +27,7 @@ def decision_regions(
     resolution: int | Any = 100,
     *,
     data: tuple[Tensor, Tensor] | None = None,
-    keep: bool = False,
+    save: bool = False,
 ) -> xr.Dataset:
     """The predicted class over a grid of the two input features.
 
@@ -37,7 +37,7 @@ def decision_regions(
         bounds: of the two features, as for `evaluate`.
         resolution: points along each feature.
         data: points ``(samples, 2)`` and their classes ``(samples,)``, to be drawn over the areas.
-        keep: store the maps beside the recorded curves, in the same trajectory.
+        save: store the maps beside the recorded curves, in the same trajectory.
 
     Returns:
         `area_class` over ``("step", "area_x", "area_y")``, small integers; -1 where the outputs are NaN. With `data`
@@ -45,7 +45,7 @@ def decision_regions(
 
     Raises:
         InputError: a model that does not turn ``(samples, 2)`` into ``(samples, classes)``, the trajectory of another model, or
-            points and classes that do not go together.
+            points and classes that do not go together; `save` without a trajectory.
 
     Example:
         >>> model = torch.nn.Linear(2, 2, bias=False)
@@ -62,6 +62,8 @@ def decision_regions(
     if trajectory is not None:
         trajectory = as_trajectory(trajectory).renamed_like(dict(module.named_parameters()))
         check_same_layout(dict(module.named_parameters()), _whole(module, trajectory), "model and trajectory")
+    elif save:
+        raise InputError("save", True, "False without a trajectory to save the maps in", "Pass trajectory=")
     drawn = {} if data is None else _points(data)
     grid = Grid.make(bounds, resolution, 2)
     first = next(module.parameters())
@@ -77,7 +79,7 @@ def decision_regions(
     }
     columns |= drawn
     areas = xr.Dataset({name: (dims, values, schema.variable(name).attrs) for name, (dims, values) in columns.items()})
-    if keep and trajectory is not None:
+    if save and trajectory is not None:
         trajectory.store.add(areas, {})
     return areas
 

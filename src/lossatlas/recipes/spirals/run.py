@@ -93,7 +93,7 @@ def _picture(archive: Archive, run: Run, size: RunSize, spiral: Spiral, progress
     path = project_trajectory(run.trajectory, plane, run.objective, archive, surface=run.name)
     bounds = bounds_around(path)
     surface = _surface(archive, run, plane, bounds, size, run.name, progress)
-    areas = decision_regions(run.objective, run.trajectory, (-AREA, AREA), size.areas, data=spiral.shown, keep=True)
+    areas = decision_regions(run.objective, run.trajectory, (-AREA, AREA), size.areas, data=spiral.shown, save=True)
     return figures.NetworkPicture(run.name, run.label, surface, path, areas)
 
 

@@ -87,6 +87,7 @@ def compose(
         panes=panes,
         surfaces=sources.surfaces,
         paths=tuple(path for path in once_each([path for _, path in sources.paths]) if path.name in drawn_names),
+        outlines=sources.outlines,
         colors=(color,),
         title=title_of(sources.surfaces) if title is None else title,
     )

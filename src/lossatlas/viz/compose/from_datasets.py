@@ -58,6 +58,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
     labels = _axis_labels(dataset)
     done = _ordered(dataset, "done", dims).astype(bool) if "done" in dataset else None
     filled = done is not None and not done.all() and any(key + _FILLED in dataset for key in keys)
+    estimated = any(key + _FILLED + _ERROR in dataset for key in keys)
     return Surface(
         name=shown,
         alpha=_coordinate(dataset, "alpha"),
@@ -65,7 +66,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
         fields=fields,
         label=label if label is not None else str(dataset.attrs.get("title") or shown),
         done=None if filled else done,
-        sampled=done if filled else None,
+        sampled=done if filled and not estimated else None,
         alpha_label=labels[0],
         beta_label=labels[1],
         origin=_origin(dataset, dims),
@@ -158,7 +159,9 @@ def _is_metric(dataset: xr.Dataset, key: str, dims: Sequence[str]) -> bool:
 
 def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     units = _units(dataset, key)
-    error = _ordered(dataset, key + _ERROR, dims).astype(float) if key + _ERROR in dataset else None
+    estimated = key + _FILLED + _ERROR in dataset
+    error_key = key + (_FILLED + _ERROR if estimated else _ERROR)
+    error = _ordered(dataset, error_key, dims).astype(float) if error_key in dataset else None
     label = _with_units(_long_name(dataset, key), units)
     shown = key + _FILLED if key + _FILLED in dataset else key
     values, doubtful = _ordered(dataset, shown, dims).astype(float), _doubtful(dataset, key, dims)

@@ -132,8 +132,8 @@ class EvaluationProblem:
     def score_batch(self, params: Params, batch: Any, compiled: bool = False) -> Scores:
         """The objective's scores, through `torch.compile` where asked."""
         if not compiled:
-            return self.objective.score(params, batch)
-        return self.cached("loop", lambda: torch.compile(self.objective.score, dynamic=False))(params, batch)
+            return self.objective.scorer.score(params, batch)
+        return self.cached("loop", lambda: torch.compile(self.objective.scorer.score, dynamic=False))(params, batch)
 
     def cached(self, key: str, make: Callable[[], Any]) -> Any:
         """Made once for this task: compiled functions and other layouts are dear."""
