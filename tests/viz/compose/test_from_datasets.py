@@ -157,6 +157,16 @@ def test_a_path_on_a_shared_plane_says_its_own_share_and_that_of_all_runs() -> N
     )
 
 
+def test_a_plane_between_models_knows_where_each_of_them_stands(dataset: xr.Dataset) -> None:
+    places = [["model a", [0.0, 0.0], 0.0], ["fine-tuned", [1.0, 0.0], 0.0], ["odd"], "odd", ["line", [1.0], 0.0], ["x", ["y"], 0.0]]
+    plane = {"kind": "between", "origin": [0.0, 0.0], "model_places": places}
+    surface = surface_from(dataset.assign_attrs(plane=plane))
+    assert [(model.label, model.place) for model in surface.models] == [("model a", (0.0, 0.0)), ("fine-tuned", (1.0, 0.0))]
+    assert surface_from(dataset.assign_attrs(plane={**plane, "kind": "pca"})).models == (), "the paths show them"
+    renamed = {**plane, "model_places": [["pretrained", [0.0, 0.0], 0.0]]}
+    assert surface_from(dataset.assign_attrs(plane=renamed)).origin_label == "pretrained"
+
+
 def test_a_surface_estimated_from_samples_says_so_and_marks_no_cells() -> None:
     """Its values, its own standard error, one phrase beside the data; no cell passes for computed or for a hole."""
     shape, dims = (3, 4), ("alpha", "beta")

@@ -87,7 +87,7 @@ def gradient_noise(
         seed: of the shuffles.
         name: of the surface within the archive.
         title: a line for figures.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Returns:
         A Dataset over ``(alpha, beta)``: `gradient_alpha`, `gradient_beta` (mean slopes), variances and covariance over

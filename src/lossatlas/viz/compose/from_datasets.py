@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,6 +19,7 @@ from lossatlas.viz.scene.provenance_text import (
     error_cautions,
     error_notes,
     general_notes,
+    models_of,
     origin_caution,
     origin_model_label,
     path_cautions,
@@ -72,6 +74,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
         notes=general_notes(dataset),
         provenance=provenance,
         cautions=surface_cautions(dataset),
+        models=tuple(model for model in models_of(_plane_attrs(dataset)) if len(model.place) == len(dims)),
     )
 
 
@@ -210,9 +213,13 @@ def _origin(dataset: xr.Dataset, dims: Sequence[str]) -> tuple[float, ...] | Non
     return tuple(float(x) for x in origin[: len(dims)]) if isinstance(origin, list | tuple) and len(origin) >= len(dims) else None
 
 
-def _origin_label(dataset: xr.Dataset) -> str:
+def _plane_attrs(dataset: xr.Dataset) -> dict[str, Any]:
     plane = dataset.attrs.get("plane")
-    plane = plane if isinstance(plane, dict) else {}
+    return plane if isinstance(plane, dict) else {}
+
+
+def _origin_label(dataset: xr.Dataset) -> str:
+    plane = _plane_attrs(dataset)
     return origin_model_label(plane) + origin_caution(dataset, plane.get("origin"))
 
 
