@@ -28,6 +28,8 @@ from lossatlas.viz.scene.provenance_text import (
 )
 
 LEAST_SHARE_FOR_STEMS = 0.5
+UNNAMED = ("run", "path", "trajectory")
+"""Labels that recordings get where nobody gave one."""
 FAR_OFF_PLANE = 0.1
 """Distance from the plane, as a share of the way, from which the loss of an iterate and the surface below it part visibly."""
 _ERROR = "_standard_error"
@@ -96,7 +98,7 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
         alpha=alpha,
         beta=beta,
         step=_steps(dataset),
-        label=optimizer_name(label if label is not None else str(dataset.attrs.get("label") or shown)) + end_caution(dataset),
+        label=optimizer_name(label if label is not None else _run_label(dataset, shown)) + end_caution(dataset),
         epoch=_optional(dataset, "epoch"),
         loss=_optional(dataset, "path_loss"),
         accuracy=_optional(dataset, "path_accuracy"),
@@ -106,6 +108,12 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
         notes=_path_notes(dataset),
         cautions=_path_cautions(dataset),
     )
+
+
+def _run_label(dataset: xr.Dataset, name: str) -> str:
+    """The label of a run; one that nobody named is called by its optimizer."""
+    label = str(dataset.attrs.get("label") or name)
+    return str(dataset.attrs.get("optimizer") or label) if label in UNNAMED else label
 
 
 def _plane_loss(dataset: xr.Dataset, surface: Surface | None, alpha: FloatArray, beta: FloatArray) -> FloatArray | None:
