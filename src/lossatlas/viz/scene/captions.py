@@ -15,7 +15,7 @@ from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.errors import InputError
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.footnotes import drawn_values, footnotes, shown_paths, shown_surfaces
-from lossatlas.viz.scene.metric_text import WHOLE_MODEL
+from lossatlas.viz.scene.metric_text import WHOLE_MODEL, spoken_name
 from lossatlas.viz.scene.model import Caution, Pane, Scene, Severity, Surface
 from lossatlas.viz.scene.value_ranges import FIELD_PANES, limits_of
 
@@ -111,7 +111,7 @@ def _data_phrase(scene: Scene, surfaces: list[Surface]) -> str:
     groups: dict[str, list[str]] = {}
     for quantity in quantities:
         foreign = _common(surface.fields[quantity].data for surface in surfaces if quantity in surface.fields)
-        groups.setdefault(foreign or data, []).append(loss if quantity == "loss" else quantity.replace("_", " "))
+        groups.setdefault(foreign or data, []).append(loss if quantity == "loss" else spoken_name(quantity))
     if not data and not any(surface.provenance.loss for surface in surfaces):
         return ""
     listed = {where: " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part) for where, names in groups.items()}

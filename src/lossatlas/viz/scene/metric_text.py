@@ -15,6 +15,15 @@ ARROWS = {"lower": "↓", "higher": "↑"}
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better"}
 
 
+def spoken_name(quantity: str) -> str:
+    """A quantity's name in a sentence.
+
+    >>> spoken_name("kl"), spoken_name("top_5_error")
+    ('KL divergence', 'top 5 error')
+    """
+    return {"kl": "KL divergence"}.get(quantity, quantity.replace("_", " "))
+
+
 def better_arrow(name: str, attrs: Mapping[str, Any]) -> str:
     """An arrow in the better direction, after the name of a metric that is not read everywhere like loss and accuracy; else nothing.
 
@@ -53,7 +62,7 @@ def metric_note(dataset: xr.Dataset, quantity: str) -> str:
         _interval(dataset, quantity),
     ]
     text = ", ".join(part for part in parts if part)
-    return f"{quantity.replace('_', ' ')}: {text}" if text else ""
+    return f"{spoken_name(quantity)}: {text}" if text else ""
 
 
 def error_count(dataset: xr.Dataset, quantity: str) -> Any:
