@@ -15,6 +15,7 @@ _PUBLIC = {
     "Objective": "lossatlas.compute.objective.objective",
     "ArrayObjective": "lossatlas.compute.arrays.array_objective",
     "functions": "lossatlas.compute.arrays",
+    "InputObjective": "lossatlas.compute.inputs.input_objective",
     "FrozenData": "lossatlas.compute.objective.data",
     "random_subset": "lossatlas.compute.minibatch.batches",
     "Params": "lossatlas.compute.params.params",
@@ -30,12 +31,16 @@ _PUBLIC = {
     "random_plane": "lossatlas.compute.planes.constructors",
     "weight_plane": "lossatlas.compute.planes.constructors",
     "plane_through": "lossatlas.compute.planes.constructors",
+    "input_plane": "lossatlas.compute.inputs.input_plane",
     "hessian_plane": "lossatlas.compute.curvature.hessian_plane",
     "pca_plane": "lossatlas.compute.paths.principal_planes",
     "start_end_plane": "lossatlas.compute.paths.principal_planes",
     "joint_pca_plane": "lossatlas.compute.paths.principal_planes",
     "curve_plane": "lossatlas.compute.connectivity.curve",
     # Surfaces
+    "landscape": "lossatlas.landscapes.landscape",
+    "Landscape": "lossatlas.landscapes.landscape",
+    "compare": "lossatlas.landscapes.comparison",
     "evaluate": "lossatlas.compute.evaluation.evaluate",
     "evaluate_live": "lossatlas.live",
     "Engine": "lossatlas.compute.evaluation.engine",
@@ -76,6 +81,8 @@ _PUBLIC = {
     "random_walk_null": "lossatlas.analysis.random_walk",
     "RandomWalkNull": "lossatlas.analysis.random_walk",
     "optimize_on_plane": "lossatlas.compute.paths.in_plane_optimization",
+    "race": "lossatlas.optimizer_race",
+    "Race": "lossatlas.optimizer_race",
     "decision_regions": "lossatlas.compute.paths.decision_regions",
     # Connectivity and symmetry
     "Curve": "lossatlas.compute.connectivity.curve",
@@ -156,6 +163,8 @@ if TYPE_CHECKING:
     from lossatlas.compute.evaluation.cost_estimate import estimate_cost as estimate_cost
     from lossatlas.compute.evaluation.engine import Engine as Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate
+    from lossatlas.compute.inputs.input_objective import InputObjective as InputObjective
+    from lossatlas.compute.inputs.input_plane import input_plane as input_plane
     from lossatlas.compute.metrics import builtin as metrics
     from lossatlas.compute.metrics.base import Metric as Metric
     from lossatlas.compute.metrics.sample_loss import sample_losses as sample_losses
@@ -198,7 +207,12 @@ if TYPE_CHECKING:
     from lossatlas.errors import MissingDependencyError as MissingDependencyError
     from lossatlas.formats import export_surface as export_surface
     from lossatlas.formats import import_surface as import_surface
+    from lossatlas.landscapes.comparison import compare as compare
+    from lossatlas.landscapes.landscape import Landscape as Landscape
+    from lossatlas.landscapes.landscape import landscape as landscape
     from lossatlas.live import evaluate_live as evaluate_live
+    from lossatlas.optimizer_race import Race as Race
+    from lossatlas.optimizer_race import race as race
     from lossatlas.viz.api import animate as animate
     from lossatlas.viz.api import plot as plot
     from lossatlas.viz.api import view as view

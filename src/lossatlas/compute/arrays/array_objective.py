@@ -171,11 +171,11 @@ def objective_parts(function: ArrayFunction, theta: FloatArray, name: str, units
     params = {VECTOR: torch.from_numpy(theta.copy())}
     scorer = Scorer(function, params, NO_DATA, None, "eval", None)
     description = {
-        "kind": "array",
+        "kind": "callable",
         "model": name,
         "loss": name,
         "units": units,
-        "samples": 1,
+        "samples": None,  # it has no data
         "population": None,
         "split": None,
         "data_hash": NO_DATA.hash,

@@ -17,9 +17,10 @@ import xarray as xr
 
 from lossatlas.archive import Archive, open_archive
 from lossatlas.errors import InputError, InputTypeError
+from lossatlas.viz.compose.clipping_box import box_outlines
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.cell_masks import classify_cells
-from lossatlas.viz.scene.model import ColorScale, PathData, Scene, Surface
+from lossatlas.viz.scene.model import ColorScale, Outline, PathData, Scene, Surface
 
 PLANE_KEYS = ("center_hash", "direction_hashes", "kind", "seed", "normalize", "parameters", "axis_labels")
 """Attributes by which two planes are told apart; the hashes decide where both have them."""
@@ -44,6 +45,7 @@ class Sources:
     surfaces: tuple[Surface, ...]
     paths: tuple[tuple[str, PathData], ...]
     recorded: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    outlines: tuple[Outline, ...] = ()
 
     def paths_on(self, surface: str) -> tuple[PathData, ...]:
         return tuple(path for owner, path in self.paths if owner == surface)
@@ -69,7 +71,8 @@ def read_sources(source: Source, surfaces: Sequence[str] | None = None, trajecto
     _check_finished([entry.surface for entry in read])
     owned = list(_distinct(list(_paths_of(read, trajectories, things))))
     recorded = {path.name: trajectory for _, path, trajectory in owned if trajectory is not None}
-    return Sources(tuple(entry.surface for entry in read), tuple((owner, path) for owner, path, _ in owned), recorded)
+    outlines = box_outlines([entry.dataset for entry in read])
+    return Sources(tuple(entry.surface for entry in read), tuple((owner, path) for owner, path, _ in owned), recorded, outlines)
 
 
 def iter_inputs(source: Any) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from lossatlas.archive import Archive
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import path_color
+from lossatlas.viz.compose.clipping_box import box_outlines
 from lossatlas.viz.compose.from_datasets import path_from
 from lossatlas.viz.compose.inputs import (
     SourceSurface,
@@ -70,6 +71,7 @@ def combine(things: Sequence[Any]) -> Scene:
         panes=panes,
         surfaces=surfaces,
         paths=paths,
+        outlines=box_outlines([entry.dataset for entry in entries]),
         colors=_color_scales(surfaces, shown),
         title=title_of(surfaces),
         meta={"planes": planes, "source": {entry.surface.name: [_file(entry.thing), entry.stored] for entry in entries}},

@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from lossatlas.errors import InputError
+from lossatlas.viz.mpl.artists.markers import MINIMUM
 from lossatlas.viz.mpl.end_labels import label_ends
 from lossatlas.viz.mpl.layout import (
     GAP,
@@ -188,7 +189,13 @@ def shared_handles(sheet: Sheet) -> list[Any]:
                 (drawn.right_axes or drawn.axes).legend(handles=handles, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
         else:
             shared |= {_look(h): h for h in drawn.handles}
-    return list(shared.values())
+    return _without_joint_marks(list(shared.values()))
+
+
+def _without_joint_marks(handles: list[Any]) -> list[Any]:
+    """Without the entry for a model that is the minimum too, where both have entries of their own."""
+    labels = {handle.get_label() for handle in handles}
+    return [h for h in handles if not (MINIMUM in labels and h.get_label().removesuffix(f", {MINIMUM}") in labels - {h.get_label()})]
 
 
 def place_legends(sheet: Sheet) -> None:

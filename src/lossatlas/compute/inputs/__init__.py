@@ -1,0 +1,1 @@
+"""Loss landscapes in input space: the sample moves, the weights stay."""
