@@ -10,6 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection
 
 from lossatlas.viz.mpl.artists.occlusion import Projection3D
+from lossatlas.viz.mpl.panes.base import has_axes
 from lossatlas.viz.mpl.style import Palette
 from lossatlas.viz.mpl.ticks import linear_ticks, scale_ticks, tick_labels
 from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, Scene, Surface
@@ -87,7 +88,7 @@ def _footprint(surface: Surface) -> tuple[float, float]:
 
 def draw_box_edges(axes: Any, projection: Projection3D) -> list[Artist]:
     """The edges of the box but for the three that meet in the corner nearest to the camera; none where the axes are off."""
-    if not axes.axison:
+    if not has_axes(axes):
         return []
     corners = np.array(list(product(axes.get_xlim(), axes.get_ylim(), (projection.low, projection.high))))
     x, y, depth = projection.project_with_depth(*corners.T)
