@@ -31,6 +31,7 @@ def add_color_bars(drawn: Figure, scene: Scene, panes: tuple[PaneArtists, ...]) 
             for one in panes:
                 if one.pane in group:
                     one.axes.set(xticks=[], yticks=[], zticks=[])
+                    one.axes.xaxis.labelpad = one.axes.yaxis.labelpad = -11
         if maps:
             bars.append(_add_color_bar(drawn, scene, color, group, tuple(one for one in panes if one.pane in maps)))
             for one in panes:

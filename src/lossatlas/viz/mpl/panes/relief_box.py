@@ -16,9 +16,9 @@ from lossatlas.viz.mpl.ticks import linear_ticks, scale_ticks, tick_labels
 from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, Scene, Surface
 from lossatlas.viz.scene.value_ranges import heights_of, limits_of
 
-BOX_HEIGHT = 0.9
+BOX_HEIGHT = 0.8
 """Height of the box in units of its longer side."""
-FLOOR_GAP = 0.32
+FLOOR_GAP = 0.28
 """Room between the lowest value and the floor with its map, as a share of the range of values."""
 
 
