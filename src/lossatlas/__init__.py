@@ -78,6 +78,8 @@ _PUBLIC = {
     "random_walk_null": "lossatlas.analysis.random_walk",
     "RandomWalkNull": "lossatlas.analysis.random_walk",
     "optimize_on_plane": "lossatlas.compute.paths.in_plane_optimization",
+    "race": "lossatlas.optimizer_race",
+    "Race": "lossatlas.optimizer_race",
     "decision_regions": "lossatlas.compute.paths.decision_regions",
     # Connectivity and symmetry
     "Curve": "lossatlas.compute.connectivity.curve",
@@ -203,6 +205,8 @@ if TYPE_CHECKING:
     from lossatlas.formats import export_surface as export_surface
     from lossatlas.formats import import_surface as import_surface
     from lossatlas.live import evaluate_live as evaluate_live
+    from lossatlas.optimizer_race import Race as Race
+    from lossatlas.optimizer_race import race as race
     from lossatlas.viz.api import animate as animate
     from lossatlas.viz.api import plot as plot
     from lossatlas.viz.api import view as view

@@ -102,6 +102,21 @@ def _widget_class() -> Any:
                 # Views read the whole state when this changes; some notebooks tell of one trait after the other.
                 self.version += 1
 
+            def show(self, source: Any) -> None:
+                """Show another source, such as a `Scene`, in place of what is shown; the reader's view of it stays."""
+                made = tuple(iter_inputs(source))
+
+                def page() -> tuple[Payload, tuple[Scene, ...]]:
+                    scenes, warnings = scenes_of(made)
+                    return encode(scenes, precision="uint16", warnings=warnings), scenes
+
+                payload, _ = page()
+                self.page, self.feed = page, None
+                with self.hold_sync():
+                    self.header, self.blob, self.patches = payload.json(), payload.blob, []
+                    self.scene += 1
+                self.version += 1
+
             def static(self) -> Any:
                 """The page as HTML, for `nbconvert` and other places without widgets."""
                 from IPython.core.display import HTML

@@ -98,7 +98,7 @@ def _mesh_lines(scene: Scene) -> int:
 
 
 def _handles(scene: Scene, pane: Pane, surface: Surface) -> list[Artist]:
-    marked = [] if changes(scene, pane) or not pane.marks else [mark.handle for mark in marks.marks_of(surface, pane.quantity)]
+    marked = [] if changes(scene, pane) or not pane.marks else marks.handles_of(marks.marks_of(surface, pane.quantity))
     holes = marks.hole_handles(classify_cells(surface, scene.color_of(pane), pane.quantity))
     return [*path_handles(scene, pane.paths), *marked, *holes]
 
@@ -267,6 +267,8 @@ def _marks(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: R
         drop = Line2D([u, foot_u], [v, foot_v], transform=axes.transData, color=Palette.current().ink, zorder=1.9, **DROP)
         faint = 0.45 if projection.hidden(relief, x, y, z)[0] else 1.0
         artists += [axes.add_artist(drop), axes.add_artist(mark.at(u, v, transform=axes.transData, alpha=faint))]
+        beside = mark.annotate(axes, u, v)
+        artists += [] if beside is None else [beside]
     return artists
 
 
