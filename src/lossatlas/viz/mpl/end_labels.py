@@ -58,14 +58,9 @@ def _place(drawn: PaneArtists, track: PathArtist, taken: list[Bbox], points: lis
     return text
 
 
-def _end(track: PathArtist) -> tuple[float, float] | None:
-    usable = np.flatnonzero(np.isfinite(track.x) & np.isfinite(track.y))
-    return (float(track.x[usable[-1]]), float(track.y[usable[-1]])) if usable.size else None
-
-
 def _around(drawn: PaneArtists, track: PathArtist) -> Bbox:
     """Pixels of the dot at a path's end."""
-    end = _end(track)
+    end = track.visible_end(drawn.axes)
     if end is None:
         return Bbox([[-1, -1], [-1, -1]])
     x, y = drawn.axes.transData.transform(end)
