@@ -66,7 +66,7 @@ def metric_note(dataset: xr.Dataset, quantity: str) -> str:
 
 
 def error_count(dataset: xr.Dataset, quantity: str) -> Any:
-    """How many values the standard error of a quantity comes from."""
+    """Number of values that the standard error of a quantity comes from."""
     attrs = dataset[quantity].attrs if quantity in dataset else {}
     objective = dataset.attrs.get("objective")
     samples = objective.get("samples") if isinstance(objective, Mapping) else None
