@@ -38,6 +38,9 @@ _PUBLIC = {
     "joint_pca_plane": "lossatlas.compute.paths.principal_planes",
     "curve_plane": "lossatlas.compute.connectivity.curve",
     # Surfaces
+    "landscape": "lossatlas.landscapes.landscape",
+    "Landscape": "lossatlas.landscapes.landscape",
+    "compare": "lossatlas.landscapes.comparison",
     "evaluate": "lossatlas.compute.evaluation.evaluate",
     "evaluate_live": "lossatlas.live",
     "Engine": "lossatlas.compute.evaluation.engine",
@@ -204,6 +207,9 @@ if TYPE_CHECKING:
     from lossatlas.errors import MissingDependencyError as MissingDependencyError
     from lossatlas.formats import export_surface as export_surface
     from lossatlas.formats import import_surface as import_surface
+    from lossatlas.landscapes.comparison import compare as compare
+    from lossatlas.landscapes.landscape import Landscape as Landscape
+    from lossatlas.landscapes.landscape import landscape as landscape
     from lossatlas.live import evaluate_live as evaluate_live
     from lossatlas.optimizer_race import Race as Race
     from lossatlas.optimizer_race import race as race

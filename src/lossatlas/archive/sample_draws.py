@@ -17,6 +17,7 @@ from zarr.core.sync import sync
 
 from lossatlas.archive.archive import Archive
 from lossatlas.archive.arrays import DAMAGE, array_at, create_array, group_at, has_metadata, read_array, write_group
+from lossatlas.archive.memory import MemoryGroup
 from lossatlas.errors import ArchiveError
 
 Array = NDArray[np.float64]
@@ -54,11 +55,20 @@ class SampleDraws:
     @property
     def attrs(self) -> dict[str, Any]:
         """Settings with which the samples were drawn; empty where none were."""
-        return dict(group_at(self.archive.root, self.path).attrs) if has_metadata(self.archive.root, self.path) else {}
+        if not self.is_stored or not has_metadata(self.archive.root, self.path):
+            return {}
+        return dict(group_at(self.archive.root, self.path).attrs)
+
+    @property
+    def is_stored(self) -> bool:
+        """False for an archive in memory, which would hold whole arrays where a few cells were drawn: draws live as long as the call."""
+        return not isinstance(self.archive.root, MemoryGroup)
 
     def begin(self, attrs: Mapping[str, Any]) -> None:
         """Lay out an empty store in place of an earlier one."""
         self.drop()
+        if not self.is_stored:
+            return
         root = self.archive.root
         if not has_metadata(root, KIND):
             write_group(root.store, "/".join(filter(None, (root.path, KIND))), {})
@@ -89,14 +99,17 @@ class SampleDraws:
     def write(self, block: int, cells: NDArray[np.int64], values: Rows) -> None:
         """Store a finished tile, its values as they are kept: rounded to `dtype`."""
         values = {m: np.asarray(v, self.dtype).astype(np.float64) for m, v in values.items()}
-        arrays = self._arrays(block, next(iter(values.values())).shape[1])
-        order = np.argsort(cells)
-        for metric, rows in values.items():
-            arrays[metric].oindex[cells[order], slice(None)] = rows[order].astype(self.dtype)
-        arrays["done"].oindex[cells[order]] = np.ones(len(cells), bool)
+        if self.is_stored:
+            self._store(block, cells, values)
         old = self.rows.get(block)
         merged = values if old is None else {m: np.concatenate([old[1][m], v]) for m, v in values.items()}
         self.rows[block] = (cells if old is None else np.concatenate([old[0], cells])), merged
+
+    def _store(self, block: int, cells: NDArray[np.int64], values: Rows) -> None:
+        arrays, order = self._arrays(block, next(iter(values.values())).shape[1]), np.argsort(cells)
+        for metric, rows in values.items():
+            arrays[metric].oindex[cells[order], slice(None)] = rows[order].astype(self.dtype)
+        arrays["done"].oindex[cells[order]] = np.ones(len(cells), bool)
 
     def of(self, block: int, metric: str, cells: NDArray[np.int64]) -> Array:
         """Values of a block at `cells`, which are done, ``(cells, samples)``."""
@@ -105,6 +118,8 @@ class SampleDraws:
         return rows[metric][order[np.searchsorted(there, cells, sorter=order)]]
 
     def _delete(self, path: str) -> None:
+        if not self.is_stored:
+            return
         sync(self.archive.root.store.delete_dir("/".join(filter(None, (self.archive.root.path, path)))))
 
     def _arrays(self, block: int, samples: int) -> dict[str, zarr.Array[Any]]:

@@ -34,7 +34,7 @@ def plot(
     surfaces: Sequence[str] | str | None = None,
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "auto",
-    quantity: str = "loss",
+    quantity: str | Sequence[str] = "loss",
     scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
@@ -69,7 +69,8 @@ def plot(
         kind: "auto" draws map and relief of one surface, maps of several, and curves of lines; or "contour", "surface",
             "both", "line"; "training" draws a map with its paths and, beside it, their decision regions or the curves of
             loss and accuracy; "recording" all that a recorder measured.
-        quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
+        quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error"; several stand side by side:
+            ``("loss", "accuracy")``.
         scale: "linear" or "log" for color and height alike. "auto" is log where all values are positive, span a factor of 20 or
             more, and a quarter of them lie in the lowest tenth of the range, which a linear scale would draw as one dark pool.
         colormap: any of matplotlib or cmcrameri, such as "viridis", "terrain" or "batlow"; "atlas" by default.
@@ -110,7 +111,7 @@ def animate(
     surfaces: Sequence[str] | str | None = None,
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "surface",
-    quantity: str = "loss",
+    quantity: str | Sequence[str] = "loss",
     scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,

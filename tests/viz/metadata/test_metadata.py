@@ -24,7 +24,7 @@ from lossatlas.viz.metadata.reading import read_metadata
 from lossatlas.viz.metadata.record import FORMAT, FigureSource, figure_metadata, metadata_from_json, surface_hash
 from lossatlas.viz.metadata.writing import gif_comment, webp_exif
 from lossatlas.viz.scene.captions import caption
-from lossatlas.viz.scene.model import Pane, Scene
+from lossatlas.viz.scene.model import Curve, Pane, Scene
 
 TITLE = 'Größe (α, β) \\ "N = 100" <&> ←'
 """Everything that one of the formats writes in a way of its own: parentheses, backslashes, quotes, markup, other scripts."""
@@ -34,6 +34,11 @@ TITLE = 'Größe (α, β) \\ "N = 100" <&> ←'
 def scene(dataset: xr.Dataset) -> Scene:
     dataset["loss"][0, 0] = np.nan
     return compose(dataset, kind="contour", title=TITLE)
+
+
+def small_scene() -> Scene:
+    curve = Curve("loss", np.arange(3.0), np.arange(3.0))
+    return Scene((Pane("curves", curves=("loss",)),), curves=(curve,), title=TITLE, notes=("a note",))
 
 
 def turning(dataset: xr.Dataset) -> Scene:
@@ -108,7 +113,7 @@ def test_the_hash_tells_other_values_apart_and_nothing_else(dataset: xr.Dataset)
 
 
 def test_equal_figures_are_equal_files(tmp_path: Path) -> None:
-    scene = Scene((Pane("text", text="Read me"),), title=TITLE, notes=("a note",))
+    scene = small_scene()
     for suffix in ("pdf", "svg"):
         for name in "ab":
             plot(scene, tmp_path / f"{name}.{suffix}")
@@ -166,10 +171,7 @@ def test_cut_or_garbled_files_never_raise_anything_else(scene: Scene, dataset: x
     rng = np.random.default_rng(0)
     files = {"gif": gif_bytes(gif_comment(figure_metadata(scene)))}
     for suffix in ("png", "svg", "pdf"):
-        files[suffix] = (
-            plot(Scene((Pane("text", text="Read me"),), title="x"), tmp_path / f"good.{suffix}", dpi=10)
-            and (tmp_path / f"good.{suffix}").read_bytes()
-        )
+        files[suffix] = plot(small_scene(), tmp_path / f"good.{suffix}", dpi=10) and (tmp_path / f"good.{suffix}").read_bytes()
     for suffix, data in files.items():
         for _ in range(25):
             broken = bytearray(data[: rng.integers(1, len(data))] if rng.random() < 0.5 else data)

@@ -65,7 +65,7 @@ def evaluate_curve(
         archive: where to store the line, under `name`.
         name: of the surface within the archive.
         title: a line for figures.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Returns:
         A line over ``("alpha",)``, where alpha is t. ``attrs["barrier"]``: `loss`, `loss_at`, and likewise of every

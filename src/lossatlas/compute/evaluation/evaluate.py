@@ -97,7 +97,7 @@ def evaluate(
         title: a line for figures.
         engine: how the cells are computed: evaluator, precision, executor, tiles.
         overwrite: replace a different surface of that name instead of refusing.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
         on_tile: called with every finished tile.
         unknown: refused, with the place of a keyword that belongs to `Engine`.
 

@@ -236,8 +236,8 @@ class SurfaceWriter:
                     self.store.drop_variable(self.name, preview.name)
             self.store.drop_variable(self.name, "samples_drawn")
             attrs["estimated_error"] = 0.0
-            if (draws := self.sample_draws()).attrs:
-                draws.drop()
+            if self.stored_attrs.get("sampling"):
+                self.sample_draws().drop()
                 attrs["sampling"] = {}
         self.store.update_attrs("surfaces", self.name, attrs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,6 +19,7 @@ from lossatlas.viz.scene.provenance_text import (
     error_cautions,
     error_notes,
     general_notes,
+    models_of,
     origin_caution,
     origin_model_label,
     path_cautions,
@@ -56,6 +58,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
     labels = _axis_labels(dataset)
     done = _ordered(dataset, "done", dims).astype(bool) if "done" in dataset else None
     filled = done is not None and not done.all() and any(key + _FILLED in dataset for key in keys)
+    estimated = any(key + _FILLED + _ERROR in dataset for key in keys)
     return Surface(
         name=shown,
         alpha=_coordinate(dataset, "alpha"),
@@ -63,7 +66,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
         fields=fields,
         label=label if label is not None else str(dataset.attrs.get("title") or shown),
         done=None if filled else done,
-        sampled=done if filled else None,
+        sampled=done if filled and not estimated else None,
         alpha_label=labels[0],
         beta_label=labels[1],
         origin=_origin(dataset, dims),
@@ -71,6 +74,7 @@ def surface_from(dataset: xr.Dataset, *, name: str | None = None, label: str | N
         notes=general_notes(dataset),
         provenance=provenance,
         cautions=surface_cautions(dataset),
+        models=tuple(model for model in models_of(_plane_attrs(dataset)) if len(model.place) == len(dims)),
     )
 
 
@@ -155,7 +159,9 @@ def _is_metric(dataset: xr.Dataset, key: str, dims: Sequence[str]) -> bool:
 
 def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     units = _units(dataset, key)
-    error = _ordered(dataset, key + _ERROR, dims).astype(float) if key + _ERROR in dataset else None
+    estimated = key + _FILLED + _ERROR in dataset
+    error_key = key + (_FILLED + _ERROR if estimated else _ERROR)
+    error = _ordered(dataset, error_key, dims).astype(float) if error_key in dataset else None
     label = _with_units(_long_name(dataset, key), units)
     shown = key + _FILLED if key + _FILLED in dataset else key
     values, doubtful = _ordered(dataset, shown, dims).astype(float), _doubtful(dataset, key, dims)
@@ -207,9 +213,13 @@ def _origin(dataset: xr.Dataset, dims: Sequence[str]) -> tuple[float, ...] | Non
     return tuple(float(x) for x in origin[: len(dims)]) if isinstance(origin, list | tuple) and len(origin) >= len(dims) else None
 
 
-def _origin_label(dataset: xr.Dataset) -> str:
+def _plane_attrs(dataset: xr.Dataset) -> dict[str, Any]:
     plane = dataset.attrs.get("plane")
-    plane = plane if isinstance(plane, dict) else {}
+    return plane if isinstance(plane, dict) else {}
+
+
+def _origin_label(dataset: xr.Dataset) -> str:
+    plane = _plane_attrs(dataset)
     return origin_model_label(plane) + origin_caution(dataset, plane.get("origin"))
 
 

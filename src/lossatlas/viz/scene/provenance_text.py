@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas._util.text import format_percent, format_rough_percent
-from lossatlas.viz.scene.model import Caution, Provenance, Severity
+from lossatlas.viz.scene.model import Caution, ModelPlace, Provenance, Severity
 from lossatlas.viz.scene.names import loss_name, model_name
 
 CAUTION = "CAUTION: "
@@ -47,7 +47,15 @@ def provenance_of(dataset: xr.Dataset) -> Provenance:
     encoding = dataset.encoding
     archive = PurePath(str(encoding.get("source", ""))).name
     name = str(encoding.get("name", "")) if archive else ""
-    return Provenance(_loss_of(objective), _data(objective), shape, archive, name, _estimated_on(dataset))
+    return Provenance(_loss_of(objective), _data(objective) + _sampled_within(dataset), shape, archive, name, _estimated_on(dataset))
+
+
+def _sampled_within(dataset: xr.Dataset) -> str:
+    """Such as ``", estimated within 0.8 % of the range"`` where some of the samples were drawn at each cell."""
+    sampling, error = _mapping(dataset.attrs.get("sampling")), dataset.attrs.get("estimated_error")
+    if not sampling or not isinstance(error, int | float) or not np.isfinite(error):
+        return ""
+    return f", estimated within {format_rough_percent(error)} of the {'log ' if sampling.get('scale') == 'log' else ''}range"
 
 
 def _estimated_on(dataset: xr.Dataset) -> str:
@@ -348,7 +356,18 @@ def origin_model_label(plane: Mapping[str, Any]) -> str:
     names = {"pca": "the end of the run", "start-end": "the end of the run", "shared": "the common start", "between": "model a"}
     if plane.get("kind") == "input":
         return "the sample itself" if len(plane.get("samples") or ()) == 1 else "the samples themselves"
-    return names.get(str(plane.get("kind")), "the center θ₀" if _is_of_vector(plane) else "the model itself")
+    here = [model.label for model in models_of(plane) if list(model.place) == plane.get("origin")]
+    return here[0] if here else names.get(str(plane.get("kind")), "the center θ₀" if _is_of_vector(plane) else "the model itself")
+
+
+def models_of(plane: Mapping[str, Any]) -> tuple[ModelPlace, ...]:
+    """Models that a plane between models was laid through; of other planes none, for paths show where those stand."""
+    rows = plane.get("model_places") if plane.get("kind") == "between" else ()
+    return tuple(
+        ModelPlace(str(label), tuple(float(x) for x in place))
+        for label, place, *_ in (row for row in rows or () if isinstance(row, list | tuple) and len(row) >= 2)
+        if isinstance(place, list | tuple) and all(isinstance(x, int | float) for x in place)
+    )
 
 
 def _is_of_vector(plane: Mapping[str, Any]) -> bool:

@@ -176,10 +176,11 @@ def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
         i, j = np.nonzero(surface.sampled)
         axes.plot(surface.alpha[i], _beta(surface)[j], zorder=2.0, clip_on=False, scalex=False, scaley=False, **marks.SAMPLES)
         handles.append(marks.sample_handle())
-    for mark in marks.marks_of(surface, pane.quantity) if pane.marks else ():
+    shown = marks.marks_of(surface, pane.quantity) if pane.marks else []
+    for mark in shown:
         axes.add_artist(mark.at(mark.alpha, mark.beta, clip_on=False))
-        handles.append(mark.handle)
-    return handles
+        mark.annotate(axes, mark.alpha, mark.beta)
+    return [*handles, *marks.handles_of(shown)]
 
 
 def add_path_to(axes: Axes, scene: Scene, pane: Pane, path: PathData) -> PathArtist:

@@ -115,7 +115,12 @@ def _line_marks(axes: Axes, pane: Pane, surface: Surface, frame: int, single: bo
     if not single:
         lowest = marks.lowest(surface, pane.quantity, frame)
         return [] if lowest is None else [axes.add_artist(marks.star(lowest[0], lowest[2], clip_on=False))]
-    return [axes.add_artist(mark.at(mark.alpha, mark.value, clip_on=False)) for mark in shown if np.isfinite(mark.value)]
+    finite = [mark for mark in shown if np.isfinite(mark.value)]
+    names = [mark.annotate(axes, mark.alpha, mark.value, below=True) for mark in finite]
+    return [
+        *(axes.add_artist(mark.at(mark.alpha, mark.value, clip_on=False)) for mark in finite),
+        *(name for name in names if name is not None),
+    ]
 
 
 def _label_line_axes(axes: Axes, scene: Scene, pane: Pane, first: Surface) -> None:
@@ -151,7 +156,7 @@ def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], right_axes:
     if surfaces[0].origin is not None and several:
         handles.append(Line2D([], [], color=Palette.current().faint, linewidth=0.8, linestyle=":", label=surfaces[0].origin_label))
     if not several:
-        handles += [mark.handle for mark in marks.marks_of(surfaces[0], pane.quantity) if np.isfinite(mark.value)]
+        handles += marks.handles_of([mark for mark in marks.marks_of(surfaces[0], pane.quantity) if np.isfinite(mark.value)])
     elif any(marks.lowest(surface, pane.quantity) for surface in surfaces):
         handles.append(marks.star_handle())
     return [*handles, *(h for s in surfaces for h in marks.hole_handles(classify_cells(s, scene.color_of(pane), pane.quantity)))]
