@@ -68,8 +68,8 @@ def save(
     count, timeline = _checked_count(scene), scene.timeline
     assert timeline is not None
     turns = timeline.rotation is not None
-    kept = _FrameAt(0 if turns else count - 1)
-    images = kept.watching(_counted(frames(scene, width=width, caption=caption), count, on_frame))
+    chosen = _FrameAt(0 if turns else count - 1)
+    images = chosen.watching(_counted(frames(scene, width=width, caption=caption), count, on_frame))
     times = _times(count, timeline.milliseconds, hold=not turns)
     metadata = figure_metadata(scene)
     suffix = target.suffix.lower()
@@ -81,8 +81,8 @@ def save(
         data = _encode_mp4(images, times, mp4_arguments(metadata))
     with output_errors(target):
         write_file(target, data)
-        if still and kept.image is not None:
-            write_file(still_file(target), _encode_png(kept.image, matplotlib_metadata(".png", metadata)))
+        if still and chosen.image is not None:
+            write_file(still_file(target), _encode_png(chosen.image, matplotlib_metadata(".png", metadata)))
     return target
 
 
