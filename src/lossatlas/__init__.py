@@ -38,6 +38,9 @@ _PUBLIC = {
     "joint_pca_plane": "lossatlas.compute.paths.principal_planes",
     "curve_plane": "lossatlas.compute.connectivity.curve",
     # Surfaces
+    "landscape": "lossatlas.landscapes.landscape",
+    "Landscape": "lossatlas.landscapes.landscape",
+    "compare": "lossatlas.landscapes.comparison",
     "evaluate": "lossatlas.compute.evaluation.evaluate",
     "evaluate_live": "lossatlas.live",
     "Engine": "lossatlas.compute.evaluation.engine",
@@ -78,6 +81,8 @@ _PUBLIC = {
     "random_walk_null": "lossatlas.analysis.random_walk",
     "RandomWalkNull": "lossatlas.analysis.random_walk",
     "optimize_on_plane": "lossatlas.compute.paths.in_plane_optimization",
+    "race": "lossatlas.optimizer_race",
+    "Race": "lossatlas.optimizer_race",
     "decision_regions": "lossatlas.compute.paths.decision_regions",
     # Connectivity and symmetry
     "Curve": "lossatlas.compute.connectivity.curve",
@@ -202,7 +207,12 @@ if TYPE_CHECKING:
     from lossatlas.errors import MissingDependencyError as MissingDependencyError
     from lossatlas.formats import export_surface as export_surface
     from lossatlas.formats import import_surface as import_surface
+    from lossatlas.landscapes.comparison import compare as compare
+    from lossatlas.landscapes.landscape import Landscape as Landscape
+    from lossatlas.landscapes.landscape import landscape as landscape
     from lossatlas.live import evaluate_live as evaluate_live
+    from lossatlas.optimizer_race import Race as Race
+    from lossatlas.optimizer_race import race as race
     from lossatlas.viz.api import animate as animate
     from lossatlas.viz.api import plot as plot
     from lossatlas.viz.api import view as view

@@ -21,7 +21,7 @@ DEPTH = ("sample", "batch")
 SUFFIXES = ("_standard_error", "_lower", "_upper", "_filled")
 """What is appended to the name of a variable for those that belong to it."""
 
-DETAILS = ("better", "items", "repeats", "seed", "protocol", "interval")
+DETAILS = ("of", "better", "items", "repeats", "seed", "protocol", "interval")
 """Attributes of the array of a metric beside `units` and `long_name`, those that are known."""
 
 
@@ -91,6 +91,8 @@ _DECLARED = (
     Variable("batch", ("batch",), "int64", "1", "batch"),
     Variable("batch_weight", ("batch",), "float64", "samples", "samples that a batch counts for"),
     Variable("batch_mean_loss", (*PLANE, "batch"), "float64", "nats", "mean loss of a batch"),
+    # what multilevel sampling drew
+    Variable("samples_drawn", PLANE, "int64", "samples", "samples drawn"),
     # what samples say about a surface
     Variable("loss_sd", PLANE, "float64", "nats", "sd of the loss over samples"),
     Variable("batch_sd", PLANE, "float64", "nats", "sd of the batch loss"),
@@ -140,9 +142,9 @@ VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _DECLA
 def variable(name: str) -> Variable:
     """The declaration of `name`; a metric's `<name>_standard_error` and `<name>_filled` are declared with the metric itself."""
     if name.endswith("_standard_error"):
-        return VARIABLES[name.removesuffix("_standard_error")].with_error()
+        return variable(name.removesuffix("_standard_error")).with_error()
     if name.endswith("_filled"):
-        return VARIABLES[name.removesuffix("_filled")].filled()
+        return variable(name.removesuffix("_filled")).filled()
     for position, suffix in enumerate(("_lower", "_upper")):
         if name.endswith(suffix):
             return VARIABLES[name.removesuffix(suffix)].interval_ends()[position]

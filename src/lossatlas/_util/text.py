@@ -67,7 +67,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("objectiv", ["objective", "model"]), did_you_mean("x", ["objective"])
     ('Did you mean objective?', '')
     """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"Did you mean {near[0]}?" if near else ""
 
 

@@ -23,7 +23,7 @@ from lossatlas._util.arrays import fill_nearest
 from lossatlas.analysis.grid import Grid
 from lossatlas.errors import InputError
 
-Scale = Literal["linear", "log"]
+Scale = Literal["linear", "log", "robust"]
 Array = NDArray[np.float64]
 COARSEST = 8
 
@@ -61,10 +61,10 @@ def refine(grid: Grid, values: Array, done: NDArray[np.bool_], tol: float, scale
     """
     shown = np.where(done, _to_scale(values, scale), np.nan)
     low_high = shown[np.isfinite(shown)]
-    span = float(np.ptp(low_high)) if low_high.size else 0.0
+    span = _span(low_high, scale)
     limit = max(2 * tol * span, 1e-12 * float(np.abs(low_high).max(initial=0.0)))
     filled, surprise, empty = np.full(grid.shape, np.nan), np.zeros(grid.shape), np.empty(0, np.int64)
-    levels = _levels(grid.shape)
+    levels = lattice_levels(grid.shape)
     for level, (_, lattice) in enumerate(levels):
         where = np.ix_(*lattice)
         fresh = np.zeros(grid.shape, bool)
@@ -108,7 +108,7 @@ def fill(grid: Grid, values: Array, done: NDArray[np.bool_], scale: Scale = "lin
 
 def smallest_resolved_width(shape: tuple[int, ...]) -> int:
     """Cells between those that are always computed: what is narrower may be missed, however small the estimated error."""
-    levels = _levels(shape)
+    levels = lattice_levels(shape)
     return levels[min(1, len(levels) - 1)][0]
 
 
@@ -119,7 +119,7 @@ def check_refinement(tol: float | None, scale: str) -> None:
         InputError: a tolerance that is not a positive fraction, or an unknown scale.
     """
     if scale not in get_args(Scale):
-        raise InputError("scale", scale, '"linear" or "log"')
+        raise InputError("scale", scale, '"linear", "log" or "robust"')
     if tol is not None and not 0 < tol < 1:
         raise InputError("tol", tol, "a fraction of the surface's range between 0 and 1, such as 0.01", "None computes every cell")
 
@@ -129,7 +129,7 @@ def strides() -> tuple[int, ...]:
     return tuple(COARSEST >> k for k in range(COARSEST.bit_length()))
 
 
-def _levels(shape: tuple[int, ...]) -> list[tuple[int, tuple[NDArray[np.int64], ...]]]:
+def lattice_levels(shape: tuple[int, ...]) -> list[tuple[int, tuple[NDArray[np.int64], ...]]]:
     """Strides and their lattices, coarse first. On a small grid coarse strides meet the same cells: only the finest of them
     counts, for the first two levels are always computed, and without a second one nothing would have been predicted."""
     levels = [(stride, _lattice(shape, stride)) for stride in strides()]
@@ -162,12 +162,19 @@ def _difference(shown: Array, predicted: Array) -> Array:
         return np.where(np.isfinite(shown), np.abs(shown - predicted), np.inf)
 
 
+def _span(values: Array, scale: Scale) -> float:
+    """The range that a tolerance is a fraction of; "robust" leaves the extreme twentieths of the cells out."""
+    if not values.size:
+        return 0.0
+    return float(np.ptp(np.percentile(values, [5, 95]) if scale == "robust" else values))
+
+
 def _to_scale(values: Array, scale: Scale) -> Array:
-    if scale == "linear":
+    if scale != "log":
         return np.asarray(values, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(values > 0, np.log10(values), np.nan)
 
 
 def _from_scale(filled: Array, scale: Scale) -> Array:
-    return filled if scale == "linear" else 10.0**filled
+    return 10.0**filled if scale == "log" else filled

@@ -27,6 +27,7 @@ from lossatlas.archive import arrays as archive_arrays
 from lossatlas.archive import checks as archive_checks
 from lossatlas.archive import lock as archive_lock
 from lossatlas.archive.arrays import array_at, arrays_at, create_declared, dims_of, exists, group_at, write_cells
+from lossatlas.archive.memory import MemoryGroup
 from lossatlas.archive.reading import DEEP, is_deep, read_surface, read_trajectory, stored_coordinate
 from lossatlas.errors import ArchiveError, InputError
 
@@ -257,7 +258,7 @@ class Archive:
 
     def _with_source(self, dataset: xr.Dataset, name: str) -> xr.Dataset:
         """Note in the encoding, where xarray keeps it, which archive a Dataset was read from, and its name there."""
-        if not isinstance(self.root.store, MemoryStore):
+        if not isinstance(self.root.store, MemoryStore | MemoryGroup):
             dataset.encoding |= {"source": self.location, "name": name}
         return dataset
 

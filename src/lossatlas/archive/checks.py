@@ -206,7 +206,7 @@ _TYPES: dict[str, Callable[[object], bool]] = {
 }
 
 _PATHS = {
-    "text": "kind title name label created lossatlas_version units long_name better protocol interval "
+    "text": "kind title name label created lossatlas_version units long_name of better protocol interval "
     "optimizer ended estimated_error_scale surface "
     "plane.kind plane.normalize plane.center_hash objective.kind objective.model objective.loss objective.units objective.split "
     "objective.mode objective.dtype objective.device objective.note objective.statistics objective.precision imported.format "
@@ -214,11 +214,11 @@ _PATHS = {
     "a number": "seconds learning_rate estimated_error tol plane.cosine barrier.loss barrier.loss_at barrier.error barrier.error_at "
     "interpolation.largest_rise interpolation.rise_from interpolation.rise_to residual_norm.mean residual_norm.largest captured_share "
     "options.momentum",
-    "an integer": "test_objective.samples sharpness_objective.samples rows items repeats narrowest nan_cells gaps.[].rows",
+    "an integer": "test_objective.samples sharpness_objective.samples rows items repeats terms_differ narrowest nan_cells gaps.[].rows",
     "true or false": "plane.biases objective.per_sample interpolation.monotone",
     "text, a number, true or false": "plane.seed objective.samples objective.population gaps.[].before gaps.[].after",
     "an object": "plane plane.weight_count plane.filter_axes objective test_objective sharpness_objective versions engine grid "
-    "imported barrier interpolation curvature_report residual_norm options estimated_errors projection holes identity",
+    "imported barrier interpolation curvature_report residual_norm options estimated_errors projection holes identity sampling",
     "a list": "plane.parameters plane.direction_hashes plane.params plane.model_places",
     "a list of objects": "gaps models statistics_differ",
     "a list of numbers": "plane.norms plane.origin explained_variance_ratio random_walk_null walk_correlation "

@@ -64,6 +64,7 @@ def rebuild(objective: Objective, changes: ObjectiveChanges) -> Objective:
         "mode": "auto" if objective.automatic else objective.mode,
         "split": described["split"],
         "units": described["units"],
+        "term_weights": described.get("terms"),
     }
     if isinstance(function, ModuleLoss) and objective.module is not None:
         rebuilt = Objective(objective.module, function.loss, **options)

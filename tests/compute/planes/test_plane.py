@@ -114,3 +114,17 @@ def test_one_function_places_floats_tensors_and_batches() -> None:
         slope = torch.autograd.grad(tensors[name].sum(), place, retain_graph=True)[0]
         expected = torch.stack([direction.params[name].sum() for direction in plane.directions])
         torch.testing.assert_close(slope, expected.to(slope.dtype), rtol=1e-5, atol=1e-5)
+
+
+def test_models_of_a_plane_have_names() -> None:
+    a, b, c = ({"w": torch.tensor(point)} for point in ([0.0, 0.0], [1.0, 0.0], [0.0, 2.0]))
+    plane = la.plane_through(a, b, c, names=["SGD", "Adam", "SAM"])
+    assert plane.labels == ("SGD → Adam", "SGD → SAM")
+    assert [(model.label, model.place) for model in plane.models] == [("SGD", (0.0, 0.0)), ("Adam", (1.0, 0.0)), ("SAM", (0.0, 1.0))]
+    assert [model.label for model in la.plane_through(a, b).models] == ["model a", "model b"]
+    assert la.plane_through(a, b).labels == ("a → b",)
+    for names in (["SGD"], ["SGD", "SGD"], ["SGD", ""], ["x", "y", "z"]):
+        with pytest.raises(la.errors.InputError, match=r"names.*2 different names"):
+            la.plane_through(a, b, names=names)
+    with pytest.raises(la.errors.InputTypeError, match="names"):
+        la.plane_through(a, b, names=[1, 2])  # pyright: ignore[reportArgumentType]

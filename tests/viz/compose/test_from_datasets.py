@@ -155,3 +155,29 @@ def test_a_path_on_a_shared_plane_says_its_own_share_and_that_of_all_runs() -> N
         "of its own motion the axes show: 80.0 % + 10.0 %; a random walk would give 20.0 % + 5.0 %; "
         "of all runs 70.0 % + 15.0 %, of such walks 22.0 % + 19.0 %",
     )
+
+
+def test_a_plane_between_models_knows_where_each_of_them_stands(dataset: xr.Dataset) -> None:
+    places = [["model a", [0.0, 0.0], 0.0], ["fine-tuned", [1.0, 0.0], 0.0], ["odd"], "odd", ["line", [1.0], 0.0], ["x", ["y"], 0.0]]
+    plane = {"kind": "between", "origin": [0.0, 0.0], "model_places": places}
+    surface = surface_from(dataset.assign_attrs(plane=plane))
+    assert [(model.label, model.place) for model in surface.models] == [("model a", (0.0, 0.0)), ("fine-tuned", (1.0, 0.0))]
+    assert surface_from(dataset.assign_attrs(plane={**plane, "kind": "pca"})).models == (), "the paths show them"
+    renamed = {**plane, "model_places": [["pretrained", [0.0, 0.0], 0.0]]}
+    assert surface_from(dataset.assign_attrs(plane=renamed)).origin_label == "pretrained"
+
+
+def test_a_surface_estimated_from_samples_says_so_and_marks_no_cells() -> None:
+    """Its values, its own standard error, one phrase beside the data; no cell passes for computed or for a hole."""
+    shape, dims = (3, 4), ("alpha", "beta")
+    variables = {"loss": np.full(shape, np.nan), "loss_filled": np.arange(12.0).reshape(shape), "done": np.zeros(shape, bool)}
+    variables |= {"loss_filled_standard_error": np.full(shape, 0.25), "loss_standard_error": np.full(shape, np.nan)}
+    sampling = {"samples": 50_000, "share": 0.024, "scale": "linear"}
+    attrs = {"sampling": sampling, "estimated_error": 0.008, "objective": {"samples": 50_000, "loss": "cross_entropy"}}
+    dataset = xr.Dataset({k: (dims, v) for k, v in variables.items()}, {"alpha": [0.0, 1, 2], "beta": [0.0, 1, 2, 3]}, attrs)
+    surface = surface_from(dataset)
+    np.testing.assert_array_equal(surface.fields["loss"].values, variables["loss_filled"])
+    np.testing.assert_array_equal(surface.fields["loss"].standard_error, variables["loss_filled_standard_error"])
+    assert surface.done is None and surface.sampled is None
+    assert surface.provenance.data == "50,000 samples, estimated within 0.8 % of the range"
+    assert any("estimated from 50,000 samples" in note for note in surface.notes)

@@ -22,6 +22,7 @@ from lossatlas.compute.connectivity.curve import Curve, project_curve_points
 from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.evaluation.single_point import PointEvaluator, evaluate_point, statistics_source, with_recalibrated_statistics
 from lossatlas.compute.metrics import Metric
+from lossatlas.compute.metrics.terms import TermCheck
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
 from lossatlas.compute.planes.plane import Plane
@@ -64,7 +65,7 @@ def evaluate_curve(
         archive: where to store the line, under `name`.
         name: of the surface within the archive.
         title: a line for figures.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Returns:
         A line over ``("alpha",)``, where alpha is t. ``attrs["barrier"]``: `loss`, `loss_at`, and likewise of every
@@ -128,7 +129,13 @@ def measure_curve(
         line[declared.name] = ("alpha", np.array([row[declared.name] for row in rows]), dict(declared.attrs))
     line["done"] = ("alpha", np.ones(len(axis), bool), schema.variable("done").attrs)
     described: Any = curve if plane is None else plane  # a curve describes itself as a plane does
-    line.attrs = provenance(objective, described, Grid((axis,)), evaluator.metrics, title) | ({"holes": holes} if holes else {})
+    terms, columns = TermCheck.of(evaluator.metrics, objective), {str(name): values.values for name, values in line.data_vars.items()}
+    terms(axis[:, None], columns)
+    line.attrs = (
+        provenance(objective, described, Grid((axis,)), evaluator.metrics, title)
+        | ({"holes": holes} if holes else {})
+        | terms.note(columns)
+    )
     if uses_running_stats(objective):
         line.attrs["objective"]["mode"] = mode
         if mode == "interpolated" and (axis[0] < 0 or axis[-1] > 1):

@@ -51,7 +51,7 @@ def fit_curve(
         samples_per_step: values of t a step.
         start: a curve to go on from; its kind and bends are kept. None puts the bends on the straight line.
         seed: of batches and t.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Raises:
         InputError: ends that differ in names or shapes, no bends, or a loss that is no longer finite.

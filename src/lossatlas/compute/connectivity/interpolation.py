@@ -58,7 +58,7 @@ def interpolate(
         archive: where to store the line, under `name`.
         name: of the surface within the archive.
         title: a line for figures.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Returns:
         A line surface over ``("alpha",)``. Where the loss was measured, ``attrs["interpolation"]`` says of its way from 0 to 1: `monotone`
@@ -115,7 +115,7 @@ def barrier(
         archive: where to store the line, under `name`.
         name: of the surface within the archive.
         title: a line for figures.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Returns:
         A line surface over alpha in [0, 1], or the line that was given, with ``attrs["barrier"]``: `loss` and `loss_at` (its

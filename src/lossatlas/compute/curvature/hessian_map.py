@@ -94,7 +94,7 @@ def hessian_map(
         memory: bytes for kept graphs.
         engine: its `workers` are threads over batches, one by default; nothing else of it has a meaning here.
         overwrite: replace a different surface of that name.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Returns:
         A Dataset over the plane. A stopped run is continued by the same call; what was stored stays, what is added is

@@ -28,6 +28,7 @@ from lossatlas.compute.curvature.products import (
     differentiable_attention,
     gauss_newton,
 )
+from lossatlas.compute.objective.loss_functions import split_terms
 from lossatlas.compute.objective.objective import ModuleLoss, Objective, check_objective
 from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.layout import ParamLayout
@@ -334,7 +335,7 @@ def _halves(objective: Objective, placed: Params, batch: Any, weight: float) -> 
     def share(output: Tensor) -> Tensor:
         function = objective.function
         assert isinstance(function, ModuleLoss) and function.loss is not None
-        losses = function.loss(output) if targets[0] is None else function.loss(output, targets[0])
+        losses, _ = split_terms(function.loss(output) if targets[0] is None else function.loss(output, targets[0]))
         return (
             losses.flatten(1).mean(1).sum() if losses.dim() > 1 else losses.sum() if losses.dim() else losses * weight
         ) / objective.samples

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from lossatlas._util.argument_checks import check_choice, check_integer, check_number, check_text
 from lossatlas.compute.evaluation.evaluators.selection import Named
 from lossatlas.compute.evaluation.executors import executor_named
 from lossatlas.compute.objective.objective import Precision
 from lossatlas.errors import InputError
+
+Sampling = Literal["all", "multilevel", "auto"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Engine:
         tile: cells stored at a time; None aims at one second. It changes no value.
         retries: how often a tile may fail on "processes" or "ray" before the run ends.
         timeout: seconds after which a tile there counts as lost and is tried again; None waits.
+        sampling: what `evaluate(tol=...)` may leave out: "all" takes every sample at the cells that it computes; "multilevel"
+            estimates every cell from some of the samples (multilevel Monte Carlo with per-sample control variates, Giles
+            2015); "auto" takes that where a pilot says it needs less than a tenth of the passes.
+        sampling_seed: of the order in which samples are drawn.
 
     Raises:
         InputError: a field of another type or beyond its limits.
@@ -47,6 +53,8 @@ class Engine:
     tile: int | None = None
     retries: int = 2
     timeout: float | None = None
+    sampling: Sampling = "auto"
+    sampling_seed: int = 0
 
     def __post_init__(self) -> None:
         check_choice("evaluator", self.evaluator, get_args(Named))
@@ -59,6 +67,8 @@ class Engine:
             if (value := getattr(self, argument)) is not None:
                 check_integer(argument, value, least=1, most=2**31)
         check_integer("retries", self.retries, least=0)
+        check_choice("sampling", self.sampling, get_args(Sampling))
+        check_integer("sampling_seed", self.sampling_seed, least=0)
         if self.timeout is not None:
             check_number("timeout", self.timeout, above=0)
 

@@ -23,12 +23,20 @@ from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.archive.arrays import dims_of, read_array
 from lossatlas.compute.evaluation.engine import Engine, check_engine, refuse_unknown_keywords
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Values, select_evaluator
-from lossatlas.compute.evaluation.executors import Executor, WorkerJob, executor_named, thread_hazard
+from lossatlas.compute.evaluation.executors import Executor, Tile, WorkerJob, executor_named, thread_hazard
 from lossatlas.compute.evaluation.metric_probe import probe_metrics
 from lossatlas.compute.evaluation.model_losses import model_losses
+from lossatlas.compute.evaluation.multilevel import (
+    PILOT,
+    WORTHWHILE,
+    MultilevelRun,
+    is_worth_trying,
+    sampling_refusal,
+)
 from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.evaluation.surface_writer import SurfaceWriter
 from lossatlas.compute.metrics import Metric, adapt_metrics, metrics_named
+from lossatlas.compute.metrics.terms import TermCheck
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.planes.windows import bounds_or_window
@@ -79,14 +87,17 @@ def evaluate(
             "weight_norm" (`la.metrics` has them with options), or a `Metric` of your own. "sample_loss" keeps every sample's loss at
             every cell (`sample_losses(dtype)` to store it smaller); `la.SampleLossArray.open` reads it from the archive.
         archive: a path, a Zarr store or an open archive; None keeps the result in memory only.
-        tol: stop when interpolated cells of the loss are expected to be this close, as a fraction of its range (0.01); needs
-            the loss among `metrics`. None computes every cell. The same call with None later goes on to the full grid.
-        tol_scale: "linear" or "log", the scale that will be shown and in which `tol` counts.
+        tol: error that is allowed, as a fraction of the range of the loss (0.01), which must be among `metrics`. The call then
+            computes some of the cells and interpolates between them, or, with a thousand samples and more and where it is
+            cheaper, estimates every cell from some of the samples (`Engine(sampling=...)`; `tol` is half a 95 % interval then).
+            None computes every cell with every sample; the same call with None later goes on to that.
+        tol_scale: "linear" or "log", the scale that will be shown and in which `tol` counts; "robust", for sampling, is linear
+            and counts the range between the 5th and the 95th percentile of the cells.
         name: of the surface within the archive.
         title: a line for figures.
         engine: how the cells are computed: evaluator, precision, executor, tiles.
         overwrite: replace a different surface of that name instead of refusing.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
         on_tile: called with every finished tile.
         unknown: refused, with the place of a keyword that belongs to `Engine`.
 
@@ -94,7 +105,8 @@ def evaluate(
         A Dataset over dims ``("alpha", "beta")`` with `loss`, its standard error, `done`, and the provenance in
         `attrs`; `sample_loss` where it was asked for and takes at most 256 MiB. NaN and infinity are kept as they are. Where
         `tol` stopped early, `loss` is NaN on cells that were not computed and `loss_filled` is interpolated there;
-        `attrs["estimated_error"]` says how far off, at a guess.
+        `attrs["estimated_error"]` says how far off, at a guess. Where samples were drawn, `loss_filled` is the estimate,
+        `loss_filled_standard_error` its standard error against all samples, and `samples_drawn` how many each cell got.
 
     Raises:
         InputError: an argument is not what is needed.
@@ -131,21 +143,25 @@ def evaluate(
         attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
         writer = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
         left = writer.unfinished_cells()
-        if len(left):
+        sampled = len(left) and tol is not None and _sample(task, grid, writer, tol, tol_scale, engine, title, progress)
+        if len(left) and not sampled:
             named, size = (
                 writer.stored_engine() if engine.evaluator == "auto" and engine.chunk is None else (engine.evaluator, engine.chunk)
             )
             choice = select_evaluator(task, _probes(grid, engine.compile), len(left), named, size, engine.compile)
             choice = replace(choice, seconds=(choice.seconds or 0.0) + model_seconds) if model_seconds else choice
             writer.record_engine(choice.describe())
+            terms = TermCheck.of(chosen, objective)
             job = WorkerJob(task, grid, choice, engine.tile, engine.workers, engine.retries, engine.timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
                 for cells in _rounds(writer, left, tol, tol_scale, plane.origin):
                     for finished, measured in (run or _choose_executor(job))(job, cells):
                         writer.write(finished, measured)
+                        terms(grid.points(finished), measured.values)
                         advance(len(finished))
                         if on_tile is not None:
                             on_tile(finished, measured.values)
+            store.update_attrs("surfaces", name, terms.note(writer.values))
             writer.close()
     return _with_sample_arrays(store, name)
 
@@ -202,6 +218,46 @@ def _probes(grid: Grid, every_corner: bool = False) -> NDArray[np.float64]:
     corners = product(*((0, size - 1) for size in grid.shape)) if every_corner else ()
     others = [int(np.ravel_multi_index(corner, grid.shape)) for corner in corners]
     return grid.points(np.array([0, grid.size * 2 // 3, *others[1:]]))
+
+
+def _sample(
+    task: EvaluationProblem,
+    grid: Grid,
+    writer: SurfaceWriter,
+    tol: float,
+    scale: Scale,
+    engine: Engine,
+    title: str,
+    progress: bool | None,
+) -> bool:
+    """Estimate every cell from some of the samples; False where that is not wanted, not possible, or would not be cheaper.
+
+    Raises:
+        InputError: it was asked for and is not possible.
+    """
+    if engine.sampling == "all" or (engine.sampling == "auto" and not is_worth_trying(task, grid)):
+        return False
+    if reason := sampling_refusal(task, grid):
+        step = 'Leave sampling= out: sampling="auto" then takes all samples'
+        raise InputError("sampling", f'"multilevel" with {reason}', "an objective whose samples are independent", step)
+    run = MultilevelRun(task, grid, writer.sample_draws(), tol, scale, engine.sampling_seed)
+    run.prepare()
+
+    def measure(problem: EvaluationProblem, cells: NDArray[np.int64]) -> Iterator[Tile]:
+        choice = select_evaluator(problem, _probes(grid, engine.compile), len(cells), engine.evaluator, engine.chunk, engine.compile)
+        writer.record_engine(choice.describe())
+        job = WorkerJob(problem, grid, choice, engine.tile, engine.workers, engine.retries, engine.timeout)
+        return (_choose_executor(job) if engine.executor == "auto" else executor_named(engine.executor))(job, cells)
+
+    with progress_bar(f"{title or writer.name}: pilot", PILOT * grid.size, 0, progress) as advance:
+        run.draw_pilot(measure, advance)
+    if engine.sampling == "auto" and run.share > WORTHWHILE:
+        run.draws.drop()
+        return False
+    with progress_bar(title or writer.name, run.passes, run.passes - run.passes_left(), progress) as advance:
+        run.draw(measure, advance)
+    writer.write_estimates(run.estimates(), run.samples_drawn, run.describe())
+    return True
 
 
 def _choose_executor(job: WorkerJob) -> Executor:

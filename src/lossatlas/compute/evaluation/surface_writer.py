@@ -14,6 +14,7 @@ from lossatlas import schema
 from lossatlas.analysis.adaptive_refinement import Scale, fill, smallest_resolved_width
 from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive
+from lossatlas.archive.sample_draws import SampleDraws
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, TileValues
 from lossatlas.compute.evaluation.provenance import differences, surface_mismatch_error
 from lossatlas.compute.evaluation.resume import Rounding, changed, compared_cells, mend, place_in_words, scale_of, stored_attrs
@@ -73,7 +74,7 @@ class SurfaceWriter:
         Raises:
             ArchiveError: another surface has that name.
         """
-        variables = tuple(_with_units(metric.variable, objective) for metric in metrics)
+        variables = tuple(_with_units(metric, objective) for metric in metrics)
         layout = [v for d in variables for v in ((d, *d.errors()) if d.dims == schema.PLANE else (d,))]
         if store.has_surface(name) and (stored := stored_attrs(store, name, overwrite)) is not None:
             different = differences(stored, attrs)
@@ -204,6 +205,26 @@ class SurfaceWriter:
         note |= {"estimated_errors": others, "narrowest": smallest_resolved_width(self.grid.shape)}
         self.store.update_attrs("surfaces", self.name, {"cells_done": int(done.sum()), **note})
 
+    def sample_draws(self) -> SampleDraws:
+        """Store of what multilevel sampling draws; that of an earlier surface of the name is gone."""
+        plane = [v for v in self.variables if v.dims == schema.PLANE]
+        draws = SampleDraws(self.store, self.name, self.grid.size, tuple(v.name for v in plane), "float64")
+        if not self.stored_attrs:
+            draws.drop()
+        return draws
+
+    def write_estimates(
+        self, estimates: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], drawn: NDArray[Any], note: Mapping[str, Any]
+    ) -> None:
+        """Store what was estimated from samples beside the computed cells, its standard error, and how many samples each cell got."""
+        for declared in (v for v in self.variables if v.name in estimates):
+            mean, error = estimates[declared.name]
+            done, known = self.done.reshape(self.grid.shape), self.plane_values(declared.name)
+            self.store.write_variable(self.name, declared.filled(), np.where(done, known, mean))
+            self.store.write_variable(self.name, declared.filled().with_error(), np.where(done, 0.0, error))
+        self.store.write_variable(self.name, schema.variable("samples_drawn"), drawn.reshape(self.grid.shape))
+        self.store.update_attrs("surfaces", self.name, dict(note))
+
     def close(self) -> None:
         """Record the time; a complete surface needs no preview any more."""
         seconds, count = self.earlier_seconds + time.perf_counter() - self.started, int(self.done.sum())
@@ -211,17 +232,23 @@ class SurfaceWriter:
         attrs["nan_cells"] = self.nan_cells
         if self.done.all():
             for declared in self.variables:
-                self.store.drop_variable(self.name, declared.filled().name)
+                for preview in (declared.filled(), declared.filled().with_error()):
+                    self.store.drop_variable(self.name, preview.name)
+            self.store.drop_variable(self.name, "samples_drawn")
             attrs["estimated_error"] = 0.0
+            if self.stored_attrs.get("sampling"):
+                self.sample_draws().drop()
+                attrs["sampling"] = {}
         self.store.update_attrs("surfaces", self.name, attrs)
 
 
-def _with_units(declared: schema.Variable, objective: Objective) -> schema.Variable:
+def _with_units(metric: Metric, objective: Objective) -> schema.Variable:
     """The loss is measured in its own units: nats for cross-entropy, none for a squared error. Without a form per sample,
     what is kept of a metric is kept by batch."""
+    declared = metric.variable
     if not objective.per_sample and "sample" in declared.dims:
         declared = replace(declared, dims=tuple("batch" if dim == "sample" else dim for dim in declared.dims))
-    if declared.name not in ("loss", "sample_loss", "batch_mean_loss"):
+    if not metric.in_units_of_loss:
         return declared
     return replace(declared, units=str(objective.description["units"]) or "1")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossatlas import schema
 from lossatlas.compute.metrics.base import Metric
+from lossatlas.compute.metrics.terms import term_metrics
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
 
@@ -13,7 +14,7 @@ LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel", "ForMaskedLM", "ForConditionalG
 
 
 def adapt_metrics(metrics: tuple[Metric, ...], objective: Objective) -> tuple[Metric, ...]:
-    """The metrics as this objective can give them: per batch where its loss has no form per sample.
+    """The metrics as this objective can give them: per batch where its loss has no form per sample, and with the terms of its loss.
 
     Raises:
         InputError: per-sample losses where BatchNorm ties the samples of a batch together, so that no other batch's
@@ -23,6 +24,8 @@ def adapt_metrics(metrics: tuple[Metric, ...], objective: Objective) -> tuple[Me
         raise InputError("metrics", f"sample_loss in mode {objective.mode}", "a mode where samples do not see each other, such as eval")
     if any(m.name == "perplexity" and m.is_builtin for m in metrics):
         _check_nats(objective)
+    terms = term_metrics(objective) if any(m.name == "loss" for m in metrics) else ()
+    metrics = (*metrics, *(term for term in terms if all(m.name != term.name for m in metrics)))
     return tuple(_per_batch(m) if m.name == "sample_loss" and not objective.per_sample else m for m in metrics)
 
 

@@ -16,6 +16,10 @@ Scope = Literal["batch", "model"]
 Direction = Literal["lower", "higher"]
 
 
+TERM = "term_"
+"""What the names of a loss's terms begin with."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number measured at every cell of a surface, with its error: of each batch of the data, or of the whole model.
@@ -153,6 +157,7 @@ class Metric:
         """Further attributes of the stored array: direction, items, repeats, seed, protocol, those that are known."""
         of_model = self.of == "model" and not self.is_builtin
         known = {
+            "of": self.of if self.of == "model" else None,
             "better": self.better,
             "items": self.count,
             "repeats": self.repeats if self.repeats > 1 else None,
@@ -170,7 +175,7 @@ class Metric:
     @property
     def in_units_of_loss(self) -> bool:
         """Whether the objective's loss gives the units: nats for cross-entropy, none for a squared error."""
-        return self.name in ("loss", "sample_loss", "batch_mean_loss")
+        return self.name in ("loss", "sample_loss", "batch_mean_loss") or (self.is_builtin and self.name.startswith(TERM))
 
     def identity(self) -> dict[str, Any]:
         """Settings that must be the same before its stored values are continued."""
@@ -182,6 +187,6 @@ def _check_metric_name(name: object) -> None:
     """A folder of a surface that nothing else uses; its standard error and its preview take names that end in a suffix."""
     check_name("name", name)
     text = str(name)
-    if text in schema.VARIABLES or text.endswith(schema.SUFFIXES) or text.startswith("path_") or not text.isidentifier():
+    if text in schema.VARIABLES or text.endswith(schema.SUFFIXES) or text.startswith(("path_", TERM)) or not text.isidentifier():
         allowed = "letters, digits and underscores that name no array of lossatlas and end in none of " + ", ".join(schema.SUFFIXES)
         raise InputError("name", name, allowed, "Choose another name=")

@@ -87,11 +87,11 @@ def gradient_noise(
         seed: of the shuffles.
         name: of the surface within the archive.
         title: a line for figures.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Returns:
         A Dataset over ``(alpha, beta)``: `gradient_alpha`, `gradient_beta` (mean slopes), variances and covariance over
-        samples, `gradient_snr` = |mean| / sd of a batch's gradient, with the finite-population factor, and
+        samples, `gradient_snr` = ``|mean| / sd`` of a batch's gradient, with the finite-population factor, and
         `uphill_share`, the share of batches whose descent direction points uphill on the full surface.
 
     Raises:

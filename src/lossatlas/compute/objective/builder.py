@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from lossatlas._util.argument_checks import check_number
 from lossatlas.analysis.sampling import standard_error_fpc
 from lossatlas.compute.objective.batch_weights import batch_weights, check_batch_independence
 from lossatlas.compute.objective.batchnorm import AUTO, BatchNormCalibration, Mode
@@ -50,6 +51,7 @@ def build_objective(
     mode: Mode | Literal["auto"],
     split: str | None,
     units: str | None,
+    term_weights: Mapping[str, float] | None = None,
 ) -> ObjectiveParts:
     """The parts of an objective; arguments and errors as for `Objective`."""
     if loss is not None and not callable(loss):
@@ -67,10 +69,11 @@ def build_objective(
     scorer, probe = _probed(scorer)
     check_labels(loss, probe.outputs, frozen)
     scorer = replace(scorer, per_sample=probe.losses.dim() == 1)
+    terms = _weighted_terms(probe.terms, term_weights)
     noise = "the model is random in eval mode: the same noise at every point" if getattr(function, "is_stochastic", False) else None
     frozen = frozen.with_note(check_batch_independence(scorer), noise, check_reads(scorer, model, loss, params))
     scorer = replace(scorer, data=frozen)
-    description = describe(scorer, model, loss, split, units)
+    description = describe(scorer, model, loss, split, units) | ({"terms": terms} if terms else {})
     scorer = replace(scorer, data=micro_batches(scorer))
     weights = batch_weights(scorer.function, scorer.data, scorer.per_sample)
     return ObjectiveParts(scorer, frozen, mode == AUTO, weights, description)
@@ -107,7 +110,19 @@ def _probed(scorer: Scorer) -> tuple[Scorer, Scores]:
         shape = tuple(scores.losses.shape)
         allowed = f"a scalar or one loss a sample, shape ({count},)"
         raise InputError("loss", f"a result of shape {shape}", allowed, "Average the other axes in the loss")
+    for name, term in scores.terms.items():
+        if term.dim() > 1 or (term.dim() == 1 and len(term) != count) or term.is_complex():
+            raise InputError("loss", f"a term {name} of shape {tuple(term.shape)}", f"a scalar or one value a sample, shape ({count},)")
     return scorer, scores
+
+
+def _weighted_terms(terms: Mapping[str, Tensor], weights: Mapping[str, float] | None) -> dict[str, float]:
+    """By term of the loss, the factor with which it enters."""
+    weights = dict(weights or {})
+    if unknown := sorted(map(str, set(weights) - set(terms))):
+        allowed = f"names out of {', '.join(terms)}" if terms else 'no weights for a loss of one number; return {"loss": ..., "NAME": ...}'
+        raise InputError("term_weights", ", ".join(unknown), allowed)
+    return {name: check_number(f"term_weights[{name!r}]", weights.get(name, 1.0)) for name in terms}
 
 
 def _first_batch(scorer: Scorer) -> Scores:

@@ -7,7 +7,7 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import torch
@@ -35,6 +35,7 @@ class Scores:
         targets: the batch's targets, or None.
         target_format: how the targets are to be read.
         reference: what another model returned on this batch, for metrics relative to it.
+        terms: by name, what a loss that returns a mapping gives beside "loss", each shaped like `losses` or ``()``.
     """
 
     losses: Tensor
@@ -42,6 +43,7 @@ class Scores:
     targets: Any = None
     target_format: TargetFormat = DEFAULT_TARGET_FORMAT
     reference: Any = None
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 ScoreFunction = Callable[[Params, Any], Scores]
@@ -78,10 +80,8 @@ class ModuleLoss:
             outputs = run_module(self.module, params, inputs, self.has_tied_weights)
         if self.loss is None:
             return Scores(model_loss(outputs), outputs, targets, self.target_format)
-        losses = self.loss(outputs) if targets is None else self.loss(outputs, targets)
-        if losses.dim() > 1 and len(losses) == count_of(batch):
-            losses = losses.flatten(1).mean(1)
-        return Scores(losses, outputs, targets, self.target_format)
+        losses, terms = split_terms(self.loss(outputs) if targets is None else self.loss(outputs, targets), count_of(batch))
+        return Scores(losses, outputs, targets, self.target_format, terms=terms)
 
     @property
     def allows_layout_change(self) -> bool:
@@ -154,8 +154,32 @@ class CallableLoss:
     user: Callable[[Params, Any], Tensor]
 
     def __call__(self, params: Params, batch: Any) -> Scores:
-        losses = self.user(params, batch)
-        return Scores(losses if isinstance(losses, Tensor) else torch.as_tensor(losses))
+        losses, terms = split_terms(self.user(params, batch))
+        return Scores(losses, terms=terms)
+
+
+def split_terms(result: Any, count: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss and its terms: a mapping holds them by name, the loss itself under "loss"; anything else is the loss alone.
+
+    Axes beyond that of `count` samples are averaged.
+
+    Raises:
+        InputError: a mapping without "loss", or a name of a term that cannot name an array.
+    """
+    if not isinstance(result, Mapping):
+        return _sample_means(result, count), {}
+    names = [name for name in result if name != "loss"]
+    if "loss" not in result:
+        advice = 'Return the value that is minimized under "loss", and its terms beside it'
+        raise InputError("loss", f"a mapping of {', '.join(map(str, names)) or 'nothing'}", 'a mapping that holds "loss"', advice)
+    if odd := [name for name in names if not (isinstance(name, str) and name.isidentifier())]:
+        raise InputError("loss", f"a term named {odd[0]!r}", "names of letters, digits and underscores, such as 'boundary'")
+    return _sample_means(result["loss"], count), {name: _sample_means(result[name], count) for name in names}
+
+
+def _sample_means(values: Any, count: int | None) -> Tensor:
+    values = values if isinstance(values, Tensor) else torch.as_tensor(values)
+    return values.flatten(1).mean(1) if count is not None and values.dim() > 1 and len(values) == count else values
 
 
 def split_batch(batch: Any, has_loss: bool = True) -> tuple[Any, Any]:

@@ -60,6 +60,9 @@ class Objective:
             "anchored" on planes through several models and "eval" elsewhere.
         split: a word for the provenance, such as "train" or "test".
         units: of the loss; "nats" for cross-entropy.
+        term_weights: of a loss that returns a mapping, ``{"loss": ..., "data": ..., "boundary": ...}``: factors with which terms enter the
+            loss, 1 for those left out. Surfaces then hold ``term_data`` and ``term_boundary``, each times its factor, and `evaluate`
+            checks that they add up to the loss at every cell.
 
     Raises:
         InputError: an empty dataset, a model that does not run on the batch, NaN weights, a loss of the wrong shape, or one that
@@ -95,6 +98,7 @@ class Objective:
         mode: Mode | Literal["auto"] = "auto",
         split: str | None = None,
         units: str | None = None,
+        term_weights: Mapping[str, float] | None = None,
     ) -> None:
         check_mode(mode)
         check_options(dtype, device, split, units)
@@ -112,6 +116,7 @@ class Objective:
                 mode=mode,
                 split=split,
                 units=units,
+                term_weights=term_weights,
             )
         )
 

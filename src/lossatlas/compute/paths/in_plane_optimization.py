@@ -68,7 +68,7 @@ def optimize_on_plane(
         archive: where to store the trajectory, under `name`.
         label: words for legends.
         surface: name of the stored surface that the path belongs to.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
         **options: further options of the optimizer, such as ``momentum=0.9``.
 
     Returns:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lossatlas._util.argument_checks import check_integer
+from lossatlas._util.argument_checks import check_integer, check_names
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import difference
 from lossatlas.compute.params.checks import check_finite
@@ -126,7 +126,7 @@ def weight_plane(objective: Objective | torch.nn.Module | Params, *weights: Weig
     return Plane(center, steps, "weights", names, recipe, values, window=window_of_weights(model, where))
 
 
-def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
+def plane_through(a: Any, b: Any, c: Any = None, *, names: Sequence[str] | None = None) -> Plane:
     """The line from model `a` at 0 to `b` at 1 (Goodfellow et al. 2015), or the plane with `c` at ``(0, 1)``.
 
     Models are modules, parameter dicts or objectives. Modules and objectives bring their BatchNorm statistics, with which the
@@ -136,9 +136,10 @@ def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
         a: the center, ``(0,)`` or ``(0, 0)``.
         b: ``(1,)`` or ``(1, 0)``.
         c: ``(0, 1)``; None makes a line.
+        names: of the models, which figures and pages write beside them; "model a", "model b" and "model c" by default.
 
     Raises:
-        InputError: the models differ in names or shapes, two of them are the same, or one has NaN weights.
+        InputError: the models differ in names or shapes, two of them are the same, one has NaN weights, or `names` are not one each.
 
     Example:
         >>> line = plane_through({"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([3.0, 2.0])})
@@ -152,12 +153,23 @@ def plane_through(a: Any, b: Any, c: Any = None) -> Plane:
     steps = tuple(Direction({n: v for n, v in difference(o, start).items() if bool(v.any())}, {"kind": "difference"}) for o in others)
     if any(not step.params for step in steps):
         raise InputError("models", "two equal models", "models that differ", "Check that each checkpoint was loaded")
-    labels = ("a → b", "a → c")[: len(steps)]
+    called = _model_names(names, 1 + len(steps))
+    short = called if names is not None else "abc"
+    labels = tuple(f"{short[0]} → {name}" for name in short[1 : 1 + len(steps)])
     recipe = {"models": [hash_tensors(m) for m in (start, *others)]}
     sources = [m for m in (a, b, c) if m is not None]
     places = [(0.0,) * len(steps), *(tuple(float(i == k) for i in range(len(steps))) for k in range(len(steps)))]
-    models = tuple(PlaneModel(f"model {n}", p, buffers=buffers_of(m)) for n, p, m in zip("abc", places, sources, strict=False))
+    models = tuple(PlaneModel(name, p, buffers=buffers_of(m)) for name, p, m in zip(called, places, sources, strict=True))
     return Plane(start, steps, "between", labels, recipe, places[0], _buffers_between(sources), models, (BETWEEN,) * len(steps))
+
+
+def _model_names(names: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    if names is None:
+        return ("model a", "model b", "model c")[:count]
+    listed = list(check_names("names", names) or ())
+    if len(listed) != count or len(set(listed)) != count or not all(listed):
+        raise InputError("names", names, f"a list of {count} different names, one for each model")
+    return tuple(listed)
 
 
 def _buffers_between(models: Sequence[Any]) -> tuple[Params, ...]:

@@ -41,10 +41,12 @@ class Trajectory:
     Attributes:
         store: where it lies.
         rows: entries of the stored arrays that belong to it, in the order of their steps, ``(n,)``.
+        legend: label in place of the stored one; see `with_label`.
     """
 
     store: WeightStore
     rows: NDArray[np.int64]
+    legend: str = ""
 
     @classmethod
     def of_store(cls, store: WeightStore) -> Trajectory:
@@ -118,7 +120,11 @@ class Trajectory:
 
     @property
     def label(self) -> str:
-        return str(self.store.attrs.get("label", self.name))
+        return self.legend or str(self.store.attrs.get("label", self.name))
+
+    def with_label(self, label: str) -> Trajectory:
+        """The same run under another label."""
+        return replace(self, legend=label)
 
     @property
     def layout(self) -> ParamLayout:

@@ -19,7 +19,7 @@ from lossatlas.viz.scene.model import Camera, ColorScale, Curve, FloatArray, Pan
 
 CAMERA = Camera(30, 62)
 SCALE = ColorScale(levels=16)
-STYLES = {"sgd": ("#d11141", "solid"), "momentum": ("#1448c8", "dashed")}
+COLORS = {"sgd": "#d11141", "momentum": "#1448c8"}
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,7 @@ def _arrow_label(landscape: Landscape, others: Sequence[xr.Dataset]) -> str:
 
 
 def _styled(path: PathData) -> PathData:
-    color, dash = STYLES[path.label.split()[0]]
-    return replace(path, color=color, dash=dash)  # type: ignore[arg-type]
+    return replace(path, color=COLORS[path.label.split()[0].lower()])
 
 
 def _frame_label(still: int, turn: int) -> str:

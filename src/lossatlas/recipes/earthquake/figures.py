@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas.compute.minibatch.gradient_noise import noise_ellipse, per_sample_gradients
-from lossatlas.recipes.earthquake.animations import STYLES
+from lossatlas.recipes.earthquake.animations import COLORS
 from lossatlas.recipes.earthquake.batch_landscape import Landscape
 from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
@@ -66,8 +66,7 @@ def momentum(landscape: Landscape, paths: Mapping[str, xr.Dataset], file: FilePa
     surface = surface_from(landscape.surface, name="full", label=landscape.scenery.title)
     drawn = []
     for name, path in paths.items():
-        color, dash = STYLES[name]
-        drawn.append(replace(path_from(path, name=name, surface=surface), color=color, dash=dash))  # type: ignore[arg-type]
+        drawn.append(replace(path_from(path, name=name, surface=surface), color=COLORS[name]))
     curves = tuple(Curve(f"loss {p.name}", p.step.astype(float), p.loss, p.label, p.color, p.dash) for p in drawn if p.loss is not None)
     panes = (
         Pane("contour", ("full",), tuple(p.name for p in drawn)),

@@ -188,14 +188,13 @@ def animate_optimizers(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors:
 def _optimizer_scene(surface: xr.Dataset, paths: Sequence[xr.Dataset], colors: Sequence[str], label: str) -> Scene:
     # The plane's center is the common start, which the paths mark; no model of interest stands there.
     shown = replace(surface_from(surface, name="optimizers", label=label), origin=None)
-    dashes: tuple[Any, ...] = ("solid", "dashed", "dashdot", "dotted", "solid")
     runs = []
-    for dataset, color, dash in zip(paths, colors, dashes, strict=True):
+    for dataset, color in zip(paths, colors, strict=True):
         run_label = str(dataset.attrs["label"])
         null = format_rough_percent(sum(dataset.attrs["random_walk_null"]))
         share = f"{format_rough_percent(dataset.attrs['captured_share'])} shown (walk: {null})"
         path = path_from(dataset, name=run_label)
-        runs.append(RecordedPath(replace(path, color=color, dash=dash, stem=None, label=f"{run_label}: {share}", notes=()), dataset))
+        runs.append(RecordedPath(replace(path, color=color, stem=None, label=f"{run_label}: {share}", notes=()), dataset))
     scene = training_scene(shown, runs, (LOG,), f"Five optimizers, one start, one plane: {label}")
     joint = paths[0].attrs
     return scene.replace(

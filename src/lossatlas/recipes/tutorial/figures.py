@@ -12,14 +12,14 @@ import xarray as xr
 from lossatlas.viz.api import animate, plot, view
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, PathData, Scene, Surface, Timeline
+from lossatlas.viz.scene.names import optimizer_name
 
-DASHES = ("dashed", "dashdot", "dotted")
-TERRAIN = ColorScale(colormap="terrain", levels=21)
+SCALE = ColorScale(levels=21)
+PATH_COLORS = ("#d11141", "#1448c8", "#111111")
 FRAME_EPOCHS = (*range(0, 200, 20), *range(200, 9000, 100))
 """98 frames, as in the article's first animation."""
 CONTOUR_EPOCHS = tuple(range(0, 9000, 100))
 """90 frames, as in its second."""
-PAGE_COLORS = ("#d62728", "#111111", "#7b3fe4")
 OPTIMIZER_COLORS = {"sgd": "#111111", "momentum": "#d55e00", "adagrad": "#0072b2", "rmsprop": "#cc79a7", "adam": "#e6b800"}
 
 
@@ -30,13 +30,13 @@ def sample_sizes(surfaces: Mapping[str, xr.Dataset], file: FilePath) -> None:
         Pane("surface", (s.name,), title=s.label, column=i, camera=Camera(30, azimuth), color=_scale_of(s))
         for i, (s, azimuth) in enumerate(zip(drawn, (-20.0, -30.0), strict=False))
     )
-    plot(Scene(panes, drawn, colors=(TERRAIN,), title="The same two weights on different numbers of images"), file)
+    plot(Scene(panes, drawn, colors=(SCALE,), title="The same two weights on different numbers of images"), file)
 
 
 def single(surface: xr.Dataset, file: FilePath) -> None:
     """Figure 4: the small sample, turned a little."""
     drawn = surface_from(surface, name="small", label=surface.attrs["title"])
-    plot(Scene((Pane("surface", ("small",), camera=Camera(30, -15)),), (drawn,), colors=(TERRAIN,), title=drawn.label), file)
+    plot(Scene((Pane("surface", ("small",), camera=Camera(30, -15)),), (drawn,), colors=(SCALE,), title=drawn.label), file)
 
 
 def descents(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], file: FilePath) -> None:
@@ -54,7 +54,7 @@ def optimizers(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], file: FileP
         Pane("contour", ("small",), tuple(p.name for p in lines if p.name.endswith(f":{start}")), title=f"start ({start})", column=i)
         for i, start in enumerate(starts)
     )
-    plot(Scene(panes, (drawn,), lines, colors=(TERRAIN,), title=f"Five optimizers, true gradient, {surface.attrs['title']}"), file)
+    plot(Scene(panes, (drawn,), lines, colors=(SCALE,), title=f"Five optimizers, true gradient, {surface.attrs['title']}"), file)
 
 
 def gallery(surfaces: Mapping[str, xr.Dataset], title: str, samples: int, file: FilePath) -> None:
@@ -64,7 +64,7 @@ def gallery(surfaces: Mapping[str, xr.Dataset], title: str, samples: int, file: 
         Pane("surface", (s.name,), title=s.label, row=i // 2, column=i % 2, camera=Camera(40, -60), color=_scale_of(s))
         for i, s in enumerate(drawn)
     )
-    plot(Scene(panes, drawn, colors=(TERRAIN,), title=f"{title}, N = {samples:,}"), file)
+    plot(Scene(panes, drawn, colors=(SCALE,), title=f"{title}, N = {samples:,}"), file)
 
 
 def page(surfaces: Mapping[str, xr.Dataset], paths: Mapping[str, xr.Dataset], file: FilePath, title: str) -> None:
@@ -72,13 +72,13 @@ def page(surfaces: Mapping[str, xr.Dataset], paths: Mapping[str, xr.Dataset], fi
     drawn = tuple(replace(s, alpha_label=_plain(s.alpha_label), beta_label=_plain(s.beta_label)) for s in _surfaces(surfaces))
     lines = tuple(
         replace(path_from(path, name=name, surface=drawn[0]), color=color)
-        for (name, path), color in zip(paths.items(), PAGE_COLORS, strict=False)
+        for (name, path), color in zip(paths.items(), PATH_COLORS, strict=False)
     )
     last = max(int(line.step[-1]) for line in lines)
     steps = np.unique(np.linspace(0, last, 151).astype(int))
     timeline = Timeline(steps, tuple(f"epoch {step:,}" for step in steps), milliseconds=80)
     panes = (Pane("surface", tuple(s.name for s in drawn), tuple(line.name for line in lines), camera=Camera(30, -20)),)
-    scene = Scene(panes, drawn, lines, colors=(TERRAIN,), timeline=timeline, title=title)
+    scene = Scene(panes, drawn, lines, colors=(SCALE,), timeline=timeline, title=title)
     view(scene, export=file, view={"frame": len(steps) - 1, "hidden": [s.name for s in drawn[1:]]})
 
 
@@ -96,7 +96,7 @@ def animate_contour(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: 
 
 def _descent_scene(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], kinds: tuple[str, ...]) -> Scene:
     drawn = surface_from(surface, name="small", label=surface.attrs["title"])
-    lines = tuple(_dashed(path_from(path, name=name, surface=drawn), i) for i, (name, path) in enumerate(paths.items()))
+    lines = tuple(_with_color(path_from(path, name=name, surface=drawn), i) for i, (name, path) in enumerate(paths.items()))
     curves = tuple(_cost_curve(line) for line in lines)
     names = tuple(line.name for line in lines)
     stacked = "curves" in kinds
@@ -105,7 +105,7 @@ def _descent_scene(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], kinds: 
         "contour": Pane("contour", ("small",), names, column=0 if stacked else 1, row_span=2 if stacked else 1),
         "curves": Pane("curves", curves=tuple(c.name for c in curves), row=2, x_label="epoch", y_label="cost"),
     }
-    return Scene(tuple(panes[kind] for kind in kinds), (drawn,), lines, curves=curves if stacked else (), colors=(TERRAIN,))
+    return Scene(tuple(panes[kind] for kind in kinds), (drawn,), lines, curves=curves if stacked else (), colors=(SCALE,))
 
 
 def _cost_curve(path: PathData) -> Curve:
@@ -113,13 +113,13 @@ def _cost_curve(path: PathData) -> Curve:
     return Curve(f"cost {path.name}", path.step.astype(float), path.loss, path.label, path.color, path.dash)
 
 
-def _dashed(path: PathData, index: int) -> PathData:
-    return replace(path, dash=DASHES[index % len(DASHES)], color="#111111")
+def _with_color(path: PathData, index: int) -> PathData:
+    return replace(path, color=PATH_COLORS[index % len(PATH_COLORS)])
 
 
 def _colored(path: PathData, name: str) -> PathData:
     optimizer = name.split(":")[0]
-    return replace(path, color=OPTIMIZER_COLORS.get(optimizer), label=optimizer)
+    return replace(path, color=OPTIMIZER_COLORS.get(optimizer), label=optimizer_name(optimizer))
 
 
 def _surfaces(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
@@ -127,10 +127,10 @@ def _surfaces(surfaces: Mapping[str, xr.Dataset]) -> tuple[Surface, ...]:
 
 
 def _scale_of(surface: Surface) -> ColorScale:
-    """The terrain map over this surface's own range."""
+    """The colors over this surface's own range."""
     values = surface.fields["loss"].values
     finite = values[np.isfinite(values)]
-    return ColorScale(colormap="terrain", low=float(finite.min()), high=float(finite.max()))
+    return ColorScale(low=float(finite.min()), high=float(finite.max()))
 
 
 def _timeline(epochs: Sequence[int], last: int) -> Timeline:

@@ -19,6 +19,7 @@ from lossatlas.viz.compose.camera import choose_camera
 from lossatlas.viz.compose.inputs import Source, Sources, once_each, read_sources, title_of
 from lossatlas.viz.compose.recorded_runs import holds_recordings_alone, recordings
 from lossatlas.viz.compose.recording import recordings_scene
+from lossatlas.viz.compose.side_by_side import side_by_side
 from lossatlas.viz.compose.training import RecordedPath, training_scene
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, PathData, ScaleOption, Scene, Surface
@@ -34,7 +35,7 @@ def compose(
     surfaces: Sequence[str] | str | None = None,
     trajectories: Sequence[Any] | None = None,
     kind: Kind = "auto",
-    quantity: str = "loss",
+    quantity: str | Sequence[str] = "loss",
     scale: ScaleOption = "auto",
     colormap: str | None = None,
     clip: float | None = None,
@@ -55,7 +56,8 @@ def compose(
             paths and beside it their decision areas, or, where the data are not 2-D, the curves of loss and accuracy;
             "recording" all that a recorder measured: losses, rates, norms, sharpness, the spread of the weights; of several
             runs, one sheet below the other.
-        quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error".
+        quantity: the metric to draw, such as "loss" or "accuracy", or its error, "loss_standard_error"; of several, such as
+            ``("loss", "accuracy")``, each has a map and a color scale of its own.
         scale: "linear" or "log" for color and height alike; "auto" as in `lossatlas.viz.scene.value_ranges.automatic_scale`.
         clip: hide what is higher; the figure says what share of the cells that is.
         levels: number of contour levels.
@@ -67,6 +69,13 @@ def compose(
         InputError: an unknown surface, trajectory, quantity, kind, scale or colormap, or nothing computed yet.
     """
     _check(kind, scale, levels, colormap)
+    if not isinstance(quantity, str):
+        if not check_names("quantity", quantity):
+            raise InputError("quantity", quantity, "the name of a metric, or several")
+        options: dict[str, Any] = {"surfaces": surfaces, "trajectories": trajectories, "scale": scale, "colormap": colormap, "clip": clip}
+        options |= {"levels": levels, "camera": camera, "title": title, "uncertainty": uncertainty}
+        options["kind"] = "contour" if kind == "auto" and not _draws_lines(source, surfaces) else kind
+        return side_by_side([compose(source, quantity=name, **options) for name in quantity])
     _check_types(surfaces, trajectories, quantity, clip, camera, title)
     if kind == "recording" or (kind == "auto" and surfaces is None and holds_recordings_alone(source)):
         return _recording(source, trajectories, title or "")
@@ -91,6 +100,12 @@ def compose(
         colors=(color,),
         title=title_of(sources.surfaces) if title is None else title,
     )
+
+
+def _draws_lines(source: Source, surfaces: Sequence[str] | str | None) -> bool:
+    """Is there a line among the surfaces, which has no map?"""
+    names = [surfaces] if isinstance(surfaces, str) else surfaces
+    return any(surface.is_line for surface in read_sources(source, names, []).surfaces)
 
 
 def _camera(sources: Sources, color: ColorScale) -> Camera:

@@ -185,6 +185,7 @@ def _draw_pane(drawn: Figure, scene: Scene, pane: Pane, bare: bool) -> PaneArtis
     one = PANES[pane.kind](axes, scene, pane)
     if pane.kind in ("contour", "areas"):
         equal_where_alike(axes)
+        axes.set_anchor("N" if pane.row_span == 1 else "C")  # maps of one row hang from one line
     return one
 
 

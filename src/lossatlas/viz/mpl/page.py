@@ -12,6 +12,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from lossatlas.errors import InputError
+from lossatlas.viz.mpl.artists.markers import MINIMUM
 from lossatlas.viz.mpl.end_labels import label_ends
 from lossatlas.viz.mpl.layout import (
     GAP,
@@ -69,7 +70,7 @@ def _fit_page(
     sheet: Sheet, header: list[Text], label: Text | None, legend: Any, note: Text | None, wide: float, height: float | None
 ) -> None:
     """Find the rows' heights in which panes fill their width, and place everything."""
-    above = max(sum(height_of(text) + 0.05 for text in header), height_of(label) if label is not None else 0.0)
+    above = max(sum(height_of(text) + 0.05 for text in header) + (0.05 if header else 0.0), height_of(label) if label is not None else 0.0)
     below_note = height_of(note) + 0.08 if note is not None else 0.0
     below = below_note + (height_of(legend) + 0.1 if legend is not None else 0.0)
     outside = above + below + 2 * MARGIN + GAP * (sheet.rows - 1)
@@ -188,7 +189,13 @@ def shared_handles(sheet: Sheet) -> list[Any]:
                 (drawn.right_axes or drawn.axes).legend(handles=handles, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
         else:
             shared |= {_look(h): h for h in drawn.handles}
-    return list(shared.values())
+    return _without_joint_marks(list(shared.values()))
+
+
+def _without_joint_marks(handles: list[Any]) -> list[Any]:
+    """Without the entry for a model that is the minimum too, where both have entries of their own."""
+    labels = {handle.get_label() for handle in handles}
+    return [h for h in handles if not (MINIMUM in labels and h.get_label().removesuffix(f", {MINIMUM}") in labels - {h.get_label()})]
 
 
 def place_legends(sheet: Sheet) -> None:

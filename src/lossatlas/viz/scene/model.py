@@ -72,6 +72,14 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class ModelPlace:
+    """A model that a plane was laid through, and where it stands, ``(alpha,)`` or ``(alpha, beta)``."""
+
+    label: str
+    place: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Field:
     """One quantity over the plane.
 
@@ -84,6 +92,8 @@ class Field:
         conservative: whether `doubtful` takes the samples of two cells for different ones, and so hatches too many.
         notes: what is to be said of this quantity alone, such as its standard error; figures of others leave it out.
         cautions: what could mislead a reader of this quantity alone.
+        interval: lower and upper ends of the 95 % interval, drawn in place of the standard error; NaN where a cell has none.
+        data: on what it is measured, where that is not the objective's data.
     """
 
     values: FloatArray
@@ -94,6 +104,8 @@ class Field:
     conservative: bool = False
     notes: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
+    interval: tuple[FloatArray, FloatArray] | None = None
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,7 @@ class Surface:
     others are interpolated between them (None: nothing is interpolated). `notes` are the lines that keep a figure honest:
     normalization, cosine between axes, data and sample count, BatchNorm mode, seed, share of cells computed.
     `origin` is where the model itself stands on the plane, `origin_label` which one that is: of a path, its end or its start.
+    `models` are all the models that a plane between models was laid through, the one at the origin among them.
     `provenance` and `cautions` are what a short caption says of it.
     """
 
@@ -121,6 +134,7 @@ class Surface:
     sampled: BoolArray | None = None
     provenance: Provenance = Provenance()
     cautions: tuple[Caution, ...] = ()
+    models: tuple[ModelPlace, ...] = ()
 
     @property
     def is_line(self) -> bool:

@@ -28,6 +28,7 @@ def export_html(
     theme: str | None = None,
     precision: Precision = "uint16",
     view: Mapping[str, Any] | None = None,
+    controls: str = "",
 ) -> Path:
     """Write `source` as one self-contained page that needs no network.
 
@@ -39,6 +40,8 @@ def export_html(
         theme: "light", "dark" or None, which follows the reader's system.
         precision: "uint16" keeps values within 1e-5 of the range, "float32" to seven digits (about three times the size).
         view: the state to open with, such as ``{"scale": "log", "camera": {"azimuth": 30}}``; `page_state` lists the keys.
+
+        controls: HTML that comes after the viewer, such as a slider over its scenes.
 
     Returns:
         The path written.
@@ -55,7 +58,7 @@ def export_html(
     scenes, warnings = scenes_of(source, title=title)
     check_quantity(state.get("quantity"), scenes)
     payload = encode(scenes, precision=precision, theme=theme, view=state, warnings=warnings)
-    text = page(payload, scenes)
+    text = page(payload, scenes, controls)
     with output_errors(target):
         write_file(target, text)
     return target
@@ -71,7 +74,7 @@ def _html_path(path: str | os.PathLike[str]) -> Path:
     raise InputError("export", target.name, "a name that ends in .html", step)
 
 
-def page(payload: Payload, scenes: Sequence[Scene]) -> str:
+def page(payload: Payload, scenes: Sequence[Scene], controls: str = "") -> str:
     """The whole page as text."""
     thumbnail = base64.b64encode(thumbnail_png(scenes[0])).decode("ascii") if scenes else ""
     title = html.escape(scenes[0].title or "Loss landscape") if scenes else "Loss landscape"
@@ -83,6 +86,7 @@ def page(payload: Payload, scenes: Sequence[Scene]) -> str:
         header=payload.json().replace("<", "\\u003c"),
         data=payload.base64(),
         script=script(),
+        controls=controls,
     )
 
 
@@ -117,6 +121,6 @@ html, body {{ margin: 0; height: 100%; background: Canvas; }}
 <script type="application/octet-stream" id="lossatlas-data">{data}</script>
 <script>{script}</script>
 <script>lossatlas.default.start().then(function () {{ document.documentElement.className = "ready"; }});</script>
-</body>
+{controls}</body>
 </html>
 """

@@ -58,7 +58,7 @@ def train(
         device: such as "cuda"; None takes a GPU where there is one.
         overwrite: start anew instead of continuing what `out` holds.
         checkpoint_seconds: at most so much work is lost when the process is killed.
-        progress: show a bar; None shows it on a terminal.
+        progress: show progress; None shows it once it takes longer than two seconds, False never.
 
     Returns:
         the numbers of ``summary.json``: losses in nats, `test_error` and `test_accuracy` as fractions.

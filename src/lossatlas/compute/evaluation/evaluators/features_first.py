@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores, run_module, split_batch
+from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores, run_module, split_batch, split_terms
 from lossatlas.compute.params.params import Params
 
 POINTWISE = {
@@ -68,12 +68,9 @@ class FeaturesFirst:
             hidden = layer(merged, hidden)
         assert self.base.loss is not None
         if is_cross_entropy(self.base.loss) and not targets.is_floating_point():
-            losses = self.base.loss(hidden.unsqueeze(0), targets.unsqueeze(0)).squeeze(0)
-        else:
-            losses = self.base.loss(hidden.T, targets)
-            if losses.dim() > 1 and len(losses) == len(targets):
-                losses = losses.flatten(1).mean(1)  # one value an output, as in regression: `ModuleLoss` takes their mean too
-        return Scores(losses, hidden.T, targets, self.base.target_format)
+            return Scores(self.base.loss(hidden.unsqueeze(0), targets.unsqueeze(0)).squeeze(0), hidden.T, targets, self.base.target_format)
+        losses, terms = split_terms(self.base.loss(hidden.T, targets), len(targets))
+        return Scores(losses, hidden.T, targets, self.base.target_format, terms=terms)
 
 
 def features_first(base: Any, model_params: Params, batch: Any) -> FeaturesFirst | None:

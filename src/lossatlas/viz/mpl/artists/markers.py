@@ -7,8 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib import rcParams
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
 
 from lossatlas.viz.colors import HOLE, HOLE_EDGE, STAR
 from lossatlas.viz.scene.cell_masks import CellMasks
@@ -65,10 +68,30 @@ class Mark:
     value: float
     kind: Literal["minimum", "model"]
     label: str
+    name: str = ""
+    """Written beside the mark, where it is one of several of its kind."""
 
     def at(self, x: float, y: float, **style: Any) -> Line2D:
         """The mark at a place of the axes."""
         return (star if self.kind == "minimum" else origin)(x, y, **style)
+
+    def annotate(self, axes: Axes, x: float, y: float, below: bool = False) -> Annotation | None:
+        """Write the name beside a place of the axes, on the side that has more room, or `below` it."""
+        if not self.name:
+            return None
+        right = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] < 0.6
+        return axes.annotate(
+            self.name,
+            (x, y),
+            xytext=(0, -7) if below else (7 if right else -7, 5),
+            textcoords="offset points",
+            ha="center" if below else "left" if right else "right",
+            va="top" if below else "bottom",
+            color="#111111",
+            fontsize=rcParams["legend.fontsize"],
+            zorder=8.5,
+            path_effects=[withStroke(linewidth=2.4, foreground="white")],
+        )
 
     @property
     def handle(self) -> Line2D:
@@ -76,17 +99,35 @@ class Mark:
 
 
 def marks_of(surface: Surface, quantity: str, frame: int = 0) -> list[Mark]:
-    """The model itself and the minimum on the grid; one mark where they fall into one cell."""
-    low, place = lowest(surface, quantity, frame), surface.origin
-    inside = place is not None and all(a[0] <= x <= a[-1] for x, a in zip(place, _axes(surface), strict=False))
-    marks = []
-    if place is not None and inside:
+    """The models on the plane and the minimum on the grid; one mark where a model and the minimum fall into one cell.
+
+    Of several models each has its name beside it, and one entry of the legend stands for all.
+    """
+    low = lowest(surface, quantity, frame)
+    places = {place: label for label, place in _models(surface) if _inside(surface, place)}
+    several, marks, taken = len(places) > 1, [], False
+    for place, label in places.items():
         alpha, beta = (*place, float("nan"))[:2]
         here = low is not None and all(abs(x - y) <= 0.75 * _cell(a) for x, y, a in zip(place, low, _axes(surface), strict=False))
-        label = f"{surface.origin_label}, {MINIMUM}" if here else surface.origin_label
-        marks.append(Mark(alpha, beta, _value_at(surface, quantity, frame, place), "model", label))
-        low = None if here else low
-    return marks if low is None else [*marks, Mark(*low, "minimum", MINIMUM)]
+        taken |= here
+        name = label if not here else f"{label}, {MINIMUM}"
+        entry, beside = ("models", name) if several else (name, "")
+        marks.append(Mark(alpha, beta, _value_at(surface, quantity, frame, place), "model", entry, beside))
+    return marks if low is None or taken else [*marks, Mark(*low, "minimum", MINIMUM)]
+
+
+def handles_of(marks: list[Mark]) -> list[Line2D]:
+    """Entries of the legend, each once."""
+    return list({mark.label: mark.handle for mark in marks}.values())
+
+
+def _models(surface: Surface) -> list[tuple[str, tuple[float, ...]]]:
+    origin = [] if surface.origin is None else [(surface.origin_label, surface.origin)]
+    return [*origin, *((model.label, model.place) for model in surface.models if model.place != surface.origin)]
+
+
+def _inside(surface: Surface, place: tuple[float, ...]) -> bool:
+    return all(a[0] <= x <= a[-1] for x, a in zip(place, _axes(surface), strict=False))
 
 
 def _axes(surface: Surface) -> list[FloatArray]:

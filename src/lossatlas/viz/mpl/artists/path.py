@@ -63,7 +63,7 @@ class PathArtist:
     y: FloatArray
     step: np.ndarray
     hidden: BoolArray
-    lines: tuple[Line2D, Line2D, Line2D | FadingLine]
+    lines: tuple[Line2D | FadingLine, Line2D, Line2D | FadingLine]
     current_marker: Line2D
     start: Line2D
     trail_dots: Line2D
@@ -88,14 +88,22 @@ class PathArtist:
         self.current_marker.set_data([x[-1]] if here else [], [y[-1]] if here else [])
         self.current_marker.set_alpha(0.45 if here and hidden[-1] else 1.0)
 
+    def visible_end(self, axes: Axes) -> tuple[float, float] | None:
+        """The last point within the axes."""
+        usable = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y))
+        pixels = axes.transData.transform(np.column_stack([self.x[usable], self.y[usable]]))
+        window = axes.get_window_extent().padded(1.0)
+        inside = usable[(pixels >= window.min).all(axis=1) & (pixels <= window.max).all(axis=1)] if usable.size else usable
+        return (float(self.x[inside[-1]]), float(self.y[inside[-1]])) if inside.size else None
+
     def annotate_end(self, axes: Axes, offset: tuple[float, float] = (6, 0)) -> Annotation | None:
         """Write the label this many points beside the last visible point; None where there is no such point."""
-        visible = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y))
-        if not visible.size:
+        end = self.visible_end(axes)
+        if end is None:
             return None
         text = axes.annotate(
             self.label,
-            (float(self.x[visible[-1]]), float(self.y[visible[-1]])),
+            end,
             xytext=offset,
             xycoords=axes.transData,
             textcoords="offset points",
@@ -126,9 +134,9 @@ def add_path(axes: Axes, scene: Scene, path: PathData, x: FloatArray, y: FloatAr
     color, pattern = color_of_path(scene, path), _PATTERN[path.dash]
     scale = min(float(rcParams["font.size"]) / 9.0, 1.2)
     wide = scale * (0.55 if _is_jagged(x, y) else 1.0)
-    halo = _line(axes, color="white", linewidth=3.2 * wide, alpha=0.9, zorder=6.0, solid_capstyle="round")
+    halo = _stroke(axes, path, "white", 3.2 * wide, "-", indices, 6.0, strength=0.9)
     dim = _line(axes, color=color, linewidth=1.1 * wide, alpha=0.38, linestyle=pattern, zorder=6.1)
-    bright = _bright_line(axes, path, color, 1.8 * wide, pattern, indices)
+    bright = _stroke(axes, path, color, 1.8 * wide, pattern, indices, 6.2)
     ball = _line(axes, color=color, marker="o", markersize=6.0 * scale, markeredgecolor="white", markeredgewidth=1.0, zorder=8)
     start = _line(axes, color="white", marker="o", markersize=4.2 * scale, markeredgecolor=color, markeredgewidth=1.4, zorder=7)
     dots = _line(
@@ -155,11 +163,14 @@ def opacity_of(path: PathData) -> FloatArray | None:
     return 1 - (1 - FAINTEST) * np.clip(share, 0, 1)
 
 
-def _bright_line(axes: Axes, path: PathData, color: str, width: float, pattern: Any, indices: np.ndarray) -> Line2D | FadingLine:
+def _stroke(
+    axes: Axes, path: PathData, color: str, width: float, pattern: Any, indices: np.ndarray, zorder: float, strength: float = 1.0
+) -> Line2D | FadingLine:
+    """A line along the path, of opacity `strength` on the plane."""
     opacity = opacity_of(path)
     if opacity is None:
-        return _line(axes, color=color, linewidth=width, linestyle=pattern, zorder=6.2, solid_capstyle="round")
-    line = FadingLine(color, opacity[indices], linewidths=width, zorder=6.2, transform=axes.transData)
+        return _line(axes, color=color, linewidth=width, linestyle=pattern, zorder=zorder, alpha=strength, solid_capstyle="round")
+    line = FadingLine(color, strength * opacity[indices], linewidths=width, zorder=zorder, transform=axes.transData)
     line.set_clip_path(axes.patch)
     axes.add_artist(line)
     return line
@@ -201,7 +212,8 @@ def path_handles(scene: Scene, names: tuple[str, ...]) -> list[Line2D]:
 
 def path_handle(scene: Scene, path: PathData) -> Line2D:
     """The legend's sample of a path."""
-    return Line2D([], [], color=color_of_path(scene, path), linestyle=_PATTERN[path.dash], linewidth=1.8, label=path.label or path.name)
+    dash = _PATTERN[path.dash] if opacity_of(path) is None else "-"
+    return Line2D([], [], color=color_of_path(scene, path), linestyle=dash, linewidth=1.8, label=path.label or path.name)
 
 
 def pattern(dash: str) -> object:

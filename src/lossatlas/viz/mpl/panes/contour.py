@@ -21,12 +21,15 @@ from lossatlas.viz.mpl.style import font_points
 from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
 from lossatlas.viz.scene.footnotes import outside_window
 from lossatlas.viz.scene.interpolation import interpolate_grid
-from lossatlas.viz.scene.model import Arrow, FloatArray, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.model import Arrow, BoolArray, FloatArray, Pane, PathData, Scene, Surface
 from lossatlas.viz.scene.value_ranges import interpolates_logarithms, levels_of, limits_of
 
 CONTOUR_LINES_STILL = 200
 """Lines a side of the grid that contours are drawn from; a coarse grid's own would be polygons."""
 CONTOUR_LINES_ANIMATED = 80
+
+FAR = 1e4
+"""Widths of the window; renderers lose numbers that are much larger."""
 
 
 def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
@@ -173,10 +176,11 @@ def _draw_marks(axes: Axes, pane: Pane, surface: Surface) -> list[Any]:
         i, j = np.nonzero(surface.sampled)
         axes.plot(surface.alpha[i], _beta(surface)[j], zorder=2.0, clip_on=False, scalex=False, scaley=False, **marks.SAMPLES)
         handles.append(marks.sample_handle())
-    for mark in marks.marks_of(surface, pane.quantity) if pane.marks else ():
+    shown = marks.marks_of(surface, pane.quantity) if pane.marks else []
+    for mark in shown:
         axes.add_artist(mark.at(mark.alpha, mark.beta, clip_on=False))
-        handles.append(mark.handle)
-    return handles
+        mark.annotate(axes, mark.alpha, mark.beta)
+    return [*handles, *marks.handles_of(shown)]
 
 
 def add_path_to(axes: Axes, scene: Scene, pane: Pane, path: PathData) -> PathArtist:
@@ -184,11 +188,27 @@ def add_path_to(axes: Axes, scene: Scene, pane: Pane, path: PathData) -> PathArt
     return add_path_over(axes, scene, mapped_surface(scene, pane), path)
 
 
+def _leaving(x: FloatArray, y: FloatArray, away: BoolArray, surface: Surface) -> tuple[FloatArray, FloatArray]:
+    """Coordinates with NaN outside the window, but for the points just before and after those inside: a path is seen leaving it.
+
+    The axes clip what lies outside. Points farther than `FAR` windows are drawn nearer, in the same direction.
+    """
+    y_axis = surface.alpha if surface.beta is None else surface.beta
+    here, far = ~away, FAR * max(float(np.ptp(surface.alpha)), float(np.ptp(y_axis)))
+    x, y = np.where(np.abs(x) < np.inf, x, np.nan), np.where(np.abs(y) < np.inf, y, np.nan)
+    before, after = np.append(False, here[:-1]), np.append(here[1:], False)
+    distance = np.fmax(np.fmax(np.abs(x), np.abs(y)) / far, 1.0)
+    seen = here | before | after
+    return np.where(seen, x / distance, np.nan), np.where(seen, y / distance, np.nan)
+
+
 def add_path_over(axes: Axes, scene: Scene, surface: Surface | None, path: PathData) -> PathArtist:
-    """A path on flat axes, cut where it leaves the window of the surface."""
+    """A path on flat axes, up to the first point outside the window of the surface, where it leaves."""
     indices = kept_points(scene, path)
     away = outside_window(path, surface)[indices] if surface is not None else np.zeros(len(indices), bool)
-    x, y = np.where(away, np.nan, path.alpha[indices]), np.where(away, np.nan, path.beta[indices])
+    x, y = path.alpha[indices], path.beta[indices]
+    if surface is not None:
+        x, y = _leaving(x, y, away, surface)
     return add_path(axes, scene, path, x, y, np.zeros(len(indices), bool), indices)
 
 

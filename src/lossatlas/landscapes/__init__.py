@@ -1,0 +1,1 @@
+"""Objective, plane, evaluation and drawing in one call."""

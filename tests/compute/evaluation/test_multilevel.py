@@ -1,0 +1,208 @@
+"""Surfaces estimated from some of the samples: against the full computation, resumed, by every executor, refused where they must be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from torch import nn
+from torch.nn import functional as F
+
+import lossatlas as la
+from lossatlas.archive.sample_draws import SampleDraws
+from lossatlas.compute.evaluation.multilevel import take_samples
+from lossatlas.compute.objective.data import freeze_data
+from lossatlas.errors import ArchiveError, InputError
+
+SAMPLES = 3000
+SHAPE = (13, 9)
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 3)).double()
+
+
+def problem(samples: int = SAMPLES, **options: Any) -> tuple[la.Objective, la.Plane]:
+    """Noisy labels of a linear teacher; BatchNorm with statistics of its own."""
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(samples, 6, generator=generator, dtype=torch.float64)
+    y = (x[:, :3] + 0.7 * torch.randn(samples, 3, generator=generator, dtype=torch.float64)).argmax(1)
+    model = network()
+    for _ in range(3):
+        model(x)
+    objective = la.Objective(model.eval(), F.cross_entropy, (x, y), **options)
+    return objective, la.random_plane(objective, seed=3)
+
+
+def run(objective: la.Objective, plane: la.Plane, tol: float | None = 0.05, archive: Any = None, **options: Any) -> xr.Dataset:
+    engine = {"sampling": "multilevel", "executor": "serial", "evaluator": "loop"} | options.pop("engine", {})
+    return la.evaluate(objective, plane, (-1, 1), SHAPE, ("loss", "accuracy"), archive, tol=tol, engine=la.Engine(**engine), **options)
+
+
+@pytest.fixture(scope="module")
+def full() -> xr.Dataset:
+    return run(*problem(), tol=None)
+
+
+def test_estimates_are_as_close_as_was_asked(full: xr.Dataset) -> None:
+    """Within the tolerance of the loss; the accuracy within its own intervals; fewer evaluations than the full grid."""
+    surface = run(*problem())
+    off = np.abs(surface.loss_filled - full.loss)
+    assert (off <= 0.05 * np.ptp(full.loss.values)).mean() >= 0.95
+    assert (off <= 3 * surface.loss_filled_standard_error + 1e-12).mean() >= 0.97
+    apart = np.abs(surface.accuracy_filled - full.accuracy)
+    assert (apart <= 3 * surface.accuracy_filled_standard_error + 1e-12).mean() >= 0.97
+    sampling = surface.attrs["sampling"]
+    assert int(surface.samples_drawn.sum()) == sampling["drawn"] < 0.5 * SAMPLES * full.loss.size
+    assert sampling["samples"] == SAMPLES and not surface.done.any() and np.isnan(surface.loss).all()
+    assert 0 < surface.attrs["estimated_error"] < 0.1
+
+
+@pytest.mark.slow
+def test_seeds_repeat_and_differ() -> None:
+    one, again, other = (run(*problem(), engine={"sampling_seed": seed}) for seed in (1, 1, 2))
+    xr.testing.assert_identical(one.drop_attrs(), again.drop_attrs())
+    assert (one.loss_filled != other.loss_filled).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tiles", [0, 5, 9])
+def test_a_stopped_run_continues_to_the_same_values(tiles: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between and within the blocks of samples, with tiles of another size before and after."""
+    whole = run(*problem())
+    real, written, drawn = SampleDraws.write, [], list[int]()
+
+    def stop(self: SampleDraws, *arguments: Any) -> None:
+        if len(written) == tiles:
+            raise KeyboardInterrupt
+        written.append(0)
+        real(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SampleDraws, "write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(*problem(), archive=tmp_path / "a.zarr", engine={"tile": 29})
+    monkeypatch.setattr(SampleDraws, "write", lambda *arguments: (drawn.append(arguments[3]["loss"].size), real(*arguments))[1])
+    rest = run(*problem(), archive=tmp_path / "a.zarr", engine={"tile": 41})
+    assert sum(drawn) + 29 * 32 * min(tiles, 4) <= int(whole.samples_drawn.sum())
+    xr.testing.assert_identical(whole.drop_attrs(), rest.drop_attrs())
+    assert la.open_archive(tmp_path / "a.zarr").surface().attrs["sampling"] == whole.attrs["sampling"]
+
+
+def test_what_was_drawn_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tighter tolerance adds to what is there."""
+    first = run(*problem(), archive=tmp_path / "a.zarr", tol=0.1)
+    drawn: list[int] = []
+    real = SampleDraws.write
+    monkeypatch.setattr(SampleDraws, "write", lambda s, b, c, v: (drawn.append(v["loss"].size), real(s, b, c, v))[1])
+    second = run(*problem(), archive=tmp_path / "a.zarr", tol=0.04)
+    added = np.maximum(second.samples_drawn - first.samples_drawn, 0)
+    assert sum(drawn) == int(added.sum()) > 0
+    fresh = run(*problem(), tol=0.04)
+    np.testing.assert_array_equal(second.loss_filled, fresh.loss_filled)
+
+
+def test_the_full_grid_follows_and_takes_the_place_of_the_estimate(full: xr.Dataset, tmp_path: Path) -> None:
+    run(*problem(), archive=tmp_path / "a.zarr")
+    whole = run(*problem(), archive=tmp_path / "a.zarr", tol=None)
+    np.testing.assert_array_equal(whole.loss, full.loss)
+    assert whole.done.all() and "loss_filled" not in whole and "samples_drawn" not in whole and whole.attrs["sampling"] == {}
+    assert not (tmp_path / "a.zarr" / "draws" / "surface").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_executors_agree(executor: str) -> None:
+    """Few blocks: each starts its worker processes anew."""
+    serial, other = (run(*problem(100), tol=0.5, engine={"executor": e, "workers": 2}) for e in ("serial", executor))
+    np.testing.assert_array_equal(serial.loss_filled, other.loss_filled)
+    np.testing.assert_array_equal(serial.samples_drawn, other.samples_drawn)
+
+
+@pytest.mark.slow
+def test_the_vectorized_evaluator_agrees() -> None:
+    loop, vmap = run(*problem()), run(*problem(), engine={"evaluator": "vmap"})
+    np.testing.assert_allclose(loop.loss_filled, vmap.loss_filled, rtol=1e-10)
+
+
+@pytest.mark.slow
+def test_another_model_is_refused_and_replaced_on_demand(tmp_path: Path) -> None:
+    """The same weights with another loss setting, which no hash of the weights or the data tells."""
+    objective, plane = problem()
+    run(objective, plane, archive=tmp_path / "a.zarr")
+    sharp = la.Objective(
+        objective.module, lambda o, t: F.cross_entropy(o, t, label_smoothing=0.3, reduction="none"), objective.original_data
+    )
+    with pytest.raises(ArchiveError, match="another"):
+        run(sharp, plane, archive=tmp_path / "a.zarr")
+    replaced = run(sharp, plane, archive=tmp_path / "a.zarr", overwrite=True)
+    assert (replaced.samples_drawn > 0).all()
+
+
+@pytest.mark.slow
+def test_a_damaged_block_is_drawn_again(tmp_path: Path) -> None:
+    whole = run(*problem(), archive=tmp_path / "a.zarr")
+    chunk = next(p for p in sorted((tmp_path / "a.zarr/draws/surface/2/loss/c").rglob("*")) if p.is_file())
+    chunk.write_bytes(bytes(len(chunk.read_bytes())))
+    again = run(*problem(), archive=tmp_path / "a.zarr")
+    np.testing.assert_array_equal(whole.loss_filled, again.loss_filled)
+
+
+@pytest.mark.slow
+def test_auto_samples_where_it_is_cheaper_and_not_elsewhere() -> None:
+    """Many samples at a loose tolerance; few samples; a tolerance that asks for nearly all of them."""
+    many, few = problem(20_000), problem(200)
+    assert "sampling" in run(*many, tol=0.1, engine={"sampling": "auto", "evaluator": "auto"}).attrs
+    assert "sampling" not in run(*few, engine={"sampling": "auto"}).attrs
+    strict = run(*problem(1000), tol=1e-4, engine={"sampling": "auto"})
+    assert "sampling" not in strict.attrs and strict.done.all()
+
+
+def dependent() -> la.Objective:
+    return problem(mode="batch")[0]
+
+
+def only_a_mean() -> la.Objective:
+    objective, _ = problem()
+    return la.Objective(objective.module, lambda o, t: F.cross_entropy(o, t) + o.mean() ** 2, objective.original_data)
+
+
+@pytest.mark.filterwarnings("ignore:The loss depends on which samples")
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (dependent, "mode batch"),
+        (only_a_mean, "only a mean"),
+        (lambda: problem(50)[0], "50 samples"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused_with_the_reason(make: Any, reason: str) -> None:
+    objective = make()
+    with pytest.raises(InputError, match=reason):
+        la.evaluate(objective, la.random_plane(objective, seed=3), resolution=SHAPE, tol=0.05, engine=la.Engine(sampling="multilevel"))
+
+
+def test_lines_are_sampled_too() -> None:
+    objective, plane = problem()
+    line = la.Plane.from_directions(objective, plane.directions[0].params)
+    whole = la.evaluate(objective, line, (-1, 1), 33)
+    some = la.evaluate(objective, line, (-1, 1), 33, tol=0.05, engine=la.Engine(sampling="multilevel"))
+    assert (np.abs(some.loss_filled - whole.loss) <= 0.05 * np.ptp(whole.loss.values)).mean() >= 0.9
+
+
+def test_samples_are_taken_from_batches_of_any_kind() -> None:
+    """Tuples and dicts over ragged batches, sequences of other lengths apart, tensors that are no samples as they are."""
+    x, y = torch.arange(23.0).unsqueeze(1), torch.arange(23)
+    data = freeze_data((x, y), batch_size=5)
+    taken = take_samples(data, np.array([0, 3, 7, 19, 22]))
+    assert torch.cat([b[1] for b in taken.batches]).tolist() == [0, 3, 7, 19, 22]
+    assert max(taken.counts) <= 5
+    ragged = freeze_data([{"ids": torch.arange(8).reshape(2, 4)}, {"ids": torch.arange(9).reshape(3, 3)}])
+    parts = take_samples(ragged, np.array([1, 2, 4]))
+    assert [b["ids"].tolist() for b in parts.batches] == [[[4, 5, 6, 7]], [[0, 1, 2], [6, 7, 8]]]
+    assert take_samples(data, np.array([4])).counts == (1,)
