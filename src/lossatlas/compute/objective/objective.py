@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from lossatlas._util.summary_table import html_table
 from lossatlas.compute.objective.argument_checks import check_device, check_options
 from lossatlas.compute.objective.batch_weights import batch_weights
 from lossatlas.compute.objective.batchnorm import AUTO, BatchNormCalibration, Mode, check_mode
@@ -32,7 +33,7 @@ __all__ = ["CallableLoss", "ModuleLoss", "Objective", "Precision", "ScoreFunctio
 SCORER_FIELDS = frozenset(f.name for f in fields(Scorer))
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Objective:
     """A pure function ``params -> per-sample losses`` over fixed data.
 
@@ -216,6 +217,25 @@ class Objective:
         module = copy_sharing_parameters(self.module)
         function = replace(self.function, module=copy_in_mode(module, self.mode), loss=copy_loss_module(self.function.loss))
         return self._replace(module=module, function=function, calibration=calibration_of(module, self.mode))
+
+    def __repr__(self) -> str:
+        rows = self._summary()
+        loss, model = rows["loss"], rows["model"]
+        return f"<Objective: {loss} of {model} on {rows['data']}, {rows['parameters']} parameters, mode {rows['mode']}>"
+
+    def _repr_html_(self) -> str:
+        return html_table("Objective", self._summary())
+
+    def _summary(self) -> dict[str, str]:
+        described, device = self.description, next(iter(self.params.values())).device
+        return {
+            "model": self.name,
+            "loss": str(described.get("loss") or "the model's own loss"),
+            "data": f"{self.samples:,} samples" + (f" ({described['split']})" if described.get("split") else ""),
+            "parameters": f"{sum(p.numel() for p in self.params.values()):,}",
+            "mode": "auto" if self.automatic else self.mode,
+            "device": str(device),
+        }
 
     @property
     def samples(self) -> int:
