@@ -44,8 +44,9 @@ class Objective:
         model: an nn.Module, or a callable ``f(params, batch)`` that returns losses ``(samples,)`` or their mean.
         loss: ``loss(output, target)``, such as `torch.nn.functional.cross_entropy` or a loss module. None where
             the model returns its own loss (a scalar, `.loss` or ``["loss"]``) or is a callable.
-        data: ``(x, y)`` tensors or arrays, a Dataset or a DataLoader. Random order or augmentation is frozen once. Tensors and
-            arrays handed over are not copied, for they may be large: do not write into them afterwards.
+        data: ``(x, y)`` tensors or arrays, a Dataset, a DataLoader, a list of samples as dicts, or a tokenizer's
+            batch. Random order or augmentation is frozen once. Tensors and arrays handed over are not
+            copied, for they may be large: do not write into them afterwards.
         params: the parameters at the center; needed for a callable, taken from a module otherwise.
         batch_size: samples a batch (a DataLoader keeps its own); it changes no value beyond rounding.
         samples: use the first so many samples only.
@@ -53,7 +54,7 @@ class Objective:
             then carry the finite-population factor. Give the number of samples itself where the data are all there is:
             standard errors are zero. None takes the data as drawn from an endless supply, the usual view of a training set.
         dtype: cast model and floating-point data, for instance ``torch.float64``.
-        device: where to compute.
+        device: where to compute; None is where the model lies, and the data go there.
         mode: "eval" uses stored BatchNorm statistics and no dropout (Li et al. 2018); "interpolated" moves them along a
             plane between models; "recalibrated" estimates them anew at every point, "anchored" too, except near the models
             of a plane, where they become those models' own; "batch" uses each batch's own, with a last sample that would be
