@@ -13,7 +13,7 @@ export OMP_NUM_THREADS = 1
 # Compiled tests are kept between runs, also where the environment says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test portable lowest pythons versions check fast fuzz format lint viewer bench release-check clean
+.PHONY: demo test portable lowest pythons versions check fast fuzz format lint viewer bench docs docs-check release-check clean
 
 demo: $(VENV)/.base
 	$(BIN)/lossatlas demo --out out/demo
@@ -92,6 +92,14 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
+# The site into docs/_build/html, its notebooks and gallery executed where they changed; docs-check opens every page of it.
+SPHINX ?= -W --keep-going -q
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -b html $(SPHINX) -d docs/_build/doctrees docs docs/_build/html
+
+docs-check: docs
+	$(BIN)/python .ci/docs_check.py
+
 # Both distributions into dist/, and all that is promised of them, in a venv of its own; RELEASE=--no-install leaves the demo out.
 release-check: build/release/.tools
 	build/release/bin/python .ci/release_check.py $(RELEASE)
@@ -113,5 +121,9 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt Makefile
 	$(PIP) --no-deps $(ORACLES)
 	touch $@ $(VENV)/.base
 
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) out dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) docs/_build docs/gallery out dist build .pytest_cache .ruff_cache .hypothesis

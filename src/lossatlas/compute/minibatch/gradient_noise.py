@@ -91,7 +91,7 @@ def gradient_noise(
 
     Returns:
         A Dataset over ``(alpha, beta)``: `gradient_alpha`, `gradient_beta` (mean slopes), variances and covariance over
-        samples, `gradient_snr` = |mean| / sd of a batch's gradient, with the finite-population factor, and
+        samples, `gradient_snr` = ``|mean| / sd`` of a batch's gradient, with the finite-population factor, and
         `uphill_share`, the share of batches whose descent direction points uphill on the full surface.
 
     Raises:
