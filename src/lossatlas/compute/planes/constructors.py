@@ -83,6 +83,8 @@ def random_plane(
     else:
         drawn = random_directions(center, _seed(seed), ndim, names)
         steps_params = [normalize_direction(d, center, normalize, axes, biases) for d in drawn]
+        if normalize != "none" and not any(bool(t.any()) for t in steps_params[0].values()):
+            raise InputError("normalize", f"{normalize} around weights that are all zero", '"none"', "Directions are scaled to the weights")
     recipe: dict[str, Any] = {"seed": seed, "normalize": normalize, "biases": biases}
     steps = [Direction(d, {"kind": "random", "index": i, **recipe}) for i, d in enumerate(steps_params)]
     chosen = None if params is None else [params] if isinstance(params, str) else list(params)
