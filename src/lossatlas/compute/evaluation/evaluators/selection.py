@@ -130,7 +130,7 @@ def select_evaluator(
 
 
 def _kind_of_task(task: EvaluationProblem, cells: int, named: str, chunk: int | None, compiled: bool) -> tuple[Hashable, ...]:
-    """What the fastest evaluator of an objective depends on: the kind of plane, the metrics, the size of the job, the threads."""
+    """Key of what the choice for an objective depends on: the kind of plane, the metrics, the size of the job, the threads."""
     plane, metrics = task.plane, tuple(metric.name for metric in task.metrics)
     return plane.kind, plane.ndim, plane.moving_names, metrics, cells.bit_length(), named, chunk, compiled, torch.get_num_threads()
 
