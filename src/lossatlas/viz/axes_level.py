@@ -31,7 +31,6 @@ from mpl_toolkits.mplot3d import Axes3D
 from lossatlas.analysis.eigensolvers.density import SpectralDensity
 from lossatlas.analysis.eigensolvers.extremes import ExtremeEigenvalues
 from lossatlas.errors import InputError, InputTypeError
-from lossatlas.viz.colors import path_color
 from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.from_datasets import path_from
 from lossatlas.viz.compose.inputs import Source
@@ -40,7 +39,7 @@ from lossatlas.viz.compose.recording import recording_scene
 from lossatlas.viz.mpl.mathtext import escape_broken_mathtext
 from lossatlas.viz.mpl.panes import contour, lines, surface
 from lossatlas.viz.mpl.panes.base import PaneArtists
-from lossatlas.viz.mpl.style import curve_color
+from lossatlas.viz.mpl.style import curve_color, map_line_color
 from lossatlas.viz.scene.model import Camera, Curve, FloatArray, Pane, PathData, Scale, Scene
 
 
@@ -377,7 +376,7 @@ def _next_index(ax: Axes, count: int = 1) -> int:
 def _path_color(ax: Any) -> str:
     """Not of the user's cycle: paths lie on maps, whose colors no style sheet knows."""
     _check_axes(ax)
-    return path_color(_next_index(ax))
+    return map_line_color(_next_index(ax))
 
 
 def _include(ax: Axes, x: FloatArray, y: FloatArray) -> None:

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
@@ -205,3 +206,15 @@ def test_a_bare_relief_has_no_box() -> None:
     figure = plot(surface(), kind="surface", bare=True, caption="none", title="")
     assert not has_axes(figure.axes[0])
     assert [text.get_text() for text, _ in words(figure) if text.get_text() != "minimum on this grid"] == []
+
+
+def test_paths_in_print_differ_in_lightness() -> None:
+    from lossatlas.viz.mpl.style import PRINT_CURVES
+
+    rgb = np.array([to_rgb(color) for color in PRINT_CURVES])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
+    assert np.diff(lightness).min() > 8, "an eye tells steps of a few units apart, in areas; lines need more"
+    runs = [path("SGD", (-0.9, 0.9), (-0.5, 0.3)), path("Adam", (0.9, 0.9), (0.5, -0.6))]
+    figure = plot(compose(surface(), kind="contour", trajectories=runs), theme="print")
+    assert {text.get_color() for text in figure.axes[0].texts} == set(PRINT_CURVES[:2])
