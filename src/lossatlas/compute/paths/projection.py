@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_name
+from lossatlas._util.progress import progress_bar
 from lossatlas._util.text import to_json_value
 from lossatlas.archive import Archive, Location, as_archive, same_place
 from lossatlas.archive.arrays import exists
@@ -113,6 +114,7 @@ def project_trajectory(
     label: str | None = None,
     surface: str | None = None,
     memory: int = MEMORY,
+    progress: bool | None = None,
 ) -> xr.Dataset:
     """The path of a recorded run over a plane, with its distance from the plane, its own loss and the random-walk null.
 
@@ -129,6 +131,7 @@ def project_trajectory(
         label: words for legends; the recording's own where None.
         surface: name of the stored surface that the path belongs to; None lets figures find it by the plane's directions.
         memory: bytes that a block of weights may take.
+        progress: of measuring the iterates, as for `evaluate`.
 
     Returns:
         The recorded curves and, over ``(step,)``: `path_alpha`, `path_beta`, `path_residual` (distance from the
@@ -149,7 +152,7 @@ def project_trajectory(
     task = None if objective is None else _task(objective, trajectory, plane)
     cast = project_points(trajectory, plane, memory)
     path = trajectory.dataset.copy()
-    columns = {**_columns(cast), **({} if objective is None or task is None else _scores(trajectory, task, objective, cast))}
+    columns = {**_columns(cast), **({} if objective is None or task is None else _scores(trajectory, task, objective, cast, progress))}
     for variable, values in columns.items():
         path[variable] = ("step", values, dict(schema.variable(variable).attrs))
     if objective is not None:
@@ -227,12 +230,17 @@ def _warn(message: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=4)
 
 
-def _scores(trajectory: Trajectory, task: EvaluationProblem, objective: Objective, cast: Projection) -> dict[str, Array]:
+def _scores(
+    trajectory: Trajectory, task: EvaluationProblem, objective: Objective, cast: Projection, progress: bool | None
+) -> dict[str, Array]:
     metrics = ("loss", "accuracy") if has_accuracy(objective) else ("loss",)
-    path_loss = [evaluate_point(objective, trajectory.state(index), metrics) for index in range(len(trajectory))]
-    below, known = np.full(len(path_loss), np.nan), np.isfinite(cast.coordinates).all(1)
-    if known.any():
-        below[known] = Loop(task)(cast.coordinates[known]).values["loss"]
+    path_loss, below, loop = [], np.full(len(trajectory), np.nan), Loop(task)
+    with progress_bar(f"losses of {trajectory.label}", len(trajectory), 0, progress) as advance:
+        for index, place in enumerate(cast.coordinates):
+            path_loss.append(evaluate_point(objective, trajectory.state(index), metrics))
+            if np.isfinite(place).all():
+                below[index] = loop(place[None]).values["loss"][0]
+            advance(1)
     columns = {f"path_{metric}": np.array([scores[metric] for scores in path_loss]) for metric in metrics}
     return {**columns, "path_plane_loss": below}
 
