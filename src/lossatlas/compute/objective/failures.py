@@ -38,12 +38,12 @@ def explain_failure(scorer: Scorer) -> None:
 
 
 def _check_precision(scorer: Scorer, inputs: Any) -> None:
-    own = {p.dtype for p in scorer.params.values() if p.is_floating_point()}
-    given = {leaf.dtype for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor) and leaf.is_floating_point()}
-    if len(own) == 1 and given and not given <= own:
-        (dtype,) = own
+    model_dtypes = {p.dtype for p in scorer.params.values() if p.is_floating_point()}
+    input_dtypes = {leaf.dtype for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor) and leaf.is_floating_point()}
+    if len(model_dtypes) == 1 and input_dtypes and not input_dtypes <= model_dtypes:
+        (dtype,) = model_dtypes
         advice = f"Cast the data, x.to({dtype}), or cast both: la.Objective(model, loss, data, dtype={dtype})"
-        raise InputError("data", f"inputs of {', '.join(sorted(map(str, given)))}", f"{dtype}, as the model is", advice)
+        raise InputError("data", f"inputs of {', '.join(sorted(map(str, input_dtypes)))}", f"{dtype}, as the model is", advice)
 
 
 def _check_outputs(loss: Any, outputs: Any) -> None:
