@@ -16,7 +16,7 @@ from lossatlas.errors import InputError
 
 PLOT_KINDS = "auto, contour, surface, both, line, training (paths beside decision areas or curves) or recording (what a recorder kept)."
 FIGURE_HELP = "A .png, .pdf or .svg file; its folder is made where there is none."
-ANIMATION_HELP = "A .gif file, or .mp4 with the [video] extra; its folder is made where there is none."
+ANIMATION_HELP = "A .gif or .webp file, or .mp4 with the [video] extra, and a still of it beside; its folder is made where there is none."
 
 
 def plot(

@@ -125,11 +125,12 @@ def animate(
     width: int = 900,
     on_frame: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a GIF or MP4: trajectories run over their surfaces; where there are none the relief turns once around.
+    """Write a GIF, MP4 or WebP: trajectories run over their surfaces; where there are none the relief turns once around.
 
     Args:
         source: as for `plot`; a Scene with a timeline is played as it is.
-        file: where to write, ``.gif`` or ``.mp4`` (which needs the [video] extra).
+        file: where to write, ``.gif``, ``.webp`` or ``.mp4`` (which needs the [video] extra). A still of it is written beside
+            it, ``name-still.png``.
         surfaces, trajectories, kind, quantity, scale, colormap, clip, levels, camera, title, uncertainty, caption: as for `plot`.
         frames: at most this many.
         milliseconds: how long each is shown.

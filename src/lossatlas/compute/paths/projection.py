@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_name
+from lossatlas._util.progress import progress_bar
 from lossatlas._util.text import to_json_value
 from lossatlas.archive import Archive, Location, as_archive, same_place
 from lossatlas.archive.arrays import exists
@@ -114,6 +115,7 @@ def project_trajectory(
     label: str | None = None,
     surface: str | None = None,
     memory: int = MEMORY,
+    progress: bool | None = None,
     metrics: str | Metric | Iterable[str | Metric] | None = None,
 ) -> xr.Dataset:
     """The path of a recorded run over a plane, with its distance from the plane, its own loss and the random-walk null.
@@ -133,6 +135,7 @@ def project_trajectory(
         memory: bytes that a block of weights may take.
         metrics: measured at every iterate beside the loss, by name or of your own, with their errors: ``path_NAME``. Those relative to a
             model compare with the one at the plane's origin.
+        progress: of measuring the iterates, as for `evaluate`.
 
     Returns:
         The recorded curves and, over ``(step,)``: `path_alpha`, `path_beta`, `path_residual` (distance from the
@@ -160,7 +163,7 @@ def project_trajectory(
     for variable, values in columns.items():
         path[variable] = ("step", values, dict(schema.variable(variable).attrs))
     if objective is not None and task is not None:
-        for declared, values in _scores(trajectory, task, objective, cast, further):
+        for declared, values in _scores(trajectory, task, objective, cast, further, progress):
             path[declared.name] = ("step", values, dict(declared.attrs))
             columns[declared.name] = values
     added = {**_attrs(cast, plane, None if task is None else task.objective, surface), **_explained(cast, plane, trajectory)}
@@ -236,18 +239,26 @@ def _warn(message: str) -> None:
 
 
 def _scores(
-    trajectory: Trajectory, task: EvaluationProblem, objective: Objective, cast: Projection, further: tuple[Metric, ...]
+    trajectory: Trajectory,
+    task: EvaluationProblem,
+    objective: Objective,
+    cast: Projection,
+    further: tuple[Metric, ...],
+    progress: bool | None,
 ) -> Iterator[tuple[schema.Variable, Array]]:
     """Curves of every metric at the iterates themselves, and the plane's loss below them."""
     relative = task.plane.origin is not None and any(metric.reference is not None for metric in further)
     evaluator = point_evaluator(objective, further, task.point(task.plane.origin) if relative and task.plane.origin is not None else None)
-    rows = [stored(evaluator(trajectory.state(index))) for index in range(len(trajectory))]
+    rows, below, loop = list[dict[str, float]](), np.full(len(trajectory), np.nan), Loop(task)
+    with progress_bar(f"losses of {trajectory.label}", len(trajectory), 0, progress) as advance:
+        for index, place in enumerate(cast.coordinates):
+            rows.append(stored(evaluator(trajectory.state(index))))
+            if np.isfinite(place).all():
+                below[index] = loop(place[None]).values["loss"][0]
+            advance(1)
     curves = curves_of(evaluator, "path")
     for declared in curves:
         yield declared, np.array([row[declared.name.removeprefix("path_")] for row in rows])
-    below, known = np.full(len(rows), np.nan), np.isfinite(cast.coordinates).all(1)
-    if known.any():
-        below[known] = Loop(task)(cast.coordinates[known]).values["loss"]
     yield replace(schema.variable("path_plane_loss"), units=curves[0].units), below
 
 
