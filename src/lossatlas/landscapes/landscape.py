@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import math
 import os
@@ -14,6 +15,7 @@ import torch
 import xarray as xr
 
 from lossatlas._util.argument_checks import path_of
+from lossatlas._util.keywords import unknown_keyword
 from lossatlas.analysis.grid import Bounds
 from lossatlas.archive import Archive, Location, as_archive, open_archive, same_place
 from lossatlas.compute.arrays.array_objective import ArrayObjective
@@ -38,6 +40,22 @@ RESOLUTION = 31
 PATH_POINTS = 120
 """Points of a path at most: each is measured, and no figure shows more."""
 PREVIEW_DPI = 80
+
+KEYWORDS = (
+    "recording",
+    "plane",
+    "bounds",
+    "resolution",
+    "metrics",
+    "archive",
+    "seed",
+    "tol",
+    "name",
+    "title",
+    "engine",
+    "overwrite",
+    "progress",
+)
 
 Metrics = str | Iterable[str | Metric]
 
@@ -218,6 +236,10 @@ def objective_of(model: Any, loss: Any, data: Any, options: Mapping[str, Any]) -
         raise InputError("data", "None", "what the loss is measured on", advice)
     if not isinstance(model, torch.nn.Module):
         raise InputTypeError("model", type(model).__name__, "an nn.Module or an la.Objective", "The order is model, loss, data")
+    known = list(inspect.signature(Objective).parameters)
+    for keyword, value in options.items():
+        if keyword not in known:
+            raise unknown_keyword("landscape and Objective", keyword, value, (*KEYWORDS, *known[3:]))
     return Objective(model, loss, data, **options)
 
 

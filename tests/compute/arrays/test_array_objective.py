@@ -219,7 +219,7 @@ def test_resuming_is_by_the_code_and_the_center(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.loss, again.loss)
     with pytest.raises(la.ArchiveError, match="the function is another one"):
         la.evaluate(la.ArrayObjective(factor(2.0), THETA), plane, **arguments)
-    with pytest.raises(la.ArchiveError, match="center_hash"):
+    with pytest.raises(la.ArchiveError, match="weights at the center differ"):
         moved = la.ArrayObjective(factor(1.0), THETA + 1)
         la.evaluate(moved, la.random_plane(moved), **arguments)
 
