@@ -21,7 +21,7 @@ DEPTH = ("sample", "batch")
 SUFFIXES = ("_standard_error", "_lower", "_upper", "_filled")
 """What is appended to the name of a variable for those that belong to it."""
 
-DETAILS = ("better", "items", "repeats", "seed", "protocol", "interval")
+DETAILS = ("of", "better", "items", "repeats", "seed", "protocol", "interval")
 """Attributes of the array of a metric beside `units` and `long_name`, those that are known."""
 
 

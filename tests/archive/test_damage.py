@@ -61,6 +61,24 @@ def test_every_flipped_bit_of_a_chunk_is_noticed(place: Path, array: str) -> Non
             archive.surface() if "surfaces" in array else archive.trajectory()
 
 
+def test_a_deleted_chunk_of_values_is_noticed(place: Path) -> None:
+    before = la.open_archive(place).surface()
+    (place / "surfaces/surface/loss/c/0/0").unlink()
+    with pytest.warns(UserWarning, match=r"surfaces/surface/loss/c/0/0 of .*a\.zarr is missing.*NaN.*Restore"):
+        assert la.open_archive(place).surface().loss.isnull().any()
+    with pytest.warns(UserWarning, match="is missing"):
+        evaluate(place)
+    np.testing.assert_array_equal(la.open_archive(place).surface().loss, before.loss)
+
+
+def test_a_chunk_of_nothing_but_nan_is_not_missing(tmp_path: Path) -> None:
+    """Zarr does not store it; how many cells are NaN is on record."""
+    objective = la.Objective(lambda p, _: p["w"].log().sum(), params={"w": torch.full((2,), -9.0)})
+    plane = la.weight_plane(objective, ("w", 0), ("w", 1))
+    surface = la.evaluate(objective, plane, bounds=(-0.5, 0.5), resolution=(3, 2), archive=tmp_path / "a.zarr")
+    assert surface.loss.isnull().all() and not (tmp_path / "a.zarr/surfaces/surface/loss/c").exists()
+
+
 @pytest.mark.parametrize("array", ["theta", "buffers"])
 def test_recorded_weights_carry_checksums(tmp_path: Path, array: str) -> None:
     model = torch.nn.BatchNorm1d(3)

@@ -260,6 +260,15 @@ def test_the_address_of_a_live_page_carries_its_state(monkeypatch: pytest.Monkey
     assert "?token=" in address and pages[0] in done.stdout
 
 
+def test_a_page_waits_for_an_archive_that_comes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("starlette")
+    opened: list[Any] = []
+    monkeypatch.setattr("lossatlas.viz.web.server.serve", lambda archives, **_: opened.append(archives))
+    monkeypatch.setattr("time.sleep", lambda _: la.open_archive(tmp_path / "later.zarr", "a"))
+    done = lossatlas("view", tmp_path / "later.zarr", "--wait", "--no-browser")
+    assert done.returncode == 0 and "Waiting for" in done.stdout and len(opened) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

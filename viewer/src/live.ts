@@ -66,6 +66,8 @@ export class LiveClient {
     const state: Partial<ViewState> = this.viewer ? { ...this.viewer.state } : { ...this.options.state };
     // Visibility of surfaces added in between follows the new scene.
     if (this.viewer && names(this.viewer.session.document) !== names(document)) delete state.hidden;
+    // Whoever looks at the last step goes on looking at the last one, as of a training that runs.
+    if (this.viewer && this.viewer.state.frame >= this.viewer.session.timeline.length - 1) delete state.frame;
     this.viewer?.dispose();
     this.viewer = new Viewer(this.element, document, { ...this.options, state, progress: this.status });
     this.viewer.showProgress(this.status, false, this.runStatus);

@@ -258,7 +258,7 @@ class Archive:
 
     def _with_source(self, dataset: xr.Dataset, name: str) -> xr.Dataset:
         """Note in the encoding, where xarray keeps it, which archive a Dataset was read from, and its name there."""
-        if not isinstance(self.root, MemoryGroup) and not isinstance(self.root.store, MemoryStore):
+        if not isinstance(self.root.store, MemoryStore | MemoryGroup):
             dataset.encoding |= {"source": self.location, "name": name}
         return dataset
 

@@ -152,6 +152,15 @@ def damaged_chunks(array: zarr.Array[Any]) -> Iterator[tuple[int, ...]]:
             yield index
 
 
+def missing_chunks(array: zarr.Array[Any], needed: NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
+    """Indices of the chunks that are not stored although they hold a cell of `needed`; Zarr stores none of nothing but fill values."""
+    if isinstance(array, MemoryArray):
+        return
+    for index in np.ndindex(*(-(-length // size) for length, size in zip(array.shape, array.chunks, strict=True))):
+        if needed[chunk_cells(array, index)].any() and not sync((array.store_path / chunk_key(array, index)).exists()):
+            yield index
+
+
 def chunk_cells(array: zarr.Array[Any], index: tuple[int, ...]) -> tuple[slice, ...]:
     """The part of an array that a chunk holds."""
     return tuple(slice(i * size, min((i + 1) * size, n)) for i, size, n in zip(index, array.chunks, array.shape, strict=True))

@@ -206,7 +206,7 @@ _TYPES: dict[str, Callable[[object], bool]] = {
 }
 
 _PATHS = {
-    "text": "kind title name label created lossatlas_version units long_name better protocol interval "
+    "text": "kind title name label created lossatlas_version units long_name of better protocol interval "
     "optimizer ended estimated_error_scale surface "
     "plane.kind plane.normalize plane.center_hash objective.kind objective.model objective.loss objective.units objective.split "
     "objective.mode objective.dtype objective.device objective.note objective.statistics objective.precision imported.format "

@@ -13,7 +13,7 @@ import zarr
 from numpy.typing import NDArray
 
 from lossatlas import schema
-from lossatlas.archive.arrays import AGAIN, array_at, arrays_at, dims_of, group_at, read_array
+from lossatlas.archive.arrays import AGAIN, array_at, arrays_at, chunk_key, dims_of, group_at, missing_chunks, read_array
 from lossatlas.errors import ArchiveError
 
 DEEP = tuple(v.name for v in schema.VARIABLES.values() if set(v.dims) & set(schema.DEPTH))
@@ -39,7 +39,27 @@ def read_surface(root: zarr.Group, location: str, name: str) -> xr.Dataset:
         for metric in metrics if isinstance(metrics, list) else ():
             if isinstance(metric, str) and metric.isidentifier() and metric not in DEEP and metric not in variables:
                 array_at(root, f"{path}/{metric}")
-        return xr.Dataset(variables, attrs=attrs)
+        surface = xr.Dataset(variables, attrs=attrs)
+        if (chunk := _lost_chunk(root, path, surface)) is not None:
+            warnings.warn(
+                f"The chunk {chunk} of {location} is missing: cells that are done have no value there, and read as NaN. "
+                f"Restore the file from a copy; without one, {AGAIN['surfaces']}.",
+                stacklevel=4,
+            )
+        return surface
+
+
+def _lost_chunk(root: zarr.Group, path: str, surface: xr.Dataset) -> str | None:
+    """The first chunk that is missing, where more of the measured cells are NaN than were when the evaluation ended."""
+    known, holes, done = surface.attrs.get("nan_cells"), surface.attrs.get("holes", {}), surface["done"].values
+    metrics = [m for m in surface.attrs.get("metrics", ()) if m in surface and surface[m].dims == surface["done"].dims]
+    unexplained = done & np.logical_or.reduce([np.isnan(surface[m].values) for m in metrics]) if metrics else np.zeros_like(done)
+    unexplained.flat[[int(cell) for cell in holes]] = False
+    if not isinstance(known, int) or unexplained.sum() <= known:
+        return None
+    arrays = [array_at(root, f"{path}/{metric}") for metric in metrics]
+    lost = ((array, index) for array in arrays for index in missing_chunks(array, unexplained))
+    return next((f"{array.path}/{chunk_key(array, index)}" for array, index in lost), None)
 
 
 def is_deep(array: zarr.Array[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,16 +89,28 @@ def view(
     theme: Annotated[str | None, typer.Option(help="light or dark; default: the reader's system.")] = None,
     port: Annotated[int, typer.Option(help="Of the live page; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for archives that a training or an evaluation is about to make.")] = False,
 ) -> None:
-    """Rotate, compare and play landscapes in the browser; follows an evaluation that is still running."""
+    """Rotate, compare and play landscapes in the browser; follows an evaluation or a recorded training that is still running."""
     from lossatlas.viz.api import view as show
 
     if export is not None and port:
         raise InputError("--port", port, "a live page", "Leave --export out, or --port")
+    if wait:
+        _wait_for(archives)
     state = _opening_state(archives, quantity, scale)
     show([str(a) for a in archives], export=export, title=title, theme=theme, view=state, port=port, open_browser=browser)
     if export is not None:
         typer.echo(f"Wrote {export}")
+
+
+def _wait_for(archives: Sequence[Path]) -> None:
+    """Wait until every archive is there; Ctrl-C ends it."""
+    for archive in archives:
+        if not (archive / "zarr.json").exists():
+            typer.echo(f"Waiting for {archive}")
+        while not (archive / "zarr.json").exists():
+            time.sleep(0.2)
 
 
 def _opening_state(archives: Sequence[Path], quantity: str | None, scale: str | None) -> dict[str, Any]:

@@ -182,9 +182,9 @@ def view(
         open_browser: False only serves or writes the page.
 
     Returns:
-        The path of the file, the widget, or None after a live page was closed. A widget of an archive fills when told:
-        ``shown = la.view(archive)`` in one cell, ``la.evaluate(..., archive=archive, on_tile=lambda *_: shown.update())`` in
-        the next.
+        The path of the file, the widget, or None after a live page was closed. ``la.view("run.zarr")`` in one cell follows a
+        training that the next one records there. A widget of an open archive fills when told: ``shown = la.view(archive)``,
+        then ``la.evaluate(..., archive=archive, on_tile=lambda *_: shown.update())``.
 
     Raises:
         InputError: something that cannot be drawn, an unknown key of `view`, or an `export` that is no .html file.
@@ -194,7 +194,10 @@ def view(
     if in_notebook():
         from lossatlas.viz.web.widget import widget
 
-        return widget(source, theme=theme, view=view, height=height, precision=precision, title=title)
+        shown = widget(source, theme=theme, view=view, height=height, precision=precision, title=title)
+        if _is_path(source) and shown.feed is not None and shown.feed.follows_recording:
+            shown.follow()
+        return shown
     if _is_archive(source) or (isinstance(source, list | tuple) and source and all(map(_is_archive, source))):
         from lossatlas.viz.web.server import serve
 
@@ -215,6 +218,10 @@ def in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and shell.__class__.__name__ == "ZMQInteractiveShell"
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, str | os.PathLike) or (isinstance(source, list | tuple) and bool(source) and all(map(_is_path, source)))
 
 
 def _is_archive(source: Any) -> bool:

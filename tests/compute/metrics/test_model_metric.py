@@ -65,7 +65,8 @@ def test_the_whole_model_gives_what_the_batches_give_to_the_last_bit() -> None:
     np.testing.assert_array_equal(surface.score, table(lambda a, b: (outputs(a, b).argmax(1) == Y.numpy()).mean()))
     np.testing.assert_allclose(surface.score_standard_error, surface.accuracy_standard_error, rtol=1e-12)
     assert surface.score.attrs == {
-        "units": "1", "long_name": "score", "better": "higher", "items": 11, "seed": 0, "protocol": "argmax", "interval": "Wilson, 95 %"
+        "units": "1", "long_name": "score", "of": "model", "better": "higher", "items": 11, "seed": 0,
+        "protocol": "argmax", "interval": "Wilson, 95 %",
     }  # fmt: skip
 
 

@@ -266,6 +266,13 @@ def writes_into_the_model(given: Callable[[nn.Module], dict[str, Tensor]]) -> la
     return la.Objective(loss, params=given(model), data=(X, Y))
 
 
+class Off(nn.Module):
+    """Units that no sample switches on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x - 1e6)
+
+
 def physics_informed() -> la.Objective:
     model = network()
 
@@ -304,6 +311,8 @@ QUIET: dict[str, Callable[[], la.Objective]] = {
     "zero-one loss": lambda: la.Objective(network(), lambda o, t: (o.argmax(1) != t).float(), (X, Y)),
     "dropout": lambda: la.Objective(nn.Sequential(nn.Dropout(0.5), network()), F.cross_entropy, (X, Y), mode="train"),
     "no data": lambda: la.Objective(lambda p, _: p["w"].square().sum(), params={"w": torch.zeros(3)}),
+    "plateau": lambda: la.Objective(lambda p, _: (p["w"] - 1e6).relu().sum(), params={"w": torch.zeros(3)}),
+    "units that are off": lambda: la.Objective(nn.Sequential(network(), Off()), F.mse_loss, (X, torch.zeros(len(X), 3))),
     "infinite at the center": lambda: la.Objective(lambda p, _: p["w"].log().sum(), params={"w": torch.zeros(3)}),
 }
 

@@ -18,6 +18,7 @@ from matplotlib.legend import Legend
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import HOLE, PATH_COLORS, STAR
 from lossatlas.viz.mpl import figure as drawing
+from lossatlas.viz.mpl.panes.base import has_axes
 from lossatlas.viz.mpl.style import styled
 from lossatlas.viz.scene.model import Arrow, Camera, ColorScale, Curve, DecisionRegions, Field, Pane, Scene, Surface, Timeline
 
@@ -46,7 +47,7 @@ def words_outside(figure: Figure) -> list[str]:
     with styled():
         boxes: list[tuple[str, Any]] = [(text.get_text(), text.get_window_extent()) for text in figure.texts if text.get_text()]
         for axes in figure.axes:
-            boxes += [(f"{axes.get_label()} {name} axis", axis.get_tightbbox()) for name, axis in axes._axis_map.items() if axes.axison]  # pyright: ignore
+            boxes += [(f"{axes.get_label()} {name} axis", axis.get_tightbbox()) for name, axis in axes._axis_map.items() if has_axes(axes)]  # pyright: ignore
             boxes += [(text.get_text(), text.get_window_extent()) for text in axes.texts]
         boxes += [("legend", legend.get_window_extent()) for legend in figure.findobj(Legend)]
     return [name for name, box in boxes if box is not None and not _inside(figure, box)]

@@ -19,6 +19,7 @@ from lossatlas.errors import InputError
 from lossatlas.viz.api import plot
 from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.mpl import figure as drawing
+from lossatlas.viz.mpl.panes.base import has_axes
 from lossatlas.viz.mpl.sizes import COLUMN, PAGE
 from lossatlas.viz.scene.model import Field, Pane, PathData, Scene, Surface
 
@@ -35,7 +36,7 @@ def words(figure: Figure) -> list[tuple[Text, Bbox]]:
     texts: set[Text] = {*figure.texts, *legends}
     for axes in figure.axes:
         texts |= set(axes.texts) | {axes.title}
-        for axis in axes._axis_map.values() if axes.axison else ():  # pyright: ignore[reportAttributeAccessIssue]
+        for axis in axes._axis_map.values() if has_axes(axes) else ():  # pyright: ignore[reportAttributeAccessIssue]
             low, high = sorted(axis.get_view_interval())
             ticks = [t for t in axis.get_major_ticks() if low - 1e-9 <= t.get_loc() <= high + 1e-9]
             labels = [label for tick in ticks for label in (tick.label1, tick.label2) if label.get_visible()]
@@ -202,5 +203,5 @@ def test_themes_change_ink_and_ground_and_the_users_letters_stay() -> None:
 
 def test_a_bare_relief_has_no_box() -> None:
     figure = plot(surface(), kind="surface", bare=True, caption="none", title="")
-    assert not figure.axes[0].axison
+    assert not has_axes(figure.axes[0])
     assert [text.get_text() for text, _ in words(figure) if text.get_text() != "minimum on this grid"] == []

@@ -51,6 +51,8 @@ export function otherPlanesWarning(session: Session): string[] {
 /** Message shown instead of a picture; null when there is one. */
 export function emptyMessage(sceneModel: SceneModel): HTMLElement | null {
   if (sceneModel.lines.length && !sceneModel.surfaces.length) return null;
+  // The path of a training that is still recorded lies on a plane of which nothing is computed.
+  if (sceneModel.scene.paths.length && sceneModel.surfaces.length) return null;
   if (sceneModel.surfaces.some((s) => s.quantities.some((q) => s.range(q).low <= s.range(q).high))) return null;
   const [title, text] = sceneModel.surfaces.length
     ? [

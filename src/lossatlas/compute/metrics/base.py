@@ -157,6 +157,7 @@ class Metric:
         """Further attributes of the stored array: direction, items, repeats, seed, protocol, those that are known."""
         of_model = self.of == "model" and not self.is_builtin
         known = {
+            "of": self.of if self.of == "model" else None,
             "better": self.better,
             "items": self.count,
             "repeats": self.repeats if self.repeats > 1 else None,

@@ -12,7 +12,7 @@ from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import Camera, ColorScale, FloatArray, PathData, Surface
 from lossatlas.viz.scene.value_ranges import heights_of
 
-HEIGHT = 0.68
+HEIGHT = 0.62
 """Height of a relief in units of its longer side, as matplotlib and the page draw it."""
 _AZIMUTHS = tuple(quarter + turn for quarter in (-90, 0, 90, 180) for turn in (30, 45, 60))
 """No side is seen head on, where a box looks flat."""

@@ -11,19 +11,20 @@ import xarray as xr
 from lossatlas import schema
 from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.errors import InputError
+from lossatlas.viz.scene.metric_text import better_arrow, data_of_metric
 from lossatlas.viz.scene.model import Caution, DecisionRegions, Field, FloatArray, PathData, Severity, Surface
 from lossatlas.viz.scene.names import optimizer_name
 from lossatlas.viz.scene.provenance_text import (
     CAUTION,
     end_caution,
     error_cautions,
-    error_notes,
     general_notes,
     models_of,
     origin_caution,
     origin_model_label,
     path_cautions,
     provenance_of,
+    quantity_notes,
     surface_cautions,
 )
 
@@ -162,10 +163,19 @@ def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     estimated = key + _FILLED + _ERROR in dataset
     error_key = key + (_FILLED + _ERROR if estimated else _ERROR)
     error = _ordered(dataset, error_key, dims).astype(float) if error_key in dataset else None
-    label = _with_units(_long_name(dataset, key), units)
+    arrow = better_arrow(key, dataset[key].attrs)
+    label = _with_units(f"{_long_name(dataset, key)} {arrow}".rstrip(), units)
     shown = key + _FILLED if key + _FILLED in dataset else key
     values, doubtful = _ordered(dataset, shown, dims).astype(float), _doubtful(dataset, key, dims)
-    return Field(values, label, units, error, doubtful, notes=error_notes(dataset, key), cautions=error_cautions(dataset, key))
+    notes, cautions = quantity_notes(dataset, key), error_cautions(dataset, key)
+    interval, data = _interval(dataset, key, dims), data_of_metric(dataset[key].attrs)
+    return Field(values, label, units, error, doubtful, notes=notes, cautions=cautions, interval=interval, data=data)
+
+
+def _interval(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> tuple[FloatArray, FloatArray] | None:
+    """Ends of the 95 % interval, where they are stored and some cell has them."""
+    ends = [_ordered(dataset, f"{key}{end}", dims).astype(float) for end in ("_lower", "_upper") if f"{key}{end}" in dataset]
+    return (ends[0], ends[1]) if len(ends) == 2 and np.isfinite(ends[0]).any() else None
 
 
 def _doubtful(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> np.ndarray | None:

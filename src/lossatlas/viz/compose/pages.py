@@ -26,6 +26,7 @@ from lossatlas.viz.compose.inputs import (
     title_of,
     unique_names,
 )
+from lossatlas.viz.compose.running_training import running_training_scene
 from lossatlas.viz.compose.timeline import with_timeline
 from lossatlas.viz.scene.model import ColorScale, Pane, PathData, Scene, Surface
 from lossatlas.viz.scene.value_ranges import automatic_scale
@@ -56,11 +57,15 @@ def combine(things: Sequence[Any]) -> Scene:
     """One scene of every surface and path in archives and Datasets; `meta` tells their planes apart.
 
     Of an archive that holds surfaces on several planes the panes show one plane: the first that paths were recorded on,
-    else the first. The page offers the others in its legend.
+    else the first. The page offers the others in its legend. Recordings alone, without a surface, are shown on the plane of
+    their own principal components.
     """
     entries = read_surfaces(things)
     if not entries:
-        raise nothing_to_draw(things)
+        training = running_training_scene(things)
+        if training is None:
+            raise nothing_to_draw(things)
+        return training
     surfaces = tuple(entry.surface for entry in entries)
     paths = tuple(_paths(things, entries))
     planes = {entry.surface.name: plane_of(entry.dataset) for entry in entries}

@@ -13,15 +13,25 @@ from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import ColorScale, Pane, Scene
 from lossatlas.viz.scene.value_ranges import levels_of, limits_of, panes_by_scale
 
+MOST_NUMBERED = 6
+"""Reliefs of one scale that carry numbers on their axes."""
+
 
 def add_color_bars(drawn: Figure, scene: Scene, panes: tuple[PaneArtists, ...]) -> tuple[Bar, ...]:
     """One bar for all the maps that share a scale, and none for reliefs alone: their height says the same.
 
-    A relief beside such a map gives up the label of its height, which the bar has.
+    A relief beside such a map gives up the label of its height, which the bar has. In a gallery of reliefs the bar takes the place
+    of all their numbers, which would be too many to read.
     """
     bars = []
     for color, group in panes_by_scale(scene).items():
         maps = [pane for pane in group if pane.kind == "contour"]
+        if not maps and len(group) > MOST_NUMBERED:
+            maps = group
+            for one in panes:
+                if one.pane in group:
+                    one.axes.set(xticks=[], yticks=[], zticks=[])
+                    one.axes.xaxis.labelpad = one.axes.yaxis.labelpad = -11
         if maps:
             bars.append(_add_color_bar(drawn, scene, color, group, tuple(one for one in panes if one.pane in maps)))
             for one in panes:

@@ -18,23 +18,22 @@ MOST_COVERED = 12
 
 
 def label_ends(sheet: Sheet, labels: set[str]) -> bool:
-    """Write each label at the end of one path that has it, maps before reliefs; False, and none written, where one has no room."""
+    """Write each label in the first pane that has it, maps before reliefs; False, and none written, where one has no room there."""
     written: list[Any] = []
+    missing = set(labels)
     for drawn in sorted(sheet.panes, key=lambda one: one.is_relief):
-        tracks = [track for track in drawn.tracks if track.label in labels and track.label not in {text.get_text() for text in written}]
-        seen = list({track.label: track for track in tracks}.values())
         taken = [_around(drawn, track) for track in drawn.tracks]
         points = [_points(drawn, track) for track in drawn.tracks]
-        for track in seen:
+        for track in {track.label: track for track in drawn.tracks if track.label in missing}.values():
             text = _place(drawn, track, taken, points)
-            if text is not None:
-                written.append(text)
-                taken.append(text.get_window_extent())
-    if {text.get_text() for text in written} == labels:
-        return True
-    for text in written:
-        text.remove()
-    return False
+            if text is None:
+                for other in written:
+                    other.remove()
+                return False
+            missing.remove(track.label)
+            written.append(text)
+            taken.append(text.get_window_extent())
+    return True
 
 
 def _place(drawn: PaneArtists, track: PathArtist, taken: list[Bbox], points: list[np.ndarray]) -> Any:
@@ -59,14 +58,9 @@ def _place(drawn: PaneArtists, track: PathArtist, taken: list[Bbox], points: lis
     return text
 
 
-def _end(track: PathArtist) -> tuple[float, float] | None:
-    usable = np.flatnonzero(np.isfinite(track.x) & np.isfinite(track.y))
-    return (float(track.x[usable[-1]]), float(track.y[usable[-1]])) if usable.size else None
-
-
 def _around(drawn: PaneArtists, track: PathArtist) -> Bbox:
     """Pixels of the dot at a path's end."""
-    end = _end(track)
+    end = track.visible_end(drawn.axes)
     if end is None:
         return Bbox([[-1, -1], [-1, -1]])
     x, y = drawn.axes.transData.transform(end)

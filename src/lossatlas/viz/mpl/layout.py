@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from mpl_toolkits.mplot3d import proj3d
 
-from lossatlas.viz.mpl.panes.base import PaneArtists
+from lossatlas.viz.mpl.panes.base import PaneArtists, has_axes
 from lossatlas.viz.scene.model import Pane
 
 MARGIN, GAP, BAR, BAR_GAP = 0.08, 0.2, 0.13, 0.08
@@ -276,7 +276,7 @@ def _relief_content(sheet: Sheet, axes: Any) -> Bbox:
         if sheet.turns:
             axes.view_init(elev=axes.elev, azim=azimuth)
             _draw_bare(sheet.figure, [axes])
-        axes_shown = (axes.xaxis, axes.yaxis, axes.zaxis) if axes.axison else ()
+        axes_shown = (axes.xaxis, axes.yaxis, axes.zaxis) if has_axes(axes) else ()
         contents += [_cube(axes), *(_inches(axes, box) for axis in axes_shown if (box := axis.get_tightbbox()) is not None)]
     axes.view_init(elev=axes.elev, azim=start_azimuth)
     return Bbox.union(contents)
@@ -306,12 +306,12 @@ def _place_bars(sheet: Sheet, frame: Frame) -> None:
 
 def _extent(drawn: PaneArtists) -> Bbox:
     if drawn.is_relief:
-        axes_shown = (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis) if drawn.axes.axison else ()
+        axes_shown = (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis) if has_axes(drawn.axes) else ()
         boxes = [axis.get_tightbbox() for axis in axes_shown]
         return Bbox.union([_cube(drawn.axes), *(_inches(drawn.axes, box) for box in boxes if box is not None)])
     # Axes.get_tightbbox would count empty lines as standing in the figure's corner.
     every = [drawn.axes, *([] if drawn.right_axes is None else [drawn.right_axes])]
-    labels = [axis.get_tightbbox() for axes in every for axis in (axes.xaxis, axes.yaxis) if axes.axison]
+    labels = [axis.get_tightbbox() for axes in every for axis in (axes.xaxis, axes.yaxis) if has_axes(axes)]
     return Bbox.union([_inches(drawn.axes, box) for box in (drawn.axes.get_window_extent(), *labels) if box is not None])
 
 

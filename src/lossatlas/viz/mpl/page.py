@@ -70,7 +70,7 @@ def _fit_page(
     sheet: Sheet, header: list[Text], label: Text | None, legend: Any, note: Text | None, wide: float, height: float | None
 ) -> None:
     """Find the rows' heights in which panes fill their width, and place everything."""
-    above = max(sum(height_of(text) + 0.05 for text in header), height_of(label) if label is not None else 0.0)
+    above = max(sum(height_of(text) + 0.05 for text in header) + (0.05 if header else 0.0), height_of(label) if label is not None else 0.0)
     below_note = height_of(note) + 0.08 if note is not None else 0.0
     below = below_note + (height_of(legend) + 0.1 if legend is not None else 0.0)
     outside = above + below + 2 * MARGIN + GAP * (sheet.rows - 1)

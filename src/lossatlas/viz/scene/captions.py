@@ -15,6 +15,7 @@ from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.errors import InputError
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.footnotes import drawn_values, footnotes, shown_paths, shown_surfaces
+from lossatlas.viz.scene.metric_text import WHOLE_MODEL, spoken_name
 from lossatlas.viz.scene.model import Caution, Pane, Scene, Severity, Surface
 from lossatlas.viz.scene.value_ranges import FIELD_PANES, limits_of
 
@@ -106,12 +107,15 @@ def _data_phrase(scene: Scene, surfaces: list[Surface]) -> str:
     """Such as "cross-entropy and accuracy on 50,000 train samples"."""
     quantities = dict.fromkeys(pane.quantity for pane in scene.panes if pane.surfaces)
     loss = _common(surface.provenance.loss for surface in surfaces) or "loss"
-    names = [loss if quantity == "loss" else quantity.replace("_", " ") for quantity in quantities]
     data = _common(surface.provenance.data for surface in surfaces)
-    listed = " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+    groups: dict[str, list[str]] = {}
+    for quantity in quantities:
+        foreign = _common(surface.fields[quantity].data for surface in surfaces if quantity in surface.fields)
+        groups.setdefault(foreign or data, []).append(loss if quantity == "loss" else spoken_name(quantity))
     if not data and not any(surface.provenance.loss for surface in surfaces):
         return ""
-    return f"{listed} on {data}" if data else listed
+    listed = {where: " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part) for where, names in groups.items()}
+    return ", ".join(f"{names} {'of' if where == WHOLE_MODEL else 'on'} {where}" if where else names for where, names in listed.items())
 
 
 def _cautions(scene: Scene) -> Iterator[Caution]:

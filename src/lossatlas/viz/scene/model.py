@@ -92,6 +92,8 @@ class Field:
         conservative: whether `doubtful` takes the samples of two cells for different ones, and so hatches too many.
         notes: what is to be said of this quantity alone, such as its standard error; figures of others leave it out.
         cautions: what could mislead a reader of this quantity alone.
+        interval: lower and upper ends of the 95 % interval, drawn in place of the standard error; NaN where a cell has none.
+        data: on what it is measured, where that is not the objective's data.
     """
 
     values: FloatArray
@@ -102,6 +104,8 @@ class Field:
     conservative: bool = False
     notes: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
+    interval: tuple[FloatArray, FloatArray] | None = None
+    data: str = ""
 
 
 @dataclass(frozen=True)

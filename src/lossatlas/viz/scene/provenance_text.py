@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas._util.text import format_percent, format_rough_percent
+from lossatlas.viz.scene.metric_text import error_count, metric_note
 from lossatlas.viz.scene.model import Caution, ModelPlace, Provenance, Severity
 from lossatlas.viz.scene.names import loss_name, model_name
 
@@ -28,7 +29,7 @@ COARSE_ESTIMATE = 0.1
 
 def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """Provenance of a surface, the share of it that is computed, and the notes on each of its quantities."""
-    of_quantities = (note for key in sorted(map(str, dataset.data_vars)) for note in error_notes(dataset, key))
+    of_quantities = (note for key in sorted(map(str, dataset.data_vars)) for note in quantity_notes(dataset, key))
     return tuple(dict.fromkeys([*general_notes(dataset), *of_quantities]))
 
 
@@ -36,7 +37,7 @@ def general_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """Notes that hold for every quantity of a surface, one short line each: axes, loss and data, seed, share computed."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
     lines = [_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective)]
-    lines += [*model_lines(dataset), computed_line(dataset)]
+    lines += [*model_lines(dataset), terms_line(dataset), computed_line(dataset)]
     return (*(line for line in lines if line), *_rise_lines(dataset), *_curvature_lines(dataset))
 
 
@@ -83,7 +84,7 @@ def _loss_of(objective: Mapping[str, Any]) -> str:
 def surface_cautions(dataset: xr.Dataset) -> tuple[Caution, ...]:
     """Cautions that hold for every quantity of a surface: values of other models, and coarse estimates between computed cells."""
     plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
-    lines = [statistics_line(plane, objective), *model_lines(dataset)]
+    lines = [statistics_line(plane, objective), *model_lines(dataset), terms_line(dataset)]
     cautions = [Caution(line.removeprefix(CAUTION), Severity.OTHER_VALUES) for line in lines if line.startswith(CAUTION)]
     error = dataset.attrs.get("estimated_error")
     if not _all_computed(dataset) and isinstance(error, int | float) and np.isfinite(error) and error > COARSE_ESTIMATE:
@@ -94,10 +95,16 @@ def surface_cautions(dataset: xr.Dataset) -> tuple[Caution, ...]:
 
 def error_cautions(dataset: xr.Dataset, quantity: str) -> tuple[Caution, ...]:
     """A caution where a quantity's standard error comes from too few samples to be trusted."""
-    notes, samples = error_notes(dataset, quantity), _mapping(dataset.attrs.get("objective")).get("samples")
+    notes, samples = error_notes(dataset, quantity), error_count(dataset, quantity)
     if not any(CAUTION in note for note in notes):
         return ()
-    return (Caution(f"from {samples} samples the standard error is often too small", Severity.FEW_SAMPLES),)
+    return (Caution(f"from {samples} {_counted(dataset, quantity)} the standard error is often too small", Severity.FEW_SAMPLES),)
+
+
+def terms_line(dataset: xr.Dataset) -> str:
+    """A caution where the terms of the loss do not add up to it."""
+    count = dataset.attrs.get("terms_differ")
+    return f"{CAUTION}the terms do not add up to the loss in {count:,} cells" if isinstance(count, int) and count else ""
 
 
 def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
@@ -390,6 +397,17 @@ def _free_note(objective: Mapping[str, Any]) -> str:
     return note if isinstance(note, str) else ""
 
 
+def quantity_notes(dataset: xr.Dataset, quantity: str) -> tuple[str, ...]:
+    """Notes on one quantity: how a metric beside loss and accuracy was measured, and its standard error."""
+    note = metric_note(dataset, quantity)
+    return (*((note,) if note else ()), *error_notes(dataset, quantity))
+
+
+def _counted(dataset: xr.Dataset, quantity: str) -> str:
+    attrs = dataset[quantity].attrs if quantity in dataset else {}
+    return "samples" if attrs.get("of") != "model" else "items" if "items" in attrs else "repeats"
+
+
 def error_notes(dataset: xr.Dataset, quantity: str) -> tuple[str, ...]:
     """The standard error of one quantity; nothing where it has none."""
     key = f"{quantity}_standard_error"
@@ -399,14 +417,17 @@ def error_notes(dataset: xr.Dataset, quantity: str) -> tuple[str, ...]:
         return ()
     units = dataset[quantity].attrs.get("units", "") if quantity in dataset else ""
     objective = _mapping(dataset.attrs.get("objective"))
-    samples, population = objective.get("samples"), objective.get("population")
+    counted, samples, population = _counted(dataset, quantity), error_count(dataset, quantity), objective.get("population")
+    population = population if counted == "samples" else None
     if population is not None and population == samples:
         return ("no standard error: these samples are all there is",)
     of = f" for all {population:,} samples" if isinstance(population, int) else ""
     name, unit = quantity.replace("_", " "), "" if units in ("", "1", "fraction") else f" {units}"
     line = f"standard error of a cell's {name}{of} up to {errors.max():.2g}{unit}"
-    few = isinstance(samples, int) and samples < CAREFUL_SAMPLES
-    return (f"{line}; CAUTION: from {samples} samples such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else line,)
+    few = isinstance(samples, int) and samples < CAREFUL_SAMPLES and "Wilson" not in metric_note(dataset, quantity)
+    return (
+        f"{line}; CAUTION: from {samples} {counted} such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else line,
+    )
 
 
 def _value(source: Mapping[str, Any], key: str, form: str) -> str:

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from lossatlas._util.text import format_duration
 from lossatlas.archive import Archive
 from lossatlas.errors import LossatlasError
 from lossatlas.viz.compose.pages import combine
+from lossatlas.viz.compose.running_training import PLANE, describe_state, recorded_trajectories
 from lossatlas.viz.scene.model import Scene
 from lossatlas.viz.web.payload import Payload, encode
 
@@ -57,8 +59,20 @@ class ArchiveFeed:
             return ArchiveUpdate(words=NO_SURFACE_YET)
         if signature != self._signature:
             return self._full_state(signature)
+        if self._scene is not None and _shows_training(self._scene):
+            return ArchiveUpdate(None, (), *self._progress(self._scene))
         before, self._scene = self._scene, self._gather()
         return ArchiveUpdate(None, _patches(before, self._scene), *self._progress(self._scene))
+
+    @property
+    def is_empty(self) -> bool:
+        """Was there neither a surface nor a recorded row at the last look?"""
+        return self._scene is None
+
+    @property
+    def follows_recording(self) -> bool:
+        """Is what it shows a training whose recorder has not been closed, or an archive without anything yet?"""
+        return self._scene is None or not describe_state(self.things)[1]
 
     def patches(self) -> tuple[bytes, ...]:
         """Patches for all cells that finished since the last new full state."""
@@ -102,10 +116,12 @@ class ArchiveFeed:
             for a in archives
             for name in a.surfaces
         ]
-        trajectories = [(a.location, name, dict(a.trajectory(name).sizes)) for a in archives for name in a.trajectories]
-        return (surfaces, trajectories) if surfaces else None
+        trajectories = [(a.location, name, _length_of(a.trajectory(name))) for a in archives for name in a.trajectories]
+        return (surfaces, trajectories) if surfaces or recorded_trajectories(archives) else None
 
     def _progress(self, scene: Scene) -> tuple[str, bool]:
+        if _shows_training(scene):
+            return describe_state(self.things)
         masks = [surface.done for surface in scene.surfaces if surface.done is not None]
         done, total = sum(int(mask.sum()) for mask in masks), sum(mask.size for mask in masks)
         if not total or done == total:
@@ -115,6 +131,16 @@ class ArchiveFeed:
         gained, elapsed = done - self._first_count, time.monotonic() - self._started
         left = f" · {format_duration((total - done) * elapsed / gained)} left" if gained > 0 and elapsed > 2 else ""
         return f"{done:,} of {total:,} cells · {100 * done / total:.0f} %{left}", False
+
+
+def _shows_training(scene: Scene) -> bool:
+    return [surface.name for surface in scene.surfaces] == [PLANE]
+
+
+def _length_of(trajectory: xr.Dataset) -> tuple[dict[Any, int], Any]:
+    """Lengths and the last step, by which a recording that grows, is thinned or begins anew is told."""
+    steps = trajectory["step"].values if "step" in trajectory else np.empty(0)
+    return dict(trajectory.sizes), (int(steps[-1]) if len(steps) else None)
 
 
 def _patches(old: Scene | None, new: Scene | None) -> tuple[bytes, ...]:

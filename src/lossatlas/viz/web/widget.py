@@ -6,6 +6,8 @@ still runs, and a view that opens late, or again, shows all of it. Messages woul
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,7 +35,8 @@ def widget(
     """A notebook widget that shows `source`; arguments as in `export_html`, `height` in pixels.
 
     `widget.update()` sends what has been computed since, for archives; `widget.static()` gives HTML for notebooks
-    that are turned into web pages, which hold no live widgets. An archive may be empty still.
+    that are turned into web pages, which hold no live widgets. An archive may be empty still. `widget.follow()` updates it from a
+    thread while another cell trains or evaluates.
 
     Raises:
         MissingDependencyError: the extra `notebook` is not installed.
@@ -46,11 +49,12 @@ def widget(
         return encode(scenes, theme=theme, view=state, precision=precision, warnings=warnings), scenes
 
     feed = _feed_of(things)
-    if feed is not None and all(isinstance(thing, Archive) and not thing.surfaces for thing in things):
+    if feed is not None and feed.is_empty:
         made = _widget_class()(words=feed.progress()[0], height=height)
     else:
         payload, _ = page()
-        made = _widget_class()(header=payload.json(), blob=payload.blob, height=height)
+        words = feed.progress()[0] if feed is not None and feed.follows_recording else ""
+        made = _widget_class()(header=payload.json(), blob=payload.blob, words=words, height=height)
     made.page, made.feed = page, feed
     return made
 
@@ -87,20 +91,42 @@ def _widget_class() -> Any:
             page: Any = None
             feed: ArchiveFeed | None = None
 
+            def __init__(self, **traits: Any) -> None:
+                self.lock = threading.RLock()
+                super().__init__(**traits)
+
             def update(self) -> None:
                 """Send what the archives hold beyond what was sent before."""
-                change = None if self.feed is None else self.feed.poll()
-                if change is None or self.feed is None:
-                    return
-                with self.hold_sync():
-                    if change.payload is not None:
-                        payload, _ = self.page()
-                        self.header, self.blob = payload.json(), payload.blob
-                        self.scene += 1
-                    self.patches, self.notes = list(self.feed.patches()), self.feed.notes()
-                    self.words, self.finished = change.words, change.finished
-                # Views read the whole state when this changes; some notebooks tell of one trait after the other.
-                self.version += 1
+                with self.lock:
+                    change = None if self.feed is None else self.feed.poll()
+                    if change is None or self.feed is None:
+                        return
+                    with self.hold_sync():
+                        if change.payload is not None:
+                            payload, _ = self.page()
+                            self.header, self.blob = payload.json(), payload.blob
+                            self.scene += 1
+                        self.patches, self.notes = list(self.feed.patches()), self.feed.notes()
+                        self.words, self.finished = change.words, change.finished
+                    # Views read the whole state when this changes; some notebooks tell of one trait after the other.
+                    self.version += 1
+
+            def follow(self, seconds: float = 1.0) -> threading.Thread:
+                """Update again and again, from a thread of its own, until the widget is closed or all is recorded and computed."""
+
+                def watch() -> None:
+                    while self.feed is not None and self.comm is not None:
+                        try:
+                            self.update()
+                        except Exception as error:  # an archive may be looked at in the middle of a write
+                            self.words = f"The archive cannot be read just now ({type(error).__name__})"
+                        if self.finished:
+                            return
+                        time.sleep(seconds)
+
+                thread = threading.Thread(target=watch, name="lossatlas-widget", daemon=True)
+                thread.start()
+                return thread
 
             def show(self, source: Any) -> None:
                 """Show another source, such as a `Scene`, in place of what is shown; the reader's view of it stays."""

@@ -87,8 +87,8 @@ def load_digits(split: str = "all", count: int | None = None) -> Images:
         images uint8 ``(n, 8, 8)`` with values **0..16** (not 255): divide by 16; labels int64 ``(n,)``, 0..9.
 
     >>> digits = load_digits()
-    >>> digits.images.shape, digits.images.max(), digits.labels[:3]
-    ((1797, 8, 8), np.uint8(16), array([0, 1, 2]))
+    >>> digits.images.shape, int(digits.images.max()), digits.labels[:3]
+    ((1797, 8, 8), 16, array([0, 1, 2]))
     """
     from sklearn.datasets import load_digits as bundled
 

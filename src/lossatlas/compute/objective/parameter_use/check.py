@@ -105,7 +105,10 @@ class _Probe:
         return not torch.allclose(watch.outcome.losses.double(), instead.losses.double(), rtol=1e-6, atol=0.0, equal_nan=True)
 
     def constant(self, outcome: Scores | None) -> bool:
-        """Whether neither the loss nor the model's outputs change, to the last bit, at any of several other places."""
+        """Whether neither the loss nor the model's outputs change, to the last bit, at any of several other places.
+
+        A plateau, such as that of units which are off for every sample, is none: its gradients are zero, and they are there.
+        """
         assert outcome is not None
         before = _values(outcome)
         if not any(is_differentiable_dtype(p) and p.numel() for p in self.params.values()) or not before[0].isfinite().all():
@@ -117,7 +120,15 @@ class _Probe:
                     after = _values(self.run({**self.params, **_moved(part, length, seed=number)}))
                 if len(after) != len(before) or not all(torch.equal(a, b) for a, b in zip(before, after, strict=True)):
                     return False
-        return True
+        return not self.depends_on_params()
+
+    def depends_on_params(self) -> bool:
+        """Whether a path of derivatives leads from the loss to some parameter, be they all zero."""
+        params = {n: p.detach().requires_grad_() if is_differentiable_dtype(p) else p for n, p in self.params.items()}
+        with torch.enable_grad():
+            losses = self.run(params).losses
+        inputs = [p for p in params.values() if p.requires_grad]
+        return losses.requires_grad and any(g is not None for g in torch.autograd.grad(losses.sum(), inputs, allow_unused=True))
 
 
 @contextmanager

@@ -88,14 +88,22 @@ class PathArtist:
         self.current_marker.set_data([x[-1]] if here else [], [y[-1]] if here else [])
         self.current_marker.set_alpha(0.45 if here and hidden[-1] else 1.0)
 
+    def visible_end(self, axes: Axes) -> tuple[float, float] | None:
+        """The last point within the axes."""
+        usable = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y))
+        pixels = axes.transData.transform(np.column_stack([self.x[usable], self.y[usable]]))
+        window = axes.get_window_extent().padded(1.0)
+        inside = usable[(pixels >= window.min).all(axis=1) & (pixels <= window.max).all(axis=1)] if usable.size else usable
+        return (float(self.x[inside[-1]]), float(self.y[inside[-1]])) if inside.size else None
+
     def annotate_end(self, axes: Axes, offset: tuple[float, float] = (6, 0)) -> Annotation | None:
         """Write the label this many points beside the last visible point; None where there is no such point."""
-        visible = np.flatnonzero(np.isfinite(self.x) & np.isfinite(self.y))
-        if not visible.size:
+        end = self.visible_end(axes)
+        if end is None:
             return None
         text = axes.annotate(
             self.label,
-            (float(self.x[visible[-1]]), float(self.y[visible[-1]])),
+            end,
             xytext=offset,
             xycoords=axes.transData,
             textcoords="offset points",

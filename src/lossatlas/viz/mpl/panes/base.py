@@ -63,3 +63,8 @@ def changes(scene: Scene, pane: Pane) -> bool:
         for s in map(scene.surface, pane.surfaces)
         if pane.quantity in s.fields
     )
+
+
+def has_axes(axes: Any) -> bool:
+    """Whether axes draw their ticks, labels and box; of 3-D ones `Axes.axison` is always False."""
+    return bool(getattr(axes, "_axis3don", axes.axison))

@@ -75,9 +75,11 @@ def _line_of(
     cells = classify_cells(surface, scene.color_of(pane), pane.quantity, frame)
     style = {"color": color, "linewidth": 1.6, "marker": "o", "markersize": 2.2 if len(surface.alpha) <= 80 else 0}
     artists: list[Any] = [*axes.plot(surface.alpha, cells.values, **style)]
-    error = surface.fields[pane.quantity].standard_error
-    if error is not None:
-        artists.append(axes.fill_between(surface.alpha, cells.values - error, cells.values + error, color=color, alpha=0.22, linewidth=0))
+    error, ends = surface.fields[pane.quantity].standard_error, surface.fields[pane.quantity].interval
+    if ends is None and error is not None:
+        ends = (cells.values - error, cells.values + error)
+    if ends is not None:
+        artists.append(axes.fill_between(surface.alpha, *ends, color=color, alpha=0.22, linewidth=0))
     artists += _holes_on_axis(axes, surface, cells)
     if right_axes is not None and "accuracy" in surface.fields:
         accuracy = classify_cells(surface, scene.color_of(pane), "accuracy", frame).values
@@ -151,7 +153,9 @@ def _line_handles(scene: Scene, pane: Pane, surfaces: list[Surface], right_axes:
         handles.append(
             Line2D([], [], color=Palette.current().faint if several else ACCURACY, linewidth=1.3, linestyle="--", label=pane.y_label_right)
         )
-    if any(s.fields[pane.quantity].standard_error is not None for s in surfaces):
+    if any(s.fields[pane.quantity].interval is not None for s in surfaces):
+        handles.append(marks.band_handle("95 % interval"))
+    elif any(s.fields[pane.quantity].standard_error is not None for s in surfaces):
         handles.append(marks.band_handle("± 1 standard error"))
     if surfaces[0].origin is not None and several:
         handles.append(Line2D([], [], color=Palette.current().faint, linewidth=0.8, linestyle=":", label=surfaces[0].origin_label))

@@ -10,14 +10,15 @@ from matplotlib.artist import Artist
 from matplotlib.collections import LineCollection
 
 from lossatlas.viz.mpl.artists.occlusion import Projection3D
+from lossatlas.viz.mpl.panes.base import has_axes
 from lossatlas.viz.mpl.style import Palette
 from lossatlas.viz.mpl.ticks import linear_ticks, scale_ticks, tick_labels
 from lossatlas.viz.scene.model import ColorScale, FloatArray, Pane, Scene, Surface
 from lossatlas.viz.scene.value_ranges import heights_of, limits_of
 
-BOX_HEIGHT = 0.9
+BOX_HEIGHT = 0.8
 """Height of the box in units of its longer side."""
-FLOOR_GAP = 0.32
+FLOOR_GAP = 0.28
 """Room between the lowest value and the floor with its map, as a share of the range of values."""
 
 
@@ -87,7 +88,7 @@ def _footprint(surface: Surface) -> tuple[float, float]:
 
 def draw_box_edges(axes: Any, projection: Projection3D) -> list[Artist]:
     """The edges of the box but for the three that meet in the corner nearest to the camera; none where the axes are off."""
-    if not axes.axison:
+    if not has_axes(axes):
         return []
     corners = np.array(list(product(axes.get_xlim(), axes.get_ylim(), (projection.low, projection.high))))
     x, y, depth = projection.project_with_depth(*corners.T)

@@ -7,7 +7,6 @@ which of their parts a ridge really hides.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -44,6 +43,7 @@ from lossatlas.viz.scene.model import Arrow, BoolArray, ColorScale, FloatArray, 
 from lossatlas.viz.scene.value_ranges import heights_of, interpolates_logarithms, levels_of, limits_of
 
 FLOOR_OPACITY = 0.38
+FLOOR_LINES = 90
 DROP: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.6, "linestyle": (0, (2, 2))}
 """The line from a mark down to the floor."""
 
@@ -164,14 +164,21 @@ def _colors(scene: Scene, pane: Pane, relief: ReliefMesh, corners: FloatArray, a
     return shaded(rgb, slope, light=(azimuth - 55.0, 50.0))
 
 
+def _flat(relief: ReliefMesh) -> ReliefMesh:
+    """The mesh without its heights, of at most about `FLOOR_LINES` lines a side: on a floor no slope needs more."""
+    i, j = (np.unique(np.linspace(0, len(nodes) - 1, FLOOR_LINES).round().astype(int)) for nodes in (relief.x, relief.y))
+    solid = relief.solid[np.ix_(i, j)]
+    faces = solid[1:, 1:] & solid[1:, :-1] & solid[:-1, 1:] & solid[:-1, :-1]
+    return ReliefMesh(relief.x[i], relief.y[j], np.zeros(solid.shape), solid, faces, relief.slope[:, i][:, :, j])
+
+
 def _floor_map(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, projection: Projection3D) -> list[Artist]:
     """The map in pale colors on the floor of the box, with every other contour line."""
     from contourpy import contour_generator
 
     color, limits = scene.color_of(pane), limits_of(scene, pane)
     bottom, top = (float(height) for height in heights_of(np.array(limits), color))
-    flat = dataclasses.replace(relief, height=np.zeros_like(relief.height))
-    corners, faces = triangles(flat, 1.0, -1.0)
+    corners, faces = triangles(_flat(relief), 1.0, -1.0)
     if not len(faces):
         return []
     heights = np.clip(sample(relief, relief.height, corners[:, 0], corners[:, 1]), bottom, top)
