@@ -42,6 +42,7 @@ _PUBLIC = {
     "Landscape": "lossatlas.landscapes.landscape",
     "compare": "lossatlas.landscapes.comparison",
     "evaluate": "lossatlas.compute.evaluation.evaluate",
+    "evaluate_many": "lossatlas.compute.evaluation.evaluate_many",
     "evaluate_live": "lossatlas.live",
     "Engine": "lossatlas.compute.evaluation.engine",
     "Grid": "lossatlas.analysis.grid",
@@ -104,14 +105,14 @@ _PUBLIC = {
     "export_surface": "lossatlas.formats",
     # Figures
     "plot": "lossatlas.viz.api",
-    "plot_contour": "lossatlas.viz.axes_level",
-    "plot_surface": "lossatlas.viz.axes_level",
-    "plot_line": "lossatlas.viz.axes_level",
-    "plot_path": "lossatlas.viz.axes_level",
-    "plot_spectrum": "lossatlas.viz.axes_level",
-    "plot_recording": "lossatlas.viz.axes_level",
-    "plot_curves": "lossatlas.viz.axes_level",
-    "PlotArtists": "lossatlas.viz.axes_level",
+    "plot_contour": "lossatlas.viz.axes_level.surfaces",
+    "plot_surface": "lossatlas.viz.axes_level.surfaces",
+    "plot_line": "lossatlas.viz.axes_level.surfaces",
+    "plot_path": "lossatlas.viz.axes_level.surfaces",
+    "plot_spectrum": "lossatlas.viz.axes_level.series",
+    "plot_recording": "lossatlas.viz.axes_level.series",
+    "plot_curves": "lossatlas.viz.axes_level.series",
+    "PlotArtists": "lossatlas.viz.axes_level.drawing",
     "animate": "lossatlas.viz.api",
     "view": "lossatlas.viz.api",
     "Scene": "lossatlas.viz.scene.model",
@@ -163,6 +164,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.evaluation.cost_estimate import estimate_cost as estimate_cost
     from lossatlas.compute.evaluation.engine import Engine as Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate
+    from lossatlas.compute.evaluation.evaluate_many import evaluate_many as evaluate_many
     from lossatlas.compute.inputs.input_objective import InputObjective as InputObjective
     from lossatlas.compute.inputs.input_plane import input_plane as input_plane
     from lossatlas.compute.metrics import builtin as metrics
@@ -216,14 +218,14 @@ if TYPE_CHECKING:
     from lossatlas.viz.api import animate as animate
     from lossatlas.viz.api import plot as plot
     from lossatlas.viz.api import view as view
-    from lossatlas.viz.axes_level import PlotArtists as PlotArtists
-    from lossatlas.viz.axes_level import plot_contour as plot_contour
-    from lossatlas.viz.axes_level import plot_curves as plot_curves
-    from lossatlas.viz.axes_level import plot_line as plot_line
-    from lossatlas.viz.axes_level import plot_path as plot_path
-    from lossatlas.viz.axes_level import plot_recording as plot_recording
-    from lossatlas.viz.axes_level import plot_spectrum as plot_spectrum
-    from lossatlas.viz.axes_level import plot_surface as plot_surface
+    from lossatlas.viz.axes_level.drawing import PlotArtists as PlotArtists
+    from lossatlas.viz.axes_level.series import plot_curves as plot_curves
+    from lossatlas.viz.axes_level.series import plot_recording as plot_recording
+    from lossatlas.viz.axes_level.series import plot_spectrum as plot_spectrum
+    from lossatlas.viz.axes_level.surfaces import plot_contour as plot_contour
+    from lossatlas.viz.axes_level.surfaces import plot_line as plot_line
+    from lossatlas.viz.axes_level.surfaces import plot_path as plot_path
+    from lossatlas.viz.axes_level.surfaces import plot_surface as plot_surface
     from lossatlas.viz.scene.model import Scene as Scene
 
 

@@ -11,7 +11,6 @@ import torch
 
 import lossatlas as la
 from cli.command import lossatlas
-from lossatlas.compute.paths.projection import bounds_around
 
 JOB = """
 import torch, lossatlas as la
@@ -70,7 +69,7 @@ def test_checkpoints_of_a_folder_get_the_landscape_under_their_path(folder: Path
     assert path.step.values.tolist() == [2, 9, 10, 100]
     for name in ("path_alpha", "path_beta", "path_loss"):
         np.testing.assert_array_equal(path[name], expected[name])
-    np.testing.assert_allclose(stored.surface().loss, la.evaluate(objective, plane, bounds_around(expected), (3, 2)).loss, rtol=1e-6)
+    np.testing.assert_allclose(stored.surface().loss, la.evaluate(objective, plane, None, (3, 2)).loss, rtol=1e-6)
     again = evaluate(folder, "--checkpoints", "ck/*.ckpt")
     assert again.returncode == 0 and "6 of 6 cells" in again.stdout, again.stderr
 

@@ -17,7 +17,7 @@ from lossatlas.analysis.eigensolvers.density import spectral_density
 from lossatlas.analysis.eigensolvers.extremes import extreme_eigenvalues
 from lossatlas.archive import Archive
 from lossatlas.errors import InputError, InputTypeError
-from lossatlas.viz.axes_level import PlotArtists
+from lossatlas.viz.axes_level.drawing import PlotArtists
 from lossatlas.viz.mpl.artists.path import FadingLine
 from lossatlas.viz.scene.model import Camera, PathData
 

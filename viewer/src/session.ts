@@ -120,7 +120,7 @@ export class Session {
     return {
       ...state, quantity, camera, hidden,
       colorBy: quantities.includes(state.colorBy) ? state.colorBy : "",
-      colormap: asked.colormap ?? (color && color.colormap !== "batlow" ? color.colormap : ""),
+      colormap: asked.colormap ?? (color && color.colormap !== "atlas" ? color.colormap : ""),
       noise: asked.noise ?? shown.some((s) => !!s.field(quantity)?.doubtful?.data),
       log: asked.log ?? (color ? color.scale === "log" : suitsLogScale(shown, quantity)),
       clip: asked.clip !== undefined ? asked.clip : (color?.clip ?? null),

@@ -23,6 +23,7 @@ from zarr.storage import LocalStore, MemoryStore
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_name
+from lossatlas._util.summary_table import html_table, listed
 from lossatlas.archive import arrays as archive_arrays
 from lossatlas.archive import checks as archive_checks
 from lossatlas.archive import lock as archive_lock
@@ -34,7 +35,7 @@ from lossatlas.errors import ArchiveError, InputError
 Location = str | os.PathLike[str] | Store
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Archive:
     """An open archive; `open_archive` makes one.
 
@@ -46,6 +47,12 @@ class Archive:
 
     root: zarr.Group
     location: str
+
+    def __repr__(self) -> str:
+        return f"<Archive {self.location}: surfaces {listed(self.surfaces)}; trajectories {listed(self.trajectories)}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Archive {self.location}", {"surfaces": listed(self.surfaces), "trajectories": listed(self.trajectories)})
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -247,7 +254,9 @@ class Archive:
             group = self._replace_group("trajectories", name, dataset.attrs)
             lengths = {str(dim): size for dim, size in dataset.sizes.items()}
             for variable_name in dataset.variables:
-                create_declared(group, schema.variable(str(variable_name)), lengths)[...] = dataset[variable_name].values
+                values = dataset[variable_name]
+                declared = schema.stored_variable(str(variable_name), tuple(map(str, values.dims)), str(values.dtype), values.attrs)
+                create_declared(group, declared, lengths)[...] = values.values
 
     # -- inside ----------------------------------------------------------------------------------------------
 

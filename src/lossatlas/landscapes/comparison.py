@@ -75,4 +75,5 @@ def compare(
     measured = default_metrics(objective) if metrics is None else metrics
     arguments: dict[str, Any] = {"name": name, "title": title, "engine": engine, "overwrite": overwrite, "progress": progress}
     surface = evaluate(objective, plane, bounds, resolution, measured, store, **arguments)
-    return Landscape(surface, objective, plane, projected_runs(trajectories, plane, objective, None if archive is None else store, name))
+    target = None if archive is None else store
+    return Landscape(surface, objective, plane, projected_runs(trajectories, plane, objective, target, name, progress))

@@ -181,7 +181,8 @@ def landscape(
     measured = default_metrics(objective) if metrics is None else metrics
     arguments: dict[str, Any] = {"tol": tol, "name": name, "title": title, "engine": engine, "overwrite": overwrite, "progress": progress}
     surface = evaluate(objective, chosen, bounds, resolution, measured, store, **arguments)
-    paths = {} if recording is None else projected_runs({"": recording}, chosen, objective, None if archive is None else store, name)
+    target = None if archive is None else store
+    paths = {} if recording is None else projected_runs({"": recording}, chosen, objective, target, name, progress)
     return Landscape(surface, objective, chosen, paths)
 
 
@@ -210,7 +211,12 @@ def default_metrics(objective: Objective) -> tuple[str, ...]:
 
 
 def projected_runs(
-    runs: Mapping[str, Recording], plane: Plane, objective: Objective, archive: Archive | None, surface: str
+    runs: Mapping[str, Recording],
+    plane: Plane,
+    objective: Objective,
+    archive: Archive | None,
+    surface: str,
+    progress: bool | None = None,
 ) -> dict[str, xr.Dataset]:
     """Paths of recorded runs over a plane, by label; stored beside the surface where there is an archive.
 
@@ -220,6 +226,7 @@ def projected_runs(
         objective: measures every iterate.
         archive: where to keep the paths.
         surface: name of the stored surface.
+        progress: as for `evaluate`.
     """
     paths = dict[str, xr.Dataset]()
     for label, run in runs.items():
@@ -228,5 +235,5 @@ def projected_runs(
             trajectory = trajectory.every(math.ceil(len(trajectory) / PATH_POINTS))
         name = label or trajectory.label
         storage = {} if archive is None else {"archive": archive, "name": name}
-        paths[name] = project_trajectory(trajectory, plane, objective, label=name, surface=surface, **storage)
+        paths[name] = project_trajectory(trajectory, plane, objective, label=name, surface=surface, progress=progress, **storage)
     return paths

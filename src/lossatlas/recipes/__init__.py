@@ -116,6 +116,23 @@ RECIPES: dict[str, Recipe] = {
                 Option("device", str, "cpu or cuda (a GPU where there is one)"),
             ),
         ),
+        Recipe(
+            "reward",
+            "Sullivan et al. 2022, Cliff Diving: Exploring Reward Surfaces; Fazel et al. 2018, on linear-quadratic regulators",
+            "cost of a regulator by rollouts with standard errors beside the exact one; CartPole's return (pip install 'lossatlas[rl]')",
+            (Option("seed", int, "of starts and episodes (0)"),),
+        ),
+        Recipe(
+            "energy",
+            "Rudolph et al. 2021, orqviz: Visualizing High-Dimensional Landscapes in Variational Quantum Algorithms",
+            "energy of a two-qubit circuit with descents, exact diagonalization beside it",
+        ),
+        Recipe(
+            "pinn",
+            "Krishnapriyan et al. 2021, Characterizing possible failure modes in physics-informed neural networks",
+            "Poisson equation in one dimension: the loss, its terms and the error of the solution on the plane of the training",
+            (Option("seed", int, "of the network's first weights (0)"),),
+        ),
     )
 }
 

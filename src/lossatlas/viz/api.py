@@ -125,11 +125,12 @@ def animate(
     width: int = 900,
     on_frame: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a GIF or MP4: trajectories run over their surfaces; where there are none the relief turns once around.
+    """Write a GIF, MP4 or WebP: trajectories run over their surfaces; where there are none the relief turns once around.
 
     Args:
         source: as for `plot`; a Scene with a timeline is played as it is.
-        file: where to write, ``.gif`` or ``.mp4`` (which needs the [video] extra).
+        file: where to write, ``.gif``, ``.webp`` or ``.mp4`` (which needs the [video] extra). A still of it is written beside
+            it, ``name-still.png``.
         surfaces, trajectories, kind, quantity, scale, colormap, clip, levels, camera, title, uncertainty, caption: as for `plot`.
         frames: at most this many.
         milliseconds: how long each is shown.
@@ -160,6 +161,7 @@ def view(
     title: str | None = None,
     theme: str | None = None,
     view: Mapping[str, Any] | None = None,
+    caption: CaptionSize = "short",
     precision: Precision = "uint16",
     height: int = 620,
     port: int = 0,
@@ -177,6 +179,7 @@ def view(
         theme: "light" or "dark"; None follows the reader's system.
         view: the state to open with: ``scale`` ("auto", "linear" or "log"), ``quantity``, ``clip``, ``colormap``, ``camera``,
             ``style``, ``mode``, ``map`` and the other keys of the page's address.
+        caption: at the foot of the page, as for `plot`; a click on it shows everything that is known.
         height: of the widget, in pixels.
         port: of the live page; 0 takes a free one.
         open_browser: False only serves or writes the page.
@@ -189,6 +192,8 @@ def view(
     Raises:
         InputError: something that cannot be drawn, an unknown key of `view`, or an `export` that is no .html file.
     """
+    if check_caption(caption) != "short":
+        view = page_state(view) | {"caption": caption}
     if export is not None:
         return export_html(source, export, title=title, theme=theme, precision=precision, view=view)
     if in_notebook():

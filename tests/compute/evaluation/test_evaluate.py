@@ -91,8 +91,7 @@ def test_the_center_cell_is_the_models_own_loss_bitwise(resolution: int | tuple[
 
 
 def test_constant_loss_stays_constant() -> None:
-    with pytest.warns(UserWarning, match="does not change when every parameter moves"):
-        objective = la.Objective(lambda p, _: p["w"].sum() * 0 + 2.5, params={"w": torch.ones(2, 2)})
+    objective = la.Objective(lambda p, _: p["w"].sum() * 0 + 2.5, params={"w": torch.ones(2, 2)})
     surface = la.evaluate(objective, la.random_plane(objective), resolution=(4, 3))
     assert (surface.loss == 2.5).all()
 
@@ -105,7 +104,7 @@ def test_nan_and_infinity_are_kept_and_count_as_done() -> None:
         return torch.where(b > 0, torch.full_like(b, float("inf")), a * 0)
 
     objective = la.Objective(broken, params={"w": torch.ones(2, dtype=torch.float64)})
-    surface = la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), resolution=(3, 5))
+    surface = la.evaluate(objective, la.weight_plane(objective, ("w", 0), ("w", 1)), (-1, 1), (3, 5))
     assert np.isnan(surface.loss.sel(alpha=-1)).all()
     assert np.isposinf(surface.loss.sel(alpha=1, beta=1))
     assert float(surface.loss.sel(alpha=1, beta=-1)) == 0.0

@@ -29,9 +29,7 @@ def test_a_plane_of_another_dtype_is_cast(own: torch.dtype, other: torch.dtype, 
     explicit = la.Plane.from_directions(objective, {n: p.detach() for n, p in b.named_parameters()})
     regrown = la.random_plane(a, ndim=1, lazy=evaluator == "loop")  # vmap refuses to draw
     for plane in (la.plane_through(a, b), la.random_plane(a, ndim=1), regrown, explicit):
-        surface = la.evaluate(
-            objective, plane, resolution=3, engine=la.Engine(evaluator=evaluator, chunk=2 if evaluator == "vmap" else None)
-        )
+        surface = la.evaluate(objective, plane, (-1, 1), 3, engine=la.Engine(evaluator=evaluator, chunk=2 if evaluator == "vmap" else None))
         exact = copy.deepcopy(a).double()
         expected = by_loading(exact, plane, lambda m: F.cross_entropy(m(x), y), [(c,) for c in surface.alpha.values])
         assert surface.loss.values == pytest.approx(expected, rel=rel)

@@ -129,9 +129,11 @@ def test_bad_choices_are_named(options: dict) -> None:
         la.random_plane(convolutional(), **options)
 
 
-def test_only_biases_cannot_make_a_plane() -> None:
+def test_vectors_alone_make_a_plane_and_unmoved_biases_do_not() -> None:
+    """A parameter vector is no bias where there is nothing else; beside a matrix that is left out, it is."""
+    assert set(la.random_plane({"theta": torch.ones(3)}, seed=0).moving_names) == {"theta"}
     with pytest.raises(la.InputError, match="biases=True"):
-        la.random_plane({"b": torch.ones(3)})
+        la.random_plane({"w": torch.ones(3, 3), "b": torch.ones(3)}, params=["b"])
 
 
 @pytest.mark.parametrize("normalize", ["filter", "layer", "weight", "none"])

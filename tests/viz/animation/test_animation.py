@@ -16,6 +16,7 @@ from lossatlas.viz.animation import writer as animation
 from lossatlas.viz.animation.gif import encode_gif
 from lossatlas.viz.colors import PATH_COLORS
 from lossatlas.viz.compose.timeline import rotate_camera
+from lossatlas.viz.metadata.reading import read_metadata
 from lossatlas.viz.scene.model import Curve, Pane, Scene, Timeline
 
 Make = Callable[..., Any]
@@ -100,7 +101,7 @@ def test_the_gif_encoder_keeps_exact_colors_and_identical_frames_last_longer() -
     first[5:10, 5:10] = (209, 17, 65)
     second = first.copy()
     second[20:25, 20:25] = (20, 72, 200)
-    data = encode_gif(iter([first, second, second]), 40, [(209, 17, 65)])
+    data = encode_gif(iter([first, second, second]), [40, 40, 40], [(209, 17, 65)])
     path_like = Image.open(__import__("io").BytesIO(data))
     assert path_like.info["loop"] == 0
     assert np.array_equal(np.asarray(path_like.convert("RGB")), first)
@@ -141,7 +142,44 @@ def test_changing_fields_and_cosmetic_frames(make_surface: Make) -> None:
 def test_mp4(descent: Scene, tmp_path: File) -> None:
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="the [video] extra is not installed")
     path = animation.save(descent, tmp_path / "descent.mp4", width=WIDTH)
-    assert ffmpeg.count_frames_and_secs(str(path)) == (4, pytest.approx(0.32))
+    assert ffmpeg.count_frames_and_secs(str(path)) == (3 + 12, pytest.approx(1.2, abs=1e-6)), "of 80 ms; the last twelve times, 960 ms"
+
+
+def test_a_webp_has_the_frames_and_times_asked_for(descent: Scene, tmp_path: File) -> None:
+    path = animation.save(descent, tmp_path / "descent.webp", width=WIDTH)
+    drawn = list(animation.frames(descent, width=WIDTH))
+    shown, durations = pages(path)
+    assert durations == [80, 80, 80, 1000]
+    for image, page in zip(drawn, shown, strict=True):
+        assert np.abs(image.astype(int) - page).mean() < 3, "WebP is lossy"
+
+
+def test_a_still_of_the_last_frame_lies_beside(descent: Scene, tmp_path: File) -> None:
+    path = animation.save(descent, tmp_path / "descent.gif", width=WIDTH)
+    *_, last = animation.frames(descent, width=WIDTH)
+    with Image.open(tmp_path / "descent-still.png") as still:
+        assert np.array_equal(np.asarray(still.convert("RGB")), last)
+    assert read_metadata(tmp_path / "descent-still.png") == read_metadata(path)
+    animation.save(descent, tmp_path / "alone.gif", width=WIDTH, still=False)
+    assert not (tmp_path / "alone-still.png").exists()
+
+
+@pytest.mark.slow
+def test_a_turn_goes_on_without_a_pause(make_surface: Make, tmp_path: File) -> None:
+    """Its still is the first frame, from where the camera was put."""
+    scene = Scene((Pane("surface", ("bowl",)),), (make_surface(),), timeline=rotate_camera(3, 50))
+    _, durations = pages(animation.save(scene, tmp_path / "turn.gif", width=WIDTH))
+    assert durations == [50, 50, 50]
+    first = next(animation.frames(scene, width=WIDTH))
+    with Image.open(tmp_path / "turn-still.png") as still:
+        assert np.array_equal(np.asarray(still.convert("RGB")), first)
+
+
+@pytest.mark.parametrize("kind", ["contour", "surface"])
+def test_a_single_pane_is_landscape(make_surface: Make, kind: Any) -> None:
+    scene = Scene((Pane(kind, ("bowl",)),), (make_surface(),), timeline=timeline([0, 1]))
+    height, width, _ = next(animation.frames(scene, width=320)).shape
+    assert (width, height) == (320, 200)
 
 
 def test_mp4_without_the_extra_names_it(descent: Scene, tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +191,7 @@ def test_mp4_without_the_extra_names_it(descent: Scene, tmp_path: File, monkeypa
 
 
 def test_wrong_input_is_named(descent: Scene, tmp_path: File) -> None:
-    with pytest.raises(InputError, match=r"\.gif or \.mp4"):
+    with pytest.raises(InputError, match=r"\.gif, \.mp4 or \.webp"):
         animation.save(descent, tmp_path / "descent.avi")
     with pytest.raises(InputError, match="timeline"):
         animation.save(descent.replace(timeline=None), tmp_path / "descent.gif")

@@ -14,7 +14,7 @@ from lossatlas.errors import InputError
 from lossatlas.viz.compose.from_datasets import areas_from, path_from
 from lossatlas.viz.mpl import figure as drawing
 from lossatlas.viz.mpl.artists.path import FADED_LABEL, FAINTEST, FadingLine, opacity_of
-from lossatlas.viz.mpl.legend import place_legend
+from lossatlas.viz.mpl.legends.placement import place_legend
 from lossatlas.viz.scene.model import Field, Pane, PathData, Scene, Surface, Timeline
 
 

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
@@ -21,9 +22,10 @@ from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.mpl import figure as drawing
 from lossatlas.viz.mpl.panes.base import has_axes
 from lossatlas.viz.mpl.sizes import COLUMN, PAGE
-from lossatlas.viz.scene.model import Field, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.model import Curve, DecisionRegions, Field, Pane, PathData, Scene, Surface
 
 Make = Callable[..., Any]
+DASHES: tuple[Any, ...] = ("solid", "dotted", "dashed")
 QUICK = ("map", "tall", "wide", "line")
 TOUCHING = 0.6
 """Pixels by which boxes of words may overlap; they are a little larger than the ink."""
@@ -74,6 +76,51 @@ def path(label: str, start: tuple[float, float], end: tuple[float, float] = (0.0
     return PathData(label, np.linspace(start[0], end[0], 30), np.linspace(start[1], end[1], 30), np.arange(30), label=label)
 
 
+def recording() -> xr.Dataset:
+    """A run as a recorder keeps it, with every kind of curve."""
+    steps, rng = np.arange(0, 4000, 20), np.random.default_rng(0)
+    fall = np.exp(-steps / 900)
+    variables: dict[str, Any] = {
+        "path_loss": 2.3 * fall + 0.01,
+        "batch_loss": 2.3 * fall * rng.uniform(0.7, 1.3, len(steps)),
+        "test_loss": 2.3 * fall + 0.3,
+        "path_accuracy": 1 - 0.9 * fall,
+        "test_accuracy": 0.9 - 0.8 * fall,
+        "sharpness": 20 + 80 * (1 - fall),
+        "stability_limit": 100.0 + 0 * steps,
+        "learning_rate": 0.02 + 0 * steps,
+        "gradient_norm": fall + 1e-3,
+        "weight_norm": 12 + 3 * (1 - fall),
+    }
+    return xr.Dataset({name: ("step", values) for name, values in variables.items()}, {"step": steps}, {"label": "ResNet-20, SGD"})
+
+
+def training() -> Scene:
+    """A map with a path, and curves and decision regions beside it."""
+    steps, square = np.arange(30.0), np.linspace(-1, 1, 12)
+    points = np.random.default_rng(0).uniform(-1, 1, (30, 2))
+    labels = ("training loss of the iterate", "the plane below it", "held-out loss")
+    names = zip(labels, DASHES, strict=True)
+    curves = tuple(Curve(label, steps, np.exp(-steps / (9 + 3 * k)), label, dash=dash) for k, (label, dash) in enumerate(names))
+    spread = Curve("h", np.linspace(-1, 1, 11), np.arange(10.0), label="layer 1")
+    panes = (
+        Pane("contour", ("s",), ("SGD",)),
+        Pane("areas", areas=("d",), column=1, title="decision regions", x_label="first feature", y_label="second feature"),
+        Pane("curves", curves=labels, row=1, y_label="loss [nats]", y_scale="log"),
+        Pane("histogram", curves=("h",), row=1, column=1, x_label="weight"),
+    )
+    regions = DecisionRegions("d", square, square, np.tri(12, 12, dtype=int), points, (points.sum(axis=1) > 0).astype(int))
+    drawn = compose(surface(), kind="contour").surfaces
+    return Scene(
+        panes,
+        drawn,
+        (path("SGD", (-0.9, 0.9), (0.1, 0.1)),),
+        curves=(*curves, spread),
+        areas=(regions,),
+        title="Spiral, 5 hidden layers of 20",
+    )
+
+
 def scenes() -> dict[str, Callable[[], Scene]]:
     networks = ["ResNet-56 without shortcuts", "ResNet-56", "VGG-16", "DenseNet-121", "ResNet-20", "ResNet-110 without shortcuts"]
     runs = [
@@ -91,6 +138,8 @@ def scenes() -> dict[str, Callable[[], Scene]]:
         "tall": lambda: compose(surface(span=1.9), kind="contour"),
         "wide": lambda: compose(surface(span=0.55), kind="contour"),
         "six": lambda: compose([surface(n, title=n) for n in networks]),
+        "recording": lambda: compose(recording(), kind="recording"),
+        "training": training,
         "line": lambda: compose(line, kind="line"),
         "lines": lambda: compose([line.assign_attrs(title=n, name=n) for n in networks[:3]], kind="line"),
     }
@@ -103,6 +152,8 @@ def test_words_are_inside_apart_and_large_enough(name: str, width: Any) -> None:
     assert outside(figure) == []
     assert overlaps(figure) == []
     assert min(float(text.get_fontsize()) for text, _ in words(figure)) >= 6.0
+    caption = [text for text in figure.texts if text.get_va() == "bottom"]
+    assert width == "column" or sum(text.get_text().count("\n") + 1 for text in caption) <= 2
 
 
 @pytest.mark.slow
@@ -205,3 +256,15 @@ def test_a_bare_relief_has_no_box() -> None:
     figure = plot(surface(), kind="surface", bare=True, caption="none", title="")
     assert not has_axes(figure.axes[0])
     assert [text.get_text() for text, _ in words(figure) if text.get_text() != "minimum on this grid"] == []
+
+
+def test_paths_in_print_differ_in_lightness() -> None:
+    from lossatlas.viz.mpl.style import PRINT_CURVES
+
+    rgb = np.array([to_rgb(color) for color in PRINT_CURVES])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
+    assert np.diff(lightness).min() > 8, "an eye tells steps of a few units apart, in areas; lines need more"
+    runs = [path("SGD", (-0.9, 0.9), (-0.5, 0.3)), path("Adam", (0.9, 0.9), (0.5, -0.6))]
+    figure = plot(compose(surface(), kind="contour", trajectories=runs), theme="print")
+    assert {text.get_color() for text in figure.axes[0].texts} == set(PRINT_CURVES[:2])

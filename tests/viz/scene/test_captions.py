@@ -93,11 +93,21 @@ def test_too_few_samples_for_the_error(dataset: xr.Dataset) -> None:
 
 
 def test_iterates_far_off_the_plane(dataset: xr.Dataset, trajectory: xr.Dataset) -> None:
+    """The factor by a plain loop; where the surface reads the iterates' own loss, or they are near, there is nothing to warn of."""
+    surface = dataset.assign_attrs(name="n100")
     far, near = (trajectory.assign_attrs(residual_norm={"mean": mean, "largest": 0.9}) for mean in (0.43, 0.05))
-    assert caption(compose(dataset.assign_attrs(name="n100"), trajectories=[far]))[1:] == (
+    below = far.path_loss.values * np.linspace(1.0, 2.5, 20)
+    apart = far.assign(path_plane_loss=("step", below))
+    factor = max(max(p / q, q / p) for p, q in zip(below, far.path_loss.values, strict=True))
+    assert factor == pytest.approx(2.5)
+    assert caption(compose(surface, trajectories=[apart]))[1:] == (
+        "Caution: the path is off the plane: its own loss and the surface below it differ by up to a factor of 2.5",
+    )
+    assert len(caption(compose(surface, trajectories=[far.assign(path_plane_loss=far.path_loss)]))) == 1
+    assert len(caption(compose(surface, trajectories=[near.assign(path_plane_loss=("step", below))]))) == 1
+    assert caption(compose(surface, trajectories=[far.drop_vars("path_loss")]))[1:] == (
         "Caution: on average 43 % of the path's way lies off the plane: the surface below it is not its loss",
     )
-    assert len(caption(compose(dataset.assign_attrs(name="n100"), trajectories=[near]))) == 1
 
 
 def test_an_estimate_on_another_scale_and_a_coarse_one(dataset: xr.Dataset) -> None:
@@ -135,11 +145,13 @@ def test_a_caution_of_one_of_several_names_its_owner(make_surface: Make) -> None
     assert caption(Scene(panes, (one, replace(other, cautions=(caution,))))) == ("Caution: values may be off",)
 
 
-def test_what_surfaces_do_not_share_is_left_to_their_titles(make_surface: Make) -> None:
+def test_what_more_than_two_surfaces_do_not_share_is_left_to_their_titles(make_surface: Make) -> None:
     one = make_surface(name="one", provenance=Provenance("cross-entropy", "100 samples", "random directions"))
     other = make_surface(name="other", provenance=Provenance("cross-entropy", "1,000 samples", "random directions"))
-    panes = (Pane("contour", ("one",)), Pane("contour", ("other",), quantity="loss", column=1))
-    assert caption(Scene(panes, (one, other))) == ("Cross-entropy · random directions",)
+    third = make_surface(name="third", provenance=Provenance("cross-entropy", "9 samples", "random directions"))
+    panes = tuple(Pane("contour", (name,), column=k) for k, name in enumerate(("one", "other", "third")))
+    assert caption(Scene(panes[:2], (one, other))) == ("Cross-entropy on 100 samples and 1,000 samples · random directions",)
+    assert caption(Scene(panes, (one, other, third))) == ("Cross-entropy · random directions",)
 
 
 def test_a_scene_without_surfaces_opens_with_its_first_notes(dataset: xr.Dataset) -> None:

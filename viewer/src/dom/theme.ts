@@ -17,7 +17,7 @@ export interface Theme {
 
 export const LIGHT: Theme = {
   name: "light", background: ["#ffffff", "#e9edf6"], text: "#171c2b", soft: "#5a6377", ink: "#0b1020", mesh: "#0b1020", paper: "#ffffff",
-  unknown: "#eef1f7", box: "#98a1b5", boxOpacity: 0.5, halo: "rgba(255,255,255,0.85)", colormap: "batlow",
+  unknown: "#eef1f7", box: "#98a1b5", boxOpacity: 0.5, halo: "rgba(255,255,255,0.85)", colormap: "atlas",
 };
 export const DARK: Theme = {
   name: "dark", background: ["#232a3d", "#10141f"], text: "#eef1f8", soft: "#a3acc2", ink: "#05070d", mesh: "#05070d", paper: "#171c2a",

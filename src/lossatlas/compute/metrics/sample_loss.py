@@ -30,7 +30,7 @@ def sample_losses(dtype: StoredType = "float64") -> Metric:
         >>> from lossatlas.compute.objective.objective import Objective
         >>> from lossatlas.compute.planes.constructors import weight_plane
         >>> objective = Objective(lambda p, x: x * p["w"][0] ** 2, data=torch.tensor([1.0, 3.0]), params={"w": torch.ones(1)})
-        >>> line = evaluate(objective, weight_plane(objective, ("w", 0)), resolution=3, metrics=("loss", sample_losses("float32")))
+        >>> line = evaluate(objective, weight_plane(objective, ("w", 0)), (-1, 1), 3, metrics=("loss", sample_losses("float32")))
         >>> line.loss.values.tolist()
         [2.0, 0.0, 2.0]
     """

@@ -63,7 +63,8 @@ def build_objective(
     center = cast_params if module is None else load_given_params(module, cast_params)
     check_finite(center)
     resolved: Mode = "eval" if mode == AUTO else mode  # type: ignore[assignment]
-    frozen = _with_population(population, freeze_data(data, batch_size, samples)).map(lambda t: _cast(t, dtype, device))
+    place = _common_device(center) if device is None else device
+    frozen = _with_population(population, freeze_data(data, batch_size, samples)).map(lambda t: _cast(t, dtype, place))
     function = CallableLoss(model) if module is None else _module_loss(module, loss, resolved, center, frozen)
     scorer = Scorer(function, center, join_lone_samples(frozen, module, resolved), module, resolved, calibration_of(module, resolved))
     scorer, probe = _probed(scorer)
@@ -77,6 +78,12 @@ def build_objective(
     scorer = replace(scorer, data=micro_batches(scorer))
     weights = batch_weights(scorer.function, scorer.data, scorer.per_sample)
     return ObjectiveParts(scorer, frozen, mode == AUTO, weights, description)
+
+
+def _common_device(params: Params) -> torch.device | None:
+    """The device on which all parameters lie; None of a model that is spread over several."""
+    devices = {p.device for p in params.values()}
+    return devices.pop() if len(devices) == 1 else None
 
 
 def calibration_of(module: torch.nn.Module | None, mode: Mode) -> BatchNormCalibration | None:

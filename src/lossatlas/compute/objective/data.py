@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, default_collate
 
 from lossatlas._util.argument_checks import check_integer
 from lossatlas.compute.params.hashing import update_hash
@@ -80,7 +80,7 @@ class FrozenData:
 
 
 def freeze_data(data: Any, batch_size: int | None = None, samples: int | None = None) -> FrozenData:
-    """Read `data` once: ``(x, y)`` tensors or arrays, a tensor, a list of batches, a Dataset, a DataLoader; None for no data.
+    """Read `data` once: ``(x, y)`` tensors or arrays, a list of batches or of samples as dicts, a Dataset, a DataLoader; None for no data.
 
     Args:
         data: what to evaluate on.
@@ -105,8 +105,8 @@ def freeze_data(data: Any, batch_size: int | None = None, samples: int | None = 
 def _read(data: Any, batch_size: int | None, samples: int | None) -> FrozenData:
     if isinstance(data, DataLoader):
         return _freeze(_first(data, samples), _note_of(data))
-    if isinstance(data, Dataset):
-        loader = DataLoader(data, batch_size=batch_size or DEFAULT_BATCH, shuffle=False)
+    if isinstance(data, Dataset) or _are_samples(data):
+        loader = DataLoader(data, batch_size=batch_size or DEFAULT_BATCH, shuffle=False, collate_fn=_collate)
         return _freeze(_first(loader, samples), _augmentation_note(data))
     if isinstance(data, Iterable) and not isinstance(data, Sequence | Mapping | Tensor) and not hasattr(data, "__array__"):
         return _freeze(_first(data, samples), "read once from an iterable")
@@ -150,12 +150,47 @@ def _tensor_of(leaf: Any) -> Tensor:
 
 def _plain(data: Any) -> Any:
     """Lists of two are what loaders return for (inputs, targets): tuples; a tokenizer's batch is a dict."""
-    return dict(data) if isinstance(data, Mapping) else tuple(data) if isinstance(data, list) else data
+    if isinstance(data, Mapping):
+        return {key: _tensor_of(value) if isinstance(value, list) else value for key, value in data.items()}
+    return tuple(data) if isinstance(data, list) else data
 
 
 def _are_batches(data: Any) -> bool:
     """A list of tuples, lists or dicts of arrays, such as ``list(loader)``; a list of arrays is one (inputs, targets)."""
     return isinstance(data, list) and bool(data) and all(isinstance(b, tuple | list | Mapping) and _has_array(b) for b in data)
+
+
+def _are_samples(data: Any) -> bool:
+    """A list of single samples as dicts, as a tokenizer maps them, or a table that gives such dicts by number."""
+    if isinstance(data, list):
+        return bool(data) and all(isinstance(sample, Mapping) and _is_sample(sample) for sample in data)
+    by_number = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "__array__")
+    if not by_number or isinstance(data, Sequence | Mapping | Tensor | str) or not len(data):
+        return False
+    first = data[0]
+    return isinstance(first, Mapping) and _is_sample(first)
+
+
+def _is_sample(sample: Mapping[Any, Any]) -> bool:
+    """A dict of numbers, of lists, or of tokens without an axis of samples."""
+    if "input_ids" in sample:
+        return torch.as_tensor(sample["input_ids"]).dim() == 1
+    return any(not hasattr(value, "shape") or not len(value.shape) for value in sample.values())
+
+
+def _collate(samples: list[Any]) -> Any:
+    """A batch of samples; of dicts each entry is stacked.
+
+    Raises:
+        InputError: entries of unequal lengths.
+    """
+    if not isinstance(samples[0], Mapping):
+        return default_collate(samples)
+    try:
+        return {key: torch.stack([_tensor_of(sample[key]) for sample in samples]) for key in samples[0]}
+    except (RuntimeError, KeyError) as error:
+        advice = "Pad them to one length, or pass DataLoader(data, batch_size=..., collate_fn=...)"
+        raise InputError("data", f"samples that differ ({error})", "samples of equal lengths and names", advice) from error
 
 
 def _has_array(batch: Any) -> bool:

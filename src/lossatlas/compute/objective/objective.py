@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from lossatlas._util.summary_table import html_table
 from lossatlas.compute.objective.argument_checks import check_device, check_options
 from lossatlas.compute.objective.batch_weights import batch_weights
 from lossatlas.compute.objective.batchnorm import AUTO, BatchNormCalibration, Mode, check_mode
@@ -32,7 +33,7 @@ __all__ = ["CallableLoss", "ModuleLoss", "Objective", "Precision", "ScoreFunctio
 SCORER_FIELDS = frozenset(f.name for f in fields(Scorer))
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Objective:
     """A pure function ``params -> per-sample losses`` over fixed data.
 
@@ -43,8 +44,9 @@ class Objective:
         model: an nn.Module, or a callable ``f(params, batch)`` that returns losses ``(samples,)`` or their mean.
         loss: ``loss(output, target)``, such as `torch.nn.functional.cross_entropy` or a loss module. None where
             the model returns its own loss (a scalar, `.loss` or ``["loss"]``) or is a callable.
-        data: ``(x, y)`` tensors or arrays, a Dataset or a DataLoader. Random order or augmentation is frozen once. Tensors and
-            arrays handed over are not copied, for they may be large: do not write into them afterwards.
+        data: ``(x, y)`` tensors or arrays, a Dataset, a DataLoader, a list of samples as dicts, or a tokenizer's
+            batch. Random order or augmentation is frozen once. Tensors and arrays handed over are not
+            copied, for they may be large: do not write into them afterwards.
         params: the parameters at the center; needed for a callable, taken from a module otherwise.
         batch_size: samples a batch (a DataLoader keeps its own); it changes no value beyond rounding.
         samples: use the first so many samples only.
@@ -52,7 +54,7 @@ class Objective:
             then carry the finite-population factor. Give the number of samples itself where the data are all there is:
             standard errors are zero. None takes the data as drawn from an endless supply, the usual view of a training set.
         dtype: cast model and floating-point data, for instance ``torch.float64``.
-        device: where to compute.
+        device: where to compute; None is where the model lies, and the data go there.
         mode: "eval" uses stored BatchNorm statistics and no dropout (Li et al. 2018); "interpolated" moves them along a
             plane between models; "recalibrated" estimates them anew at every point, "anchored" too, except near the models
             of a plane, where they become those models' own; "batch" uses each batch's own, with a last sample that would be
@@ -216,6 +218,25 @@ class Objective:
         module = copy_sharing_parameters(self.module)
         function = replace(self.function, module=copy_in_mode(module, self.mode), loss=copy_loss_module(self.function.loss))
         return self._replace(module=module, function=function, calibration=calibration_of(module, self.mode))
+
+    def __repr__(self) -> str:
+        rows = self._summary()
+        loss, model = rows["loss"], rows["model"]
+        return f"<Objective: {loss} of {model} on {rows['data']}, {rows['parameters']} parameters, mode {rows['mode']}>"
+
+    def _repr_html_(self) -> str:
+        return html_table("Objective", self._summary())
+
+    def _summary(self) -> dict[str, str]:
+        described, device = self.description, next(iter(self.params.values())).device
+        return {
+            "model": self.name,
+            "loss": str(described.get("loss") or "the model's own loss"),
+            "data": f"{self.samples:,} samples" + (f" ({described['split']})" if described.get("split") else ""),
+            "parameters": f"{sum(p.numel() for p in self.params.values()):,}",
+            "mode": "auto" if self.automatic else self.mode,
+            "device": str(device),
+        }
 
     @property
     def samples(self) -> int:

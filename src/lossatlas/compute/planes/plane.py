@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas._util.summary_table import html_table, listed
 from lossatlas.compute.objective.batchnorm import mixed
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import cast_like, difference, dot, norm, to_double
@@ -61,7 +62,7 @@ class PlaneModel:
         return self.residual == 0.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plane:
     """A center and one or two directions.
 
@@ -113,6 +114,23 @@ class Plane:
         """
         steps = tuple(s if isinstance(s, Direction) else Direction(params_of(s), {"kind": "explicit"}) for s in (d, e) if s is not None)
         return cls(params_of(center), steps, labels=("α", "β")[: len(steps)], origin=(0.0,) * len(steps))
+
+    def __repr__(self) -> str:
+        rows = self._summary()
+        return f"<Plane of kind {self.kind!r}: {', '.join(f'{key} {rows[key]}' for key in ('axes', 'window', 'moves'))}>"
+
+    def _repr_html_(self) -> str:
+        return html_table("Plane" if self.ndim == 2 else "Line", self._summary())
+
+    def _summary(self) -> dict[str, str]:
+        moving = sum(self.center[name].numel() for name in self.moving_names)
+        rows = {
+            "kind": self.kind,
+            "axes": " and ".join(self.labels),
+            "window": " x ".join(f"{low:g} to {high:g}" for low, high in self.window),
+            "moves": f"{moving:,} of {sum(p.numel() for p in self.center.values()):,} weights",
+        }
+        return rows | ({"models": listed(tuple(model.label for model in self.models))} if self.models else {})
 
     @property
     def ndim(self) -> int:

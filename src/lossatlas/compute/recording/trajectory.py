@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas import schema
+from lossatlas._util.summary_table import html_table
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.params.checkpoint import fit_names, is_adapter, read_checkpoint
 from lossatlas.compute.params.layout import ParamLayout
@@ -34,7 +35,7 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """A state dict does not say what is a buffer; these names, BatchNorm's, are."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trajectory:
     """A recorded run: what it measured, and its weights at every recorded step.
 
@@ -113,6 +114,23 @@ class Trajectory:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        rows = self._summary()
+        return f"<Trajectory {self.label!r}: {rows['rows']}, {rows['weights']}, in {rows['archive']}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Trajectory {self.label}", self._summary())
+
+    def _summary(self) -> dict[str, str]:
+        steps, frozen = self.steps, sum(t.numel() for t in self.store.frozen.values())
+        between = f", steps {int(steps[0]):,} to {int(steps[-1]):,}" if len(steps) else ""
+        return {
+            "rows": f"{len(self):,} row{'s' * (len(self) != 1)}{between}",
+            "weights": f"{self.layout.size:,} weights a row" + (f" and {frozen:,} frozen ones once" if frozen else ""),
+            "optimizer": str(self.store.attrs.get("optimizer") or "not recorded"),
+            "archive": self.store.archive.location,
+        }
 
     @property
     def name(self) -> str:

@@ -114,7 +114,7 @@ def _cost_curve(path: PathData) -> Curve:
 
 
 def _with_color(path: PathData, index: int) -> PathData:
-    return replace(path, color=PATH_COLORS[index % len(PATH_COLORS)])
+    return replace(path, color=PATH_COLORS[index % len(PATH_COLORS)], label=path.label.removeprefix("article "))
 
 
 def _colored(path: PathData, name: str) -> PathData:

@@ -23,20 +23,19 @@ DITHER = 5.0
 """Width of the ordered dither in color steps; it depends on the place alone, so what stands still never flickers."""
 
 
-def encode_gif(images: Iterator[Pixels], milliseconds: int, exact: Sequence[tuple[int, int, int]] = (), comment: bytes = b"") -> bytes:
-    """A looping GIF; the last frame stays for a second.
+def encode_gif(images: Iterator[Pixels], times: Sequence[int], exact: Sequence[tuple[int, int, int]] = (), comment: bytes = b"") -> bytes:
+    """A looping GIF.
 
     Args:
         images: frames of equal shape, (height, width, 3).
-        milliseconds: time of a frame; GIF counts in hundredths of a second and shows at most 50 frames a second.
+        times: milliseconds of each frame; GIF counts in hundredths of a second and shows at most 50 frames a second.
         exact: colors that small marks need and a choice by area would miss.
         comment: text stored in the file.
     """
     packed = [_packed(image) for image in images]
     palette = _palette(packed, exact)
     pages = [_page(indices, palette) for indices in _changes(packed, palette)]
-    duration = max(20, round(milliseconds / 10) * 10)
-    durations = [*[duration] * (len(pages) - 1), max(duration, 1000)]
+    durations = [max(20, round(time / 10) * 10) for time in times]
     buffer = io.BytesIO()
     playing = {"save_all": True, "append_images": pages[1:], "duration": durations, "loop": 0}
     pages[0].save(buffer, "GIF", **playing, disposal=1, transparency=UNCHANGED, optimize=False, comment=comment)

@@ -1,4 +1,4 @@
-"""Animation writer: a scene with a timeline, frame by frame, as GIF or MP4.
+"""Animation writer: a scene with a timeline, frame by frame, as GIF, MP4 or WebP.
 
 The still part (surface, contours, axes, words) is drawn once; each frame then lays only what moves over a copy of it.
 A pane is drawn anew only where its camera turns or its field changes.
@@ -7,14 +7,17 @@ A pane is drawn anew only where its camera turns or its field changes.
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
+from PIL import Image as PILImage
+from PIL.PngImagePlugin import PngInfo
 
 from lossatlas._util.argument_checks import path_of
 from lossatlas._util.files import write_file
@@ -22,14 +25,18 @@ from lossatlas.errors import InputError, MissingDependencyError, output_errors
 from lossatlas.viz.animation.gif import encode_gif
 from lossatlas.viz.colors import STAR
 from lossatlas.viz.metadata.record import figure_metadata
-from lossatlas.viz.metadata.writing import gif_comment, mp4_arguments
+from lossatlas.viz.metadata.writing import gif_comment, matplotlib_metadata, mp4_arguments, webp_exif
 from lossatlas.viz.mpl.artists.path import color_of_path
 from lossatlas.viz.mpl.figure import FigureArtists, draw
 from lossatlas.viz.mpl.style import INK, styled
 from lossatlas.viz.scene.captions import CaptionSize
 from lossatlas.viz.scene.model import Scene
 
-SUFFIXES = (".gif", ".mp4")
+SUFFIXES = (".gif", ".mp4", ".webp")
+HOLD_MILLISECONDS = 1000
+"""The last frame of paths that have run stays at least so long; a turn goes straight on from its last frame to its first."""
+LANDSCAPE = (8.0, 5.0)
+"""Inches of a single pane, 16 : 10 as slides and screens are; several panes take what they need."""
 Image = NDArray[np.uint8]
 
 
@@ -39,14 +46,16 @@ def save(
     *,
     width: int = 900,
     caption: CaptionSize = "short",
+    still: bool = True,
     on_frame: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write an animation; the suffix chooses GIF or MP4. The file appears whole or not at all.
+    """Write an animation; the suffix chooses GIF, MP4 or WebP. The file appears whole or not at all.
 
     Args:
         scene: a scene with a timeline.
-        width: pixels; the height follows from the panes.
+        width: pixels; a single pane is 16 : 10, several are as tall as they need.
         caption: its size, as in `lossatlas.viz.scene.captions`.
+        still: write the picture that stands for it beside it (`still_file`): the last frame, or the first of a turn.
         on_frame: called with (frames done, frames in all).
 
     Raises:
@@ -56,30 +65,69 @@ def save(
     target = check_suffix(file)
     if not 64 <= width <= 8192:
         raise InputError("width", width, "64 to 8192 pixels")
-    count = _checked_count(scene)
-    milliseconds = scene.timeline.milliseconds if scene.timeline is not None else 80
-    images = _counted(frames(scene, width=width, caption=caption), count, on_frame)
+    count, timeline = _checked_count(scene), scene.timeline
+    assert timeline is not None
+    turns = timeline.rotation is not None
+    chosen = _FrameAt(0 if turns else count - 1)
+    images = chosen.watching(_counted(frames(scene, width=width, caption=caption), count, on_frame))
+    times = _times(count, timeline.milliseconds, hold=not turns)
     metadata = figure_metadata(scene)
-    if target.suffix.lower() == ".gif":
-        data = encode_gif(images, milliseconds, _mark_colors(scene), gif_comment(metadata))
+    suffix = target.suffix.lower()
+    if suffix == ".gif":
+        data = encode_gif(images, times, _mark_colors(scene), gif_comment(metadata))
+    elif suffix == ".webp":
+        data = _encode_webp(images, times, webp_exif(metadata))
     else:
-        data = _encode_mp4(images, milliseconds, mp4_arguments(metadata))
+        data = _encode_mp4(images, times, mp4_arguments(metadata))
     with output_errors(target):
         write_file(target, data)
+        if still and chosen.image is not None:
+            write_file(still_file(target), _encode_png(chosen.image, matplotlib_metadata(".png", metadata)))
     return target
+
+
+def still_file(file: str | os.PathLike[str]) -> Path:
+    """The still picture beside an animation.
+
+    >>> still_file("out/descent.mp4").name
+    'descent-still.png'
+    """
+    return Path(file).with_name(f"{Path(file).stem}-still.png")
 
 
 def frames(scene: Scene, *, width: int = 900, caption: CaptionSize = "short") -> Iterator[Image]:
     """Each frame of the timeline as pixels, (height, width, 3) in 0..255; both sides are even."""
     count = _checked_count(scene)
+    alone = {(pane.row, pane.column) for pane in scene.panes} == {(0, 0)}
+    wide, tall = LANDSCAPE if alone else (None, None)
     # Frames are drawn one by one inside the style, so that a slow reader never holds it.
     with styled():
-        drawing = draw(scene, pixels=width, caption_size=caption)
+        drawing = draw(scene, width=wide, height=tall, pixels=width, caption_size=caption)
         background = _Background(drawing)
     for frame in range(count):
         with styled():
             image = background.frame(frame)
         yield image
+
+
+class _FrameAt:
+    """Frame number `index` of the images that pass through `watching`."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.image: Image | None = None
+
+    def watching(self, images: Iterator[Image]) -> Iterator[Image]:
+        for number, image in enumerate(images):
+            if number == self.index:
+                self.image = image
+            yield image
+
+
+def _times(count: int, milliseconds: int, hold: bool) -> list[int]:
+    """Milliseconds of each frame."""
+    last = max(milliseconds, HOLD_MILLISECONDS) if hold else milliseconds
+    return [*[milliseconds] * (count - 1), last]
 
 
 def check_suffix(file: str | os.PathLike[str]) -> Path:
@@ -91,7 +139,7 @@ def check_suffix(file: str | os.PathLike[str]) -> Path:
     """
     target = path_of(file, "file")
     if target.suffix.lower() not in SUFFIXES:
-        raise InputError("file", str(file), f"a file name ending in {' or '.join(SUFFIXES)}")
+        raise InputError("file", str(file), f"a file name ending in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     if target.suffix.lower() == ".mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
         raise MissingDependencyError("MP4 animations", "video")
     return target
@@ -146,7 +194,24 @@ def _counted(images: Iterator[Image], count: int, on_frame: Callable[[int, int],
             on_frame(done, count)
 
 
-def _encode_mp4(images: Iterator[Image], milliseconds: int, tags: list[str]) -> bytes:
+def _encode_png(image: Image, texts: Mapping[str, str]) -> bytes:
+    information, buffer = PngInfo(), io.BytesIO()
+    for key, text in texts.items():
+        information.add_text(key, text)
+    PILImage.fromarray(image).save(buffer, "PNG", pnginfo=information)
+    return buffer.getvalue()
+
+
+def _encode_webp(images: Iterator[Image], times: Sequence[int], exif: bytes) -> bytes:
+    """A looping WebP, about half the size of a GIF, in true colors."""
+    first, *rest = map(PILImage.fromarray, images)
+    buffer = io.BytesIO()
+    first.save(buffer, "WEBP", save_all=True, append_images=rest, duration=list(times), loop=0, quality=88, method=4, exif=exif)
+    return buffer.getvalue()
+
+
+def _encode_mp4(images: Iterator[Image], times: Sequence[int], tags: list[str]) -> bytes:
+    """H.264 at an even pace: a frame that stays is sent again."""
     import tempfile
 
     import imageio_ffmpeg
@@ -157,15 +222,16 @@ def _encode_mp4(images: Iterator[Image], milliseconds: int, tags: list[str]) -> 
         writer = imageio_ffmpeg.write_frames(
             str(path),
             (first.shape[1], first.shape[0]),
-            fps=1000 / milliseconds,  # pyright: ignore[reportArgumentType]
+            fps=1000 / times[0],  # pyright: ignore[reportArgumentType]
             codec="libx264",
             pix_fmt_out="yuv420p",
             macro_block_size=2,
             output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart", "-threads", "1", *tags],
         )
         writer.send(None)
-        for image in _chained(first, images):
-            writer.send(np.ascontiguousarray(image))
+        for image, time in zip(_chained(first, images), times, strict=True):
+            for _ in range(max(1, round(time / times[0]))):
+                writer.send(np.ascontiguousarray(image))
         writer.close()
         return path.read_bytes()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,10 @@ from lossatlas.viz.scene.provenance_text import (
 )
 
 LEAST_SHARE_FOR_STEMS = 0.5
+VISIBLE_FACTOR = 1.25
+"""Between an iterate's own loss and the surface below it; less is hardly seen on a figure."""
+UNNAMED = ("run", "path", "trajectory")
+"""Labels that recordings get where nobody gave one."""
 FAR_OFF_PLANE = 0.1
 """Distance from the plane, as a share of the way, from which the loss of an iterate and the surface below it part visibly."""
 _ERROR = "_standard_error"
@@ -91,22 +95,29 @@ def path_from(dataset: xr.Dataset, *, name: str | None = None, label: str | None
         raise InputError("path", name or "trajectory", "a trajectory with path_alpha", "Project the run on a plane first")
     alpha = _series(dataset, "path_alpha")
     beta = _series(dataset, "path_beta") if "path_beta" in dataset else np.zeros_like(alpha)
+    plane_loss = _plane_loss(dataset, surface, alpha, beta)
     shown = name or str(dataset.attrs.get("title") or dataset.attrs.get("label") or "path")
     return PathData(
         name=shown,
         alpha=alpha,
         beta=beta,
         step=_steps(dataset),
-        label=optimizer_name(label if label is not None else str(dataset.attrs.get("label") or shown)) + end_caution(dataset),
+        label=optimizer_name(label if label is not None else _run_label(dataset, shown)) + end_caution(dataset),
         epoch=_optional(dataset, "epoch"),
         loss=_optional(dataset, "path_loss"),
         accuracy=_optional(dataset, "path_accuracy"),
-        plane_loss=_plane_loss(dataset, surface, alpha, beta),
+        plane_loss=plane_loss,
         residual=_optional(dataset, "path_residual"),
         stem=_stem(dataset),
         notes=_path_notes(dataset),
-        cautions=_path_cautions(dataset),
+        cautions=_path_cautions(dataset, plane_loss),
     )
+
+
+def _run_label(dataset: xr.Dataset, name: str) -> str:
+    """The label of a run; one that nobody named is called by its optimizer."""
+    label = str(dataset.attrs.get("label") or name)
+    return str(dataset.attrs.get("optimizer") or label) if label in UNNAMED else label
 
 
 def _plane_loss(dataset: xr.Dataset, surface: Surface | None, alpha: FloatArray, beta: FloatArray) -> FloatArray | None:
@@ -259,16 +270,28 @@ def _steps(dataset: xr.Dataset) -> np.ndarray:
     return np.asarray(dataset["step"].values if "step" in dataset else np.arange(dataset.sizes["step"]), np.int64)
 
 
-def _path_cautions(dataset: xr.Dataset) -> tuple[Caution, ...]:
+def _path_cautions(dataset: xr.Dataset, plane_loss: FloatArray | None) -> tuple[Caution, ...]:
     """Other BatchNorm statistics at an end, no motion at all, and iterates far off the plane."""
     cautions = [Caution(line.removeprefix(CAUTION), Severity.OTHER_VALUES) for line in path_cautions(dataset)]
     cautions += [Caution(line.removeprefix(CAUTION), Severity.NO_MOTION) for line in _still_note(dataset)]
-    off = dataset.attrs.get("residual_norm")
+    return (*cautions, *_off_plane_caution(dataset, plane_loss))
+
+
+def _off_plane_caution(dataset: xr.Dataset, plane_loss: FloatArray | None) -> Iterator[Caution]:
+    """By how much the iterates' own loss and the surface below them part; by how far they are off where one of the two is not known."""
+    off, loss = dataset.attrs.get("residual_norm"), _optional(dataset, "path_loss")
     share = off.get("mean") if isinstance(off, dict) else None
-    if isinstance(share, float) and share > FAR_OFF_PLANE:
-        text = f"on average {format_rough_percent(share)} of the path's way lies off the plane: the surface below it is not its loss"
-        cautions.append(Caution(text, Severity.OFF_PLANE))
-    return tuple(cautions)
+    if not isinstance(share, float) or share <= FAR_OFF_PLANE:
+        return
+    text = f"on average {format_rough_percent(share)} of the path's way lies off the plane: the surface below it is not its loss"
+    if loss is not None and plane_loss is not None:
+        usable = (loss > 0) & (plane_loss > 0) & np.isfinite(loss) & np.isfinite(plane_loss)
+        if usable.any():
+            factor = float(np.exp(np.abs(np.log(loss[usable] / plane_loss[usable])).max()))
+            if factor < VISIBLE_FACTOR:
+                return
+            text = f"the path is off the plane: its own loss and the surface below it differ by up to a factor of {factor:.2g}"
+    yield Caution(text, Severity.OFF_PLANE)
 
 
 def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:

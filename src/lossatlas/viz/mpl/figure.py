@@ -20,9 +20,9 @@ from matplotlib.text import Text
 from lossatlas.errors import InputError
 from lossatlas.viz.metadata.record import figure_metadata
 from lossatlas.viz.metadata.writing import matplotlib_metadata
-from lossatlas.viz.mpl.color_bars import add_color_bars
 from lossatlas.viz.mpl.export import FORMATS, check_suffix, encoded, save
 from lossatlas.viz.mpl.layout import Sheet
+from lossatlas.viz.mpl.legends.color_bars import add_color_bars
 from lossatlas.viz.mpl.mathtext import escape_broken_mathtext
 from lossatlas.viz.mpl.page import compose_page
 from lossatlas.viz.mpl.panes import contour, surface

@@ -23,6 +23,8 @@ from lossatlas.viz.scene.model import Pane
 MARGIN, GAP, BAR, BAR_GAP = 0.08, 0.2, 0.13, 0.08
 TALLEST = 1.9
 """A row is at most this many times as high as its panes are wide."""
+LANDSCAPE, WIDE = 0.82, 4.5
+"""A relief that is wider than so many inches is no higher than this share of its width, as slides and screens have it."""
 LEAST_PANE = 0.45
 """Inches of a pane's shorter side below which a figure has no room."""
 _SHAPES = {"line": 0.62, "curves": 0.58, "histogram": 0.6, "areas": 0.9, "contour": 0.86}
@@ -96,7 +98,8 @@ def _ideal_height(sheet: Sheet, drawn: PaneArtists, cell: Bbox, inset: np.ndarra
     if drawn.is_relief:
         content, cube = _relief_content(sheet, drawn.axes), _cube(drawn.axes)
         text_width, text_height = content.width - cube.width, content.height - cube.height
-        return top + text_height + cube.height * (cell.width - right - text_width) / cube.width
+        full = top + text_height + cube.height * (cell.width - right - text_width) / cube.width
+        return min(full, LANDSCAPE * cell.width) if cell.width > WIDE else full
     inner = cell.width - left - right
     (x0, x1), (y0, y1) = drawn.axes.get_xlim(), drawn.axes.get_ylim()
     shape = (y1 - y0) / (x1 - x0) if drawn.axes.get_aspect() != "auto" else _SHAPES.get(drawn.pane.kind, 0.6)

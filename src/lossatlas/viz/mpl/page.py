@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 
 from lossatlas.errors import InputError
 from lossatlas.viz.mpl.artists.markers import MINIMUM
-from lossatlas.viz.mpl.end_labels import label_ends
 from lossatlas.viz.mpl.layout import (
     GAP,
     LEAST_PANE,
@@ -26,8 +25,10 @@ from lossatlas.viz.mpl.layout import (
     least_side,
     wrapped,
 )
-from lossatlas.viz.mpl.legend import place_legend
+from lossatlas.viz.mpl.legends.end_labels import label_ends
+from lossatlas.viz.mpl.legends.placement import place_legend
 from lossatlas.viz.mpl.style import Palette, font_points, note_points
+from lossatlas.viz.mpl.ticks import tick_labels
 from lossatlas.viz.scene.model import Scene
 
 OWN_LEGEND = ("curves", "histogram", "line")
@@ -63,6 +64,7 @@ def compose_page(sheet: Sheet, scene: Scene, notes: Sequence[str], wide: float, 
             smaller, f"{wide:g}" if height is None else f"{wide:g} x {height:g}", "more inches for these panes", "Or draw fewer"
         )
     place_legends(sheet)
+    _thin_log_ticks(sheet)
     return label
 
 
@@ -148,6 +150,26 @@ def _thin_ticks(sheet: Sheet) -> None:
             if scale == "linear" and len(axis.get_majorticklocs()):
                 whole = isinstance(axis.get_major_locator(), MaxNLocator) and axis.get_major_locator()._integer
                 axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], integer=whole))
+
+
+def _thin_log_ticks(sheet: Sheet) -> None:
+    """Numbers of logarithmic axes that stand clear of one another, powers of ten before the others; call it when all have their places."""
+    letters = font_points("ytick.labelsize") * sheet.figure.dpi / 72
+    for axes in {axes for drawn in sheet.panes if not drawn.is_relief for axes in (drawn.axes, drawn.right_axes) if axes is not None}:
+        for name, axis, apart in (("x", axes.xaxis, 3.2 * letters), ("y", axes.yaxis, 1.35 * letters)):
+            if axis.get_scale() != "log":
+                continue
+            ticks = np.asarray(axis.get_majorticklocs(), float)
+            low, high = sorted(axis.get_view_interval())
+            ticks = ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]
+            along = axes.transData.transform(np.column_stack([ticks, ticks]))[:, 0 if name == "x" else 1]
+            chosen: list[int] = []
+            for i in sorted(range(len(ticks)), key=lambda i: not np.isclose(np.log10(ticks[i]) % 1, [0, 1]).any()):
+                if all(abs(along[i] - along[j]) >= apart for j in chosen):
+                    chosen.append(i)
+            clear = np.sort(ticks[chosen])
+            axis.set_ticks(clear.tolist(), labels=tick_labels(clear))
+            axis.set_view_interval(low, high, ignore=True)
 
 
 def add_header(drawn: Figure, scene: Scene, width: float) -> list[Text]:

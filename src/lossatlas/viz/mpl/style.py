@@ -102,6 +102,12 @@ def curve_color(index: int) -> str:
     return to_hex(colors[index % len(colors)])
 
 
+def map_line_color(index: int) -> str:
+    """Color of a path on a map: of the printing theme's cycle in its figures, else ours; no style sheet knows the colors of maps."""
+    printed = matplotlib.rcParams["axes.prop_cycle"] == matplotlib.rcsetup.cycler(color=PRINT_CURVES)
+    return PRINT_CURVES[index % len(PRINT_CURVES)] if printed else path_color(index)
+
+
 def font_points(name: str) -> float:
     """Points of a font size in the rcParams, such as ``axes.labelsize``, which may be a number or a word."""
     return float(FontProperties(size=_rc(name)).get_size_in_points())

@@ -6,6 +6,8 @@ still runs, and a view that opens late, or again, shows all of it. Messages woul
 
 from __future__ import annotations
 
+import base64
+import io
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,12 +17,16 @@ from lossatlas.archive import Archive
 from lossatlas.errors import MissingDependencyError
 from lossatlas.viz.compose.inputs import iter_inputs
 from lossatlas.viz.compose.pages import scenes_of
+from lossatlas.viz.mpl.figure import figure
 from lossatlas.viz.scene.model import Scene
 from lossatlas.viz.web.archive_feed import ArchiveFeed
 from lossatlas.viz.web.bundle import module
 from lossatlas.viz.web.html import fragment
 from lossatlas.viz.web.payload import Payload, Precision, encode
 from lossatlas.viz.web.view_state import check_quantity, page_state
+
+PREVIEW_DPI = 80
+"""Of the picture that stands for the widget in saved notebooks."""
 
 
 def widget(
@@ -57,6 +63,13 @@ def widget(
         made = _widget_class()(header=payload.json(), blob=payload.blob, words=words, height=height)
     made.page, made.feed = page, feed
     return made
+
+
+def _picture(scenes: Sequence[Scene]) -> str:
+    """The first scene as a figure, PNG in base64."""
+    buffer = io.BytesIO()
+    figure(scenes[0]).savefig(buffer, format="png", dpi=PREVIEW_DPI)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _feed_of(things: Sequence[Any]) -> ArchiveFeed | None:
@@ -142,6 +155,14 @@ def _widget_class() -> Any:
                     self.header, self.blob, self.patches = payload.json(), payload.blob, []
                     self.scene += 1
                 self.version += 1
+
+            def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+                """The widget, and a picture where no widget can live: GitHub, saved notebooks, previews."""
+                bundle = super()._repr_mimebundle_(**kwargs)
+                if bundle is None or self.page is None or not self.header:
+                    return bundle
+                data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+                return {**data, "image/png": _picture(self.page()[1])}, metadata
 
             def static(self) -> Any:
                 """The page as HTML, for `nbconvert` and other places without widgets."""

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 
-from lossatlas.viz.colors import path_color
+from lossatlas.viz.mpl.style import map_line_color
 from lossatlas.viz.scene.footnotes import is_off_plane
 from lossatlas.viz.scene.model import BoolArray, FloatArray, PathData, Scene
 
@@ -199,7 +199,7 @@ def kept_points(scene: Scene, path: PathData) -> np.ndarray:
 def color_of_path(scene: Scene, path: PathData) -> str:
     """A path's own color, or one by its label, so that the same optimizer looks alike on every surface."""
     labels = list(dict.fromkeys(other.label or other.name for other in scene.paths))
-    return path.color or path_color(labels.index(path.label or path.name))
+    return path.color or map_line_color(labels.index(path.label or path.name))
 
 
 def path_handles(scene: Scene, names: tuple[str, ...]) -> list[Line2D]:

@@ -1,0 +1,1 @@
+"""Legends, color bars, and names at the ends of paths."""
