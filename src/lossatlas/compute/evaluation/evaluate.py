@@ -143,8 +143,8 @@ def evaluate(
         attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
         writer = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
         left = writer.unfinished_cells()
-        watched = on_tile is not None and engine.sampling == "auto"  # a page wants cells as they come
-        sampled = len(left) and tol is not None and not watched and _sample(task, grid, writer, tol, tol_scale, engine, title, progress)
+        whole_cells = on_tile is not None and engine.sampling == "auto"  # a page wants cells as they come
+        sampled = len(left) and tol is not None and not whole_cells and _sample(task, grid, writer, tol, tol_scale, engine, title, progress)
         if len(left) and not sampled:
             named, size = (
                 writer.stored_engine() if engine.evaluator == "auto" and engine.chunk is None else (engine.evaluator, engine.chunk)
