@@ -71,8 +71,7 @@ def project_points(trajectory: Recording, plane: Plane, memory: int = MEMORY) ->
         Example:
             >>> import torch
             >>> from lossatlas.compute.planes.plane import Plane
-            >>> from lossatlas.compute.recording.metric_probe import curves_of, point_evaluator, stored
-    from lossatlas.compute.recording.trajectory import Trajectory
+            >>> from lossatlas.compute.recording.trajectory import Trajectory
             >>> path = Trajectory.from_checkpoints([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
             >>> oblique = Plane.from_directions({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
             >>> result = project_points(path, oblique)
