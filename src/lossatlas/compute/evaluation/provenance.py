@@ -45,15 +45,26 @@ def provenance(objective: Objective, plane: Plane, grid: Grid, metrics: tuple[Me
     }
 
 
+HASHES = {
+    "center_hash": "the weights at the center differ (another model, or one trained anew)",
+    "direction_hashes": "the directions differ (another seed or plane)",
+    "buffers_hash": "the buffers of the plane's model (such as BatchNorm statistics) differ",
+    "data_hash": "the data differ",
+}
+"""By the key of a hash, what a difference means."""
+
+
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """In what a stored surface is not the one now asked for, in words; empty where it may be continued."""
     mismatches = [
-        f"{section}.{key} is {_short(stored.get(section, {}).get(key))} there and {_short(asked[section].get(key))} now"
+        HASHES.get(key) or f"{section}.{key} is {_short(stored.get(section, {}).get(key))} there and {_short(asked[section].get(key))} now"
         for section, keys in IDENTITY.items()
         for key in keys
         if stored.get(section, {}).get(key) != asked[section].get(key)
         and not (key == "data_hash" and "identity" in stored)  # it depends on the batching; an older archive has no other
     ]
+    if HASHES["center_hash"] in mismatches:  # directions are scaled to the weights, and differ with them
+        mismatches = [mismatch for mismatch in mismatches if mismatch != HASHES["direction_hashes"]]
     mismatches += describe_differences(stored.get("identity", {}), asked.get("identity", {}))
     mismatches += edited_metrics(stored.get("identity", {}).get("metrics", {}), asked.get("identity", {}).get("metrics", {}))
     if stored.get("metrics") != asked["metrics"]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lossatlas._util.keywords import explain_keywords
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective, check_objective
@@ -99,6 +100,7 @@ class Recorder:
         [0, 2, 4, 5]
     """
 
+    @explain_keywords
     def __init__(
         self,
         archive: Location | Archive | None,
