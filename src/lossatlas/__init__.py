@@ -42,6 +42,7 @@ _PUBLIC = {
     "Landscape": "lossatlas.landscapes.landscape",
     "compare": "lossatlas.landscapes.comparison",
     "evaluate": "lossatlas.compute.evaluation.evaluate",
+    "evaluate_many": "lossatlas.compute.evaluation.evaluate_many",
     "evaluate_live": "lossatlas.live",
     "Engine": "lossatlas.compute.evaluation.engine",
     "Grid": "lossatlas.analysis.grid",
@@ -163,6 +164,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.evaluation.cost_estimate import estimate_cost as estimate_cost
     from lossatlas.compute.evaluation.engine import Engine as Engine
     from lossatlas.compute.evaluation.evaluate import evaluate as evaluate
+    from lossatlas.compute.evaluation.evaluate_many import evaluate_many as evaluate_many
     from lossatlas.compute.inputs.input_objective import InputObjective as InputObjective
     from lossatlas.compute.inputs.input_plane import input_plane as input_plane
     from lossatlas.compute.metrics import builtin as metrics

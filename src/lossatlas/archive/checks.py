@@ -82,10 +82,11 @@ def checked_attributes(attrs: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: an attribute of another type, or nested too deep.
     """
     cleaned = _cleaned(attrs, 0)
-    for path, (allowed, fits) in ATTRIBUTES.items():
-        for value in _values_at(cleaned, path.split(".")):
-            if value is not None and not fits(value):
-                raise ValueError(f"the attribute {path} is {shortened(repr(value), 80)}; expected {allowed}")
+    for key in cleaned:
+        for path, (allowed, fits) in _BY_FIRST_KEY.get(key, {}).items():
+            for value in _values_at(cleaned, path.split(".")):
+                if value is not None and not fits(value):
+                    raise ValueError(f"the attribute {path} is {shortened(repr(value), 80)}; expected {allowed}")
     return cleaned
 
 
@@ -229,3 +230,7 @@ _PATHS = {
 }  # fmt: skip
 ATTRIBUTES = {path: (kind, _TYPES[kind]) for kind, paths in _PATHS.items() for path in paths.split()}
 """Type by path of every attribute that a reader looks into."""
+
+_BY_FIRST_KEY: dict[str, dict[str, tuple[str, Callable[[object], bool]]]] = {}
+for _path, _type in ATTRIBUTES.items():
+    _BY_FIRST_KEY.setdefault(_path.partition(".")[0], {})[_path] = _type

@@ -177,7 +177,7 @@ def _check_options(name: object, title: object, engine: object, on_tile: object)
 def _with_sample_arrays(store: Archive, name: str) -> xr.Dataset:
     """The surface as it is stored; with every sample's values where they are few enough for memory."""
     surface, arrays = store.surface(name), store.samples(name)
-    if sum(array.nbytes for array in arrays.values()) > RETURNED_SAMPLE_BYTES:
+    if not arrays or sum(array.nbytes for array in arrays.values()) > RETURNED_SAMPLE_BYTES:
         return surface
     stored = {key: (dims_of(array), read_array(array), dict(array.attrs)) for key, array in arrays.items()}
     return surface.assign(stored).set_coords([key for key, (dims, *_) in stored.items() if dims[0] not in schema.PLANE])

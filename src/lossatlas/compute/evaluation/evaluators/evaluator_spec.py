@@ -46,6 +46,11 @@ class EvaluatorSpec:
     loop_seconds: float | None = None
     reasons: tuple[str, ...] = ()
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the plain loop that all others are checked against."""
+        return self.evaluator == "loop" and self.layout == "given" and not self.compiled
+
     def unchecked(self, task: EvaluationProblem) -> Loop | Vmap | Affine:
         """The evaluator alone."""
         task = self._laid_out(task)
@@ -68,8 +73,11 @@ class EvaluatorSpec:
 
     def _batched(self, task: EvaluationProblem) -> Evaluator:
         """The evaluator of metrics of batches; the plain loop needs no wrapper."""
-        plain = self.evaluator == "loop" and self.layout == "given" and not self.compiled
-        return Loop(task) if plain else CheckedEvaluator(self.unchecked(task), Loop(task), SpotCheck(Loop(task)) if self.compiled else None)
+        return (
+            Loop(task)
+            if self.is_reference
+            else CheckedEvaluator(self.unchecked(task), Loop(task), SpotCheck(Loop(task)) if self.compiled else None)
+        )
 
     def describe(self) -> dict[str, Any]:
         return {"evaluator": self.evaluator, "chunk": self.chunk, "layout": self.layout, "compiled": self.compiled}

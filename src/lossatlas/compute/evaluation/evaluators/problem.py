@@ -141,6 +141,10 @@ class EvaluationProblem:
             self._cache[key] = make()
         return self._cache[key]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the cache: compiled functions cannot travel, and other layouts are made anew faster than they are sent."""
+        return {**self.__dict__, "_cache": {}}
+
     def to(self, device: str) -> EvaluationProblem:
         """The same task on another device, without compiled functions, which cannot travel."""
         if self.device == torch.device(device):
@@ -204,7 +208,9 @@ class EvaluationProblem:
         return 8 * self.samples_width * sum(metric.per_sample or metric.summary is not None for metric in self.metrics)
 
     def first_batch_problem(self) -> EvaluationProblem:
-        """The same task on the first batch that counts alone, for probes."""
+        """The same task on the first batch that counts alone, for probes; itself, with what is cached, where there is no other batch."""
+        if len(self.objective.weights) == 1:
+            return self
         first = next(number for number, weight in enumerate(self.objective.weights) if weight)
         return replace(self, objective=self.objective.with_data(self.objective.data.single_batch(first)), _cache={})
 

@@ -6,9 +6,10 @@ Only evaluators that agree with the loop at every probe point are trusted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from lossatlas.compute.evaluation.evaluators.evaluator_spec import EvaluatorSpec
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.evaluators.vmap import forbid_vmap_fallback
+from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
 
 Named = Literal["auto", "loop", "vmap", "affine"]
@@ -38,6 +40,8 @@ PROBE_SHARE = 0.05
 """Of the whole job's points, on the first batch, that trying one chunk may cost."""
 TIMING_BUDGET_SECONDS = 0.01
 """For timing one candidate again and again."""
+_REMEMBERED: WeakKeyDictionary[Objective, dict[tuple[Hashable, ...], EvaluatorSpec]] = WeakKeyDictionary()
+"""What probes of this process chose, by objective and kind of task: on the next plane of a kind the choice is checked, not timed."""
 CLEAR_WIN_RATIO = 4.0
 """An affine shortcut this much faster is taken without trying others."""
 
@@ -110,6 +114,9 @@ def select_evaluator(
     if named not in ("auto", "loop") and not task.only_params_move:
         advice = 'the statistics change from cell to cell: objective.with_mode("eval") keeps one model\'s everywhere'
         raise InputError("evaluator", f"{named} in mode {task.objective.mode}", '"loop" or "auto"', advice)
+    remembered, key = _REMEMBERED.setdefault(task.objective, {}), _kind_of_task(task, cells, named, chunk, compiled)
+    if key in remembered and _still_agrees(remembered[key], task, points):
+        return remembered[key]
     probe = Probe.of(task, points, cells)
     loop = EvaluatorSpec(seconds=probe.seconds, loop_seconds=probe.seconds)
     if named != "auto":
@@ -118,7 +125,27 @@ def select_evaluator(
         best = loop
     else:
         best = _search_fastest(probe, loop, chunk, compiled)
-    return replace(best, seconds=(best.seconds or 0.0) * probe.share, loop_seconds=probe.seconds * probe.share)
+    remembered[key] = replace(best, seconds=(best.seconds or 0.0) * probe.share, loop_seconds=probe.seconds * probe.share)
+    return remembered[key]
+
+
+def _kind_of_task(task: EvaluationProblem, cells: int, named: str, chunk: int | None, compiled: bool) -> tuple[Hashable, ...]:
+    """Key of what the choice for an objective depends on: the kind of plane, the metrics, the size of the job, the threads."""
+    plane, metrics = task.plane, tuple(metric.name for metric in task.metrics)
+    return plane.kind, plane.ndim, plane.moving_names, metrics, cells.bit_length(), named, chunk, compiled, torch.get_num_threads()
+
+
+def _still_agrees(choice: EvaluatorSpec, task: EvaluationProblem, points: NDArray[np.float64]) -> bool:
+    """Whether an evaluator that was chosen on another plane agrees with the loop at some points of this one."""
+    if choice.is_reference:
+        return True
+    head = task.first_batch_problem()
+    try:
+        with forbid_vmap_fallback():
+            result = choice.unchecked(head)(points)
+    except UnsupportedModel:
+        return False
+    return not result.failures and disagreement(result.values, Loop(head)(points).values, tolerance_of(head)) is None
 
 
 def _size(named: str, chunk: int | None) -> int | None:

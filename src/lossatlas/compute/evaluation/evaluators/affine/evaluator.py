@@ -8,7 +8,7 @@ Linear or Conv, as in a plane over two weights or over the last layer, that is a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,11 @@ class Affine:
 
     task: EvaluationProblem
     chunk: int | None = None
-    _programs: dict[int, AffineProgram] = field(default_factory=dict, repr=False)
+
+    @property
+    def _programs(self) -> dict[int, AffineProgram]:
+        """By number of the batch; the task keeps them, so that those of a probe on the only batch are not recorded again."""
+        return self.task.cached("affine programs", dict)
 
     def __call__(self, points: NDArray[np.float64]) -> TileValues:
         task, sums = self.task, None
