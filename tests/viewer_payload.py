@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lossatlas.archive import open_archive
 from lossatlas.viz.compose.pages import scenes_of
+from lossatlas.viz.scene.captions import caption
 from lossatlas.viz.web.payload import Payload, encode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,6 +46,7 @@ def plain(values: NDArray[Any]) -> list[float | str]:
 def main() -> None:
     payload = fixture_payload()
     content = {"header": json.loads(payload.json()), "blob": base64.b64encode(payload.blob).decode("ascii"), "numbers": stored_numbers()}
+    content["caption"] = list(caption(scenes_of(ARCHIVE)[0][0]))
     FILE.parent.mkdir(parents=True, exist_ok=True)
     lines = (f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in content.items())
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

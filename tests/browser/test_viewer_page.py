@@ -209,11 +209,14 @@ def test_picture_export_has_the_size_and_carries_the_view(visit: Visits, tmp_pat
         page.page.get_by_role("button", name=f"Picture, {times} times the size on screen").click()
     from PIL import Image
 
+    from lossatlas.viz.metadata.reading import read_metadata
+
     saved = tmp_path / "p.png"
     download.value.save_as(saved)
     picture = Image.open(saved)
     assert picture.width == 900 * times
-    assert "mesh" in picture.text["lossatlas"]  # pyright: ignore[reportAttributeAccessIssue]
+    assert "mesh" in picture.text["lossatlas-view"]  # pyright: ignore[reportAttributeAccessIssue]
+    assert read_metadata(saved).caption == scene(bowl()).all_notes()
     assert np.asarray(picture.convert("L"), float)[100:400, 200:700].std() > 8
 
 
@@ -327,3 +330,25 @@ PROJECT = """const w = v.session.renderer.world, s = v.session.drawn[0], view = 
 const c = v.state.camera, half = Math.tan(Math.PI / 12) * 5.1 / c.zoom * Math.max(1, 1.32 / (r.width / r.height));
 const k = r.height / 2 / half; // the orthographic camera of the top view, worked out by hand
 return [r.x + r.width / 2 + (w.x(s.alpha[x.i]) - c.x) * k, r.y + r.height / 2 - (w.y(s.beta[x.j]) - c.y) * k];"""
+
+
+def test_the_foot_is_a_line_and_a_marked_caution_and_opens_all_that_is_known(visit: Visits, tmp_path: Path) -> None:
+    noted = scene(bowl()).replace(summary="Cross-entropy on 600 samples", notes=("made by hand", "CAUTION: not to scale"))
+    page = visit().open(export_html(noted, tmp_path / "a.html"))
+    assert page.page.locator(".foot span").all_inner_texts() == ["Cross-entropy on 600 samples", "Caution: not to scale"]
+    assert page.page.locator(".foot .caution").inner_text() == "Caution: not to scale"
+    page.page.locator(".foot button").click()
+    about = page.text(".panel")
+    assert "made by hand" in about and "CAUTION: not to scale" in about
+    bare = visit().open(export_html(noted, tmp_path / "b.html", view={"caption": "none"}))
+    assert bare.page.locator(".foot span").all_inner_texts() == ["About this landscape"]
+
+
+def test_a_hidden_surface_keeps_its_name_legible(visit: Visits, tmp_path: Path) -> None:
+    page = visit().open(export_html(pair(), tmp_path / "a.html"))
+    name = page.page.locator(".legend button", has_text="two")
+    name.click()
+    assert name.get_attribute("aria-pressed") == "false"
+    assert "hidden" in (name.get_attribute("title") or "")
+    assert name.evaluate("element => getComputedStyle(element).textDecorationLine") == "none"
+    assert name.inner_text() == "two"

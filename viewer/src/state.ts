@@ -43,6 +43,8 @@ export interface ViewState {
   cardSize: number;
   theme: "light" | "dark" | "";
   ui: "full" | "min" | "0";
+  /** Size of the caption at the foot. */
+  caption: "short" | "full" | "none";
 }
 
 export const DEFAULTS: ViewState = {
@@ -83,6 +85,7 @@ export const DEFAULTS: ViewState = {
   cardSize: 150,
   theme: "",
   ui: "full",
+  caption: "short",
 };
 
 type Listener = (state: ViewState, changed: Set<keyof ViewState>) => void;

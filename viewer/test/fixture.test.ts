@@ -1,14 +1,17 @@
 // The payload of the fixture archive, made by Python's encoder (tests/viewer_payload.py), against the archive's own numbers.
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { captionLines } from "../src/chrome/caption";
 import { decode, fromBase64, QUANTIZATION_STEPS } from "../src/data/decode";
 import type { Header } from "../src/data/types";
 import { SceneModel } from "../src/sceneModel";
+import { Session } from "../src/session";
 
 type Numbers = (number | string)[];
 interface Fixture {
   header: Header;
   blob: string;
+  caption: string[];
   numbers: { surface: Record<string, Numbers>; path: Record<string, Numbers> };
 }
 
@@ -50,6 +53,10 @@ describe("the payload of the fixture archive", () => {
     expectClose(surface.done!.data, numbers.surface.done, 0);
     const done = numbers.surface.done.map(Number);
     expect(new SceneModel(scene).surfaces[0].doneFraction).toBeCloseTo(done.reduce((a, b) => a + b, 0) / done.length, 12);
+  });
+
+  it("has the caption that Python writes under a figure of it", () => {
+    expect(captionLines(new Session(document, {}))).toEqual(fixture.caption);
   });
 
   it("keeps labels, units and colormaps", () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { mergeDocuments } from "../src/data/mergeDocuments";
 import { documentInPage, openFile, surfaceFromCsv, viewInPng } from "../src/data/openFile";
 import type { Document, SceneData, SurfaceData } from "../src/data/types";
-import { insertTextChunk } from "../src/export/png";
+import { insertTextChunk, VIEW_KEY } from "../src/export/png";
 
 const array = (...data: number[]) => ({ data: Float64Array.from(data), shape: [data.length] });
 const surface = (name: string): SurfaceData => ({
@@ -54,7 +54,7 @@ describe("a dropped file", () => {
       atob("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="),
       (c) => c.charCodeAt(0),
     );
-    expect(viewInPng(insertTextChunk(png, "lossatlas", "#v=%7B%22log%22%3Atrue%7D"))).toBe("#v=%7B%22log%22%3Atrue%7D");
+    expect(viewInPng(insertTextChunk(png, VIEW_KEY, "#v=%7B%22log%22%3Atrue%7D"))).toBe("#v=%7B%22log%22%3Atrue%7D");
     expect(() => viewInPng(png)).toThrow("carries no view");
   });
 

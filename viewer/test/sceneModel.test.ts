@@ -1,6 +1,7 @@
 // Scene model and session: planes, visibility, paths, noise, text of labels.
 import { describe, expect, it } from "vitest";
-import { footerLine, notes } from "../src/chrome/about";
+import { notes } from "../src/chrome/about";
+import { captionLines, metadataJson } from "../src/chrome/caption";
 import { OFF_PLANE_FRACTION, offPlaneFlags } from "../src/data/offPlane";
 import { Surface } from "../src/data/surface";
 import type { PathData, SceneData, SurfaceData } from "../src/data/types";
@@ -161,6 +162,37 @@ describe("notes", () => {
     expect(notes(session("loss"))).toEqual([lines[0], lines[1]]);
     expect(notes(session("accuracy"))).toEqual([lines[0], lines[2]]);
     expect(notes(session("loss_standard_error"))).toEqual([lines[0], lines[1]]);
-    expect(footerLine(session("accuracy"))).toBe(`${lines[0]} · ${lines[2]}`);
+  });
+
+  const provenance = { loss: "cross-entropy", data: "60 samples", plane: "random directions", archive: "a.zarr", name: "one", estimated_on: "" };
+  const few = { text: "from 60 samples the standard error is often too small", severity: 2 };
+  const told = { ...one, provenance, fields: { ...one.fields, loss: { ...field, cautions: [few] } } };
+  const open = (quantity: string, view = {}, data: object = told, more = {}) => {
+    const opened = [{ ...scene, panes: [pane(["a"])], surfaces: [data], paths: [], title: "Größe", sources: { a: SOURCE }, ...more }];
+    return new Session({ scenes: opened as unknown as SceneData[], colormaps: {}, theme: "light", view: {}, warnings: [], package: "1.2" }, { quantity, ...view });
+  };
+  const SOURCE = { archive: "a.zarr", surface: "one", sha256: "0123456789abcdef" };
+
+  it("are at most a line and a line of caution at the foot, in the size that is asked for", () => {
+    expect(captionLines(open("loss"))).toEqual(["Cross-entropy on 60 samples · random directions", `Caution: ${few.text}`]);
+    expect(captionLines(open("accuracy"))).toEqual(["Accuracy on 60 samples · random directions"]);
+    expect(captionLines(open("accuracy", { caption: "full" }))).toEqual([`${lines[0]} · ${lines[2]}`]);
+    expect(captionLines(open("loss", { caption: "none" }))).toEqual([]);
+    expect(captionLines(open("loss", {}, told, { summary: "By hand", notes: ["CAUTION: not to scale"] }))).toEqual(["By hand", "Caution: not to scale"]);
+  });
+
+  it("tell what a clip hides: a fact where it is little, a caution where it is much, unless another caution matters more", () => {
+    expect(captionLines(open("loss", { clip: 3.5 }))).toEqual([
+      "Cross-entropy on 60 samples · random directions · 25 % of cells clipped above 3.5", `Caution: ${few.text}`,
+    ]);
+    expect(captionLines(open("accuracy", { clip: 2.5 }))[1]).toBe("Caution: 50 % of cells clipped above 2.5");
+  });
+
+  it("travel as one line of ASCII with the sources in exported pictures", () => {
+    const text = metadataJson(open("loss"));
+    expect(/^[\x20-\x7e]*$/.test(text)).toBe(true);
+    expect(JSON.parse(text)).toEqual({
+      format: "lossatlas-figure", title: "Größe", caption: [lines[0], lines[1]], sources: [SOURCE], version: "1.2",
+    });
   });
 });

@@ -29,7 +29,7 @@ const CHANGED: ViewState = {
   clip: 3.25, exaggeration: 0.5, light: -35, style: "wire", contours: false, interval: 2, floor: false, mode: "difference", swipe: 0.25,
   active: "plane #2", hidden: ["a b", "ü%"], hiddenPaths: ["p=1"], map: "full", mapView: { zoom: 3, x: 0.5, y: -0.5 }, shared: false,
   colorRange: [0.1, 7], probes: [[0, 1], [-1, 0.125]], noise: true, insetSize: 0.5, split: 0.4, barHeight: 100, cardSize: 200,
-  theme: "dark", ui: "min",
+  theme: "dark", ui: "min", caption: "full",
 };
 
 describe("the round trip through the address", () => {

@@ -87,6 +87,7 @@ def view(
     scale: Annotated[str | None, typer.Option(help="auto (what suits the values), linear or log.")] = None,
     title: Annotated[str | None, typer.Option(help="Heading of the page.")] = None,
     theme: Annotated[str | None, typer.Option(help="light or dark; default: the reader's system.")] = None,
+    caption: Caption = "short",
     port: Annotated[int, typer.Option(help="Of the live page; 0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for archives that a training or an evaluation is about to make.")] = False,
@@ -99,7 +100,8 @@ def view(
     if wait:
         _wait_for(archives)
     state = _opening_state(archives, quantity, scale)
-    show([str(a) for a in archives], export=export, title=title, theme=theme, view=state, port=port, open_browser=browser)
+    look: Any = {"title": title, "theme": theme, "caption": caption, "view": state}
+    show([str(a) for a in archives], export=export, port=port, open_browser=browser, **look)
     if export is not None:
         typer.echo(f"Wrote {export}")
 

@@ -13,6 +13,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from lossatlas._util.argument_checks import check_integer, check_number
+from lossatlas._util.keywords import explain_keywords
 from lossatlas.archive import Archive
 from lossatlas.viz.compose.compose import Kind, compose
 from lossatlas.viz.compose.inputs import Source
@@ -27,6 +28,7 @@ from lossatlas.viz.web.payload import Precision
 from lossatlas.viz.web.view_state import page_state
 
 
+@explain_keywords
 def plot(
     source: Source | Scene,
     file: str | os.PathLike[str] | None = None,
@@ -104,6 +106,7 @@ def plot(
     return figure
 
 
+@explain_keywords
 def animate(
     source: Source | Scene,
     file: str | os.PathLike[str],
@@ -154,6 +157,7 @@ def animate(
     return animation.save(moving, file, width=width, caption=caption, on_frame=on_frame)
 
 
+@explain_keywords
 def view(
     source: Any,
     *,
@@ -161,6 +165,7 @@ def view(
     title: str | None = None,
     theme: str | None = None,
     view: Mapping[str, Any] | None = None,
+    caption: CaptionSize = "short",
     precision: Precision = "uint16",
     height: int = 620,
     port: int = 0,
@@ -178,6 +183,7 @@ def view(
         theme: "light" or "dark"; None follows the reader's system.
         view: the state to open with: ``scale`` ("auto", "linear" or "log"), ``quantity``, ``clip``, ``colormap``, ``camera``,
             ``style``, ``mode``, ``map`` and the other keys of the page's address.
+        caption: at the foot of the page, as for `plot`; a click on it shows everything that is known.
         height: of the widget, in pixels.
         port: of the live page; 0 takes a free one.
         open_browser: False only serves or writes the page.
@@ -190,6 +196,8 @@ def view(
     Raises:
         InputError: something that cannot be drawn, an unknown key of `view`, or an `export` that is no .html file.
     """
+    if check_caption(caption) != "short":
+        view = page_state(view) | {"caption": caption}
     if export is not None:
         return export_html(source, export, title=title, theme=theme, precision=precision, view=view)
     if in_notebook():

@@ -145,11 +145,13 @@ def test_a_caution_of_one_of_several_names_its_owner(make_surface: Make) -> None
     assert caption(Scene(panes, (one, replace(other, cautions=(caution,))))) == ("Caution: values may be off",)
 
 
-def test_what_surfaces_do_not_share_is_left_to_their_titles(make_surface: Make) -> None:
+def test_what_more_than_two_surfaces_do_not_share_is_left_to_their_titles(make_surface: Make) -> None:
     one = make_surface(name="one", provenance=Provenance("cross-entropy", "100 samples", "random directions"))
     other = make_surface(name="other", provenance=Provenance("cross-entropy", "1,000 samples", "random directions"))
-    panes = (Pane("contour", ("one",)), Pane("contour", ("other",), quantity="loss", column=1))
-    assert caption(Scene(panes, (one, other))) == ("Cross-entropy · random directions",)
+    third = make_surface(name="third", provenance=Provenance("cross-entropy", "9 samples", "random directions"))
+    panes = tuple(Pane("contour", (name,), column=k) for k, name in enumerate(("one", "other", "third")))
+    assert caption(Scene(panes[:2], (one, other))) == ("Cross-entropy on 100 samples and 1,000 samples · random directions",)
+    assert caption(Scene(panes, (one, other, third))) == ("Cross-entropy · random directions",)
 
 
 def test_a_scene_without_surfaces_opens_with_its_first_notes(dataset: xr.Dataset) -> None:

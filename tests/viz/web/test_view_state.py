@@ -48,7 +48,7 @@ def test_the_scale_is_a_word(scale: str, state: dict[str, bool]) -> None:
 @pytest.mark.parametrize(
     ("view", "words"),
     [
-        ({"sclae": "log"}, r"the key 'sclae'; expected keys among scale, scene, .*ui\. Did you mean scale\?"),
+        ({"sclae": "log"}, r"the key 'sclae'; expected keys among scale, scene, .*ui, caption\. Did you mean scale\?"),
         ({"scale": "cubic"}, r"'auto' or 'linear' or 'log'"),
         ({"log": "yes"}, r'view\["log"\]: got \'yes\'|True or False'),
         ({"clip": "2"}, r"a number or None"),

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lossatlas.viz.compose.pages import scenes_of
+from lossatlas.viz.scene.captions import caption
 from lossatlas.viz.web.payload import STEPS, Payload, decode_block
-from viewer_payload import FILE, fixture_payload, stored_numbers
+from viewer_payload import ARCHIVE, FILE, fixture_payload, stored_numbers
 
 AGAIN = "Write it again with: python tests/viewer_payload.py"
 
@@ -22,6 +24,7 @@ def committed() -> dict[str, Any]:
 
 def test_the_committed_header_is_the_one_that_encode_makes(committed: dict[str, Any]) -> None:
     header, now = dict(committed["header"]), json.loads(fixture_payload().json())
+    assert header.pop("package") and now.pop("package")  # of whichever version wrote it
     blocks, blocks_now = header.pop("blocks"), now.pop("blocks")
     assert header == now, AGAIN
     # Offsets and lengths depend on the deflate library; shapes and codecs do not.
@@ -42,6 +45,10 @@ def test_the_numbers_beside_the_payload_are_those_of_the_archive(committed: dict
         for name, values in columns.items():
             then = np.array(committed["numbers"][group][name], float)  # float() reads "NaN" and "Infinity"
             np.testing.assert_allclose(then, np.array(values, float), rtol=1e-12, err_msg=f"{group}.{name}: {AGAIN}")
+
+
+def test_the_caption_beside_the_payload_is_that_of_a_figure(committed: dict[str, Any]) -> None:
+    assert committed["caption"] == list(caption(scenes_of(ARCHIVE)[0][0])), AGAIN
 
 
 def test_the_fixture_names_no_machine() -> None:

@@ -1,4 +1,4 @@
-// Provenance notes as a footer line and as a panel, and a text description of the scene for screen readers.
+// Provenance notes as a panel, and a text description of the scene for screen readers.
 import { onSameGrid } from "../data/difference";
 import { OFF_PLANE_FRACTION } from "../data/offPlane";
 import { h } from "../dom/elements";
@@ -32,12 +32,6 @@ export function notes(session: Session): string[] {
       ...sceneModel.paths(state).flatMap(({ path }) => path.notes),
     ]),
   ];
-}
-
-export function footerLine(session: Session): string {
-  const lines = session.active?.data.notes ?? session.scene.surfaces[0]?.notes ?? [];
-  const shared = [...session.scene.notes, ...linesOfQuantity(lines, session.state.quantity)];
-  return [...new Set(shared)].join(" · ") || "About this landscape";
 }
 
 /** Warnings that surfaces on different planes or grids can be compared in shape only. */

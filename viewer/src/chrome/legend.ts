@@ -42,7 +42,7 @@ export class Legend {
                 if (away && !event.shiftKey) session.showPlane(surface.name);
                 else set({ hidden: toggle(state.hidden, surface.name) });
               },
-              `${surface.label} (click: show or hide; double-click: bring to the front; Shift: show with those of other planes)`,
+              `${surface.label} ${state.hidden.includes(surface.name) ? "is hidden " : ""}(click: show or hide; double-click: bring to the front; Shift: show with those of other planes)`,
             );
             item.addEventListener("dblclick", () => set({ active: surface.name, hidden: state.hidden.filter((n) => n !== surface.name) }));
             item.classList.toggle("active", active);

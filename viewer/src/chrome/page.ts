@@ -1,9 +1,9 @@
 // Page of one viewer: viewport, heading, legend, banner, footer and messages.
 import { h, icon } from "../dom/elements";
-import { formatPercent } from "../math/ticks";
 import type { Session } from "../session";
-import { comparisonWarnings, describeScene, footerLine } from "./about";
+import { comparisonWarnings, describeScene } from "./about";
 import { Banner } from "./banner";
+import { captionLines } from "./caption";
 import { Legend } from "./legend";
 import { emptyMessage, headingElements, missingQuantityWarning, otherPlanesWarning } from "./pageText";
 
@@ -49,9 +49,12 @@ export class Page {
   updateText(warnings: string[], openScene: (index: number) => void, openInfo: () => void): void {
     const { session } = this;
     this.heading.replaceChildren(...headingElements(session, openScene));
-    const partial = session.drawn.filter((s) => s.doneFraction < 1).map((s) => `${formatPercent(s.doneFraction)} computed`);
-    const line = [...(partial.length && !session.progress ? [partial.join(", ")] : []), footerLine(session)].join(" · ");
-    this.footer.replaceChildren(h("button", { type: "button", onclick: openInfo, title: line }, icon("info"), h("span", {}, line)));
+    const lines = captionLines(session);
+    const spans = (lines.length ? lines : ["About this landscape"]).map((line) =>
+      h("span", { class: line.startsWith("Caution: ") ? "caution" : "" }, line),
+    );
+    const title = [...lines, "Click: everything that is known of this landscape"].join("\n");
+    this.footer.replaceChildren(h("button", { type: "button", onclick: openInfo, title }, icon("info"), ...spans));
     this.description.textContent = describeScene(session);
     this.viewport.setAttribute("aria-label", `${session.scene.title || "Loss landscape"}. ${describeScene(session)}`);
     const ofScene = [...otherPlanesWarning(session), ...comparisonWarnings(session), ...missingQuantityWarning(session)];

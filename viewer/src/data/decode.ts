@@ -20,6 +20,7 @@ export async function decode(header: Header, blob: Uint8Array): Promise<Document
     theme: header.theme,
     view: header.view ?? {},
     warnings: header.warnings ?? [],
+    package: header.package ?? "",
   };
 }
 

@@ -25,7 +25,7 @@ export async function documentInPage(text: string): Promise<Document> {
   return decode(JSON.parse(part("lossatlas-header")) as Header, fromBase64(part("lossatlas-data")));
 }
 
-/** The view that a picture carries in its tEXt chunk. */
+/** The view that a picture carries in a tEXt chunk. */
 export function viewInPng(bytes: Uint8Array): string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 8; at + 12 <= bytes.length; ) {
@@ -33,7 +33,7 @@ export function viewInPng(bytes: Uint8Array): string {
     const kind = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     const body = bytes.subarray(at + 8, Math.min(at + 8 + length, bytes.length));
     const text = kind === "tEXt" ? new TextDecoder().decode(body) : "";
-    if (text.startsWith("lossatlas\0")) return text.slice(10);
+    if (text.startsWith("lossatlas-view\0")) return text.slice(15);
     at += 12 + length;
   }
   throw new PayloadError("This picture was not saved from a Lossatlas page: it carries no view.");

@@ -13,7 +13,7 @@ export interface Block {
 
 export interface NumArray { data: ArrayLike<number>; shape: number[] }
 
-export interface FieldData { values: NumArray; label: string; units: string; standard_error: NumArray | null; doubtful?: NumArray | null }
+export interface FieldData { values: NumArray; label: string; units: string; standard_error: NumArray | null; doubtful?: NumArray | null; cautions?: CautionData[] }
 export interface SurfaceData {
   name: string;
   alpha: NumArray;
@@ -27,7 +27,14 @@ export interface SurfaceData {
   origin_label?: string;
   notes: string[];
   provenance?: ProvenanceData;
+  /** Cells that were computed, where the others are interpolated between them. */
+  sampled?: NumArray | null;
+  cautions?: CautionData[];
+  /** The models that a plane between models was laid through. */
+  models?: { label: string; place: number[] }[];
 }
+/** What could mislead a reader, and how much it changes a conclusion (`Severity` in Python). */
+export interface CautionData { text: string; severity: number }
 /** Short phrases for a caption, the archive that the surface came from, and the scale its interpolated cells were estimated for. */
 export interface ProvenanceData { loss: string; data: string; plane: string; archive: string; name: string; estimated_on: string }
 export type Dash = "solid" | "dashed" | "dashdot" | "dotted";
@@ -49,6 +56,7 @@ export interface PathData {
   dash: Dash;
   marks: number[];
   notes: string[];
+  cautions?: CautionData[];
 }
 export interface ArrowData { start: [number, number]; end: [number, number]; label: string; color: string | null; frames: number[] | null }
 export interface OutlineData { alpha: NumArray; beta: NumArray; label: string; color: string | null }
@@ -112,6 +120,10 @@ export interface SceneData {
   title: string;
   subtitle: string;
   notes: string[];
+  /** First line of the caption, where the scene brings its own. */
+  summary?: string;
+  /** Archive, name and hash of each surface. */
+  sources?: Record<string, { archive: string; surface: string; sha256: string }>;
   meta: Record<string, unknown>;
 }
 export interface Header {
@@ -123,6 +135,8 @@ export interface Header {
   theme: "light" | "dark" | null;
   view: Record<string, unknown>;
   warnings: string[];
+  /** Version of the Python package that made the document. */
+  package?: string;
 }
 export interface Document {
   scenes: SceneData[];
@@ -130,4 +144,6 @@ export interface Document {
   theme: "light" | "dark" | null;
   view: Record<string, unknown>;
   warnings: string[];
+  /** Version of the Python package that made the document. */
+  package?: string;
 }

@@ -1,9 +1,13 @@
-// PNG export at a multiple of the size on screen, with the view's state in a tEXt chunk.
-import { footerLine } from "../chrome/about";
+// PNG export at a multiple of the size on screen, with the view's state, the full caption and the sources in text chunks.
+import { captionLines, metadataJson } from "../chrome/caption";
 import { FONT } from "../dom/theme";
 import { paintOverlay } from "../overlay/overlayPainter";
 import { toHash } from "../state";
 import type { Exportable } from "./exportable";
+
+/** Keys of the text chunks: the view, which opening the picture restores, and the caption and sources, as figures carry them. */
+export const VIEW_KEY = "lossatlas-view";
+export const METADATA_KEY = "lossatlas";
 
 export async function pngBlob(viewer: Exportable, times: number, transparent: boolean): Promise<Blob> {
   const canvas = composePicture(viewer, times, transparent);
@@ -11,9 +15,9 @@ export async function pngBlob(viewer: Exportable, times: number, transparent: bo
     canvas.toBlob((b) => (b ? resolve(b) : reject(new Error("The picture could not be made at this size."))), "image/png"),
   );
   const bytes = new Uint8Array(await blob.arrayBuffer());
-  return new Blob([insertTextChunk(bytes, "lossatlas", toHash(viewer.session.state, viewer.session.store.initial)) as BlobPart], {
-    type: "image/png",
-  });
+  const { session } = viewer;
+  const withView = insertTextChunk(bytes, VIEW_KEY, toHash(session.state, session.store.initial));
+  return new Blob([insertTextChunk(withView, METADATA_KEY, metadataJson(session)) as BlobPart], { type: "image/png" });
 }
 
 /** Background, WebGL, overlay, heading and footer line, at `times` the size on screen. */
@@ -43,7 +47,8 @@ export function composePicture(viewer: Exportable, times: number, transparent: b
   context.font = `12.5px ${FONT}`;
   context.fillText(session.scene.subtitle, 20, 48);
   context.font = `10.5px ${FONT}`;
-  context.fillText(footerLine(session), 20, height - 10, width - 40);
+  const lines = captionLines(session);
+  lines.forEach((line, k) => context.fillText(line, 20, height - 10 - 14 * (lines.length - 1 - k), width - 40));
   viewer.invalidate();
   return canvas;
 }

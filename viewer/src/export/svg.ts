@@ -1,5 +1,6 @@
 // SVG export of the contour pane: colors as an image, contour lines and paths as vectors.
-import { footerLine } from "../chrome/about";
+import { notes } from "../chrome/about";
+import { captionLines, metadataJson } from "../chrome/caption";
 import { contourIntervals, contourLevels, contourSegments } from "../math/contour";
 import { normalize, transform } from "../math/scale";
 import { formatTick, linearTicks, niceStep } from "../math/ticks";
@@ -51,9 +52,11 @@ export function contourSvg(session: Session): string {
   ];
   const [alphaLabel, betaLabel] = [surface.data.alpha_label || "α", surface.data.beta_label || "β"];
   const betaTransform = betaLabel.length > 3 ? ` transform="rotate(-90 16 ${round2(44 + h / 2)})"` : "";
-  const box = `viewBox="0 0 ${round2(w + 90)} ${round2(h + 110)}"`;
+  const box = `viewBox="0 0 ${round2(w + 90)} ${round2(h + 122)}"`;
   const [width, height] = [round2(w), round2(h)];
   return `<svg xmlns="http://www.w3.org/2000/svg" ${box} font-family="DejaVu Sans, sans-serif" font-size="12" fill="#171c2b">
+<metadata xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:description>${escapeXml(notes(session).join("\n"))}</dc:description>
+<dc:source>${escapeXml(metadataJson(session))}</dc:source></metadata>
 <text x="60" y="26" font-size="15" font-weight="bold">${escapeXml(session.scene.title)}</text>
 <image x="60" y="44" width="${width}" height="${height}" preserveAspectRatio="none" href="${canvas.toDataURL("image/png")}"/>
 <g fill="none" stroke="#0b1020" stroke-opacity=".5" stroke-width=".7">${lines.join("")}</g>
@@ -63,7 +66,7 @@ export function contourSvg(session: Session): string {
 ${ticks.join("")}
 <text x="${round2(60 + w / 2)}" y="${round2(44 + h + 40)}" text-anchor="middle" font-size="14">${escapeXml(alphaLabel)}</text>
 <text x="16" y="${round2(44 + h / 2)}" text-anchor="middle" font-size="14"${betaTransform}>${escapeXml(betaLabel)}</text>
-<text x="60" y="${round2(h + 104)}" font-size="9" fill="#5a6377">${escapeXml(footerLine(session).slice(0, 150))}</text>
+${captionLines(session).map((line, k) => `<text x="60" y="${round2(h + 100 + 12 * k)}" font-size="9" fill="#5a6377">${escapeXml(line.slice(0, 150))}</text>`).join("\n")}
 </svg>`;
 }
 

@@ -66,6 +66,28 @@ export function drawStar(overlay: OverlayContext, x: number, y: number, radius: 
   context.globalAlpha = 1;
 }
 
+/** A white plus with a dark rim: a model, as in figures. */
+export function drawPlus(overlay: OverlayContext, x: number, y: number, radius: number, opacity = 1): void {
+  const { context } = overlay;
+  const third = radius * 0.36;
+  context.globalAlpha = opacity;
+  context.beginPath();
+  for (const [dx, dy] of PLUS) context.lineTo(x + (Math.abs(dx) === 1 ? dx * radius : dx * third * 2), y + (Math.abs(dy) === 1 ? dy * radius : dy * third * 2));
+  context.closePath();
+  context.lineJoin = "round";
+  context.lineWidth = 2.4;
+  context.strokeStyle = "rgba(10,14,24,.85)";
+  context.stroke();
+  context.fillStyle = "#ffffff";
+  context.fill();
+  context.globalAlpha = 1;
+}
+
+/** Corners of a plus: 1 is its reach, 0.5 half the width of an arm. */
+const PLUS = [
+  [-0.5, -1], [0.5, -1], [0.5, -0.5], [1, -0.5], [1, 0.5], [0.5, 0.5], [0.5, 1], [-0.5, 1], [-0.5, 0.5], [-1, 0.5], [-1, -0.5], [-0.5, -0.5],
+];
+
 /** Whether the surface hides a point: marches from the point towards the camera. */
 export function isHidden(surfaceMesh: SurfaceMesh, world: WorldCoordinates, state: ViewState, at: [number, number, number]): boolean {
   const { back } = viewAxes(state.camera);

@@ -1,5 +1,5 @@
 // Painter of the 2-D overlay: axes, view titles, path points, minimum, probes, color bar.
-import type { PathData } from "../data/types";
+import type { PathData, SurfaceData } from "../data/types";
 import { FONT } from "../dom/theme";
 import { project } from "../gl/projection";
 import type { View } from "../gl/viewLayout";
@@ -8,7 +8,7 @@ import { indexAtStep } from "../sceneModel";
 import type { Session } from "../session";
 import { drawMapAxes, drawSurfaceAxes } from "./axes";
 import { colorBarTicks, drawColorBar, type ColorBar } from "./colorbar";
-import { drawDot, drawStar, drawText, isHidden, type OverlayContext } from "./marks";
+import { drawDot, drawPlus, drawStar, drawText, isHidden, type OverlayContext } from "./marks";
 import { drawOutlines } from "./outlines";
 
 export function paintOverlay(session: Session, context: CanvasRenderingContext2D, marks = true): void {
@@ -128,6 +128,16 @@ function paintMarkers(session: Session, overlay: OverlayContext, view: View): vo
       view.kind === "surface" && isHidden(surfaceMesh, world, state, at) ? 0.35 : 1,
     );
   }
+  for (const { label, place } of modelsOf(surface.data)) {
+    const [x, y] = [world.x(place[0]), world.y(place[1])];
+    const value = surfaceMesh.valueAt(x, y);
+    if (Number.isNaN(value) || Math.abs(x) > world.halfX || Math.abs(y) > world.halfY) continue;
+    const at: [number, number, number] = [x, y, world.z(value) + 0.01];
+    const [px, py] = toPixels(...at);
+    const opacity = view.kind === "surface" && isHidden(surfaceMesh, world, state, at) ? 0.35 : 1;
+    drawPlus(overlay, px, py, small ? 4.5 : 7, opacity);
+    if (!small && label) drawText(overlay, label, px + 11, py - 9, { size: 12, weight: 600, align: "left", color: overlay.theme.text });
+  }
   drawOutlines(session, overlay, view, surfaceMesh);
   drawArrows(session, overlay, view);
   if (session.selection?.from && session.selection.to) drawSelection(session, overlay, view, session.selection.from, session.selection.to);
@@ -152,6 +162,13 @@ function paintMarkers(session: Session, overlay: OverlayContext, view: View): vo
       drawDot(overlay, ...xy(toPixels(x, y, world.z(value))), 4, overlay.theme.text);
   }
   overlay.context.restore();
+}
+
+/** The models on a plane with their names; a single one at the origin needs none. */
+export function modelsOf(surface: SurfaceData): { label: string; place: number[] }[] {
+  const models = (surface.models ?? []).filter((model) => model.place.length === 2);
+  if (models.length > 1) return models;
+  return surface.origin && surface.origin.length === 2 ? [{ label: "", place: surface.origin }] : [];
 }
 
 /** A point that the scene marks, such as a drop of the learning rate. */

@@ -65,10 +65,15 @@ class FigureMetadata:
 
 def figure_metadata(scene: Scene) -> FigureMetadata:
     """Metadata of a scene."""
-    surfaces = {id(s): FigureSource(PurePath(s.provenance.archive).name, s.provenance.name, surface_hash(s)) for s in shown_surfaces(scene)}
+    surfaces = [source_of(surface) for surface in shown_surfaces(scene)]
     recorded = [FigureSource(str(name), "", "") for name in scene.meta.get("archives", ())]
     title = " · ".join(line for line in (scene.title, scene.subtitle) if line)
-    return FigureMetadata(title, caption(scene, "full"), tuple(dict.fromkeys([*surfaces.values(), *recorded])), __version__)
+    return FigureMetadata(title, caption(scene, "full"), tuple(dict.fromkeys([*surfaces, *recorded])), __version__)
+
+
+def source_of(surface: Surface) -> FigureSource:
+    """Archive, name there and hash of a surface."""
+    return FigureSource(PurePath(surface.provenance.archive).name, surface.provenance.name, surface_hash(surface))
 
 
 def surface_hash(surface: Surface) -> str:

@@ -74,7 +74,7 @@ def _summary(scene: Scene, cells: list[str]) -> str:
     surfaces = shown_surfaces(scene)
     if not surfaces:
         return _first_phrases([note for note in scene.notes if not note.startswith(CAUTION.upper())])
-    data, plane = _data_phrase(scene, surfaces), _common(surface.provenance.plane for surface in surfaces)
+    data, plane = _data_phrase(scene, surfaces), _joined(surface.provenance.plane for surface in surfaces)
     fitting: list[str] = []
     for phrase in (*cells, data, plane):
         if phrase and len(SEPARATOR.join([*fitting, phrase])) <= LINE:
@@ -97,20 +97,20 @@ def _capitalized(line: str) -> str:
     return line[:1].upper() + line[1:]
 
 
-def _common(phrases: Iterable[str]) -> str:
-    """The phrase that all surfaces share, or none; several planes or data sets are told by the titles of their panes."""
-    distinct = list(dict.fromkeys(phrases))
-    return distinct[0] if len(distinct) == 1 else ""
+def _joined(phrases: Iterable[str]) -> str:
+    """The phrase that all surfaces share, or the two that there are; of more, the titles of the panes tell."""
+    distinct = [phrase for phrase in dict.fromkeys(phrases) if phrase]
+    return " and ".join(distinct) if len(distinct) <= 2 else ""
 
 
 def _data_phrase(scene: Scene, surfaces: list[Surface]) -> str:
     """Such as "cross-entropy and accuracy on 50,000 train samples"."""
     quantities = dict.fromkeys(pane.quantity for pane in scene.panes if pane.surfaces)
-    loss = _common(surface.provenance.loss for surface in surfaces) or "loss"
-    data = _common(surface.provenance.data for surface in surfaces)
+    loss = _joined(surface.provenance.loss for surface in surfaces) or "loss"
+    data = _joined(surface.provenance.data for surface in surfaces)
     groups: dict[str, list[str]] = {}
     for quantity in quantities:
-        foreign = _common(surface.fields[quantity].data for surface in surfaces if quantity in surface.fields)
+        foreign = _joined(surface.fields[quantity].data for surface in surfaces if quantity in surface.fields)
         groups.setdefault(foreign or data, []).append(loss if quantity == "loss" else spoken_name(quantity))
     if not data and not any(surface.provenance.loss for surface in surfaces):
         return ""

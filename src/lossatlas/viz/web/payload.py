@@ -12,14 +12,16 @@ import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas._util.text import to_json_value
+from lossatlas._util.version import __version__
 from lossatlas.errors import InputError
+from lossatlas.viz.metadata.record import source_of
 from lossatlas.viz.scene.interpolation import spans_decades
 from lossatlas.viz.scene.model import Field, Scene, Surface
 from lossatlas.viz.web.colormaps import tables
@@ -78,13 +80,19 @@ def encode(
     header = {
         "format": FORMAT,
         "version": VERSION,
-        "scenes": [blocks.plain(scene) for scene in listed],
+        "scenes": [{**blocks.plain(scene), "sources": _sources(scene)} for scene in listed],
         "colormaps": tables(color.colormap for scene in listed for color in scene.colors),
         "theme": theme,
         "view": to_json_value(dict(view or {})),
         "warnings": list(warnings),
+        "package": __version__,
     }
     return Payload({**header, "blocks": blocks.table}, b"".join(blocks.parts))
+
+
+def _sources(scene: Scene) -> dict[str, dict[str, str]]:
+    """Archive, name and hash of every surface, for the pictures that the page exports."""
+    return {surface.name: asdict(source_of(surface)) for surface in scene.surfaces}
 
 
 class _Blocks:
@@ -118,6 +126,7 @@ class _Blocks:
             "units": quantity.units,
             "standard_error": None if error is None else self._lossy(error),
             "doubtful": None if quantity.doubtful is None else self._exact(quantity.doubtful),
+            "cautions": self.plain(quantity.cautions),
         }
 
     def _lossy(self, values: NDArray[Any]) -> dict[str, int]:

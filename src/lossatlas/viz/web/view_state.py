@@ -50,6 +50,7 @@ STATE: dict[str, type | tuple[str, ...]] = {
     "cardSize": Real,
     "theme": ("light", "dark", ""),
     "ui": ("full", "min", "0"),
+    "caption": ("short", "full", "none"),
 }
 """Keys of `ViewState` in viewer/src/state.ts, with the type or the words that each takes."""
 NULLABLE = ("clip", "range", "colorRange")
