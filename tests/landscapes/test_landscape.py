@@ -89,6 +89,7 @@ def test_a_second_call_with_the_same_archive_reads_what_is_there(tmp_path: Path)
     assert tiles == [] and first.surface.identical(second.surface)
 
 
+@pytest.mark.slow
 def test_figures_pages_and_archives_hold_the_paths(runs, tmp_path: Path) -> None:
     result = la.compare(runs, net(5), F.cross_entropy, (X, Y), **SMALL)
     figure = result.plot(tmp_path / "a.png", quantity=("loss", "accuracy"), caption="none")
