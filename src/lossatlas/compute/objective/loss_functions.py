@@ -257,7 +257,10 @@ def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def model_loss(outputs: Any) -> Tensor:
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
     if not isinstance(loss, Tensor):
-        raise InputError("loss", "None", "a loss function, since the model does not return a tensor, `.loss` or ['loss']")
+        has_logits = "logits" in outputs if isinstance(outputs, Mapping) else hasattr(outputs, "logits")
+        advice = "Models of Transformers return it where the batches hold labels: {'input_ids': ids, 'labels': ids}" if has_logits else ""
+        allowed = "a loss function, since the model does not return a tensor, `.loss` or ['loss']"
+        raise InputError("loss", "None", allowed, advice)
     return loss
 
 
