@@ -1,6 +1,7 @@
 """Your own model on the command line: ``lossatlas evaluate examples/my_model.py:objective --archive my.zarr``.
 
-Anything that makes an `Objective` will do; here a small network is trained on scikit-learn's digits first.
+Anything that makes an `Objective` will do; here a small network is trained on scikit-learn's digits first. Arguments of the function
+are set on the command line too: ``--set epochs=30``.
 """
 
 import torch
@@ -9,19 +10,25 @@ from torch import nn
 
 import lossatlas as la
 
+digits = load_digits()
+x, y = torch.tensor(digits.data[:1000] / 16.0, dtype=torch.float32), torch.tensor(digits.target[:1000])
 
-def objective() -> la.Objective:
-    """A trained classifier and the data to evaluate it on."""
-    digits = load_digits()
-    x, y = torch.tensor(digits.data / 16.0, dtype=torch.float32), torch.tensor(digits.target)
+
+def train(epochs: int) -> nn.Module:
+    """A classifier after so many updates on all data."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(60):
+    for _ in range(epochs):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x[:1000]), y[:1000]).backward()
+        nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
-    return la.Objective(model, nn.functional.cross_entropy, (x[:1000], y[:1000]), split="train")
+    return model
+
+
+def objective(epochs: int = 60) -> la.Objective:
+    """A trained classifier and the data to evaluate it on."""
+    return la.Objective(train(epochs), nn.functional.cross_entropy, (x, y), split="train")
 
 
 if __name__ == "__main__":

@@ -33,9 +33,13 @@ def test_linked_and_named_files_exist(page: Path) -> None:
 @pytest.mark.slow
 def test_the_readmes_python_runs(tmp_path: Path) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len([line for line in block.splitlines() if line.strip()]) == 5
-    subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=tmp_path, check=True, timeout=200)
-    assert (tmp_path / "landscape.png").stat().st_size > 10_000
+    assert len([line for line in block.splitlines() if line.strip()]) <= 13
+    for _ in range(2):  # the second run continues the archive of the first
+        subprocess.run([sys.executable, "-W", "error", "-c", block], cwd=tmp_path, check=True, timeout=200)
+        pictures = [tmp_path / "landscape.png", tmp_path / "path.png"]
+        assert all(picture.stat().st_size > 10_000 for picture in pictures)
+        for picture in pictures:
+            picture.unlink()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

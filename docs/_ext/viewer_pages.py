@@ -5,6 +5,7 @@ An exported page holds everything, the viewer's 800 kB as well. In the site the 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -51,6 +52,19 @@ def compute_demo(app: Any) -> None:
         stamp.write_text(__version__)
 
 
+def drop_stale_pages(app: Any, config: Any) -> None:
+    """Pages that an older viewer was written into, and the notebooks that wrote them, are made anew."""
+    from lossatlas.viz.web.bundle import script
+
+    build, current = Path(app.srcdir, "_build"), hashlib.sha256(script().encode()).hexdigest()
+    stamp = build / "viewer.sha256"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != current:
+        for folder in ("demo", "notebooks", "doctrees"):
+            shutil.rmtree(build / folder, ignore_errors=True)
+        build.mkdir(exist_ok=True)
+        stamp.write_text(current, encoding="utf-8")
+
+
 def copy_notebooks(app: Any) -> None:
     """The notebooks of `examples/notebooks` beside the page that introduces them; the copies are ignored by git."""
     for notebook in Path(app.srcdir).parent.glob("examples/notebooks/*.ipynb"):
@@ -79,6 +93,7 @@ def copy_pages(app: Any, error: Exception | None) -> None:
 
 
 def setup(app: Any) -> dict[str, Any]:
+    app.connect("config-inited", drop_stale_pages)
     app.connect("builder-inited", compute_demo)
     app.connect("builder-inited", copy_notebooks)
     app.connect("build-finished", copy_pages)

@@ -6,6 +6,7 @@ The public surface, grouped by noun. Names load on first use, so reading and dra
 from __future__ import annotations
 
 import importlib
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from lossatlas._util.version import __version__
@@ -231,7 +232,9 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
-        raise AttributeError(f"module 'lossatlas' has no attribute {name!r}")
+        near = get_close_matches(name, _PUBLIC, n=1, cutoff=0.6)
+        advice = f". Did you mean {near[0]}?" if near else ""
+        raise AttributeError(f"module 'lossatlas' has no attribute {name!r}{advice}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)
 
 

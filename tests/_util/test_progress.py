@@ -29,6 +29,7 @@ def run(clock: SimpleNamespace, seconds: float, total: int = 100, done: int = 0,
 
 def test_what_is_short_says_nothing_and_what_is_long_a_line_each_tenth(clock, capsys: pytest.CaptureFixture[str]) -> None:
     run(clock, 1.9)
+    run(clock, 2.1)
     assert capsys.readouterr() == ("", "")
     run(clock, 50.0)
     out, err = capsys.readouterr()

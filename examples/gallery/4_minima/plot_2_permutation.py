@@ -30,6 +30,6 @@ a, b = trained(0), trained(1)
 loss = torch.nn.functional.cross_entropy
 objective = la.Objective(a, loss, (x, y))
 matching = la.match_weights(la.Objective(b, loss, (x, y)), a)
-lines = [la.barrier(objective, a, b, title="as trained"), la.barrier(objective, a, matching.params, title="neurons matched")]
+lines = [la.barrier(objective, a, b, title="as trained"), la.barrier(objective, a, matching.module, title="neurons matched")]
 print([f"{line.attrs['barrier']['loss']:.3f} nats" for line in lines])
 la.plot(lines, "permutation.png")

@@ -61,10 +61,15 @@ class _Progress:
     def advance(self, count: int) -> None:
         self.done += count
         seconds = clock() - self.began
-        if self.display is None and seconds >= self.delay and self.done < self.total:
+        if self.display is None and self.done < self.total and self._is_long(seconds):
             self.display = _display(self.description, self.total, self.first)
         if self.display is not None:
             self.display.update(self.done, seconds)
+
+    def _is_long(self, seconds: float) -> bool:
+        """Some time has passed, and half as much at least is to come."""
+        left = (self.total - self.done) * seconds / max(self.done - self.first, 1)
+        return not self.delay or (seconds >= self.delay and left >= self.delay / 2)
 
     def close(self) -> None:
         if self.display is not None:

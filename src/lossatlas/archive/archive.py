@@ -254,7 +254,9 @@ class Archive:
             group = self._replace_group("trajectories", name, dataset.attrs)
             lengths = {str(dim): size for dim, size in dataset.sizes.items()}
             for variable_name in dataset.variables:
-                create_declared(group, schema.variable(str(variable_name)), lengths)[...] = dataset[variable_name].values
+                values = dataset[variable_name]
+                declared = schema.stored_variable(str(variable_name), tuple(map(str, values.dims)), str(values.dtype), values.attrs)
+                create_declared(group, declared, lengths)[...] = values.values
 
     # -- inside ----------------------------------------------------------------------------------------------
 

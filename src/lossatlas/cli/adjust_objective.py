@@ -71,7 +71,9 @@ def rebuild(objective: Objective, changes: ObjectiveChanges) -> Objective:
     elif isinstance(function, CallableLoss):
         rebuilt = Objective(function.user, params=objective.params, **options)
     else:
-        raise _change_in_file(changes, "an objective made as la.Objective(model, loss, data)")
+        option, value = changes.first_option() or ("--batch-size", changes.batch_size)
+        step = "A function of a vector computes in the precision of theta0 on the CPU, and an InputObjective as the one it was made of"
+        raise InputError(option, value, "an objective made as la.Objective(model, loss, data)", step)
     names = {key: value for key, value in described.items() if key in ("model", "loss") or key not in rebuilt.description}
     return rebuilt.with_precision(objective.precision).with_description(**names)
 

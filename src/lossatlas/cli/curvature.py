@@ -34,7 +34,7 @@ def curvature(
     bounds: Annotated[str | None, typer.Option(help="Of --map: LOW,HIGH or A0,A1,B0,B1; default -1,1, or those of --surface.")] = None,
     resolution: shared.Resolution = "21",
     seed: shared.Seed = 0,
-    normalize: shared.Normalize = "filter",
+    normalize: shared.Normalize = None,
     params: Annotated[list[str] | None, typer.Option(help="Only these parameters are differentiated, or moved by --map.")] = None,
     biases: Annotated[bool, typer.Option("--biases", help="Also differentiate and move one-dimensional tensors.")] = False,
     plane: PlaneKind = None,

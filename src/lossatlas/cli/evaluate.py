@@ -41,7 +41,7 @@ def evaluate(
     bounds: shared.Bounds = None,
     resolution: shared.Resolution = "51",
     seed: shared.Seed = 0,
-    normalize: shared.Normalize = "filter",
+    normalize: shared.Normalize = None,
     params: shared.ParamNames = None,
     biases: shared.Biases = False,
     line: Line = False,

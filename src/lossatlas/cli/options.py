@@ -24,7 +24,10 @@ Clip = Annotated[float | None, typer.Option(help="Cut heights above this value; 
 Bounds = Annotated[str | None, typer.Option(help="LOW,HIGH for every axis, or A0,A1,B0,B1; default: around the recorded paths, or -1,1.")]
 Resolution = Annotated[str, typer.Option(help="Points along each axis: 51, or 51x31.")]
 Seed = Annotated[int, typer.Option(help="Of the random directions.")]
-Normalize = Annotated[str, typer.Option(help="filter, layer, weight or none.")]
+Normalize = Annotated[
+    str | None,
+    typer.Option(help="filter, layer, weight or none; default: filter, and none for a function of a vector, which has no filters."),
+]
 ParamNames = Annotated[list[str] | None, typer.Option(help="Move only these parameters (names, modules or globs).")]
 Biases = Annotated[bool, typer.Option("--biases", help="Also move biases and the scales of BatchNorm; the paper does not.")]
 Recordings = Annotated[

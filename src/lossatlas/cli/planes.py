@@ -32,7 +32,7 @@ class PlaneOptions:
     """Options for the choice of directions around a model."""
 
     seed: int = 0
-    normalize: str = "filter"
+    normalize: str | None = None
     params: list[str] | None = None
     biases: bool = False
     line: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import math
 import os
@@ -14,17 +15,22 @@ import torch
 import xarray as xr
 
 from lossatlas._util.argument_checks import path_of
+from lossatlas._util.keywords import unknown_keyword
 from lossatlas.analysis.grid import Bounds
 from lossatlas.archive import Archive, Location, as_archive, open_archive, same_place
+from lossatlas.compute.arrays.array_objective import ArrayObjective
+from lossatlas.compute.arrays.functions import AnalyticFunction
 from lossatlas.compute.evaluation.engine import Engine
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.evaluation.single_point import has_accuracy
+from lossatlas.compute.inputs.input_objective import InputObjective
+from lossatlas.compute.inputs.input_plane import input_plane
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.paths.weight_blocks import Recording, as_trajectory
-from lossatlas.compute.planes.constructors import random_plane
+from lossatlas.compute.planes.constructors import random_plane, weight_plane
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError, InputTypeError
 from lossatlas.viz.api import animate, plot, view
@@ -34,6 +40,22 @@ RESOLUTION = 31
 PATH_POINTS = 120
 """Points of a path at most: each is measured, and no figure shows more."""
 PREVIEW_DPI = 80
+
+KEYWORDS = (
+    "recording",
+    "plane",
+    "bounds",
+    "resolution",
+    "metrics",
+    "archive",
+    "seed",
+    "tol",
+    "name",
+    "title",
+    "engine",
+    "overwrite",
+    "progress",
+)
 
 Metrics = str | Iterable[str | Metric]
 
@@ -139,7 +161,8 @@ def landscape(
     """The loss landscape of a model: objective, plane and evaluation in one.
 
     The model is copied and never touched, wherever it lies. Without `plane` and `recording` the plane is a random one,
-    filter-normalized (Li et al. 2018). The same call with the same archive continues, or reads what is there.
+    filter-normalized (Li et al. 2018); of a test function of `la.functions` its first two variables, of an `InputObjective` the gradient
+    and a random direction. The same call with the same archive continues, or reads what is there.
 
     Args:
         model: an nn.Module on any device, or an `Objective`, to which `loss`, `data` and `options` then do not apply.
@@ -176,7 +199,9 @@ def landscape(
     if recording is not None and plane is None:
         recording = as_trajectory(recording, "recording")
         plane = pca_plane(recording)
-    chosen = random_plane(objective, seed) if plane is None else plane
+    chosen = _plane_around(objective, seed) if plane is None else plane
+    if bounds is None and plane is None and isinstance(objective, AnalyticFunction):
+        bounds = objective.bounds
     store = as_archive(archive, repair=overwrite)
     measured = default_metrics(objective) if metrics is None else metrics
     arguments: dict[str, Any] = {"tol": tol, "name": name, "title": title, "engine": engine, "overwrite": overwrite, "progress": progress}
@@ -184,6 +209,15 @@ def landscape(
     target = None if archive is None else store
     paths = {} if recording is None else projected_runs({"": recording}, chosen, objective, target, name, progress)
     return Landscape(surface, objective, chosen, paths)
+
+
+def _plane_around(objective: Objective, seed: int) -> Plane:
+    """Two variables themselves, the gradient in input space, or random directions around a model."""
+    if isinstance(objective, InputObjective):
+        return input_plane(objective, seed=seed)
+    if isinstance(objective, AnalyticFunction) or (isinstance(objective, ArrayObjective) and objective.size == 2):
+        return weight_plane(objective, 0, 1)
+    return random_plane(objective, seed)
 
 
 def objective_of(model: Any, loss: Any, data: Any, options: Mapping[str, Any]) -> Objective:
@@ -202,6 +236,10 @@ def objective_of(model: Any, loss: Any, data: Any, options: Mapping[str, Any]) -
         raise InputError("data", "None", "what the loss is measured on", advice)
     if not isinstance(model, torch.nn.Module):
         raise InputTypeError("model", type(model).__name__, "an nn.Module or an la.Objective", "The order is model, loss, data")
+    known = list(inspect.signature(Objective).parameters)
+    for keyword, value in options.items():
+        if keyword not in known:
+            raise unknown_keyword("landscape and Objective", keyword, value, (*KEYWORDS, *known[3:]))
     return Objective(model, loss, data, **options)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from lossatlas._util.argument_checks import check_integer, check_number
+from lossatlas._util.keywords import explain_keywords
 from lossatlas.archive import Archive
 from lossatlas.viz.compose.compose import Kind, compose
 from lossatlas.viz.compose.inputs import Source
@@ -27,6 +28,7 @@ from lossatlas.viz.web.payload import Precision
 from lossatlas.viz.web.view_state import page_state
 
 
+@explain_keywords
 def plot(
     source: Source | Scene,
     file: str | os.PathLike[str] | None = None,
@@ -104,6 +106,7 @@ def plot(
     return figure
 
 
+@explain_keywords
 def animate(
     source: Source | Scene,
     file: str | os.PathLike[str],
@@ -154,6 +157,7 @@ def animate(
     return animation.save(moving, file, width=width, caption=caption, on_frame=on_frame)
 
 
+@explain_keywords
 def view(
     source: Any,
     *,

@@ -219,7 +219,7 @@ def test_resuming_is_by_the_code_and_the_center(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.loss, again.loss)
     with pytest.raises(la.ArchiveError, match="the function is another one"):
         la.evaluate(la.ArrayObjective(factor(2.0), THETA), plane, **arguments)
-    with pytest.raises(la.ArchiveError, match="center_hash"):
+    with pytest.raises(la.ArchiveError, match="weights at the center differ"):
         moved = la.ArrayObjective(factor(1.0), THETA + 1)
         la.evaluate(moved, la.random_plane(moved), **arguments)
 
@@ -355,3 +355,35 @@ def test_vectors_of_another_length_are_refused() -> None:
             call([1.0, 2.0])
     with pytest.raises(la.InputError, match=r"nn\.Module"):
         objective.with_mode("train")
+
+
+# -- the rest of the package ---------------------------------------------------------------------------------
+
+
+def test_a_landscape_takes_the_plane_that_suits() -> None:
+    f = la.functions.booth()
+    result = la.landscape(f, resolution=(3, 5))
+    assert result.plane.kind == "weights" and result.surface.attrs["grid"]["bounds"] == [[-10.0, 10.0], [-10.0, 10.0]]
+    np.testing.assert_allclose(result.surface.loss[1, 2], f.value([0.0, 0.0]))
+    assert la.landscape(la.ArrayObjective(theta0=THETA, **WAYS["jac"]), resolution=3).plane.kind == "random"
+    assert "Booth of 2 variables" in repr(f) and "finite differences" in repr(la.ArrayObjective(theta0=THETA, **WAYS["values"]))
+
+
+def test_reports_speak_of_no_samples() -> None:
+    report = la.curvature_report(la.ArrayObjective(theta0=THETA, **WAYS["hessp"]))
+    assert report.trace == pytest.approx(np.trace(hessian(THETA)), rel=1e-12)
+    assert "samples" not in str(report) and "products by given" in str(report)
+
+
+def test_curves_are_fitted_and_stay_finite() -> None:
+    f = la.functions.mueller_brown()
+    ends = [np.array(minimum.theta) for minimum in f.minima[:2]]
+    curve = la.fit_curve(f, *ends, steps=60, learning_rate=1e-5)
+    straight, bent = (float(line.loss.max()) for line in (la.interpolate(f, *ends), la.evaluate_curve(f, curve, resolution=25)))
+    assert bent < straight
+    assert np.isinf(f.value([1e3, 1e3])) or np.isnan(f.value([1e3, 1e3]))  # and no warning, which would be an error here
+
+
+def test_directions_scaled_to_a_vector_of_zeros_are_refused() -> None:
+    with pytest.raises(la.InputError, match='"none"'):
+        la.random_plane(la.ArrayObjective(lambda t: float((t**2).sum()), np.zeros(3)), normalize="layer")

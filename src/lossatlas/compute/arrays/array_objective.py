@@ -119,6 +119,21 @@ class ArrayObjective(Objective):
         """Names of the vector's entries."""
         return self.array_function.facts.get("labels") or tuple(f"{VECTOR}[{i}]" for i in range(self.size))
 
+    def __repr__(self) -> str:
+        gradient = self.array_function.gradient_method
+        return f"<{type(self).__name__}: {self.name} of {self.size:,} variables, gradient {'' if gradient == 'given' else 'by '}{gradient}>"
+
+    def _summary(self) -> dict[str, str]:
+        function = self.array_function
+        return {
+            "model": self.name,
+            "loss": self.name,
+            "variables": f"{self.size:,}",
+            "gradient": function.gradient_method,
+            "Hessian products": function.hessian_method,
+            "dtype": str(self.description["dtype"]),
+        }
+
     def value(self, theta: ArrayLike) -> float:
         """The value at a vector ``(size,)``."""
         return self.array_function.value(self._vector(theta))

@@ -43,7 +43,7 @@ class AnalyticFunction(ArrayObjective):
     def __init__(self, fun: Callable[..., Any], jac: Callable[..., Any], theta0: ArrayLike, name: str, **facts: Any) -> None:
         theta = check_theta("theta0", theta0).astype(np.float64)
         labels = ("x", "y") if len(theta) == 2 else tuple(f"x[{i}]" for i in range(len(theta)))
-        function = ArrayFunction(fun, jac, vectorized=True, facts={"labels": labels, **facts})
+        function = ArrayFunction(_without_warnings(fun), _without_warnings(jac), vectorized=True, facts={"labels": labels, **facts})
         self._fill(objective_parts(function, theta, name, ""))
 
     @property
@@ -369,6 +369,16 @@ def function_named(name: str) -> AnalyticFunction:
         InputError: an unknown name.
     """
     return FUNCTIONS[check_choice("name", name, FUNCTIONS)]()
+
+
+def _without_warnings(function: Callable[[FloatArray], FloatArray]) -> Callable[[FloatArray], FloatArray]:
+    """The function where far points overflow to infinity in silence: a descent that diverges is told in words elsewhere."""
+
+    def silent(thetas: FloatArray) -> FloatArray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return function(thetas)
+
+    return silent
 
 
 def _points(*points: tuple[Sequence[float], float]) -> tuple[CriticalPoint, ...]:

@@ -181,4 +181,7 @@ def _params_and_buffers(model: Model, objective: Objective) -> tuple[Params, Par
     tensors = {**params_of(model), **{n: t.detach() for n, t in buffers.items()}}
     tensors = dict(rename_to_match(tensors, objective.state, "models"))
     params = {n: tensors[n] for n in objective.params if n in tensors}
+    if not params:
+        names = f"a model of {', '.join(list(tensors)[:4])}"
+        raise InputError("models", names, f"one with the objective's parameters: {', '.join(list(objective.params)[:4])}")
     return params, {n: t for n, t in tensors.items() if n not in params}

@@ -39,7 +39,7 @@ class CurvatureReport:
         plane_curvature: eigenvalues of the 2x2 (or 1x1) Hessian along the plane's own directions made orthonormal,
             ascending; None without a plane.
         parameters: how many are differentiated.
-        samples: the loss is a mean over so many.
+        samples: the loss is a mean over so many; None of a function that has no data.
         products: Hessian-vector products spent.
         method: how they were made.
         converged: whether the residuals are within the tolerance.
@@ -55,7 +55,7 @@ class CurvatureReport:
     trace_standard_error: float
     plane_curvature: tuple[float, ...] | None
     parameters: int
-    samples: int
+    samples: int | None
     products: int
     method: str
     converged: bool
@@ -70,8 +70,9 @@ class CurvatureReport:
     def line(self) -> str:
         """The numbers in one line, for a figure's notes."""
         unit = f" {self.units}" if self.units else ""
+        where = "at the center" if self.samples is None else f"at the model ({self.samples:,} samples)"
         return (
-            f"Hessian at the model ({self.samples:,} samples): largest eigenvalue {self.lambda_max:.3g}, smallest {self.lambda_min:.3g}"
+            f"Hessian {where}: largest eigenvalue {self.lambda_max:.3g}, smallest {self.lambda_min:.3g}"
             f" (|ratio| {self.ratio:.2g}), trace {self.trace:.3g} ± {self.trace_standard_error:.1g}{unit}"
         )
 
@@ -92,7 +93,8 @@ class CurvatureReport:
         ]
         if self.plane_curvature is not None:
             lines.append("along the plane      " + ", ".join(f"{value:.4g}" for value in self.plane_curvature) + unit)
-        lines.append(f"{self.parameters:,} parameters, {self.samples:,} samples, {self.products} products by {self.method}")
+        samples = "" if self.samples is None else f"{self.samples:,} samples, "
+        lines.append(f"{self.parameters:,} parameters, {samples}{self.products} products by {self.method}")
         return "\n".join([*lines, self.sentence])
 
 
@@ -154,7 +156,7 @@ def curvature_report(
         **_trace_fields(total),
         plane_curvature=along,
         parameters=matrix.size,
-        samples=objective.samples,
+        samples=None if objective.description["samples"] is None else objective.samples,
         products=matrix.products,
         method=matrix.method,
         converged=ends.converged,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from lossatlas._util.argument_checks import check_choice, check_integer, check_number, check_text
+from lossatlas._util.keywords import advice_for
 from lossatlas.compute.evaluation.evaluators.selection import Named
 from lossatlas.compute.evaluation.executors import executor_named
 from lossatlas.compute.objective.objective import Precision
@@ -88,6 +89,9 @@ def check_engine(engine: Any, *used: str) -> Engine:
     return engine
 
 
+EVALUATE_KEYWORDS = ("bounds", "resolution", "metrics", "archive", "tol", "tol_scale", "name", "title", "overwrite", "progress", "on_tile")
+
+
 def refuse_unknown_keywords(function: str, unknown: dict[str, Any]) -> None:
     """Name the right place of a keyword that a function does not have.
 
@@ -96,5 +100,6 @@ def refuse_unknown_keywords(function: str, unknown: dict[str, Any]) -> None:
     """
     for argument, value in unknown.items():
         is_engine = argument in {f.name for f in fields(Engine)}
-        step = f"Pass engine=la.Engine({argument}={value!r})" if is_engine else f"help(lossatlas.{function}) lists them"
+        advice = advice_for(argument, EVALUATE_KEYWORDS) or f"help(lossatlas.{function}) lists them"
+        step = f"Pass engine=la.Engine({argument}={value!r})" if is_engine else advice
         raise InputError(argument, value, f"a keyword argument of {function}", step)

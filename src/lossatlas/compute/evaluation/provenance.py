@@ -14,7 +14,7 @@ from lossatlas._util.version import __version__
 from lossatlas.analysis.grid import Grid
 from lossatlas.compute.evaluation.objective_identity import describe_differences, identity
 from lossatlas.compute.metrics import Metric
-from lossatlas.compute.metrics.identity import same_code
+from lossatlas.compute.metrics.identity import edited_metrics
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import ArchiveError
@@ -45,17 +45,28 @@ def provenance(objective: Objective, plane: Plane, grid: Grid, metrics: tuple[Me
     }
 
 
+HASHES = {
+    "center_hash": "the weights at the center differ (another model, or one trained anew)",
+    "direction_hashes": "the directions differ (another seed or plane)",
+    "buffers_hash": "the buffers of the plane's model (such as BatchNorm statistics) differ",
+    "data_hash": "the data differ",
+}
+"""By the key of a hash, what a difference means."""
+
+
 def differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """In what a stored surface is not the one now asked for, in words; empty where it may be continued."""
     mismatches = [
-        f"{section}.{key} is {_short(stored.get(section, {}).get(key))} there and {_short(asked[section].get(key))} now"
+        HASHES.get(key) or f"{section}.{key} is {_short(stored.get(section, {}).get(key))} there and {_short(asked[section].get(key))} now"
         for section, keys in IDENTITY.items()
         for key in keys
         if stored.get(section, {}).get(key) != asked[section].get(key)
         and not (key == "data_hash" and "identity" in stored)  # it depends on the batching; an older archive has no other
     ]
+    if HASHES["center_hash"] in mismatches:  # directions are scaled to the weights, and differ with them
+        mismatches = [mismatch for mismatch in mismatches if mismatch != HASHES["direction_hashes"]]
     mismatches += describe_differences(stored.get("identity", {}), asked.get("identity", {}))
-    mismatches += _edited_metrics(stored.get("identity", {}).get("metrics", {}), asked.get("identity", {}).get("metrics", {}))
+    mismatches += edited_metrics(stored.get("identity", {}).get("metrics", {}), asked.get("identity", {}).get("metrics", {}))
     if stored.get("metrics") != asked["metrics"]:
         mismatches.append(f"it holds {_short(stored.get('metrics'))} and {_short(asked['metrics'])} is wanted")
     return mismatches
@@ -65,19 +76,6 @@ def _metric_identities(metrics: tuple[Metric, ...]) -> dict[str, Any]:
     """By name, what the metrics that have code of their own are; the others are the package's."""
     known = {metric.name: metric.identity() for metric in metrics if metric.code}
     return {"metrics": known} if known else {}
-
-
-def _edited_metrics(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Metrics of one's own that are other ones by now, in words."""
-    labels = {"version": "version", "code": "code", "items": "items", "repeats": "repeats", "seed": "seed", "population": "population"}
-    lines = []
-    for name in sorted(set(stored) & set(asked)):
-        before, now = stored[name], asked[name]
-        changed = [key for key in labels if key in before and before[key] != now.get(key)]
-        changed = [key for key in changed if key != "code" or not same_code(str(before[key]), str(now.get(key)))]
-        if changed:
-            lines.append(f"the {', '.join(labels[key] for key in changed)} of its metric {name} changed")
-    return lines
 
 
 def surface_mismatch_error(name: str, location: str, different: list[str]) -> ArchiveError:

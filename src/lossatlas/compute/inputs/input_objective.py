@@ -110,6 +110,10 @@ class InputObjective(Objective):
         """The samples' own inputs, ``(samples, *shape)``."""
         return self.params[INPUT]
 
+    def __repr__(self) -> str:
+        count = len(self.inputs)
+        return f"<InputObjective: {self.name} at {count:,} sample{'' if count == 1 else 's'} of shape {tuple(self.inputs.shape[1:])}>"
+
     def gradients(self) -> Tensor:
         """Gradient of each sample's loss by its input, ``(samples, *shape)``."""
         inputs = self.inputs.clone().requires_grad_()

@@ -45,6 +45,19 @@ def same_code(stored: str, now: str) -> bool:
     return stored == now or stored.partition(":")[0] != now.partition(":")[0]
 
 
+def edited_metrics(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Metrics of one's own that are other ones by now, in words."""
+    labels = {"version": "version", "code": "code", "items": "items", "repeats": "repeats", "seed": "seed", "population": "population"}
+    lines = []
+    for name in sorted(set(stored) & set(asked)):
+        before, now = stored[name], asked[name]
+        changed = [key for key in labels if key in before and before[key] != now.get(key)]
+        changed = [key for key in changed if key != "code" or not same_code(str(before[key]), str(now.get(key)))]
+        if changed:
+            lines.append(f"the {', '.join(labels[key] for key in changed)} of its metric {name} changed")
+    return lines
+
+
 def _parts(thing: Any, seen: set[int]) -> Iterator[Any]:
     if isinstance(thing, SCALARS):
         yield repr(thing)

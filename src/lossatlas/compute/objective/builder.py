@@ -16,6 +16,7 @@ from lossatlas.compute.objective.batch_weights import batch_weights, check_batch
 from lossatlas.compute.objective.batchnorm import AUTO, BatchNormCalibration, Mode
 from lossatlas.compute.objective.data import FrozenData, freeze_data
 from lossatlas.compute.objective.description import describe, shapes_of
+from lossatlas.compute.objective.failures import explain_failure
 from lossatlas.compute.objective.labels import check_labels
 from lossatlas.compute.objective.loss_functions import CallableLoss, ModuleLoss, Scores, has_tied_weights, run_module, split_batch
 from lossatlas.compute.objective.micro_batches import join_lone_samples, micro_batches
@@ -54,11 +55,17 @@ def build_objective(
     term_weights: Mapping[str, float] | None = None,
 ) -> ObjectiveParts:
     """The parts of an objective; arguments and errors as for `Objective`."""
+    if isinstance(loss, type):
+        advice = f"Make one: {loss.__name__}()"
+        raise InputTypeError("loss", f"the class {loss.__name__}", "a function or an instance", advice)
+    if isinstance(model, type):
+        raise InputTypeError("model", f"the class {model.__name__}", "an nn.Module", f"Make one: {model.__name__}(...)")
     if loss is not None and not callable(loss):
         raise InputTypeError("loss", type(loss).__name__, "a function loss(output, target)", "The order is Objective(model, loss, data)")
     module = frozen_copy(model, dtype, device) if isinstance(model, torch.nn.Module) else None
     if module is None and (not callable(model) or params is None):
-        raise InputTypeError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=")
+        advice = "Load the state into the model first: model.load_state_dict(state)" if isinstance(model, Mapping) else ""
+        raise InputTypeError("model", type(model).__name__, "an nn.Module, or a callable f(params, batch) together with params=", advice)
     cast_params = {} if params is None else {n: _cast(p, dtype, device).clone() for n, p in params_of(params).items()}
     center = cast_params if module is None else load_given_params(module, cast_params)
     check_finite(center)
@@ -110,6 +117,7 @@ def _probed(scorer: Scorer) -> tuple[Scorer, Scores]:
             scores = _first_batch(scorer)
         except Exception:
             _check_labels_of_first_batch(scorer)
+            explain_failure(scorer)
             shapes = shapes_of(scorer.data.batches[0])
             raise InputError("model", f"{type(error).__name__}: {error}", f"a model that runs on a batch of shapes {shapes}") from error
     count = scorer.data.counts[0]

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from lossatlas._util.keywords import explain_keywords
 from lossatlas._util.summary_table import html_table
 from lossatlas.compute.objective.argument_checks import check_device, check_options
 from lossatlas.compute.objective.batch_weights import batch_weights
@@ -85,6 +86,7 @@ class Objective:
     weights: tuple[float, ...] = field(repr=False)
     description: Mapping[str, Any] = field(repr=False)
 
+    @explain_keywords
     def __init__(
         self,
         model: torch.nn.Module | Callable[[Params, Any], Tensor],

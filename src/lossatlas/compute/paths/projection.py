@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,7 @@ from lossatlas.archive.arrays import exists
 from lossatlas.compute.evaluation.evaluators.loop import Loop
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.model_losses import ANOTHER, LAG, differ, loss_with_error, warn_of_difference
-from lossatlas.compute.evaluation.single_point import evaluate_point, has_accuracy
-from lossatlas.compute.metrics import metrics_named
+from lossatlas.compute.metrics import Metric, metrics_named
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.params.arithmetic import dot
 from lossatlas.compute.params.checks import check_same_layout, check_subset
@@ -29,6 +28,7 @@ from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.paths.weight_blocks import Recording, as_trajectory
 from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
 from lossatlas.compute.planes.plane import Plane
+from lossatlas.compute.recording.metric_probe import curves_of, point_evaluator, stored
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
 from lossatlas.compute.recording.weight_store import WeightStore
 from lossatlas.errors import InputError, InputTypeError
@@ -63,20 +63,21 @@ class Projection:
 def project_points(trajectory: Recording, plane: Plane, memory: int = MEMORY) -> Projection:
     """Project every recorded point on a plane, exact also for axes that are neither unit nor orthogonal.
 
-    Streamed over blocks of weights. Rows with NaN keep NaN coordinates.
+        Streamed over blocks of weights. Rows with NaN keep NaN coordinates.
 
-    Raises:
-        InputError: the plane belongs to another model.
+        Raises:
+            InputError: the plane belongs to another model.
 
-    Example:
-        >>> import torch
-        >>> from lossatlas.compute.planes.plane import Plane
-        >>> from lossatlas.compute.recording.trajectory import Trajectory
-        >>> path = Trajectory.from_checkpoints([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
-        >>> oblique = Plane.from_directions({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
-        >>> result = project_points(path, oblique)
-        >>> result.coordinates.tolist(), result.residual.tolist()
-        ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
+        Example:
+            >>> import torch
+            >>> from lossatlas.compute.planes.plane import Plane
+            >>> from lossatlas.compute.recording.metric_probe import curves_of, point_evaluator, stored
+    from lossatlas.compute.recording.trajectory import Trajectory
+            >>> path = Trajectory.from_checkpoints([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
+            >>> oblique = Plane.from_directions({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
+            >>> result = project_points(path, oblique)
+            >>> result.coordinates.tolist(), result.residual.tolist()
+            ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
     """
     trajectory = as_trajectory(trajectory)
     if not isinstance(plane, Plane):
@@ -115,6 +116,7 @@ def project_trajectory(
     surface: str | None = None,
     memory: int = MEMORY,
     progress: bool | None = None,
+    metrics: str | Metric | Iterable[str | Metric] | None = None,
 ) -> xr.Dataset:
     """The path of a recorded run over a plane, with its distance from the plane, its own loss and the random-walk null.
 
@@ -131,6 +133,8 @@ def project_trajectory(
         label: words for legends; the recording's own where None.
         surface: name of the stored surface that the path belongs to; None lets figures find it by the plane's directions.
         memory: bytes that a block of weights may take.
+        metrics: measured at every iterate beside the loss, by name or of your own, with their errors: ``path_NAME``. Those relative to a
+            model compare with the one at the plane's origin.
         progress: of measuring the iterates, as for `evaluate`.
 
     Returns:
@@ -149,15 +153,19 @@ def project_trajectory(
         plane = plane.renamed_like(objective.state)
         trajectory = trajectory.renamed_like(objective.state)
     write = None if archive is None else _path_writer(trajectory, as_archive(archive), trajectory.name if name is None else name)
+    further = () if metrics is None else metrics_named(metrics)
+    if further and objective is None:
+        raise InputError("metrics", ", ".join(m.name for m in further), "an objective to measure them on", "Pass objective= beside them")
     task = None if objective is None else _task(objective, trajectory, plane)
     cast = project_points(trajectory, plane, memory)
     path = trajectory.dataset.copy()
-    columns = {**_columns(cast), **({} if objective is None or task is None else _scores(trajectory, task, objective, cast, progress))}
+    columns = _columns(cast)
     for variable, values in columns.items():
         path[variable] = ("step", values, dict(schema.variable(variable).attrs))
-    if objective is not None:
-        for variable in ("path_loss", "path_plane_loss"):
-            path[variable].attrs["units"] = str(objective.description["units"]) or "1"
+    if objective is not None and task is not None:
+        for declared, values in _scores(trajectory, task, objective, cast, further, progress):
+            path[declared.name] = ("step", values, dict(declared.attrs))
+            columns[declared.name] = values
     added = {**_attrs(cast, plane, None if task is None else task.objective, surface), **_explained(cast, plane, trajectory)}
     if objective is not None and task is not None:
         added |= _differences(trajectory, task, objective, cast, columns["path_plane_loss"])
@@ -231,18 +239,27 @@ def _warn(message: str) -> None:
 
 
 def _scores(
-    trajectory: Trajectory, task: EvaluationProblem, objective: Objective, cast: Projection, progress: bool | None
-) -> dict[str, Array]:
-    metrics = ("loss", "accuracy") if has_accuracy(objective) else ("loss",)
-    path_loss, below, loop = [], np.full(len(trajectory), np.nan), Loop(task)
+    trajectory: Trajectory,
+    task: EvaluationProblem,
+    objective: Objective,
+    cast: Projection,
+    further: tuple[Metric, ...],
+    progress: bool | None,
+) -> Iterator[tuple[schema.Variable, Array]]:
+    """Curves of every metric at the iterates themselves, and the plane's loss below them."""
+    relative = task.plane.origin is not None and any(metric.reference is not None for metric in further)
+    evaluator = point_evaluator(objective, further, task.point(task.plane.origin) if relative and task.plane.origin is not None else None)
+    rows, below, loop = list[dict[str, float]](), np.full(len(trajectory), np.nan), Loop(task)
     with progress_bar(f"losses of {trajectory.label}", len(trajectory), 0, progress) as advance:
         for index, place in enumerate(cast.coordinates):
-            path_loss.append(evaluate_point(objective, trajectory.state(index), metrics))
+            rows.append(stored(evaluator(trajectory.state(index))))
             if np.isfinite(place).all():
                 below[index] = loop(place[None]).values["loss"][0]
             advance(1)
-    columns = {f"path_{metric}": np.array([scores[metric] for scores in path_loss]) for metric in metrics}
-    return {**columns, "path_plane_loss": below}
+    curves = curves_of(evaluator, "path")
+    for declared in curves:
+        yield declared, np.array([row[declared.name.removeprefix("path_")] for row in rows])
+    yield replace(schema.variable("path_plane_loss"), units=curves[0].units), below
 
 
 def _differences(trajectory: Trajectory, task: EvaluationProblem, objective: Objective, cast: Projection, below: Array) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from lossatlas.compute.planes.lazy_directions import lazy_random_directions
 from lossatlas.compute.planes.normalization import Normalize, normalize_direction
 from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of
 from lossatlas.compute.planes.windows import BETWEEN, window_of_random, window_of_weights
-from lossatlas.errors import InputError
+from lossatlas.errors import InputError, InputTypeError
 
 LAZY_BYTES = 2 * 2**30
 """Larger models get random directions that are drawn again instead of kept."""
@@ -83,6 +83,8 @@ def random_plane(
     else:
         drawn = random_directions(center, _seed(seed), ndim, names)
         steps_params = [normalize_direction(d, center, normalize, axes, biases) for d in drawn]
+        if normalize != "none" and not any(bool(t.any()) for t in steps_params[0].values()):
+            raise InputError("normalize", f"{normalize} around weights that are all zero", '"none"', "Directions are scaled to the weights")
     recipe: dict[str, Any] = {"seed": seed, "normalize": normalize, "biases": biases}
     steps = [Direction(d, {"kind": "random", "index": i, **recipe}) for i, d in enumerate(steps_params)]
     chosen = None if params is None else [params] if isinstance(params, str) else list(params)
@@ -197,8 +199,12 @@ def _weight_index(model: Params, weight: WeightIndex) -> tuple[str, tuple[int, .
 
 
 def _named_index(model: Params, weight: WeightIndex) -> tuple[str, int | Sequence[int]]:
+    if isinstance(weight, tuple | list) and len(weight) == 2 and isinstance(weight[0], str):
+        return weight[0], weight[1]
     if not isinstance(weight, int | np.integer):
-        return weight
+        name = next((name for name in model if weight == name), next(iter(model)))
+        example = (name, 0 if model[name].dim() == 1 else (0,) * model[name].dim())
+        raise InputTypeError("weights", weight, f"a name and an index, such as {example}", f"The names are {', '.join(list(model)[:6])}")
     if len(model) != 1 or next(iter(model.values())).dim() != 1:
         raise InputError("weights", weight, "a name and an index, for this model has more than one vector of parameters")
     return next(iter(model)), int(weight)

@@ -29,6 +29,7 @@ def describe_recording(rows: ModelRows, optimizer: Any, label: str, steps_per_ep
         "objective": _described(rows.probe.train),
         "test_objective": _described(rows.probe.test),
         "sharpness_objective": _described(rows.sharpness),
+        **({"metric_identity": rows.probe.identities()} if rows.probe.identities() else {}),
         "steps_per_epoch": steps_per_epoch,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "lossatlas_version": __version__,

@@ -12,10 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lossatlas import schema
-from lossatlas.compute.evaluation.single_point import evaluate_point, has_accuracy
-from lossatlas.compute.objective.objective import Objective
-
 BINS = 201
 SPREAD = 6.0
 """The histogram reaches so many times the largest weight at the first step; its end bins hold everything beyond."""
@@ -82,34 +78,6 @@ class Histogram:
         return torch.histc(inside, BINS, -self.reach, self.reach).double().numpy().astype(np.int64)
 
 
-@dataclass(frozen=True)
-class MetricProbe:
-    """Objectives that are measured at every recorded step, and the variables they fill."""
-
-    train: Objective | None = None
-    test: Objective | None = None
-
-    @property
-    def columns(self) -> dict[str, tuple[Objective, str]]:
-        """By variable: who measures it, and which metric."""
-        targets: dict[str, tuple[Objective, str]] = {}
-        for objective, loss, accuracy in ((self.train, "path_loss", "path_accuracy"), (self.test, "test_loss", "test_accuracy")):
-            if objective is not None:
-                targets[loss] = (objective, "loss")
-                if has_accuracy(objective):
-                    targets[accuracy] = (objective, "accuracy")
-        return targets
-
-    def measure(self, columns: Mapping[str, tuple[Objective, str]], tensors: Mapping[str, Tensor]) -> dict[str, float]:
-        values: dict[str, float] = {}
-        for objective in (self.train, self.test):
-            metrics = {name: metric for name, (owner, metric) in columns.items() if owner is objective}
-            if objective is not None and metrics:
-                scores = evaluate_point(objective, tensors, tuple(dict.fromkeys(metrics.values())))
-                values.update({name: scores[metric] for name, metric in metrics.items()})
-        return values
-
-
 def gradient_norm(params: Mapping[str, Tensor]) -> float:
     """Norm of the gradients that are there; NaN where there is none.
 
@@ -132,11 +100,6 @@ def learning_rates(optimizer: torch.optim.Optimizer | None) -> tuple[float, ...]
     """The different rates of the parameter groups, in their order; NaN where there is none."""
     rates = [] if optimizer is None else [float(group["lr"]) for group in optimizer.param_groups if "lr" in group]
     return tuple(dict.fromkeys(rates)) or (float("nan"),)
-
-
-def with_units(declared: schema.Variable, units: str | None) -> schema.Variable:
-    """A variable in the units of the objective that fills it."""
-    return declared if units is None else schema.Variable(declared.name, declared.dims, declared.dtype, units or "1", declared.long_name)
 
 
 def settings(optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:

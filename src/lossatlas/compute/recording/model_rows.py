@@ -16,7 +16,8 @@ from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.layout import ParamLayout
 from lossatlas.compute.params.params import Params, select_param_names
 from lossatlas.compute.recording.arguments import loss_to_float
-from lossatlas.compute.recording.measurements import Histogram, LayerGroups, MetricProbe, gradient_norm, learning_rates, with_units
+from lossatlas.compute.recording.measurements import Histogram, LayerGroups, gradient_norm, learning_rates
+from lossatlas.compute.recording.metric_probe import MetricProbe
 from lossatlas.compute.recording.weight_store import Row, WeightStore
 from lossatlas.errors import InputError
 
@@ -43,7 +44,6 @@ class ModelRows:
         trains = [n for n in self.names if named[n].requires_grad]
         self.moving = tuple(trains) if trains and params is None else self.names
         self.has_buffers = params is None
-        self.columns = probe.columns
         self.layers, self.histogram = LayerGroups.of(self.params()), Histogram.of(self.params())
         self.layout, self.buffer_layout = ParamLayout.of(self._moving_params()), ParamLayout.of(self.buffers())
         self._frozen_squares = self.layers.squares(self.frozen())
@@ -112,10 +112,7 @@ class ModelRows:
     def variables(self) -> list[schema.Variable]:
         """Everything a row holds beside weights."""
         curvature = ["sharpness", "stability_limit"] if self.sharpness is not None else []
-        measured = [
-            with_units(schema.variable(n), o.description["units"] if metric == "loss" else None) for n, (o, metric) in self.columns.items()
-        ]
-        return [*(schema.variable(n) for n in (*ALWAYS, *HISTOGRAMS, *curvature)), *measured]
+        return [*(schema.variable(n) for n in (*ALWAYS, *HISTOGRAMS, *curvature)), *self.probe.variables]
 
     def _moving_params(self) -> Params:
         params = self.params()
@@ -139,11 +136,11 @@ class ModelRows:
             "gradient_norm": gradient,
             "learning_rate": rate,
         }
-        if self.sharpness is None and not self.columns:
+        if self.sharpness is None and not self.probe.evaluators:
             return values
         # The whole model, also where a part of it is recorded.
         point = {n: t.detach() for n, t in (*self.model.named_parameters(), *self.model.named_buffers())}
-        values |= self.probe.measure(self.columns, point)
+        values |= self.probe.measure(point)
         return values if self.sharpness is None else {**values, **self._sharpness(self.sharpness, point, optimizer)}
 
     def _sharpness(self, objective: Objective, point: Mapping[str, Tensor], optimizer: Any) -> dict[str, float]:

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lossatlas._util.keywords import explain_keywords
 from lossatlas.archive import Archive, Location, as_archive
+from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.params.prefixes import renaming
 from lossatlas.compute.recording.arguments import (
@@ -22,7 +24,8 @@ from lossatlas.compute.recording.arguments import (
 )
 from lossatlas.compute.recording.description import RUNNING, describe_recording
 from lossatlas.compute.recording.lock import locked_by
-from lossatlas.compute.recording.measurements import MetricProbe, gradient_norm, learning_rates
+from lossatlas.compute.recording.measurements import gradient_norm, learning_rates
+from lossatlas.compute.recording.metric_probe import MetricProbe
 from lossatlas.compute.recording.model_rows import ModelRows
 from lossatlas.compute.recording.resume import ResumePoint, check_same_curves, check_same_storage, check_same_weights, warn_of_other_data
 from lossatlas.compute.recording.row_buffer import RowBuffer
@@ -76,6 +79,8 @@ class Recorder:
         flush_seconds: how long recorded rows wait in memory; 0 stores each at once. None waits 10 seconds, longer where
             storing is slow.
         attrs: further provenance.
+        metrics: measured on `objective` and `test_objective` beside the loss, by name or of your own, with their errors: ``path_NAME``
+            and ``test_NAME``. Those relative to a model compare with the objective's own weights.
 
     Raises:
         InputError: an argument is not what is needed; the trajectory exists and neither `resume` nor `overwrite` is set;
@@ -95,6 +100,7 @@ class Recorder:
         [0, 2, 4, 5]
     """
 
+    @explain_keywords
     def __init__(
         self,
         archive: Location | Archive | None,
@@ -118,6 +124,7 @@ class Recorder:
         overwrite: bool = False,
         flush_seconds: float | None = None,
         attrs: Mapping[str, Any] | None = None,
+        metrics: str | Metric | Iterable[str | Metric] | None = None,
     ) -> None:
         self._model, self._optimizer = module_of(model), check_optimizer(optimizer)
         self._schedule = Schedule.make(every, every_epochs, at, steps_per_epoch)
@@ -127,7 +134,7 @@ class Recorder:
         for argument, value in (("objective", objective), ("test_objective", test_objective), ("sharpness", sharpness)):
             if value is not None and not isinstance(value, bool):
                 check_objective(value, argument)
-        probe = MetricProbe(objective, test_objective)
+        probe = MetricProbe(objective, test_objective, metrics)
         self._rows = ModelRows(self._model, params, probe, sharpness_objective(sharpness, objective))
         self._closed, self._handle = False, None
         self._loss: Tensor | float | None = None
@@ -318,7 +325,7 @@ class Recorder:
             store = store_in_every_row(store, begun)
         rows.continue_from(store, f"the model that resumes {name!r}")
         check_same_storage(store, dtype, delta)
-        check_same_curves(store, [v.name for v in rows.variables()])
+        check_same_curves(store, [v.name for v in rows.variables()], rows.probe.identities())
         warn_of_other_data(store, describe_recording(rows, self._optimizer, name, self._steps_per_epoch))
         if not self._has_schedule and store.attrs.get("schedule"):
             self._schedule = Schedule.of_attrs(store.attrs["schedule"])

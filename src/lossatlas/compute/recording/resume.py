@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas.compute.metrics.identity import edited_metrics
 from lossatlas.compute.recording.schedule import Schedule
 from lossatlas.compute.recording.weight_store import WeightStore
 from lossatlas.errors import InputError
@@ -66,8 +67,10 @@ def check_same_storage(store: WeightStore, dtype: str | None, delta: bool) -> No
         raise InputError("delta", "True", "False, as in the first part", "Leave delta out, or record under another name")
 
 
-def check_same_curves(store: WeightStore, measured: Sequence[str]) -> None:
-    """Raises InputError where the first part measured other quantities over steps than `measured`."""
+def check_same_curves(store: WeightStore, measured: Sequence[str], metrics: Mapping[str, Any]) -> None:
+    """Raises InputError where the first part measured other quantities over steps than `measured`, or metrics of other code."""
+    if changed := edited_metrics(store.attrs.get("metric_identity") or {}, metrics):
+        raise InputError("metrics", "; ".join(changed), "the metrics of the first part", "Record under another name")
     if missing := sorted(set(measured) - set(store.curves) - {"bin"}):
         raise InputError("resume", f"a recording without {', '.join(missing)}", "the same objectives as in the first part")
     if unfilled := sorted(set(store.curves) - set(measured)):

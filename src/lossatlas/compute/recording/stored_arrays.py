@@ -40,9 +40,8 @@ def lies_over_steps(array: Any) -> bool:
 
 
 def declared_like(name: str, values: Any) -> schema.Variable:
-    """A declared variable in the units of `values`."""
-    declared = schema.variable(name)
-    return schema.Variable(declared.name, declared.dims, declared.dtype, values.attrs.get("units", declared.units), declared.long_name)
+    """The variable of `values` in their units."""
+    return schema.stored_variable(name, tuple(map(str, values.dims)), str(values.dtype), values.attrs)
 
 
 def create_variable(group: zarr.Group, declared: schema.Variable, lengths: Mapping[str, int]) -> Any:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lossatlas import schema
 from lossatlas._util.text import format_rough_percent
 from lossatlas.errors import InputError
+from lossatlas.viz.scene.metric_text import better_arrow, spoken_name
 from lossatlas.viz.scene.model import Curve, FloatArray, Pane, Scale, Scene
 
 TRAIN, TEST, PLAIN, LIMIT = "#c1121f", "#1d5fa8", "#444444", "#e06c00"
@@ -86,6 +88,9 @@ def _panes(run: xr.Dataset) -> Iterator[tuple[Pane, list[Curve]]]:
     yield _pane("loss", _loss_label(run, "path_loss", "batch_loss"), _log(losses)), losses
     shares = _curves(run, ("path_accuracy", "test_accuracy"), ("training data", "test data"), (TRAIN, TEST))
     yield _pane("accuracy", "fraction"), shares
+    for name in _further_metrics(run):
+        curves = _curves(run, (f"path_{name}", f"test_{name}"), ("training data", "test data"), (TRAIN, TEST))
+        yield _pane(spoken_name(name), _metric_label(run, name)), curves
     sharpness = _curves(run, ("sharpness", "stability_limit"), ("largest Hessian eigenvalue", _limit_label(run)), (TRAIN, LIMIT))
     yield _pane("sharpness and the edge of stability", "eigenvalue", _log(sharpness)), sharpness
     rate = _curves(run, ("learning_rate",), ("learning rate",), (PLAIN,))
@@ -100,6 +105,20 @@ def _panes(run: xr.Dataset) -> Iterator[tuple[Pane, list[Curve]]]:
         counts = run.layer_histogram.values[:, index]
         if counts.sum():
             yield _pane(f"spread of {name}{_beyond(run, counts)}", "weight"), _spread(name, _steps(run), counts, run.bin.values)
+
+
+def _further_metrics(run: xr.Dataset) -> list[str]:
+    """Metrics beside loss and accuracy, recorded as ``path_NAME`` or ``test_NAME``."""
+    curves = [str(n) for n in run.data_vars if run[n].dims == ("step",) and str(n).startswith(("path_", "test_"))]
+    names = [n.partition("_")[2] for n in curves if n not in schema.VARIABLES and not n.endswith(schema.SUFFIXES)]
+    return sorted(dict.fromkeys(names))
+
+
+def _metric_label(run: xr.Dataset, name: str) -> str:
+    attrs = next(run[key].attrs for key in (f"path_{name}", f"test_{name}") if key in run)
+    units, arrow = attrs.get("units", "1"), better_arrow(name, attrs)
+    text = f"{spoken_name(name)} {arrow}".rstrip()
+    return text if units in ("", "1") else f"{text} [{units}]"
 
 
 def _pane(title: str, y_label: str, scale: Scale = "linear") -> Pane:
