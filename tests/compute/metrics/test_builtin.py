@@ -235,6 +235,7 @@ def test_nan_outputs_have_no_value() -> None:
         assert np.isnan(surface[name]).all(), name
 
 
+@pytest.mark.slow
 def test_a_surface_of_them_is_continued_and_another_reference_is_another_metric(tmp_path: Path) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt

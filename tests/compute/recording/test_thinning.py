@@ -106,6 +106,7 @@ def test_a_kill_just_after_thinning_costs_only_rows_that_waited(training, tmp_pa
     assert open_archive(tmp_path / "a.zarr").trajectory().step.values.tolist() == [0, 2, 4, 6]
 
 
+@pytest.mark.slow
 def test_a_projection_kept_with_thinned_rows_lies_at_the_right_steps(training, tmp_path: Path, few_rows: int) -> None:
     training.record(tmp_path / "a.zarr", 30, flush_seconds=0)
     plane = pca_plane(tmp_path / "a.zarr")
