@@ -25,7 +25,7 @@ from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import bounds_around, project_trajectory
 from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.compute.recording.trajectory import Trajectory
-from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, with_figures_md, write_summary
 from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.model import ColorScale, Curve, Pane, Scene
@@ -84,6 +84,7 @@ class PoissonLoss:
         return torch.func.functional_call(self.module, params, (x,))
 
 
+@with_figures_md
 def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int = 0, progress: bool | None = None) -> dict[str, Any]:
     """Train, record, evaluate every term on the principal plane of the path, and draw.
 

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas._util.argument_checks import check_integer, check_names, check_number, check_text
+from lossatlas._util.text import did_you_mean
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import DEFAULT
 from lossatlas.viz.colors import colormap as known_colormap
@@ -159,7 +160,7 @@ def _label(paths: Sequence[PathData], step: int) -> str:
 
 def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
     if kind not in get_args(Kind):
-        raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}")
+        raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}", did_you_mean(str(kind), get_args(Kind)))
     if scale not in get_args(ScaleOption):
         raise InputError("scale", scale, "auto, linear or log")
     check_integer("levels", levels, 2, 200)
