@@ -297,7 +297,7 @@ def _off_plane_caution(dataset: xr.Dataset, plane_loss: FloatArray | None) -> It
 
 def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     optimizer, rate = dataset.attrs.get("optimizer"), dataset.attrs.get("learning_rate")
-    parts = [str(optimizer) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
+    parts = [optimizer_name(str(optimizer)) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
     text = ", ".join(part for part in parts if part)
     return (
         *path_cautions(dataset),
