@@ -151,7 +151,7 @@ class ModuleLoss:
 class CallableLoss:
     """A user's ``f(params, batch)``; `function` of an Objective made from a callable."""
 
-    user: Callable[[Params, Any], Tensor]
+    user: Callable[[Params, Any], Any]
 
     def __call__(self, params: Params, batch: Any) -> Scores:
         losses, terms = split_terms(self.user(params, batch))

@@ -89,7 +89,7 @@ class Objective:
     @explain_keywords
     def __init__(
         self,
-        model: torch.nn.Module | Callable[[Params, Any], Tensor],
+        model: torch.nn.Module | Callable[[Params, Any], Any],
         loss: Callable[..., Tensor] | None = None,
         data: Any = None,
         *,
