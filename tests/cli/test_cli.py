@@ -116,7 +116,8 @@ def test_info_tells_what_an_archive_holds() -> None:
 @pytest.mark.slow
 def test_plot_and_animate_write_files(tmp_path: Path) -> None:
     assert lossatlas("plot", FIXTURE, "--out", tmp_path / "a.png").returncode == 0
-    assert lossatlas("plot", FIXTURE, "--kind", "contour", "--out", tmp_path / "a.pdf").returncode == 0
+    look = ("--width", "column", "--theme", "print", "--bare")
+    assert lossatlas("plot", FIXTURE, "--kind", "contour", *look, "--out", tmp_path / "a.pdf").returncode == 0
     assert lossatlas("animate", FIXTURE, "--out", tmp_path / "a.gif").returncode == 0
     for name in ("a.png", "a.pdf", "a.gif"):
         assert (tmp_path / name).stat().st_size > 2000
