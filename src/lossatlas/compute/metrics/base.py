@@ -173,6 +173,11 @@ class Metric:
         return self.declared is not None or self.code.startswith("lossatlas:")
 
     @property
+    def is_mean_over_samples(self) -> bool:
+        """Whether some of the objective's samples give an unbiased estimate of it."""
+        return self.of == "batch" and self.of_mean is None and self.summary is None
+
+    @property
     def in_units_of_loss(self) -> bool:
         """Whether the objective's loss gives the units: nats for cross-entropy, none for a squared error."""
         return self.name in ("loss", "sample_loss", "batch_mean_loss") or (self.is_builtin and self.name.startswith(TERM))

@@ -86,6 +86,7 @@ def compose(
         return _recording(source, trajectories, title or "")
     names = [surfaces] if isinstance(surfaces, str) else surfaces
     sources = read_sources(source, names, [trajectories] if isinstance(trajectories, str) else trajectories)
+    quantity = _shared_quantity(sources.surfaces) or quantity if quantity == "loss" else quantity
     sources = replace(sources, surfaces=tuple(_with_error_field(surface, quantity) for surface in sources.surfaces))
     _check_quantity(sources.surfaces, quantity, scale)
     if uncertainty:
@@ -179,6 +180,12 @@ def _check_types(surfaces: Any, trajectories: Any, quantity: Any, clip: Any, cam
         raise InputError("camera", camera, "a Camera, or None")
     if title is not None:
         check_text("title", title)
+
+
+def _shared_quantity(surfaces: Sequence[Surface]) -> str:
+    """The only quantity of surfaces without a loss; empty where there is a loss, or no one quantity that all have alone."""
+    names = {name for surface in surfaces for name in surface.fields}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _with_error_field(surface: Surface, quantity: str) -> Surface:

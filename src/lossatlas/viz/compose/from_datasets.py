@@ -180,7 +180,8 @@ def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     values, doubtful = _ordered(dataset, shown, dims).astype(float), _doubtful(dataset, key, dims)
     notes, cautions = quantity_notes(dataset, key), error_cautions(dataset, key)
     interval, data = _interval(dataset, key, dims), data_of_metric(dataset[key].attrs)
-    return Field(values, label, units, error, doubtful, notes=notes, cautions=cautions, interval=interval, data=data)
+    better = str(dataset[key].attrs.get("better") or "")
+    return Field(values, label, units, error, doubtful, notes=notes, cautions=cautions, interval=interval, data=data, better=better)
 
 
 def _interval(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> tuple[FloatArray, FloatArray] | None:
