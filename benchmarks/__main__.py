@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = (
     "engine",
+    "small_surfaces_take_milliseconds",
     "resnet56_planes_take_minutes",
     "hessian_maps_gain_from_warm_starts",
     "recorders_cost_under_five_percent",

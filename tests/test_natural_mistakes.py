@@ -73,6 +73,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "arrays in float64": (lambda _: target(X.double().numpy(), Y.numpy()), "inputs of torch.float64; .* dtype=torch.float32"),
     "an output that is an object": (lambda _: target(X, Y, model=Wrapped(Output)), "type Output; .* loss(output.logits, target)"),
     "an output that is a dict": (lambda _: target(X, Y, model=Wrapped(lambda x: {"logits": x})), "loss(output['logits'], target)"),
+    "tokens without labels": (
+        lambda _: target(X, model=Wrapped(Output), loss=None),
+        "Models of Transformers return it where the batches hold labels",
+    ),
     "classes as floats": (lambda _: target(X, Y.float()), "targets of torch.float32; .* y.long()"),
     "classes as int32": (lambda _: target(X, Y.int()), "targets of torch.int32; .* y.long()"),
     "one-hot classes": (lambda _: target(X, F.one_hot(Y)), "targets of shape (20, 2); .* y.argmax(1)"),

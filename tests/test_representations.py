@@ -54,6 +54,7 @@ def test_objects_say_what_they_are_in_a_line_and_in_a_table(name: str, tmp_path:
     assert page.count("<tr>") >= 2 and all(text in page for text in told) and "tensor" not in page
 
 
+@pytest.mark.slow
 def test_a_saved_notebook_holds_a_picture_of_the_widget() -> None:
     pytest.importorskip("anywidget")
     from lossatlas.viz.web.widget import widget

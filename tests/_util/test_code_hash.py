@@ -6,6 +6,7 @@ import functools
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,22 +52,51 @@ def test_functions_that_are_called_count_too() -> None:
     assert a == b != c
 
 
+@dataclass(frozen=True)
 class Model:
-    def __init__(self, weight: float) -> None:
-        self.weight, self.itself = weight, self
+    weight: float
 
     def __call__(self, x: float) -> float:
         return self.weight * x
 
 
-def test_objects_count_by_their_class_and_attributes() -> None:
+class Counter:
+    def __init__(self, calls: int) -> None:
+        self.calls, self.itself = calls, self
+
+    def __call__(self, x: float) -> float:
+        self.calls += 1
+        return x
+
+
+def test_frozen_objects_count_by_their_fields_and_others_by_their_class() -> None:
     assert code_hash(Model(1.0)) == code_hash(Model(1.0)) != code_hash(Model(2.0))
     assert code_hash(Model(1.0).__call__) != code_hash(Model(2.0).__call__)
+    assert code_hash(Counter(0)) == code_hash(Counter(5)) != code_hash(Model(1.0))
+
+
+def test_what_a_function_counts_or_collects_is_no_part_of_it() -> None:
+    def counting(calls: int, history: list[float], cache: dict[float, float], buffer: np.ndarray) -> Callable[[float], float]:
+        def f(x: float) -> float:
+            nonlocal calls
+            calls += 1
+            history.append(x)
+            cache[x] = buffer[0] = 2 * x
+            return cache[x]
+
+        return f
+
+    assert code_hash(counting(0, [], {}, np.zeros(3))) == code_hash(counting(7, [1.0], {1.0: 2.0}, np.ones(3)))
+    assert code_hash(counting(0, [], {}, np.zeros(3))) != code_hash(counting(0, [], {}, np.zeros(4)))
+    source = "def f(x):\n    global calls\n    calls += 1\n    return x"
+    assert code_hash(made(source, calls=0)) == code_hash(made(source, calls=9))
 
 
 def test_hashes_do_not_depend_on_the_process() -> None:
     script = (
-        "from lossatlas._util.code_hash import code_hash\ndef f(x):\n    return x in {'a', 'b', 'c', 'd'}\nprint(code_hash(f, {'a', 'b'}))"
+        "from lossatlas._util.code_hash import code_hash\n"
+        "def f(x):\n    return x in {'a', 'b', 'c', 'd'}\n"
+        "print(code_hash(f, frozenset({'a', 'b'})))"
     )
     outputs = set()
     for seed in ("1", "2"):

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,14 @@ def lab(tmp_path: Path) -> Iterator[str]:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    (tmp_path / "n.ipynb").write_text(json.dumps(notebook))
+    with running_lab(tmp_path, json.dumps(notebook)) as address:
+        yield address
+
+
+@contextmanager
+def running_lab(folder: Path, notebook: str) -> Iterator[str]:
+    """A JupyterLab of its own, and the address at which it opens this notebook."""
+    (folder / "n.ipynb").write_text(notebook, encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -70,15 +78,15 @@ def lab(tmp_path: Path) -> Iterator[str]:
         "--allow-root",
         f"--port={port}",
         f"--IdentityProvider.token={token}",
-        f"--ServerApp.root_dir={tmp_path}",
+        f"--ServerApp.root_dir={folder}",
     ]
     environment = {
         **os.environ,
-        "JUPYTER_CONFIG_DIR": str(tmp_path / "c"),
-        "JUPYTER_RUNTIME_DIR": str(tmp_path / "r"),
-        "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "s"),
+        "JUPYTER_CONFIG_DIR": str(folder / "c"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "r"),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "s"),
     }
-    log = (tmp_path / "lab.log").open("w")
+    log = (folder / "lab.log").open("w")
     process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/api?token={token}")

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,8 @@ def test_info_tells_what_an_archive_holds() -> None:
 @pytest.mark.slow
 def test_plot_and_animate_write_files(tmp_path: Path) -> None:
     assert lossatlas("plot", FIXTURE, "--out", tmp_path / "a.png").returncode == 0
-    assert lossatlas("plot", FIXTURE, "--kind", "contour", "--out", tmp_path / "a.pdf").returncode == 0
+    look = ("--width", "column", "--theme", "print", "--bare")
+    assert lossatlas("plot", FIXTURE, "--kind", "contour", *look, "--out", tmp_path / "a.pdf").returncode == 0
     assert lossatlas("animate", FIXTURE, "--out", tmp_path / "a.gif").returncode == 0
     for name in ("a.png", "a.pdf", "a.gif"):
         assert (tmp_path / name).stat().st_size > 2000
@@ -296,3 +298,11 @@ def test_info_tells_what_a_figure_carries(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     broken = lossatlas("info", tmp_path / "broken.png")
     assert broken.returncode == 2 and "expected a whole PNG file" in broken.stderr
+
+
+def test_a_warning_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "warning.py").write_text("import warnings\nwarnings.warn('Two\\n words', stacklevel=1)\nobjective = 1\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        done = lossatlas("evaluate", "warning.py:objective", cwd=tmp_path)
+    assert done.stderr.splitlines()[0] == "warning: Two words" and "Traceback" not in done.stderr

@@ -194,6 +194,7 @@ def test_info_prints_json_for_scripts() -> None:
     assert set(contents["trajectories"]) == set(archive.trajectories)
 
 
+@pytest.mark.slow
 def test_dpi_and_levels_of_a_figure(tmp_path: Path) -> None:
     def drawn(*options: object) -> tuple[Image.Image, bytes]:
         assert lossatlas("plot", FIXTURE, "--kind", "contour", "--out", "a.png", *options, cwd=tmp_path).returncode == 0

@@ -74,6 +74,7 @@ def test_checkpoints_of_a_folder_get_the_landscape_under_their_path(folder: Path
     assert again.returncode == 0 and "6 of 6 cells" in again.stdout, again.stderr
 
 
+@pytest.mark.slow
 def test_several_recordings_share_a_plane(folder: Path) -> None:
     runs = [la.Trajectory.from_checkpoints(states(seed), archive=folder / f"{name}.zarr") for seed, name in enumerate(("sgd", "adam"))]
     done = evaluate(folder, "--recording", "sgd.zarr", "--recording", "adam.zarr")
@@ -87,6 +88,7 @@ def test_several_recordings_share_a_plane(folder: Path) -> None:
     assert refused.returncode == 2 and "several runs share" in refused.stderr
 
 
+@pytest.mark.slow
 def test_one_archive_of_several_runs_gives_all_or_those_named(folder: Path) -> None:
     for seed, name in enumerate(("sgd", "adam", "lion")):
         la.Trajectory.from_checkpoints(states(seed), archive=folder / "runs.zarr", name=name)

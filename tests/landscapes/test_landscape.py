@@ -89,6 +89,7 @@ def test_a_second_call_with_the_same_archive_reads_what_is_there(tmp_path: Path)
     assert tiles == [] and first.surface.identical(second.surface)
 
 
+@pytest.mark.slow
 def test_figures_pages_and_archives_hold_the_paths(runs, tmp_path: Path) -> None:
     result = la.compare(runs, net(5), F.cross_entropy, (X, Y), **SMALL)
     figure = result.plot(tmp_path / "a.png", quantity=("loss", "accuracy"), caption="none")
@@ -142,6 +143,22 @@ def test_long_paths_are_measured_at_some_of_their_points(monkeypatch: pytest.Mon
     monkeypatch.setattr(landscape, "PATH_POINTS", 3)
     result = la.landscape(net(), F.cross_entropy, (X, Y), recording=runs["SGD"], **SMALL)
     assert result.paths["run"].step.values.tolist() == [0, 3, 6]
+
+
+def test_of_a_model_that_is_frozen_in_part_the_plane_moves_what_trains() -> None:
+    model = net()
+    model[0].requires_grad_(False)
+    assert la.landscape(model, F.cross_entropy, (X, Y), **SMALL).plane.moving_names == ("3.weight",)
+    model.requires_grad_(False)[3].bias.requires_grad_(True)
+    assert la.landscape(model, F.cross_entropy, (X, Y), **SMALL).plane.moving_names == ("3.bias",)
+    assert la.landscape(model.requires_grad_(False), F.cross_entropy, (X, Y), **SMALL).plane.moving_names == ("0.weight", "3.weight")
+
+
+def test_compared_runs_are_kept_and_the_second_call_continues(runs, tmp_path: Path) -> None:
+    first, second = (la.compare(runs, net(), F.cross_entropy, (X, Y), archive=tmp_path / "a.zarr", **SMALL) for _ in range(2))
+    archive = la.open_archive(tmp_path / "a.zarr")
+    assert archive.trajectories == ("Adam", "SGD") and first.surface.identical(second.surface)
+    la.plot(archive, tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(

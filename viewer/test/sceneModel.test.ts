@@ -174,7 +174,8 @@ describe("notes", () => {
   const SOURCE = { archive: "a.zarr", surface: "one", sha256: "0123456789abcdef" };
 
   it("are at most a line and a line of caution at the foot, in the size that is asked for", () => {
-    expect(captionLines(open("loss"))).toEqual(["Cross-entropy on 60 samples · random directions", `Caution: ${few.text}`]);
+    expect(captionLines(open("loss"))).toEqual(["Cross-entropy on 60 samples · random directions"]);
+    expect(captionLines(open("loss", { noise: true }))).toEqual(["Cross-entropy on 60 samples · random directions", `Caution: ${few.text}`]);
     expect(captionLines(open("accuracy"))).toEqual(["Accuracy on 60 samples · random directions"]);
     expect(captionLines(open("accuracy", { caption: "full" }))).toEqual([`${lines[0]} · ${lines[2]}`]);
     expect(captionLines(open("loss", { caption: "none" }))).toEqual([]);
@@ -182,7 +183,7 @@ describe("notes", () => {
   });
 
   it("tell what a clip hides: a fact where it is little, a caution where it is much, unless another caution matters more", () => {
-    expect(captionLines(open("loss", { clip: 3.5 }))).toEqual([
+    expect(captionLines(open("loss", { clip: 3.5, noise: true }))).toEqual([
       "Cross-entropy on 60 samples · random directions · 25 % of cells clipped above 3.5", `Caution: ${few.text}`,
     ]);
     expect(captionLines(open("accuracy", { clip: 2.5 }))[1]).toBe("Caution: 50 % of cells clipped above 2.5");

@@ -1,7 +1,8 @@
 """A hash of what a function computes: its code, and the constants, defaults, closures and functions that it reads.
 
-A run that is continued must be the same function's. Values that a hash cannot see, such as a file that the function reads, are
-compared by measuring some points again.
+A run that is continued must be the same function's. What may change while it runs is left out: lists, dictionaries, the contents of
+arrays, attributes of objects that are not frozen, and variables that the function itself assigns, such as a counter of its calls. A
+change there, or in a file that the function reads, is told by measuring some points again.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import dis
 import functools
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -60,27 +62,27 @@ def _parts(thing: Any, seen: set[int], depth: int) -> Iterator[str | bytes]:
     if isinstance(thing, CodeType):
         yield from _of_code(thing, seen, depth - 1)
     elif isinstance(thing, functools.partial):
-        yield from _of_several((thing.func, thing.args, thing.keywords), seen, depth)
+        yield from _of_several((thing.func, thing.args, tuple(sorted(thing.keywords.items()))), seen, depth)
     elif isinstance(thing, MethodType):
         yield from _of_several((thing.__func__, thing.__self__), seen, depth)
     elif hasattr(thing, "__wrapped__"):  # what a compiler such as jax.jit was given
         yield from _parts(thing.__wrapped__, seen, depth - 1)
     elif isinstance(thing, FunctionType):
         yield from _of_function(thing, seen, depth - 1)
-    elif isinstance(thing, Mapping):
-        yield from _of_several([part for key in sorted(thing, key=repr) for part in (key, thing[key])], seen, depth)
-    elif isinstance(thing, list | tuple):
+    elif isinstance(thing, tuple):
         yield from _of_several(thing, seen, depth)
-    elif isinstance(thing, set | frozenset):  # their order changes from process to process
+    elif isinstance(thing, frozenset):  # its order changes from process to process
         yield repr(sorted(map(repr, thing)))
+    elif isinstance(thing, list | set | MutableMapping):
+        yield type(thing).__name__
     elif isinstance(thing, type):
         yield from _of_class(thing, seen, depth - 1)
-    elif (array := _array(thing)) is not None:
-        yield f"{array.dtype} {array.shape}"
-        yield np.ascontiguousarray(array).tobytes()
+    elif hasattr(thing, "dtype") and hasattr(thing, "shape"):
+        yield f"array {thing.dtype} {tuple(thing.shape)}"
     else:
         yield from _parts(type(thing), seen, depth - 1)
-        yield from _of_several((_attributes(thing),), seen, depth - 1)
+        if is_dataclass(thing) and type(thing).__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            yield from _of_several(tuple(getattr(thing, f.name) for f in fields(thing)), seen, depth - 1)
 
 
 def _of_several(things: Any, seen: set[int], depth: int) -> Iterator[str | bytes]:
@@ -96,14 +98,16 @@ def _of_function(function: FunctionType, seen: set[int], depth: int) -> Iterator
         yield from _of_code(function.__code__, seen, depth)
         yield repr(function.__code__.co_varnames[: function.__code__.co_argcount])
         names = sorted({name for code in _codes(function.__code__) for name in code.co_names})
+        written = _written(function.__code__)
         for name in names:
-            if name in function.__globals__:
+            if name in function.__globals__ and name not in written:
                 yield name
                 yield from _parts(function.__globals__[name], seen, depth)
-    yield from _of_several((function.__defaults__, function.__kwdefaults__), seen, depth)
-    for cell in function.__closure__ or ():
+    yield from _of_several((function.__defaults__, tuple(sorted((function.__kwdefaults__ or {}).items()))), seen, depth)
+    written = _written(function.__code__)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         with suppress(ValueError):  # not assigned yet
-            yield from _parts(cell.cell_contents, seen, depth)
+            yield from _parts(None if name in written else cell.cell_contents, seen, depth)
 
 
 def _of_code(code: CodeType, seen: set[int], depth: int) -> Iterator[str | bytes]:
@@ -127,27 +131,17 @@ def _of_class(kind: type, seen: set[int], depth: int) -> Iterator[str | bytes]:
             yield from _parts(plain, seen, depth)
 
 
+def _written(code: CodeType) -> set[str]:
+    """Global and outer variables that the function assigns."""
+    stores = ("STORE_GLOBAL", "STORE_DEREF", "DELETE_GLOBAL", "DELETE_DEREF")
+    return {str(i.argval) for part in _codes(code) for i in dis.get_instructions(part) if i.opname in stores}
+
+
 def _codes(code: CodeType) -> Iterator[CodeType]:
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _codes(constant)
-
-
-def _attributes(thing: Any) -> dict[str, Any]:
-    try:
-        return dict(vars(thing))
-    except TypeError:
-        return {}
-
-
-def _array(thing: Any) -> np.ndarray | None:
-    if not hasattr(thing, "__array__"):
-        return None
-    try:
-        return np.asarray(thing.detach().cpu() if hasattr(thing, "detach") else thing)
-    except Exception:  # an array of a device or a library that has no NumPy form
-        return None
 
 
 def _is_installed(module: str | None, file: str) -> bool:

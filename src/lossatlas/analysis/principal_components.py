@@ -23,7 +23,7 @@ def principal_coordinates(points: Array, reference: int = -1) -> tuple[Array, Ar
 
     >>> coordinates, shares = principal_coordinates(np.array([[-4.0, 0.0], [-2.0, 0.5], [0.0, 0.0]]))
     >>> coordinates.round(2).tolist()[0], round(float(shares.sum()), 6)
-    ([-4.0, -0.06], 1.0)
+    ([-3.99, -0.2], 1.0)
     """
     coordinates = np.full((len(points), 2), np.nan)
     finite: NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=1))

@@ -20,6 +20,10 @@ DEEP = tuple(v.name for v in schema.VARIABLES.values() if set(v.dims) & set(sche
 """Declared arrays of a surface along an axis beyond the plane; a metric of one's own is told by its dims (`is_deep`)."""
 
 
+READINGS = 3
+"""How often a trajectory is read again whose recorder thins its rows meanwhile."""
+
+
 def read_surface(root: zarr.Group, location: str, name: str) -> xr.Dataset:
     """A surface over ``(alpha, beta)``, without arrays along axes beyond the plane.
 
@@ -75,19 +79,29 @@ def read_trajectory(root: zarr.Group, location: str, name: str) -> xr.Dataset:
     """
     with _consistent(name, location):
         path = f"trajectories/{name}"
-        attrs, variables = dict(group_at(root, path).attrs), {}
-        slots = stored_slots(attrs) if "rows" in attrs else None
-        for key, array in arrays_at(root, path).items():
-            dims = dims_of(array)
-            if slots is not None and dims[:1] == ("step",):
-                values = read_array(array, slice(int(slots.max(initial=-1)) + 1))[slots]
-            else:
-                values = read_array(array)
-            if dims == (key,) and is_lost(values):
-                lost = f"The coordinates {path}/{key} of {location} are lost."
-                raise ArchiveError(f"{lost} Restore the file from a copy; without one, {AGAIN['trajectories']}.")
-            variables[key] = (dims, values, dict(array.attrs))
-        return xr.Dataset(variables, attrs=attrs)
+        dataset = _read_rows(root, location, path)
+        for _ in range(READINGS):
+            if dict(group_at(root, path).attrs).get("slots") == dataset.attrs.get("slots"):
+                break
+            # A recorder has thinned the rows meanwhile, and may have written new ones in the place of others.
+            dataset = _read_rows(root, location, path)
+        return dataset
+
+
+def _read_rows(root: zarr.Group, location: str, path: str) -> xr.Dataset:
+    attrs, variables = dict(group_at(root, path).attrs), {}
+    slots = stored_slots(attrs) if "rows" in attrs else None
+    for key, array in arrays_at(root, path).items():
+        dims = dims_of(array)
+        if slots is not None and dims[:1] == ("step",):
+            values = read_array(array, slice(int(slots.max(initial=-1)) + 1))[slots]
+        else:
+            values = read_array(array)
+        if dims == (key,) and is_lost(values):
+            lost = f"The coordinates {path}/{key} of {location} are lost."
+            raise ArchiveError(f"{lost} Restore the file from a copy; without one, {AGAIN['trajectories']}.")
+        variables[key] = (dims, values, dict(array.attrs))
+    return xr.Dataset(variables, attrs=attrs)
 
 
 def stored_slots(attrs: Mapping[str, Any]) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -87,7 +88,19 @@ app.command("import", cls=Verb)(exchange.import_)
 app.command(cls=Verb)(doctor.doctor)
 
 
+def _print_warning(message: Warning | str, *_: Any) -> None:
+    """A warning in one line, without the line of our code that gave it."""
+    typer.secho(f"warning: {as_options(str(message))}", err=True, fg="yellow")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; `--debug` may stand anywhere."""
     argv = sys.argv[1:] if arguments is None else arguments
+    with warnings.catch_warnings():
+        if "--debug" not in argv:
+            warnings.showwarning = _print_warning
+        _run(argv)
+
+
+def _run(argv: list[str]) -> None:
     app([a for a in argv if a != "--debug"], obj="--debug" in argv, prog_name="lossatlas")

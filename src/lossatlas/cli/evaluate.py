@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lossatlas._util.argument_checks import check_choice
+from lossatlas._util.text import format_rough_percent
 from lossatlas.cli import options as shared
 from lossatlas.cli.parsing import bounds_of, counts
 from lossatlas.errors import InputError
@@ -22,8 +23,9 @@ Metrics = Annotated[
 ]
 Line = Annotated[bool, typer.Option("--line", help="One direction instead of two.")]
 CompareModes = Annotated[bool, typer.Option("--compare-modes", help="A surface for each of eval, recalibrated and batch.")]
-Tol = Annotated[float | None, typer.Option(help="Stop when interpolation is expected this close, such as 0.01 of the range.")]
-TolScale = Annotated[str, typer.Option("--tol-scale", help="linear or log: the scale in which --tol counts.")]
+Tol = Annotated[float | None, typer.Option(help="Error allowed, such as 0.01 of the range: interpolates between cells, or draws samples.")]
+TolScale = Annotated[str, typer.Option("--tol-scale", help="linear, log, or robust (the middle 90 % of the cells): the range of --tol.")]
+Sampling = Annotated[str, typer.Option(help="With --tol: all samples at some cells, multilevel (some samples at all cells), or auto.")]
 Executor = Annotated[str, typer.Option(help="Who measures the tiles: auto, serial, threads, processes, ray or ray://HOST:PORT.")]
 Workers = Annotated[int | None, typer.Option(help="Threads or processes.")]
 Precision = Annotated[str, typer.Option(help="full, or bf16 (quicker, errs by up to 1 %, named on figures).")]
@@ -59,6 +61,7 @@ def evaluate(
     samples: shared.Samples = None,
     tol: Tol = None,
     tol_scale: TolScale = "linear",
+    sampling: Sampling = "auto",
     executor: Executor = "auto",
     workers: Workers = None,
     precision: Precision = "full",
@@ -84,7 +87,10 @@ def evaluate(
 
 
 def _check_combinations(arguments: dict[str, Any]) -> None:
-    check_choice("--tol-scale", arguments["tol_scale"], ("linear", "log"))
+    check_choice("--tol-scale", arguments["tol_scale"], ("linear", "log", "robust"))
+    check_choice("--sampling", arguments["sampling"], ("all", "multilevel", "auto"))
+    if arguments["sampling"] == "multilevel" and arguments["tol"] is None:
+        raise InputError("--sampling", "multilevel", "--tol with it", "Say how close: --tol 0.01")
     sources = [option for option in ("recording", "checkpoints") if arguments[option]]
     if arguments["trajectory"] and not arguments["recording"]:
         raise InputError("--trajectory", arguments["trajectory"][0], "--recording with it", "Name the archive that holds the trajectory")
@@ -118,7 +124,9 @@ def _evaluate(objective: Any, plane: Any, grid: tuple[Any, ...], arguments: dict
 
     options: Any = {key: arguments[key] for key in ("archive", "tol", "tol_scale", "overwrite")}
     options |= dict(zip(("bounds", "resolution", "metrics"), grid, strict=True))
-    options["engine"] = Engine(**{key: arguments[key] for key in ("executor", "workers", "precision")}, compile=arguments["compiled"])
+    options["engine"] = Engine(
+        **{key: arguments[key] for key in ("executor", "workers", "precision", "sampling")}, compile=arguments["compiled"]
+    )
     if not arguments["compare_modes"]:
         call = evaluate_live if arguments["live"] else evaluate_surface
         return {arguments["name"]: call(objective, plane, name=arguments["name"], **options)}
@@ -147,6 +155,12 @@ def _print_cost(objective: Any, plane: Any, *grid: Any) -> None:
 
 def _print_surfaces(surfaces: dict[str, Any], end_losses: dict[str, float]) -> None:
     for name, surface in surfaces.items():
-        center = float(surface.loss.sel(dict.fromkeys(surface.loss.dims, 0.0), method="nearest"))
+        values = surface.get("loss_filled", surface.loss)
+        center = float(values.sel(dict.fromkeys(values.dims, 0.0), method="nearest"))
         ends = ", ".join(f"loss {loss:.6g} at the end of {run}" for run, loss in end_losses.items())
-        typer.echo(f"{name}: {int(surface.done.sum()):,} of {surface.done.size:,} cells, {ends or f'loss {center:.6g} at the center'}")
+        sampling = surface.attrs.get("sampling")
+        cells = f"{int(surface.done.sum()):,} of {surface.done.size:,} cells"
+        if sampling:
+            error = format_rough_percent(surface.attrs["estimated_error"])
+            cells = f"{surface.done.size:,} cells estimated from {sampling['samples']:,} samples within {error} of the range"
+        typer.echo(f"{name}: {cells}, {ends or f'loss {center:.6g} at the center'}")

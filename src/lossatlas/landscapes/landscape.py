@@ -27,6 +27,7 @@ from lossatlas.compute.inputs.input_objective import InputObjective
 from lossatlas.compute.inputs.input_plane import input_plane
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.params.params import unwrap_module
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.paths.weight_blocks import Recording, as_trajectory
@@ -162,7 +163,8 @@ def landscape(
 
     The model is copied and never touched, wherever it lies. Without `plane` and `recording` the plane is a random one,
     filter-normalized (Li et al. 2018); of a test function of `la.functions` its first two variables, of an `InputObjective` the gradient
-    and a random direction. The same call with the same archive continues, or reads what is there.
+    and a random direction. Of a model that is frozen in part, as under a LoRA adapter, it moves what trains. The same call with the
+    same archive continues, or reads what is there.
 
     Args:
         model: an nn.Module on any device, or an `Objective`, to which `loss`, `data` and `options` then do not apply.
@@ -199,7 +201,7 @@ def landscape(
     if recording is not None and plane is None:
         recording = as_trajectory(recording, "recording")
         plane = pca_plane(recording)
-    chosen = _plane_around(objective, seed) if plane is None else plane
+    chosen = _plane_around(objective, seed, _training_names(model)) if plane is None else plane
     if bounds is None and plane is None and isinstance(objective, AnalyticFunction):
         bounds = objective.bounds
     store = as_archive(archive, repair=overwrite)
@@ -211,13 +213,21 @@ def landscape(
     return Landscape(surface, objective, chosen, paths)
 
 
-def _plane_around(objective: Objective, seed: int) -> Plane:
+def _training_names(model: Any) -> tuple[str, ...] | None:
+    """Names of the parameters that train, where others are frozen, as under a LoRA adapter; None where all are alike."""
+    named = dict(unwrap_module(model).named_parameters()) if isinstance(model, torch.nn.Module) else {}
+    trains = tuple(name for name, value in named.items() if value.requires_grad)
+    return trains if 0 < len(trains) < len(named) else None
+
+
+def _plane_around(objective: Objective, seed: int, names: tuple[str, ...] | None) -> Plane:
     """Two variables themselves, the gradient in input space, or random directions around a model."""
     if isinstance(objective, InputObjective):
         return input_plane(objective, seed=seed)
     if isinstance(objective, AnalyticFunction) or (isinstance(objective, ArrayObjective) and objective.size == 2):
         return weight_plane(objective, 0, 1)
-    return random_plane(objective, seed)
+    vectors = names is not None and all(objective.params[name].dim() <= 1 for name in names)
+    return random_plane(objective, seed, params=names, biases=vectors)
 
 
 def objective_of(model: Any, loss: Any, data: Any, options: Mapping[str, Any]) -> Objective:

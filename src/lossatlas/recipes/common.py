@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -14,7 +16,12 @@ from rich.console import Console
 from lossatlas._util.files import write_file
 from lossatlas._util.text import to_json_value
 from lossatlas._util.version import __version__
-from lossatlas.errors import ArchiveError, output_errors
+from lossatlas.errors import ArchiveError, InputError, output_errors
+from lossatlas.viz.metadata.reading import is_figure, read_metadata
+from lossatlas.viz.summary import describe_figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 console = Console(stderr=True, highlight=False)
 
@@ -47,6 +54,39 @@ def write_summary(out: Path, recipe: str, numbers: Mapping[str, Any]) -> dict[st
     with output_errors(out / "summary.json"):
         write_file(out / "summary.json", json.dumps(plain, indent=2, allow_nan=False) + "\n")
     return plain
+
+
+def with_figures_md(run: Callable[P, R]) -> Callable[P, R]:
+    """A recipe's `run` that leaves ``figures.md`` beside its figures."""
+
+    @functools.wraps(run)
+    def listed(*args: P.args, **options: P.kwargs) -> R:
+        summary = run(*args, **options)
+        write_figures_md(Path(str(args[0] if args else options["out"])))
+        return summary
+
+    return listed
+
+
+def write_figures_md(out: Path) -> Path:
+    """Write ``figures.md``: every figure and animation of a folder with all that is known of it, read from the files themselves."""
+    files = sorted(file for file in out.iterdir() if is_figure(file) and not file.stem.endswith("-still"))
+    sections = [section for file in files for section in _figure_section(file)]
+    target = out / "figures.md"
+    with output_errors(target):
+        write_file(target, "\n\n".join(["# Figures", *sections]) + "\n")
+    return target
+
+
+def _figure_section(file: Path) -> Iterator[str]:
+    """Heading, picture, notes and sources; nothing for a picture that carries no caption."""
+    with suppress(InputError):
+        metadata = read_metadata(file)
+        title = f": {metadata.title}" if metadata.title else ""
+        picture = [] if file.suffix.lower() in (".pdf", ".mp4") else [f"![{metadata.title or file.stem}]({file.name})"]
+        yield "\n\n".join(
+            [f"## {file.name}{title}", *picture, "\n".join(f"- {line}" for line in describe_figure(metadata).split("\n")[1:])]
+        )
 
 
 def surface_summary(surface: xr.Dataset) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from lossatlas.archive import open_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
-from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, with_figures_md, write_summary
 from lossatlas.recipes.tutorial import figures
 from lossatlas.recipes.tutorial.network import Setting, one_hot
 from lossatlas.zoo.data.datasets import load_digits
@@ -21,6 +21,7 @@ STARTS = ((7.0, 10.0), (-2.0, 0.0), (7.0, 0.0))
 LEARNING_RATE = 50.0
 
 
+@with_figures_md
 def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: bool | None = None) -> dict[str, Any]:
     """Two surfaces, three descents, three figures and an animation of a network for handwritten digits.
 

@@ -22,7 +22,7 @@ from lossatlas.compute.curvature.operators import hessian_operator
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
 from lossatlas.compute.planes.constructors import weight_plane
-from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, with_figures_md, write_summary
 from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.model import ColorScale, Curve, Pane, Scene
@@ -82,6 +82,7 @@ def make_objective() -> ArrayObjective:
     return ArrayObjective(energies, ground_angles(), jac=gradients, vectorized=True, name="energy of the circuit", units="J", labels=LABELS)
 
 
+@with_figures_md
 def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: bool | None = None) -> dict[str, Any]:
     """Evaluate, descend and draw.
 

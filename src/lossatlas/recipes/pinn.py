@@ -25,14 +25,14 @@ from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import bounds_around, project_trajectory
 from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.compute.recording.trajectory import Trajectory
-from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, with_figures_md, write_summary
 from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.model import ColorScale, Curve, Pane, Scene
 
 WIDTH, POINTS, BOUNDARY_WEIGHT = 24, 64, 100.0
 LEARNING_RATE = 5e-3
-QUANTITIES = {"loss": "loss", "residual": "residual", "boundary": "weighted boundary term", "solution_error": "error of the solution"}
+QUANTITIES = {"loss": "loss", "term_residual": "residual", "term_boundary": "weighted boundary", "solution_error": "error of the solution"}
 ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
 
 
@@ -60,13 +60,13 @@ class Network(torch.nn.Module):
 
 @dataclass(frozen=True)
 class PoissonLoss:
-    """Squared residual at each point, plus the boundary term, which is the same for all of them."""
+    """Squared residual at each point, plus the weighted boundary term, which is the same for all of them; and both as terms."""
 
     module: Network
-    boundary_weight: float = BOUNDARY_WEIGHT
 
-    def __call__(self, params: Params, x: Tensor) -> Tensor:
-        return self.residuals(params, x) + self.boundary_weight * self.boundary(params)
+    def __call__(self, params: Params, x: Tensor) -> dict[str, Tensor]:
+        residual, boundary = self.residuals(params, x), self.boundary(params).expand(len(x))
+        return {"loss": residual + BOUNDARY_WEIGHT * boundary, "residual": residual, "boundary": boundary}
 
     def residuals(self, params: Params, x: Tensor) -> Tensor:
         """``(u'' + f)²`` at each point ``(points,)``."""
@@ -84,6 +84,7 @@ class PoissonLoss:
         return torch.func.functional_call(self.module, params, (x,))
 
 
+@with_figures_md
 def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int = 0, progress: bool | None = None) -> dict[str, Any]:
     """Train, record, evaluate every term on the principal plane of the path, and draw.
 
@@ -98,13 +99,13 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     torch.set_num_threads(1)
     archive = open_archive(make_output_folder(out) / "archive.zarr", "a")
     module, x = Network(seed=seed), torch.linspace(0, 1, POINTS, dtype=torch.float64)
-    objective, metrics = make_objective(module, x)
+    objective, error = make_objective(module, x)
     trajectory = _train(module, objective, archive, 600 if quick else 4000)
     plane = pca_plane(trajectory)
     path = project_trajectory(trajectory, plane, objective)
     cells = 21 if quick else 51
     surface = evaluate(
-        objective.with_state(trajectory.params(-1)), plane, bounds_around(path), cells, ("loss", *metrics), archive,
+        objective.with_state(trajectory.params(-1)), plane, bounds_around(path), cells, ("loss", error), archive,
         name="terms", title="Poisson equation", overwrite=True, progress=progress,
     )  # fmt: skip
     numbers = _numbers(surface, path, module, x) | {"quick": quick, "seed": seed}
@@ -118,25 +119,15 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int =
     return summary
 
 
-def make_objective(module: Network, x: Tensor) -> tuple[Objective, tuple[Metric, ...]]:
-    """The loss over the network's weights, and its terms and the error of the solution as metrics of the whole model."""
+def make_objective(module: Network, x: Tensor) -> tuple[Objective, Metric]:
+    """The loss with its terms over the network's weights, and the error of the solution as a metric of the whole model."""
     loss = PoissonLoss(module)
     params = {name: p.detach().clone() for name, p in module.named_parameters()}
-    objective = Objective(loss, data=x, params=params, split="collocation")
-    metrics = (
-        Metric("residual", lambda p: loss.residuals(p, x).detach().numpy(), long_name="mean squared residual", of="model", better="lower"),
-        Metric(
-            "boundary",
-            lambda p: float(loss.boundary_weight * loss.boundary(p)),
-            long_name="weighted boundary term",
-            of="model",
-            better="lower",
-        ),
-        Metric(
-            "solution_error", lambda p: float(loss.solution_errors(p, x).max()), long_name="largest error of u", of="model", better="lower"
-        ),
+    objective = Objective(loss, data=x, params=params, split="collocation", term_weights={"boundary": BOUNDARY_WEIGHT})
+    error = Metric(
+        "solution_error", lambda p: float(loss.solution_errors(p, x).max()), long_name="largest error of u", of="model", better="lower"
     )
-    return objective, metrics
+    return objective, error
 
 
 def _train(module: Network, objective: Objective, archive: Archive, steps: int) -> Trajectory:
@@ -156,7 +147,7 @@ def _train(module: Network, objective: Objective, archive: Archive, steps: int) 
 
 
 def _numbers(surface: xr.Dataset, path: xr.Dataset, module: Network, x: Tensor) -> dict[str, Any]:
-    terms = surface.residual + surface.boundary
+    terms = surface.term_residual + surface.term_boundary
     with torch.no_grad():
         error = (module(x)[:, 0] - torch.sin(torch.pi * x)).abs()
     return {

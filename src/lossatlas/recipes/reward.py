@@ -27,7 +27,7 @@ from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.params import VECTOR, Params
 from lossatlas.compute.planes.constructors import weight_plane
-from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, with_figures_md, write_summary
 from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.model import ColorScale, Pane, Scene
@@ -94,6 +94,7 @@ def optimal_gains() -> FloatArray:
     return np.linalg.solve(R + B.T @ p @ B, B.T @ p @ A)[0]
 
 
+@with_figures_md
 def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int = 0, progress: bool | None = None) -> dict[str, Any]:
     """Measure, compare and draw.
 

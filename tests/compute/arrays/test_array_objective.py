@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ import pytest
 import torch
 
 import lossatlas as la
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, selection
+from lossatlas.compute.evaluation.evaluators.evaluator_spec import EvaluatorSpec
+from lossatlas.compute.evaluation.evaluators.selection import Probe
+from lossatlas.compute.metrics import metrics_named
 
 MATRIX = np.array([[3.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 5.0]])
 THETA = np.array([1.0, -2.0, 0.5])
@@ -139,6 +144,17 @@ def test_vectorized_points_are_scored_together() -> None:
     sizes.clear()
     la.evaluate(objective, la.random_plane(objective), resolution=(9, 7), engine=la.Engine(evaluator="vmap", chunk=16), progress=False)
     assert max(sizes) == 16 and sizes.count(16) >= 4  # 63 points; the rest are probes
+
+
+def test_slow_vectorized_functions_are_tried_many_points_at_once() -> None:
+    tried = {}
+    for way in ("values", "vectorized"):
+        objective = la.ArrayObjective(theta0=THETA, **WAYS[way])
+        task = EvaluationProblem.make(objective, la.random_plane(objective), metrics_named("loss"))
+        probe = replace(Probe.of(task, np.array([[0.5, 0.5]]), 10_000), seconds=1.0)
+        groups = selection._candidates(probe, EvaluatorSpec(seconds=1.0), None, False)
+        tried[way] = {candidate.evaluator for group in groups for candidate in group}
+    assert tried == {"values": set(), "vectorized": {"vmap"}}
 
 
 def test_a_random_direction_is_not_normalized_by_a_vector_of_zeros() -> None:

@@ -242,3 +242,28 @@ def test_a_loss_without_a_gradient_is_refused() -> None:
         la.input_plane(la.InputObjective(la.Objective(model, F.cross_entropy, (X, Y)), 0))
     with pytest.raises(la.InputError, match=r"la\.InputObjective"):
         la.input_plane(la.Objective(linear(), F.cross_entropy, (X, Y)))  # type: ignore[arg-type]
+
+
+# -- decision regions ----------------------------------------------------------------------------------------
+
+
+def test_decision_regions_are_those_of_the_linear_model() -> None:
+    around = objective(2)
+    plane = la.input_plane(around, "gradient", "random")
+    regions = la.decision_regions(around, plane=plane, bounds=((-3, 3), (-2, 2)), resolution=(7, 4))
+    d, e = (direction.params["input"].numpy() for direction in plane.directions)
+    expected = [[logits(X[2:3].numpy() + a * d + b * e).argmax() for b in regions.area_y.values] for a in regions.area_x.values]
+    np.testing.assert_array_equal(regions.area_class[0], expected)
+    scene = compose(regions, title="regions")
+    assert [pane.kind for pane in scene.panes] == ["areas"] and scene.panes[0].x_label == plane.labels[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"plane": "a plane"}])
+def test_decision_regions_need_an_input_plane(options: dict[str, Any]) -> None:
+    around = objective(2)
+    if options:
+        options = {"plane": la.random_plane(la.Objective(linear(), F.cross_entropy, (X, Y)))}
+    with pytest.raises(la.InputError, match="input_plane"):
+        la.decision_regions(around, **options)
+    with pytest.raises(la.InputError, match="of one sample"):
+        la.decision_regions(objective([0, 1]), plane=la.input_plane(objective([0, 1])))

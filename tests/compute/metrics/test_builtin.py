@@ -235,6 +235,7 @@ def test_nan_outputs_have_no_value() -> None:
         assert np.isnan(surface[name]).all(), name
 
 
+@pytest.mark.slow
 def test_a_surface_of_them_is_continued_and_another_reference_is_another_metric(tmp_path: Path) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -260,3 +261,11 @@ def test_wrong_options_are_refused_by_name(make: Any, argument: str) -> None:
     with pytest.raises(la.InputError) as error:
         make()
     assert error.value.argument == argument
+
+
+@pytest.mark.parametrize("name", ["perplexity", "calibration_error", "weight_norm"])
+def test_what_is_no_mean_over_samples_is_not_estimated_from_some_of_them(name: str) -> None:
+    options: dict[str, Any] = {"resolution": (9, 9), "metrics": ("loss", name), "tol": 0.1}
+    with pytest.raises(la.InputError, match=f"{name}, which is no mean over samples"):
+        la.evaluate(OBJECTIVE, PLANE, engine=la.Engine(sampling="multilevel"), **options)
+    assert la.evaluate(OBJECTIVE, PLANE, **options).done.any()

@@ -334,3 +334,19 @@ def test_it_is_exported_with_its_errors_and_read_back(suffix: str, tmp_path: Pat
     again = la.import_surface(tmp_path / f"surface.{suffix}")
     for name in ("score", "score_standard_error", "score_lower", "score_upper") if suffix != "h5" else ("loss",):
         np.testing.assert_array_equal(again[name], surface[name])
+
+
+def test_the_model_of_a_function_of_a_vector_is_the_vector() -> None:
+    objective = la.ArrayObjective(lambda theta: float((theta**2).sum()), [3.0, 4.0])
+    plane = la.weight_plane(objective, ("theta", 0), ("theta", 1))
+    gap = la.Metric("gap", lambda theta: float(theta[0] - theta[1]), of="model")
+    surface = la.evaluate(objective, plane, (-1, 1), SHAPE, ("loss", gap, "weight_norm"))
+    np.testing.assert_allclose(surface.gap, surface.alpha - surface.beta, atol=1e-12)
+    np.testing.assert_allclose(surface.weight_norm, np.sqrt(surface.loss), rtol=1e-12)
+
+    def write(theta: np.ndarray) -> float:
+        theta[0] = 7.0
+        return 0.0
+
+    with pytest.raises(la.InputError, match="which changes theta"):
+        la.evaluate(objective, plane, metrics=[la.Metric("write", write, of="model")])

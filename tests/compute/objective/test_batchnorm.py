@@ -141,6 +141,7 @@ def test_figures_speak_of_layers_only_where_there_are_some() -> None:
         assert case(name).description["mode_layers"] == expected
 
 
+@pytest.mark.slow
 def test_another_mode_keeps_the_batches_that_were_given() -> None:
     """Micro-batches of 16 suit eval mode only: batch statistics are those of the batches handed over."""
     torch.manual_seed(0)

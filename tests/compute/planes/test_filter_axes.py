@@ -52,6 +52,7 @@ def test_every_filter_of_a_transposed_convolution_has_the_norm_of_its_weights(na
         np.testing.assert_allclose(dense(layer, step).norm(dim=1), dense(layer, weight).norm(dim=1), rtol=1e-8)
 
 
+@pytest.mark.slow
 def test_a_plane_of_hugging_faces_conv1d_is_that_of_the_linear_layer_it_is() -> None:
     """``Conv1D`` holds ``(in, out)``: normalized as it lies, its transpose is what a Linear layer gets from the same numbers."""
     Conv1D = pytest.importorskip("transformers").pytorch_utils.Conv1D
@@ -72,6 +73,7 @@ def test_a_plane_of_hugging_faces_conv1d_is_that_of_the_linear_layer_it_is() -> 
     assert like_linear == {} and la.random_plane(layer).construction["filter_axes"] == {"weight": {"axis": 1, "groups": 1}}
 
 
+@pytest.mark.slow
 def test_every_layer_of_gpt2_counts_its_outputs() -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.GPT2Config(vocab_size=11, n_positions=6, n_embd=8, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0)

@@ -89,7 +89,9 @@ def test_an_adapter_holds_its_own_weights_alone(tmp_path: Path) -> None:
     for step in (1, 2):
         (tmp_path / f"checkpoint-{step}").mkdir()
         save_file({"lora_A.weight": torch.full((1, 2), float(step))}, tmp_path / f"checkpoint-{step}" / "adapter_model.safetensors")
-    run = Trajectory.from_checkpoints(tmp_path, module=Adapted())
+    model = Adapted()
+    run = Trajectory.from_checkpoints(tmp_path, module=model)
+    assert torch.equal(run.params(0)["base.weight"], model.base.weight), "those that the adapter leaves alone are the model's"
     assert run.layout.names == ("lora_A.default.weight",) and run.params(1)["lora_A.default.weight"].tolist() == [[2.0, 2.0]]
 
 

@@ -106,6 +106,7 @@ def test_a_kill_just_after_thinning_costs_only_rows_that_waited(training, tmp_pa
     assert open_archive(tmp_path / "a.zarr").trajectory().step.values.tolist() == [0, 2, 4, 6]
 
 
+@pytest.mark.slow
 def test_a_projection_kept_with_thinned_rows_lies_at_the_right_steps(training, tmp_path: Path, few_rows: int) -> None:
     training.record(tmp_path / "a.zarr", 30, flush_seconds=0)
     plane = pca_plane(tmp_path / "a.zarr")
@@ -115,3 +116,24 @@ def test_a_projection_kept_with_thinned_rows_lies_at_the_right_steps(training, t
     trajectory = Trajectory.open(tmp_path / "a.zarr")
     expected = [plane.project(trajectory.params(row)).coordinates for row in range(len(trajectory))]
     np.testing.assert_allclose(np.stack([stored.path_alpha, stored.path_beta], 1), expected, atol=1e-5)
+
+
+def test_rows_that_are_thinned_while_they_are_read_are_read_again(training, tmp_path: Path, few_rows: int, monkeypatch) -> None:
+    from lossatlas.archive import reading
+
+    model = training.model()
+    optimizer = training.optimizer(model)
+    recorder = Recorder(tmp_path / "a.zarr", model, optimizer, flush_seconds=1000)
+    training.steps(model, optimizer, 7, recorder.step)
+    recorder.flush()
+    original, left = reading.arrays_at, [5]
+
+    def arrays_at(root, path):
+        if left:
+            training.steps(model, optimizer, left.pop(), recorder.step)
+            recorder.flush()
+        return original(root, path)
+
+    monkeypatch.setattr(reading, "arrays_at", arrays_at)
+    found = open_archive(tmp_path / "a.zarr").trajectory()
+    assert found.step.values.tolist() == [0, 2, 4, 6, 8, 10, 12]

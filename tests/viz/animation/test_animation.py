@@ -139,12 +139,14 @@ def test_changing_fields_and_cosmetic_frames(make_surface: Make) -> None:
     assert [frame_label(scene, k) for k in range(3)] == ["step 0", "step 1 · blend, no surface of its own", "step 2"]
 
 
+@pytest.mark.slow
 def test_mp4(descent: Scene, tmp_path: File) -> None:
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="the [video] extra is not installed")
     path = animation.save(descent, tmp_path / "descent.mp4", width=WIDTH)
     assert ffmpeg.count_frames_and_secs(str(path)) == (3 + 12, pytest.approx(1.2, abs=1e-6)), "of 80 ms; the last twelve times, 960 ms"
 
 
+@pytest.mark.slow
 def test_a_webp_has_the_frames_and_times_asked_for(descent: Scene, tmp_path: File) -> None:
     path = animation.save(descent, tmp_path / "descent.webp", width=WIDTH)
     drawn = list(animation.frames(descent, width=WIDTH))
@@ -154,6 +156,7 @@ def test_a_webp_has_the_frames_and_times_asked_for(descent: Scene, tmp_path: Fil
         assert np.abs(image.astype(int) - page).mean() < 3, "WebP is lossy"
 
 
+@pytest.mark.slow
 def test_a_still_of_the_last_frame_lies_beside(descent: Scene, tmp_path: File) -> None:
     path = animation.save(descent, tmp_path / "descent.gif", width=WIDTH)
     *_, last = animation.frames(descent, width=WIDTH)

@@ -148,6 +148,7 @@ def test_quantiles_of_counts_are_those_of_the_weights_within_a_bin(share: float)
     assert np.isnan(quantile(np.zeros((1, 3)), np.arange(3.0), share)).all()
 
 
+@pytest.mark.slow
 def test_weights_beyond_the_bins_leave_no_median_and_are_counted() -> None:
     counts = np.array([[[0, 0, 8, 0, 0]], [[5, 0, 1, 0, 2]]])
     grown = recorded(

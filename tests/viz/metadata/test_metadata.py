@@ -54,6 +54,7 @@ def test_the_caption_is_read_back_from_a_figure(scene: Scene, tmp_path: Path, su
     assert metadata.title == TITLE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["gif", "webp", "mp4"])
 def test_the_caption_is_read_back_from_an_animation(dataset: xr.Dataset, tmp_path: Path, suffix: str) -> None:
     if suffix == "mp4":
@@ -160,6 +161,7 @@ def test_a_malformed_file_is_a_clear_error(tmp_path: Path, name: str) -> None:
         read_metadata(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_cut_or_garbled_files_never_raise_anything_else(scene: Scene, dataset: xr.Dataset, tmp_path: Path) -> None:
     """Every prefix and some flipped bytes of a small file of each format."""
     rng = np.random.default_rng(0)

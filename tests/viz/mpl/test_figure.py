@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
@@ -334,3 +335,15 @@ def test_the_users_settings_are_left_alone_in_threads_too(make_surface: Make) ->
 def test_a_notebook_shows_a_figure(make_surface: Make) -> None:
     figure = drawing.figure(Scene((Pane("contour", ("bowl",)),), (make_surface(),)))
     assert figure._repr_png_().startswith(b"\x89PNG")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_plateau_at_the_highest_value_has_no_contour_lines(make_surface: Make) -> None:
+    """Interpolation rounds there, above and below the highest level."""
+    alpha = np.linspace(-1, 1, 9)
+    values = np.minimum(200.1, 100 + 170.3 * (alpha[:, None] + 1)) + np.zeros(7)
+    axes = drawing.figure(Scene((Pane("contour", ("bowl",)),), (make_surface(values),), colors=(ColorScale(levels=6),))).axes[0]
+    lines = [
+        np.asarray(path.vertices) for one in axes.collections if isinstance(one, ContourSet) and not one.filled for path in one.get_paths()
+    ]
+    beyond = alpha[np.argmax(values[:, 0])]
+    assert lines and max(float(vertices[:, 0].max()) for vertices in lines if len(vertices)) < beyond

@@ -196,6 +196,7 @@ def test_panes_that_are_compared_are_equally_large() -> None:
     assert (boxes[0].y0, boxes[0].y1) == pytest.approx((boxes[1].y0, boxes[1].y1), abs=0.6)
 
 
+@pytest.mark.slow
 def test_a_relief_alone_has_no_color_bar_and_a_map_beside_it_has_the_only_label() -> None:
     alone = drawing.figure(compose(surface(), kind="surface"))
     assert [axes.get_label() for axes in alone.axes].count("color bar") == 0

@@ -85,11 +85,15 @@ def test_the_caution_that_changes_most_is_the_one_that_is_printed(make_surface: 
         assert caption(scene) == (f"Caution: {worst.name.lower()}",)
 
 
-def test_too_few_samples_for_the_error(dataset: xr.Dataset) -> None:
+def test_too_few_samples_for_an_error_that_is_drawn(dataset: xr.Dataset) -> None:
+    """As hatching, as the band of a line, or itself; a map without any of it needs no such caution."""
     few = dataset.assign_attrs(objective={**dataset.attrs["objective"], "samples": 64})
-    assert caption(compose(few))[1:] == ("Caution: from 64 samples the standard error is often too small",)
-    assert len(caption(compose(few, quantity="accuracy"))) == 1, "accuracy has no standard error here"
-    assert len(caption(compose(few.assign_attrs(objective={**few.attrs["objective"], "samples": 200})))) == 1
+    line = few.isel(beta=3, drop=True)
+    for scene in (compose(few, uncertainty=True), compose(line), compose(few, quantity="loss_standard_error")):
+        assert caption(scene)[1:] == ("Caution: from 64 samples the standard error is often too small",)
+    enough = few.assign_attrs(objective={**few.attrs["objective"], "samples": 200})
+    for scene in (compose(few), compose(few, quantity="accuracy"), compose(enough, uncertainty=True)):
+        assert len(caption(scene)) == 1
 
 
 def test_iterates_far_off_the_plane(dataset: xr.Dataset, trajectory: xr.Dataset) -> None:

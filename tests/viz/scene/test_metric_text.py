@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 import lossatlas as la
+from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.captions import caption
 from lossatlas.viz.scene.provenance_text import surface_notes
@@ -75,13 +76,30 @@ def test_few_items_or_repeats_are_a_caution_where_there_is_no_interval() -> None
 
 def test_the_short_caption_names_the_items_and_not_the_objectives_data() -> None:
     def first(quantity: str, **changes: Any) -> str:
-        from lossatlas.viz.compose.compose import compose
-
         return caption(compose(line(**changes), quantity=quantity))[0]
 
     assert first("bleu").startswith("Bleu on 57 items")
     assert first("bleu", items=None).startswith("Bleu of the whole model")
     assert "on 1,000 test samples" in first("loss")
+
+
+def test_the_only_metric_of_a_surface_is_drawn_unasked() -> None:
+    assert compose(line().drop_vars("loss")).panes[0].quantity == "bleu"
+    assert compose(line()).panes[0].quantity == "loss"
+    with pytest.raises(la.InputError, match="quantity"):
+        compose(line().drop_vars("loss").assign(other=("alpha", ALPHA)))
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "scale"), [("bleu", "higher", "linear"), ("bleu", "lower", "log"), ("term_data", None, "linear")]
+)
+def test_scores_and_terms_have_a_linear_scale_unless_asked(name: str, better: str | None, scale: str) -> None:
+    """Values over four decades, most of them low: a loss would be drawn on a log scale."""
+    values = np.geomspace(1e-4, 1.0, 25).reshape(5, 5)
+    surface = xr.Dataset({name: (("alpha", "beta"), values)}, {"alpha": np.arange(5.0), "beta": np.arange(5.0)})
+    surface[name].attrs = {} if better is None else {"better": better}
+    assert compose(surface, quantity=name, scale="auto").colors[0].scale == scale
+    assert compose(surface, quantity=name, scale="log").colors[0].scale == "log"
 
 
 def test_terms_that_do_not_add_up_are_a_caution() -> None:

@@ -92,6 +92,7 @@ def test_a_page_follows_a_recorder_from_before_its_first_row_to_its_end(tmp_path
     assert ended.finished and ended.words == ""
 
 
+@pytest.mark.slow
 def test_a_recorder_that_was_killed_resumes_on_the_same_page(tmp_path: Path) -> None:
     Training(tmp_path / "run.zarr").run(5)  # never closed, as after a kill; its lock goes with it
     feed = ArchiveFeed([la.open_archive(tmp_path / "run.zarr")])
@@ -116,6 +117,7 @@ def test_a_surface_takes_over_when_it_comes(tmp_path: Path) -> None:
     assert feed.poll().payload.header["scenes"][0]["surfaces"][0]["name"] == "surface"  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_several_runs_share_a_plane(tmp_path: Path) -> None:
     for seed in (0, 1):
         Training(tmp_path / f"{seed}.zarr", seed, label=f"seed {seed}").run(4)
@@ -132,6 +134,7 @@ def test_several_runs_share_a_plane(tmp_path: Path) -> None:
             assert min(signs) < 1e-6 * scale
 
 
+@pytest.mark.slow
 def test_a_widget_follows_and_ends(tmp_path: Path) -> None:
     pytest.importorskip("anywidget")
     from lossatlas.viz.web.widget import widget

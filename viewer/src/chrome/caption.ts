@@ -117,9 +117,11 @@ function cautions(session: Session, facts: CellFact[]): CautionData[] {
   const { scene, sceneModel, state } = session;
   const surfaces = shownSurfaces(session);
   const base = state.quantity.replace(/_standard_error$/, "");
+  // Cautions on a standard error matter where it is drawn: outlined, as the band of a line, or itself.
+  const errorShown = state.noise || base !== state.quantity;
   const ofSurfaces = surfaces.map((s) => ({
     name: s.label,
-    cautions: [...(s.data.cautions ?? []), ...(s.data.fields[base]?.cautions ?? [])],
+    cautions: [...(s.data.cautions ?? []), ...(errorShown || !s.data.beta ? s.data.fields[base]?.cautions ?? [] : [])],
   }));
   const ofPaths = sceneModel
     .paths(state)
@@ -140,7 +142,7 @@ function cautions(session: Session, facts: CellFact[]): CautionData[] {
   ];
 }
 
-const OTHER_SCALE = "the error of interpolated cells was estimated on a linear scale; on this log scale low values may be far off";
+const OTHER_SCALE = "interpolated cells were estimated on a linear scale: on this log scale low values may be far off";
 
 /** What belongs to one of several surfaces or paths names its owner. */
 function owned(owners: { name: string; cautions: CautionData[] }[]): CautionData[] {

@@ -98,7 +98,7 @@ def evaluate(
         engine: how the cells are computed: evaluator, precision, executor, tiles.
         overwrite: replace a different surface of that name instead of refusing.
         progress: show progress; None shows it once it takes longer than two seconds, False never.
-        on_tile: called with every finished tile.
+        on_tile: called with every finished tile of cells; "auto" sampling, which finishes all cells at the end, is off then.
         unknown: refused, with the place of a keyword that belongs to `Engine`.
 
     Returns:
@@ -143,7 +143,8 @@ def evaluate(
         attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
         writer = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
         left = writer.unfinished_cells()
-        sampled = len(left) and tol is not None and _sample(task, grid, writer, tol, tol_scale, engine, title, progress)
+        whole_cells = on_tile is not None and engine.sampling == "auto"  # a page wants cells as they come
+        sampled = len(left) and tol is not None and not whole_cells and _sample(task, grid, writer, tol, tol_scale, engine, title, progress)
         if len(left) and not sampled:
             named, size = (
                 writer.stored_engine() if engine.evaluator == "auto" and engine.chunk is None else (engine.evaluator, engine.chunk)

@@ -49,6 +49,8 @@ def sampling_refusal(task: EvaluationProblem, grid: Grid) -> str | None:
         return "a loss that has only a mean over each batch"
     if objective.mode not in ("eval", "interpolated"):
         return f"mode {objective.mode}, where a sample's loss depends on the others"
+    if others := [metric.name for metric in task.metrics if not metric.is_mean_over_samples]:
+        return f"{others[0]}, which is no mean over samples"
     if any(metric.per_sample for metric in task.metrics):
         return "a metric that keeps every sample's value"
     if any(weight != count for weight, count in zip(objective.weights, objective.data.counts, strict=True)):

@@ -37,9 +37,9 @@ class Metric:
     Attributes:
         name: of the array; none of those that lossatlas defines.
         measure: ``of="batch"``: scores of a batch (`losses`, `outputs`, `targets`) to one value a sample, ``(samples,)``, or ``()`` where
-            only the batch's mean is known. ``of="model"``: the model to one number, or to one value an item, ``(items,)``. The model is an
-            nn.Module, or a dict of parameters where the objective is a callable. It may be run, and differentiated by its inputs, but not
-            changed.
+            only the batch's mean is known. ``of="model"``: the model to one number, or to one value an item, ``(items,)``. The model is
+            an nn.Module; a dict of parameters where the objective is a callable; the vector of an `ArrayObjective`. It may be run, and
+            differentiated by its inputs, but not changed.
         units: such as "nats" or "fraction"; "1" has none.
         long_name: label in figures; "" is the name with spaces for underscores.
         per_sample: every value is kept instead of their mean; the array then has an axis of samples beyond the plane.
@@ -171,6 +171,11 @@ class Metric:
     def is_builtin(self) -> bool:
         """Whether the package measures it, be it declared in `schema` or not."""
         return self.declared is not None or self.code.startswith("lossatlas:")
+
+    @property
+    def is_mean_over_samples(self) -> bool:
+        """Whether some of the objective's samples give an unbiased estimate of it."""
+        return self.of == "batch" and self.of_mean is None and self.summary is None
 
     @property
     def in_units_of_loss(self) -> bool:

@@ -68,6 +68,8 @@ def _exponential(mean: Array, standard_error: Array) -> tuple[Array, Array]:
         return np.exp(mean), np.exp(mean) * standard_error
 
 
-def _weight_norm(model: torch.nn.Module | Mapping[str, Tensor]) -> float:
+def _weight_norm(model: torch.nn.Module | Mapping[str, Tensor] | Array) -> float:
+    if isinstance(model, np.ndarray):
+        return float(np.linalg.norm(model))
     weights: Any = model.parameters() if isinstance(model, torch.nn.Module) else model.values()
     return math.sqrt(math.fsum(float(torch.linalg.vector_norm(w.detach(), dtype=torch.float64)) ** 2 for w in weights))

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas.analysis.sampling import standard_error_fpc, wilson_interval
+from lossatlas.compute.arrays.array_function import ArrayFunction
 from lossatlas.compute.metrics.base import Metric
 from lossatlas.compute.objective.loss_functions import ModuleLoss
 from lossatlas.compute.objective.module_copies import copy_in_mode, frozen_copy, load_tensors
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import cast_like
-from lossatlas.compute.params.params import Params
+from lossatlas.compute.params.params import VECTOR, Params
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]
@@ -32,7 +33,7 @@ class ModelMeasurement:
 
     Attributes:
         objective: whose model it is, in the mode to be measured.
-        module: a copy of its module; None where the objective is a callable, whose metrics get a dict of parameters.
+        module: a copy of its module; None where the objective is a callable, whose metrics get a dict of parameters, or a vector.
         training: by name of a submodule, whether it is in training mode there.
     """
 
@@ -60,14 +61,17 @@ class ModelMeasurement:
 
     def _once(self, metric: Metric, state: Params, seed: int) -> Array:
         with torch.inference_mode(False), torch.enable_grad():
-            if self.module is None:
-                model: Any = {name: value.detach().clone() for name, value in state.items()}
-            else:
-                model = self._loaded(self.module, state)
+            model: Any = self._without_module(state) if self.module is None else self._loaded(self.module, state)
             with common_random_numbers(seed):
                 result = metric.measure(model)
             self._check_unchanged(metric, model, state)
             return as_items(metric, result)
+
+    def _without_module(self, state: Params) -> Any:
+        """A copy of the parameters of a function; the vector of a function of a vector."""
+        if isinstance(self.objective.function, ArrayFunction):
+            return state[VECTOR].detach().cpu().numpy().copy()
+        return {name: value.detach().clone() for name, value in state.items()}
 
     def _loaded(self, module: torch.nn.Module, state: Params) -> torch.nn.Module:
         """The module with these tensors and in its own mode, whatever an earlier measurement left behind."""
@@ -83,6 +87,7 @@ class ModelMeasurement:
     def _check_unchanged(self, metric: Metric, model: Any, state: Params) -> None:
         """A metric that trains, adapts or counts inside the model measures another model at the next point."""
         after = named_tensors(model) if isinstance(model, torch.nn.Module) else model
+        after = {VECTOR: torch.from_numpy(after)} if isinstance(after, np.ndarray) else after
         writes_itself = isinstance(self.objective.function, ModuleLoss) and self.objective.function.clones_inputs
         free = {name for name, _ in model.named_buffers()} if isinstance(model, torch.nn.Module) and writes_itself else set[str]()
         for name, before in state.items():

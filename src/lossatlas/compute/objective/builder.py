@@ -39,7 +39,7 @@ class ObjectiveParts(NamedTuple):
 
 
 def build_objective(
-    model: torch.nn.Module | Callable[[Params, Any], Tensor],
+    model: torch.nn.Module | Callable[[Params, Any], Any],
     loss: Callable[..., Tensor] | None,
     data: Any,
     *,

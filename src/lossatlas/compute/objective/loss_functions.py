@@ -151,7 +151,7 @@ class ModuleLoss:
 class CallableLoss:
     """A user's ``f(params, batch)``; `function` of an Objective made from a callable."""
 
-    user: Callable[[Params, Any], Tensor]
+    user: Callable[[Params, Any], Any]
 
     def __call__(self, params: Params, batch: Any) -> Scores:
         losses, terms = split_terms(self.user(params, batch))
@@ -257,7 +257,10 @@ def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def model_loss(outputs: Any) -> Tensor:
     loss = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
     if not isinstance(loss, Tensor):
-        raise InputError("loss", "None", "a loss function, since the model does not return a tensor, `.loss` or ['loss']")
+        has_logits = "logits" in outputs if isinstance(outputs, Mapping) else hasattr(outputs, "logits")
+        advice = "Models of Transformers return it where the batches hold labels: {'input_ids': ids, 'labels': ids}" if has_logits else ""
+        allowed = "a loss function, since the model does not return a tensor, `.loss` or ['loss']"
+        raise InputError("loss", "None", allowed, advice)
     return loss
 
 

@@ -89,7 +89,7 @@ class Objective:
     @explain_keywords
     def __init__(
         self,
-        model: torch.nn.Module | Callable[[Params, Any], Tensor],
+        model: torch.nn.Module | Callable[[Params, Any], Any],
         loss: Callable[..., Tensor] | None = None,
         data: Any = None,
         *,
@@ -233,8 +233,8 @@ class Objective:
         described, device = self.description, next(iter(self.params.values())).device
         return {
             "model": self.name,
-            "loss": str(described.get("loss") or "the model's own loss"),
-            "data": f"{self.samples:,} samples" + (f" ({described['split']})" if described.get("split") else ""),
+            "loss": str(described.get("loss") or "its own loss"),
+            "data": _data_in_words(self.original_data, str(described.get("split") or "")),
             "parameters": f"{sum(p.numel() for p in self.params.values()):,}",
             "mode": "auto" if self.automatic else self.mode,
             "device": str(device),
@@ -346,6 +346,12 @@ class Objective:
         """Set all fields, once: a frozen dataclass whose arguments are not its fields."""
         for name, value in parts._asdict().items():
             object.__setattr__(self, name, value)
+
+
+def _data_in_words(data: FrozenData, split: str) -> str:
+    if data.batches == (None,):
+        return "no data"
+    return f"{data.samples:,} sample{'s' * (data.samples != 1)}" + (f" ({split})" if split else "")
 
 
 def check_objective(objective: object, argument: str = "objective") -> None:

@@ -12,10 +12,12 @@ from torch.func import functional_call
 
 from lossatlas import schema
 from lossatlas.analysis.grid import Bounds, Grid
+from lossatlas.compute.inputs.input_objective import InputObjective
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.checks import check_same_layout
 from lossatlas.compute.params.params import Params
 from lossatlas.compute.paths.weight_blocks import Recording, as_trajectory
+from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError
 
@@ -27,9 +29,10 @@ def decision_regions(
     resolution: int | Any = 100,
     *,
     data: tuple[Tensor, Tensor] | None = None,
+    plane: Plane | None = None,
     save: bool = False,
 ) -> xr.Dataset:
-    """The predicted class over a grid of the two input features.
+    """The predicted class over a grid of the two input features, or of a plane in input space.
 
     Args:
         model: a classifier of inputs ``(samples, 2)``, or an Objective made of one.
@@ -38,6 +41,8 @@ def decision_regions(
         resolution: points along each feature.
         data: points ``(samples, 2)`` and their classes ``(samples,)``, to be drawn over the areas.
         save: store the maps beside the recorded curves, in the same trajectory.
+
+        plane: an `input_plane` around the one sample of an `InputObjective`, which is then `model`: the grid lies on it.
 
     Returns:
         `area_class` over ``("step", "area_x", "area_y")``, small integers; -1 where the outputs are NaN. With `data`
@@ -53,6 +58,8 @@ def decision_regions(
         >>> decision_regions(model, resolution=(2, 2)).area_class.values[0].tolist()
         [[0, 1], [0, 0]]
     """
+    if plane is not None or isinstance(model, InputObjective):
+        return _regions_on_plane(model, plane, trajectory, Grid.make(bounds, resolution, 2))
     module = model.module if isinstance(model, Objective) else model
     if not isinstance(module, torch.nn.Module):
         description = (
@@ -82,6 +89,35 @@ def decision_regions(
     if save and trajectory is not None:
         trajectory.store.add(areas, {})
     return areas
+
+
+def _regions_on_plane(model: Any, plane: Plane | None, trajectory: object, grid: Grid) -> xr.Dataset:
+    """The predicted class over a plane in input space; the sample itself stands at (0, 0), in the color of its class."""
+    if not isinstance(model, InputObjective) or len(model.inputs) != 1:
+        step = "Make one: la.InputObjective(objective, samples=0)"
+        raise InputError("model", getattr(model, "name", type(model).__name__), "an la.InputObjective of one sample with plane=", step)
+    if plane is None or plane.kind != "input" or plane.ndim != 2 or trajectory is not None:
+        raise InputError("plane", plane and plane.kind, "an la.input_plane of two directions, and no trajectory")
+    (batch,), classes = model.data.batches, np.empty(grid.size, np.int16)
+    with model.no_autograd():
+        for number, place in enumerate(grid.points(np.arange(grid.size)).tolist()):
+            outputs = model.score(plane.point(*place), batch).outputs
+            outputs = getattr(outputs, "logits", outputs)
+            if not isinstance(outputs, Tensor) or outputs.dim() != 2 or outputs.shape[1] < 2:
+                raise InputError("model", "other outputs", "class scores of shape (1, classes)")
+            classes[number] = -1 if bool(outputs.isnan().any()) else int(outputs.argmax(1))
+    label = batch[1].argmax(1) if batch[1].dim() > 1 else batch[1]
+    columns: dict[str, Any] = {
+        "step": (("step",), np.zeros(1, np.int64)),
+        "area_x": (("area_x",), grid.axes[0]),
+        "area_y": (("area_y",), grid.axes[1]),
+        "area_class": (("step", "area_x", "area_y"), classes.reshape(1, *grid.shape)),
+        "data_x": (("sample",), np.zeros(1)),
+        "data_y": (("sample",), np.zeros(1)),
+        "data_class": (("sample",), label.cpu().numpy().astype(np.int64)),
+    }
+    areas = xr.Dataset({name: (dims, values, schema.variable(name).attrs) for name, (dims, values) in columns.items()})
+    return areas.assign_attrs(kind="regions", plane=plane.describe(), objective=dict(model.description))
 
 
 def _whole(module: torch.nn.Module, trajectory: Trajectory) -> Params:

@@ -63,21 +63,20 @@ class Projection:
 def project_points(trajectory: Recording, plane: Plane, memory: int = MEMORY) -> Projection:
     """Project every recorded point on a plane, exact also for axes that are neither unit nor orthogonal.
 
-        Streamed over blocks of weights. Rows with NaN keep NaN coordinates.
+    Streamed over blocks of weights. Rows with NaN keep NaN coordinates.
 
-        Raises:
-            InputError: the plane belongs to another model.
+    Raises:
+        InputError: the plane belongs to another model.
 
-        Example:
-            >>> import torch
-            >>> from lossatlas.compute.planes.plane import Plane
-            >>> from lossatlas.compute.recording.metric_probe import curves_of, point_evaluator, stored
-    from lossatlas.compute.recording.trajectory import Trajectory
-            >>> path = Trajectory.from_checkpoints([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
-            >>> oblique = Plane.from_directions({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
-            >>> result = project_points(path, oblique)
-            >>> result.coordinates.tolist(), result.residual.tolist()
-            ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
+    Example:
+        >>> import torch
+        >>> from lossatlas.compute.planes.plane import Plane
+        >>> from lossatlas.compute.recording.trajectory import Trajectory
+        >>> path = Trajectory.from_checkpoints([{"w": torch.tensor([3.0, 2.0, 1.0])}, {"w": torch.zeros(3)}])
+        >>> oblique = Plane.from_directions({"w": torch.zeros(3)}, {"w": torch.tensor([1.0, 0, 0])}, {"w": torch.tensor([1.0, 1.0, 0])})
+        >>> result = project_points(path, oblique)
+        >>> result.coordinates.tolist(), result.residual.tolist()
+        ([[1.0, 2.0], [0.0, 0.0]], [1.0, 0.0])
     """
     trajectory = as_trajectory(trajectory)
     if not isinstance(plane, Plane):

@@ -273,7 +273,9 @@ def _stored(
         if store is None:
             layouts = ParamLayout.of(params), ParamLayout.of(buffers)
             attrs = {"label": label or name, "parameters": layouts[0].size}
-            store = WeightStore.create(archive, name, *layouts, [schema.variable("step")], {}, attrs)
+            whole = params_of(module) if module is not None and _is_adapter_file(checkpoint) else params
+            frozen = {key: value for key, value in whole.items() if key not in params}
+            store = WeightStore.create(archive, name, *layouts, [schema.variable("step")], {}, attrs, frozen=frozen, order=tuple(whole))
         layout, buffer_layout = store.layout, store.buffer_layout
         layout.check(params, where)
         buffer_layout.check(buffers, where)
@@ -286,6 +288,10 @@ def _stored(
     return store
 
 
+def _is_adapter_file(checkpoint: Checkpoint) -> bool:
+    return isinstance(checkpoint, str | os.PathLike) and is_adapter(checkpoint)
+
+
 def _split_params_and_buffers(checkpoint: Checkpoint, module: torch.nn.Module | None) -> tuple[Params, Params]:
     """Parameters and buffers of a checkpoint."""
     if isinstance(checkpoint, torch.nn.Module):
@@ -295,7 +301,7 @@ def _split_params_and_buffers(checkpoint: Checkpoint, module: torch.nn.Module | 
     if module is not None:
         names, buffers = tuple(params_of(module)), {n for n, _ in unwrap_module(module).named_buffers()}
         state = fit_names(state, names) if is_file else dict(rename_to_match(state, {*names, *buffers}, "checkpoint"))
-        if is_file and is_adapter(checkpoint):  # its other weights are those of the model that it adapts
+        if _is_adapter_file(checkpoint):  # its other weights are those of the model that it adapts
             names = tuple(n for n in names if n in state)
         if missing := [n for n in names if n not in state]:
             have = f"a checkpoint without {', '.join(missing[:4])}" + (f", {checkpoint}" if is_file else "")

@@ -20,7 +20,7 @@ from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.errors import InputError
 from lossatlas.formats import import_surface
-from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, print_line, surface_summary, with_figures_md, write_summary
 from lossatlas.recipes.compare import figures
 from lossatlas.recipes.compare.networks import Member, chosen_entries, gather
 from lossatlas.recipes.compare.weight_rescaling import Scales, compare_scales
@@ -57,6 +57,7 @@ FULL = RunSize(images=1000, test_images=None, resolution=51, tol=0.01, samples=1
 QUICK = RunSize(images=48, test_images=500, resolution=21, tol=0.02, samples=500, epochs=6, batch_size=50, line=41)
 
 
+@with_figures_md
 def run(
     out: Path,
     data: Path | None = None,

@@ -12,6 +12,7 @@ import xarray as xr
 from lossatlas._util.text import format_rough_percent
 from lossatlas.recipes.compare.weight_rescaling import FACTOR, NORMALIZATION_LABELS, REACH, Key, Scales
 from lossatlas.viz.api import plot, view
+from lossatlas.viz.compose.camera import choose_camera
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Scene, Surface
 
@@ -34,9 +35,9 @@ def reliefs(surfaces: Mapping[str, xr.Dataset], notes: tuple[str, ...], file: Pa
     """The same as reliefs."""
     drawn = _bare(surfaces)
     titles = [_two_lines(s.attrs["title"]) for s in surfaces.values()]
+    camera = choose_camera(drawn, LOG)
     panes = tuple(
-        Pane("surface", (s.name,), title=titles[i], row=i // COLUMNS, column=i % COLUMNS, camera=Camera(32, -55))
-        for i, s in enumerate(drawn)
+        Pane("surface", (s.name,), title=titles[i], row=i // COLUMNS, column=i % COLUMNS, camera=camera) for i, s in enumerate(drawn)
     )
     plot(Scene(panes, drawn, colors=(LOG,), title=f"{TITLE}, on one scale", notes=(*notes, *unique_notes(surfaces))), file)
 

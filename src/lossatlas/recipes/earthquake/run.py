@@ -19,7 +19,7 @@ from lossatlas.compute.minibatch.gradient_noise import gradient_noise
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.constructors import weight_plane
 from lossatlas.errors import InputError
-from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, with_figures_md, write_summary
 from lossatlas.recipes.earthquake import animations as moving
 from lossatlas.recipes.earthquake import figures as stills
 from lossatlas.recipes.earthquake import problems as sceneries
@@ -67,6 +67,7 @@ NETWORK = Training(steps=14, batch_size=32, learning_rate=0.3)
 FILTERS = Training(steps=14, batch_size=32, learning_rate=0.07, optimizer="momentum", momentum=0.8)
 
 
+@with_figures_md
 def run(
     out: Path,
     data: Path | None = None,

@@ -14,8 +14,9 @@ from lossatlas._util.text import format_percent
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import training_label
 from lossatlas.viz.api import plot
+from lossatlas.viz.compose.camera import choose_camera
 from lossatlas.viz.compose.from_datasets import surface_from
-from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, Scene, Surface
+from lossatlas.viz.scene.model import ColorScale, Curve, Pane, Scene, Surface
 
 if TYPE_CHECKING:
     from lossatlas.recipes.li2018.networks import Net
@@ -28,16 +29,17 @@ SOLUTIONS = ColorScale(scale="log", levels=31, high=100.0)
 RATIO = ColorScale(quantity="hessian_ratio", colormap="viridis", low=0.0, high=1.0, levels=21)
 EIGENVALUES = tuple(ColorScale(quantity=quantity, scale="log", levels=25) for quantity in ("lambda_max", "negative_end"))
 COLORS = ("#1d5fa8", "#c1121f", "#2f7d4f", "#7b2d8b")
-RELIEF = Camera(35, -55)
 
 
 def reliefs(panels: Sequence[Panel], file: FilePath, title: str, setting: RunConfig, more: tuple[str, ...] = ()) -> None:
     """Surfaces side by side in relief, heights and colors on one log scale."""
     drawn = [panel_notes(panel) for panel in panels]
+    color = with_common_limits(LOSS, drawn)
+    camera = choose_camera(drawn, color)
     panes = tuple(
-        Pane("surface", (s.name,), title=p.title, column=i, camera=RELIEF) for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
+        Pane("surface", (s.name,), title=p.title, column=i, camera=camera) for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
     )
-    plot(Scene(panes, tuple(drawn), colors=(with_common_limits(LOSS, drawn),), title=title, notes=(*notes(setting, panels), *more)), file)
+    plot(Scene(panes, tuple(drawn), colors=(color,), title=title, notes=(*notes(setting, panels), *more)), file)
 
 
 def maps(panels: Sequence[Panel], columns: int, file: FilePath, title: str, setting: RunConfig) -> None:

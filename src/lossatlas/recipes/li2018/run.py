@@ -11,7 +11,7 @@ import torch
 
 from lossatlas.archive import open_archive
 from lossatlas.errors import InputError
-from lossatlas.recipes.common import make_output_folder, print_line, write_summary
+from lossatlas.recipes.common import make_output_folder, print_line, with_figures_md, write_summary
 from lossatlas.recipes.li2018 import hessian_ratio as ratios
 from lossatlas.recipes.li2018 import loss_planes as planes
 from lossatlas.recipes.li2018 import minima as solutions
@@ -33,6 +33,7 @@ FIGURES: dict[str, Callable[[RunConfig], dict[str, Any]]] = {
 }
 
 
+@with_figures_md
 def run(
     out: Path,
     data: Path | None = None,

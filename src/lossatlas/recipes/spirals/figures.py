@@ -159,7 +159,7 @@ def lines(lines_by_network: Mapping[str, xr.Dataset], file: FilePath) -> None:
     columns = min(len(lines_by_network), 4)
     surfaces, panes = [], []
     for i, (name, line) in enumerate(lines_by_network.items()):
-        surfaces.append(replace(without_marks(surface_from(line, name=name, label=line.attrs["title"])), origin=None))
+        surfaces.append(replace(without_marks(surface_from(line, name=name, label=line.attrs["title"])), origin=None, models=()))
         panes.append(
             Pane(
                 "line",

@@ -20,7 +20,7 @@ from lossatlas.compute.paths.principal_planes import joint_pca_plane, pca_plane,
 from lossatlas.compute.paths.projection import bounds_around, chance_explained_variance, project_trajectory
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.compute.planes.plane import Plane
-from lossatlas.recipes.common import make_output_folder, print_line, write_summary
+from lossatlas.recipes.common import make_output_folder, print_line, with_figures_md, write_summary
 from lossatlas.recipes.spirals import figures
 from lossatlas.recipes.spirals.data import Spiral, make_spiral
 from lossatlas.recipes.spirals.train import NETWORKS, OPTIMIZERS, QUICK_NETWORKS, Network, Run, adam, frame_steps, record
@@ -47,6 +47,7 @@ FULL = RunSize(NETWORKS, 300, 50, 51, 100)
 QUICK = RunSize(QUICK_NETWORKS, 300, 15, 21, 60)
 
 
+@with_figures_md
 def run(out: Path, data: Path | None = None, quick: bool = False, *, seed: int = 0, progress: bool | None = None) -> dict[str, Any]:
     """Every network's path with its decision areas, the optimizers side by side, the planes that fail, the straight lines.
 

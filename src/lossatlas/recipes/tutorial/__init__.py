@@ -18,7 +18,7 @@ from lossatlas.archive import Archive, open_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
 from lossatlas.errors import InputError
-from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, write_summary
+from lossatlas.recipes.common import make_output_folder, path_summary, print_line, surface_summary, with_figures_md, write_summary
 from lossatlas.recipes.tutorial import figures
 from lossatlas.recipes.tutorial.network import Setting, article_gradient, one_hot
 from lossatlas.zoo.data.datasets import load_mnist
@@ -63,6 +63,7 @@ GALLERIES = (
 )
 
 
+@with_figures_md
 def run(
     out: Path,
     data: Path | None = None,

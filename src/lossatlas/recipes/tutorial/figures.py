@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from lossatlas.viz.api import animate, plot, view
+from lossatlas.viz.compose.camera import choose_camera
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.model import Camera, ColorScale, Curve, Pane, PathData, Scene, Surface, Timeline
 from lossatlas.viz.scene.names import optimizer_name
@@ -61,7 +62,7 @@ def gallery(surfaces: Mapping[str, xr.Dataset], title: str, samples: int, file: 
     """Small 3-D panes, one a seed, each on its own scale."""
     drawn = _surfaces(surfaces)
     panes = tuple(
-        Pane("surface", (s.name,), title=s.label, row=i // 2, column=i % 2, camera=Camera(40, -60), color=_scale_of(s))
+        Pane("surface", (s.name,), title=s.label, row=i // 2, column=i % 2, camera=choose_camera((s,), _scale_of(s)), color=_scale_of(s))
         for i, s in enumerate(drawn)
     )
     plot(Scene(panes, drawn, colors=(SCALE,), title=f"{title}, N = {samples:,}"), file)

@@ -16,7 +16,7 @@ HEIGHT = 0.62
 """Height of a relief in units of its longer side, as matplotlib and the page draw it."""
 _AZIMUTHS = tuple(quarter + turn for quarter in (-90, 0, 90, 180) for turn in (30, 45, 60))
 """No side is seen head on, where a box looks flat."""
-_ELEVATIONS = (30.0, 37.0, 44.0, 51.0)
+_ELEVATIONS = (30.0, 36.0, 42.0)
 _USUAL = -60.0
 
 
@@ -34,7 +34,7 @@ def choose_camera(surfaces: Sequence[Surface], color: ColorScale, paths: Sequenc
     places = [_places(surface, heights, paths) for surface, heights in zip(surfaces, reliefs, strict=False)]
     scores = {
         (elevation, azimuth): np.mean([_seen(h, p, elevation, azimuth) for h, p in zip(reliefs, places, strict=True)])
-        - 0.004 * (elevation - _ELEVATIONS[0])
+        - 0.002 * (elevation - _ELEVATIONS[0])
         - 0.0006 * abs((azimuth - _USUAL + 180) % 360 - 180)
         for elevation in _ELEVATIONS
         for azimuth in _AZIMUTHS
@@ -50,8 +50,11 @@ def _unit_heights(surface: Surface, color: ColorScale) -> FloatArray:
     if not np.isfinite(heights).any():
         return np.zeros(heights.shape)
     heights = fill_nearest(heights, ~np.isfinite(heights))
-    if color.clip is not None:
-        heights = np.minimum(heights, float(heights_of(np.array(color.clip), color)))
+    highest = min((limit for limit in (color.clip, color.high) if limit is not None), default=None)
+    if highest is not None:
+        heights = np.minimum(heights, float(heights_of(np.array(highest), color)))
+    if color.low is not None:
+        heights = np.maximum(heights, float(heights_of(np.array(color.low), color)))
     span = float(np.ptp(heights))
     return HEIGHT * (heights - heights.min()) / span if span else np.zeros(heights.shape)
 
@@ -72,14 +75,15 @@ def _places(surface: Surface, heights: FloatArray, paths: Sequence[PathData]) ->
 
 
 def _seen(heights: FloatArray, places: FloatArray, elevation: float, azimuth: float) -> float:
-    """Weight of the places that nothing stands before, looking from far away in that direction."""
+    """Weighted mean over the places, looking from far away: 1 where nothing stands before one, less the deeper it is hidden."""
     turn, slope = np.radians(azimuth), np.tan(np.radians(elevation))
     away = np.linspace(0.02, 1.5, 90)[:, None]
     x, y = places[:, 0] + away * np.cos(turn), places[:, 1] + away * np.sin(turn)
     level = _height_at(heights, places[:, 0], places[:, 1]) + away * slope + 0.01
     outside = (x < 0) | (x > 1) | (y < 0) | (y > 1)
     ground = np.where(outside, -1.0, _height_at(heights, np.clip(x, 0, 1), np.clip(y, 0, 1)))
-    return float((places[:, 2] * (ground < level).all(axis=0)).sum() / places[:, 2].sum())
+    depth = np.clip((ground - level).max(axis=0), 0, None) / HEIGHT
+    return float((places[:, 2] * np.where(depth > 0, 0.7 * (1 - depth), 1.0)).sum() / places[:, 2].sum())
 
 
 def _height_at(heights: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path as FilePath
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import xarray as xr
 
 from lossatlas._util.argument_checks import check_integer, check_names, check_number, check_text
+from lossatlas._util.text import did_you_mean
 from lossatlas.errors import InputError
 from lossatlas.viz.colors import DEFAULT
 from lossatlas.viz.colors import colormap as known_colormap
 from lossatlas.viz.compose.camera import choose_camera
+from lossatlas.viz.compose.decision_regions import are_regions, regions_scene
 from lossatlas.viz.compose.inputs import Source, Sources, once_each, read_sources, title_of
 from lossatlas.viz.compose.recorded_runs import holds_recordings_alone, recordings
 from lossatlas.viz.compose.recording import recordings_scene
@@ -47,7 +49,8 @@ def compose(
     """A scene of the surfaces in `source`, each in its own pane (lines together in one), all on one shared scale.
 
     Args:
-        source: a surface Dataset, an Archive, the path of one, or a list of these.
+        source: a surface Dataset, an Archive, the path of one, or a list of these; or decision regions, to which no option but `title`
+            applies.
         surfaces: which surfaces of the archives; all by default.
         trajectories: names of trajectories, projected trajectory Datasets or `PathData` objects; by default all that lie on
             the surfaces.
@@ -69,6 +72,8 @@ def compose(
         InputError: an unknown surface, trajectory, quantity, kind, scale or colormap, or nothing computed yet.
     """
     _check(kind, scale, levels, colormap)
+    if are_regions(source):
+        return regions_scene(cast(xr.Dataset, source), title or "")
     if not isinstance(quantity, str):
         if not check_names("quantity", quantity):
             raise InputError("quantity", quantity, "the name of a metric, or several")
@@ -81,6 +86,7 @@ def compose(
         return _recording(source, trajectories, title or "")
     names = [surfaces] if isinstance(surfaces, str) else surfaces
     sources = read_sources(source, names, [trajectories] if isinstance(trajectories, str) else trajectories)
+    quantity = _shared_quantity(sources.surfaces) or quantity if quantity == "loss" else quantity
     sources = replace(sources, surfaces=tuple(_with_error_field(surface, quantity) for surface in sources.surfaces))
     _check_quantity(sources.surfaces, quantity, scale)
     if uncertainty:
@@ -155,7 +161,7 @@ def _label(paths: Sequence[PathData], step: int) -> str:
 
 def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
     if kind not in get_args(Kind):
-        raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}")
+        raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}", did_you_mean(str(kind), get_args(Kind)))
     if scale not in get_args(ScaleOption):
         raise InputError("scale", scale, "auto, linear or log")
     check_integer("levels", levels, 2, 200)
@@ -174,6 +180,12 @@ def _check_types(surfaces: Any, trajectories: Any, quantity: Any, clip: Any, cam
         raise InputError("camera", camera, "a Camera, or None")
     if title is not None:
         check_text("title", title)
+
+
+def _shared_quantity(surfaces: Sequence[Surface]) -> str:
+    """The only quantity of surfaces without a loss; empty where there is a loss, or no one quantity that all have alone."""
+    names = {name for surface in surfaces for name in surface.fields}
+    return names.pop() if len(names) == 1 else ""
 
 
 def _with_error_field(surface: Surface, quantity: str) -> Surface:

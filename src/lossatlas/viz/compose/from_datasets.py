@@ -180,7 +180,8 @@ def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     values, doubtful = _ordered(dataset, shown, dims).astype(float), _doubtful(dataset, key, dims)
     notes, cautions = quantity_notes(dataset, key), error_cautions(dataset, key)
     interval, data = _interval(dataset, key, dims), data_of_metric(dataset[key].attrs)
-    return Field(values, label, units, error, doubtful, notes=notes, cautions=cautions, interval=interval, data=data)
+    better = str(dataset[key].attrs.get("better") or "")
+    return Field(values, label, units, error, doubtful, notes=notes, cautions=cautions, interval=interval, data=data, better=better)
 
 
 def _interval(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> tuple[FloatArray, FloatArray] | None:
@@ -296,7 +297,7 @@ def _off_plane_caution(dataset: xr.Dataset, plane_loss: FloatArray | None) -> It
 
 def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     optimizer, rate = dataset.attrs.get("optimizer"), dataset.attrs.get("learning_rate")
-    parts = [str(optimizer) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
+    parts = [optimizer_name(str(optimizer)) if optimizer else "", f"learning rate {rate:g}" if isinstance(rate, int | float) else ""]
     text = ", ".join(part for part in parts if part)
     return (
         *path_cautions(dataset),

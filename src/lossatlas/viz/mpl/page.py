@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d import proj3d
 
 from lossatlas.errors import InputError
 from lossatlas.viz.mpl.artists.markers import MINIMUM
@@ -142,6 +143,8 @@ def _thin_ticks(sheet: Sheet) -> None:
     size = font_points("xtick.labelsize") / 8
     for drawn in sheet.panes:
         axes = drawn.axes
+        if drawn.is_relief:
+            _thin_height_ticks(axes, sheet.figure.dpi)
         if drawn.is_relief or drawn.pane.kind == "text":
             continue
         box = axes.get_window_extent()
@@ -150,6 +153,18 @@ def _thin_ticks(sheet: Sheet) -> None:
             if scale == "linear" and len(axis.get_majorticklocs()):
                 whole = isinstance(axis.get_major_locator(), MaxNLocator) and axis.get_major_locator()._integer
                 axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], integer=whole))
+
+
+def _thin_height_ticks(axes: Any, dpi: float) -> None:
+    """Every second number of a height axis on which they would touch."""
+    x, y, heights = axes.get_xlim()[1], axes.get_ylim()[0], axes.get_zticks()
+    if len(heights) < 3:
+        return
+    _, v, _ = proj3d.proj_transform(np.full(len(heights), x), np.full(len(heights), y), np.asarray(heights, float), axes.get_proj())
+    along = axes.transData.transform(np.column_stack([v, v]))[:, 1]
+    if np.abs(np.diff(along)).min() < 1.3 * font_points("ytick.labelsize") * dpi / 72:
+        labels = [label.get_text() for label in axes.get_zticklabels()]
+        axes.set_zticks(heights[::2], labels=labels[::2])
 
 
 def _thin_log_ticks(sheet: Sheet) -> None:

@@ -122,8 +122,7 @@ def _cautions(scene: Scene) -> Iterator[Caution]:
     """Every caution of what is drawn; what belongs to one of several paths or surfaces names its owner."""
     yield from (Caution(note.removeprefix(CAUTION.upper()), Severity.STATED) for note in scene.notes if note.startswith(CAUTION.upper()))
     surfaces, paths = shown_surfaces(scene), shown_paths(scene)
-    quantities = {pane.quantity.removesuffix("_standard_error") for pane in scene.panes}
-    of_surfaces = [(s, (*s.cautions, *(c for q in quantities if q in s.fields for c in s.fields[q].cautions))) for s in surfaces]
+    of_surfaces = [(surface, (*surface.cautions, *_error_cautions(scene, surface))) for surface in surfaces]
     of_paths = [(path, (*path.cautions, *_not_finite(path))) for path in paths]
     for owned in (of_surfaces, of_paths):
         several = len(owned) > 1
@@ -136,7 +135,15 @@ def _cautions(scene: Scene) -> Iterator[Caution]:
     yield from (Caution(text, Severity.CELLS) for text, share in _cell_facts(scene) if share >= MANY_CELLS)
 
 
-_OTHER_SCALE = "the error of interpolated cells was estimated on a linear scale; on this log scale low values may be far off"
+def _error_cautions(scene: Scene, surface: Surface) -> Iterator[Caution]:
+    """Cautions on the standard error of a quantity, where that error is drawn: as a band, as hatching, or itself."""
+    for pane in (pane for pane in scene.panes if surface.name in pane.surfaces):
+        field = surface.fields.get(pane.quantity.removesuffix("_standard_error"))
+        shown = pane.kind == "line" or pane.quantity.endswith("_standard_error") or (field is not None and field.doubtful is not None)
+        yield from field.cautions if field is not None and shown else ()
+
+
+_OTHER_SCALE = "interpolated cells were estimated on a linear scale: on this log scale low values may be far off"
 
 
 def _estimated_elsewhere(scene: Scene, surfaces: list[Surface]) -> bool:

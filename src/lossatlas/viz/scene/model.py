@@ -94,6 +94,7 @@ class Field:
         cautions: what could mislead a reader of this quantity alone.
         interval: lower and upper ends of the 95 % interval, drawn in place of the standard error; NaN where a cell has none.
         data: on what it is measured, where that is not the objective's data.
+        better: "lower", "higher", or empty where nobody says.
     """
 
     values: FloatArray
@@ -106,6 +107,7 @@ class Field:
     cautions: tuple[Caution, ...] = ()
     interval: tuple[FloatArray, FloatArray] | None = None
     data: str = ""
+    better: str = ""
 
 
 @dataclass(frozen=True)

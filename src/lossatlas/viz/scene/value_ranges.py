@@ -23,6 +23,7 @@ def automatic_scale(surfaces: Sequence[Surface], quantity: str = "loss", clip: f
 
     - zero and negative values, which have no logarithm: one of them makes the scale linear;
     - lines alone, whose heights are read off an axis;
+    - terms of a loss, which are compared with each other, and scores where higher is better, whose low values are of no interest;
     - cells that were interpolated with an error estimated on a linear scale, for between them low values are not known.
 
     >>> from lossatlas.viz.scene.model import Field
@@ -33,7 +34,8 @@ def automatic_scale(surfaces: Sequence[Surface], quantity: str = "loss", clip: f
     """
     planes = [surface for surface in surfaces if not surface.is_line and quantity in surface.fields]
     values = np.concatenate([_finite_values(surface, quantity) for surface in planes]) if planes else np.zeros(0)
-    if not values.size or any(surface.provenance.estimated_on == "linear" for surface in planes):
+    is_score = any(surface.fields[quantity].better == "higher" for surface in planes)
+    if not values.size or is_score or quantity.startswith("term_") or any(s.provenance.estimated_on == "linear" for s in planes):
         return "linear"
     low, high = float(values.min()), float(values.max() if clip is None else min(values.max(), clip))
     flat = spans_decades(low, high) and np.mean(values < low + FLAT_RANGE * (high - low)) >= FLAT_SHARE

@@ -115,11 +115,12 @@ def _widget_class() -> Any:
                     if change is None or self.feed is None:
                         return
                     with self.hold_sync():
-                        if change.payload is not None:
-                            payload, _ = self.page()
-                            self.header, self.blob = payload.json(), payload.blob
-                            self.scene += 1
                         self.patches, self.notes = list(self.feed.patches()), self.feed.notes()
+                        if change.payload is not None:  # read anew, so its notes may be newer than the feed's
+                            payload, scenes = self.page()
+                            self.header, self.blob = payload.json(), payload.blob
+                            self.notes = [list(surface.all_notes()) for surface in scenes[0].surfaces]
+                            self.scene += 1
                         self.words, self.finished = change.words, change.finished
                     # Views read the whole state when this changes; some notebooks tell of one trait after the other.
                     self.version += 1

@@ -188,7 +188,8 @@ def _candidates(probe: Probe, loop: EvaluatorSpec, chunk: int | None, compiled: 
     if probe.task.device.type == "cpu" and probe.task.features_first() is not None:
         layout = "features_first"
         yield [replace(loop, layout=layout)]
-    if probe.task.device.type != "cpu" or probe.seconds <= VMAP_SECONDS:
+    takes_many = getattr(probe.task.objective.function, "vectorized", False)  # a function of a vector that scores many points at once
+    if probe.task.device.type != "cpu" or probe.seconds <= VMAP_SECONDS or takes_many:
         yield [replace(loop, evaluator="vmap", chunk=size, layout=layout) for size in ((chunk,) if chunk else CHUNKS)]
     if probe.task.device.type == "cpu" and probe.task.has_images():
         yield [replace(loop, layout="channels_last")]

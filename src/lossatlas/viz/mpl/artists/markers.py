@@ -76,17 +76,18 @@ class Mark:
         return (star if self.kind == "minimum" else origin)(x, y, **style)
 
     def annotate(self, axes: Axes, x: float, y: float, below: bool = False) -> Annotation | None:
-        """Write the name beside a place of the axes, on the side that has more room, or `below` it."""
+        """Write the name beside a place of the axes, on the side that has more room, or `below` it, above where it stands low."""
         if not self.name:
             return None
-        right = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0] < 0.6
+        across, up = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))
+        right, low = across < 0.6, up < 0.25
         return axes.annotate(
             self.name,
             (x, y),
-            xytext=(0, -7) if below else (7 if right else -7, 5),
+            xytext=(0, 7 if low else -7) if below else (7 if right else -7, 5),
             textcoords="offset points",
             ha="center" if below else "left" if right else "right",
-            va="top" if below else "bottom",
+            va="top" if below and not low else "bottom",
             color="#111111",
             fontsize=rcParams["legend.fontsize"],
             zorder=8.5,

@@ -13,7 +13,7 @@ from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import ColorScale, Pane, Scene
 from lossatlas.viz.scene.value_ranges import levels_of, limits_of, panes_by_scale
 
-MOST_NUMBERED = 6
+MOST_NUMBERED = 3
 """Reliefs of one scale that carry numbers on their axes."""
 
 

@@ -118,7 +118,9 @@ def _draw_contours(axes: Axes, x: FloatArray, y: FloatArray, values: Any, levels
     if values.mask.all():
         return []
     filled = axes.contourf(x, y, values.T, levels=levels, extend="both", zorder=1.2, antialiased=False, **style)
-    crossed = levels[(levels > values.min()) & (levels < values.max())]
+    # The interpolation's rounding on a plateau at a level is no contour.
+    noise = 1e-9 * (abs(float(values.min())) + abs(float(values.max())))
+    crossed = levels[(levels > values.min() + noise) & (levels < values.max() - noise)]
     if not len(crossed):
         return [filled]
     lines = axes.contour(x, y, values.T, levels=crossed, colors="black", alpha=0.5, linewidths=0.45, zorder=1.3)

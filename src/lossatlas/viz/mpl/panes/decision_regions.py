@@ -32,7 +32,7 @@ def draw(axes: Axes, scene: Scene, pane: Pane) -> PaneArtists:
             mesh.set_array(_at(areas, len(areas.classes) - 1 if frame is None else frame).T)
 
     grows = areas.classes.ndim == 3
-    return PaneArtists(pane, axes, show, redraws_every_frame=grows, handles=[_class_handle(k) for k in np.unique(areas.labels)])
+    return PaneArtists(pane, axes, show, redraws_every_frame=grows, handles=[_class_handle(k) for k in _classes_of(areas)])
 
 
 def _mesh(axes: Axes, areas: DecisionRegions, count: int) -> Any:
@@ -47,6 +47,11 @@ def _points(axes: Axes, areas: DecisionRegions) -> list[Artist]:
     colors = [class_color(int(k)) for k in areas.labels]
     size = float(np.clip(4000 / max(len(colors), 1), 3.0, 22.0))
     return [axes.scatter(areas.points[:, 0], areas.points[:, 1], s=size, c=colors, edgecolors="white", linewidths=0.35, zorder=3)]
+
+
+def _classes_of(areas: DecisionRegions) -> list[int]:
+    """Classes of the points, and those that some cell answers with."""
+    return [int(k) for k in np.union1d(areas.labels, areas.classes) if k >= 0]
 
 
 def class_color(index: int) -> str:

@@ -117,7 +117,10 @@ def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int,
     artists += _marks(axes, surface, pane, color, relief, projection)
     tracks = [_add_path(axes, scene, surface, relief, projection, pane, scene.path(name)) for name in pane.paths]
     arrows = [_add_arrow(axes, relief, projection, arrow) for arrow in scene.arrows] if pane.arrows else []
-    return [*artists, *(artist for track in tracks for artist in (*track.moving, track.start)), *arrows], tracks, arrows
+    drawn = [*artists, *(artist for track in tracks for artist in (*track.moving, track.start)), *arrows]
+    for artist in drawn:
+        artist.set_clip_on(False)  # seen from high above, the box is larger than its axes
+    return drawn, tracks, arrows
 
 
 class _Faces(TriMesh):
