@@ -92,6 +92,17 @@ def test_what_a_function_counts_or_collects_is_no_part_of_it() -> None:
     assert code_hash(made(source, calls=0)) == code_hash(made(source, calls=9))
 
 
+class Lazy:
+    """Such as a module that is imported when it is first used, and is not installed."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ImportError(name)
+
+
+def test_objects_that_raise_when_they_are_asked_are_passed_by() -> None:
+    assert code_hash(made(BASE, factor=Lazy())) == code_hash(made(BASE, factor=Lazy()))
+
+
 def test_hashes_do_not_depend_on_the_process() -> None:
     script = (
         "from lossatlas._util.code_hash import code_hash\n"

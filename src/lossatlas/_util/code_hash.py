@@ -65,8 +65,8 @@ def _parts(thing: Any, seen: set[int], depth: int) -> Iterator[str | bytes]:
         yield from _of_several((thing.func, thing.args, tuple(sorted(thing.keywords.items()))), seen, depth)
     elif isinstance(thing, MethodType):
         yield from _of_several((thing.__func__, thing.__self__), seen, depth)
-    elif hasattr(thing, "__wrapped__"):  # what a compiler such as jax.jit was given
-        yield from _parts(thing.__wrapped__, seen, depth - 1)
+    elif (inner := _attribute(thing, "__wrapped__")) is not None:  # what a compiler such as jax.jit was given
+        yield from _parts(inner, seen, depth - 1)
     elif isinstance(thing, FunctionType):
         yield from _of_function(thing, seen, depth - 1)
     elif isinstance(thing, tuple):
@@ -77,8 +77,8 @@ def _parts(thing: Any, seen: set[int], depth: int) -> Iterator[str | bytes]:
         yield type(thing).__name__
     elif isinstance(thing, type):
         yield from _of_class(thing, seen, depth - 1)
-    elif hasattr(thing, "dtype") and hasattr(thing, "shape"):
-        yield f"array {thing.dtype} {tuple(thing.shape)}"
+    elif (dtype := _attribute(thing, "dtype")) is not None and (shape := _attribute(thing, "shape")) is not None:
+        yield f"array {dtype} {shape}"
     else:
         yield from _parts(type(thing), seen, depth - 1)
         if is_dataclass(thing) and type(thing).__dataclass_params__.frozen:  # type: ignore[attr-defined]
@@ -129,6 +129,14 @@ def _of_class(kind: type, seen: set[int], depth: int) -> Iterator[str | bytes]:
         if isinstance(plain, FunctionType) or (isinstance(plain, CONSTANTS) and name not in ("__module__", "__doc__", "__firstlineno__")):
             yield name
             yield from _parts(plain, seen, depth)
+
+
+def _attribute(thing: Any, name: str) -> Any:
+    """An attribute, or None; objects that load themselves when they are asked for one may raise anything."""
+    try:
+        return getattr(thing, name, None)
+    except Exception:
+        return None
 
 
 def _written(code: CodeType) -> set[str]:

@@ -59,12 +59,14 @@ class ArrayObjective(Objective):
         objective = la.ArrayObjective(loss, theta0, jac=jax.jit(jax.grad(loss)))
 
         # Keras 3, any backend
-        shapes = [w.shape for w in model.trainable_weights]
-        theta0 = np.concatenate([np.ravel(w) for w in model.get_weights()])
+        weights = model.trainable_weights
+        theta0 = np.concatenate([np.ravel(keras.ops.convert_to_numpy(w)) for w in weights])
         def loss(theta):
-            parts = np.split(theta, np.cumsum([np.prod(s) for s in shapes])[:-1])
-            model.set_weights([p.reshape(s) for p, s in zip(parts, shapes)])
+            ends = np.cumsum([np.prod(w.shape) for w in weights])[:-1].astype(int)
+            for w, part in zip(weights, np.split(theta, ends)):
+                w.assign(part.reshape(w.shape))
             return model.evaluate(x, y, verbose=0, return_dict=True)["loss"]
+        objective = la.ArrayObjective(loss, theta0.astype(np.float32))
 
         # PennyLane
         objective = la.ArrayObjective(lambda t: float(circuit(t.reshape(shape))), weights.ravel(), units="Ha")
