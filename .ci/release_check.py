@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,7 +55,10 @@ def unpacked(sdist: Path, folder: Path) -> Path:
 def check_contents(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         missing = set(IN_THE_WHEEL) - set(archive.namelist())
+        metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     assert not missing, f"not in the wheel: {missing}"
+    relative = re.findall(r"\]\((?!https://)[^)]*\)", metadata)
+    assert not relative, f"links of README that lead nowhere on PyPI: {relative}"
     assert wheel.stat().st_size < LARGEST_WHEEL, f"{wheel.stat().st_size:,} bytes"
     print(f"{wheel.name}: {wheel.stat().st_size:,} bytes, {sha256(wheel)}")
 

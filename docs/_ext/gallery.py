@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,28 @@ def title_of(script: Path) -> str:
     return match[1].strip() if match else script.stem
 
 
-def measure_memory(call: Any) -> tuple[float, Any]:
-    """Largest resident memory of the process in MiB, and what the call returns."""
-    import resource
+def resident_memory() -> float:
+    """Resident memory of this process in MiB."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
-    result = call()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, result
+
+def measure_memory(call: Any) -> tuple[float, Any]:
+    """Largest resident memory during the call in MiB, looked at every 20 ms, and what the call returns."""
+    peak, done = [resident_memory()], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            peak[0] = max(peak[0], resident_memory())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        result = call()
+    finally:
+        done.set()
+        watcher.join()
+    return peak[0], result
 
 
 def seed_everything(gallery_conf: dict[str, Any], file: str) -> None:
@@ -76,7 +93,7 @@ def gallery_configuration(docs: Path) -> dict[str, Any]:
         "abort_on_example_error": False,
         "plot_gallery": os.environ.get("LOSSATLAS_DOCS_GALLERY", "1") == "1",
         "min_reported_time": 0,
-        "show_memory": measure_memory,
+        "show_memory": measure_memory if Path("/proc/self/statm").exists() else False,
         "thumbnail_size": (400, 280),
         "write_computation_times": False,
         "nested_sections": False,

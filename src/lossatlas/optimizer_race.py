@@ -125,6 +125,8 @@ class Race:
 
 
 SLIDER_LABEL = "learning rates"
+FUNCTION_RESOLUTION = 100
+"""Even, so that no cell stands on a minimum of zero, which no logarithmic scale could show."""
 FAR = 20.0
 """Widths of the window from its center, up to which a path that diverges is drawn."""
 
@@ -158,7 +160,7 @@ def race(
         lr: the learning rate of those that name none; None takes the optimizer's own default.
         plane: of an objective with more than two weights; None draws a random, filter-normalized one.
         bounds: of the surface; None takes the function's own window, or (-1, 1) of a random plane.
-        resolution: points along each axis; None takes 101 for a function and 51 for a network.
+        resolution: points along each axis; None takes 100 for a function and 51 for a network.
         archive: where to store surface and paths.
         progress: show bars; None shows them on a terminal.
 
@@ -179,7 +181,7 @@ def race(
     plane = _plane(objective) if plane is None else plane
     place = _start(objective, plane, start)
     area = bounds if bounds is not None else _bounds(objective, plane, place)
-    points = resolution if resolution is not None else 101 if isinstance(objective, ArrayObjective) else 51
+    points = resolution if resolution is not None else FUNCTION_RESOLUTION if isinstance(objective, ArrayObjective) else 51
     title = objective.name if isinstance(objective, AnalyticFunction) else ""
     surface = evaluate(objective, plane, cast(Any, area), cast(Any, points), title=title, progress=progress)
     result = Race(objective, plane, surface, _run(objective, plane, choices, place, steps, progress), choices, place, steps)

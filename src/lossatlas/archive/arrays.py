@@ -233,7 +233,7 @@ def has_metadata(group: zarr.Group, path: str) -> bool:
 
 def replace_group(root: zarr.Group, kind: str, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
     """An empty group in place of whatever lies there; damaged metadata on the way to it are written anew."""
-    if not _is_readable_group(root, kind):
+    if not has_metadata(root, kind) or not _is_readable(root, kind):
         if isinstance(root, MemoryGroup):
             return root.create_group(f"{kind}/{name}", attributes=attrs)  # type: ignore[return-value]
         write_group(root.store, _join(root.path, kind), {})
@@ -241,11 +241,7 @@ def replace_group(root: zarr.Group, kind: str, name: str, attrs: Mapping[str, An
     return root.create_group(f"{kind}/{name}", overwrite=True, attributes=dict(attrs))
 
 
-def _is_readable_group(root: zarr.Group, path: str) -> bool:
-    """Presence of a group whose metadata can be read. One that is missing is not looked for by Zarr, whose error would hold on to the
-    frames of its callers, and with them to a recorder that its owner let go."""
-    if not has_metadata(root, path):
-        return False
+def _is_readable(root: zarr.Group, path: str) -> bool:
     try:
         group_at(root, path)
     except ArchiveError:
