@@ -233,14 +233,20 @@ def has_metadata(group: zarr.Group, path: str) -> bool:
 
 def replace_group(root: zarr.Group, kind: str, name: str, attrs: Mapping[str, Any]) -> zarr.Group:
     """An empty group in place of whatever lies there; damaged metadata on the way to it are written anew."""
-    try:
-        group_at(root, kind)
-    except ArchiveError:
+    if not has_metadata(root, kind) or not _is_readable(root, kind):
         if isinstance(root, MemoryGroup):
             return root.create_group(f"{kind}/{name}", attributes=attrs)  # type: ignore[return-value]
         write_group(root.store, _join(root.path, kind), {})
     delete_group(root, f"{kind}/{name}")
     return root.create_group(f"{kind}/{name}", overwrite=True, attributes=dict(attrs))
+
+
+def _is_readable(root: zarr.Group, path: str) -> bool:
+    try:
+        group_at(root, path)
+    except ArchiveError:
+        return False
+    return True
 
 
 def delete_group(root: zarr.Group, path: str) -> None:

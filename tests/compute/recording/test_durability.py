@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -281,3 +282,18 @@ def test_a_closed_recorder_adds_no_row_to_a_finished_recording(training, tmp_pat
     after = open_archive(tmp_path / "a.zarr").trajectory()
     for name in before.variables:
         np.testing.assert_array_equal(after[name], before[name])
+
+
+def test_a_recorder_that_was_let_go_is_freed_at_once(training, tmp_path: Path) -> None:
+    """By its last reference and not by the garbage collector, which comes when it likes: the lock would stay until then."""
+    model = training.model()
+    recorder = Recorder(tmp_path / "a.zarr", model, training.optimizer(model))
+    alive = weakref.ref(recorder)
+    gc.collect()
+    gc.disable()
+    try:
+        recorder.close()
+        del recorder
+        assert alive() is None
+    finally:
+        gc.enable()
