@@ -31,7 +31,7 @@ its own loss is `path_loss`.
 def first_paragraph(document: nodes.document) -> str:
     for paragraph in document.findall(nodes.paragraph):
         text = " ".join(paragraph.astext().split())
-        if len(text) > 30:
+        if len(text) > 30 and not text.startswith("Go to the end"):
             return text if len(text) < 200 else text[:197] + "..."
     return ""
 
