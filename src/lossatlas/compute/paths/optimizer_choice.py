@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -86,7 +86,7 @@ def _choice(label: str, value: Any, default: float | None) -> OptimizerChoice:
     if isinstance(value, type) and issubclass(value, torch.optim.Optimizer):
         return OptimizerChoice(label, value, _default_rate(value, default, label), {})
     if callable(value):
-        return _from_factory(label, value, default)
+        return _from_factory(label, cast(Factory, value), default)
     allowed = "a learning rate, a dict of options, a torch.optim class, or a function of the parameters that makes an optimizer"
     raise InputTypeError(f"optimizers[{label!r}]", value, allowed)
 
@@ -100,7 +100,7 @@ def _named(name: str) -> tuple[Factory, dict[str, Any]]:
 
 def _from_options(label: str, options: dict[str, Any], default: float | None) -> OptimizerChoice:
     named = options.pop("optimizer", label)
-    make, defaults = (named, {}) if callable(named) else _named(named)
+    make, defaults = (cast(Factory, named), dict[str, Any]()) if callable(named) else _named(named)
     if "learning_rate" in options:
         options["lr"] = options.pop("learning_rate")
     rate = options.pop("lr", None)
