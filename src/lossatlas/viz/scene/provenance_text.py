@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -13,6 +13,7 @@ from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.viz.scene.metric_text import error_count, metric_note
 from lossatlas.viz.scene.model import Caution, ModelPlace, Provenance, Severity
 from lossatlas.viz.scene.names import loss_name, model_name
+from lossatlas.viz.scene.plane_text import is_of_vector, kind_label, mapping_of, normalization_label, plane_line, sentence, value_text
 
 CAUTION = "CAUTION: "
 """Opening of a note that is a caution."""
@@ -20,8 +21,6 @@ CAUTION = "CAUTION: "
 CAREFUL_SAMPLES = 200
 """Below this many samples a band of 2 standard errors covers 79-90 % instead of 95 % (LeNet; heavy tails near a minimum)."""
 
-MOST_NAMES = 3
-"""Of the tensors that move, where only some do."""
 
 COARSE_ESTIMATE = 0.1
 """Share of the range beyond which an estimated error between computed cells is worth a caution."""
@@ -35,16 +34,16 @@ def surface_notes(dataset: xr.Dataset) -> tuple[str, ...]:
 
 def general_notes(dataset: xr.Dataset) -> tuple[str, ...]:
     """Notes that hold for every quantity of a surface, one short line each: axes, loss and data, seed, share computed."""
-    plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
-    lines = [_plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective)]
+    plane, objective = mapping_of(dataset.attrs.get("plane")), mapping_of(dataset.attrs.get("objective"))
+    lines = [plane_line(plane), _objective_line(objective), statistics_line(plane, objective), _free_note(objective)]
     lines += [*model_lines(dataset), terms_line(dataset), computed_line(dataset)]
     return (*(line for line in lines if line), *_rise_lines(dataset), *_curvature_lines(dataset))
 
 
 def provenance_of(dataset: xr.Dataset) -> Provenance:
     """Loss, data and plane in short phrases."""
-    plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
-    shape = ", ".join(part for part in (_short_kind(plane), _normalization(plane) if plane.get("kind") == "random" else "") if part)
+    plane, objective = mapping_of(dataset.attrs.get("plane")), mapping_of(dataset.attrs.get("objective"))
+    shape = ", ".join(part for part in (_short_kind(plane), normalization_label(plane) if plane.get("kind") == "random" else "") if part)
     encoding = dataset.encoding
     archive = PurePath(str(encoding.get("source", ""))).name
     name = str(encoding.get("name", "")) if archive else ""
@@ -53,7 +52,7 @@ def provenance_of(dataset: xr.Dataset) -> Provenance:
 
 def _sampled_within(dataset: xr.Dataset) -> str:
     """Such as ``", estimated within 0.8 % of the range"`` where some of the samples were drawn at each cell."""
-    sampling, error = _mapping(dataset.attrs.get("sampling")), dataset.attrs.get("estimated_error")
+    sampling, error = mapping_of(dataset.attrs.get("sampling")), dataset.attrs.get("estimated_error")
     if not sampling or not isinstance(error, int | float) or not np.isfinite(error):
         return ""
     return f", estimated within {format_rough_percent(error)} of the {'log ' if sampling.get('scale') == 'log' else ''}range"
@@ -72,7 +71,7 @@ def _short_kind(plane: Mapping[str, Any]) -> str:
     ends = len(plane.get("models") or ()) if isinstance(plane.get("models"), list | tuple) else 0
     if plane.get("kind") == "between" and ends:
         return {2: "line between two models", 3: "plane through three models"}.get(ends, f"plane through {ends} models")
-    return _kind(plane)
+    return kind_label(plane)
 
 
 def _loss_of(objective: Mapping[str, Any]) -> str:
@@ -83,7 +82,7 @@ def _loss_of(objective: Mapping[str, Any]) -> str:
 
 def surface_cautions(dataset: xr.Dataset) -> tuple[Caution, ...]:
     """Cautions that hold for every quantity of a surface: values of other models, and coarse estimates between computed cells."""
-    plane, objective = _mapping(dataset.attrs.get("plane")), _mapping(dataset.attrs.get("objective"))
+    plane, objective = mapping_of(dataset.attrs.get("plane")), mapping_of(dataset.attrs.get("objective"))
     lines = [statistics_line(plane, objective), *model_lines(dataset), terms_line(dataset)]
     cautions = [Caution(line.removeprefix(CAUTION), Severity.OTHER_VALUES) for line in lines if line.startswith(CAUTION)]
     error = dataset.attrs.get("estimated_error")
@@ -109,7 +108,7 @@ def terms_line(dataset: xr.Dataset) -> str:
 
 def _rise_lines(dataset: xr.Dataset) -> tuple[str, ...]:
     """Notes on the height of a line between models above the chord of its ends, or above what it had reached before."""
-    barrier, shape = _mapping(dataset.attrs.get("barrier")), _mapping(dataset.attrs.get("interpolation"))
+    barrier, shape = mapping_of(dataset.attrs.get("barrier")), mapping_of(dataset.attrs.get("interpolation"))
     unit = str(dataset["loss"].attrs.get("units", "")) if "loss" in dataset else ""
     unit = "" if unit in ("", "1") else f" {unit}"
     lines = []
@@ -135,7 +134,7 @@ def _error(barrier: Mapping[str, Any]) -> str:
 
 def _curvature_lines(dataset: xr.Dataset) -> tuple[str, ...]:
     """Notes on the curvature found at the model, and on what a slice may not be taken to say of it."""
-    report = _mapping(dataset.attrs.get("curvature_report"))
+    report = mapping_of(dataset.attrs.get("curvature_report"))
     return tuple(str(report[key]) for key in ("line", "caveat") if report.get(key))
 
 
@@ -154,7 +153,7 @@ def computed_line(dataset: xr.Dataset) -> str:
 
 def sampling_line(dataset: xr.Dataset) -> str:
     """Sampling of a surface, such as ``"estimated from 50,000 samples, within 0.8 % of the range (95 % intervals)"``; "" of others."""
-    sampling, error = _mapping(dataset.attrs.get("sampling")), dataset.attrs.get("estimated_error")
+    sampling, error = mapping_of(dataset.attrs.get("sampling")), dataset.attrs.get("estimated_error")
     if not _has_numbers(sampling, "samples", "share") or not isinstance(error, int | float) or not np.isfinite(error):
         return ""
     spread = {"log": "log range", "robust": "range of the middle 90 % of the cells"}.get(str(sampling.get("scale")), "range")
@@ -169,100 +168,12 @@ def _estimate(dataset: xr.Dataset) -> str:
     error, scale, blind = (dataset.attrs.get(key) for key in ("estimated_error", "estimated_error_scale", "narrowest"))
     if not isinstance(error, int | float) or not np.isfinite(error):
         return ""
-    others = {k: v for k, v in _mapping(dataset.attrs.get("estimated_errors")).items() if isinstance(v, int | float) and np.isfinite(v)}
+    others = {k: v for k, v in mapping_of(dataset.attrs.get("estimated_errors")).items() if isinstance(v, int | float) and np.isfinite(v)}
     text = (
         f", estimated error{' of the loss' if others else ''} {format_rough_percent(error)} of the {'log ' if scale == 'log' else ''}range"
     )
     text += "".join(f", of the {name} {format_rough_percent(other)}" for name, other in others.items())
     return f"{text}; features narrower than {blind} cells may be missed" if isinstance(blind, int) and blind > 1 else text
-
-
-def _plane_line(plane: Mapping[str, Any]) -> str:
-    parts = [
-        _kind(plane),
-        _normalization(plane),
-        _value(plane, "seed", "direction seed {}"),
-        _cosine(plane),
-        _biases(plane),
-        _part_moved(plane),
-        _box(plane),
-    ]
-    return _sentence("axes", parts)
-
-
-def _kind(plane: Mapping[str, Any]) -> str:
-    labels = {
-        "random": "random directions",
-        "weights": "two weights' own values",
-        "between": "lines between models",
-        "explicit": "given directions",
-        "pca": "principal components of the path",
-        "start-end": "from the start of the run to its end, and across",
-        "shared": "principal components of all runs together",
-        "hessian": "Hessian eigenvectors",
-        "input": "directions in input space",
-    }
-    kind = plane.get("kind")
-    if kind == "weights" and _is_of_vector(plane):
-        return "variables' own values"
-    if kind == "weights" and len(plane.get("axis_labels") or ()) == 1:
-        return "one weight's own value"
-    return labels.get(kind, f"{kind} directions") if isinstance(kind, str) else ""
-
-
-def _normalization(plane: Mapping[str, Any]) -> str:
-    if "normalize" not in plane or plane.get("kind") == "weights":
-        return ""
-    normalize = plane["normalize"]
-    return "not normalized" if normalize in (None, "none") else f"{normalize}-normalized"
-
-
-def _cosine(plane: Mapping[str, Any]) -> str:
-    cosine = plane.get("cosine")
-    if not isinstance(cosine, int | float):
-        return ""
-    rounding = 0 < abs(cosine) < 1e-6
-    return "cosine between axes below 10⁻⁶" if rounding else f"cosine between axes {cosine:.3g}".replace("-", "−")
-
-
-def _biases(plane: Mapping[str, Any]) -> str:
-    """Only random directions choose whether biases move; what there is of them is known since `one_dimensional` is stored."""
-    if plane.get("kind") != "random" or "biases" not in plane:
-        return ""
-    kinds = plane.get("one_dimensional", {"one-dimensional weights": 0})
-    return f"{_join_names(list(kinds))} {'perturbed' if plane['biases'] else 'fixed'}" if kinds else ""
-
-
-def _part_moved(plane: Mapping[str, Any]) -> str:
-    """Such as ``"moves 4,608 of 116,992 weights: *lora*"``; nothing where all weights move but those that `biases` leaves out."""
-    count, left_out = _mapping(plane.get("weight_count")), _mapping(plane.get("one_dimensional"))
-    moved, total = count.get("moved"), count.get("of")
-    if not isinstance(moved, int) or not isinstance(total, int):
-        return ""
-    still = 0 if plane.get("biases") else sum(left_out.values())
-    where = _places(plane, count.get("tensors"))
-    return f"moves {moved:,} of {total:,} weights{f': {where}' if where else ''}" if moved < total - still else ""
-
-
-def _box(plane: Mapping[str, Any]) -> str:
-    """The box that inputs should stay in, and whether they are moved back into it."""
-    box = plane.get("box")
-    if not isinstance(box, list | tuple) or len(box) != 2 or not all(isinstance(value, int | float) for value in box):
-        return ""
-    sides = f"[{box[0]:g}, {box[1]:g}]".replace("-", "−")
-    return f"inputs clipped to {sides}" if plane.get("clip") else f"inputs not clipped to {sides}"
-
-
-def _places(plane: Mapping[str, Any], tensors: object) -> str:
-    """The patterns that were asked for, else the names of the tensors that move where only some do; axes of weights name them already."""
-    names = [str(name) for name in plane.get("params") or plane.get("parameters") or ()]
-    if plane.get("kind") == "weights" or (not plane.get("params") and len(names) == tensors):
-        return ""
-    return _join_names(names if len(names) <= MOST_NAMES else [*names[: MOST_NAMES - 1], f"{len(names) - MOST_NAMES + 1} more"])
-
-
-def _join_names(names: Sequence[str]) -> str:
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def _objective_line(objective: Mapping[str, Any]) -> str:
@@ -272,9 +183,9 @@ def _objective_line(objective: Mapping[str, Any]) -> str:
         " of ".join(name for name in named if name),
         _mode(objective),
         _data(objective),
-        _value(objective, "dtype", "{}"),
+        value_text(objective, "dtype", "{}"),
     ]
-    return _sentence("loss", parts)
+    return sentence("loss", parts)
 
 
 def _mode(objective: Mapping[str, Any]) -> str:
@@ -364,7 +275,7 @@ def origin_model_label(plane: Mapping[str, Any]) -> str:
     if plane.get("kind") == "input":
         return "the sample itself" if len(plane.get("samples") or ()) == 1 else "the samples themselves"
     here = [model.label for model in models_of(plane) if list(model.place) == plane.get("origin")]
-    return here[0] if here else names.get(str(plane.get("kind")), "the center θ₀" if _is_of_vector(plane) else "the model itself")
+    return here[0] if here else names.get(str(plane.get("kind")), "the center θ₀" if is_of_vector(plane) else "the model itself")
 
 
 def models_of(plane: Mapping[str, Any]) -> tuple[ModelPlace, ...]:
@@ -375,11 +286,6 @@ def models_of(plane: Mapping[str, Any]) -> tuple[ModelPlace, ...]:
         for label, place, *_ in (row for row in rows or () if isinstance(row, list | tuple) and len(row) >= 2)
         if isinstance(place, list | tuple) and all(isinstance(x, int | float) for x in place)
     )
-
-
-def _is_of_vector(plane: Mapping[str, Any]) -> bool:
-    """Whether the plane is that of a function of a vector, which is no model."""
-    return plane.get("parameters") == ["theta"]
 
 
 def _data(objective: Mapping[str, Any]) -> str:
@@ -416,7 +322,7 @@ def error_notes(dataset: xr.Dataset, quantity: str) -> tuple[str, ...]:
     if not errors.size:
         return ()
     units = dataset[quantity].attrs.get("units", "") if quantity in dataset else ""
-    objective = _mapping(dataset.attrs.get("objective"))
+    objective = mapping_of(dataset.attrs.get("objective"))
     counted, samples, population = _counted(dataset, quantity), error_count(dataset, quantity), objective.get("population")
     population = population if counted == "samples" else None
     if population is not None and population == samples:
@@ -428,16 +334,3 @@ def error_notes(dataset: xr.Dataset, quantity: str) -> tuple[str, ...]:
     return (
         f"{line}; CAUTION: from {samples} {counted} such an error is often too small (trust it from {CAREFUL_SAMPLES})" if few else line,
     )
-
-
-def _value(source: Mapping[str, Any], key: str, form: str) -> str:
-    return "" if source.get(key) is None else form.format(source[key])
-
-
-def _sentence(subject: str, parts: Iterable[str]) -> str:
-    lines = [part for part in parts if part]
-    return f"{subject}: {', '.join(lines)}" if lines else ""
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
