@@ -13,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas._util.caller import caller_level
 from lossatlas.archive.arrays import AGAIN, array_at, arrays_at, chunk_key, dims_of, group_at, missing_chunks, read_array
 from lossatlas.errors import ArchiveError
 
@@ -48,7 +49,7 @@ def read_surface(root: zarr.Group, location: str, name: str) -> xr.Dataset:
             warnings.warn(
                 f"The chunk {chunk} of {location} is missing: cells that are done have no value there, and read as NaN. "
                 f"Restore the file from a copy; without one, {AGAIN['surfaces']}.",
-                stacklevel=4,
+                stacklevel=caller_level(),
             )
         return surface
 
@@ -146,7 +147,7 @@ def read_coordinate(root: zarr.Group, path: str, axis: str, length: int) -> NDAr
     warnings.warn(
         f"The coordinates {path}/{axis} are lost or damaged; they are rebuilt from the bounds and the resolution on record. "
         "The same evaluation, run again, stores them anew.",
-        stacklevel=2,
+        stacklevel=caller_level(),
     )
     return rebuilt
 

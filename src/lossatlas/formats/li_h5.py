@@ -23,6 +23,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from lossatlas._util.caller import caller_level
 from lossatlas.errors import InputError
 from lossatlas.formats import hdf5
 from lossatlas.formats.common import Array, check_size, computed, imported, make_surface
@@ -143,7 +144,7 @@ def _warn_of_li_layout(path: Path, order: Order) -> None:
             f"{path.name} is not square and declares its shape as (x, y). It is read as Li et al.'s tool fills it, row by row "
             "in y. If another tool wrote it with Z[ix, iy], read it with order='transposed'; order='li' silences this.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=caller_level(),
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas._util.arrays import FloatArray
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.arrays.array_function import ArrayFunction
 from lossatlas.errors import InputError, InputTypeError
 
@@ -93,7 +94,7 @@ def check_jac(function: ArrayFunction, theta: FloatArray) -> None:
                 f"jac gives a slope of {expected:.6g} at theta0 along a direction in which finite differences of fun give {slope:.6g}. "
                 "Compare them with scipy.optimize.check_grad; at a kink of fun no gradient exists.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=caller_level(),
             )
     if function.hessp is not None:
         _derivative("hessp", lambda: function.hessian_product(theta, np.ones_like(theta)), theta)

@@ -27,7 +27,7 @@ class ParameterModule(torch.nn.Module):
     def __init__(self, function: ArrayFunction, theta: Tensor) -> None:
         super().__init__()
         self._function = function
-        self.theta = torch.nn.Parameter(theta.detach().clone())
+        self.theta: torch.nn.Parameter = torch.nn.Parameter(theta.detach().clone())
 
     def forward(self) -> Tensor:
         return value_of(self.theta, self._function)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_choice
+from lossatlas._util.caller import caller_level
 from lossatlas._util.progress import progress_bar
 from lossatlas.analysis.barrier import barrier_heights
 from lossatlas.analysis.grid import Grid
@@ -109,7 +110,7 @@ def measure_curve(
     Args:
         plane: the line that the curve is, to be described in place of the curve.
     """
-    objective = _in_mode(objective, curve, mode, calibration, stacklevel=4 if plane is None else 5)
+    objective = _in_mode(objective, curve, mode, calibration)
     source = statistics_source(calibration or objective) if mode == "recalibrated" else None
 
     def point(t: float) -> dict[str, Tensor]:
@@ -156,7 +157,7 @@ def store_line(archive: Location | Archive | None, name: str, line: xr.Dataset) 
         as_archive(archive).write_surface(name, line)
 
 
-def _in_mode(objective: Objective, curve: Curve, mode: LineMode, calibration: Objective | None, *, stacklevel: int) -> Objective:
+def _in_mode(objective: Objective, curve: Curve, mode: LineMode, calibration: Objective | None) -> Objective:
     """The objective to measure with, once `mode` is found to go with the curve and the calibration data."""
     check_objective(objective)
     check_choice("mode", mode, get_args(LineMode))
@@ -173,7 +174,7 @@ def _in_mode(objective: Objective, curve: Curve, mode: LineMode, calibration: Ob
                 "The models bring no BatchNorm statistics, so the objective's own hold at every point: right for one model only. Pass "
                 'modules, or states with buffers such as trajectory.state(-1), or mode="recalibrated".',
                 UserWarning,
-                stacklevel=stacklevel,
+                stacklevel=caller_level(),
             )
     return objective
 

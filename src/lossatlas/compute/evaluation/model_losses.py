@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from lossatlas._util.caller import caller_level
 from lossatlas._util.text import to_json_value
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator
 from lossatlas.compute.evaluation.evaluators.loop import Loop
@@ -46,7 +47,7 @@ def model_losses(objective: Objective, plane: Plane) -> list[dict[str, Any]]:
     rows = [_beside(objective, plane, model, float(value)) for model, value in zip(models, read, strict=True)]
     for each in rows:
         if each["differs"]:
-            warn_of_difference(each["label"], each["loss"], each["plane_loss"], ANOTHER, stacklevel=4)
+            warn_of_difference(each["label"], each["loss"], each["plane_loss"], ANOTHER)
     return rows
 
 
@@ -76,7 +77,7 @@ def differ(model_loss: float, read: float, error: float) -> bool:
     return abs(read - model_loss) > max(2 * error if math.isfinite(error) else 0.0, share * abs(model_loss))
 
 
-def warn_of_difference(label: str, model_loss: float | None, read: float | None, why: str, stacklevel: int) -> None:
+def warn_of_difference(label: str, model_loss: float | None, read: float | None, why: str) -> None:
     advice = {
         ANOTHER: 'Leave the objective\'s mode out, or take objective.with_mode("auto"), which is right at every model on the plane.',
         LAG: 'Compare objective.with_mode("recalibrated") on both, or train some steps at a small learning rate.',
@@ -84,7 +85,7 @@ def warn_of_difference(label: str, model_loss: float | None, read: float | None,
     warnings.warn(
         f"At {label} this plane reads a loss of {_number(read)}, that model's own is {_number(model_loss)} ({why}). {advice[why]}",
         UserWarning,
-        stacklevel=stacklevel + 1,
+        stacklevel=caller_level(),
     )
 
 

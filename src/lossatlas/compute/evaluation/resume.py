@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from lossatlas import schema
+from lossatlas._util.caller import caller_level
 from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive
 from lossatlas.compute.evaluation.evaluators.agreement import LOW_PRECISION, TOLERANCES
@@ -163,6 +164,7 @@ def mend(store: Archive, name: str, grid: Grid, variables: Iterable[str], overwr
         raise
     if lost:
         warnings.warn(
-            f"Chunks of {name!r} in {store.location} are damaged: {lost:,} cells are measured anew. Look after the disk.", stacklevel=4
+            f"Chunks of {name!r} in {store.location} are damaged: {lost:,} cells are measured anew. Look after the disk.",
+            stacklevel=caller_level(),
         )
     return True

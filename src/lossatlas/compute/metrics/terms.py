@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.metrics.base import TERM, Metric
 from lossatlas.compute.objective.objective import Objective, Scores
 
@@ -76,7 +77,7 @@ class TermCheck:
                 f"terms are {parts}. "
                 "Return every term, each in the sum as it is, or say its factor: la.Objective(..., term_weights={'NAME': factor}).",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=caller_level(),
             )
 
     def differs(self, values: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:

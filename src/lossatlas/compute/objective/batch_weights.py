@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.objective.data import FrozenData, count_of
 from lossatlas.compute.objective.loss_functions import ModuleLoss, ScoreFunction, predicts_next_token, split_batch
 from lossatlas.compute.objective.scorer import Scorer
@@ -105,6 +106,6 @@ def _warn(batches: int) -> str:
         f"{note[0].upper()}{note[1:]}. For the loss of all samples together make one batch of them (batch_size=len(data)); "
         'a loss that is a mean over samples should have the form reduction="none".',
         UserWarning,
-        stacklevel=5,
+        stacklevel=caller_level(),
     )
     return note

@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SequentialSampler, default_collate
 
 from lossatlas._util.argument_checks import check_integer
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.params.hashing import update_hash
 from lossatlas.errors import InputError
 
@@ -263,5 +264,7 @@ def _augmentation_note(dataset: Any) -> str | None:
 
 
 def _warn(note: str) -> str:
-    warnings.warn(f"{note[0].upper()}{note[1:]}. Pass an unshuffled, unaugmented loader to silence this.", UserWarning, stacklevel=6)
+    warnings.warn(
+        f"{note[0].upper()}{note[1:]}. Pass an unshuffled, unaugmented loader to silence this.", UserWarning, stacklevel=caller_level()
+    )
     return note

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.objective.batchnorm import Mode
 from lossatlas.compute.objective.data import FrozenData, count_of
 from lossatlas.compute.objective.random_state import fixed_rng
@@ -240,7 +241,7 @@ def _warn_stochastic(held: bool) -> None:
     warnings.warn(
         f"The model is random in eval mode: {what}. Take the randomness out of it, such as a VAE's sampling, for its mean loss.",
         UserWarning,
-        stacklevel=6,
+        stacklevel=caller_level(),
     )
 
 

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from lossatlas._util.caller import caller_level
+
 PREFIXES = ("module.", "model.", "_orig_mod.", "base_model.model.")
 """Of DataParallel, of Lightning modules and Transformers heads, of `torch.compile`, and of PEFT."""
 
@@ -46,7 +48,7 @@ def rename_to_match(params: Mapping[str, Value], reference: Iterable[str], what:
 def warn_of_renaming(new: Mapping[str, str], what: str) -> None:
     """Say which names were taken to be the same."""
     old, name = next((old, name) for old, name in new.items() if old != name)
-    warnings.warn(f"{what}: names matched without the prefixes of wrappers, such as {old!r} to {name!r}.", stacklevel=4)
+    warnings.warn(f"{what}: names matched without the prefixes of wrappers, such as {old!r} to {name!r}.", stacklevel=caller_level())
 
 
 def _without_prefixes(name: str) -> str:

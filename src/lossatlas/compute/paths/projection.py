@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_name
+from lossatlas._util.caller import caller_level
 from lossatlas._util.progress import progress_bar
 from lossatlas._util.text import to_json_value
 from lossatlas.archive import Archive, Location, as_archive, same_place
@@ -234,7 +235,7 @@ def _task(objective: Objective, trajectory: Trajectory, plane: Plane) -> Evaluat
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=4)
+    warnings.warn(message, UserWarning, stacklevel=caller_level())
 
 
 def _scores(
@@ -285,7 +286,7 @@ def _differences(trajectory: Trajectory, task: EvaluationProblem, objective: Obj
                 {"step": int(trajectory.steps[row]), "loss": to_json_value(model_loss), "plane_loss": to_json_value(below[row]), "why": why}
             )
             label = f"the {'start' if row == 0 else 'end'} of {trajectory.label}"
-            warn_of_difference(label, to_json_value(model_loss), to_json_value(below[row]), why, stacklevel=4)
+            warn_of_difference(label, to_json_value(model_loss), to_json_value(below[row]), why)
     return {"statistics_differ": rows} if rows else {}
 
 

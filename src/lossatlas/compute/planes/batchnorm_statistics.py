@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.objective.batchnorm import batchnorm_layers, statistics_names
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.params.params import Params
@@ -33,7 +34,7 @@ def resolved(objective: Objective, plane: Plane) -> tuple[Objective, Plane]:
     if objective.automatic and not anchored and _other_buffers_differ(objective, plane):
         return objective.with_mode("interpolated"), plane
     if not anchored:
-        return with_plane_buffers(objective, plane, stacklevel=6), plane
+        return with_plane_buffers(objective, plane), plane
     assert objective.module is not None
     plane = replace(plane, models=tuple(_with_statistics(model, plane, objective) for model in plane.models))
     if len(plane.buffers) == 1:
@@ -42,7 +43,7 @@ def resolved(objective: Objective, plane: Plane) -> tuple[Objective, Plane]:
     return objective if objective.mode == "anchored" else objective.with_mode("anchored"), plane
 
 
-def with_plane_buffers(objective: Objective, plane: Plane, *, stacklevel: int = 4) -> Objective:
+def with_plane_buffers(objective: Objective, plane: Plane) -> Objective:
     """The objective with the buffers that belong to the plane's own model, so that the plane shows that model's loss.
 
     A plane through recorded weights brings the buffers that were recorded with the model at its origin. Another plane has
@@ -66,7 +67,7 @@ def with_plane_buffers(objective: Objective, plane: Plane, *, stacklevel: int = 
         "and the plane brings none: its values are not that model's loss. Pass objective.at(state) with the model's weights and "
         "buffers, such as trajectory.state(-1), or an Objective made of that model.",
         UserWarning,
-        stacklevel=stacklevel,
+        stacklevel=caller_level(),
     )
     return objective.with_description(statistics="another model")
 

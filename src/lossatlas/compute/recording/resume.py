@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.metrics.identity import edited_metrics
 from lossatlas.compute.recording.schedule import Schedule
 from lossatlas.compute.recording.weight_store import WeightStore
@@ -54,7 +55,7 @@ class ResumePoint:
         warnings.warn(
             f"The recording {name!r} lacks {rows}: it continues at step {self.step}, and the first part ended before they were stored. "
             f"Continue from a checkpoint of step {self.last or 0} to have them, and call recorder.flush() before each checkpoint is saved.",
-            stacklevel=3,
+            stacklevel=caller_level(),
         )
         return [*gaps, {"after": self.last, "before": self.step, "rows": len(self.missing)}]
 
@@ -87,7 +88,7 @@ def warn_of_other_data(store: WeightStore, described: Mapping[str, Any]) -> None
             warnings.warn(
                 f"The {key} that continues {store.name!r} differs from that of the first part in its {' and '.join(changed)}, "
                 "so its curve changes meaning there. Make it of the same fixed data.",
-                stacklevel=4,
+                stacklevel=caller_level(),
             )
 
 

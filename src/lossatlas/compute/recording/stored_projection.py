@@ -10,6 +10,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.recording.stored_arrays import create_variable, declared_like, lies_over_steps, write_rows
 
 MEASURED_AGAIN = ("path_", "area_", "data_")
@@ -59,5 +60,5 @@ def drop_projection(group: zarr.Group, name: str) -> None:
     warnings.warn(
         f"The projection kept with {name!r} covers only the rows recorded before it, so it is dropped. "
         "Keep it anew when the training has ended: la.project_trajectory(..., archive=archive).",
-        stacklevel=4,
+        stacklevel=caller_level(),
     )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, ValueCollector, accumulator_of
 from lossatlas.compute.evaluation.evaluators.batchnorm_folding import fold_batchnorm
 from lossatlas.compute.evaluation.evaluators.features_first import columns, features_first
@@ -87,7 +88,7 @@ class EvaluationProblem:
                     f"A step of {step:.3g} along {label} rounds away for most weights in {dtype}, so that neighboring cells are the same "
                     "point. Take wider bounds, fewer points, or Objective(..., dtype=torch.float32).",
                     UserWarning,
-                    stacklevel=3,
+                    stacklevel=caller_level(),
                 )
 
     def scores(self, params: Params, batch: Any) -> dict[str, Tensor]:

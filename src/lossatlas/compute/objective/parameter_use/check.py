@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from lossatlas._util.caller import caller_level
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores
 from lossatlas.compute.objective.parameter_use.tracking import Callers, Read, ReadWatch, callers_tensors
 from lossatlas.compute.objective.random_state import seed_generators
@@ -259,4 +260,4 @@ def _warn(what: str, scorer: Scorer) -> None:
     remedy = "Register weights with nn.Parameter, nn.ModuleList or nn.ParameterList, and keep no outputs between calls."
     if scorer.module is None:
         remedy = "Take every weight from params, as torch.func.functional_call(model, params, inputs) does."
-    warnings.warn(f"{what} {remedy}", UserWarning, stacklevel=5)
+    warnings.warn(f"{what} {remedy}", UserWarning, stacklevel=caller_level())
