@@ -42,6 +42,8 @@ TIMING_BUDGET_SECONDS = 0.01
 """For timing one candidate again and again."""
 _REMEMBERED: WeakKeyDictionary[Objective, dict[tuple[Hashable, ...], EvaluatorSpec]] = WeakKeyDictionary()
 """What probes of this process chose, by objective and kind of task: on the next plane of a kind the choice is checked, not timed."""
+MOSTLY_WAITING = 10.0
+"""Elapsed time over computed time beyond which a model waits for something, and not for a busy machine."""
 CLEAR_WIN_RATIO = 4.0
 """An affine shortcut this much faster is taken without trying others."""
 
@@ -54,6 +56,7 @@ class Probe:
         seconds: the loop's time of a point on this batch.
         cells: how many points the job has; a candidate is timed on no more.
         share: how much larger the whole data is than this batch.
+        waiting: seconds of a point in which nothing is computed, as while a simulator runs elsewhere; 0 where they are few.
     """
 
     task: EvaluationProblem
@@ -62,12 +65,16 @@ class Probe:
     seconds: float
     cells: int
     share: float
+    waiting: float
 
     @classmethod
     def of(cls, task: EvaluationProblem, points: NDArray[np.float64], cells: int) -> Probe:
         head = task.first_batch_problem()
+        began, computed = time.perf_counter(), _clock()
         expected, seconds = _timed(Loop(head), points)
-        return cls(head, points, expected, seconds, cells, task.objective.samples / head.objective.samples)
+        elapsed, computed = time.perf_counter() - began, _clock() - computed
+        waiting = seconds * (elapsed / max(computed, 1e-9) - 1) if elapsed > MOSTLY_WAITING * computed else 0.0
+        return cls(head, points, expected, seconds, cells, task.objective.samples / head.objective.samples, waiting)
 
     def time(self, candidate: EvaluatorSpec) -> float:
         """Seconds of a point on this batch.
@@ -125,7 +132,8 @@ def select_evaluator(
         best = loop
     else:
         best = _search_fastest(probe, loop, chunk, compiled)
-    remembered[key] = replace(best, seconds=(best.seconds or 0.0) * probe.share, loop_seconds=probe.seconds * probe.share)
+    whole = [((seconds or 0.0) + probe.waiting) * probe.share for seconds in (best.seconds, probe.seconds)]
+    remembered[key] = replace(best, seconds=whole[0], loop_seconds=whole[1])
     return remembered[key]
 
 
