@@ -56,7 +56,7 @@ class Probe:
         seconds: the loop's time of a point on this batch.
         cells: how many points the job has; a candidate is timed on no more.
         share: how much larger the whole data is than this batch.
-        waiting: seconds of a point in which nothing is computed, as while a simulator runs elsewhere; 0 where they are few.
+        idle_seconds: of a point, in which nothing is computed, as while a simulator runs elsewhere; 0 where they are few.
     """
 
     task: EvaluationProblem
@@ -65,7 +65,7 @@ class Probe:
     seconds: float
     cells: int
     share: float
-    waiting: float
+    idle_seconds: float
 
     @classmethod
     def of(cls, task: EvaluationProblem, points: NDArray[np.float64], cells: int) -> Probe:
@@ -73,8 +73,8 @@ class Probe:
         began, computed = time.perf_counter(), _clock()
         expected, seconds = _timed(Loop(head), points)
         elapsed, computed = time.perf_counter() - began, _clock() - computed
-        waiting = seconds * (elapsed / max(computed, 1e-9) - 1) if elapsed > MOSTLY_WAITING * computed else 0.0
-        return cls(head, points, expected, seconds, cells, task.objective.samples / head.objective.samples, waiting)
+        idle_seconds = seconds * (elapsed / max(computed, 1e-9) - 1) if elapsed > MOSTLY_WAITING * computed else 0.0
+        return cls(head, points, expected, seconds, cells, task.objective.samples / head.objective.samples, idle_seconds)
 
     def time(self, candidate: EvaluatorSpec) -> float:
         """Seconds of a point on this batch.
@@ -132,7 +132,7 @@ def select_evaluator(
         best = loop
     else:
         best = _search_fastest(probe, loop, chunk, compiled)
-    whole = [((seconds or 0.0) + probe.waiting) * probe.share for seconds in (best.seconds, probe.seconds)]
+    whole = [((seconds or 0.0) + probe.idle_seconds) * probe.share for seconds in (best.seconds, probe.seconds)]
     remembered[key] = replace(best, seconds=whole[0], loop_seconds=whole[1])
     return remembered[key]
 
