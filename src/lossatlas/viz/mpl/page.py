@@ -136,9 +136,9 @@ def _break_relief_labels(sheet: Sheet, wide: float) -> None:
     """Labels of 3-D axes, which stand aslant and push the box aside, in lines of at most so much of their pane."""
     size = font_points("axes.labelsize")
     for drawn in sheet.panes:
-        room = LONGEST_RELIEF_LABEL * wide * drawn.pane.column_span / sheet.columns
+        longest = LONGEST_RELIEF_LABEL * wide * drawn.pane.column_span / sheet.columns
         for axis in (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis) if drawn.is_relief else ():
-            text = wrapped(sheet.figure, [axis.label.get_text()], room, size)
+            text = wrapped(sheet.figure, [axis.label.get_text()], longest, size)
             if "\n" in text:
                 axis.set_label_text(text)
                 axis.labelpad += 0.75 * size * text.count("\n")  # labels are placed by their centers
