@@ -54,7 +54,7 @@ def repeat(archive: str, distinct: int, checkpoints: int) -> None:
     import numpy as np
 
     from lossatlas.archive import open_archive
-    from lossatlas.compute.recording.weight_store import WeightStore
+    from lossatlas.compute.recording.storage.weight_store import WeightStore
 
     store = WeightStore.open(open_archive(archive, "a"), "run")
     store.group["weights/theta"].resize((checkpoints, store.layout.size))

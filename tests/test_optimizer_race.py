@@ -74,6 +74,7 @@ def test_one_rate_serves_a_list_of_names() -> None:
     result = la.race(bowl, ["SGD", "Adam"], (1.0, 1.0), 2, lr=0.05, resolution=3)
     assert [choice.learning_rate for choice in result.choices] == [0.05, 0.05]
     assert result.paths["Adam"].attrs["label"] == "Adam, lr 0.05"
+    assert la.race(bowl, ["adam"], (1.5, -1.0), 2, resolution=3).paths["adam"].attrs["label"] == "Adam, lr 0.001"
 
 
 def test_an_objective_runs_on_its_plane() -> None:

@@ -74,8 +74,8 @@ _PUBLIC = {
     "CurvatureReport": "lossatlas.compute.curvature.report",
     # Trajectories
     "Recorder": "lossatlas.compute.recording.recorder",
-    "LightningRecorder": "lossatlas.compute.recording.lightning",
-    "TransformersRecorder": "lossatlas.compute.recording.transformers",
+    "LightningRecorder": "lossatlas.compute.recording.integrations.lightning",
+    "TransformersRecorder": "lossatlas.compute.recording.integrations.transformers",
     "Trajectory": "lossatlas.compute.recording.trajectory",
     "project_trajectory": "lossatlas.compute.paths.projection",
     "project_points": "lossatlas.compute.paths.projection",
@@ -194,10 +194,10 @@ if TYPE_CHECKING:
     from lossatlas.compute.planes.plane import Plane as Plane
     from lossatlas.compute.planes.plane import PlaneModel as PlaneModel
     from lossatlas.compute.planes.plane import PointProjection as PointProjection
-    from lossatlas.compute.recording.lightning import LightningRecorder as LightningRecorder
+    from lossatlas.compute.recording.integrations.lightning import LightningRecorder as LightningRecorder
+    from lossatlas.compute.recording.integrations.transformers import TransformersRecorder as TransformersRecorder
     from lossatlas.compute.recording.recorder import Recorder as Recorder
     from lossatlas.compute.recording.trajectory import Trajectory as Trajectory
-    from lossatlas.compute.recording.transformers import TransformersRecorder as TransformersRecorder
     from lossatlas.compute.symmetry.audit import SymmetryAudit as SymmetryAudit
     from lossatlas.compute.symmetry.audit import balance_neurons as balance_neurons
     from lossatlas.compute.symmetry.audit import symmetry_audit as symmetry_audit

@@ -31,6 +31,7 @@ from lossatlas.compute.planes.plane import Plane
 from lossatlas.errors import InputError, InputTypeError
 from lossatlas.viz import api
 from lossatlas.viz.compose.pages import combine
+from lossatlas.viz.scene.names import optimizer_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -213,7 +214,7 @@ def _run(
 ) -> dict[str, xr.Dataset]:
     paths = {}
     for choice in choices:
-        label = f"{choice.label}, lr {choice.learning_rate:.3g}"
+        label = f"{optimizer_name(choice.label)}, lr {choice.learning_rate:.3g}"
         settings: dict[str, Any] = {"optimizer": choice, "learning_rate": choice.learning_rate, "steps": steps, **choice.options}
         with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges overflows, and its path says so
             path = optimize_on_plane(objective, plane, start, name=choice.label, label=label, progress=progress, **settings)

@@ -27,7 +27,8 @@ def lines_at_page_width(line: str) -> int:
 def check_short_caption(scene: Scene) -> None:
     lines = captions.caption(scene, "short")
     assert len(lines) <= 2, lines
-    assert lines, f"nothing is said of {scene.title}"
+    known = any(surface.provenance.data or surface.provenance.plane for surface in scene.surfaces)
+    assert lines or not known, f"nothing is said of {scene.title}"
     assert sum(lines_at_page_width(line) for line in lines) <= 2, lines
 
 

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.colors import to_hex
+from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure
 
 import lossatlas as la
@@ -81,6 +81,16 @@ def test_a_contour_says_what_it_drew(dataset: xr.Dataset, flat: Any) -> None:
     assert (flat.get_xlim(), flat.get_ylim()) == ((-1, 1), (-2, 2))
     assert [handle.get_label() for handle in drawn.handles] == ["the model itself, minimum on this grid"]
     assert la.plot_contour(dataset, Figure().add_subplot(), marks=False).handles == []
+
+
+@pytest.mark.parametrize(("factor", "log"), [(0.0, False), (400.0, True)])
+def test_the_scale_is_that_of_plot(dataset: xr.Dataset, flat: Any, solid: Any, factor: float, log: bool) -> None:
+    """Narrow valleys are drawn in decades, bowls as they are; limits that begin at zero have no decades."""
+    narrow = dataset.assign(loss=np.exp(factor * dataset.loss / 60) if factor else 1 + dataset.loss / dataset.loss.max())
+    for drawn in (la.plot_contour(narrow, flat), la.plot_surface(narrow, solid)):
+        assert drawn.mappable is not None and isinstance(drawn.mappable.norm, LogNorm) == log
+    from_zero = la.plot_contour(narrow, Figure().add_subplot(), limits=(0.0, 9.0))
+    assert from_zero.mappable is not None and not isinstance(from_zero.mappable.norm, LogNorm)
 
 
 def test_a_path_over_a_map_stays_in_its_window_and_is_cut_there(dataset: xr.Dataset, flat: Any) -> None:

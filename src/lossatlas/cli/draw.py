@@ -18,6 +18,8 @@ PLOT_KINDS = "auto, contour, surface, both, line, training (paths beside decisio
 FIGURE_HELP = "A .png, .pdf or .svg file; its folder is made where there is none."
 ANIMATION_HELP = "A .gif or .webp file, or .mp4 with the [video] extra, and a still of it beside; its folder is made where there is none."
 
+ThemeName = Annotated[str | None, typer.Option("--theme", help="light, dark, or print, which holds without color.")]
+
 
 def plot(
     archives: ArchiveArguments,
@@ -35,7 +37,7 @@ def plot(
     ] = False,
     caption: Caption = "short",
     width: Annotated[str | None, typer.Option(help="Of the figure: column (3.25 inches), page (6.75) or inches.")] = None,
-    theme: Annotated[str | None, typer.Option(help="light, dark, or print, which holds without color.")] = None,
+    theme: ThemeName = None,
     bare: Annotated[bool, typer.Option("--bare", help="Reliefs without box, maps without axes.")] = False,
     dpi: Annotated[float, typer.Option(help="Pixels per inch of a PNG.")] = 200,
     out: Annotated[Path, typer.Option("--out", "-o", help=FIGURE_HELP)] = Path("landscape.png"),
@@ -69,13 +71,14 @@ def animate(
     clip: Clip = None,
     colormap: Colormap = None,
     caption: Caption = "short",
+    theme: ThemeName = None,
     frames: Annotated[int, typer.Option(help="At most this many frames.")] = 100,
     out: Annotated[Path, typer.Option("--out", "-o", help=ANIMATION_HELP)] = Path("landscape.gif"),
 ) -> None:
     """Play the stored paths over a surface, or turn the surface where there are none."""
     from lossatlas.viz.api import animate as draw_animation
 
-    look: Any = {"kind": kind, "scale": scale, "clip": clip, "colormap": colormap, "caption": caption}
+    look: Any = {"kind": kind, "scale": scale, "clip": clip, "colormap": colormap, "caption": caption, "theme": theme}
     draw_animation(archives, out, surfaces=[surface] if surface else None, trajectories=trajectory, frames=frames, **look)
     typer.echo(f"Wrote {out}")
 

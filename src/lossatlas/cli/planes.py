@@ -19,8 +19,8 @@ from lossatlas.compute.paths.principal_planes import joint_pca_plane, pca_plane,
 from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.compute.planes.plane import Plane
+from lossatlas.compute.recording.storage.weight_store import recorded_names
 from lossatlas.compute.recording.trajectory import Trajectory
-from lossatlas.compute.recording.weight_store import recorded_names
 from lossatlas.errors import InputError
 
 AROUND_MODEL = ("random", "hessian")

@@ -37,6 +37,8 @@ STARTS = ((-0.4, -2.4), (2.0, 2.8))
 """Of the first two angles; the last two stay at their optimum."""
 OPTIMIZERS = {"sgd": ("SGD", 0.1), "adam": ("Adam", 0.1)}
 """By name: the label, and the learning rate."""
+COLORS = ("#d62728", "#111111", "#e08a00", "#8e3fc0")
+"""Of the four descents, SGD before Adam."""
 
 
 def states(angles: FloatArray) -> FloatArray:
@@ -137,12 +139,10 @@ def run(out: Path, data: Path | None = None, quick: bool = False, *, progress: b
 def _draw(surface: xr.Dataset, paths: dict[str, xr.Dataset], levels: FloatArray, file: Path) -> None:
     surface = surface.assign(loss=surface.loss.assign_attrs(long_name="energy"))
     drawn = surface_from(surface, name="energy", label="energy over two angles")
-    colors = ("#d62728", "#111111")
     lines, curves = [], []
-    for number, (name, path) in enumerate(paths.items()):
-        color, dash = colors[number % len(STARTS)], "solid" if name.startswith("SGD") else "dashed"
-        lines.append(replace(path_from(path, name=name, surface=drawn), color=color, dash=dash, label=name))
-        curves.append(Curve(name, path.step.values.astype(float), path.path_loss.values, name, color, dash))
+    for (name, path), color in zip(paths.items(), COLORS, strict=True):
+        lines.append(replace(path_from(path, name=name, surface=drawn), color=color, label=name))
+        curves.append(Curve(name, path.step.values.astype(float), path.path_loss.values, name, color))
     steps = np.array([0.0, float(max(path.step.values[-1] for path in paths.values()))])
     ground = Curve("exact", steps, np.full(2, levels[0]), "exact ground state", "#0072b2", "dotted", reveal=False)
     excited = Curve("excited", steps, np.full(2, levels[1]), "exact first excited state", "#009e73", "dotted", reveal=False)

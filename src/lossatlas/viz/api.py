@@ -123,6 +123,7 @@ def animate(
     title: str | None = None,
     uncertainty: bool = False,
     caption: CaptionSize = "short",
+    theme: Theme | None = None,
     frames: int = 100,
     milliseconds: int = 80,
     width: int = 900,
@@ -134,7 +135,7 @@ def animate(
         source: as for `plot`; a Scene with a timeline is played as it is.
         file: where to write, ``.gif``, ``.webp`` or ``.mp4`` (which needs the [video] extra). A still of it is written beside
             it, ``name-still.png``.
-        surfaces, trajectories, kind, quantity, scale, colormap, clip, levels, camera, title, uncertainty, caption: as for `plot`.
+        surfaces, trajectories, kind, quantity, scale, colormap, clip, levels, camera, title, uncertainty, caption, theme: as for `plot`.
         frames: at most this many.
         milliseconds: how long each is shown.
         width: pixels.
@@ -154,7 +155,7 @@ def animate(
     options |= {"surfaces": surfaces, "trajectories": trajectories, "kind": kind, "title": title, "uncertainty": uncertainty}
     scene = source if isinstance(source, Scene) else compose(source, **options)
     moving = with_timeline(scene, frames=frames, milliseconds=milliseconds)
-    return animation.save(moving, file, width=width, caption=caption, on_frame=on_frame)
+    return animation.save(moving, file, width=width, caption=caption, theme=theme, on_frame=on_frame)
 
 
 @explain_keywords

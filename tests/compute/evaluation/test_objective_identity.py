@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lossatlas as la
-from lossatlas.compute.evaluation.objective_identity import identity
+from lossatlas.compute.evaluation.storage.objective_identity import identity
 
 X = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(30) % 3

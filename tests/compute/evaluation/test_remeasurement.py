@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from lossatlas.compute.curvature import hessian_map
-from lossatlas.compute.evaluation.resume import Rounding, compared_cells
+from lossatlas.compute.evaluation.storage.resume import Rounding, compared_cells
 from lossatlas.compute.metrics import Metric
 
 F64 = torch.float64

@@ -257,7 +257,7 @@ def train_in_order(
 
 
 def test_without_the_library_the_callback_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lossatlas.compute.recording import lightning, transformers
+    from lossatlas.compute.recording.integrations import lightning, transformers
     from lossatlas.errors import MissingDependencyError
 
     monkeypatch.setattr(lightning, "Callback", object)

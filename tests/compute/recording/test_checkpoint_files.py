@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from lossatlas.compute.params.params import params_of
-from lossatlas.compute.recording.checkpoint_files import checkpoint_files
+from lossatlas.compute.recording.storage.checkpoint_files import checkpoint_files
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError, InputTypeError
 

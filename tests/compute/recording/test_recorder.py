@@ -18,8 +18,8 @@ import zarr
 from lossatlas.archive import open_archive
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.recording.recorder import Recorder
+from lossatlas.compute.recording.storage.weight_store import COLUMNS
 from lossatlas.compute.recording.trajectory import Trajectory
-from lossatlas.compute.recording.weight_store import COLUMNS
 from lossatlas.errors import ArchiveError, InputError
 
 

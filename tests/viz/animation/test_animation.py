@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path as File
 from typing import Any
 
@@ -14,9 +15,11 @@ from PIL import Image
 from lossatlas.errors import InputError, MissingDependencyError
 from lossatlas.viz.animation import writer as animation
 from lossatlas.viz.animation.gif import encode_gif
+from lossatlas.viz.api import animate
 from lossatlas.viz.colors import PATH_COLORS
 from lossatlas.viz.compose.timeline import rotate_camera
 from lossatlas.viz.metadata.reading import read_metadata
+from lossatlas.viz.mpl.artists.path import faded_color
 from lossatlas.viz.scene.model import Curve, Pane, Scene, Timeline
 
 Make = Callable[..., Any]
@@ -183,6 +186,25 @@ def test_a_single_pane_is_landscape(make_surface: Make, kind: Any) -> None:
     scene = Scene((Pane(kind, ("bowl",)),), (make_surface(),), timeline=timeline([0, 1]))
     height, width, _ = next(animation.frames(scene, width=320)).shape
     assert (width, height) == (320, 200)
+
+
+def test_a_theme_colors_the_frames_and_the_still(descent: Scene, tmp_path: File) -> None:
+    animate(descent, tmp_path / "dark.gif", width=WIDTH, theme="dark")
+    for name in ("dark.gif", "dark-still.png"):
+        with Image.open(tmp_path / name) as image:
+            assert np.mean(image.convert("RGB").getpixel((2, 2))) < 0.15 * 255, name
+    with pytest.raises(InputError, match=r"theme.*sepia.*print"):
+        animate(descent, tmp_path / "sepia.gif", theme="sepia")  # type: ignore[arg-type]
+    assert not list(tmp_path.glob("sepia*"))
+
+
+def test_a_gif_holds_the_legends_sample_of_a_path_off_the_plane(descent: Scene, tmp_path: File) -> None:
+    far = replace(descent.paths[0], residual=np.full(len(descent.paths[0].step), 3.0))
+    scene = descent.replace(paths=(far,))
+    animation.save(scene, tmp_path / "far.gif", width=WIDTH)
+    sample = tuple(round(255 * part) for part in to_rgb(faded_color(scene, far)))
+    last = pages(tmp_path / "far.gif")[0][-1]
+    assert (last == sample).all(axis=-1).sum() > 10
 
 
 def test_mp4_without_the_extra_names_it(descent: Scene, tmp_path: File, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,6 +244,24 @@ def test_no_room_and_unknown_looks_are_refused(options: dict[str, Any], named: s
         plot(surface(), kind="both", **options)
 
 
+@pytest.mark.parametrize("width", [None, pytest.param("column", marks=pytest.mark.slow)])
+def test_long_labels_of_a_relief_are_broken_and_inside(width: Any) -> None:
+    label = "direction from the first minimum to the second, filter-normalized"
+    axis = np.linspace(-1, 1, 9)
+    bowl = Surface("s", axis, axis, {"loss": Field(np.add.outer(axis**2, axis**2), "loss")})
+    figure = drawing.figure(Scene((Pane("surface", ("s",), x_label=label, y_label=label),), (bowl,)), width=width)
+    assert outside(figure) == []
+    for broken in (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()):
+        assert "\n" in broken and broken.replace("\n", " ") == label
+
+
+@pytest.mark.parametrize("options", [{}, {"height": 3.0}, {"width": "column"}])
+def test_words_alone_are_a_figure(options: dict[str, Any]) -> None:
+    figure = plot(Scene((Pane("text", text="What this run has shown, in a few words. " * 4),), ()), **options)
+    assert outside(figure) == []
+    assert figure.get_figheight() == pytest.approx(3.0) if options.get("height") else 0.3 < figure.get_figheight() < 2
+
+
 def test_themes_change_ink_and_ground_and_the_users_letters_stay() -> None:
     with matplotlib.rc_context({"font.size": 13, "figure.facecolor": "#ffeedd"}):
         user, dark = plot(surface(), kind="contour"), plot(surface(), kind="contour", theme="dark")

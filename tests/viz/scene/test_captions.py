@@ -105,7 +105,7 @@ def test_iterates_far_off_the_plane(dataset: xr.Dataset, trajectory: xr.Dataset)
     factor = max(max(p / q, q / p) for p, q in zip(below, far.path_loss.values, strict=True))
     assert factor == pytest.approx(2.5)
     assert caption(compose(surface, trajectories=[apart]))[1:] == (
-        "Caution: the path is off the plane: its own loss and the surface below it differ by up to a factor of 2.5",
+        "Caution: the path is off the plane: its loss and the surface below it differ up to 2.5-fold",
     )
     assert len(caption(compose(surface, trajectories=[far.assign(path_plane_loss=far.path_loss)]))) == 1
     assert len(caption(compose(surface, trajectories=[near.assign(path_plane_loss=("step", below))]))) == 1

@@ -20,8 +20,8 @@ from lossatlas.analysis.barrier import barrier_heights
 from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.connectivity.curve import Curve, project_curve_points
-from lossatlas.compute.evaluation.provenance import provenance
 from lossatlas.compute.evaluation.single_point import PointEvaluator, evaluate_point, statistics_source, with_recalibrated_statistics
+from lossatlas.compute.evaluation.storage.provenance import provenance
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.metrics.terms import TermCheck
 from lossatlas.compute.objective.objective import Objective, check_objective

@@ -24,8 +24,17 @@ from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.curvature.operators import CurvatureOperator, Method, hessian_operator
 from lossatlas.compute.evaluation.engine import Engine, check_engine
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
-from lossatlas.compute.evaluation.provenance import differences, provenance, surface_mismatch_error
-from lossatlas.compute.evaluation.resume import Rounding, changed, compared_cells, difference, mend, place_in_words, scale_of, stored_attrs
+from lossatlas.compute.evaluation.storage.provenance import differences, provenance, surface_mismatch_error
+from lossatlas.compute.evaluation.storage.resume import (
+    Rounding,
+    changed,
+    compared_cells,
+    difference,
+    mend,
+    place_in_words,
+    scale_of,
+    stored_attrs,
+)
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.planes.windows import bounds_or_window

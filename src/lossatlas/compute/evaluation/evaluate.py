@@ -33,8 +33,8 @@ from lossatlas.compute.evaluation.multilevel import (
     is_worth_trying,
     sampling_refusal,
 )
-from lossatlas.compute.evaluation.provenance import provenance
-from lossatlas.compute.evaluation.surface_writer import SurfaceWriter
+from lossatlas.compute.evaluation.storage.provenance import provenance
+from lossatlas.compute.evaluation.storage.surface_writer import SurfaceWriter
 from lossatlas.compute.metrics import Metric, adapt_metrics, metrics_named
 from lossatlas.compute.metrics.terms import TermCheck
 from lossatlas.compute.objective.objective import Objective, check_objective

@@ -25,7 +25,7 @@ from lossatlas.analysis.multilevel.allocation import CONFIDENCE, ladder
 from lossatlas.archive.sample_draws import SampleDraws
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Loop
 from lossatlas.compute.evaluation.executors.base import Cells, Tile
-from lossatlas.compute.evaluation.resume import Rounding, changed, place_in_words, scale_of
+from lossatlas.compute.evaluation.storage.resume import Rounding, changed, place_in_words, scale_of
 from lossatlas.compute.objective.data import FrozenData, count_of
 from lossatlas.errors import ArchiveError
 

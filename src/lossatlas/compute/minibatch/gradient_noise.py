@@ -18,7 +18,7 @@ from lossatlas.analysis.grid import Bounds, Grid
 from lossatlas.analysis.sampling import sampling_fpc, shuffled_batches
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
-from lossatlas.compute.evaluation.provenance import provenance
+from lossatlas.compute.evaluation.storage.provenance import provenance
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane, coordinates_of
 from lossatlas.compute.planes.windows import bounds_or_window

@@ -30,8 +30,8 @@ from lossatlas.compute.paths.weight_blocks import Recording, as_trajectory
 from lossatlas.compute.planes.batchnorm_statistics import uses_running_stats
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.recording.metric_probe import curves_of, point_evaluator, stored
+from lossatlas.compute.recording.storage.weight_store import WeightStore
 from lossatlas.compute.recording.trajectory import MEMORY, Trajectory
-from lossatlas.compute.recording.weight_store import WeightStore
 from lossatlas.errors import InputError, InputTypeError
 
 Array = NDArray[np.float64]

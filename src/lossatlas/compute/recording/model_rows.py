@@ -18,7 +18,7 @@ from lossatlas.compute.params.params import Params, select_param_names
 from lossatlas.compute.recording.arguments import loss_to_float
 from lossatlas.compute.recording.measurements import Histogram, LayerGroups, gradient_norm, learning_rates
 from lossatlas.compute.recording.metric_probe import MetricProbe
-from lossatlas.compute.recording.weight_store import Row, WeightStore
+from lossatlas.compute.recording.storage.weight_store import Row, WeightStore
 from lossatlas.errors import InputError
 
 ALWAYS = ("step", "epoch", "batch_loss", "learning_rate", "weight_norm", "layer_norm", "gradient_norm")

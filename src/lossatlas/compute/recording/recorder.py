@@ -23,16 +23,16 @@ from lossatlas.compute.recording.arguments import (
     sharpness_objective,
 )
 from lossatlas.compute.recording.description import RUNNING, describe_recording
-from lossatlas.compute.recording.lock import locked_by
 from lossatlas.compute.recording.measurements import gradient_norm, learning_rates
 from lossatlas.compute.recording.metric_probe import MetricProbe
 from lossatlas.compute.recording.model_rows import ModelRows
 from lossatlas.compute.recording.resume import ResumePoint, check_same_curves, check_same_storage, check_same_weights, warn_of_other_data
-from lossatlas.compute.recording.row_buffer import RowBuffer
 from lossatlas.compute.recording.schedule import Schedule
-from lossatlas.compute.recording.thaw import store_in_every_row
+from lossatlas.compute.recording.storage.lock import locked_by
+from lossatlas.compute.recording.storage.row_buffer import RowBuffer
+from lossatlas.compute.recording.storage.thaw import store_in_every_row
+from lossatlas.compute.recording.storage.weight_store import WeightStore
 from lossatlas.compute.recording.trajectory import Trajectory
-from lossatlas.compute.recording.weight_store import WeightStore
 from lossatlas.errors import InputError
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from lossatlas._util.caller import caller_level
 from lossatlas.compute.metrics.identity import edited_metrics
 from lossatlas.compute.recording.schedule import Schedule
-from lossatlas.compute.recording.weight_store import WeightStore
+from lossatlas.compute.recording.storage.weight_store import WeightStore
 from lossatlas.errors import InputError
 
 

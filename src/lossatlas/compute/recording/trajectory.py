@@ -20,9 +20,9 @@ from lossatlas.compute.params.checkpoint import fit_names, is_adapter, read_chec
 from lossatlas.compute.params.layout import ParamLayout
 from lossatlas.compute.params.params import Params, params_of, unwrap_module
 from lossatlas.compute.params.prefixes import rename_to_match, renaming, warn_of_renaming
-from lossatlas.compute.recording.checkpoint_files import checkpoint_files
 from lossatlas.compute.recording.schedule import check_int
-from lossatlas.compute.recording.weight_store import Row, WeightStore
+from lossatlas.compute.recording.storage.checkpoint_files import checkpoint_files
+from lossatlas.compute.recording.storage.weight_store import Row, WeightStore
 from lossatlas.errors import InputError, InputTypeError
 
 MEMORY = 256 * 2**20

@@ -215,8 +215,8 @@ def _draw(
     every = 3 if quick else 1
     last = int(np.min([path.sizes["step"] for path in article.values()])) - 1
     figures.animate_surface(surfaces[small], article, last, out / "animation1.gif", figures.FRAME_EPOCHS[::every])
-    print_line("animation1.gif  The three descents on the surface.")
+    print_line("animation1.gif  The three descents on the surface and on its map.")
     figures.animate_contour(surfaces[small], article, last, out / "animation2.gif", figures.CONTOUR_EPOCHS[::every])
-    print_line("animation2.gif  The same from above, with their cost curves below.")
+    print_line("animation2.gif  The map alone, with their cost curves below.")
     figures.page(surfaces, article, out / "index.html", "Gradient descent on the loss surface of an MNIST network")
     print_line("index.html    The same to rotate, overlay and play, in one file that needs no network.")

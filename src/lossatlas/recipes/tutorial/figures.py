@@ -84,8 +84,8 @@ def page(surfaces: Mapping[str, xr.Dataset], paths: Mapping[str, xr.Dataset], fi
 
 
 def animate_surface(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: int, file: FilePath, epochs: Sequence[int]) -> None:
-    """Animation 1: the descents on the surface."""
-    scene = _descent_scene(surface, paths, ("surface",))
+    """Animation 1: the descents on the surface, its map beside it."""
+    scene = _descent_scene(surface, paths, ("surface", "contour"))
     animate(scene.replace(timeline=_timeline(epochs, last), title="Gradient descent on the loss surface"), file)
 
 
@@ -115,7 +115,7 @@ def _cost_curve(path: PathData) -> Curve:
 
 
 def _with_color(path: PathData, index: int) -> PathData:
-    return replace(path, color=PATH_COLORS[index % len(PATH_COLORS)], label=path.label.removeprefix("article "))
+    return replace(path, color=PATH_COLORS[index % len(PATH_COLORS)], label=path.label.removeprefix("article ").replace("-", "−"))
 
 
 def _colored(path: PathData, name: str) -> PathData:

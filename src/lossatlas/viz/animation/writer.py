@@ -26,9 +26,9 @@ from lossatlas.viz.animation.gif import encode_gif
 from lossatlas.viz.colors import STAR
 from lossatlas.viz.metadata.record import figure_metadata
 from lossatlas.viz.metadata.writing import gif_comment, matplotlib_metadata, mp4_arguments, webp_exif
-from lossatlas.viz.mpl.artists.path import color_of_path
+from lossatlas.viz.mpl.artists.path import color_of_path, faded_color
 from lossatlas.viz.mpl.figure import FigureArtists, draw
-from lossatlas.viz.mpl.style import INK, styled
+from lossatlas.viz.mpl.style import Palette, Theme, figure_settings, styled
 from lossatlas.viz.scene.captions import CaptionSize
 from lossatlas.viz.scene.model import Scene
 
@@ -46,6 +46,7 @@ def save(
     *,
     width: int = 900,
     caption: CaptionSize = "short",
+    theme: Theme | None = None,
     still: bool = True,
     on_frame: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -55,11 +56,12 @@ def save(
         scene: a scene with a timeline.
         width: pixels; a single pane is 16 : 10, several are as tall as they need.
         caption: its size, as in `lossatlas.viz.scene.captions`.
+        theme: "light", "dark" or "print"; by default the colors of the rcParams.
         still: write the picture that stands for it beside it (`still_file`): the last frame, or the first of a turn.
         on_frame: called with (frames done, frames in all).
 
     Raises:
-        InputError: another suffix, no timeline, or no frame in it.
+        InputError: another suffix or theme, no timeline, or no frame in it.
         MissingDependencyError: MP4 without imageio-ffmpeg.
     """
     target = check_suffix(file)
@@ -69,12 +71,12 @@ def save(
     assert timeline is not None
     turns = timeline.rotation is not None
     chosen = _FrameAt(0 if turns else count - 1)
-    images = chosen.watching(_counted(frames(scene, width=width, caption=caption), count, on_frame))
+    images = chosen.watching(_counted(frames(scene, width=width, caption=caption, theme=theme), count, on_frame))
     times = _times(count, timeline.milliseconds, hold=not turns)
     metadata = figure_metadata(scene)
     suffix = target.suffix.lower()
     if suffix == ".gif":
-        data = encode_gif(images, times, _mark_colors(scene), gif_comment(metadata))
+        data = encode_gif(images, times, _mark_colors(scene, theme), gif_comment(metadata))
     elif suffix == ".webp":
         data = _encode_webp(images, times, webp_exif(metadata))
     else:
@@ -95,17 +97,17 @@ def still_file(file: str | os.PathLike[str]) -> Path:
     return Path(file).with_name(f"{Path(file).stem}-still.png")
 
 
-def frames(scene: Scene, *, width: int = 900, caption: CaptionSize = "short") -> Iterator[Image]:
+def frames(scene: Scene, *, width: int = 900, caption: CaptionSize = "short", theme: Theme | None = None) -> Iterator[Image]:
     """Each frame of the timeline as pixels, (height, width, 3) in 0..255; both sides are even."""
-    count = _checked_count(scene)
+    count, settings = _checked_count(scene), figure_settings(theme)
     alone = {(pane.row, pane.column) for pane in scene.panes} == {(0, 0)}
     wide, tall = LANDSCAPE if alone else (None, None)
     # Frames are drawn one by one inside the style, so that a slow reader never holds it.
-    with styled():
+    with styled(settings):
         drawing = draw(scene, width=wide, height=tall, pixels=width, caption_size=caption)
         background = _Background(drawing)
     for frame in range(count):
-        with styled():
+        with styled(settings):
             image = background.frame(frame)
         yield image
 
@@ -172,10 +174,12 @@ class _Background:
         return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
 
 
-def _mark_colors(scene: Scene) -> list[tuple[int, int, int]]:
-    """Colors of paths, curves and marks, which cover too few pixels to be chosen by area."""
-    paths = [color_of_path(scene, path) for path in scene.paths]
-    names = [*paths, *(curve.color for curve in scene.curves if curve.color), STAR, "white", INK]
+def _mark_colors(scene: Scene, theme: Theme | None) -> list[tuple[int, int, int]]:
+    """Colors of paths, curves, marks and the legend's sample of a faded path, which cover too few pixels to be chosen by area."""
+    with styled(figure_settings(theme)):
+        ink = Palette.current().ink
+        paths = [one for path in scene.paths for one in (color_of_path(scene, path), faded_color(scene, path))]
+    names = [*paths, *(curve.color for curve in scene.curves if curve.color), STAR, "white", ink]
     return [tuple(round(255 * part) for part in to_rgb(name)) for name in dict.fromkeys(names)]  # pyright: ignore[reportReturnType]
 
 

@@ -28,7 +28,7 @@ from lossatlas.viz.compose.inputs import Source
 from lossatlas.viz.mpl.mathtext import escape_broken_mathtext
 from lossatlas.viz.mpl.panes import contour, lines, surface
 from lossatlas.viz.mpl.style import curve_color, map_line_color
-from lossatlas.viz.scene.model import Camera, FloatArray, Pane, PathData, Scale, Scene
+from lossatlas.viz.scene.model import Camera, FloatArray, Pane, PathData, Scale, ScaleOption, Scene
 
 
 def plot_contour(
@@ -36,7 +36,7 @@ def plot_contour(
     ax: Axes,
     *,
     quantity: str = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     limits: tuple[float, float] | None = None,
     clip: float | None = None,
@@ -50,7 +50,7 @@ def plot_contour(
         source: a surface Dataset, or an archive (or its path) of one surface.
         ax: 2-D axes with linear scales.
         quantity: the metric to draw.
-        scale: "linear" or "log" colors.
+        scale: "linear" or "log" colors; "auto" as for `plot`. Maps that are compared want the same one.
         colormap: any of matplotlib or cmcrameri; "atlas" by default.
         limits: lowest and highest value of the colors, the same for maps that are compared; by default those of the surface.
         clip: hide what is higher.
@@ -74,7 +74,7 @@ def plot_surface(
     ax: Axes,
     *,
     quantity: str = "loss",
-    scale: Scale = "linear",
+    scale: ScaleOption = "auto",
     colormap: str | None = None,
     limits: tuple[float, float] | None = None,
     clip: float | None = None,
@@ -179,6 +179,8 @@ def _surface_scene(
 ) -> tuple[Scene, Pane]:
     if isinstance(source, xr.Dataset) and "beta" not in source.dims:
         raise InputError("source", f"dims {tuple(map(str, source.dims))}", "a surface over (alpha, beta)", "Draw a line with la.plot_line")
+    if look["scale"] == "auto" and limits is not None and limits[0] <= 0:
+        look["scale"] = "linear"  # no logarithmic scale begins there
     scene = compose(source, kind=kind, trajectories=(), camera=camera, **look)
     if len(scene.panes) != 1:
         names = ", ".join(surface.name for surface in scene.surfaces)

@@ -291,7 +291,7 @@ def _off_plane_caution(dataset: xr.Dataset, plane_loss: FloatArray | None) -> It
             factor = float(np.exp(np.abs(np.log(loss[usable] / plane_loss[usable])).max()))
             if factor < VISIBLE_FACTOR:
                 return
-            text = f"the path is off the plane: its own loss and the surface below it differ by up to a factor of {factor:.2g}"
+            text = f"the path is off the plane: its loss and the surface below it differ up to {factor:.2g}-fold"
     yield Caution(text, Severity.OFF_PLANE)
 
 

@@ -34,6 +34,8 @@ from lossatlas.viz.scene.model import Scene
 
 OWN_LEGEND = ("curves", "histogram", "line")
 """Kinds of panes that may carry a legend of their own."""
+LONGEST_RELIEF_LABEL = 0.5
+"""Of the width of a relief's pane; a longer label is broken."""
 TICK_INCHES = 0.42
 """Inches of an axis that a number below it takes, at 8 points."""
 
@@ -47,6 +49,7 @@ def compose_page(sheet: Sheet, scene: Scene, notes: Sequence[str], wide: float, 
         InputError: no room for the panes in the width or height that was asked for.
     """
     _share_labels(sheet)
+    _break_relief_labels(sheet, wide)
     header = add_header(sheet.figure, scene, wide - 2 * MARGIN)
     label = _frame_label(sheet) if sheet.moves else None
     note = _add_note(sheet, notes, wide)
@@ -77,15 +80,14 @@ def _fit_page(
     below_note = height_of(note) + 0.08 if note is not None else 0.0
     below = below_note + (height_of(legend) + 0.1 if legend is not None else 0.0)
     outside = above + below + 2 * MARGIN + GAP * (sheet.rows - 1)
+    least = LEAST_PANE * len({drawn.pane.row for drawn in sheet.panes if drawn.pane.kind != "text"})
     heights = first_row_heights(sheet, wide)
     frame = Frame(0, 0, wide, wide)
     for attempt in range(4):
         tall = sum(heights) + outside if height is None else height
         tall = 2 * np.ceil(tall * sheet.figure.dpi / 2) / sheet.figure.dpi if height is None else height
-        if tall - outside < LEAST_PANE * sheet.rows:
-            raise InputError(
-                "height", height, f"more than {outside + LEAST_PANE * sheet.rows:.2g} inches for these panes and words", "Leave it out"
-            )
+        if height is not None and tall - outside < least:
+            raise InputError("height", height, f"more than {outside + least:.2g} inches for these panes and words", "Leave it out")
         sheet.figure.set_size_inches(wide, tall)
         stack_header(header, wide, tall)
         if label is not None:
@@ -128,6 +130,18 @@ def _share_labels(sheet: Sheet) -> None:
         if left and all(_y_axis(d) == _y_axis(one) for d in left):
             one.axes.set_ylabel("")
             one.axes.tick_params(labelleft=False)
+
+
+def _break_relief_labels(sheet: Sheet, wide: float) -> None:
+    """Labels of 3-D axes, which stand aslant and push the box aside, in lines of at most so much of their pane."""
+    size = font_points("axes.labelsize")
+    for drawn in sheet.panes:
+        longest = LONGEST_RELIEF_LABEL * wide * drawn.pane.column_span / sheet.columns
+        for axis in (drawn.axes.xaxis, drawn.axes.yaxis, drawn.axes.zaxis) if drawn.is_relief else ():
+            text = wrapped(sheet.figure, [axis.label.get_text()], longest, size)
+            if "\n" in text:
+                axis.set_label_text(text)
+                axis.labelpad += 0.75 * size * text.count("\n")  # labels are placed by their centers
 
 
 def _x_axis(drawn: Any) -> tuple[Any, ...]:

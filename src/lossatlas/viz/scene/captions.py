@@ -6,6 +6,7 @@ reader's conclusion most (`Severity` ranks them). A full one is everything that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args
 
@@ -16,7 +17,7 @@ from lossatlas.errors import InputError
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.footnotes import drawn_values, footnotes, shown_paths, shown_surfaces
 from lossatlas.viz.scene.metric_text import WHOLE_MODEL, spoken_name
-from lossatlas.viz.scene.model import Caution, Pane, Scene, Severity, Surface
+from lossatlas.viz.scene.model import Caution, Pane, PathData, Scene, Severity, Surface
 from lossatlas.viz.scene.value_ranges import FIELD_PANES, limits_of
 
 CaptionSize = Literal["short", "full", "none"]
@@ -48,7 +49,16 @@ def caption(scene: Scene, size: CaptionSize = "short") -> tuple[str, ...]:
     worst = max(cautions, key=lambda one: one.severity, default=None)  # the first of those of equal rank
     rest = [text for text, share in _cell_facts(scene) if worst is None or text != worst.text]
     summary = _summary(scene, rest)
-    return tuple(line for line in (summary, f"{CAUTION}{worst.text}" if worst else "") if line)
+    return tuple(line for line in (summary, _one_line(f"{CAUTION}{worst.text}") if worst else "") if line)
+
+
+def _one_line(text: str) -> str:
+    """The text without its last parenthesis where it is too long for a line; the full caption has it all.
+
+    >>> _one_line("Caution: " + "x" * 100 + " (statistics of another model)").endswith("x")
+    True
+    """
+    return re.sub(r" \([^()]*\)$", "", text) if len(text) > LINE else text
 
 
 def check_caption(size: Any) -> CaptionSize:
@@ -129,7 +139,7 @@ def _cautions(scene: Scene) -> Iterator[Caution]:
         for owner, cautions in owned:
             for one in cautions:
                 everywhere = all(one in others for _, others in owned)
-                prefix = f"{owner.label or owner.name}: " if several and not everywhere else ""
+                prefix = f"{_short_name(owner)}: " if several and not everywhere else ""
                 yield Caution(f"{prefix}{one.text}", one.severity)
     yield from (Caution(_OTHER_SCALE, Severity.COARSE_ESTIMATE) for _ in range(_estimated_elsewhere(scene, surfaces)))
     yield from (Caution(text, Severity.CELLS) for text, share in _cell_facts(scene) if share >= MANY_CELLS)
@@ -141,6 +151,11 @@ def _error_cautions(scene: Scene, surface: Surface) -> Iterator[Caution]:
         field = surface.fields.get(pane.quantity.removesuffix("_standard_error"))
         shown = pane.kind == "line" or pane.quantity.endswith("_standard_error") or (field is not None and field.doubtful is not None)
         yield from field.cautions if field is not None and shown else ()
+
+
+def _short_name(owner: Surface | PathData) -> str:
+    """Its label up to the first colon or semicolon, behind which there are numbers and explanations."""
+    return re.split(r"[:;]", owner.label or owner.name, maxsplit=1)[0]
 
 
 _OTHER_SCALE = "interpolated cells were estimated on a linear scale: on this log scale low values may be far off"

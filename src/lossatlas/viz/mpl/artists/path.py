@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 
-from lossatlas.viz.mpl.style import map_line_color
+from lossatlas.viz.mpl.style import Palette, blend, map_line_color
 from lossatlas.viz.scene.footnotes import is_off_plane
 from lossatlas.viz.scene.model import BoolArray, FloatArray, PathData, Scene
 
@@ -202,11 +202,16 @@ def color_of_path(scene: Scene, path: PathData) -> str:
     return path.color or map_line_color(labels.index(path.label or path.name))
 
 
+def faded_color(scene: Scene, path: PathData) -> str:
+    """Color of the legend's sample of a path far off the plane: opaque, so that a GIF's palette can hold it."""
+    return blend(color_of_path(scene, path), Palette.current().background, FAINTEST + 0.15)
+
+
 def path_handles(scene: Scene, names: tuple[str, ...]) -> list[Line2D]:
     """The legend's samples of paths, and what it means that some are paler."""
     paths = [scene.path(name) for name in names]
     faded = any(opacity_of(path) is not None for path in paths)
-    sample = Line2D([], [], color=color_of_path(scene, paths[0]), alpha=FAINTEST + 0.1, linewidth=1.8, label=FADED_LABEL) if faded else None
+    sample = Line2D([], [], color=faded_color(scene, paths[0]), linewidth=1.8, label=FADED_LABEL) if faded else None
     return [*(path_handle(scene, path) for path in paths), *([sample] if sample is not None else [])]
 
 

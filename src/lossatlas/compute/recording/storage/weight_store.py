@@ -27,7 +27,7 @@ from lossatlas.archive.arrays import AGAIN, array_at, arrays_at, create_array, e
 from lossatlas.archive.reading import stored_slots
 from lossatlas.compute.params.layout import ParamLayout
 from lossatlas.compute.params.params import Params
-from lossatlas.compute.recording.stored_arrays import (
+from lossatlas.compute.recording.storage.stored_arrays import (
     COLUMNS,
     GROWTH,
     cannot_write,
@@ -37,7 +37,7 @@ from lossatlas.compute.recording.stored_arrays import (
     wait_for_pending_writes,
     write_rows,
 )
-from lossatlas.compute.recording.stored_projection import drop_projection, projection_of, write_projection
+from lossatlas.compute.recording.storage.stored_projection import drop_projection, projection_of, write_projection
 from lossatlas.errors import ArchiveError, InputError
 
 DTYPES = ("float16", "float32", "float64")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lossatlas.compute.recording.weight_store import Row, WeightStore
+from lossatlas.compute.recording.storage.weight_store import Row, WeightStore
 from lossatlas.errors import LossatlasError
 
 FLUSH_SECONDS = 10.0

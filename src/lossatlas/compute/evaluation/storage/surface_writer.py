@@ -16,9 +16,9 @@ from lossatlas.analysis.grid import Grid
 from lossatlas.archive import Archive
 from lossatlas.archive.sample_draws import SampleDraws
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, TileValues
-from lossatlas.compute.evaluation.provenance import differences, surface_mismatch_error
-from lossatlas.compute.evaluation.resume import Rounding, changed, compared_cells, mend, place_in_words, scale_of, stored_attrs
-from lossatlas.compute.evaluation.storage_checks import cast_checked, check_free_space
+from lossatlas.compute.evaluation.storage.provenance import differences, surface_mismatch_error
+from lossatlas.compute.evaluation.storage.resume import Rounding, changed, compared_cells, mend, place_in_words, scale_of, stored_attrs
+from lossatlas.compute.evaluation.storage.storage_checks import cast_checked, check_free_space
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
 

@@ -12,7 +12,7 @@ import torch
 
 from lossatlas._util.version import __version__
 from lossatlas.analysis.grid import Grid
-from lossatlas.compute.evaluation.objective_identity import describe_differences, identity
+from lossatlas.compute.evaluation.storage.objective_identity import describe_differences, identity
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.metrics.identity import edited_metrics
 from lossatlas.compute.objective.objective import Objective

@@ -11,7 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from lossatlas._util.caller import caller_level
-from lossatlas.compute.recording.stored_arrays import create_variable, declared_like, lies_over_steps, write_rows
+from lossatlas.compute.recording.storage.stored_arrays import create_variable, declared_like, lies_over_steps, write_rows
 
 MEASURED_AGAIN = ("path_", "area_", "data_")
 """Beginnings of names that a projection may hold anew though the recorder holds them too."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from lossatlas.archive.arrays import create_array, group_at
 from lossatlas.compute.params.layout import ParamLayout
-from lossatlas.compute.recording.stored_arrays import COLUMNS, cannot_write, create_matrix, write_rows
-from lossatlas.compute.recording.weight_store import WeightStore
+from lossatlas.compute.recording.storage.stored_arrays import COLUMNS, cannot_write, create_matrix, write_rows
+from lossatlas.compute.recording.storage.weight_store import WeightStore
 
 ROWS = 16
 """Rows that are rewritten at a time."""

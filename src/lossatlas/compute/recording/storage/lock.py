@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from lossatlas.archive import Archive
 from lossatlas.archive.lock import Lock
-from lossatlas.compute.recording.stored_arrays import cannot_write
+from lossatlas.compute.recording.storage.stored_arrays import cannot_write
 
 
 class TrajectoryLock:

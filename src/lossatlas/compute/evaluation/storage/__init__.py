@@ -1,0 +1,1 @@
+"""A surface on disk: its provenance and identity, its writer, and how a stopped run continues."""

@@ -1,0 +1,1 @@
+"""Recorders as callbacks of training frameworks."""
