@@ -162,6 +162,8 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "the key 'scales'; expected keys among scale",
     ),
     "an archive that is not there": (lambda path: la.plot(path / "nowhere.zarr"), "No archive at .*nowhere.zarr"),
+    "a figure of a recording alone": (lambda _: la.plot(RUN), "got Trajectory; .* la.landscape(model, loss, data, recording=...)"),
+    "perplexity that was not measured": (lambda _: la.plot(SURFACE, quantity="perplexity"), "metrics=('loss', 'perplexity')"),
     # recordings and the rest
     "a recorder of a name": (lambda _: la.Recorder(None, "model"), "model: got str; expected an nn.Module"),
     "an optimizer by name": (lambda _: la.Recorder(None, MODEL, "adam"), "Pass the optimizer itself, not its name"),
@@ -178,6 +180,8 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda _: la.landscape(MODEL, F.cross_entropy, LOADER, steps=9),
         "steps: got 9; .* Pass resolution= in its place",
     ),
+    "the data in the place of the loss": (lambda _: la.landscape(MODEL, LOADER), "data: got None; .* la.landscape(model, None, data)"),
+    "a race on a function that is none": (lambda _: la.race("rosenbrok", ["SGD"]), "function: got rosenbrok; expected .*rosenbrock"),
     "a name with a slip": (lambda _: la.evalute, "no attribute 'evalute'. Did you mean evaluate?"),
 }
 

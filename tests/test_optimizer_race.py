@@ -155,10 +155,26 @@ def test_what_is_no_optimizer_is_named(optimizers: Any, words: str) -> None:
     [
         ((bowl, {"SGD": 0.1}), "where the race begins"),
         ((bowl, {"SGD": 0.1}, (1, 2, 3)), "two numbers"),
-        (("bowl", {"SGD": 0.1}, (1, 2)), "a function f"),
+        (("bowl", {"SGD": 0.1}, (1, 2)), "function: got bowl; expected .rosenbrock"),
+        ((5, {"SGD": 0.1}, (1, 2)), "a function f"),
         ((bowl, {"SGD": 0.1}, (1, 2), 0), "at least 1"),
     ],
 )
 def test_what_is_no_race_is_named(arguments: Any, words: str) -> None:
     with pytest.raises(la.InputError, match=words):
         la.race(*arguments)
+
+
+def test_a_function_goes_by_its_name_and_a_race_prints_and_shows_itself_briefly() -> None:
+    by_name = la.race("Himmelblau", {"SGD": 0.01}, steps=2, resolution=3)
+    given = la.race(la.functions.himmelblau, {"SGD": 0.01}, steps=2, resolution=3)
+    assert by_name.paths["SGD"].identical(given.paths["SGD"])
+    assert repr(by_name) == "<Race of SGD, lr 0.01: 2 steps each on Himmelblau>"
+    assert by_name._repr_png_().startswith(b"\x89PNG")
+
+
+def test_plot_takes_a_race_as_it_is() -> None:
+    result = la.race("himmelblau", {"SGD": 0.01}, steps=2, resolution=3)
+    drawn, expected, without = (la.plot(parts) for parts in (result, [result.surface, *result.paths.values()], result.surface))
+    pictures = [drawing.encoded(figure, ".png", 40) for figure in (drawn, expected, without)]
+    assert pictures[0] == pictures[1] != pictures[2]

@@ -5,6 +5,7 @@ This module knows both `compute`, which never imports `viz`, and `viz`, which ne
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +17,11 @@ import numpy as np
 import torch
 import xarray as xr
 
-from lossatlas._util.argument_checks import check_integer, check_number
+from lossatlas._util.argument_checks import check_choice, check_integer, check_number
 from lossatlas.analysis.grid import Bounds
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.arrays.array_objective import ArrayObjective
-from lossatlas.compute.arrays.functions import AnalyticFunction
+from lossatlas.compute.arrays.functions import FUNCTIONS, AnalyticFunction
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
 
     from lossatlas.viz.scene.model import Scene
 
+PREVIEW_DPI = 80
+"""Of the picture in a notebook."""
 FACTORS = (0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 5.0, 10.0, 30.0)
 """Of the learning rates, on the slider of a page."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Race:
     """Optimizers that ran from one start; what they did, and the surface below.
 
@@ -67,6 +70,16 @@ class Race:
         """The final loss of each, the best first."""
         ordered = sorted(self.paths.items(), key=lambda item: _last_loss(item[1]))
         return "\n".join(f"{path.attrs['label']}: {_outcome(path)}" for _, path in ordered)
+
+    def __repr__(self) -> str:
+        labels = ", ".join(str(path.attrs["label"]) for path in self.paths.values())
+        return f"<Race of {labels}: {self.steps:,} steps each on {self.objective.name}>"
+
+    def _repr_png_(self) -> bytes:
+        """The picture that notebooks show, and keep when they are saved."""
+        buffer = io.BytesIO()
+        self.plot().savefig(buffer, format="png", dpi=PREVIEW_DPI)
+        return buffer.getvalue()
 
     def at(self, factor: float) -> Race:
         """The same race with every learning rate times `factor`; the surface is not computed anew."""
@@ -151,7 +164,7 @@ def race(
     numbers; it is drawn leaving the window, and its label says so.
 
     Args:
-        function: an `Objective`, one of `lossatlas.functions`, or a function ``f(x, y)`` of two numbers.
+        function: an `Objective`, one of `lossatlas.functions` or its name, or a function ``f(x, y)`` of two numbers.
         optimizers: a dict such as ``{"SGD": 1e-2, "Adam": 0.2}``. A key names an optimizer of `torch.optim` (or "momentum", "nesterov") and
             its value the learning rate; a value may also be a dict of options (``{"optimizer": "SGD", "lr": 0.1, "momentum": 0.9}``), a
             class of `torch.optim` or a factory ``lambda params: torch.optim.SGD(params, lr=0.1)``, and the key is then its label. Or a
@@ -215,6 +228,8 @@ def _run(
 def _objective(function: Any, start: Sequence[float] | None) -> Objective:
     if isinstance(function, Objective):
         return function
+    if isinstance(function, str):
+        return FUNCTIONS[check_choice("function", function.lower(), FUNCTIONS)]()
     if not callable(function):
         raise InputTypeError("function", type(function).__name__, "an la.Objective, one of la.functions, or a function f(x, y)")
     if getattr(function, "__module__", "") == AnalyticFunction.__module__:

@@ -83,7 +83,7 @@ def test_half_computed_says_so(visit: Visits, tmp_path: Path) -> None:
     done = np.zeros(bowl().shape, bool)
     done[::2, ::2] = True
     page = visit().open(export_html(made.replace(surfaces=(replace(made.surfaces[0], done=done),)), tmp_path / "a.html"))
-    (percent,) = numbers_before("% computed", page.text(".foot"))
+    (percent,) = numbers_before("% of cells computed", page.text(".foot"))
     assert percent == pytest.approx(100 * done.mean(), abs=0.5)
     page.page.keyboard.press("i")
     assert "not computed" in page.text(".panel")

@@ -259,6 +259,13 @@ def test_export_then_import_gives_the_surface_back(tmp_path: Path, to: str) -> N
     assert float(back.loss.sel(alpha=-1, beta=0.5)) == 3.0
 
 
+def test_the_name_of_an_exported_file_says_its_format(tmp_path: Path) -> None:
+    assert lossatlas("export", FIXTURE, "-o", tmp_path / "a.csv").returncode == 0
+    assert lossatlas("export", FIXTURE, "--to", "csv", "--out", tmp_path / "b.csv").returncode == 0
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+    assert "--out surface.vtp" in lossatlas("export", FIXTURE).stderr
+
+
 def test_view_exports_one_offline_page_and_meshes(tmp_path: Path) -> None:
     assert lossatlas("view", FIXTURE, "--export", tmp_path / "page.html").returncode == 0
     assert "<!doctype html>" in (tmp_path / "page.html").read_text(encoding="utf-8")

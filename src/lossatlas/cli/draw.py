@@ -40,7 +40,7 @@ def plot(
     theme: ThemeName = None,
     bare: Annotated[bool, typer.Option("--bare", help="Reliefs without box, maps without axes.")] = False,
     dpi: Annotated[float, typer.Option(help="Pixels per inch of a PNG.")] = 200,
-    out: Annotated[Path, typer.Option("--out", help=FIGURE_HELP)] = Path("landscape.png"),
+    out: Annotated[Path, typer.Option("--out", "-o", help=FIGURE_HELP)] = Path("landscape.png"),
 ) -> None:
     """Draw archives: contour, hill-shaded surface, curves, and the paths stored with them; of a recording all that was kept.
 
@@ -73,7 +73,7 @@ def animate(
     caption: Caption = "short",
     theme: ThemeName = None,
     frames: Annotated[int, typer.Option(help="At most this many frames.")] = 100,
-    out: Annotated[Path, typer.Option("--out", help=ANIMATION_HELP)] = Path("landscape.gif"),
+    out: Annotated[Path, typer.Option("--out", "-o", help=ANIMATION_HELP)] = Path("landscape.gif"),
 ) -> None:
     """Play the stored paths over a surface, or turn the surface where there are none."""
     from lossatlas.viz.api import animate as draw_animation

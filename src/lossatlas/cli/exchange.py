@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lossatlas.cli.options import ArchiveArgument
+from lossatlas.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from lossatlas.archive import Archive
+
+FORMAT_HELP = "h5 (Li et al.), vtp (ParaView), csv, npz, glb (Blender) or stl (printing); default: the ending of --out."
 
 
 def info(
@@ -38,8 +41,8 @@ def info(
 
 def export(
     archive: ArchiveArgument,
-    to: Annotated[str, typer.Option("--to", help="h5 (Li et al.), vtp (ParaView), csv, npz, glb (Blender) or stl (printing).")],
-    out: Annotated[Path | None, typer.Option("--out", help="The file; default: the surface's name.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help=FORMAT_HELP)] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The file; default: the surface's name.")] = None,
     surface: Annotated[str | None, typer.Option("--surface", help="Which surface, where there are several.")] = None,
     millimeters: Annotated[float, typer.Option(help="Longest side of a mesh (glb, stl).")] = 100.0,
     scale: Annotated[str, typer.Option(help="linear or log heights of a mesh.")] = "linear",
@@ -49,6 +52,9 @@ def export(
     from lossatlas.archive import open_archive
     from lossatlas.formats import export_surface
 
+    to = to or (out.suffix[1:].lower() if out is not None else "")
+    if not to:
+        raise InputError("--to", None, "a format: h5, vtp, csv, npz, glb or stl", "Or name a file that ends in one: --out surface.vtp")
     opened = open_archive(archive)
     name = surface or (opened.surfaces[0] if len(opened.surfaces) == 1 else None)
     options: dict[str, Any] = {"size_mm": millimeters, "scale": scale, "clip": clip} if to in ("glb", "stl") else {}

@@ -17,6 +17,7 @@ RENAMED_OPTIONS = {
     },
     "plot": {"--path": "--trajectory", "--doubt": "--uncertainty"},
     "animate": {"--path": "--trajectory"},
+    "export": {"--format": "--to"},
     "import": {"--out": "--archive"},
 }
 """Old options of each verb, and what to type instead."""

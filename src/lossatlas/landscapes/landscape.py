@@ -243,6 +243,8 @@ def objective_of(model: Any, loss: Any, data: Any, options: Mapping[str, Any]) -
         return model
     if data is None and isinstance(model, torch.nn.Module):
         advice = "Pass (x, y) tensors or arrays, a Dataset or a DataLoader: la.landscape(model, loss, data)"
+        if loss is not None and not callable(loss):  # la.landscape(model, data), of a model that returns its own loss
+            advice = "Where the model returns its own loss, write la.landscape(model, None, data), else la.landscape(model, loss, data)"
         raise InputError("data", "None", "what the loss is measured on", advice)
     if not isinstance(model, torch.nn.Module):
         raise InputTypeError("model", type(model).__name__, "an nn.Module or an la.Objective", "The order is model, loss, data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -335,6 +336,16 @@ def test_the_users_settings_are_left_alone_in_threads_too(make_surface: Make) ->
 def test_a_notebook_shows_a_figure(make_surface: Make) -> None:
     figure = drawing.figure(Scene((Pane("contour", ("bowl",)),), (make_surface(),)))
     assert figure._repr_png_().startswith(b"\x89PNG")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_figure_goes_under_the_name_by_which_other_programs_know_one(make_surface: Make) -> None:
+    """Weights & Biases and Streamlit compare the full name of the class; pickles and copies go through it too."""
+    figure = drawing.figure(Scene((Pane("contour", ("bowl",)),), (make_surface(),)), width=3)
+    kind = type(figure)
+    assert f"{kind.__module__}.{kind.__qualname__}" == "matplotlib.figure.Figure" and isinstance(figure, Figure)
+    again: Any = pickle.loads(pickle.dumps(figure))
+    assert type(again) is kind and again.attrs == figure.attrs  # pyright: ignore[reportAttributeAccessIssue]
+    assert drawing.encoded(again, ".png", 40) == drawing.encoded(figure, ".png", 40)
 
 
 def test_a_plateau_at_the_highest_value_has_no_contour_lines(make_surface: Make) -> None:

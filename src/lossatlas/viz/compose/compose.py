@@ -200,7 +200,8 @@ def _with_error_field(surface: Surface, quantity: str) -> Surface:
 def _check_quantity(surfaces: Sequence[Surface], quantity: str, scale: str) -> None:
     for surface in surfaces:
         if quantity not in surface.fields:
-            raise InputError("quantity", quantity, f"one that surface {surface.name} holds: {', '.join(surface.fields)}")
+            advice = "Measure others with metrics=, such as metrics=('loss', 'perplexity'), where the landscape is computed"
+            raise InputError("quantity", quantity, f"one that surface {surface.name} holds: {', '.join(surface.fields)}", advice)
         if scale == "log" and not classify_cells(surface, ColorScale(scale="log"), quantity).drawable.size:
             raise InputError("scale", "log", f"linear, as surface {surface.name} holds no positive {quantity}")
 

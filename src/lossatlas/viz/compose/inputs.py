@@ -85,6 +85,9 @@ def iter_inputs(source: Any) -> Iterator[Any]:
         yield source
     elif isinstance(source, str | os.PathLike):
         yield open_archive(source)
+    elif isinstance(getattr(source, "surface", None), xr.Dataset):  # what la.landscape, la.compare and la.race return
+        yield source.surface
+        yield from source.paths.values()
     elif isinstance(source, Sequence):
         for part in source:
             yield from iter_inputs(part)
@@ -93,6 +96,9 @@ def iter_inputs(source: Any) -> Iterator[Any]:
             "source",
             type(source).__name__,
             "an xarray.Dataset, an Archive, the path of an archive, or a list of these; for a page also a Scene",
+            "Pass the recording's path, or draw it on a surface: la.landscape(model, loss, data, recording=...).plot()"
+            if type(source).__name__ == "Trajectory"
+            else "",
         )
 
 

@@ -74,6 +74,19 @@ class StandaloneFigure(Figure):
     def _repr_png_(self) -> bytes:
         return encoded(self, ".png", 144)
 
+    def __reduce__(self) -> Any:
+        """Pickle and copy by way of a function: the class goes under matplotlib's name."""
+        state: Any = self.__getstate__()
+        return _empty_figure, (), {**state, "attrs": dict(self.attrs)}
+
+
+# Weights & Biases and Streamlit know a figure of matplotlib by the full name of its class alone.
+StandaloneFigure.__module__, StandaloneFigure.__name__, StandaloneFigure.__qualname__ = Figure.__module__, "Figure", "Figure"
+
+
+def _empty_figure() -> StandaloneFigure:
+    return StandaloneFigure()
+
 
 @dataclass(frozen=True)
 class FigureArtists:
