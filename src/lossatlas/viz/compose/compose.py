@@ -155,7 +155,8 @@ def _label(paths: Sequence[PathData], step: int) -> str:
     for path in paths:
         known = np.isfinite(path.epoch) if path.epoch is not None else np.zeros(0, bool)
         if path.epoch is not None and known.any() and path.step[0] <= step <= path.step[-1]:
-            return f"step {step:,} · epoch {float(np.interp(step, path.step[known], path.epoch[known])):.4g}"
+            epoch = float(np.interp(step, path.step[known], path.epoch[known]))
+            return f"step {step:,} · epoch {epoch:,.0f}" if epoch >= 1000 else f"step {step:,} · epoch {epoch:.4g}"
     return f"step {step:,}"
 
 

@@ -69,6 +69,7 @@ def _height_ticks(axes: Any, color: ColorScale, limits: tuple[float, float], lab
     labels = tick_labels(ticks)
     axes.set_zticks(heights_of(ticks, color), labels=labels)
     longest = max((len(text.replace("\\!\\times\\!", "x").strip("$").replace("{", "").replace("}", "")) for text in labels), default=0)
+    axes.zaxis.set_rotate_label(True)  # short ones too, which would lie across the numbers
     axes.set_zlabel(label, labelpad=-3.0 + 2.6 * max(0, longest - 3))
 
 
