@@ -116,7 +116,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a model in place of an objective": (lambda _: la.evaluate(MODEL, PLANE), "got Sequential; .* la.Objective(model, loss, (x, y))"),
     "a model in place of a plane": (lambda _: la.evaluate(TARGET, MODEL), "expected a plane. Make one: la.random_plane(objective)"),
     "an unknown metric": (
-        lambda _: la.evaluate(TARGET, PLANE, metrics="acc"),
+        lambda _: la.evaluate(TARGET, PLANE, metrics=("loss", "acc")),
         "metrics: got ['acc']; expected different names out of loss",
     ),
     "bounds reversed": (lambda _: la.evaluate(TARGET, PLANE, (1, -1)), "bounds: got (1, -1); .* Swap them"),

@@ -175,6 +175,8 @@ def test_a_function_goes_by_its_name_and_a_race_prints_and_shows_itself_briefly(
 
 def test_plot_takes_a_race_as_it_is() -> None:
     result = la.race("himmelblau", {"SGD": 0.01}, steps=2, resolution=3)
-    drawn, expected, without = (la.plot(parts) for parts in (result, [result.surface, *result.paths.values()], result.surface))
+    drawn, expected, without = (
+        la.plot(parts, kind="contour") for parts in (result, [result.surface, *result.paths.values()], result.surface)
+    )
     pictures = [drawing.encoded(figure, ".png", 40) for figure in (drawn, expected, without)]
     assert pictures[0] == pictures[1] != pictures[2]

@@ -332,3 +332,11 @@ def test_the_format_page_names_every_array_a_recorder_writes_and_its_chunks(trai
     assert [name for name in group if f"`{name}`" not in page and name != "weights"] == []
     assert f"chunked by columns of {COLUMNS:,}" in page
     assert [key for key in ("gaps", "ended", "rows") if f"`{key}`" not in page] == []
+
+
+def test_a_recorder_prints_its_model_and_step() -> None:
+    model = torch.nn.Linear(2, 1)
+    with Recorder(None, model) as recorder:
+        recorder.step(0.5)
+        assert repr(recorder) == "<Recorder of Linear: step 1, open>"
+    assert repr(recorder) == "<Recorder of Linear: step 1, closed>"

@@ -44,5 +44,5 @@ def metrics_named(names: str | Metric | Iterable[str | Metric]) -> tuple[Metric,
     names_listed = [n if isinstance(n, str) else n.name for n in wanted]
     if unknown or len(set(names_listed)) != len(wanted):
         allowed = "different names out of " + ", ".join(METRICS) + ", or metrics of your own"
-        raise InputError("metrics", names_listed, allowed, 'A metric of your own: la.Metric("bleu", measure, of="model")')
+        raise InputError("metrics", unknown or names_listed, allowed, 'A metric of your own: la.Metric("bleu", measure, of="model")')
     return tuple(METRICS[n] if isinstance(n, str) else n for n in wanted)

@@ -255,6 +255,9 @@ class Recorder:
             self._store.update_attrs({"ended": reason, "steps": self._step})
             self._lock.release()
 
+    def __repr__(self) -> str:
+        return f"<Recorder of {type(self._model).__name__}: step {self._step:,}, {'closed' if self._closed else 'open'}>"
+
     def __enter__(self) -> Recorder:
         return self
 
