@@ -34,7 +34,7 @@ QUIET      := -W ignore::DeprecationWarning -W ignore::FutureWarning
 TORCH_FREE := tests/viz tests/formats tests/analysis/test_surface_roughness.py tests/zoo/data \
               src/lossatlas/viz src/lossatlas/archive src/lossatlas/analysis src/lossatlas/formats src/lossatlas/_util \
               $(addprefix --ignore=,tests/viz/compose/test_inputs.py tests/viz/scene/test_provenance_text.py \
-                tests/viz/web/test_run_control.py src/lossatlas/analysis/sample_losses.py)
+                tests/viz/web/test_run_control.py tests/viz/web/test_running_training.py src/lossatlas/analysis/sample_losses.py)
 SMOKE      := $(TORCH_FREE) tests/cli tests/test_examples.py src/lossatlas/compute/planes src/lossatlas/compute/params
 PYTHONS    ?= $(wildcard $(HOME)/.pyenv/versions/3.1[1-9].*/bin/python)
 lowest: build/lowest/.torch

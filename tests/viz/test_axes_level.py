@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure
+from scipy.integrate import trapezoid
 
 import lossatlas as la
 from lossatlas.analysis.eigensolvers.density import spectral_density
@@ -145,7 +146,7 @@ def test_a_spectrum_is_a_density_that_integrates_to_one_or_stems(flat: Any) -> N
     matrix = np.diag([0.0, 1.0, 2.0, 7.0])
     la.plot_spectrum(spectral_density(matrix, steps=4, probes=2), flat, width=0.2)
     x, y = flat.lines[0].get_data()
-    assert np.trapezoid(y, x) == pytest.approx(1, abs=2e-3)  # four standard deviations beyond the outermost node
+    assert trapezoid(y, x) == pytest.approx(1, abs=2e-3)  # four standard deviations beyond the outermost node
     stems = Figure().add_subplot()
     la.plot_spectrum(extreme_eigenvalues(matrix, k=2), stems)
     assert [one.get_ydata().tolist() for one in stems.lines if one.get_marker() == "o"] == [pytest.approx([0, 1, 2, 7], abs=1e-9)]

@@ -27,8 +27,8 @@ class LatticeHierarchy:
 
     Example:
         >>> line = LatticeHierarchy.of_grid((9,))
-        >>> line.level.tolist(), (line.weights @ np.arange(9.0) ** 3)[4]
-        ([0, 3, 2, 3, 1, 3, 2, 3, 0], np.float64(256.0))
+        >>> line.level.tolist(), float((line.weights @ np.arange(9.0) ** 3)[4])
+        ([0, 3, 2, 3, 1, 3, 2, 3, 0], 256.0)
     """
 
     level: NDArray[np.int64]
