@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from lossatlas.analysis.multilevel.allocation import Allocation
-from lossatlas.analysis.multilevel.lattice import LatticeHierarchy
+from lossatlas.analysis.multilevel.lattice import LatticeHierarchy, diagonal
 
 Array = NDArray[np.float64]
 Block = tuple[NDArray[np.int64], Array]
@@ -67,7 +67,7 @@ def _usable_weights(hierarchy: LatticeHierarchy, allocation: Allocation, usable:
     """Prediction weights of the corrected cells; a cell whose parents turned out not to be finite is a plain mean."""
     spoiled = hierarchy.parents @ (~usable).astype(np.int64) > 0
     rows = (allocation.corrected & usable & ~spoiled).astype(float)
-    return sparse.csr_array(sparse.diags_array(rows) @ hierarchy.weights)
+    return sparse.csr_array(diagonal(rows) @ hierarchy.weights)
 
 
 def _differences(weights: sparse.csr_array, cells: NDArray[np.int64], values: Array) -> Array:
@@ -145,6 +145,5 @@ def _influence(hierarchy: LatticeHierarchy, weights: sparse.csr_array) -> sparse
     """``(cells, cells)``: how much of each cell's own term is in the estimate of each other one."""
     reach = sparse.csr_array(sparse.identity(len(hierarchy.level), format="csr"))
     for level in range(1, hierarchy.levels):
-        rows = sparse.diags_array((hierarchy.level == level).astype(float))
-        reach = reach + rows @ weights @ reach
+        reach = reach + diagonal(hierarchy.level == level) @ weights @ reach
     return sparse.csr_array(reach)

@@ -41,12 +41,11 @@ class LatticeHierarchy:
         level = np.full(shape, len(lattices) - 1, np.int64)
         for number in range(len(lattices) - 1, -1, -1):
             level[np.ix_(*lattices[number])] = number
-        size, total = int(np.prod(shape)), sparse.csr_array((int(np.prod(shape)),) * 2)
+        total = sparse.csr_array((int(np.prod(shape)),) * 2)
         for number, (coarse, fine) in enumerate(pairwise(lattices), start=1):
             along = [_axis_weights(c, f, n) for c, f, n in zip(coarse, fine, shape, strict=True)]
             matrix = along[0] if len(along) == 1 else sparse.kron(along[0], along[1], format="csr")
-            fresh = sparse.diags_array((level.ravel() == number).astype(float), shape=(size, size))
-            total = total + fresh @ matrix
+            total = total + diagonal(level.ravel() == number) @ matrix
         return cls(level.ravel(), sparse.csr_array(total))
 
     @property
@@ -58,6 +57,12 @@ class LatticeHierarchy:
         """Pattern of the predictions, ``(cells, cells)`` of 0 and 1: row c marks the parents of c."""
         ones = np.ones(len(self.weights.indices), np.int64)
         return sparse.csr_array((ones, self.weights.indices, self.weights.indptr), shape=self.weights.shape)
+
+
+def diagonal(values: NDArray[np.generic]) -> sparse.csr_array:
+    """A square matrix with `values` on its diagonal."""
+    rows = np.arange(len(values))
+    return sparse.csr_array((values.astype(float), (rows, rows)), shape=(len(values), len(values)))
 
 
 def _axis_weights(coarse: NDArray[np.int64], fine: NDArray[np.int64], size: int) -> sparse.csr_array:
