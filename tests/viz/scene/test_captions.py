@@ -15,8 +15,9 @@ from lossatlas.viz.api import animate, plot
 from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.captions import LINE, caption, caption_text
+from lossatlas.viz.scene.cautions import Caution, Severity
 from lossatlas.viz.scene.footnotes import footnotes
-from lossatlas.viz.scene.model import Caution, ColorScale, Pane, Provenance, Scene, Severity
+from lossatlas.viz.scene.model import ColorScale, Pane, Provenance, Scene
 from lossatlas.viz.scene.names import loss_name, model_name, optimizer_name
 
 Make = Callable[..., Any]

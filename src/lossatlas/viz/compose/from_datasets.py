@@ -11,8 +11,9 @@ import xarray as xr
 from lossatlas import schema
 from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.errors import InputError
+from lossatlas.viz.scene.cautions import Caution, Severity
 from lossatlas.viz.scene.metric_text import better_arrow, data_of_metric
-from lossatlas.viz.scene.model import Caution, DecisionRegions, Field, FloatArray, PathData, Severity, Surface
+from lossatlas.viz.scene.model import DecisionRegions, Field, FloatArray, PathData, Surface
 from lossatlas.viz.scene.names import optimizer_name
 from lossatlas.viz.scene.provenance_text import (
     CAUTION,

@@ -14,10 +14,11 @@ import numpy as np
 
 from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.errors import InputError
+from lossatlas.viz.scene.cautions import Caution, Severity
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.footnotes import drawn_values, footnotes, shown_paths, shown_surfaces
 from lossatlas.viz.scene.metric_text import WHOLE_MODEL, spoken_name
-from lossatlas.viz.scene.model import Caution, Pane, PathData, Scene, Severity, Surface
+from lossatlas.viz.scene.model import Pane, PathData, Scene, Surface
 from lossatlas.viz.scene.value_ranges import FIELD_PANES, limits_of
 
 CaptionSize = Literal["short", "full", "none"]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas.errors import InputError
+from lossatlas.viz.scene.cautions import Caution
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -22,35 +22,6 @@ Scale = Literal["linear", "log"]
 ScaleOption = Literal["auto", "linear", "log"]
 """What a caller may ask for; `value_ranges.automatic_scale` turns "auto" into one of the other two."""
 PaneKind = Literal["contour", "surface", "line", "curves", "areas", "histogram", "text"]
-
-
-class Severity(IntEnum):
-    """Rank of a caution: how much it changes what a reader would conclude. The greatest of a scene stands under its figure."""
-
-    CELLS = 1
-    """Many cells have no height of their own: clipped, not finite, or at most zero on a log scale."""
-    FEW_SAMPLES = 2
-    """The standard error itself is estimated from too few samples."""
-    COARSE_ESTIMATE = 3
-    """Values between computed cells may be far off, or their error was estimated on another scale."""
-    OFF_PLANE = 4
-    """The surface below a path is not the loss of its iterates."""
-    STATED = 5
-    """A caution that whoever composed the scene wrote by hand."""
-    DIVERGED = 6
-    """A path ends where its weights stop being finite, not where it seems to."""
-    NO_MOTION = 7
-    """Nothing that is drawn moved."""
-    OTHER_VALUES = 8
-    """The numbers are not the loss of the models they stand for."""
-
-
-@dataclass(frozen=True)
-class Caution:
-    """One line about what could mislead a reader here."""
-
-    text: str
-    severity: Severity
 
 
 @dataclass(frozen=True)

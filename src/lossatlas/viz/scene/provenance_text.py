@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 from lossatlas._util.text import format_percent, format_rough_percent
+from lossatlas.viz.scene.cautions import Caution, Severity
 from lossatlas.viz.scene.metric_text import error_count, metric_note
-from lossatlas.viz.scene.model import Caution, ModelPlace, Provenance, Severity
+from lossatlas.viz.scene.model import ModelPlace, Provenance
 from lossatlas.viz.scene.names import loss_name, model_name
 from lossatlas.viz.scene.plane_text import is_of_vector, kind_label, mapping_of, normalization_label, plane_line, sentence, value_text
 
