@@ -6,6 +6,8 @@ import gc
 import importlib.util
 import os
 import random
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -70,6 +72,15 @@ def _shuffle(items: list[pytest.Item], seed: str) -> None:
         return place(file), place(file, *middle), place(file, *middle, name)
 
     items.sort(key=key)
+
+
+@pytest.fixture(autouse=True)
+def _one_torch_thread() -> Iterator[None]:
+    """A test that changes the number of torch's threads for those after it fails here, whichever worker those run on."""
+    yield
+    if (torch := sys.modules.get("torch")) and (count := torch.get_num_threads()) != 1:
+        torch.set_num_threads(1)
+        pytest.fail(f"the test left torch with {count} threads; tests run with one")
 
 
 @pytest.fixture(scope="session")

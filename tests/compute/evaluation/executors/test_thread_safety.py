@@ -74,6 +74,7 @@ def test_auto_takes_no_threads_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lossatlas.compute.evaluation.evaluate.THREADS_SECONDS", 0.0)
     monkeypatch.setattr("lossatlas.compute.evaluation.evaluate.THREADS_JOB_SECONDS", -1.0)
     monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    monkeypatch.setattr("torch.set_num_threads", lambda count: None)  # or the four above would be "restored"
     used: list[str] = []
     for name in ("threads", "serial"):
         real = EXECUTORS[name]
