@@ -62,7 +62,7 @@ class SampleDraws:
 
     @property
     def in_memory(self) -> dict[str, Any] | None:
-        """Where an archive in memory keeps draws, by path: settings and `rows`; None of an archive that is stored."""
+        """Draws of an archive in memory, by path: settings and `rows`; None of an archive that is stored."""
         root = self.archive.root
         return root.store.sample_draws if isinstance(root, MemoryGroup) else None
 

@@ -13,6 +13,7 @@ import xarray as xr
 from torch.nn import functional as F
 
 import lossatlas as la
+from lossatlas.archive.arrays import array_at, read_array
 from lossatlas.archive.sample_draws import SampleDraws
 from oracles import classifier
 
@@ -21,6 +22,7 @@ import os, signal, sys, torch
 torch.set_num_threads(1)
 sys.path[:0] = sys.argv[3:]
 import test_multilevel_killed as test
+from lossatlas.archive.arrays import array_at, read_array
 from lossatlas.archive.sample_draws import SampleDraws
 from lossatlas.compute.evaluation.storage.surface_writer import SurfaceWriter
 
@@ -72,8 +74,8 @@ def test_killed_without_grace_at_every_stage_then_equal(tmp_path: Path, monkeypa
         ended = subprocess.run([sys.executable, "-c", SCRIPT, str(archive), moment, *folders], check=False)
         assert ended.returncode == -signal.SIGKILL, moment
         marks = sorted((archive / "draws" / "surface").glob("*/done"))
-        draws = la.open_archive(archive).root["draws/surface"]
-        stored.append(sum(int(draws[f"{mark.parent.name}/done"][:].sum()) for mark in marks))
+        root = la.open_archive(archive).root
+        stored.append(sum(int(np.count_nonzero(read_array(array_at(root, f"draws/surface/{mark.parent.name}/done")))) for mark in marks))
     assert stored == sorted(stored) and stored[3] == whole.loss.size < stored[4] < stored[5], stored
     drawn: list[int] = []
     real = SampleDraws.write
