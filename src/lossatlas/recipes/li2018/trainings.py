@@ -89,7 +89,7 @@ def network_training(setting: RunConfig, name: str) -> PlannedTraining:
 
 
 def planned_trainings(setting: RunConfig, figures: Iterable[str]) -> tuple[PlannedTraining, ...]:
-    """What the figures train, each network once, in the order in which they are worth having."""
+    """Trainings that the figures need, each network once, minima of small and large batches first."""
     plans: dict[str, PlannedTraining] = {}
     for figure in sorted(figures, key=tuple(NEEDS).index):
         plans |= {plan.key: plan for plan in NEEDS[figure](setting)}
