@@ -94,17 +94,27 @@ def test_a_stopped_run_continues_to_the_same_values(tiles: int, tmp_path: Path, 
     assert la.open_archive(tmp_path / "a.zarr").surface().attrs["sampling"] == whole.attrs["sampling"]
 
 
-def test_what_was_drawn_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tighter tolerance adds to what is there."""
-    first = run(*problem(), archive=tmp_path / "a.zarr", tol=0.1)
+@pytest.mark.parametrize("where", ["memory", pytest.param("disk", marks=pytest.mark.slow)])
+def test_what_was_drawn_is_not_drawn_again(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tighter tolerance adds to what is there, for as long as an archive in memory lives; the same one draws nothing."""
+    archive = la.open_archive(None, "a") if where == "memory" else tmp_path / "a.zarr"
+    first = run(*problem(), archive=archive, tol=0.1)
     drawn: list[int] = []
     real = SampleDraws.write
     monkeypatch.setattr(SampleDraws, "write", lambda s, b, c, v: (drawn.append(v["loss"].size), real(s, b, c, v))[1])
-    second = run(*problem(), archive=tmp_path / "a.zarr", tol=0.04)
+    second = run(*problem(), archive=archive, tol=0.04)
     added = np.maximum(second.samples_drawn - first.samples_drawn, 0)
     assert sum(drawn) == int(added.sum()) > 0
+    drawn.clear()
+    third = run(*problem(), archive=archive, tol=0.04)
+    assert not drawn
     fresh = run(*problem(), tol=0.04)
-    np.testing.assert_array_equal(second.loss_filled, fresh.loss_filled)
+    for surface in (second, third):
+        np.testing.assert_array_equal(surface.loss_filled, fresh.loss_filled)
+    run(*problem(), archive=archive, tol=0.1, overwrite=True)
+    drawn.clear()
+    run(*problem(), archive=archive, tol=0.1, engine={"sampling_seed": 4})
+    assert sum(drawn) > 0, "another order of the samples begins anew"
 
 
 def test_the_full_grid_follows_and_takes_the_place_of_the_estimate(full: xr.Dataset, tmp_path: Path) -> None:
