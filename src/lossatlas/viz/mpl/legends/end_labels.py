@@ -23,7 +23,7 @@ def label_ends(sheet: Sheet, labels: set[str]) -> bool:
     missing = set(labels)
     for drawn in sorted(sheet.panes, key=lambda one: one.is_relief):
         taken = [_around(drawn, track) for track in drawn.tracks]
-        taken += [name.get_window_extent() for name in drawn.axes.texts if name.get_text() and name.get_visible()]
+        taken += [text.get_window_extent() for text in drawn.axes.texts if text.get_text() and text.get_visible()]
         points = [*(_points(drawn, track) for track in drawn.tracks), *_marks(drawn)]
         for track in {track.label: track for track in drawn.tracks if track.label in missing}.values():
             text = _place(drawn, track, taken, points)

@@ -320,8 +320,7 @@ def _to_the_border(points: FloatArray, away: BoolArray, relief: ReliefMesh, top:
         at[2] = sample(relief, relief.height, at[:1], at[1:2])[0] if share < 1 else points[k, 2]
         if not np.isfinite(at[2]):
             continue
-        rise = at[2] - start[2]
-        points[k] = start + (at - start) * (min((top - start[2]) / rise, 1.0) if at[2] > top else 1.0)
+        points[k] = start + (at - start) * ((top - start[2]) / (at[2] - start[2]) if at[2] > top else 1.0)
         border[k] = False
     return points.T, border
 
