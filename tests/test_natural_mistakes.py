@@ -117,7 +117,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a model in place of a plane": (lambda _: la.evaluate(TARGET, MODEL), "expected a plane. Make one: la.random_plane(objective)"),
     "an unknown metric": (
         lambda _: la.evaluate(TARGET, PLANE, metrics=("loss", "acc")),
-        "metrics: got ['acc']; expected different names out of loss",
+        "metrics: got ['acc']; expected different names out of loss, .* Did you mean accuracy",
     ),
     "bounds reversed": (lambda _: la.evaluate(TARGET, PLANE, (1, -1)), "bounds: got (1, -1); .* Swap them"),
     "bounds of one number": (lambda _: la.evaluate(TARGET, PLANE, 1), "bounds: got 1; expected (-1, 1) for every axis"),

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+SHORTEST_ABBREVIATION = 3
+"""Letters of a word that is taken for the beginning of a name."""
 _BYTE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -62,12 +64,15 @@ def format_bytes(count: float) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The question that names the nearest of the known names; empty where none is near.
+    """The question that names the nearest of the known names, or the one that is abbreviated; empty where none is near.
 
-    >>> did_you_mean("objectiv", ["objective", "model"]), did_you_mean("x", ["objective"])
-    ('Did you mean objective?', '')
+    >>> did_you_mean("objectiv", ["objective", "model"]), did_you_mean("x", ["objective"]), did_you_mean("Acc", ["loss", "accuracy"])
+    ('Did you mean objective?', '', 'Did you mean accuracy?')
     """
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if not near and len(word) >= SHORTEST_ABBREVIATION:
+        near = [name for name in names if name.lower().startswith(word.lower())]
     return f"Did you mean {near[0]}?" if near else ""
 
 

@@ -83,8 +83,11 @@ def _length(dataset: xr.Dataset) -> str:
 
 def _trajectory(name: str, dataset: xr.Dataset) -> Iterator[str]:
     attrs = dataset.attrs
-    yield f"trajectory {name} ({attrs.get('label') or ''})"
-    yield f"    {attrs.get('optimizer', '?')}, learning rate {attrs.get('learning_rate', '?')}, {_length(dataset)}"
+    label = attrs.get("label")
+    yield f"trajectory {name}" + (f" ({label})" if label and label != name else "")
+    optimizer, rate = attrs.get("optimizer"), attrs.get("learning_rate")
+    known = (optimizer and str(optimizer), f"learning rate {rate:g}" if isinstance(rate, int | float) else "", _length(dataset))
+    yield f"    {', '.join(filter(None, known))}"
     yield from (f"    {note}" for note in ending_notes(dataset))
     if "path_loss" in dataset and dataset.sizes["step"]:
         yield f"    loss {float(dataset.path_loss[0]):.6g} at the start, {float(dataset.path_loss[-1]):.6g} at the end"

@@ -34,7 +34,18 @@ def test_a_bowl_is_shown_linear_and_a_cliff_on_a_log_scale() -> None:
 
 def test_the_range_shrinks_to_where_the_loss_is_finite() -> None:
     found = la.estimate_cost(*function(lambda a, b: 1 - torch.log(0.6 - a) + b**2), bounds=(-1, 1))
-    assert found.bounds[1] <= 0.5
+    assert found.bounds == ((-0.5, 0.5), (-0.5, 0.5)) and "bounds=(-0.5, 0.5)," in str(found)
+
+
+def test_every_axis_has_bounds_of_its_own() -> None:
+    bowl, plane = function(lambda a, b: 1 + a**2 + b**2)
+    assert "bounds=((-2, 2), (-1, 1))," in str(la.estimate_cost(bowl, plane, bounds=((-2, 2), (-1, 1))))
+    walled, plane = function(lambda a, b: 1 - torch.log(1.2 - a) + b**2)
+    found = la.estimate_cost(walled, plane, bounds=((-4, 2), (-1, 3)))
+    assert found.bounds == ((-2.0, 1.0), (-0.5, 1.5)), "half of the way to the end that is not finite, and so on all axes"
+    assert np.isfinite(la.evaluate(walled, plane, found.bounds, resolution=(5, 4)).loss).all()
+    line = la.estimate_cost(case("relu"), la.random_plane(case("relu"), ndim=1), bounds=(-2, 3))
+    assert line.bounds == ((-2.0, 3.0),) and "bounds=(-2, 3)," in str(line)
 
 
 def test_nothing_is_written_and_the_probed_values_are_the_surface() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -94,17 +96,27 @@ def test_a_stopped_run_continues_to_the_same_values(tiles: int, tmp_path: Path, 
     assert la.open_archive(tmp_path / "a.zarr").surface().attrs["sampling"] == whole.attrs["sampling"]
 
 
-def test_what_was_drawn_is_not_drawn_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tighter tolerance adds to what is there."""
-    first = run(*problem(), archive=tmp_path / "a.zarr", tol=0.1)
+@pytest.mark.parametrize("where", ["memory", pytest.param("disk", marks=pytest.mark.slow)])
+def test_what_was_drawn_is_not_drawn_again(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tighter tolerance adds to what is there, for as long as an archive in memory lives; the same one draws nothing."""
+    archive = la.open_archive(None, "a") if where == "memory" else tmp_path / "a.zarr"
+    first = run(*problem(), archive=archive, tol=0.1)
     drawn: list[int] = []
     real = SampleDraws.write
     monkeypatch.setattr(SampleDraws, "write", lambda s, b, c, v: (drawn.append(v["loss"].size), real(s, b, c, v))[1])
-    second = run(*problem(), archive=tmp_path / "a.zarr", tol=0.04)
+    second = run(*problem(), archive=archive, tol=0.04)
     added = np.maximum(second.samples_drawn - first.samples_drawn, 0)
     assert sum(drawn) == int(added.sum()) > 0
+    drawn.clear()
+    third = run(*problem(), archive=archive, tol=0.04)
+    assert not drawn
     fresh = run(*problem(), tol=0.04)
-    np.testing.assert_array_equal(second.loss_filled, fresh.loss_filled)
+    for surface in (second, third):
+        np.testing.assert_array_equal(surface.loss_filled, fresh.loss_filled)
+    run(*problem(), archive=archive, tol=0.1, overwrite=True)
+    drawn.clear()
+    run(*problem(), archive=archive, tol=0.1, engine={"sampling_seed": 4})
+    assert sum(drawn) > 0, "another order of the samples begins anew"
 
 
 def test_the_full_grid_follows_and_takes_the_place_of_the_estimate(full: xr.Dataset, tmp_path: Path) -> None:
@@ -117,11 +129,28 @@ def test_the_full_grid_follows_and_takes_the_place_of_the_estimate(full: xr.Data
 
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["threads", "processes"])
-def test_executors_agree(executor: str) -> None:
-    """Few blocks: each starts its worker processes anew."""
-    serial, other = (run(*problem(100), tol=0.5, engine={"executor": e, "workers": 2}) for e in ("serial", executor))
-    np.testing.assert_array_equal(serial.loss_filled, other.loss_filled)
-    np.testing.assert_array_equal(serial.samples_drawn, other.samples_drawn)
+def test_executors_agree(executor: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """To the last bit with the loop; worker processes start once for all blocks of samples, and leave no file behind."""
+    processes = sys.modules["lossatlas.compute.evaluation.executors.processes"]  # the package shows the function of that name
+    real, pools = processes._pool, []
+    monkeypatch.setattr(processes, "_pool", lambda *arguments: pools.append(real(*arguments)) or pools[-1])
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    serial = run(*problem(800), tol=0.1)
+    other = run(*problem(800), tol=0.1, engine={"executor": executor, "workers": 2})
+    assert len(np.unique(serial.samples_drawn)) >= 3, "several blocks"
+    assert len(pools) == (executor == "processes") and not list(tmp_path.glob("lossatlas-*"))
+    for name in ("loss_filled", "loss_filled_standard_error", "accuracy_filled", "samples_drawn"):
+        np.testing.assert_array_equal(serial[name], other[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [7, 256, 3000])
+def test_batches_change_nothing_beyond_rounding(batch_size: int) -> None:
+    """Sums over samples of another grouping: 1e-12 relative in float64."""
+    one, other = run(*problem()), run(*problem(batch_size=batch_size), engine={"tile": 17})
+    np.testing.assert_array_equal(one.samples_drawn, other.samples_drawn)
+    np.testing.assert_allclose(one.loss_filled, other.loss_filled, rtol=1e-12)
+    np.testing.assert_allclose(one.loss_filled_standard_error, other.loss_filled_standard_error, rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.recording.trajectory import Trajectory
+from lossatlas.errors import InputError
 
 # Both libraries import torch.jit and other deprecated names of their own; their warnings are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -150,7 +151,7 @@ def test_lightning_checkpoints_store_rows_and_an_error_is_named(tmp_path: Path) 
     assert failing.stored == list(range(7)), "what was recorded before the checkpoint of step 6"
     trajectory = Trajectory.open(tmp_path / "run.zarr")
     assert trajectory.store.attrs["ended"] == "interrupted: ZeroDivisionError" and trajectory.steps.tolist() == list(range(9))
-    fit(Module(), LightningRecorder(tmp_path / "run.zarr", every=5, submodule="net", resume=True), str(tmp_path / "step=6.ckpt"))
+    fit(Module(), LightningRecorder(tmp_path / "run.zarr", every=5, submodule="net"), str(tmp_path / "step=6.ckpt"))
     found = Trajectory.open(tmp_path / "run.zarr").dataset
     assert found.step.values.tolist() == [0, 1, 2, 3, 4, 5, 10, 12]
     np.testing.assert_allclose(found.gradient_norm.values[1:], 0.01, rtol=1e-3)
@@ -214,7 +215,9 @@ def test_a_transformers_training_killed_after_a_checkpoint_continues_without_a_g
     with pytest.raises(KeyboardInterrupt):
         train_in_order(tmp_path, Classifier(), recorder, extra=Killed(), **options)
     assert Trajectory.open(tmp_path / "run.zarr").steps.tolist() == [0, 2, 4]
-    recorder = TransformersRecorder(tmp_path / "run.zarr", every=2, resume=True)
+    with pytest.raises(InputError, match=r"4 steps; .*overwrite=True.*resume_from_checkpoint=True"):
+        train_in_order(tmp_path, Classifier(), TransformersRecorder(tmp_path / "run.zarr"), **options)
+    recorder = TransformersRecorder(tmp_path / "run.zarr", every=2)
     train_in_order(tmp_path, Classifier(), recorder, start=True, **options)
     found = Trajectory.open(tmp_path / "run.zarr")
     assert found.steps.tolist() == [0, 2, 4, 6, 8, 10, 12] and found.store.attrs["gaps"] == []

@@ -13,6 +13,7 @@ from lossatlas.archive import open_archive
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import project_trajectory
+from lossatlas.compute.recording.integrations.continuation import open_for_training
 from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError
@@ -212,3 +213,27 @@ def test_a_loss_is_not_carried_over_to_updates_that_attach_counts(training) -> N
     recorder.close()
     assert recorder.trajectory.steps.tolist() == [0, 3]
     assert np.isnan(recorder.trajectory.dataset.batch_loss.values).all() and np.isnan(recorder.trajectory.dataset.epoch.values).all()
+
+
+@pytest.mark.parametrize(
+    ("resume", "step", "options", "continues"),
+    [
+        (None, 10, {}, True),
+        (None, 10, {"name": "other"}, False),
+        (None, 10, {"overwrite": True}, False),
+        (None, 0, {"overwrite": True}, False),
+        (True, 0, {}, True),
+        (False, 10, {}, False),
+    ],
+)
+def test_the_recording_of_a_framework_continues_where_its_training_does(recorded, resume, step: int, options, continues: bool) -> None:
+    archive, found = open_for_training(recorded[0], resume, step, options, "call fit")
+    assert archive.trajectories == ("run",) and found is continues
+
+
+def test_a_second_training_of_a_framework_says_what_is_there_and_how_to_go_on(recorded) -> None:
+    words = r"'run' holds a recording of 10 steps; expected .* starts at step 0\. Pass overwrite=True .* name= .*, call fit"
+    for resume in (None, False):
+        with pytest.raises(InputError, match=words):
+            open_for_training(recorded[0], resume, 0, {}, "call fit")
+    assert open_for_training(None, None, 0, {}, "")[1] is False

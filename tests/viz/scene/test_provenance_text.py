@@ -158,3 +158,14 @@ def test_a_quantity_without_standard_errors_is_told_none() -> None:
     assert not any("standard error" in note for note in footnotes(compose(found, quantity="accuracy")))
     whole = surface(adapted(), population=12)
     assert [note for note in surface_notes(whole) if "standard error" in note] == ["no standard error: these samples are all there is"]
+
+
+def test_the_inventory_says_of_a_recording_what_is_known() -> None:
+    archive, model = la.open_archive(None, "a"), adapted()
+    la.Trajectory.from_checkpoints([model.state_dict(), model.state_dict()], archive=archive, name="saved", label="checkpoints")
+    with la.Recorder(archive, model, torch.optim.SGD(model.parameters(), lr=0.25), name="sgd") as recorder:
+        recorder.step()
+    text = describe_archive(archive)
+    assert "?" not in text
+    assert "trajectory saved (checkpoints)\n    1 steps" in text
+    assert "trajectory sgd\n    SGD, learning rate 0.25, 1 steps" in text

@@ -18,7 +18,7 @@ from lossatlas.compute.metrics import Metric, metrics_named
 from lossatlas.compute.objective.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.plane import Plane
-from lossatlas.compute.planes.windows import bounds_or_window
+from lossatlas.compute.planes.windows import Window, bounds_or_window
 
 FRACTIONS = (0.125, 0.25, 0.5)
 LATTICE = 7
@@ -45,7 +45,7 @@ class CostEstimate:
         memory_bytes: weights, directions, data and the largest activations.
         disk_bytes: of the archive.
         evaluator: chosen by the probe.
-        bounds: range of alpha and beta within which the surface stays readable.
+        bounds: of every axis, within which the surface stays readable; `evaluate` takes them as they are.
         clip: a level above which to cut the picture, or None; at most a twentieth of the cells of the lattice lies higher.
         hidden: the share of the lattice's cells that the clip hides.
         scale: "linear" or "log".
@@ -60,7 +60,7 @@ class CostEstimate:
     memory_bytes: int
     disk_bytes: int
     evaluator: str
-    bounds: tuple[float, float]
+    bounds: Window
     clip: float | None
     hidden: float
     scale: str
@@ -80,7 +80,7 @@ class CostEstimate:
                 f"about {format_duration(self.seconds)} for the full grid; about {format_duration(self.seconds_coarse)} with tol=0.01",
                 f"about {format_bytes(self.memory_bytes)} of memory, {format_bytes(self.disk_bytes)} on disk",
                 f"{len(self.values)} losses probed, from {low:.4g} to {high:.4g}{broken}: "
-                f"bounds=({self.bounds[0]:g}, {self.bounds[1]:g}), {self.scale} scale, {hides or 'no clipping needed'}",
+                f"bounds={_format_bounds(self.bounds)}, {self.scale} scale, {hides or 'no clipping needed'}",
                 f"BatchNorm and dropout: {self.mode}",
             )
         )
@@ -189,15 +189,31 @@ def _suggest_scale(lattice: NDArray[np.float64], losses: NDArray[np.float64]) ->
     return (level, hidden, "linear") if 0 < level < top / 2 and hidden else (None, 0.0, "linear")
 
 
-def _suggest_bounds(grid: Grid, points: NDArray[np.float64], losses: NDArray[np.float64]) -> tuple[float, float]:
-    """As far as the loss stays finite and below a hundred times its middle value; the whole range as a rule."""
+def _suggest_bounds(grid: Grid, points: NDArray[np.float64], losses: NDArray[np.float64]) -> Window:
+    """As far as the loss stays finite and below a hundred times its middle value; the whole range as a rule.
+
+    Where it does not, every end moves toward the first point, the model: to a half, a quarter or an eighth of its distance.
+    """
+    ends, center = np.array([(axis[0], axis[-1]) for axis in grid.axes]), points[0]
     finite = losses[np.isfinite(losses)]
     limit = 100 * max(float(np.median(finite)) if finite.size else 0.0, 1e-12)
     good = np.isfinite(losses) & (losses <= limit)
-    reach = np.abs(points - points[0]).max(1)
-    far = float(reach[reach < reach[~good].min(initial=np.inf)].max(initial=0.0))
-    low = min(a[0] for a in grid.axes)
-    return (-far, far) if low < 0 and (~good).any() else (float(low), float(max(a[-1] for a in grid.axes)))
+    if good[0] and not good.all() and ((ends[:, 0] < center) & (center < ends[:, 1])).all():
+        offsets = points - center
+        reach = np.abs(offsets / np.where(offsets < 0, center - ends[:, 0], ends[:, 1] - center)).max(1)
+        share = max([fraction for fraction in FRACTIONS if fraction < reach[~good].min()], default=FRACTIONS[0])
+        ends = center[:, None] + share * (ends - center[:, None])
+    return tuple((float(low), float(high)) for low, high in ends)
+
+
+def _format_bounds(bounds: Window) -> str:
+    """One pair where all axes have the same bounds, as `evaluate` takes them.
+
+    >>> _format_bounds(((-1.0, 1.0), (-1.0, 1.0))), _format_bounds(((-1.0, 1.0), (-2.5, 4.0)))
+    ('(-1, 1)', '((-1, 1), (-2.5, 4))')
+    """
+    pairs = [f"({low:g}, {high:g})" for low, high in bounds]
+    return pairs[0] if len(set(pairs)) == 1 else f"({', '.join(pairs)})"
 
 
 def _memory(task: EvaluationProblem, choice: EvaluatorSpec) -> int:

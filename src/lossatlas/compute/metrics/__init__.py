@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from lossatlas._util.text import did_you_mean
 from lossatlas.compute.metrics import builtin as metrics
 from lossatlas.compute.metrics.accuracy import ACCURACY
 from lossatlas.compute.metrics.adaptation import adapt_metrics
@@ -44,5 +45,8 @@ def metrics_named(names: str | Metric | Iterable[str | Metric]) -> tuple[Metric,
     names_listed = [n if isinstance(n, str) else n.name for n in wanted]
     if unknown or len(set(names_listed)) != len(wanted):
         allowed = "different names out of " + ", ".join(METRICS) + ", or metrics of your own"
-        raise InputError("metrics", unknown or names_listed, allowed, 'A metric of your own: la.Metric("bleu", measure, of="model")')
+        question = " ".join(filter(None, (did_you_mean(name, METRICS) for name in unknown)))
+        raise InputError(
+            "metrics", unknown or names_listed, allowed, question or 'A metric of your own: la.Metric("bleu", measure, of="model")'
+        )
     return tuple(METRICS[n] if isinstance(n, str) else n for n in wanted)

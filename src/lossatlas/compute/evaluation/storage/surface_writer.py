@@ -223,7 +223,7 @@ class SurfaceWriter:
             self.store.write_variable(self.name, declared.filled(), np.where(done, known, mean))
             self.store.write_variable(self.name, declared.filled().with_error(), np.where(done, 0.0, error))
         self.store.write_variable(self.name, schema.variable("samples_drawn"), drawn.reshape(self.grid.shape))
-        self.store.update_attrs("surfaces", self.name, dict(note))
+        self.store.update_attrs("surfaces", self.name, {**note, "seconds": self.earlier_seconds + time.perf_counter() - self.started})
 
     def close(self) -> None:
         """Record the time; a complete surface needs no preview any more."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lossatlas.archive import Archive, Location
+from lossatlas.compute.recording.integrations.continuation import open_for_training
 from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError, MissingDependencyError
@@ -34,16 +35,17 @@ class LightningRecorder(Callback):
     Args:
         archive: as for `Recorder`.
         submodule: record this part of the module only, such as "model"; names then match an Objective made of it.
-        resume: continue an existing recording where the trainer continues from a checkpoint.
+        resume: continue the recording that is there; None does so where the training continues from a checkpoint
+            (``trainer.fit(..., ckpt_path=PATH)``).
         **options: further options of `Recorder`.
     """
 
     archive: Location | Archive | None
     submodule: str
-    resume: bool
+    resume: bool | None
     options: dict[str, Any]
 
-    def __init__(self, archive: Location | Archive | None, *, submodule: str = "", resume: bool = False, **options: Any) -> None:
+    def __init__(self, archive: Location | Archive | None, *, submodule: str = "", resume: bool | None = None, **options: Any) -> None:
         if Callback is object:
             raise MissingDependencyError("LightningRecorder", "lightning")
         super().__init__()
@@ -70,7 +72,8 @@ class LightningRecorder(Callback):
         model = pl_module.get_submodule(self.submodule)
         self._final = trainer.estimated_stepping_batches
         self.recorder = None  # one that an exception left open gives its lock back
-        self.recorder = Recorder(self.archive, model, optimizer, resume=self.resume, step=self._seen, **options)
+        archive, resume = open_for_training(self.archive, self.resume, self._seen, options, "call trainer.fit(..., ckpt_path=PATH)")
+        self.recorder = Recorder(archive, model, optimizer, resume=resume, step=self._seen, **options)
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         if self.recorder is not None:

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from lossatlas.archive import Archive, Location
+from lossatlas.compute.recording.integrations.continuation import open_for_training
 from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import InputError, MissingDependencyError
@@ -30,15 +31,16 @@ class TransformersRecorder(TrainerCallback):
 
     Args:
         archive: as for `Recorder`.
-        resume: continue an existing recording where the trainer continues from a checkpoint.
+        resume: continue the recording that is there; None does so where the training continues from a checkpoint
+            (``trainer.train(resume_from_checkpoint=True)``).
         **options: further options of `Recorder`.
     """
 
     archive: Location | Archive | None
-    resume: bool
+    resume: bool | None
     options: dict[str, Any]
 
-    def __init__(self, archive: Location | Archive | None, *, resume: bool = False, **options: Any) -> None:
+    def __init__(self, archive: Location | Archive | None, *, resume: bool | None = None, **options: Any) -> None:
         if TrainerCallback is object:
             raise MissingDependencyError("TransformersRecorder", "transformers")
         self.archive, self.resume, self.options = archive, resume, options
@@ -62,7 +64,10 @@ class TransformersRecorder(TrainerCallback):
         self._logged = int(state.global_step)
         inner = getattr(optimizer, "optimizer", optimizer)
         self.recorder = None  # one that an exception left open gives its lock back
-        self.recorder = Recorder(self.archive, model, inner, resume=self.resume, step=int(state.global_step), **options)
+        archive, resume = open_for_training(
+            self.archive, self.resume, self._logged, options, "call trainer.train(resume_from_checkpoint=True)"
+        )
+        self.recorder = Recorder(archive, model, inner, resume=resume, step=self._logged, **options)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.recorder is not None:
