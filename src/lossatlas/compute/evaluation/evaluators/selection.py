@@ -189,7 +189,7 @@ def _requested(probe: Probe, choice: EvaluatorSpec) -> EvaluatorSpec:
 
 
 def _by_sizes(probe: Probe, loop: EvaluatorSpec, chunk: int | None) -> EvaluatorSpec:
-    """What is usually fastest for a network of this size and kind, where it agrees with the loop; nothing is timed."""
+    """Usual best evaluator for a network of these sizes, if it agrees with the loop; nothing is timed."""
     task, weights = probe.task, sum(p.numel() for p in probe.task.objective.params.values())
     moving = sum(task.plane.center[n].numel() for n in task.plane.moving_names)
     if weights * task.objective.samples * probe.share * probe.cells < MIN_JOB_PRODUCTS or task.device.type != "cpu":
