@@ -215,6 +215,21 @@ class EvaluationProblem:
         first = next(number for number, weight in enumerate(self.objective.weights) if weight)
         return replace(self, objective=self.objective.with_data(self.objective.data.single_batch(first)), _cache={})
 
+    @property
+    def larger_batches(self) -> tuple[int, ...]:
+        """Sizes between that of the micro-batches and that of the batches that were given; none where those were not cut."""
+        cut, given = max(self.objective.data.counts), max(self.objective.original_data.counts)
+        return tuple(sorted({min(4 * cut, given), given})) if cut < given else ()
+
+    def in_batches(self, size: int) -> EvaluationProblem:
+        """The same task on micro-batches of another size, cut from the batches that were given; once for every size."""
+        cut = self.objective.original_data.split(size)
+        return self.cached(f"batches of {size}", lambda: replace(self, objective=self.objective.with_data(cut), _cache={}))
+
+    def given_batch_problem(self) -> EvaluationProblem:
+        """The same task on the first batch that was given, not cut."""
+        return replace(self, objective=self.objective.with_data(self.objective.original_data.single_batch(0)), _cache={})
+
     def thread_copy(self) -> EvaluationProblem:
         """The same task on a module of its own; tensors are shared (`Objective.thread_copy`)."""
         return replace(self, objective=self.objective.thread_copy(), _cache={})
