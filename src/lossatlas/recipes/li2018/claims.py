@@ -137,13 +137,13 @@ def _small_weights_with_decay(figures: Figures) -> Verdict:
 
 
 def _normalized_width_orders(figures: Figures) -> Verdict:
-    told, agrees = [], True
+    texts, agrees = [], True
     for decay in (0.0, 5e-4):
         small, large = (_solution(figures["3"]["solutions"], decay, which) for which in (False, True))
         widths = [figures["3"]["width"][one["name"]] for one in (small, large)]
         agrees &= widths[0] > widths[1]
-        told.append(f"{widths[0]:.2f} (small batch) against {widths[1]:.2f} at decay {decay:g}")
-    return agrees, "width " + "; ".join(told)
+        texts.append(f"{widths[0]:.2f} (small batch) against {widths[1]:.2f} at decay {decay:g}")
+    return agrees, "width " + "; ".join(texts)
 
 
 def _width_follows_error(figures: Figures) -> Verdict:
@@ -203,22 +203,22 @@ def _shortcuts_err_less(figures: Figures) -> Verdict:
 
 
 def _wider_is_flatter(figures: Figures) -> Verdict:
-    agrees, told = True, []
+    agrees, texts = True, []
     for tail in ("", "_noshort"):
         rows = [one for name, one in figures["6"]["networks"].items() if name.endswith("_noshort") == bool(tail)]
         shares = [one["shape"]["near_share"] for one in rows]
         agrees &= len(shares) > 1 and all(b > a for a, b in pairwise(shares))
-        told.append(f"{'without' if tail else 'with'} shortcuts " + ", ".join(f"{s:.2f}" for s in shares))
-    return agrees, "share of the plane within a nat of the center, narrow to wide: " + "; ".join(told)
+        texts.append(f"{'without' if tail else 'with'} shortcuts " + ", ".join(f"{s:.2f}" for s in shares))
+    return agrees, "share of the plane within a nat of the center, narrow to wide: " + "; ".join(texts)
 
 
 def _wider_errs_less(figures: Figures) -> Verdict:
-    agrees, told = True, []
+    agrees, texts = True, []
     for tail in ("", "_noshort"):
         rows = [one for name, one in figures["6"]["networks"].items() if name.endswith("_noshort") == bool(tail)]
         agrees &= len(rows) > 1 and all(b["test_accuracy"] > a["test_accuracy"] for a, b in pairwise(rows))
-        told.append(f"{'without' if tail else 'with'} shortcuts " + ", ".join(_error(one) for one in rows))
-    return agrees, "; ".join(told)
+        texts.append(f"{'without' if tail else 'with'} shortcuts " + ", ".join(_error(one) for one in rows))
+    return agrees, "; ".join(texts)
 
 
 def _ratio_is_small_with_shortcuts(figures: Figures) -> Verdict:
