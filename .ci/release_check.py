@@ -82,7 +82,7 @@ def check_metadata(distributions: list[Path]) -> None:
     run(BIN / "twine", "check", "--strict", *distributions)
     run(BIN / "check-wheel-contents", distributions[-1])
     run(BIN / "validate-pyproject", "pyproject.toml")
-    run(BIN / "cffconvert", "--validate", "-i", "CITATION.cff")
+    run(BIN / "check-jsonschema", "--builtin-schema", "vendor.citation-file-format", "CITATION.cff")
 
 
 def check_workflows() -> None:
