@@ -82,13 +82,19 @@ class MemoryArray:
 
 
 class MemoryGroup:
-    """A group of arrays and groups; `store` is the root that all of them lie in."""
+    """A group of arrays and groups; `store` is the root that all of them lie in.
+
+    Attributes:
+        sample_draws: by path, settings and values of samples that were drawn, which live as long as the archive and are not saved
+            with it: arrays of whole grids would take many times their memory.
+    """
 
     read_only = False
 
     def __init__(self, attributes: Mapping[str, Any], path: str = "", store: MemoryGroup | None = None) -> None:
         self.attrs, self.path = MemoryAttributes(attributes), path
         self.members: dict[str, MemoryGroup | MemoryArray] = {}
+        self.sample_draws: dict[str, Any] = {}
         self.store = store or self
 
     def __str__(self) -> str:

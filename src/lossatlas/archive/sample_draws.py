@@ -1,7 +1,8 @@
 """Store of the samples' values that multilevel sampling drew: a block of consecutive samples at some cells, one array a metric.
 
 Blocks lie in the group ``draws/<surface>/<block>``, each metric over ``(cell, draw)`` with a mask ``done`` over ``(cell,)`` that is
-written after the values, so that a killed run loses no more than a tile.
+written after the values, so that a killed run loses no more than a tile. An archive in memory keeps the values of the cells that
+were drawn as they are here, as long as it lives.
 """
 
 from __future__ import annotations
@@ -55,19 +56,22 @@ class SampleDraws:
     @property
     def attrs(self) -> dict[str, Any]:
         """Settings with which the samples were drawn; empty where none were."""
-        if not self.is_stored or not has_metadata(self.archive.root, self.path):
-            return {}
-        return dict(group_at(self.archive.root, self.path).attrs)
+        if self.in_memory is not None:
+            return dict(self.in_memory.get(self.path, ({},))[0])
+        return dict(group_at(self.archive.root, self.path).attrs) if has_metadata(self.archive.root, self.path) else {}
 
     @property
-    def is_stored(self) -> bool:
-        """False for an archive in memory, which would hold whole arrays where a few cells were drawn: draws live as long as the call."""
-        return not isinstance(self.archive.root, MemoryGroup)
+    def in_memory(self) -> dict[str, Any] | None:
+        """Draws of an archive in memory, by path: settings and `rows`; None of an archive that is stored."""
+        root = self.archive.root
+        return root.store.sample_draws if isinstance(root, MemoryGroup) else None
 
     def begin(self, attrs: Mapping[str, Any]) -> None:
         """Lay out an empty store in place of an earlier one."""
         self.drop()
-        if not self.is_stored:
+        if self.in_memory is not None:
+            self.rows = {}
+            self.in_memory[self.path] = dict(attrs), self.rows
             return
         root = self.archive.root
         if not has_metadata(root, KIND):
@@ -76,11 +80,14 @@ class SampleDraws:
 
     def drop(self) -> None:
         """Remove all draws of the surface."""
-        self.rows.clear()
+        self.rows = {}
         self._delete(self.path)
 
     def load(self, blocks: Iterable[int]) -> None:
         """Read what an earlier run stored; a damaged block is drawn again."""
+        if self.in_memory is not None:
+            self.rows = self.in_memory[self.path][1]
+            return
         for block in blocks:
             folder = f"{self.path}/{block}"
             if not has_metadata(self.archive.root, f"{folder}/done"):
@@ -99,7 +106,7 @@ class SampleDraws:
     def write(self, block: int, cells: NDArray[np.int64], values: Rows) -> None:
         """Store a finished tile, its values as they are kept: rounded to `dtype`."""
         values = {m: np.asarray(v, self.dtype).astype(np.float64) for m, v in values.items()}
-        if self.is_stored:
+        if self.in_memory is None:
             self._store(block, cells, values)
         old = self.rows.get(block)
         merged = values if old is None else {m: np.concatenate([old[1][m], v]) for m, v in values.items()}
@@ -118,7 +125,8 @@ class SampleDraws:
         return rows[metric][order[np.searchsorted(there, cells, sorter=order)]]
 
     def _delete(self, path: str) -> None:
-        if not self.is_stored:
+        if self.in_memory is not None:
+            self.in_memory.pop(path, None)
             return
         sync(self.archive.root.store.delete_dir("/".join(filter(None, (self.archive.root.path, path)))))
 

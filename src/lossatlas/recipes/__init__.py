@@ -18,7 +18,7 @@ Run = Callable[..., dict[str, Any]]
 
 @dataclass(frozen=True)
 class Option:
-    """An option that a recipe takes on the command line, as ``--name VALUE``."""
+    """An option that a recipe takes on the command line, as ``--name VALUE``; of kind bool as ``--name`` alone."""
 
     name: str
     kind: type
@@ -41,21 +41,25 @@ class Recipe:
     def text(self) -> str:
         """Description of the recipe, for `lossatlas run --list`."""
         lines = [f"{self.name}: {self.source}", f"    {self.shows}"]
-        return "\n".join(lines + [f"    --{o.name} {o.kind.__name__.upper()}: {o.help}" for o in self.options])
+        return "\n".join(
+            lines + [f"    --{o.name}{'' if o.kind is bool else ' ' + o.kind.__name__.upper()}: {o.help}" for o in self.options]
+        )
 
     def parse(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """``["--seed", "3"]`` to ``{"seed": 3}``.
+        """``["--seed", "3"]`` to ``{"seed": 3}``, ``["--dry-run"]`` to ``{"dry_run": True}``.
 
         Raises:
             InputError: an option that the recipe does not take, or a value of another kind.
         """
         known = {f"--{o.name}": o for o in self.options}
-        parts = [part for argument in arguments for part in argument.split("=", 1)]
-        if len(parts) % 2 or any(word not in known for word in parts[::2]):
+        flags = [argument for argument in arguments if argument in known and known[argument].kind is bool]
+        parts = [part for argument in arguments if argument not in flags for part in argument.split("=", 1)]
+        if len(parts) % 2 or any(word not in known or known[word].kind is bool for word in parts[::2]):
             raise InputError(
                 "options", " ".join(arguments), f"options of {self.name}: {', '.join(known) or 'none'}", "See: lossatlas run --list"
             )
-        return {known[word].name.replace("-", "_"): _value(known[word], value) for word, value in zip(parts[::2], parts[1::2], strict=True)}
+        pairs = {known[word]: _value(known[word], value) for word, value in zip(parts[::2], parts[1::2], strict=True)}
+        return {option.name.replace("-", "_"): value for option, value in {**{known[flag]: True for flag in flags}, **pairs}.items()}
 
 
 RECIPES: dict[str, Recipe] = {
@@ -93,10 +97,14 @@ RECIPES: dict[str, Recipe] = {
             "Li, Xu, Taylor, Studer, Goldstein 2018, Visualizing the Loss Landscape of Neural Nets",
             "planes of ResNets by shortcut, depth and width, small against large batch, Hessian-ratio maps, paths that fail and PCA paths",
             (
+                Option("size", str, "quick (minutes), laptop (all of CIFAR-10, a night of two cores) or full (days of a GPU) (full)"),
                 Option("figure", str, "1 to 9 or repeat, several with commas (all)"),
                 Option("seed", int, "of trainings (0)"),
                 Option("device", str, "cpu or cuda (cpu)"),
+                Option("precision", str, "of a laptop's trainings, float32 or bfloat16 (by the processor)"),
                 Option("workers", int, "threads (as many as PyTorch would use)"),
+                Option("train-only", bool, "stop when the networks are trained"),
+                Option("dry-run", bool, "only print which trainings are left and how long they take"),
             ),
         ),
         Recipe(

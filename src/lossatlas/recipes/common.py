@@ -57,12 +57,14 @@ def write_summary(out: Path, recipe: str, numbers: Mapping[str, Any]) -> dict[st
 
 
 def with_figures_md(run: Callable[P, R]) -> Callable[P, R]:
-    """A recipe's `run` that leaves ``figures.md`` beside its figures."""
+    """A recipe's `run` that leaves ``figures.md`` beside its figures, where it drew any."""
 
     @functools.wraps(run)
     def listed(*args: P.args, **options: P.kwargs) -> R:
         summary = run(*args, **options)
-        write_figures_md(Path(str(args[0] if args else options["out"])))
+        out = Path(str(args[0] if args else options["out"]))
+        if out.is_dir() and any(is_figure(file) for file in out.iterdir()):
+            write_figures_md(out)
         return summary
 
     return listed

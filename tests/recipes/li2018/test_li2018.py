@@ -12,14 +12,14 @@ import xarray as xr
 
 import lossatlas as la
 from lossatlas.recipes import recipe_named
-from lossatlas.recipes.li2018 import config as settings
+from lossatlas.recipes.li2018 import sizes
 from lossatlas.recipes.li2018.networks import architecture_label
 from lossatlas.recipes.li2018.training_paths import _window
 
 recipe = importlib.import_module("lossatlas.recipes.li2018.run")  # the package's own name is the function
 
 TINY = replace(
-    settings.QUICK,
+    sizes.QUICK,
     samples=8,
     test_samples=40,
     resolution=4,
@@ -66,11 +66,11 @@ def test_the_window_of_a_path_holds_it_and_the_model() -> None:
 
 
 def test_figures_drawn_before_stay_in_the_summary_of_the_same_kind_of_run(tmp_path) -> None:
-    (tmp_path / "summary.json").write_text(json.dumps({"recipe": "li2018", "quick": True, "seed": 0, "figures": {"5": {"a": 1}, "x": 2}}))
-    assert recipe._earlier_numbers(tmp_path, True, 0) == {"5": {"a": 1}}
-    assert recipe._earlier_numbers(tmp_path, False, 0) == recipe._earlier_numbers(tmp_path, True, 1) == {}
+    (tmp_path / "summary.json").write_text(json.dumps({"recipe": "li2018", "size": "quick", "seed": 0, "figures": {"5": {"a": 1}, "x": 2}}))
+    assert recipe._earlier_numbers(tmp_path, "quick", 0) == {"5": {"a": 1}}
+    assert recipe._earlier_numbers(tmp_path, "full", 0) == recipe._earlier_numbers(tmp_path, "quick", 1) == {}
     (tmp_path / "summary.json").write_text("half a f")
-    assert recipe._earlier_numbers(tmp_path, True, 0) == {}
+    assert recipe._earlier_numbers(tmp_path, "quick", 0) == {}
 
 
 def test_missing_pictures_are_earlier_numbers_any_work(tmp_path, monkeypatch) -> None:
@@ -84,7 +84,7 @@ def test_missing_pictures_are_earlier_numbers_any_work(tmp_path, monkeypatch) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("figure", ["1", "2", "3", "4", "5", "6", "7", "8", "9", "repeat"])
 def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch) -> None:
-    monkeypatch.setattr(recipe, "QUICK", TINY)
+    monkeypatch.setitem(sizes.SIZES, "quick", TINY)
     summary = recipe.run(tmp_path, data_root, quick=True, figure=figure, progress=False)
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     file = tmp_path / ("repeatability.png" if figure == "repeat" else f"figure{figure}.png")
@@ -116,7 +116,7 @@ def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch
 
 @pytest.mark.slow
 def test_a_second_run_trains_nothing_anew_and_draws_the_same(tmp_path, data_root, monkeypatch) -> None:
-    monkeypatch.setattr(recipe, "QUICK", TINY)
+    monkeypatch.setitem(sizes.SIZES, "quick", TINY)
     first = recipe.run(tmp_path, data_root, quick=True, figure="2", progress=False)
     weights = {p: p.stat().st_mtime_ns for p in tmp_path.glob("trainings/*/checkpoint.pt")}
     again = recipe.run(tmp_path, data_root, quick=True, figure="2", progress=False)

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import proj3d
 
 from lossatlas.viz.mpl.artists.occlusion import Projection3D, projection_of
-from lossatlas.viz.mpl.artists.relief_mesh import MESH_LINES_MAX, ReliefMesh, build_relief_mesh, sample, shaded, triangles
+from lossatlas.viz.mpl.artists.relief_mesh import MESH_LINES_MAX, ReliefMesh, build_relief_mesh, level_below, sample, shaded, triangles
+from lossatlas.viz.mpl.panes.surface import _to_the_border
 from lossatlas.viz.scene.cell_masks import CellMasks
 from lossatlas.viz.scene.model import ColorScale
 
@@ -53,10 +54,8 @@ def test_a_hole_takes_the_square_of_its_own_cell() -> None:
     holes = np.zeros((5, 5), bool)
     holes[2, 2] = True
     relief = relief_of(np.ones((5, 5)), holes)
-    corners, faces = triangles(relief, 2.0, 0.0)
-    a, b, c = (corners[faces[:, k], :2] for k in range(3))
-    area = 0.5 * np.abs(np.cross(np.c_[b - a, np.zeros(len(a))], np.c_[c - a, np.zeros(len(a))])[:, 2]).sum()
-    assert area == pytest.approx(2 * (1 - 1 / 16))
+    corners, faces = triangles(relief, 2.0)
+    assert _area(corners, faces) == pytest.approx(2 * (1 - 1 / 16))
     middle = np.stack([corners[faces].mean(axis=1)[:, 0] - 0.5, (corners[faces].mean(axis=1)[:, 1] - 1) / 2])
     assert np.abs(middle).max(axis=0).min() > 0.11
 
@@ -64,19 +63,33 @@ def test_a_hole_takes_the_square_of_its_own_cell() -> None:
 def test_triangles_are_cut_exactly_at_the_clip_level() -> None:
     x = np.linspace(0, 1, 5)
     relief = relief_of(np.broadcast_to(x[:, None], (5, 4)).copy())
-    corners, faces = triangles(relief, 0.63, 0.21)
-    used = corners[np.unique(faces)]
-    assert used[:, 2].min() == pytest.approx(0.21)
-    assert used[:, 2].max() == pytest.approx(0.63)
+    corners, faces = triangles(relief, 0.63)
+    assert corners[np.unique(faces), 2].max() == pytest.approx(0.63)
+    assert _area(corners, faces) == pytest.approx(2 * 0.63)
+
+
+def test_ground_below_the_scale_is_level_and_has_no_slope() -> None:
+    x = np.linspace(0, 1, 5)
+    relief = relief_of(np.broadcast_to(x[:, None], (5, 4)).copy())
+    level = level_below(relief, 0.21)
+    below = relief.x <= 0.21
+    np.testing.assert_array_equal(level.height[below], 0.21)
+    np.testing.assert_array_equal(level.slope[:, below], 0)
+    np.testing.assert_array_equal(level.height[~below], relief.height[~below])
+    corners, faces = triangles(level, 0.63)
+    assert _area(corners, faces) == pytest.approx(2 * 0.63), "no hole in the middle of a valley"
+
+
+def _area(corners: np.ndarray, faces: np.ndarray) -> float:
+    """Area of triangles seen from above."""
     a, b, c = (corners[faces[:, k]] for k in range(3))
-    flat = 0.5 * np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).sum()
-    assert flat == pytest.approx(2 * (0.63 - 0.21))
+    return float(0.5 * np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]).sum())
 
 
 def test_only_holes_give_no_triangles() -> None:
     holes = np.ones((3, 4), bool)
     relief = relief_of(np.ones((3, 4)), holes)
-    assert len(triangles(relief, 2.0, 0.0)[1]) == 0
+    assert len(triangles(relief, 2.0)[1]) == 0
     assert np.isfinite(relief.height).all()
 
 
@@ -131,3 +144,30 @@ def test_nothing_to_see_is_no_error(box: object) -> None:
     empty = np.array([])
     relief = relief_of(np.zeros((3, 3)))
     assert sight.hidden(relief, empty, empty, empty).shape == (0,)
+
+
+def test_a_path_runs_to_the_border_and_to_the_top_of_its_relief() -> None:
+    x = np.linspace(0, 1, 5)
+    relief = relief_of(np.broadcast_to(10 * x[:, None], (5, 4)).copy())  # a slope of ten over [0, 1] x [0, 2]
+    ways = {
+        "leaves": ([0.5, 0.9, 1.7, 3.0], [1.0, 1.0, 1.4, 1.0], (2, [1.0, 1.05, 10.0])),
+        "comes back": ([3.0, 1.5, 0.5, 0.4], [1.0, 1.0, 1.0, 1.0], (1, [1.0, 1.0, 10.0])),
+        "leaves across the corner": ([0.5, 0.5, 1.5, 1.5], [1.0, 1.0, 4.0, 9.0], (2, [0.5 + 1 / 3, 2.0, 25 / 3])),
+    }
+    for name, (alpha, beta, (moved, place)) in ways.items():
+        points = np.column_stack([alpha, beta, sample(relief, relief.height, np.array(alpha), np.array(beta))])
+        away = (points[:, 0] > 1) | (points[:, 1] > 2)
+        (ax, ay, az), outside = _to_the_border(points, away, relief, 10.0)
+        assert outside.sum() == away.sum() - 1 and not outside[moved], name
+        np.testing.assert_allclose([ax[moved], ay[moved], az[moved]], place, atol=1e-9, err_msg=name)
+    rising = np.array([[0.2, 1.0, 2.0], [0.6, 1.0, 6.0], [0.8, 1.0, 8.0]])
+    (ax, _, az), outside = _to_the_border(rising, np.array([False, True, True]), relief, 5.0)
+    assert outside.tolist() == [False, False, True]
+    np.testing.assert_allclose([ax[1], az[1]], [0.5, 5.0], atol=1e-9)
+
+
+def test_a_path_with_no_way_in_stays_outside() -> None:
+    relief = relief_of(np.zeros((3, 4)))
+    points = np.array([[5.0, 1.0, 0.0], [np.nan, 1.0, np.nan], [0.5, 1.0, 0.0]])
+    _, outside = _to_the_border(points, np.array([True, True, False]), relief, 1.0)
+    assert outside.tolist() == [True, True, False]

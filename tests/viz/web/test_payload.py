@@ -89,3 +89,14 @@ def test_colormaps_are_tables_of_256_colors() -> None:
 def test_a_wrong_choice_is_named(argument: str, value: str) -> None:
     with pytest.raises(InputError, match=argument):
         encode(scene_of(np.ones((2, 2))), **{argument: value})  # pyright: ignore[reportArgumentType]
+
+
+def test_the_ends_of_an_interval_return_and_stay_nan_where_a_cell_has_none() -> None:
+    share = np.linspace(0, 1, 12).reshape(3, 4)
+    low, high = share * 0.8, np.where(np.arange(4) == 2, np.nan, 0.3 + 0.7 * share)
+    field = Field(share, "accuracy", "1", interval=(low, high))
+    scene = Scene((), (Surface("s", np.arange(3.0), np.arange(4.0), {"accuracy": field}),))
+    payload = encode(scene)
+    blocks = payload.header["scenes"][0]["surfaces"][0]["fields"]["accuracy"]["interval"]
+    for block, end in zip(blocks, (low, high), strict=True):
+        np.testing.assert_allclose(decode_block(payload, block["block"]), end, atol=1e-5)  # a step of 65,532 in a range of one

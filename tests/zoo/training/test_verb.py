@@ -19,15 +19,18 @@ from lossatlas.compute.params.checkpoint import read_checkpoint
 from lossatlas.zoo.training import Training, train
 from numbers_in import numbers_after
 
-SMALL = Training("lenet", epochs=6, samples=256, test_samples=64, batch_size=16, optimizer="adam")
+PAPER = 'Training("lenet", epochs=6, samples=256, test_samples=64, batch_size=16, optimizer="adam")'
+LAPTOP = (
+    'Training("wrn8_1", epochs=5, samples=64, test_samples=16, batch_size=8, learning_rate=0.3, schedule="one-cycle",'
+    ' precision="bfloat16", channels_last=True)'
+)
 SCRIPT = """
 import sys
 from pathlib import Path
 import torch
 from lossatlas.zoo.training import Training, train
 torch.set_num_threads(1)
-training = Training("lenet", epochs=6, samples=256, test_samples=64, batch_size=16, optimizer="adam")
-train(training, Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_seconds=0)
+train(TRAINING, Path(sys.argv[1]), Path(sys.argv[2]), checkpoint_seconds=0)
 """
 
 
@@ -55,20 +58,24 @@ def test_an_unknown_network_leaves_with_a_message(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.slow
-def test_a_process_killed_at_once_continues_bit_for_bit(data_root: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path / "killed"), str(data_root)], env=os.environ)
+@pytest.mark.parametrize("settings", [PAPER, LAPTOP], ids=["paper", "laptop"])
+def test_a_process_killed_at_once_continues_bit_for_bit(settings: str, data_root: Path, tmp_path: Path) -> None:
+    """Weights with their momentum, order, shifts and flips: augmented pictures, one cycle and bfloat16 in the second."""
+    training: Training = eval(settings)
+    script = SCRIPT.replace("TRAINING", settings)
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "killed"), str(data_root)], env=os.environ)
     deadline = time.monotonic() + 240
     while not (tmp_path / "killed" / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     done = torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)["step"]
-    assert 0 < done < 96
+    assert 0 < done < training.epochs * (training.samples or 0) // training.batch_size
     torch.set_num_threads(1)
     for name in ("killed", "whole"):
-        train(SMALL, tmp_path / name, data_root)
+        train(training, tmp_path / name, data_root)
     killed, whole = (read_checkpoint(tmp_path / name / "weights.safetensors") for name in ("killed", "whole"))
     assert all(torch.equal(killed[name], whole[name]) for name in whole)
-    rows = [la.Trajectory.open(tmp_path / name / "archive.zarr", "lenet") for name in ("killed", "whole")]
+    rows = [la.Trajectory.open(tmp_path / name / "archive.zarr", training.network) for name in ("killed", "whole")]
     assert rows[0].steps.tolist() == rows[1].steps.tolist()
     assert rows[0].dataset.batch_loss.equals(rows[1].dataset.batch_loss)

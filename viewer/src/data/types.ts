@@ -13,7 +13,16 @@ export interface Block {
 
 export interface NumArray { data: ArrayLike<number>; shape: number[] }
 
-export interface FieldData { values: NumArray; label: string; units: string; standard_error: NumArray | null; doubtful?: NumArray | null; cautions?: CautionData[] }
+export interface FieldData {
+  values: NumArray;
+  label: string;
+  units: string;
+  standard_error: NumArray | null;
+  /** Ends of the 95 % interval, shown in place of the standard error; NaN where a cell has none. */
+  interval?: [NumArray, NumArray] | null;
+  doubtful?: NumArray | null;
+  cautions?: CautionData[];
+}
 export interface SurfaceData {
   name: string;
   alpha: NumArray;

@@ -22,8 +22,8 @@ export function tooltipRows(session: Session, at: HoverTarget): Row[] {
     Number.isNaN(at.value) ? "not finite (a hole)" : withUnits(surface, state.quantity, at.value),
     true,
   ]);
-  const error = standardError(surface, state.quantity, at);
-  if (error !== null) out.push(["± standard error", formatNumber(error, 2)]);
+  const uncertainty = uncertaintyRow(surface, state.quantity, at);
+  if (uncertainty) out.push(uncertainty);
   if (state.log && at.value > 0) out.push(["log₁₀", formatNumber(Math.log10(at.value), 3)]);
   for (const quantity of surface.quantities) {
     if (quantity !== state.quantity)
@@ -64,12 +64,15 @@ function valueAt(surface: Surface, quantity: string, frame: number, at: { alpha:
     : bilinear(surface.frameValues(quantity, Math.round(frame)), surface.na, surface.nb, i, j);
 }
 
-function standardError(surface: Surface, quantity: string, at: { alpha: number; beta: number }): number | null {
-  const error = surface.field(quantity)?.standard_error;
+/** The nearest cell's 95 % interval where it has one, as figures draw it; else its standard error. */
+export function uncertaintyRow(surface: Surface, quantity: string, at: { alpha: number; beta: number }): Row | null {
   const [i, j] = [fractionalIndex(surface.alpha, at.alpha), fractionalIndex(surface.beta, at.beta)];
-  if (!error || Number.isNaN(i) || Number.isNaN(j)) return null;
-  const value = error.data[Math.round(i) * surface.nb + Math.round(j)];
-  return Number.isFinite(value) ? value : null;
+  const { interval, standard_error: error } = surface.field(quantity) ?? {};
+  if (Number.isNaN(i) || Number.isNaN(j)) return null;
+  const cell = Math.round(i) * surface.nb + Math.round(j);
+  const ends = interval?.map((end) => end.data[cell]) ?? [];
+  if (ends.length && ends.every(Number.isFinite)) return ["95 % interval", ends.map((end) => formatNumber(end, 3)).join(" to ")];
+  return error && Number.isFinite(error.data[cell]) ? ["± standard error", formatNumber(error.data[cell], 2)] : null;
 }
 
 function isInterpolated(surface: Surface, at: { alpha: number; beta: number }): boolean {

@@ -114,7 +114,7 @@ def title_of(one: Solution) -> str:
 
 
 def network_label(setting: RunConfig) -> str:
-    return "VGG-9, a quarter as wide" if setting.quick else "VGG-9"
+    return "VGG-9, a quarter as wide" if setting.size.vgg == "vgg9_quarter" else "VGG-9"
 
 
 def _between(decay: float, lines: Mapping[tuple[float, str], xr.Dataset]) -> tuple[list[Curve], Pane]:

@@ -148,7 +148,9 @@ def run_note(setting: RunConfig, trained: bool) -> str:
     tests = f"test error on {size.test_samples:,} test images"
     if not trained:
         return f"{setting.run_label}; {tests}"
-    how = f"{size.train_samples:,} pictures for {size.epochs} epochs" if setting.quick else f"the paper's schedule of {size.epochs} epochs"
+    counts = sorted({options.get("epochs", size.epochs) for options in size.trainings.values()} or {size.epochs})
+    epochs = " or ".join(map(str, counts)) + " epochs"
+    how = f"the paper's schedule of {epochs}" if size.name == "full" else f"{size.train_samples:,} pictures for {epochs}"
     return f"{setting.run_label}: {training_label(setting)}s see {how}; {tests}"
 
 

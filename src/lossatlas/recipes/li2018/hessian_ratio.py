@@ -15,15 +15,12 @@ from lossatlas.recipes.li2018.loss_planes import PLANE_SEED
 from lossatlas.recipes.li2018.networks import Net, net
 from lossatlas.recipes.li2018.types import Panel
 
-FULL_NETWORKS = ("resnet56", "resnet56_noshort", "densenet121")
-QUICK_NETWORKS = ("resnet20", "resnet20_noshort")
 HESSIAN_BATCH = 32
 
 
 def figure_7(setting: RunConfig) -> dict[str, Any]:
     """Hessian-ratio maps on the planes of figures 1 and 5, both eigenvalues kept."""
-    names = QUICK_NETWORKS if setting.quick else FULL_NETWORKS
-    panels = [_panel(setting, net(setting, name)) for name in names]
+    panels = [_panel(setting, net(setting, name)) for name in setting.size.ratio_networks]
     drawing.ratio_maps(panels, setting.out / "figure7.png", setting)
     print_line("figure7.png    Where the plane looks convex the smallest eigenvalue is small against the largest.")
     return {"networks": {one.name: one.summary for one in panels}}

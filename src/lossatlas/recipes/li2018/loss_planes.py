@@ -17,69 +17,62 @@ from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_planes as drawing
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import Net, architecture_label, net
+from lossatlas.recipes.li2018.trainings import (
+    depth_networks,
+    imported_surface,
+    relief_networks,
+    rough_and_smooth_networks,
+    width_networks,
+)
 from lossatlas.recipes.li2018.types import Panel
-from lossatlas.zoo.data.fetch import data_root
 
 PLANE_SEED = 1
 BASIN_FLOOR = 0.1
 PROBES = 12
-IMPORTED = "surfaces_cifar10_viewer"
-DEPTHS = {
-    "resnet20": "",
-    "resnet56": "",
-    "resnet110": "resnet110_skip_low_res",
-    "resnet20_noshort": "resnet20_no_skip_low_res",
-    "resnet56_noshort": "",
-    "resnet110_noshort": "resnet110_no_skip_low_res",
-}
-"""Figure 5, with shortcuts above and without below; the surface that stands in where a quick run has no weights."""
 
 
 def figure_1(setting: RunConfig) -> dict[str, Any]:
-    """ResNet-56 without and with shortcuts in relief, and how rough each is over several random planes."""
-    nets = [net(setting, name) for name in ("resnet56_noshort", "resnet56")]
+    """A network without and with shortcuts in relief, and how rough each is over several random planes."""
+    nets = [net(setting, name) for name in relief_networks(setting)]
     panels = [own_panel(setting, one) for one in nets]
     reports = {one.name: _report(setting, one) for one in nets}
     report_lines = tuple(f"{one.label}: {reports[one.name].line}" for one in nets)
-    title = "The loss surfaces of ResNet-56 without and with shortcuts"
+    title = f"The loss surfaces of {nets[1].label} without and with shortcuts"
     drawing.reliefs(panels, setting.out / "figure1.png", title, setting, (*report_lines, CAVEAT))
     numbers = {one.name: rough_over_seeds(setting, one) for one in nets}
     drawing.roughness_points(numbers, {one.name: one for one in nets}, setting.out / "figure1_numbers.png", setting)
-    print_line("figure1.png    ResNet-56 without shortcuts is chaotic, with them nearly convex around the minimum.")
+    print_line(f"figure1.png    {nets[1].label} without and with shortcuts: negative curvature near the center, basins, height of the rim.")
     return {"networks": _summaries(panels), "roughness": numbers, "curvature": {n: r.as_dict() for n, r in reports.items()}}
 
 
 def figure_4(setting: RunConfig) -> dict[str, Any]:
-    """ResNet-110 without shortcuts and DenseNet-121 in relief."""
-    stand_ins = {"resnet110_noshort": "resnet110_no_skip_low_res", "densenet121": "densenet121"}
-    panels = [panel(setting, name, stand_in) for name, stand_in in stand_ins.items()]
-    drawing.reliefs(panels, setting.out / "figure4.png", "ResNet-110 without shortcuts and DenseNet-121", setting)
-    print_line("figure4.png    ResNet-110 without shortcuts against DenseNet-121.")
+    """Networks without shortcuts and DenseNet-121 in relief."""
+    panels = [panel(setting, name) for name in rough_and_smooth_networks(setting)]
+    title = " and ".join(one.title.split("\n")[0] for one in panels)
+    drawing.reliefs(panels, setting.out / "figure4.png", title, setting)
+    print_line(f"figure4.png    {title}.")
     return {"networks": _summaries(panels)}
 
 
 def figure_5(setting: RunConfig) -> dict[str, Any]:
     """Contours by depth, with shortcuts above and without below."""
-    panels = [panel(setting, name, stand_in) for name, stand_in in DEPTHS.items()]
-    drawing.maps(panels, 3, setting.out / "figure5.png", "Depth: with shortcuts (top) and without (bottom)", setting)
+    panels = [panel(setting, name) for name in depth_networks(setting)]
+    drawing.maps(panels, len(panels) // 2, setting.out / "figure5.png", "Depth: with shortcuts (top) and without (bottom)", setting)
     print_line("figure5.png    Deeper networks without shortcuts turn chaotic; with them they do not.")
     return {"networks": _summaries(panels)}
 
 
 def figure_6(setting: RunConfig) -> dict[str, Any]:
     """Contours by width, with shortcuts above and without below."""
-    widths = setting.size.widths
-    names = [width + tail for tail in ("", "_noshort") for width in widths]
-    panels = [own_panel(setting, net(setting, name)) for name in names]
-    drawing.maps(panels, len(widths), setting.out / "figure6.png", "Width: with shortcuts (top) and without (bottom)", setting)
+    panels = [own_panel(setting, net(setting, name)) for name in width_networks(setting)]
+    drawing.maps(panels, len(setting.size.widths), setting.out / "figure6.png", "Width: with shortcuts (top) and without (bottom)", setting)
     print_line("figure6.png    The paper finds wider networks flatter and rounder; networks hardly trained need not show it.")
     return {"networks": _summaries(panels)}
 
 
-def panel(setting: RunConfig, name: str, stand_in: str) -> Panel:
-    """The plane of trained weights; in a quick run an imported surface where it has none, else a training."""
-    file = data_root(setting.data) / IMPORTED / f"{stand_in}.npz"
-    if setting.quick and stand_in and file.is_file():
+def panel(setting: RunConfig, name: str) -> Panel:
+    """The plane of trained weights, or an imported surface where a run that is not full has no weights."""
+    if file := imported_surface(setting, name):
         return imported_panel(name, file)
     return own_panel(setting, net(setting, name))
 
@@ -96,6 +89,8 @@ def plane_surface(setting: RunConfig, one: Net, seed: int, resolution: int, name
         objective,
         random_plane(objective, seed=seed, normalize="filter"),
         resolution=resolution,
+        tol=setting.size.tol,
+        tol_scale="log",
         archive=setting.archive,
         name=name,
         title=one.label,

@@ -17,19 +17,16 @@ from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_lines as drawing
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.networks import Net, folder, scored, train_once, training_label
+from lossatlas.recipes.li2018.networks import Net, scored, training_label
+from lossatlas.recipes.li2018.trainings import DECAYS, folder, solution_training, train_once
 from lossatlas.recipes.li2018.types import Solution
-from lossatlas.zoo.training import Training
-
-DECAYS = (0.0, 5e-4)
 
 
 def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["sgd", "adam"] = "sgd") -> Solution:
     """Train VGG-9, recorded, or read what an earlier run left."""
     size = setting.size
-    training = Training(size.vgg, size.vgg_epochs, size.train_samples, size.test_samples, batch, None, decay, optimizer, setting.seed)
-    name = f"{size.vgg}_{optimizer}_batch{batch}_decay{decay:g}".replace("0.0005", "5e-4")
-    module = train_once(setting, name, training)
+    plan = solution_training(setting, batch, decay, optimizer)
+    module, name, training = train_once(setting, plan), plan.key, plan.training
     label = f"{'SGD' if optimizer == 'sgd' else 'Adam'}, batch {batch:,}, decay {decay:g}"
     net = scored(setting, Net(name, label, module, "li", training_label(setting), size.test_samples))
     return Solution(name, training, net, Trajectory.open(open_archive(folder(setting, name) / "archive.zarr", "a"), size.vgg))
@@ -99,6 +96,8 @@ def _random_line(setting: RunConfig, one: Solution, seed: int) -> xr.Dataset:
         random_plane(objective, seed=seed, ndim=1),
         resolution=setting.size.line,
         metrics=("loss", "accuracy"),
+        tol=setting.size.tol,
+        tol_scale="log",
         archive=setting.archive,
         name=f"line_{one.name}_seed{seed}",
         title=one.label,
@@ -113,6 +112,8 @@ def _random_plane(setting: RunConfig, one: Solution) -> xr.Dataset:
         objective,
         random_plane(objective, seed=0),
         resolution=setting.size.resolution,
+        tol=setting.size.tol,
+        tol_scale="log",
         archive=setting.archive,
         name=f"plane_{one.name}",
         title=one.label,

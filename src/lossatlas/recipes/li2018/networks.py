@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,33 +14,13 @@ from lossatlas.compute.evaluation.single_point import evaluate_point
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError
 from lossatlas.recipes.li2018.config import RunConfig
+from lossatlas.recipes.li2018.published import PUBLISHED, published_file
+from lossatlas.recipes.li2018.trainings import network_training, train_once
 from lossatlas.zoo.checkpoints import load_checkpoint
-from lossatlas.zoo.data.fetch import data_root
 from lossatlas.zoo.networks import network
-from lossatlas.zoo.training import Training, train
 
 BATCH = 64
 KINDS = {"wrn": "ResNet-", "resnet": "ResNet-", "vgg": "VGG-", "densenet": "DenseNet-"}
-
-
-@dataclass(frozen=True)
-class Published:
-    """A file of trained weights, the zoo's name of its network and the normalization it was trained under."""
-
-    file: str
-    network: str
-    normalization: str
-    label: str
-
-
-PUBLISHED = {
-    "resnet56": Published("nets_cifar10_li2018/resnet56_model_300.t7", "resnet56", "li", "ResNet-56"),
-    "resnet56_noshort": Published(
-        "nets_cifar10_li2018/resnet56_noshort_model_300.t7", "resnet56_noshort", "li", "ResNet-56 without shortcuts"
-    ),
-    "resnet56_a": Published("nets_cifar10_akamaster/resnet56-4bfd9763.th", "resnet56_a", "imagenet", "ResNet-56, shortcuts A"),
-    "resnet20": Published("nets_cifar10_akamaster/resnet20-12fca82f.th", "resnet20_a", "imagenet", "ResNet-20"),
-}
 
 
 @dataclass(frozen=True)
@@ -49,7 +28,7 @@ class Net:
     """A trained network and how well it does on test pictures it has not seen.
 
     Attributes:
-        source: "trained weights" or "short training" (or "full training", after the paper's schedule).
+        source: "trained weights", or "short", "laptop" or "full training", the last after the paper's schedule.
         test_accuracy, test_loss: on the first `test_samples` test pictures.
     """
 
@@ -83,40 +62,27 @@ class Net:
 
 
 def net(setting: RunConfig, name: str) -> Net:
-    """The published weights of `name`, else a training of it.
+    """The published weights of `name`, else a training of it; on a laptop the training where it has one.
 
     Args:
         setting: of the run.
         name: of `PUBLISHED` or of the zoo's networks.
     """
-    if (known := PUBLISHED.get(name)) is not None and (path := data_root(setting.data) / known.file).is_file():
+    if name not in setting.size.trainings and (path := published_file(setting.data, name)) is not None:
+        known = PUBLISHED[name]
         module = load_checkpoint(path, network(known.network, seed=0)).eval()
         return scored(setting, Net(name, known.label, module, known.normalization, "trained weights", setting.size.test_samples))
     return trained(setting, name)
 
 
 def trained(setting: RunConfig, name: str) -> Net:
-    """A network trained here: the paper's schedule in a full run, a few epochs on a few pictures in a quick one."""
-    size = setting.size
-    training = Training(name, size.epochs, size.train_samples, size.test_samples, seed=setting.seed)
-    module = train_once(setting, name, training)
-    return scored(setting, Net(name, architecture_label(name), module, "li", training_label(setting), size.test_samples))
-
-
-def train_once(setting: RunConfig, key: str, training: Training) -> torch.nn.Module:
-    """Train into ``trainings/KEY``, or go on with what an earlier run left there."""
-    out = folder(setting, key)
-    train(training, out, setting.data, device=setting.device, progress=setting.progress)
-    return load_checkpoint(out / "weights.safetensors", network(training.network, 0)).eval()
-
-
-def folder(setting: RunConfig, key: str) -> Path:
-    """Folder of a training of this run."""
-    return setting.out / "trainings" / key
+    """A network trained here."""
+    module = train_once(setting, network_training(setting, name))
+    return scored(setting, Net(name, architecture_label(name), module, "li", training_label(setting), setting.size.test_samples))
 
 
 def training_label(setting: RunConfig) -> str:
-    return "short training" if setting.quick else "full training"
+    return {"quick": "short training", "laptop": "laptop training", "full": "full training"}[setting.size.name]
 
 
 def architecture_label(name: str) -> str:

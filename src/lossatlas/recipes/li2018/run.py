@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import torch
 
-from lossatlas.archive import open_archive
+from lossatlas.archive import as_archive, open_archive
 from lossatlas.errors import InputError
 from lossatlas.recipes.common import make_output_folder, print_line, with_figures_md, write_summary
 from lossatlas.recipes.li2018 import hessian_ratio as ratios
 from lossatlas.recipes.li2018 import loss_planes as planes
 from lossatlas.recipes.li2018 import minima as solutions
 from lossatlas.recipes.li2018 import training_paths as paths
-from lossatlas.recipes.li2018.config import FULL, QUICK, RunConfig
+from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import require_pictures
+from lossatlas.recipes.li2018.sizes import RunSize, size_named
+from lossatlas.recipes.li2018.trainings import default_precision, planned_trainings, print_plan, train_all
+from lossatlas.zoo.training.settings import Precision
 
 FIGURES: dict[str, Callable[[RunConfig], dict[str, Any]]] = {
     "1": planes.figure_1,
@@ -39,10 +42,14 @@ def run(
     data: Path | None = None,
     quick: bool = False,
     *,
+    size: str | None = None,
     figure: str | int | None = None,
     seed: int = 0,
     device: str = "cpu",
+    precision: str | None = None,
     workers: int | None = None,
+    train_only: bool = False,
+    dry_run: bool = False,
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """The paper's figures, all of them or those asked for, into `out`.
@@ -50,24 +57,36 @@ def run(
     Args:
         out: folder for the archive, the figures, trained networks and ``summary.json``; a second run continues there.
         data: folder with CIFAR-10, and with the published weights and surfaces where they are at hand.
-        quick: smaller planes on fewer pictures, and short trainings, in minutes; each figure says so.
+        quick: the same as `size` "quick".
+        size: "quick": smaller planes on fewer pictures, and short trainings, in minutes; "laptop": small networks trained on all
+            of CIFAR-10 in a night of two cores, planes on all training pictures; "full": the paper's networks, for a GPU, which is
+            what None means. Each figure says which it is.
         figure: "1" to "9" or "repeat", several with commas; None draws all.
         seed: of trainings.
         device: for trainings and planes, such as "cuda".
+        precision: of the trainings of size "laptop", "float32" or "bfloat16"; None chooses by the processor.
         workers: threads; None takes as many as PyTorch would use.
+        train_only: train the networks that the figures need and stop before the figures.
+        dry_run: print which trainings are left and how long they take, and train nothing.
         progress: show bars; None shows them on a terminal.
 
     Raises:
-        InputError: an unknown figure, or no CIFAR-10.
+        InputError: an unknown figure, size or precision, or no CIFAR-10.
     """
-    wanted = _wanted(figure)
+    wanted, chosen = _wanted(figure), size_named(size, quick)
     if workers is not None:
         torch.set_num_threads(workers)
-    setting = RunConfig(
-        make_output_folder(out), open_archive(out / "archive.zarr", "a"), data, quick, QUICK if quick else FULL, seed, progress, device
-    )
+    archive = as_archive(None) if dry_run else open_archive(make_output_folder(out) / "archive.zarr", "a")
+    setting = RunConfig(out, archive, data, chosen, seed, progress, device, _precision(precision, chosen))
+    summary: dict[str, Any] = {"size": chosen.name, "seed": seed, "figures": _earlier_numbers(out, chosen.name, seed)}
+    plans = planned_trainings(setting, wanted)
+    if dry_run:
+        print_plan(setting, plans)
+        return summary
     require_pictures(setting)
-    summary: dict[str, Any] = {"quick": quick, "seed": seed, "figures": _earlier_numbers(out, quick, seed)}
+    if train_only:
+        train_all(setting, plans)
+        return summary
     for name in wanted:
         print_line(f"figure {name} …")
         summary["figures"][name] = FIGURES[name](setting)
@@ -75,11 +94,19 @@ def run(
     return write_summary(out, "li2018", summary)
 
 
-def _earlier_numbers(out: Path, quick: bool, seed: int) -> dict[str, Any]:
+def _precision(name: str | None, size: RunSize) -> Precision:
+    if name is not None and name not in get_args(Precision):
+        raise InputError("--precision", name, "float32 or bfloat16")
+    if size.name != "laptop":
+        return "float32"
+    return default_precision() if name is None else cast(Precision, name)
+
+
+def _earlier_numbers(out: Path, size: str, seed: int) -> dict[str, Any]:
     """Figures that an earlier run of the same kind left in the summary, when only some are drawn now."""
     try:
         before = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-        same = (before["recipe"], before["quick"], before["seed"]) == ("li2018", quick, seed)
+        same = (before["recipe"], before["size"], before["seed"]) == ("li2018", size, seed)
         return {name: before["figures"][name] for name in FIGURES if name in before["figures"]} if same else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -18,7 +18,8 @@ from lossatlas.compute.planes.plane import Plane
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_paths as drawing
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.minima import DECAYS, solution
+from lossatlas.recipes.li2018.minima import solution
+from lossatlas.recipes.li2018.trainings import DECAYS
 from lossatlas.recipes.li2018.types import Solution
 
 MARGIN = 0.25
@@ -60,10 +61,9 @@ def figure_9(setting: RunConfig) -> dict[str, Any]:
 
 
 def _runs(setting: RunConfig) -> list[tuple[Literal["sgd", "adam"], float, int]]:
-    """A quick run shows SGD with both decays; a full one adds Adam."""
+    """SGD with both decays and both batches; in all but a quick run Adam too."""
     batches = (setting.size.small_batch, setting.size.large_batch)
-    optimizers: tuple[Literal["sgd", "adam"], ...] = ("sgd",) if setting.quick else ("sgd", "adam")
-    return [(optimizer, decay, batch) for optimizer in optimizers for decay in DECAYS for batch in batches]
+    return [(optimizer, decay, batch) for optimizer in setting.size.optimizers for decay in DECAYS for batch in batches]
 
 
 def _random(one: Solution) -> Plane:
@@ -98,6 +98,8 @@ def _surface_and_path(setting: RunConfig, one: Solution, plane: Plane, name: str
         plane,
         _window(path),
         setting.size.resolution,
+        tol=setting.size.tol,
+        tol_scale="log",
         archive=setting.archive,
         name=name,
         title=one.label,

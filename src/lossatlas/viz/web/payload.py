@@ -125,6 +125,7 @@ class _Blocks:
             "label": quantity.label,
             "units": quantity.units,
             "standard_error": None if error is None else self._lossy(error),
+            "interval": None if quantity.interval is None else [self._lossy(end) for end in quantity.interval],
             "doubtful": None if quantity.doubtful is None else self._exact(quantity.doubtful),
             "cautions": self.plain(quantity.cautions),
         }

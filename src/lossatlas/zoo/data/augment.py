@@ -6,6 +6,7 @@ Surfaces are computed without it (A.3).
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 PADDING = 4
@@ -25,10 +26,11 @@ def augment(images: NDArray[np.uint8], generator: np.random.Generator, padding: 
     (2, 3, 8, 8)
     """
     count, channels, height, width = images.shape
-    padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    padded = np.zeros((count, channels, height + 2 * padding, width + 2 * padding), images.dtype)
+    padded[:, :, padding : padding + height, padding : padding + width] = images
     top, left = generator.integers(0, 2 * padding + 1, (2, count))
-    columns = left[:, None] + np.arange(width)
-    columns = np.where(generator.random(count)[:, None] < 0.5, columns[:, ::-1], columns)
-    rows = top[:, None] + np.arange(height)
-    where = np.arange(count)[:, None, None, None], np.arange(channels)[None, :, None, None]
-    return padded[*where, rows[:, None, :, None], columns[:, None, None, :]]
+    mirrored = generator.random(count) < 0.5
+    windows = sliding_window_view(padded, (height, width), axis=(2, 3))  # a view: each crop is copied once, rows at a time
+    cropped = windows[np.arange(count), :, top, left]
+    cropped[mirrored] = cropped[mirrored][..., ::-1]
+    return cropped

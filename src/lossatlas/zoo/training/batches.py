@@ -17,7 +17,6 @@ from torch import Tensor
 from lossatlas.zoo.data.augment import augment
 from lossatlas.zoo.data.cifar import LI_MEAN, LI_STD
 from lossatlas.zoo.data.datasets import load_cifar10, load_mnist
-from lossatlas.zoo.data.images import normalize
 from lossatlas.zoo.training.settings import Training
 
 MNIST_MEAN, MNIST_STD = (0.1307,), (0.3081,)
@@ -40,9 +39,13 @@ class TrainingImages:
         """The first `count` pictures as nets see them, and their classes."""
         return self._ready(self.images[:count], self.labels[:count], device)
 
-    def _ready(self, images: NDArray[np.uint8], labels: NDArray[np.int64], device: torch.device | str) -> tuple[Tensor, Tensor]:
-        x, y = torch.from_numpy(normalize(images, self.mean, self.std)), torch.from_numpy(labels)
-        return x.to(device), y.to(device)
+    def _ready(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], device: torch.device | str, channels_last: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Bytes go to the device; the arithmetic there is that of `zoo.data.images.normalize`, in place."""
+        shift, scale = (torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std))
+        x = torch.from_numpy(np.require(images, requirements="W")).to(device).float().div_(255).sub_(shift).div_(scale)
+        return x.to(memory_format=torch.channels_last) if channels_last else x, torch.from_numpy(labels).to(device)
 
 
 def load_training_images(training: Training, data: Path | None = None) -> tuple[TrainingImages, TrainingImages]:
@@ -78,7 +81,7 @@ def batches(
         images = pictures.images[chosen]
         if training.augment:
             images = augment(images, np.random.default_rng([training.seed, epoch, number]))
-        yield pictures._ready(images, pictures.labels[chosen], device)
+        yield pictures._ready(images, pictures.labels[chosen], device, training.channels_last)
 
 
 def _load(training: Training, data: Path | None, split: str, count: int | None) -> TrainingImages:

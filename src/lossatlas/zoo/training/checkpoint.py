@@ -14,6 +14,8 @@ from lossatlas.errors import ArchiveError, InputError
 from lossatlas.zoo.training.settings import Training
 
 FORMAT = 1
+ADDED_SETTINGS = {"schedule": "steps", "precision": "float32", "channels_last": False}
+"""Settings that checkpoints of before they existed lack, with what held then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,7 @@ def read_training_checkpoint(file: Path, training: Training, samples: int) -> Ch
             str(file), f"a checkpoint that cannot be read ({reason})", "an intact one", "Start anew with --overwrite"
         ) from error
     wanted = {**training.as_dict(), "samples": samples}
+    stored = {**ADDED_SETTINGS, **stored}
     if other := [f"{name} {stored.get(name)} instead of {value}" for name, value in wanted.items() if stored.get(name) != value]:
         raise InputError(
             "out",

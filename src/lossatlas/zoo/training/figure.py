@@ -55,8 +55,10 @@ def _values(run: xr.Dataset, name: str) -> np.ndarray:
 
 def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
     drops = ", ".join(map(str, summary["drops"])) or "none"
+    one_cycle = f"rising to {summary['learning_rate']:g} and falling to 0 (one cycle)"
+    steps = f"{summary['learning_rate']:g}, a tenth of it after epochs: {drops}"
     return (
-        f"{summary['optimizer']}, learning rate {summary['learning_rate']:g}, a tenth of it after epochs: {drops}; "
+        f"{summary['optimizer']}, learning rate {one_cycle if summary['schedule'] == 'one-cycle' else steps}; "
         f"batch {summary['batch_size']}; weight decay {summary['weight_decay']:g}; seed {summary['seed']}",
         f"curves: first {summary['train_measured_on']:,} training and {min(1000, summary['test_samples']):,} test pictures, not augmented; "
         f"test error in the title: {summary['test_samples']:,} pictures",

@@ -85,7 +85,8 @@ class _Run:
         self.checkpoint_seconds, self.saved = checkpoint_seconds, time.monotonic()
         self.per_epoch = len(batch_bounds(len(pictures), training.batch_size))
         self.steps = self.per_epoch * training.epochs
-        self.model = network(training.network, training.seed).to(device).train()
+        memory_format = torch.channels_last if training.channels_last else torch.contiguous_format
+        self.model = network(training.network, training.seed).to(device).to(memory_format=memory_format).train()
         self.optimizer = make_optimizer(self.model, training)
         self.step, self.seconds = 0, 0.0
         checkpoint = read_training_checkpoint(out / CHECKPOINT, training, len(pictures))
@@ -100,8 +101,8 @@ class _Run:
             title = f"{self.training.network}, {self.training.epochs} epochs"
             with self._recorder() as recorder, progress_bar(title, self.steps, self.step, progress) as advance:
                 for epoch in range(self.step // self.per_epoch, self.training.epochs):
-                    set_rate(self.optimizer, self.training.rate(epoch))
                     for x, y in batches(self.pictures, self.training, epoch, self.step % self.per_epoch, self.device):
+                        set_rate(self.optimizer, self.training.rate((self.step + 0.5) / self.per_epoch))
                         self._update(x, y, recorder)
                         advance(1)
                 recorder.record()
@@ -115,7 +116,9 @@ class _Run:
 
     def _update(self, x: torch.Tensor, y: torch.Tensor, recorder: Recorder) -> None:
         started = time.monotonic()
-        loss = F.cross_entropy(self.model(x), y)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
+            output = self.model(x)
+        loss = F.cross_entropy(output.float(), y)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         value = float(loss.detach())

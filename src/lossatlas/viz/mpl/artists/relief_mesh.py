@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.colors import Colormap, LightSource, Normalize
@@ -62,8 +62,14 @@ def build_relief_mesh(
     return ReliefMesh(xs, ys, np.nan_to_num(fine_heights), solid, faces, to_x @ slope @ to_y.T)
 
 
-def triangles(relief: ReliefMesh, top: float, bottom: float) -> tuple[FloatArray, NDArray[np.int64]]:
-    """The solid mesh between `bottom` and `top` as triangles, cut along those two levels.
+def level_below(relief: ReliefMesh, bottom: float) -> ReliefMesh:
+    """The mesh with level ground where it would lie below `bottom`, as a map fills what is below its lowest color."""
+    above = relief.height > bottom
+    return replace(relief, height=np.where(above, relief.height, bottom), slope=np.where(above, relief.slope, 0.0))
+
+
+def triangles(relief: ReliefMesh, top: float) -> tuple[FloatArray, NDArray[np.int64]]:
+    """The solid mesh below `top` as triangles, cut along that level.
 
     Returns:
         corners ``(k, 3)`` and the indices of three of them for each triangle, ``(t, 3)``.
@@ -74,9 +80,9 @@ def triangles(relief: ReliefMesh, top: float, bottom: float) -> tuple[FloatArray
     faces = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
     grid = np.stack([*np.meshgrid(relief.x, relief.y, indexing="ij"), relief.height], axis=-1).reshape(-1, 3)
     heights = grid[faces, 2]
-    inside = (heights <= top).all(axis=1) & (heights >= bottom).all(axis=1)
-    crossing = ~inside & (heights < top).any(axis=1) & (heights > bottom).any(axis=1)
-    rim = [part for face in faces[crossing] for part in _cut(grid[face], top, bottom)]
+    inside = (heights <= top).all(axis=1)
+    crossing = ~inside & (heights < top).any(axis=1)
+    rim = [part for face in faces[crossing] for part in _cut(grid[face], top)]
     if not rim:
         return grid, faces[inside]
     return np.concatenate([grid, *rim]), np.concatenate([faces[inside], len(grid) + np.arange(3 * len(rim)).reshape(-1, 3)])
@@ -113,21 +119,15 @@ def sample(relief: ReliefMesh, field: FloatArray, x: FloatArray, y: FloatArray) 
     return map_coordinates(field, [i, j], order=1, mode="nearest")
 
 
-def _cut(face: FloatArray, top: float, bottom: float) -> list[FloatArray]:
-    """Part of the face between the levels, as a fan of triangles (Sutherland and Hodgman's clipping)."""
-    polygon = _cut_side(_cut_side(list(face), top, 1.0), bottom, -1.0)
+def _cut(face: FloatArray, top: float) -> list[FloatArray]:
+    """Part of the face below the level, as a fan of triangles (Sutherland and Hodgman's clipping)."""
+    polygon: list[FloatArray] = []
+    for here, after in zip(face, np.roll(face, -1, axis=0), strict=True):
+        if here[2] <= top:
+            polygon.append(here)
+        if (here[2] <= top) != (after[2] <= top):
+            polygon.append(here + (after - here) * (top - here[2]) / (after[2] - here[2]))
     return [np.array([polygon[0], polygon[k], polygon[k + 1]]) for k in range(1, len(polygon) - 1)]
-
-
-def _cut_side(polygon: list[FloatArray], level: float, sign: float) -> list[FloatArray]:
-    pieces: list[FloatArray] = []
-    for here, after in zip(polygon, polygon[1:] + polygon[:1], strict=True):
-        inside, next_inside = sign * here[2] <= sign * level, sign * after[2] <= sign * level
-        if inside:
-            pieces.append(here)
-        if inside != next_inside:
-            pieces.append(here + (after - here) * (level - here[2]) / (after[2] - here[2]))
-    return pieces
 
 
 def _mesh_positions(count: int, fine: int) -> FloatArray:

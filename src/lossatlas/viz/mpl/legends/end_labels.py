@@ -23,7 +23,8 @@ def label_ends(sheet: Sheet, labels: set[str]) -> bool:
     missing = set(labels)
     for drawn in sorted(sheet.panes, key=lambda one: one.is_relief):
         taken = [_around(drawn, track) for track in drawn.tracks]
-        points = [_points(drawn, track) for track in drawn.tracks]
+        taken += [text.get_window_extent() for text in drawn.axes.texts if text.get_text() and text.get_visible()]
+        points = [*(_points(drawn, track) for track in drawn.tracks), *_marks(drawn)]
         for track in {track.label: track for track in drawn.tracks if track.label in missing}.values():
             text = _place(drawn, track, taken, points)
             if text is None:
@@ -76,6 +77,12 @@ def _points(drawn: PaneArtists, track: PathArtist) -> np.ndarray:
     way = drawn.axes.transData.transform(np.column_stack([track.x[usable], track.y[usable]]))
     at = np.linspace(0, len(way) - 1, 1000)
     return np.column_stack([np.interp(at, np.arange(len(way)), way[:, k]) for k in (0, 1)])
+
+
+def _marks(drawn: PaneArtists) -> list[np.ndarray]:
+    """The places of minimum and models in pixels, each as often as makes two of them too much to cover."""
+    lines = [line for line in drawn.axes.lines if line.get_marker() in ("*", "P") and len(line.get_xdata())]
+    return [np.repeat(drawn.axes.transData.transform(line.get_xydata()), 1 + MOST_COVERED // 2, axis=0) for line in lines]
 
 
 def _inside(box: Bbox, points: np.ndarray) -> np.ndarray:

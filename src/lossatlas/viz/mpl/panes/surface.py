@@ -29,6 +29,7 @@ from lossatlas.viz.mpl.artists.relief_mesh import (
     ReliefMesh,
     build_relief_mesh,
     face_colors,
+    level_below,
     sample,
     shaded,
     triangles,
@@ -39,7 +40,7 @@ from lossatlas.viz.mpl.panes.relief_box import BOX_HEIGHT, FLOOR_GAP, draw_box_e
 from lossatlas.viz.mpl.style import Palette
 from lossatlas.viz.scene.cell_masks import CellMasks, classify_cells
 from lossatlas.viz.scene.footnotes import is_off_plane, outside_window
-from lossatlas.viz.scene.model import Arrow, BoolArray, ColorScale, FloatArray, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.model import Arrow, BoolArray, FloatArray, Pane, PathData, Scene, Surface
 from lossatlas.viz.scene.value_ranges import heights_of, interpolates_logarithms, levels_of, limits_of
 
 FLOOR_OPACITY = 0.38
@@ -106,7 +107,7 @@ def _handles(scene: Scene, pane: Pane, surface: Surface) -> list[Artist]:
 def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> Drawings:
     color, projection = scene.color_of(pane), projection_of(axes)
     cells = classify_cells(surface, color, pane.quantity, frame)
-    relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, fine, interpolates_logarithms(surface, pane.quantity))
+    relief = _relief(scene, pane, surface, cells, fine)
     artists = [
         *draw_box_edges(axes, projection),
         *_floor_map(axes, scene, pane, relief, projection),
@@ -114,13 +115,25 @@ def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int,
         *_faces(axes, scene, pane, relief, projection),
         *_isolines(axes, scene, pane, relief, projection),
     ]
-    artists += _marks(axes, surface, pane, color, relief, projection)
+    artists += _marks(axes, scene, surface, pane, relief, projection)
     tracks = [_add_path(axes, scene, surface, relief, projection, pane, scene.path(name)) for name in pane.paths]
     arrows = [_add_arrow(axes, relief, projection, arrow) for arrow in scene.arrows] if pane.arrows else []
     drawn = [*artists, *(artist for track in tracks for artist in (*track.moving, track.start)), *arrows]
     for artist in drawn:
         artist.set_clip_on(False)  # seen from high above, the box is larger than its axes
     return drawn, tracks, arrows
+
+
+def _relief(scene: Scene, pane: Pane, surface: Surface, cells: CellMasks, fine: int) -> ReliefMesh:
+    """The mesh of a frame, level where the values lie below the scale."""
+    color, logarithmic = scene.color_of(pane), interpolates_logarithms(surface, pane.quantity)
+    relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, fine, logarithmic)
+    return level_below(relief, _bottom(scene, pane))
+
+
+def _bottom(scene: Scene, pane: Pane) -> float:
+    """Height of the lowest value of the scale."""
+    return float(heights_of(np.array(limits_of(scene, pane)[0]), scene.color_of(pane)))
 
 
 class _Faces(TriMesh):
@@ -133,8 +146,7 @@ class _Faces(TriMesh):
 
 def _faces(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, projection: Projection3D) -> list[Artist]:
     color, limits = scene.color_of(pane), limits_of(scene, pane)
-    bottom, top = heights_of(np.array(limits), color)
-    corners, faces = triangles(relief, float(top), float(bottom))
+    corners, faces = triangles(relief, float(heights_of(np.array(limits[1]), color)))
     if not len(faces):
         return []
     x, y, depth = projection.project_with_depth(*corners.T)
@@ -181,7 +193,7 @@ def _floor_map(axes: Any, scene: Scene, pane: Pane, relief: ReliefMesh, projecti
 
     color, limits = scene.color_of(pane), limits_of(scene, pane)
     bottom, top = (float(height) for height in heights_of(np.array(limits), color))
-    corners, faces = triangles(_flat(relief), 1.0, -1.0)
+    corners, faces = triangles(_flat(relief), 1.0)
     if not len(faces):
         return []
     heights = np.clip(sample(relief, relief.height, corners[:, 0], corners[:, 1]), bottom, top)
@@ -241,7 +253,7 @@ def _rim(relief: ReliefMesh, projection: Projection3D) -> list[FloatArray]:
     last = (len(relief.x) - 1, len(relief.y) - 1)
     edges = [(slice(None), 0), (slice(None), last[1]), (0, slice(None)), (last[0], slice(None))]
     grid = np.stack([*np.meshgrid(relief.x, relief.y, indexing="ij"), relief.height], axis=-1)
-    usable = relief.solid & (relief.height <= projection.high) & (relief.height >= projection.low)
+    usable = relief.solid & (relief.height <= projection.high)
     grid[~usable] = np.nan
     return [part for edge in edges for part in (grid[edge], np.full((1, 3), np.nan))]
 
@@ -257,15 +269,17 @@ def _seen_line(axes: Any, relief: ReliefMesh, projection: Projection3D, points: 
     return [line]
 
 
-def _marks(axes: Any, surface: Surface, pane: Pane, color: ColorScale, relief: ReliefMesh, projection: Projection3D) -> list[Artist]:
+def _marks(axes: Any, scene: Scene, surface: Surface, pane: Pane, relief: ReliefMesh, projection: Projection3D) -> list[Artist]:
     """The model itself and the minimum, each with a line down to its place on the floor."""
     if surface.fields[pane.quantity].values.ndim == 3 or not pane.marks:
         return []
     artists: list[Artist] = []
+    color = scene.color_of(pane)
     for mark in marks.marks_of(surface, pane.quantity):
         x, y, z = (np.array([part]) for part in (mark.alpha, mark.beta, float(heights_of(np.array(mark.value), color))))
-        if not np.isfinite(z).all() or not projection.low <= z[0] <= projection.high:
+        if not np.isfinite(z).all() or z[0] > projection.high:
             continue
+        z = np.maximum(z, _bottom(scene, pane))
         (u, foot_u), (v, foot_v) = projection.project(np.repeat(x, 2), np.repeat(y, 2), np.array([z[0], projection.low]))
         drop = Line2D([u, foot_u], [v, foot_v], transform=axes.transData, color=Palette.current().ink, zorder=1.9, **DROP)
         faint = 0.45 if projection.hidden(relief, x, y, z)[0] else 1.0
@@ -279,20 +293,43 @@ def _add_path(
     axes: Any, scene: Scene, surface: Surface, relief: ReliefMesh, projection: Projection3D, pane: Pane, path: PathData
 ) -> PathArtist:
     indices = kept_points(scene, path)
-    x, y = path.alpha[indices], path.beta[indices]
-    z = path_heights(path, relief, scene.color_of(pane), pane.quantity)[indices]
-    away = outside_window(path, surface)[indices] | ~(z <= projection.high) | ~(z >= projection.low)
+    points = np.column_stack([path.alpha, path.beta, path_heights(path, relief, scene.color_of(pane), pane.quantity)])[indices]
+    away = outside_window(path, surface)[indices] | ~(points[:, 2] <= projection.high)
+    (x, y, z), away = _to_the_border(points, away, relief, projection.high)
+    z = np.maximum(z, _bottom(scene, pane))
     hidden = projection.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
     u, v = projection.project(x, y, z)
     return add_path(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, indices)
 
 
+def _to_the_border(points: FloatArray, away: BoolArray, relief: ReliefMesh, top: float) -> tuple[FloatArray, BoolArray]:
+    """A path (n, 3) that is seen leaving the window or passing its `top`: the point next to one inside moves to where it crosses.
+
+    Returns:
+        The coordinates, (3, n), and which points stay outside.
+    """
+    points, border = points.copy(), away.copy()
+    for neighbor, k in ((k + step, k) for step in (1, -1) for k in np.flatnonzero(away)):
+        if not 0 <= neighbor < len(points) or away[neighbor] or not border[k] or not np.isfinite(points[[neighbor, k], :2]).all():
+            continue
+        start, way = points[neighbor], points[k] - points[neighbor]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ends = np.where(way[:2] > 0, [relief.x[-1], relief.y[-1]], [relief.x[0], relief.y[0]])
+            share = float(np.nanmin(np.where(way[:2] != 0, (ends - start[:2]) / way[:2], 1.0).clip(0, 1)))
+        at = np.append(start[:2] + share * way[:2], 0.0)
+        at[2] = sample(relief, relief.height, at[:1], at[1:2])[0] if share < 1 else points[k, 2]
+        if not np.isfinite(at[2]):
+            continue
+        points[k] = start + (at - start) * ((top - start[2]) / (at[2] - start[2]) if at[2] > top else 1.0)
+        border[k] = False
+    return points.T, border
+
+
 def add_path_to(axes: Any, scene: Scene, pane: Pane, path: PathData) -> PathArtist:
     """A path over the relief that the pane drew on these axes."""
-    surface, color = mapped_surface(scene, pane), scene.color_of(pane)
-    cells = classify_cells(surface, color, pane.quantity)
-    logarithmic = interpolates_logarithms(surface, pane.quantity)
-    relief = build_relief_mesh(surface.alpha, _beta(surface), cells, color, MESH_LINES_ANIMATED, logarithmic)
+    surface = mapped_surface(scene, pane)
+    cells = classify_cells(surface, scene.color_of(pane), pane.quantity)
+    relief = _relief(scene, pane, surface, cells, MESH_LINES_ANIMATED)
     return _add_path(axes, scene, surface, relief, projection_of(axes), pane, path)
 
 

@@ -1,0 +1,171 @@
+"""The three sizes of a run: minutes, a night of two processor cores, days of a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lossatlas.errors import InputError
+
+SizeName = Literal["quick", "laptop", "full"]
+Optimizers = tuple[Literal["sgd", "adam"], ...]
+
+
+@dataclass(frozen=True)
+class RunSize:
+    """The numbers in which runs differ; they are written on the figures.
+
+    Attributes:
+        samples: training images under planes; `test_samples`: test images behind error rates and dashed lines.
+        tol: allowed error of planes and random lines (`lossatlas.evaluate`); None evaluates all `samples` at every point.
+        resolution: points along each axis of a plane; `line`: of a line.
+        line_samples: images of either split under the lines between solutions.
+        train_samples: images that trainings see; `epochs`: passes over them.
+        vgg: network of figures 2, 3, 8 and 9; `vgg_epochs`, `vgg_rate` (None: the paper's), `small_batch`, `large_batch`: its training.
+        optimizers: of figure 9.
+        record_every: epochs between recorded weights of `vgg`; 0 records about 50 times.
+        depths: networks of figure 5, those with shortcuts first; `widths`: of figure 6, which also come without shortcuts.
+        ratio_networks, ratio_samples, ratio_resolution: of the Hessian-ratio maps.
+        seeds: random planes behind the numbers of figure 1; `directions`: random lines of the repeatability figure.
+        trainings: networks that are trained here even where published weights are at hand, with settings that differ.
+        imports: draw another's surface where no weights are at hand, instead of training.
+    """
+
+    name: SizeName
+    samples: int
+    test_samples: int
+    resolution: int
+    line: int
+    line_samples: int
+    train_samples: int
+    epochs: int
+    vgg: str
+    vgg_epochs: int
+    small_batch: int
+    large_batch: int
+    ratio_networks: tuple[str, ...]
+    ratio_samples: int
+    ratio_resolution: int
+    depths: tuple[str, ...]
+    widths: tuple[str, ...]
+    seeds: int
+    seed_resolution: int
+    directions: int
+    tol: float | None = None
+    vgg_rate: float | None = None
+    optimizers: Optimizers = ("sgd", "adam")
+    record_every: int = 0
+    trainings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    imports: bool = False
+
+    @property
+    def channels_last(self) -> bool:
+        """Of trainings: what is faster, where bits need not be those of earlier versions."""
+        return self.name == "laptop"
+
+
+DEPTHS = ("resnet20", "resnet56", "resnet110", "resnet20_noshort", "resnet56_noshort", "resnet110_noshort")
+
+FULL = RunSize(
+    name="full",
+    samples=1000,
+    test_samples=10_000,
+    resolution=51,
+    line=101,
+    line_samples=10_000,
+    train_samples=50_000,
+    epochs=300,
+    vgg="vgg9",
+    vgg_epochs=300,
+    small_batch=128,
+    large_batch=8192,
+    ratio_networks=("resnet56", "resnet56_noshort", "densenet121"),
+    ratio_samples=1000,
+    ratio_resolution=21,
+    depths=DEPTHS,
+    widths=("resnet56", "wrn56_2", "wrn56_4", "wrn56_8"),
+    seeds=3,
+    seed_resolution=25,
+    directions=10,
+)
+_CYCLE: dict[str, Any] = {"schedule": "one-cycle", "learning_rate": 0.3}
+LAPTOP = RunSize(
+    name="laptop",
+    samples=50_000,
+    tol=0.01,
+    test_samples=10_000,
+    resolution=51,
+    line=51,
+    line_samples=5000,
+    train_samples=50_000,
+    epochs=30,
+    vgg="vgg9_quarter",
+    vgg_epochs=75,
+    vgg_rate=0.2,
+    small_batch=128,
+    large_batch=2048,
+    record_every=1,
+    ratio_networks=("resnet20", "resnet20_noshort"),
+    ratio_samples=64,
+    ratio_resolution=21,
+    depths=("resnet20", "resnet32", "resnet56", "resnet20_noshort", "resnet32_noshort", "resnet56_noshort"),
+    widths=("resnet20", "wrn20_2"),
+    seeds=3,
+    seed_resolution=25,
+    directions=10,
+    trainings={
+        "resnet20": {"epochs": 40, **_CYCLE},
+        "resnet20_noshort": {"epochs": 40, **_CYCLE},
+        "wrn20_2": _CYCLE,
+        "wrn20_2_noshort": _CYCLE,
+        "resnet32": _CYCLE,
+        "resnet32_noshort": _CYCLE,
+    },
+    imports=True,
+)
+"""All of CIFAR-10 in networks that two processor cores train in a night.
+
+75 epochs in batches of 2,048 make 1,875 updates, about as many as the paper's 300 epochs in batches of 8,192 (2,100).
+"""
+QUICK = RunSize(
+    name="quick",
+    samples=64,
+    test_samples=1000,
+    resolution=21,
+    line=41,
+    line_samples=300,
+    train_samples=1000,
+    epochs=6,
+    vgg="vgg9_quarter",
+    vgg_epochs=12,
+    small_batch=25,
+    large_batch=250,
+    optimizers=("sgd",),
+    ratio_networks=("resnet20", "resnet20_noshort"),
+    ratio_samples=16,
+    ratio_resolution=7,
+    depths=DEPTHS,
+    widths=("wrn8_1", "wrn8_2"),
+    seeds=3,
+    seed_resolution=13,
+    directions=10,
+    imports=True,
+)
+SIZES: dict[str, RunSize] = {size.name: size for size in (QUICK, LAPTOP, FULL)}
+
+
+def size_named(size: str | None, quick: bool) -> RunSize:
+    """The size of that name; `quick` is a word for the first, and none at all means the last.
+
+    >>> size_named(None, quick=True).name, size_named("laptop", quick=False).name, size_named(None, quick=False).name
+    ('quick', 'laptop', 'full')
+
+    Raises:
+        InputError: an unknown size, or `quick` beside another one.
+    """
+    if size is not None and size not in SIZES:
+        raise InputError("--size", size, "one of " + ", ".join(SIZES))
+    if quick and size not in (None, "quick"):
+        raise InputError("--size", size, "quick or nothing beside --quick", "Leave one of them out")
+    return SIZES[size or ("quick" if quick else "full")]
