@@ -20,8 +20,8 @@ from lossatlas.recipes.li2018.claims import claims_summary, decided_claims, writ
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import require_pictures
 from lossatlas.recipes.li2018.sizes import RunSize, size_named
-from lossatlas.recipes.li2018.trainings import default_precision, planned_trainings, print_plan, train_all, unpack_weights
-from lossatlas.zoo.training.settings import Precision
+from lossatlas.recipes.li2018.trainings import planned_trainings, print_plan, train_all, unpack_weights
+from lossatlas.zoo.training.settings import Precision, default_precision
 
 FIGURES: dict[str, Callable[[RunConfig], dict[str, Any]]] = {
     "1": planes.figure_1,
@@ -82,7 +82,12 @@ def run(
         torch.set_num_threads(workers)
     archive = as_archive(None) if dry_run else open_archive(make_output_folder(out) / "archive.zarr", "a")
     setting = RunConfig(out, archive, data, chosen, seed, progress, device, _precision(precision, chosen))
-    summary: dict[str, Any] = {"size": chosen.name, "seed": seed, "figures": _earlier_numbers(out, chosen.name, seed)}
+    summary: dict[str, Any] = {
+        "size": chosen.name,
+        "quick": chosen.name == "quick",
+        "seed": seed,
+        "figures": _earlier_numbers(out, chosen.name, seed),
+    }
     plans = planned_trainings(setting, wanted)
     if dry_run:
         print_plan(setting, plans)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lossatlas.errors import InputError
+from lossatlas.recipes.common import SizeName, parse_size
 
-SizeName = Literal["quick", "laptop", "full"]
 Optimizers = tuple[Literal["sgd", "adam"], ...]
 
 
@@ -157,7 +156,7 @@ QUICK = RunSize(
     directions=10,
     imports=True,
 )
-SIZES: dict[str, RunSize] = {size.name: size for size in (QUICK, LAPTOP, FULL)}
+SIZES: dict[SizeName, RunSize] = {size.name: size for size in (QUICK, LAPTOP, FULL)}
 
 
 def size_named(size: str | None, quick: bool) -> RunSize:
@@ -169,8 +168,4 @@ def size_named(size: str | None, quick: bool) -> RunSize:
     Raises:
         InputError: an unknown size, or `quick` beside another one.
     """
-    if size is not None and size not in SIZES:
-        raise InputError("--size", size, "one of " + ", ".join(SIZES))
-    if quick and size not in (None, "quick"):
-        raise InputError("--size", size, "quick or nothing beside --quick", "Leave one of them out")
-    return SIZES[size or ("quick" if quick else "full")]
+    return SIZES[parse_size(size, quick)]
