@@ -103,6 +103,7 @@ RECIPES: dict[str, Recipe] = {
                 Option("device", str, "cpu or cuda (cpu)"),
                 Option("precision", str, "of a laptop's trainings, float32 or bfloat16 (by the processor)"),
                 Option("workers", int, "threads (as many as PyTorch would use)"),
+                Option("weights", str, "zips of trained weights, paths or addresses (…#sha256=HEX), several with commas (train)"),
                 Option("train-only", bool, "stop when the networks are trained"),
                 Option("dry-run", bool, "only print which trainings are left and how long they take"),
             ),

@@ -60,6 +60,11 @@ class RunSize:
     imports: bool = False
 
     @property
+    def fixed_samples(self) -> int:
+        """Images of lines and of measures of roughness, the same at every point, for noise of sampling would look like curvature."""
+        return self.samples if self.tol is None else self.line_samples
+
+    @property
     def channels_last(self) -> bool:
         """Of trainings: what is faster, where bits need not be those of earlier versions."""
         return self.name == "laptop"
@@ -97,7 +102,7 @@ LAPTOP = RunSize(
     test_samples=10_000,
     resolution=51,
     line=51,
-    line_samples=5000,
+    line_samples=2000,
     train_samples=50_000,
     epochs=30,
     vgg="vgg9_quarter",
@@ -112,7 +117,7 @@ LAPTOP = RunSize(
     depths=("resnet20", "resnet32", "resnet56", "resnet20_noshort", "resnet32_noshort", "resnet56_noshort"),
     widths=("resnet20", "wrn20_2"),
     seeds=3,
-    seed_resolution=25,
+    seed_resolution=21,
     directions=10,
     trainings={
         "resnet20": {"epochs": 40, **_CYCLE},
