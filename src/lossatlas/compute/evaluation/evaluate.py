@@ -23,7 +23,7 @@ from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.archive.arrays import dims_of, read_array
 from lossatlas.compute.evaluation.engine import Engine, check_engine, refuse_unknown_keywords
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Values, select_evaluator
-from lossatlas.compute.evaluation.executors import Executor, Tile, WorkerJob, executor_named, thread_hazard
+from lossatlas.compute.evaluation.executors import Executor, Tile, WorkerJob, executor_named, open_executor, thread_hazard
 from lossatlas.compute.evaluation.metric_probe import probe_metrics
 from lossatlas.compute.evaluation.model_losses import model_losses
 from lossatlas.compute.evaluation.multilevel import (
@@ -128,7 +128,6 @@ def evaluate(
     grid, chosen = Grid.make(bounds_or_window(bounds, plane), resolution, plane.ndim), adapt_metrics(metrics_named(metrics), objective)
     tol = _tolerance(tol, chosen)
     check_refinement(tol, tol_scale)
-    run = None if engine.executor == "auto" else executor_named(engine.executor)
     objective = objective.with_precision(engine.precision) if engine.precision != "full" else objective
     _check_center(objective, plane)
     losses = model_losses(objective, plane)
@@ -139,12 +138,15 @@ def evaluate(
     objective = task.objective
     _check_threads(engine.executor, task)
     store = as_archive(archive, repair=overwrite)
-    with _writing(store, name):
+    with _writing(store, name), _executor(engine.executor) as execute:
         attrs = provenance(objective, plane, grid, chosen, title) | ({"models": losses} if losses else {})
         writer = SurfaceWriter.open(store, name, grid, chosen, objective, attrs, overwrite, task)
         left = writer.unfinished_cells()
         whole_cells = on_tile is not None and engine.sampling == "auto"  # a page wants cells as they come
-        sampled = len(left) and tol is not None and not whole_cells and _sample(task, grid, writer, tol, tol_scale, engine, title, progress)
+        if tol is None or whole_cells or not len(left):
+            sampled = False
+        else:
+            sampled = _sample(task, grid, writer, tol, tol_scale, engine, execute, title, progress)
         if len(left) and not sampled:
             named, size = (
                 writer.stored_engine() if engine.evaluator == "auto" and engine.chunk is None else (engine.evaluator, engine.chunk)
@@ -156,7 +158,7 @@ def evaluate(
             job = WorkerJob(task, grid, choice, engine.tile, engine.workers, engine.retries, engine.timeout)
             with progress_bar(title or name, grid.size, grid.size - len(left), progress) as advance:
                 for cells in _rounds(writer, left, tol, tol_scale, plane.origin):
-                    for finished, measured in (run or _choose_executor(job))(job, cells):
+                    for finished, measured in execute(job, cells):
                         writer.write(finished, measured)
                         terms(grid.points(finished), measured.values)
                         advance(len(finished))
@@ -228,6 +230,7 @@ def _sample(
     tol: float,
     scale: Scale,
     engine: Engine,
+    execute: Executor,
     title: str,
     progress: bool | None,
 ) -> bool:
@@ -248,7 +251,7 @@ def _sample(
         choice = select_evaluator(problem, _probes(grid, engine.compile), len(cells), engine.evaluator, engine.chunk, engine.compile)
         writer.record_engine(choice.describe())
         job = WorkerJob(problem, grid, choice, engine.tile, engine.workers, engine.retries, engine.timeout)
-        return (_choose_executor(job) if engine.executor == "auto" else executor_named(engine.executor))(job, cells)
+        return execute(job, cells)
 
     with progress_bar(f"{title or writer.name}: pilot", PILOT * grid.size, 0, progress) as advance:
         run.draw_pilot(measure, advance)
@@ -259,6 +262,16 @@ def _sample(
         run.draw(measure, advance)
     writer.write_estimates(run.estimates(), run.samples_drawn, run.describe())
     return True
+
+
+@contextmanager
+def _executor(name: str) -> Iterator[Executor]:
+    """One executor for all jobs of a call, which worker processes outlive; "auto" chooses anew for each job."""
+    if name == "auto":
+        yield lambda job, cells: _choose_executor(job)(job, cells)
+        return
+    with open_executor(name) as executor:
+        yield executor
 
 
 def _choose_executor(job: WorkerJob) -> Executor:

@@ -10,6 +10,7 @@ import xarray as xr
 from lossatlas.analysis.grid import Bounds
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
+from lossatlas.compute.evaluation.evaluators.selection import planes_to_come
 from lossatlas.compute.metrics import Metric
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
@@ -29,7 +30,8 @@ def evaluate_many(
 ) -> list[xr.Dataset]:
     """Surfaces of one objective over several planes, such as a gallery of random ones; `evaluate`, plane by plane.
 
-    The fastest evaluator is sought on the first plane of a kind, and on the others only checked against the loop.
+    The fastest evaluator is sought on the first plane of a kind, if all of them together are worth it, and on the others only checked
+    against the loop.
 
     Args:
         objective: what to measure.
@@ -62,7 +64,8 @@ def evaluate_many(
     if len(names) != len(planes) or len(set(names)) < len(names):
         raise InputError("names", names, f"{len(planes)} different names, one a plane")
     store = as_archive(archive, repair=bool(options.get("overwrite")))
-    return [
-        evaluate(objective, plane, bounds, resolution, metrics, store, name=name, **options)
-        for plane, name in zip(planes, names, strict=True)
-    ]
+    with planes_to_come(len(planes)):
+        return [
+            evaluate(objective, plane, bounds, resolution, metrics, store, name=name, **options)
+            for plane, name in zip(planes, names, strict=True)
+        ]

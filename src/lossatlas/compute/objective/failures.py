@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.objective.loss_functions import ModuleLoss, run_module, split_batch
+from lossatlas.compute.objective.loss_functions import ModuleLoss, split_batch
+from lossatlas.compute.objective.run_module import run_module
 from lossatlas.compute.objective.scorer import Scorer
 from lossatlas.errors import InputError, InputTypeError
 

@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from lossatlas._util.caller import caller_level
 from lossatlas.compute.objective.batchnorm import Mode
 from lossatlas.compute.objective.data import FrozenData, count_of
 from lossatlas.compute.objective.random_state import fixed_rng
+from lossatlas.compute.objective.run_module import run_module
 from lossatlas.compute.objective.targets import DEFAULT_TARGET_FORMAT, TargetFormat, is_mean_over_samples
 from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
@@ -52,7 +52,7 @@ ScoreFunction = Callable[[Params, Any], Scores]
 
 @dataclass(frozen=True)
 class ModuleLoss:
-    """`functional_call` of a module, then the loss; `function` of an Objective made from an nn.Module.
+    """A module with other parameters, then the loss; `function` of an Objective made from an nn.Module.
 
     Attributes:
         module: in the mode to be measured.
@@ -81,7 +81,9 @@ class ModuleLoss:
             outputs = run_module(self.module, params, inputs, self.has_tied_weights)
         if self.loss is None:
             return Scores(model_loss(outputs), outputs, targets, self.target_format)
-        losses, terms = split_terms(self.loss(outputs) if targets is None else self.loss(outputs, targets), count_of(batch))
+        result = self.loss(outputs) if targets is None else self.loss(outputs, targets)
+        is_plain = isinstance(result, Tensor) and result.dim() < 2
+        losses, terms = (result, {}) if is_plain else split_terms(result, count_of(batch))
         return Scores(losses, outputs, targets, self.target_format, terms=terms)
 
     @property
@@ -213,29 +215,6 @@ def has_tied_weights(module: torch.nn.Module) -> bool:
     return len({id(tensor) for _, tensor in named}) < len(named)
 
 
-def run_module(module: torch.nn.Module, params: Params, inputs: Any, tied: bool = True) -> Any:
-    """The module's outputs with `params` (and buffers) in place of its own."""
-    args, kwargs = _arguments(inputs)
-    if isinstance(module, torch.jit.ScriptModule):
-        return _run_script(module, params, args, kwargs)
-    return functional_call(module, params, args, kwargs, tie_weights=tied)
-
-
-def _run_script(module: torch.nn.Module, params: Params, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`functional_call` cannot swap the parameters of TorchScript: write them in, run, write the old ones back."""
-    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    before = {name: tensors[name].detach().clone() for name in params}
-    try:
-        with torch.no_grad():
-            for name, value in params.items():
-                tensors[name].copy_(value)
-        return module(*args, **kwargs)
-    finally:
-        with torch.no_grad():
-            for name, value in before.items():
-                tensors[name].copy_(value)
-
-
 def _warn_stochastic(held: bool) -> None:
     what = "every point now sees the same noise" if held else "its noise comes from elsewhere than torch and shows in every value"
     warnings.warn(
@@ -247,12 +226,6 @@ def _warn_stochastic(held: bool) -> None:
 
 def _identical(a: Tensor, b: Tensor) -> bool:
     return torch.equal(a, b) or bool(torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
-
-
-def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
 
 
 def model_loss(outputs: Any) -> Tensor:

@@ -15,7 +15,7 @@ from cases import CASES, case
 from lossatlas.analysis.grid import Grid
 from lossatlas.compute.evaluation import evaluate as evaluate_module
 from lossatlas.compute.evaluation.evaluate import _probes
-from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, TileValues, select_evaluator
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, TileValues, select_evaluator, selection
 from lossatlas.compute.evaluation.evaluators.agreement import SpotCheck
 from lossatlas.compute.evaluation.evaluators.vmap import Vmap
 from lossatlas.compute.metrics import metrics_named
@@ -224,3 +224,85 @@ def test_compile_takes_wrong_probes_for_a_refusal(monkeypatch: pytest.MonkeyPatc
         EvaluationProblem.make(objective, plane, metrics_named("loss")), _probes(Grid.make((-1, 1), (5, 4), 2), True), 20, compiled=True
     )
     assert (choice.evaluator, choice.compiled) != ("loop", True) and any("nan" in reason for reason in choice.reasons)
+
+
+def chain(samples: int) -> la.Objective:
+    """A network of two linear layers, of which the first holds nine tenths of the weights."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(200, 20), torch.nn.Tanh(), torch.nn.Linear(20, 10))
+    return la.Objective(model, torch.nn.functional.cross_entropy, (torch.randn(samples, 200), torch.arange(samples) % 10))
+
+
+@pytest.mark.parametrize(
+    ("samples", "cells", "names", "expected"),
+    [
+        (64, 1, None, ("loop", "given")),
+        (64, 4000, None, ("loop", "features_first")),
+        (64, 4000, ("2.weight",), ("affine", "given")),
+        (64, 4000, ("0.weight",), ("loop", "features_first")),
+    ],
+)
+def test_a_short_job_takes_what_suits_its_sizes(
+    samples: int, cells: int, names: tuple[str, ...] | None, expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By sizes alone: a clock would choose otherwise on a busy machine."""
+    monkeypatch.setattr(selection, "MIN_PROBED_SECONDS", float("inf"))
+    objective = chain(samples)
+    d = {n: torch.randn(p.shape) * 0.1 for n, p in objective.params.items() if names is None or n in names}
+    task = EvaluationProblem.make(objective, la.Plane.from_directions(objective, d), metrics_named("loss"))
+    choice = select_evaluator(task, PROBES[:, :1], cells)
+    assert (choice.evaluator, choice.layout) == expected
+    points = np.linspace(-1, 1, 7)[:, None]
+    np.testing.assert_allclose(choice.create(task)(points).values["loss"], Loop(task)(points).values["loss"], rtol=1e-5)
+
+
+def test_what_suits_the_sizes_must_agree_with_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "MIN_PROBED_SECONDS", float("inf"))
+    monkeypatch.setattr(selection, "disagreement", lambda *_: "its loss is another")
+    objective = chain(64)
+    task = EvaluationProblem.make(objective, la.random_plane(objective, seed=0), metrics_named("loss"))
+    assert select_evaluator(task, PROBES, 4000).is_reference
+
+
+def test_several_planes_together_are_worth_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of a second in all, of which each alone is too short."""
+    searched: list[int] = []
+    monkeypatch.setattr(selection, "_search_fastest", lambda probe, loop, *_: searched.append(probe.cells) or loop)
+    monkeypatch.setattr(
+        selection.Probe, "of", lambda task, points, cells: selection.Probe(task, points, TileValues({}), 1e-3, cells, 1.0, 0)
+    )
+    select_evaluator(task_of("relu"), PROBES, cells=20)
+    with selection.planes_to_come(50):
+        select_evaluator(task_of("relu"), PROBES, cells=20)
+    assert searched == [1000]
+
+
+def test_points_that_fail_leave_the_others_alone() -> None:
+    """Sums are taken of many points together: a point whose first batch raises has no say in its neighbors' standard errors."""
+
+    def raises_once(params: la.Params, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        if float(params["w"]) == 1.0 and float(batch[0][0]) == 0.0:
+            raise RuntimeError("no value here")
+        return params["w"] * batch[0] + batch[1]
+
+    x = torch.arange(12.0, dtype=torch.float64)
+    objective = la.Objective(raises_once, data=(x, x**2), params={"w": torch.zeros((), dtype=torch.float64)}, batch_size=4)
+    task = EvaluationProblem.make(objective, la.weight_plane(objective, ("w", ())), metrics_named("loss"))
+    points = np.array([[1.0], [2.0], [3.0], [1.0], [4.0]])
+    result = Loop(task)(points)
+    assert set(result.failures) == {0, 3}
+    expected = points * x.numpy() + x.numpy() ** 2
+    expected[[0, 3]] = np.nan
+    np.testing.assert_allclose(result.values["loss"], expected.mean(1), rtol=1e-14)
+    np.testing.assert_allclose(result.values["loss_standard_error"], expected.std(1, ddof=1) / 12**0.5, rtol=1e-12)
+
+
+def test_values_that_the_loss_overwrites_are_those_of_their_point() -> None:
+    """A loss that returns one buffer again and again."""
+    buffer = torch.zeros(5, dtype=torch.float64)
+    x = torch.arange(5.0, dtype=torch.float64)
+    function = lambda p, batch: buffer.copy_(p["w"] * batch)  # noqa: E731
+    objective = la.Objective(function, data=x, params={"w": torch.ones((), dtype=torch.float64)})
+    task = EvaluationProblem.make(objective, la.weight_plane(objective, ("w", ())), metrics_named("loss"))
+    values = Loop(task)(np.arange(6.0)[:, None]).values["loss"]
+    np.testing.assert_allclose(values, np.arange(6.0) * 2.0, rtol=1e-14)

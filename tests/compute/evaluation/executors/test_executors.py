@@ -10,10 +10,12 @@ import torch
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 import lossatlas as la
 from cases import CASES, case
 from lossatlas.errors import InputError
+from oracles import classifier
 
 SHAPE = (7, 5)
 
@@ -91,6 +93,22 @@ def test_threads_do_not_share_a_module(name: str) -> None:
     one = la.evaluate(objective, plane, resolution=(9, 11), engine=la.Engine(evaluator="loop", executor="serial"))
     many = la.evaluate(objective, plane, resolution=(9, 11), engine=la.Engine(evaluator="loop", executor="threads", workers=4, tile=1))
     np.testing.assert_array_equal(many.loss, one.loss)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.filterwarnings("ignore")
+def test_sampled_surfaces_are_the_same_on_ray(local_ray: None) -> None:
+    """Block after block of samples on one cluster, to the last bit with the loop."""
+    model, x, y = classifier(samples=800)
+    objective = la.Objective(model, F.cross_entropy, (x, y), batch_size=64)
+    plane = la.random_plane(objective, seed=3)
+    one, other = (
+        la.evaluate(objective, plane, (-1, 1), SHAPE, tol=0.1, engine=la.Engine(sampling="multilevel", evaluator="loop", executor=executor))
+        for executor in ("serial", "ray")
+    )
+    np.testing.assert_array_equal(one.samples_drawn, other.samples_drawn)
+    np.testing.assert_array_equal(one.loss_filled, other.loss_filled)
 
 
 def test_threads_leave_the_thread_count_as_it_was() -> None:

@@ -143,7 +143,7 @@ def test_workers_killed_before_their_first_tile_are_replaced(tmp_path: Path, mon
     processes = sys.modules["lossatlas.compute.evaluation.executors.processes"]  # the package shows the function of that name
     real, pools = processes._pool, []
 
-    def doomed(workers: int, packed: bytes) -> object:
+    def doomed(workers: int, packed: Path) -> object:
         pool = real(workers, packed)
         if not pools:
             for worker in list(pool._processes):

@@ -15,6 +15,10 @@ from torch import Tensor
 from lossatlas.analysis.sampling import standard_error_fpc, wilson_interval
 from lossatlas.compute.metrics import Metric
 
+ROW_BYTES = 3 * 2**15
+"""Values that `BatchRows` gathers before they are summed: less than what allocators give back to the system at once."""
+MOST_ROWS = 256
+
 Values = dict[str, NDArray[np.float64]]
 """By variable name (`loss`, `loss_standard_error`, …), each ``(points,)``; ``(points, samples)`` where every value is kept."""
 
@@ -67,14 +71,21 @@ class MeanAccumulator:
         if not each.shape[-1]:
             return
         sums = each.sum(-1)
-        if not self.count[where if isinstance(where, int) else where.start]:
-            self.shift[where] = (sums / each.shape[-1]).unsqueeze(-1)
+        self._shift_by_first_mean(where, sums / each.shape[-1])
         self.count[where] += each.shape[-1]
         self.total[where].add_(sums)
         apart = each - self.shift[where]
         self.squares[where].add_(torch.linalg.vecdot(apart, apart))
         if self.zero_one is not None:
             self.zero_one[where] &= ((each == 0) | (each == 1)).all(-1)
+
+    def _shift_by_first_mean(self, where: int | slice, means: Tensor) -> None:
+        """Measure squares of points that have no value yet from these means."""
+        is_first = np.atleast_1d(self.count[where] == 0)
+        if is_first.all():
+            self.shift[where] = means.unsqueeze(-1)
+        elif is_first.any():  # a point whose first batch failed, among others
+            self.shift[where][is_first] = means[is_first].unsqueeze(-1)
 
     def mark_failed(self, where: int) -> None:
         self.total[where] = torch.nan
@@ -150,7 +161,7 @@ class SummaryAccumulator(MeanAccumulator):
         self.failed: set[int] = set()
 
     def add(self, where: int | slice, values: Tensor, weight: float) -> None:
-        each = values.detach().double().cpu()
+        each = values.detach().to("cpu", torch.float64, copy=True)
         rows = range(where.start, where.stop) if isinstance(where, slice) else (where,)
         for row, value in zip(rows, each if isinstance(where, slice) else (each,), strict=True):
             self.parts[row].append(value.reshape(-1))
@@ -165,6 +176,41 @@ class SummaryAccumulator(MeanAccumulator):
         if known:
             result[0, known] = self.summary(np.stack([torch.cat(self.parts[row]).numpy() for row in known]))
         return {name: result[0], f"{name}_standard_error": result[1]}
+
+
+class BatchRows:
+    """Values of a batch at one point after the other, summed many points at a time: a sum takes ten operations.
+
+    Sums do not depend on how many points are taken together, to the last bit.
+
+    Args:
+        accumulator: takes the values.
+    """
+
+    def __init__(self, accumulator: MeanAccumulator) -> None:
+        self.accumulator, self.weight = accumulator, 0.0
+        self.rows, self.start, self.count = torch.empty(0, 0), 0, 0
+
+    def add(self, index: int, values: Tensor, weight: float) -> None:
+        """Copy the values at a point, which the caller may overwrite afterwards; those that are not worth it are summed now."""
+        values = values.detach() if values.requires_grad else values
+        length = values.numel()
+        if values.dim() != 1 or not 0 < 16 * length <= ROW_BYTES:
+            self.accumulator.add(slice(index, index + 1), values.unsqueeze(0), weight)
+            return
+        if index != self.start + self.count or length != self.rows.shape[1] or weight != self.weight or self.count == len(self.rows):
+            self.flush()
+            self.start, self.weight = index, weight
+            if length != self.rows.shape[1]:
+                self.rows = torch.empty(min(ROW_BYTES // (8 * length), MOST_ROWS), length, dtype=torch.float64, device=values.device)
+        self.rows[self.count].copy_(values)
+        self.count += 1
+
+    def flush(self) -> None:
+        """Sum what was copied; to be called after every batch."""
+        if self.count:
+            self.accumulator.add(slice(self.start, self.start + self.count), self.rows[: self.count], self.weight)
+        self.start, self.count = -1, 0
 
 
 def accumulator_of(metric: Metric, points: int, device: torch.device, population: int | None) -> MeanAccumulator:

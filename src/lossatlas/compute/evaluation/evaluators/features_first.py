@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores, run_module, split_batch, split_terms
+from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores, split_batch, split_terms
+from lossatlas.compute.objective.run_module import run_module
 from lossatlas.compute.params.params import Params
 
 POINTWISE = {

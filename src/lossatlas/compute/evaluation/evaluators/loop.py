@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossatlas._util.out_of_memory import out_of_memory
-from lossatlas.compute.evaluation.evaluators.accumulators import MeanAccumulator, TileValues, values_of
+from lossatlas.compute.evaluation.evaluators.accumulators import BatchRows, MeanAccumulator, TileValues, values_of
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.plane import coordinates_of
@@ -34,6 +34,7 @@ class Loop:
     def __call__(self, points: NDArray[np.float64]) -> TileValues:
         task, places = self.task, coordinates_of(points, self.task.plane.ndim)
         sums, holes = task.sums(len(places)), dict[int, str]()
+        rows = {name: BatchRows(accumulator) for name, accumulator in sums.items()}
         data, block = task.objective.data, self._block()
         with task.objective.no_autograd():
             for start in range(0, len(places), block):
@@ -41,7 +42,9 @@ class Loop:
                 moved = {i: params for i in here if (params := self._moved(sums, holes, i, places[i])) is not None}
                 for batch, weight in zip(data.batches, task.objective.weights, strict=True):
                     for index, params in moved.items():
-                        self._add(sums, holes, index, params, batch, weight)
+                        self._add(sums, rows, holes, index, params, batch, weight)
+                    for each in rows.values():
+                        each.flush()
         if holes and len(holes) == len(places):
             self._check_center()
         return TileValues(values_of(sums, data.samples), holes)
@@ -64,7 +67,16 @@ class Loop:
             self._spoil(sums, holes, index, error)
             return None
 
-    def _add(self, sums: dict[str, MeanAccumulator], holes: dict[int, str], index: int, params: Params, batch: Any, weight: float) -> None:
+    def _add(
+        self,
+        sums: dict[str, MeanAccumulator],
+        rows: dict[str, BatchRows],
+        holes: dict[int, str],
+        index: int,
+        params: Params,
+        batch: Any,
+        weight: float,
+    ) -> None:
         """A point where the model or a metric raises becomes a hole with a reason; the other points go on."""
         try:
             scores = self.task.score_batch(params, batch, self.compiled)
@@ -73,7 +85,7 @@ class Loop:
             return
         for metric in self.task.batch_metrics:
             try:
-                sums[metric.name].add(index, self.task.references.measure(metric, scores, batch), weight)
+                rows[metric.name].add(index, self.task.references.measure(metric, scores, batch), weight)
             except InputError:
                 raise
             except Exception as error:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
@@ -30,7 +32,12 @@ Named = Literal["auto", "loop", "vmap", "affine"]
 CHUNKS = (16, 64, 256)
 COMPILED_CHUNK = 8
 MIN_PROBED_SECONDS = 0.3
-"""Shorter jobs are done by the loop: a probe would cost as much as it saves."""
+"""Shorter jobs take what is good for their sizes: a probe would cost as much as it saves."""
+MIN_JOB_PRODUCTS = 2**29
+"""Weights times samples times cells of a job, a few hundredths of a second, below which the loop does it."""
+STATIC_FACTOR = 4
+"""The affine shortcut wins where so many times more weights stand still than move."""
+_PLANES: ContextVar[int] = ContextVar("planes", default=1)
 VMAP_SECONDS = 1.5e-3
 """vmap never won where a batch takes longer (it wins below about a millisecond)."""
 MIN_SPEEDUP = 1.05
@@ -87,15 +94,26 @@ class Probe:
         points = np.resize(self.points, (count, self.points.shape[1]))
         with forbid_vmap_fallback():
             began = _clock()
-            self._check(evaluator(points))
+            self.check(evaluator(points))
             first = (_clock() - began) / count
             return first if first * 10 < self.seconds else min(first, _best_of(lambda: evaluator(points)) / count)
 
-    def _check(self, result: TileValues) -> None:
+    def check(self, result: TileValues) -> None:
+        """Raise `UnsupportedModel` where the result at the probed points is not the loop's."""
         if result.failures:
             raise UnsupportedModel(next(iter(result.failures.values())))
         if reason := disagreement(result.values, self.expected.values, tolerance_of(self.task)):
             raise UnsupportedModel(reason)
+
+
+@contextmanager
+def planes_to_come(count: int) -> Iterator[None]:
+    """Judge the worth of a probe by that many jobs, each as large as the one it is made for."""
+    token = _PLANES.set(count)
+    try:
+        yield
+    finally:
+        _PLANES.reset(token)
 
 
 def select_evaluator(
@@ -121,6 +139,7 @@ def select_evaluator(
     if named not in ("auto", "loop") and not task.only_params_move:
         advice = 'the statistics change from cell to cell: objective.with_mode("eval") keeps one model\'s everywhere'
         raise InputError("evaluator", f"{named} in mode {task.objective.mode}", '"loop" or "auto"', advice)
+    cells *= _PLANES.get()
     remembered, key = _REMEMBERED.setdefault(task.objective, {}), _kind_of_task(task, cells, named, chunk, compiled)
     if key in remembered and _still_agrees(remembered[key], task, points):
         return remembered[key]
@@ -128,8 +147,10 @@ def select_evaluator(
     loop = EvaluatorSpec(seconds=probe.seconds, loop_seconds=probe.seconds)
     if named != "auto":
         best = _requested(probe, replace(loop, evaluator=named, chunk=_size(named, chunk), compiled=compiled))
-    elif not task.only_params_move or (probe.seconds * probe.share * cells < MIN_PROBED_SECONDS and not compiled):
+    elif not task.only_params_move:
         best = loop
+    elif probe.seconds * probe.share * cells < MIN_PROBED_SECONDS and not compiled:
+        best = _by_sizes(probe, loop, chunk)
     else:
         best = _search_fastest(probe, loop, chunk, compiled)
     whole = [((seconds or 0.0) + probe.idle_seconds) * probe.share for seconds in (best.seconds, probe.seconds)]
@@ -165,6 +186,27 @@ def _requested(probe: Probe, choice: EvaluatorSpec) -> EvaluatorSpec:
         return replace(choice, seconds=probe.time(choice))
     except UnsupportedModel as error:
         raise InputError("evaluator", f"{choice.evaluator}, which cannot do this: {error}", '"auto" or "loop" for this model') from error
+
+
+def _by_sizes(probe: Probe, loop: EvaluatorSpec, chunk: int | None) -> EvaluatorSpec:
+    """Usual best evaluator for a network of these sizes, if it agrees with the loop; nothing is timed."""
+    task, weights = probe.task, sum(p.numel() for p in probe.task.objective.params.values())
+    moving = sum(task.plane.center[n].numel() for n in task.plane.moving_names)
+    if weights * task.objective.samples * probe.share * probe.cells < MIN_JOB_PRODUCTS or task.device.type != "cpu":
+        return loop
+    if has_static_matrix(task) and STATIC_FACTOR * moving <= weights:
+        candidate = replace(loop, evaluator="affine", chunk=chunk)
+    elif task.features_first() is not None:
+        candidate = replace(loop, layout="features_first")
+    else:
+        return loop
+    try:
+        with forbid_vmap_fallback():
+            probe.check(candidate.unchecked(task)(probe.points))
+    except UnsupportedModel as error:
+        log.info("evaluator %s: %s", candidate.evaluator, error)
+        return loop
+    return candidate
 
 
 def _search_fastest(probe: Probe, loop: EvaluatorSpec, chunk: int | None, compiled: bool) -> EvaluatorSpec:

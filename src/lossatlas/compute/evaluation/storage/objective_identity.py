@@ -6,7 +6,7 @@ What the model and the loss do with them is compared by measuring some cells aga
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from lossatlas._util.code_hash import same_code
 from lossatlas.compute.objective.batchnorm import statistics_names
 from lossatlas.compute.objective.data import FrozenData
 from lossatlas.compute.objective.objective import Objective
-from lossatlas.compute.params.hashing import hash_tensors, update_hash
+from lossatlas.compute.params.hashing import hash_tensors, remembered_hash, update_hash
 from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.plane import Plane
 
@@ -61,19 +61,22 @@ def samples_hash(data: FrozenData) -> str:
     >>> samples_hash(freeze_data(x)) == samples_hash(freeze_data(x + 1))
     False
     """
+    placed = [(pytree.keystr(place), leaf) for batch in data.batches for place, leaf in pytree.tree_leaves_with_path(batch)]
+    placed = [(place, leaf) for place, leaf in placed if isinstance(leaf, Tensor)]
+    return remembered_hash(("samples", *(place for place, _ in placed)), [leaf for _, leaf in placed], lambda: _samples_hash(placed))
+
+
+def _samples_hash(placed: Sequence[tuple[str, Tensor]]) -> str:
     digests: dict[str, Any] = {}
     last: dict[str, Tensor] = {}
-    for batch in data.batches:
-        for place, leaf in pytree.tree_leaves_with_path(batch):
-            if not isinstance(leaf, Tensor):
-                continue
-            key = f"{pytree.keystr(place)}|{leaf.dtype}|{tuple(leaf.shape[1:])}"
-            digest = digests.setdefault(key, hashlib.sha256())
-            if leaf.dim():
-                digest.update(leaf.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data if leaf.numel() else b"")
-            elif key not in last or not torch.equal(last[key], leaf):  # every piece of a batch repeats it
-                update_hash(digest, "", leaf)
-                last[key] = leaf
+    for place, leaf in placed:
+        key = f"{place}|{leaf.dtype}|{tuple(leaf.shape[1:])}"
+        digest = digests.setdefault(key, hashlib.sha256())
+        if leaf.dim():
+            digest.update(leaf.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data if leaf.numel() else b"")
+        elif key not in last or not torch.equal(last[key], leaf):  # every piece of a batch repeats it
+            update_hash(digest, "", leaf)
+            last[key] = leaf
     return hashlib.sha256(str([(key, digest.hexdigest()) for key, digest in sorted(digests.items())]).encode()).hexdigest()[:32]
 
 

@@ -35,8 +35,17 @@ class Op:
     outputs: tuple[Value, ...]
 
     def run(self, values: dict[Value, Any]) -> None:
-        args, kwargs = pytree.tree_map_only(Value, values.__getitem__, (self.args, self.kwargs))
-        values.update(zip(self.outputs, pytree.tree_leaves(self.operation(*args, **kwargs)), strict=True))
+        args = [self._filled(argument, values) for argument in self.args]
+        kwargs = {key: self._filled(argument, values) for key, argument in self.kwargs.items()}
+        result = self.operation(*args, **kwargs)
+        values.update(zip(self.outputs, (result,) if isinstance(result, Tensor) else pytree.tree_leaves(result), strict=True))
+
+    @staticmethod
+    def _filled(argument: Any, values: dict[Value, Any]) -> Any:
+        """The argument with tensors in the places of values; most arguments hold none, and looking into them takes longest."""
+        if isinstance(argument, Value):
+            return values[argument]
+        return pytree.tree_map_only(Value, values.__getitem__, argument) if isinstance(argument, list | tuple | dict) else argument
 
     @property
     def inputs(self) -> list[Value]:
