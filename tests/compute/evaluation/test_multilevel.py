@@ -15,9 +15,13 @@ from torch import nn
 from torch.nn import functional as F
 
 import lossatlas as la
+from cases import case
 from lossatlas.archive.sample_draws import SampleDraws
-from lossatlas.compute.evaluation.multilevel import take_samples
+from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec
+from lossatlas.compute.evaluation.multilevel import samples_problem
+from lossatlas.compute.metrics import metrics_named
 from lossatlas.compute.objective.data import freeze_data
+from lossatlas.compute.objective.sample_selection import take_samples
 from lossatlas.errors import ArchiveError, InputError
 
 SAMPLES = 3000
@@ -190,6 +194,46 @@ def test_auto_samples_where_it_is_cheaper_and_not_elsewhere() -> None:
     assert "sampling" not in run(*few, engine={"sampling": "auto"}).attrs
     strict = run(*problem(1000), tol=1e-4, engine={"sampling": "auto"})
     assert "sampling" not in strict.attrs and strict.done.all()
+
+
+@pytest.mark.slow
+def test_computed_cells_stay_as_they_are_and_interpolation_takes_estimates_back(full: xr.Dataset) -> None:
+    """Coarse to fine, then samples, then coarse to fine again, on one surface: each cell says truly where its value comes from."""
+    archive, coarse = la.open_archive(None, "a"), {"sampling": "all"}
+    first = run(*problem(), tol=0.5, archive=archive, engine=coarse)
+    computed = first.done.values
+    assert 0 < computed.sum() < computed.size
+    second = run(*problem(), archive=archive)
+    np.testing.assert_array_equal(second.done, computed)
+    np.testing.assert_array_equal(second.loss_filled.values[computed], full.loss.values[computed])
+    assert (second.loss_filled_standard_error.values[computed] == 0).all()
+    assert (second.loss_filled_standard_error.values[~computed] > 0).all() and (second.samples_drawn >= 64).all()
+    third = run(*problem(), tol=0.5, archive=archive, engine=coarse)
+    np.testing.assert_array_equal(third.loss_filled, first.loss_filled)
+    assert not {"loss_filled_standard_error", "accuracy_filled_standard_error", "samples_drawn"} & set(third)
+    assert not third.attrs["sampling"]
+
+
+@pytest.mark.slow
+def test_bfloat16_is_sampled_as_it_is_computed() -> None:
+    """Estimates of the surface that bfloat16 gives, which is not the one of full precision."""
+    settings = ((None, "bf16"), (0.05, "bf16"), (None, "full"))
+    whole, some, exact = (run(*problem(dtype=torch.float32), tol=tol, engine={"precision": precision}) for tol, precision in settings)
+    assert (np.abs(some.loss_filled - whole.loss) <= 3 * some.loss_filled_standard_error + 1e-6).mean() >= 0.95
+    assert (whole.loss != exact.loss).any() and (some.loss_filled - whole.loss).std() < 0.05 * np.ptp(whole.loss.values)
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "folded", "features_first"])
+def test_blocks_of_samples_may_be_laid_out_as_whole_data(layout: Any) -> None:
+    """Every sample's loss at some points, by the plain loop and with images and filters of another layout."""
+    objective = case("relu" if layout == "features_first" else "conv-batchnorm")
+    plane, samples = la.random_plane(objective, seed=2), np.arange(0, objective.samples, 3)
+    task = EvaluationProblem.make(objective, plane, metrics_named("loss"))
+    block = samples_problem(task, samples)
+    points = np.random.default_rng(0).uniform(-1, 1, (5, 2))
+    plain, other = (EvaluatorSpec(layout=kind).unchecked(block)(points).values["loss"] for kind in ("given", layout))
+    assert plain.shape == (5, len(samples))
+    np.testing.assert_allclose(other, plain, rtol=1e-9)
 
 
 def dependent() -> la.Objective:

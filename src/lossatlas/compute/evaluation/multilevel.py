@@ -12,10 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from lossatlas._util.progress import Advance
 from lossatlas.analysis.adaptive_refinement import Scale
@@ -26,7 +23,7 @@ from lossatlas.archive.sample_draws import SampleDraws
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Loop
 from lossatlas.compute.evaluation.executors.base import Cells, Tile
 from lossatlas.compute.evaluation.storage.resume import Rounding, changed, place_in_words, scale_of
-from lossatlas.compute.objective.data import FrozenData, count_of
+from lossatlas.compute.objective.sample_selection import take_samples
 from lossatlas.errors import ArchiveError
 
 PILOT = 32
@@ -214,10 +211,7 @@ class MultilevelRun:
     def problem(self, block: int) -> EvaluationProblem:
         """Every sample's value of the block's samples."""
         begin = int(self.stops[block - 1]) if block else 0
-        chosen = np.sort(self.order[begin : int(self.stops[block])])
-        data = take_samples(self.task.objective.data, chosen)
-        metrics = tuple(replace(metric, per_sample=True) for metric in self.task.metrics)
-        return replace(self.task, objective=self.task.objective.with_data(data), metrics=metrics, _cache={})
+        return samples_problem(self.task, np.sort(self.order[begin : int(self.stops[block])]))
 
     def _changed(self) -> list[str]:
         """In what the pilot differs at some of its cells when it is drawn again, in words."""
@@ -233,6 +227,12 @@ class MultilevelRun:
         return changed(stored, lambda: Loop(problem)(points).values, rounding, scales, [place_in_words(point) for point in points])
 
 
+def samples_problem(task: EvaluationProblem, chosen: NDArray[np.int64]) -> EvaluationProblem:
+    """Every sample's value of those numbered `chosen`, in ascending order."""
+    metrics = tuple(replace(metric, per_sample=True) for metric in task.metrics)
+    return replace(task, objective=task.objective.with_data(take_samples(task.objective.data, chosen)), metrics=metrics, _cache={})
+
+
 def _worst_error(mean: NDArray[np.float64], error: NDArray[np.float64], scale: str) -> float:
     """Half the widest 95 % interval, as a fraction of the range."""
     known = np.isfinite(mean) & np.isfinite(error) & ((mean > 0) if scale == "log" else True)
@@ -243,52 +243,3 @@ def _worst_error(mean: NDArray[np.float64], error: NDArray[np.float64], scale: s
         values, half = np.log(values), half / values
     low, high = np.percentile(values, [5, 95]) if scale == "robust" else (values.min(), values.max())
     return float(half.max() / (high - low)) if high > low else 0.0
-
-
-def take_samples(data: FrozenData, chosen: NDArray[np.int64]) -> FrozenData:
-    """The samples numbered `chosen`, in ascending order, in batches no larger than the data's own.
-
-    Pieces of several batches are joined where their shapes agree; sequences of other lengths stay apart.
-    """
-    starts = np.concatenate([[0], np.cumsum(data.counts)])
-    of_batch = np.searchsorted(starts, chosen, side="right") - 1
-    pieces = []
-    for number in np.unique(of_batch):
-        rows = torch.from_numpy(chosen[of_batch == number] - starts[number])
-        count = data.counts[number]
-        pieces.append(
-            pytree.tree_map_only(
-                Tensor, lambda t, rows=rows, count=count: t[rows.to(t.device)] if t.dim() and len(t) == count else t, data.batches[number]
-            )
-        )
-    size = max(data.counts)
-    joined: list[list[Any]] = []
-    for piece in pieces:
-        if joined and _fit(joined[-1][0], piece) and sum(map(count_of, joined[-1])) + count_of(piece) <= size:
-            joined[-1].append(piece)
-        else:
-            joined.append([piece])
-    batches = tuple(_join(group) for group in joined)
-    return replace(data, batches=batches, counts=tuple(map(count_of, batches)))
-
-
-def _fit(a: Any, b: Any) -> bool:
-    """Same structure, same shapes but for the number of samples."""
-    first, second = pytree.tree_leaves(a), pytree.tree_leaves(b)
-    if pytree.tree_structure(a) != pytree.tree_structure(b):
-        return False
-    return all(
-        not isinstance(x, Tensor) or (isinstance(y, Tensor) and x.shape[1:] == y.shape[1:]) for x, y in zip(first, second, strict=True)
-    )
-
-
-def _join(group: list[Any]) -> Any:
-    if len(group) == 1:
-        return group[0]
-    counts = [count_of(piece) for piece in group]
-
-    def cat(*leaves: Any) -> Any:
-        each = all(isinstance(leaf, Tensor) and leaf.dim() and len(leaf) == n for leaf, n in zip(leaves, counts, strict=True))
-        return torch.cat(leaves) if each else leaves[0]
-
-    return pytree.tree_map(cat, *group)

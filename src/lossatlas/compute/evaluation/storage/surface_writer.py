@@ -191,7 +191,8 @@ class SurfaceWriter:
         return {name: cast_checked(values, dtypes[name]) for name, values in measured.values.items() if name in dtypes}
 
     def write_filled(self, scale: Scale, estimated_error: float, tol: float) -> None:
-        """Store the interpolated preview beside the computed cells, and what error is expected of it."""
+        """Store the interpolated preview beside the computed cells, and what error is expected of it, in place of estimates."""
+        self._drop_estimates()
         done = self.done.reshape(self.grid.shape)
         errors: dict[str, float] = {}
         for declared in (v for v in self.variables if v.dims == schema.PLANE):
@@ -201,6 +202,7 @@ class SurfaceWriter:
         others = {name: error for name, error in errors.items() if name != "loss"}
         note = {"estimated_error": estimated_error, "estimated_error_scale": scale, "tol": tol}
         note |= {"estimated_errors": others, "narrowest": smallest_resolved_width(self.grid.shape)}
+        note |= {"sampling": {}} if self.stored_attrs.get("sampling") else {}
         self.store.update_attrs("surfaces", self.name, {"cells_done": int(done.sum()), **note})
 
     def sample_draws(self) -> SampleDraws:
@@ -223,6 +225,12 @@ class SurfaceWriter:
         self.store.write_variable(self.name, schema.variable("samples_drawn"), drawn.reshape(self.grid.shape))
         self.store.update_attrs("surfaces", self.name, {**note, "seconds": self.earlier_seconds + time.perf_counter() - self.started})
 
+    def _drop_estimates(self) -> None:
+        """Remove what tells of samples, if it is there."""
+        for declared in self.variables:
+            self.store.drop_variable(self.name, declared.filled().with_error().name)
+        self.store.drop_variable(self.name, "samples_drawn")
+
     def close(self) -> None:
         """Record the time; a complete surface needs no preview any more."""
         seconds, count = self.earlier_seconds + time.perf_counter() - self.started, int(self.done.sum())
@@ -230,9 +238,8 @@ class SurfaceWriter:
         attrs["nan_cells"] = self.nan_cells
         if self.done.all():
             for declared in self.variables:
-                for preview in (declared.filled(), declared.filled().with_error()):
-                    self.store.drop_variable(self.name, preview.name)
-            self.store.drop_variable(self.name, "samples_drawn")
+                self.store.drop_variable(self.name, declared.filled().name)
+            self._drop_estimates()
             attrs["estimated_error"] = 0.0
             if self.stored_attrs.get("sampling"):
                 self.sample_draws().drop()
