@@ -218,15 +218,15 @@ class EvaluationProblem:
     @property
     def larger_batches(self) -> tuple[int, ...]:
         """Sizes between that of the micro-batches and that of the batches that were given; none where those were not cut."""
-        cut, given = max(self.objective.data.counts), max(self.objective.original_data.counts)
-        return tuple(sorted({min(4 * cut, given), given})) if cut < given else ()
+        cut, uncut = max(self.objective.data.counts), max(self.objective.original_data.counts)
+        return tuple(sorted({min(4 * cut, uncut), uncut})) if cut < uncut else ()
 
     def in_batches(self, size: int) -> EvaluationProblem:
         """The same task on micro-batches of another size, cut from the batches that were given; once for every size."""
         cut = self.objective.original_data.split(size)
         return self.cached(f"batches of {size}", lambda: replace(self, objective=self.objective.with_data(cut), _cache={}))
 
-    def given_batch_problem(self) -> EvaluationProblem:
+    def uncut_batch_problem(self) -> EvaluationProblem:
         """The same task on the first batch that was given, not cut."""
         return replace(self, objective=self.objective.with_data(self.objective.original_data.single_batch(0)), _cache={})
 

@@ -258,11 +258,11 @@ def _with_fastest_batches(task: EvaluationProblem, probe: Probe, best: Evaluator
     pieces of 64 than in one in a fresh process, and as fast where blocks of 50 MB are kept.
     """
     sizes = (max(task.objective.data.counts), *task.larger_batches)
-    given = task.given_batch_problem()
-    share = given.objective.samples / task.objective.samples
+    uncut = task.uncut_batch_problem()
+    share = uncut.objective.samples / task.objective.samples
     if best.evaluator != "loop" or best.compiled or len(sizes) < 2 or BATCH_ROUNDS * len(sizes) * share > PROBE_SHARE * probe.cells:
         return best
-    evaluators = {size: replace(best, batch=size).unchecked(given) for size in sizes}
+    evaluators = {size: replace(best, batch=size).unchecked(uncut) for size in sizes}
     expected = evaluators[sizes[0]](probe.points[:1])
     taken: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(BATCH_ROUNDS):
