@@ -82,10 +82,19 @@ def check_metadata(distributions: list[Path]) -> None:
     run(BIN / "twine", "check", "--strict", *distributions)
     run(BIN / "check-wheel-contents", distributions[-1])
     run(BIN / "validate-pyproject", "pyproject.toml")
-    run(BIN / "cffconvert", "--validate", "-i", "CITATION.cff")
+    run(BIN / "check-jsonschema", "--builtin-schema", "vendor.citation-file-format", "CITATION.cff")
 
 
 def check_workflows() -> None:
+    github = ROOT / ".github"
+    for schema, files in (
+        ("github-workflows", sorted(github.glob("workflows/*.yml"))),
+        ("dependabot", [github / "dependabot.yml"]),
+        ("github-issue-config", [github / "ISSUE_TEMPLATE" / "config.yml"]),
+        ("github-issue-forms", sorted(set(github.glob("ISSUE_TEMPLATE/*.yml")) - {github / "ISSUE_TEMPLATE" / "config.yml"})),
+    ):
+        run(BIN / "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    run(BIN / "pre-commit", "validate-config", ".pre-commit-config.yaml")
     run(BIN / "zizmor", "--offline", "--persona", "pedantic", "--quiet", ".github")
     actionlint = shutil.which("actionlint")
     if actionlint:

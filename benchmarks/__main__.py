@@ -12,6 +12,7 @@ BENCHMARKS = (
     "hessian_maps_gain_from_warm_starts",
     "recorders_cost_under_five_percent",
     "paths_of_large_models_fit_in_two_gigabytes",
+    "training_beats_a_plain_loop",
     "viewer_against_plotly",
 )
 

@@ -88,3 +88,15 @@ def test_the_conda_recipe_asks_for_what_the_wheel_asks_for(project: dict[str, An
     listed = {match.replace("pytorch", "torch").replace("matplotlib-base", "matplotlib") for match in re.findall(r"- (\S+ >=[\d.]+)", run)}
     assert listed == {dependency.replace(">=", " >=") for dependency in project["dependencies"]}
     assert f'version: "{__version__}"' in recipe
+
+
+def test_a_release_is_fetched_from_this_repository_and_no_index_is_named(project: dict[str, Any]) -> None:
+    source = project["urls"]["Source"]
+    recipe = (ROOT / ".ci" / "conda-recipe.yaml").read_text(encoding="utf-8")
+    release = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    assert f"url: {source}/releases/download/v${{{{ version }}}}/${{{{ name }}}}-${{{{ version }}}}.tar.gz" in recipe
+    assert f"url: {source}/releases/tag/${{{{ github.ref_name }}}}" in release
+    assert 'gh release create "$GITHUB_REF_NAME" dist/*' in release
+    hosts = re.compile(r"pypi\.org|pythonhosted|pytorch\.org/whl|anaconda\.org")
+    files = [*WORKFLOWS, *(ROOT / ".ci").iterdir(), ROOT / "pyproject.toml", ROOT / "constraints.txt", ROOT / "Makefile"]
+    assert [file.name for file in files if hosts.search(file.read_text(encoding="utf-8"))] == []

@@ -224,3 +224,11 @@ def test_beginning_anew_takes_over_no_folder_of_others_and_no_surface_being_writ
     finally:
         lock.release()
     assert la.open_archive(tmp_path / "a.zarr").surfaces == ("s",)
+
+
+@pytest.mark.parametrize("slots", [None, [4, 2, 9, 0, 7]])
+def test_part_of_a_recording_is_written_whole_elsewhere(slots: list[int] | None) -> None:
+    rows = xr.Dataset({"epoch": ("step", np.arange(5.0))}, coords={"step": np.arange(5)}, attrs={"rows": 5, "slots": slots})
+    archive = la.open_archive(None, "a")
+    archive.write_trajectory("part", rows.isel(step=[0, 3, 4]))
+    assert archive.trajectory("part").epoch.values.tolist() == [0.0, 3.0, 4.0]

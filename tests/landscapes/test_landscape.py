@@ -137,12 +137,15 @@ def test_a_recording_is_drawn_on_the_plane_of_its_path(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored.trajectory("run").step, run.steps)
 
 
-def test_long_paths_are_measured_at_some_of_their_points(monkeypatch: pytest.MonkeyPatch, runs) -> None:
+def test_long_paths_are_measured_at_some_of_their_points(monkeypatch: pytest.MonkeyPatch, runs, tmp_path: Path) -> None:
     from lossatlas.landscapes import landscape
 
     monkeypatch.setattr(landscape, "PATH_POINTS", 3)
-    result = la.landscape(net(), F.cross_entropy, (X, Y), recording=runs["SGD"], **SMALL)
+    result = la.landscape(net(), F.cross_entropy, (X, Y), recording=runs["SGD"], archive=tmp_path / "a.zarr", **SMALL)
     assert result.paths["run"].step.values.tolist() == [0, 3, 6]
+    stored = la.open_archive(tmp_path / "a.zarr").trajectory("run")
+    np.testing.assert_array_equal(stored.path_loss, result.paths["run"].path_loss)
+    np.testing.assert_array_equal(stored.step, [0, 3, 6])
 
 
 def test_of_a_model_that_is_frozen_in_part_the_plane_moves_what_trains() -> None:

@@ -61,7 +61,7 @@ def roughness(surface: xr.Dataset, floor: float = 0.1, quantity: str = "loss") -
         2
     """
     values = _values(surface, quantity)
-    curvature = _lowest_curvature(surface, values)
+    curvature = lowest_curvature(surface, quantity)
     negative = curvature < -1e-9 * np.nanmax(np.abs(curvature))
     half = [np.abs(a - a.mean()) <= np.ptp(a) / 4 for a in (surface.alpha.values, surface.beta.values)]
     central = np.outer(half[0], half[1])[1:-1, 1:-1]
@@ -106,8 +106,13 @@ def _values(surface: xr.Dataset, quantity: str) -> Array:
     return np.asarray(surface[quantity].transpose("alpha", "beta").values, dtype=np.float64)
 
 
-def _lowest_curvature(surface: xr.Dataset, values: Array) -> Array:
-    """Smaller eigenvalue of the second differences at inner cells, ``(na - 2, nb - 2)``; axes of equal spacing."""
+def lowest_curvature(surface: xr.Dataset, quantity: str = "loss") -> Array:
+    """Smaller eigenvalue of the second differences at inner cells, ``(na - 2, nb - 2)``; axes of equal spacing.
+
+    Raises:
+        InputError: a line, fewer than 3x3 cells, or cells that are not computed.
+    """
+    values = _values(surface, quantity)
     da, db = (float(np.diff(surface[axis].values).mean()) for axis in ("alpha", "beta"))
     middle = values[1:-1, 1:-1]
     aa = (values[2:, 1:-1] - 2 * middle + values[:-2, 1:-1]) / da**2

@@ -250,8 +250,10 @@ class Archive:
 
     def write_trajectory(self, name: str, dataset: xr.Dataset) -> None:
         """Store a whole trajectory, replacing an earlier one of that name. Every variable is declared in `schema`."""
+        # Of a recording they say which entries of its own arrays hold rows; here every entry does.
+        attrs = {key: value for key, value in dataset.attrs.items() if key not in ("rows", "slots")}
         with self.lock_for_writing(name, "trajectories"):
-            group = self._replace_group("trajectories", name, dataset.attrs)
+            group = self._replace_group("trajectories", name, attrs)
             lengths = {str(dim): size for dim, size in dataset.sizes.items()}
             for variable_name in dataset.variables:
                 values = dataset[variable_name]

@@ -103,6 +103,7 @@ RECIPES: dict[str, Recipe] = {
                 Option("device", str, "cpu or cuda (cpu)"),
                 Option("precision", str, "of a laptop's trainings, float32 or bfloat16 (by the processor)"),
                 Option("workers", int, "threads (as many as PyTorch would use)"),
+                Option("weights", str, "zips of trained weights, paths or addresses (…#sha256=HEX), several with commas (train)"),
                 Option("train-only", bool, "stop when the networks are trained"),
                 Option("dry-run", bool, "only print which trainings are left and how long they take"),
             ),
@@ -115,7 +116,10 @@ RECIPES: dict[str, Recipe] = {
                 Option(
                     "networks", str, "names with commas between (all): resnet20, resnet20_noshort, vgg16, resnet56, resnet56_noshort, …"
                 ),
-                Option("images", int, "training images under each surface (1000; quick 48)"),
+                Option("size", str, "quick, laptop (all of CIFAR-10 in trainings and surfaces) or full (full)"),
+                Option("trained", str, "folder of a run of li2018 whose networks to take (li2018 beside --out)"),
+                Option("train-only", bool, "stop when the networks are trained"),
+                Option("images", int, "training images under each surface (1000; quick 48; laptop all)"),
                 Option("test-images", int, "under each test error (10000; quick 500)"),
                 Option("resolution", int, "cells along each axis (51; quick 21)"),
                 Option("samples", int, "training images of a short training (10000; quick 500)"),

@@ -81,7 +81,10 @@ def figure_3(
             colors=(SOLUTIONS,),
             title=f"Filter-normalized lines and planes of {network_label(setting)}",
             notes=_notes(
-                setting, minima, "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed", setting.size.samples
+                setting,
+                minima,
+                "directions: random, seed 0, filter-normalized, biases and BatchNorm fixed" + _sampled(setting),
+                setting.size.fixed_samples,
             ),
         ),
         file,
@@ -104,7 +107,7 @@ def repeatability(setting: RunConfig, minima: Mapping[int, Solution], lines: Map
         curves=tuple(curves),
         title=f"Repeatability: {len(next(iter(lines.values())))} random directions",
         subtitle=f"Filter-normalized lines through two solutions of {network_label(setting)}",
-        notes=_notes(setting, {(0.0, b): s for b, s in minima.items()}, "band: lowest to highest", setting.size.samples),
+        notes=_notes(setting, {(0.0, b): s for b, s in minima.items()}, "band: lowest to highest", setting.size.fixed_samples),
     )
     plot(scene, file)
 
@@ -152,6 +155,11 @@ def _histograms(decay: float, by_batch: Mapping[int, Solution]) -> tuple[list[Cu
         share = np.histogram(values, edges)[0] / len(values)
         curves.append(Curve(f"weights {batch} {decay:g}", edges, share, f"batch {batch:,}", BATCHES[index], reveal=False))
     return curves, Pane("histogram", title="weights after training", x_label="weight", y_label="share of weights")
+
+
+def _sampled(setting: RunConfig) -> str:
+    size = setting.size
+    return "" if size.tol is None else f"; planes: all {size.samples:,} training images, sampled to within {size.tol:.0%} of the log range"
 
 
 def _notes(setting: RunConfig, minima: Minima, more: str, samples: int) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def roughness_points(numbers: Mapping[str, Any], nets: Mapping[str, Net], file: 
     size = f"{first['resolution']} x {first['resolution']}"
     notes = (
         f"{setting.run_label}, trained weights; test error on {setting.size.test_samples:,} test images",
-        f"{len(first['planes'])} filter-normalized random planes, {size} cells on [−1, 1], {setting.size.samples:,} training images",
+        f"{len(first['planes'])} filter-normalized random planes, {size} cells on [−1, 1], {setting.size.fixed_samples:,} training images",
         "near the center: cells within half of the bounds whose 2 x 2 curvature in the plane has a negative eigenvalue; "
         "finer grids find more basins",
     )
@@ -135,7 +135,7 @@ def notes(setting: RunConfig, panels: Sequence[Panel]) -> tuple[str, ...]:
         )
         lines.append(
             f"loss: cross-entropy on the first {objective['samples']:,} training images without augmentation, "
-            "eval mode (stored BatchNorm statistics)"
+            "eval mode (stored BatchNorm statistics)" + ("" if setting.size.tol is None else ", sampled from them")
         )
     if len(computed) < len(panels):
         lines.append("imported surfaces: another's run, read from files; directions and data are not known")

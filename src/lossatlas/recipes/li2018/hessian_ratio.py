@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
+from lossatlas.analysis.surface_roughness import lowest_curvature
 from lossatlas.compute.curvature import hessian_map
+from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_planes as drawing
+from lossatlas.recipes.li2018.claims import SMALL_RATIO
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.loss_planes import PLANE_SEED
 from lossatlas.recipes.li2018.networks import Net, net
@@ -39,6 +43,16 @@ def _panel(setting: RunConfig, one: Net) -> Panel:
         overwrite=True,
         progress=setting.progress,
     )
+    loss = evaluate(
+        objective,
+        random_plane(objective, seed=PLANE_SEED, normalize="filter"),
+        resolution=size.ratio_resolution,
+        archive=setting.archive,
+        name=f"curvature_loss_{one.name}",
+        title=one.label,
+        overwrite=True,
+        progress=setting.progress,
+    )
     ratio = surface.hessian_ratio.values
     finite = ratio[np.isfinite(ratio)]
     center = surface.sel(alpha=0, beta=0, method="nearest")
@@ -46,10 +60,21 @@ def _panel(setting: RunConfig, one: Net) -> Panel:
         "hessian_samples": size.ratio_samples,
         "ratio_median": float(np.median(finite)),
         "ratio_max": float(finite.max()),
-        "share_above_0.1": float((finite > 0.1).mean()),
+        "share_above_0.1": float((finite > SMALL_RATIO).mean()),
+        "share_convex": float((finite <= SMALL_RATIO).mean()),
+        **_ratio_by_shape(ratio, loss),
         "center": {
             k: float(center[k]) for k in ("lambda_max", "lambda_min", "lambda_max_residual", "lambda_min_residual", "hessian_ratio")
         },
         "products_per_cell": float(surface.hessian_products.mean()),
     }
     return Panel(one.name, one.title, surface, one.summary() | numbers)
+
+
+def _ratio_by_shape(ratio: np.ndarray, loss: xr.Dataset) -> dict[str, float | None]:
+    """Median ratio over inner cells where the plane itself is convex, and over the others; None where there are none."""
+    if min(loss.sizes.values()) < 3:
+        return {"ratio_where_plane_is_convex": None, "ratio_elsewhere": None}
+    convex, inner = lowest_curvature(loss) >= 0, ratio[1:-1, 1:-1]
+    parts = {"ratio_where_plane_is_convex": inner[convex], "ratio_elsewhere": inner[~convex]}
+    return {name: float(np.nanmedian(values)) if np.isfinite(values).any() else None for name, values in parts.items()}

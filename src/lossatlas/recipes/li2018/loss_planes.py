@@ -15,6 +15,7 @@ from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.formats import import_surface
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_planes as drawing
+from lossatlas.recipes.li2018.claims import IMPORTED
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import Net, architecture_label, net
 from lossatlas.recipes.li2018.trainings import (
@@ -79,17 +80,32 @@ def panel(setting: RunConfig, name: str) -> Panel:
 
 def own_panel(setting: RunConfig, one: Net, seed: int = PLANE_SEED) -> Panel:
     """A filter-normalized random plane of a network at hand, named ``NAME`` in the archive."""
-    surface = plane_surface(setting, one, seed, setting.size.resolution, one.name)
-    return Panel(one.name, one.title, surface, one.summary() | {"center_loss": float(surface.loss.min())})
+    size = setting.size
+    surface = plane_surface(setting, one, seed, size.resolution, one.name, size.samples, size.tol)
+    whole = surface if size.tol is None else rough_surface(setting, one, seed)
+    return Panel(one.name, one.title, surface, one.summary() | {"center_loss": float(surface.loss.min()), "shape": shape_numbers(whole)})
 
 
-def plane_surface(setting: RunConfig, one: Net, seed: int, resolution: int, name: str) -> xr.Dataset:
-    objective = one.objective(setting, setting.size.samples)
+def rough_surface(setting: RunConfig, one: Net, seed: int) -> xr.Dataset:
+    """A plane of which every cell is computed from the same images, as measures of roughness need it."""
+    size = setting.size
+    return plane_surface(setting, one, seed, size.seed_resolution, f"{one.name}_seed{seed}", size.fixed_samples, None)
+
+
+def shape_numbers(surface: xr.Dataset) -> dict[str, Any]:
+    """Roughness of a plane, and the share of its cells within a nat of the center."""
+    near = np.abs(surface.loss - surface.loss.sel(alpha=0, beta=0, method="nearest")) <= 1.0
+    rough = roughness(surface, BASIN_FLOOR).as_dict() if min(surface.sizes.values()) >= 3 else {}
+    return {"resolution": surface.sizes["alpha"], "near_share": float(near.mean()), **rough}
+
+
+def plane_surface(setting: RunConfig, one: Net, seed: int, resolution: int, name: str, samples: int, tol: float | None) -> xr.Dataset:
+    objective = one.objective(setting, samples)
     return evaluate(
         objective,
         random_plane(objective, seed=seed, normalize="filter"),
         resolution=resolution,
-        tol=setting.size.tol,
+        tol=tol,
         tol_scale="log",
         archive=setting.archive,
         name=name,
@@ -112,16 +128,14 @@ def imported_panel(name: str, file: Any) -> Panel:
     surface = import_surface(file)
     label = architecture_label(name)
     surface.attrs["title"] = label
-    summary = {"source": "imported surface", "test_accuracy": None, "test_loss": None, "center_loss": float(surface.loss.min())}
+    summary = {"source": IMPORTED, "test_accuracy": None, "test_loss": None, "center_loss": float(surface.loss.min())}
+    summary["shape"] = shape_numbers(surface)
     return Panel(name, f"{label}\nimported surface, weights not at hand", surface, summary)
 
 
 def rough_over_seeds(setting: RunConfig, one: Net) -> dict[str, Any]:
     """Roughness over several random planes, and its mean."""
-    roughness_values = [
-        roughness(plane_surface(setting, one, seed, setting.size.seed_resolution, f"{one.name}_seed{seed}"), BASIN_FLOOR).as_dict()
-        for seed in range(2, 2 + setting.size.seeds)
-    ]
+    roughness_values = [roughness(rough_surface(setting, one, seed), BASIN_FLOOR).as_dict() for seed in range(2, 2 + setting.size.seeds)]
     keys = ("negative_share", "negative_share_center", "basins", "rim_median", "rim_max")
     return {
         "floor": BASIN_FLOOR,

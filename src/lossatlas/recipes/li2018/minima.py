@@ -8,12 +8,11 @@ import numpy as np
 import xarray as xr
 
 from lossatlas._util.text import format_rough_percent
-from lossatlas.archive import open_archive
 from lossatlas.compute.connectivity import Curve, evaluate_curve
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.params.arithmetic import norm
 from lossatlas.compute.planes.constructors import random_plane
-from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018 import figures_lines as drawing
 from lossatlas.recipes.li2018.config import RunConfig
@@ -22,25 +21,25 @@ from lossatlas.recipes.li2018.trainings import DECAYS, folder, solution_training
 from lossatlas.recipes.li2018.types import Solution
 
 
-def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["sgd", "adam"] = "sgd") -> Solution:
-    """Train VGG-9, recorded, or read what an earlier run left."""
+def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["sgd", "adam"] = "sgd", needs_path: bool = True) -> Solution:
+    """Train VGG-9, recorded, or read what an earlier run or an archive of weights left."""
     size = setting.size
     plan = solution_training(setting, batch, decay, optimizer)
-    module, name, training = train_once(setting, plan), plan.key, plan.training
+    module, name, training = train_once(setting, plan, needs_path), plan.key, plan.training
     label = f"{'SGD' if optimizer == 'sgd' else 'Adam'}, batch {batch:,}, decay {decay:g}"
     net = scored(setting, Net(name, label, module, "li", training_label(setting), size.test_samples))
-    return Solution(name, training, net, Trajectory.open(open_archive(folder(setting, name) / "archive.zarr", "a"), size.vgg))
+    return Solution(name, training, net, folder(setting, name))
 
 
-def four(setting: RunConfig) -> dict[tuple[float, int], Solution]:
+def four(setting: RunConfig, needs_path: bool) -> dict[tuple[float, int], Solution]:
     """Small and large batch, with and without weight decay."""
     batches = (setting.size.small_batch, setting.size.large_batch)
-    return {(decay, batch): solution(setting, batch, decay) for decay in DECAYS for batch in batches}
+    return {(decay, batch): solution(setting, batch, decay, needs_path=needs_path) for decay in DECAYS for batch in batches}
 
 
 def figure_2(setting: RunConfig) -> dict[str, Any]:
     """The line from the small-batch to the large-batch solution, the weights' norm during training, and their histograms."""
-    minima, lines, size = four(setting), {}, setting.size
+    minima, lines, size = four(setting, needs_path=True), {}, setting.size
     for decay in DECAYS:
         small, large = (minima[decay, batch] for batch in (size.small_batch, size.large_batch))
         train = small.net.objective(setting, size.line_samples)
@@ -62,12 +61,15 @@ def figure_2(setting: RunConfig) -> dict[str, Any]:
     looks = ", ".join(f"{which} at weight decay {decay}" for decay, which in sharper.items())
     print_line(f"figure2.png    The line between a small-batch and a large-batch solution. Looking sharper: {looks}.")
     barriers = {f"{decay:g} {split}": line.attrs["barrier"] for (decay, split), line in lines.items()}
-    return {"solutions": _summaries(minima), "sharper_looking": sharper, "barriers": barriers}
+    solutions = _summaries(minima)
+    for one in minima.values():
+        solutions[one.name]["norm_growing_share"] = float((np.diff(one.trajectory.dataset.weight_norm.values) > 0).mean())
+    return {"solutions": solutions, "sharper_looking": sharper, "barriers": barriers}
 
 
 def figure_3(setting: RunConfig) -> dict[str, Any]:
     """Filter-normalized lines and planes of the same four solutions, on shared scales."""
-    minima = four(setting)
+    minima = four(setting, needs_path=False)
     lines = {key: _random_line(setting, one, 0) for key, one in minima.items()}
     planes = {key: _random_plane(setting, one) for key, one in minima.items()}
     drawing.figure_3(setting, minima, lines, planes, setting.out / "figure3.png")
@@ -78,7 +80,7 @@ def figure_3(setting: RunConfig) -> dict[str, Any]:
 def repeatability(setting: RunConfig) -> dict[str, Any]:
     """Ten random filter-normalized lines through each of two solutions: their median and their band."""
     size = setting.size
-    minima = {batch: solution(setting, batch, DECAYS[1]) for batch in (size.small_batch, size.large_batch)}
+    minima = {batch: solution(setting, batch, DECAYS[1], needs_path=False) for batch in (size.small_batch, size.large_batch)}
     lines = {batch: [_random_line(setting, one, seed) for seed in range(size.directions)] for batch, one in minima.items()}
     drawing.repeatability(setting, minima, lines, setting.out / "repeatability.png")
     spread = {minima[batch].name: _spread(several) for batch, several in lines.items()}
@@ -90,14 +92,12 @@ def repeatability(setting: RunConfig) -> dict[str, Any]:
 
 
 def _random_line(setting: RunConfig, one: Solution, seed: int) -> xr.Dataset:
-    objective = one.net.objective(setting, setting.size.samples)
+    objective = one.net.objective(setting, setting.size.fixed_samples)
     return evaluate(
         objective,
         random_plane(objective, seed=seed, ndim=1),
         resolution=setting.size.line,
         metrics=("loss", "accuracy"),
-        tol=setting.size.tol,
-        tol_scale="log",
         archive=setting.archive,
         name=f"line_{one.name}_seed{seed}",
         title=one.label,
@@ -123,7 +123,19 @@ def _random_plane(setting: RunConfig, one: Solution) -> xr.Dataset:
 
 
 def _summaries(minima: dict[tuple[float, int], Solution]) -> dict[str, Any]:
-    return {one.name: one.net.summary() | {"weight_norm": float(one.trajectory.dataset.weight_norm[-1])} for one in minima.values()}
+    return {one.name: _summary(one) for one in minima.values()}
+
+
+def _summary(one: Solution) -> dict[str, Any]:
+    training, params = one.training, {name: p.detach() for name, p in one.net.module.named_parameters()}
+    return one.net.summary() | {
+        "name": one.name,
+        "batch_size": training.batch_size,
+        "weight_decay": training.weight_decay,
+        "optimizer": training.optimizer,
+        "epochs": training.epochs,
+        "weight_norm": norm(params),
+    }
 
 
 def _sharper(line: xr.Dataset) -> str:

@@ -16,11 +16,12 @@ from lossatlas.recipes.li2018 import hessian_ratio as ratios
 from lossatlas.recipes.li2018 import loss_planes as planes
 from lossatlas.recipes.li2018 import minima as solutions
 from lossatlas.recipes.li2018 import training_paths as paths
+from lossatlas.recipes.li2018.claims import claims_summary, decided_claims, write_claims
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import require_pictures
 from lossatlas.recipes.li2018.sizes import RunSize, size_named
-from lossatlas.recipes.li2018.trainings import default_precision, planned_trainings, print_plan, train_all
-from lossatlas.zoo.training.settings import Precision
+from lossatlas.recipes.li2018.trainings import planned_trainings, print_plan, train_all, unpack_weights
+from lossatlas.zoo.training.settings import Precision, default_precision
 
 FIGURES: dict[str, Callable[[RunConfig], dict[str, Any]]] = {
     "1": planes.figure_1,
@@ -48,6 +49,7 @@ def run(
     device: str = "cpu",
     precision: str | None = None,
     workers: int | None = None,
+    weights: str | None = None,
     train_only: bool = False,
     dry_run: bool = False,
     progress: bool | None = None,
@@ -66,6 +68,8 @@ def run(
         device: for trainings and planes, such as "cuda".
         precision: of the trainings of size "laptop", "float32" or "bfloat16"; None chooses by the processor.
         workers: threads; None takes as many as PyTorch would use.
+        weights: zips of trained weights (`pack_trainings`), paths or addresses with ``#sha256=HEX`` behind them, with commas between;
+            what they hold is not trained again.
         train_only: train the networks that the figures need and stop before the figures.
         dry_run: print which trainings are left and how long they take, and train nothing.
         progress: show bars; None shows them on a terminal.
@@ -78,19 +82,27 @@ def run(
         torch.set_num_threads(workers)
     archive = as_archive(None) if dry_run else open_archive(make_output_folder(out) / "archive.zarr", "a")
     setting = RunConfig(out, archive, data, chosen, seed, progress, device, _precision(precision, chosen))
-    summary: dict[str, Any] = {"size": chosen.name, "seed": seed, "figures": _earlier_numbers(out, chosen.name, seed)}
+    summary: dict[str, Any] = {
+        "size": chosen.name,
+        "quick": chosen.name == "quick",
+        "seed": seed,
+        "figures": _earlier_numbers(out, chosen.name, seed),
+    }
     plans = planned_trainings(setting, wanted)
     if dry_run:
         print_plan(setting, plans)
         return summary
     require_pictures(setting)
+    unpack_weights(setting, plans, weights)
     if train_only:
         train_all(setting, plans)
         return summary
     for name in wanted:
         print_line(f"figure {name} …")
         summary["figures"][name] = FIGURES[name](setting)
+        summary["claims"] = claims_summary(summary["figures"])
         write_summary(out, "li2018", summary)
+    write_claims(decided_claims(summary["figures"]), setting.run_label, out)
     return write_summary(out, "li2018", summary)
 
 

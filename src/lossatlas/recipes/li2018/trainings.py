@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,21 @@ from typing import Any, Literal
 
 import torch
 
+from lossatlas.archive import open_archive
+from lossatlas.errors import InputError
 from lossatlas.recipes.common import print_line
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.published import published_file, surface_file
 from lossatlas.zoo.checkpoints import load_checkpoint
 from lossatlas.zoo.networks import network
 from lossatlas.zoo.training import Training, train
-from lossatlas.zoo.training.loop import SUMMARY, WEIGHTS
-from lossatlas.zoo.training.settings import Precision
+from lossatlas.zoo.training.checkpoint import ADDED_SETTINGS
+from lossatlas.zoo.training.loop import ARCHIVE, SUMMARY, WEIGHTS
+from lossatlas.zoo.weight_archive import PUBLISHED_ARCHIVES, fetch_archive, unpack_trainings
 
 DECAYS = (0.0, 5e-4)
+NOT_OF_THE_RESULT = ("record_every", "precision", "channels_last", "test_samples")
+"""Settings in which a finished training may differ from the one that is wanted: rounding, rows and measurement."""
 MILLISECONDS = {
     "vgg9_quarter": 60,
     "vgg16": 1090,
@@ -96,23 +102,56 @@ def planned_trainings(setting: RunConfig, figures: Iterable[str]) -> tuple[Plann
     return tuple(plans.values())
 
 
-def train_once(setting: RunConfig, plan: PlannedTraining) -> torch.nn.Module:
-    """Train into ``trainings/KEY``, or go on with what an earlier run left there."""
+def train_once(setting: RunConfig, plan: PlannedTraining, needs_path: bool = False) -> torch.nn.Module:
+    """Train into ``trainings/KEY``, or go on with what an earlier run or an archive of weights left there.
+
+    Args:
+        needs_path: weights alone do not do, the recorded trajectory must be there too.
+
+    Raises:
+        InputError: the folder holds another training.
+    """
     out = folder(setting, plan.key)
-    train(plan.training, out, setting.data, device=setting.device, progress=setting.progress)
+    if not is_done(setting, plan, needs_path):
+        train(plan.training, out, setting.data, device=setting.device, progress=setting.progress)
     return load_checkpoint(out / WEIGHTS, network(plan.training.network, 0)).eval()
 
 
 def train_all(setting: RunConfig, plans: Iterable[PlannedTraining]) -> None:
     """One network after the other; those that are done are left alone."""
     for plan in plans:
-        if not is_done(setting, plan):
+        if not is_done(setting, plan, needs_path=True):
             print_line(f"training {plan.key} …")
-            train_once(setting, plan)
+            train_once(setting, plan, needs_path=True)
 
 
-def is_done(setting: RunConfig, plan: PlannedTraining) -> bool:
-    return (folder(setting, plan.key) / WEIGHTS).is_file() and (folder(setting, plan.key) / SUMMARY).is_file()
+def unpack_weights(setting: RunConfig, plans: Iterable[PlannedTraining], addresses: str | None) -> None:
+    """Put trainings of archives of weights into this run's folder: those asked for, and published ones at a laptop's size.
+
+    Args:
+        addresses: paths or addresses with commas between.
+    """
+    published = PUBLISHED_ARCHIVES if setting.size.name == "laptop" else ()
+    names = [plan.key for plan in plans]
+    for address in (*(addresses.split(",") if addresses else ()), *published):
+        unpacked = unpack_trainings(fetch_archive(address.strip()), setting.out / "trainings", names)
+        print_line(f"trained weights from {address}: {', '.join(unpacked) or 'none of these networks'}")
+
+
+def is_done(setting: RunConfig, plan: PlannedTraining, needs_path: bool = False) -> bool:
+    """Whether the folder holds what the training would leave.
+
+    Raises:
+        InputError: it holds another training.
+    """
+    out = folder(setting, plan.key)
+    if not ((out / WEIGHTS).is_file() and (out / SUMMARY).is_file()):
+        return False
+    stored = {**ADDED_SETTINGS, **json.loads((out / SUMMARY).read_text(encoding="utf-8"))}
+    wanted = {name: value for name, value in plan.training.as_dict().items() if name not in NOT_OF_THE_RESULT}
+    if other := [f"{name} {stored.get(name)} instead of {value}" for name, value in wanted.items() if stored.get(name) != value]:
+        raise InputError("out", f"{out} with another training ({', '.join(other)})", "a new folder, or that of the same training")
+    return not needs_path or _has_whole_path(out / ARCHIVE, plan.training.network, stored["steps"])
 
 
 def folder(setting: RunConfig, key: str) -> Path:
@@ -134,6 +173,14 @@ def imported_surface(setting: RunConfig, name: str) -> Path | None:
     return surface_file(setting.data, name)
 
 
+def _has_whole_path(archive: Path, name: str, steps: int) -> bool:
+    """Whether the trajectory reaches the last step: beside weights of another origin a training may have begun only."""
+    if not archive.exists():
+        return False
+    opened = open_archive(archive)
+    return name in opened.trajectories and int(opened.trajectory(name).step[-1]) == steps
+
+
 def print_plan(setting: RunConfig, plans: Iterable[PlannedTraining]) -> None:
     """A line a training and the sum, without training anything."""
     total = 0.0
@@ -146,12 +193,6 @@ def print_plan(setting: RunConfig, plans: Iterable[PlannedTraining]) -> None:
             f"{training.optimizer}, {training.schedule}, rate {training.learning_rate:g}, {training.precision}: {state}"
         )
     print_line(f"in all about {total / 60:.1f} hours of one core with bfloat16 instructions (AMX); more on others. Nothing was trained.")
-
-
-def default_precision() -> Precision:
-    """ "bfloat16" where the processor multiplies matrices in it (AMX), twice as fast as float32 there; else "float32"."""
-    tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return "bfloat16" if tiles is not None and tiles() else "float32"
 
 
 def _solutions(optimizer: Literal["sgd", "adam"], decays: tuple[float, ...] = DECAYS) -> Callable[[RunConfig], list[PlannedTraining]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
+from lossatlas.archive import open_archive
 from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.recipes.li2018.networks import Net
 from lossatlas.zoo.training import Training
@@ -24,12 +27,17 @@ class Panel:
 
 @dataclass(frozen=True)
 class Solution:
-    """A recorded training of VGG-9 and the network it ended with."""
+    """A recorded training of VGG-9, the network it ended with, and the folder of both."""
 
     name: str
     training: Training
     net: Net
-    trajectory: Trajectory
+    folder: Path
+
+    @cached_property
+    def trajectory(self) -> Trajectory:
+        """Recorded weights and curves; figures without it do with published weights alone."""
+        return Trajectory.open(open_archive(self.folder / "archive.zarr", "a"), self.training.network)
 
     @property
     def label(self) -> str:

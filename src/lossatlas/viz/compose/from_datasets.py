@@ -292,8 +292,18 @@ def _off_plane_caution(dataset: xr.Dataset, plane_loss: FloatArray | None) -> It
             factor = float(np.exp(np.abs(np.log(loss[usable] / plane_loss[usable])).max()))
             if factor < VISIBLE_FACTOR:
                 return
-            text = f"the path is off the plane: its loss and the surface below it differ up to {factor:.2g}-fold"
+            text = f"the path is off the plane: its loss and the surface below it differ up to {_times(factor)}-fold"
     yield Caution(text, Severity.OFF_PLANE)
+
+
+def _times(factor: float) -> str:
+    """Two digits and no exponent below a million.
+
+    >>> _times(1.5), _times(212.0), _times(4.47e8)
+    ('1.5', '210', '4.5e+08')
+    """
+    rounded = float(f"{factor:.2g}")
+    return f"{rounded:,.0f}" if 100 <= rounded < 1e6 else f"{rounded:g}"
 
 
 def _path_notes(dataset: xr.Dataset) -> tuple[str, ...]:

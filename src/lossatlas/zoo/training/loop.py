@@ -6,7 +6,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -85,8 +85,9 @@ class _Run:
         self.checkpoint_seconds, self.saved = checkpoint_seconds, time.monotonic()
         self.per_epoch = len(batch_bounds(len(pictures), training.batch_size))
         self.steps = self.per_epoch * training.epochs
-        memory_format = torch.channels_last if training.channels_last else torch.contiguous_format
-        self.model = network(training.network, training.seed).to(device).to(memory_format=memory_format).train()
+        self.model = network(training.network, training.seed).to(device).train()
+        if training.channels_last:
+            cast(Any, self.model).to(memory_format=torch.channels_last)
         self.optimizer = make_optimizer(self.model, training)
         self.step, self.seconds = 0, 0.0
         checkpoint = read_training_checkpoint(out / CHECKPOINT, training, len(pictures))
