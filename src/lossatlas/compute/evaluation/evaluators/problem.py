@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakMethod
 
 import torch
 from torch import Tensor
@@ -99,7 +100,9 @@ class EvaluationProblem:
     @property
     def references(self) -> ReferenceOutputs:
         """Outputs of the models that relative metrics compare with."""
-        return self.cached("references", lambda: ReferenceOutputs(self.objective, self._origin))
+        # Through a weak reference: in a cycle with its own cache a task would hold its data until the next garbage collection.
+        origin = WeakMethod(self._origin)
+        return self.cached("references", lambda: ReferenceOutputs(self.objective, lambda: _alive(origin())()))
 
     def compute_references(self) -> None:
         """Keep the outputs of reference models on all batches before a function that is traced or vectorized asks for them."""
@@ -233,6 +236,11 @@ class EvaluationProblem:
     def thread_copy(self) -> EvaluationProblem:
         """The same task on a module of its own; tensors are shared (`Objective.thread_copy`)."""
         return replace(self, objective=self.objective.thread_copy(), _cache={})
+
+
+def _alive(method: Callable[[], Params] | None) -> Callable[[], Params]:
+    assert method is not None, "the references of a task live no longer than it"
+    return method
 
 
 def static_overrides(objective: Objective, plane: Plane) -> Params:
