@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from lossatlas.errors import InputError
 from lossatlas.recipes.common import SizeName, parse_size
 
+TRAINING_IMAGES = 50_000
 Optimizers = tuple[Literal["sgd", "adam"], ...]
 
 
@@ -170,3 +172,24 @@ def size_named(size: str | None, quick: bool) -> RunSize:
         InputError: an unknown size, or `quick` beside another one.
     """
     return SIZES[parse_size(size, quick)]
+
+
+def with_planes(size: RunSize, images: str | int | None, tol: float | None, resolution: int | None) -> RunSize:
+    """The size with other planes: on so many of the first training images or on "all", sampled to within `tol`, of another resolution.
+
+    >>> made = with_planes(size_named("quick", quick=False), "all", 0.02, 101)
+    >>> made.samples, made.tol, made.resolution
+    (50000, 0.02, 101)
+
+    Raises:
+        InputError: numbers that are not positive, or more images than there are.
+    """
+    text = str(size.samples if images is None else TRAINING_IMAGES if images == "all" else images)
+    count = int(text) if text.isdecimal() else 0
+    if not 0 < count <= TRAINING_IMAGES:
+        raise InputError("--images", str(images), f'a number up to {TRAINING_IMAGES:,}, or "all"')
+    if tol is not None and not 0 < tol < 1:
+        raise InputError("--tol", tol, "a share of the log range, above 0 and below 1")
+    if resolution is not None and resolution < 3:
+        raise InputError("--resolution", resolution, "at least 3 points along each axis")
+    return replace(size, samples=count, tol=size.tol if tol is None else tol, resolution=resolution or size.resolution)
