@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = (
     "engine",
+    "never_slower_than_a_plain_loop",
     "small_surfaces_take_milliseconds",
     "resnet56_planes_take_minutes",
     "hessian_maps_gain_from_warm_starts",

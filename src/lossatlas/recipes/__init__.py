@@ -99,6 +99,9 @@ RECIPES: dict[str, Recipe] = {
             (
                 Option("size", str, "quick (minutes), laptop (all of CIFAR-10, a night of two cores) or full (days of a GPU) (full)"),
                 Option("figure", str, "1 to 9 or repeat, several with commas (all)"),
+                Option("images", str, "training images under the planes, a number or all (1000; quick 64; laptop all)"),
+                Option("tol", float, "error to which planes are sampled from them, of the log range (none; laptop 0.01)"),
+                Option("resolution", int, "points along each axis of a plane (51; quick 21)"),
                 Option("seed", int, "of trainings (0)"),
                 Option("device", str, "cpu or cuda (cpu)"),
                 Option("precision", str, "of a laptop's trainings, float32 or bfloat16 (by the processor)"),
@@ -116,7 +119,10 @@ RECIPES: dict[str, Recipe] = {
                 Option(
                     "networks", str, "names with commas between (all): resnet20, resnet20_noshort, vgg16, resnet56, resnet56_noshort, …"
                 ),
-                Option("images", int, "training images under each surface (1000; quick 48)"),
+                Option("size", str, "quick, laptop (all of CIFAR-10 in trainings and surfaces) or full (full)"),
+                Option("trained", str, "folder of a run of li2018 whose networks to take (li2018 beside --out)"),
+                Option("train-only", bool, "stop when the networks are trained"),
+                Option("images", int, "training images under each surface (1000; quick 48; laptop all)"),
                 Option("test-images", int, "under each test error (10000; quick 500)"),
                 Option("resolution", int, "cells along each axis (51; quick 21)"),
                 Option("samples", int, "training images of a short training (10000; quick 500)"),

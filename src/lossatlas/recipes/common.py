@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, cast, get_args
 
 import numpy as np
 import xarray as xr
@@ -20,6 +20,7 @@ from lossatlas.errors import ArchiveError, InputError, output_errors
 from lossatlas.viz.metadata.reading import is_figure, read_metadata
 from lossatlas.viz.summary import describe_figure
 
+SizeName = Literal["quick", "laptop", "full"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -40,6 +41,19 @@ def make_output_folder(out: Path) -> Path:
     except OSError as error:
         raise ArchiveError(f"Cannot write to {out}: {error}. Choose another folder with --out.") from error
     return out
+
+
+def parse_size(size: str | None, quick: bool) -> SizeName:
+    """Parse ``--size`` beside ``--quick``, which is a word for the first; neither means "full".
+
+    Raises:
+        InputError: an unknown size, or `quick` beside another one.
+    """
+    if size is not None and size not in get_args(SizeName):
+        raise InputError("--size", size, "one of " + ", ".join(get_args(SizeName)))
+    if quick and size not in (None, "quick"):
+        raise InputError("--size", size, "quick or nothing beside --quick", "Leave one of them out")
+    return cast(SizeName, size or ("quick" if quick else "full"))
 
 
 def print_line(text: str) -> None:

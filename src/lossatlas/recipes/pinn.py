@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from lossatlas._util.text import format_percent
 from lossatlas.archive import Archive, open_archive
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.metrics import Metric
@@ -200,4 +201,6 @@ def _draw_solution(module: Network, numbers: dict[str, Any], file: Path) -> None
         Pane("curves", curves=("exact", "network"), x_label="x", y_label="u", title="solution"),
         Pane("curves", curves=("error",), column=1, x_label="x", y_label="network − exact", title="error"),
     )
-    plot(Scene(panes, curves=curves, title=f"Poisson equation: relative error {numbers['relative_error_of_solution']:.1e}"), file)
+    plot(
+        Scene(panes, curves=curves, title=f"Poisson equation: relative error {format_percent(numbers['relative_error_of_solution'])}"), file
+    )

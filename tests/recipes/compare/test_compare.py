@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -9,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import lossatlas as la
 from lossatlas.errors import InputError
-from lossatlas.recipes.compare import figures, run
-from lossatlas.recipes.compare.networks import ENTRIES, chosen_entries
+from lossatlas.recipes.compare import figures, networks, run
+from lossatlas.recipes.compare.networks import ENTRIES, TRAINING_KEYS, chosen_entries, gather
 from lossatlas.zoo.checkpoints import load_checkpoint
 from lossatlas.zoo.data.datasets import IMAGENET_MEAN, IMAGENET_STD, load_cifar10, normalize
 from lossatlas.zoo.networks import network
+from lossatlas.zoo.training import Training
 from numbers_in import numbers_after
 
+recipe = importlib.import_module("lossatlas.recipes.compare")
 TINY = {"images": 4, "test_images": 60, "resolution": 5, "samples": 8, "epochs": 1}
 
 
@@ -41,6 +45,42 @@ def test_an_unknown_network() -> None:
 def test_a_number_that_is_not_positive(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="images"):
         run(tmp_path, quick=True, images=0)
+
+
+def _leave_training(folder: Path, samples: int, seed: int) -> torch.nn.Module:
+    """Leave what a finished training of ResNet-20 without shortcuts leaves."""
+    folder.mkdir(parents=True)
+    model = network("resnet20_noshort", seed)
+    save_file(model.state_dict(), folder / "weights.safetensors")
+    numbers = dict.fromkeys(TRAINING_KEYS, 0) | {"network": "resnet20_noshort", "samples": samples, "epochs": 40}
+    (folder / "summary.json").write_text(json.dumps(numbers))
+    return model
+
+
+def test_a_training_on_all_images_comes_before_what_others_published(
+    data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "_test", lambda *_: {"accuracy": 0.9, "loss": 0.3, "samples": 10})  # measured in TestRun
+    entry, short, whole = ENTRIES["resnet20_noshort"], tmp_path / "compare", tmp_path / "li2018"
+    _leave_training(short, 500, seed=1)
+    settings = Training("resnet20_noshort")
+    assert gather(entry, (short, whole), data_root, settings, 10, "cpu").origin == "imported surface"
+    model = _leave_training(whole, 50_000, seed=2)
+    member = gather(entry, (short, whole), data_root, settings, 10, "cpu")
+    assert member.origin == "laptop training"
+    assert "40 epochs on all of CIFAR-10" in member.note
+    assert member.model is not None
+    assert torch.equal(member.model.state_dict()["conv1.weight"], model.state_dict()["conv1.weight"])
+    assert member.summary()["training"]["epochs"] == 40
+
+
+def test_a_laptop_trains_vgg_on_all_images_in_one_cycle() -> None:
+    laptop = recipe._training("vgg16", recipe.LAPTOP, 3)
+    assert (laptop.samples, laptop.schedule, laptop.optimizer, laptop.seed) == (50_000, "one-cycle", "sgd", 3)
+    quick = recipe._training("vgg16", recipe.QUICK, 3)
+    assert (quick.samples, quick.schedule, quick.optimizer, quick.precision) == (500, "steps", "adam", "float32")
+    with pytest.raises(InputError, match="--size"):
+        run(Path("never"), quick=True, size="laptop")
 
 
 @pytest.mark.slow

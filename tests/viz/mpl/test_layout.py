@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -22,7 +23,7 @@ from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.mpl import figure as drawing
 from lossatlas.viz.mpl.panes.base import has_axes
 from lossatlas.viz.mpl.sizes import COLUMN, PAGE
-from lossatlas.viz.scene.model import Curve, DecisionRegions, Field, Pane, PathData, Scene, Surface
+from lossatlas.viz.scene.model import ColorScale, Curve, DecisionRegions, Field, ModelPlace, Pane, PathData, Scene, Surface
 
 Make = Callable[..., Any]
 DASHES: tuple[Any, ...] = ("solid", "dotted", "dashed")
@@ -214,6 +215,31 @@ def test_paths_are_named_at_their_ends_or_in_the_legend() -> None:
     figure = drawing.figure(compose(surface(), kind="contour", trajectories=long))
     assert not figure.axes[0].texts
     assert {p.label for p in long} <= {text.get_text() for text in figure.legends[0].get_texts()}
+
+
+def test_a_path_is_not_named_over_the_name_of_a_model() -> None:
+    (mapped,) = compose(surface(), kind="contour").surfaces
+    between = replace(mapped, origin=(-0.8, 0.0), origin_label="model a", models=(ModelPlace("model b", (0.8, 0.0)),))
+    road = path("fitted curve", (-0.8, 0.0), (0.8, 0.0))
+    figure = plot(Scene((Pane("contour", ("s",), ("fitted curve",)),), (between,), (road,)), width="column")
+    assert {"model a", "model b", "fitted curve"} <= {text.get_text() for text, _ in words(figure)}
+    assert overlaps(figure) == []
+
+
+def test_lines_in_a_row_share_the_scale_of_their_right_axes_and_its_numbers() -> None:
+    x, scale = np.linspace(-1, 1, 9), ColorScale(low=0.0, high=2.0)
+    lines = tuple(
+        Surface(name, x, None, {"loss": Field(x**2, "loss"), "accuracy": Field(1 - share * x**2, "accuracy")})
+        for name, share in (("a", 0.2), ("b", 0.7))
+    )
+    panes = tuple(Pane("line", (s.name,), column=i, color=scale, y_label_right="accuracy") for i, s in enumerate(lines))
+    figure = plot(Scene(panes, lines))
+    right = [axes for axes in figure.axes if axes.yaxis.get_label_position() == "right"]
+    assert len(right) == 2 and right[0].get_ylim() == right[1].get_ylim()
+    assert right[0].get_ylim()[0] <= 0.3 and right[0].get_ylim()[1] >= 1.0
+    texts = [text.get_text() for text, _ in words(figure)]
+    assert texts.count("accuracy") == 2, "beside the right pane, and in the legend"
+    assert texts.count("loss") == 2 and overlaps(figure) == []
 
 
 def test_one_mark_where_model_and_minimum_coincide() -> None:

@@ -148,10 +148,10 @@ def evaluate(
         else:
             sampled = _sample(task, grid, writer, tol, tol_scale, engine, execute, title, progress)
         if len(left) and not sampled:
-            named, size = (
-                writer.stored_engine() if engine.evaluator == "auto" and engine.chunk is None else (engine.evaluator, engine.chunk)
+            stored = writer.stored_engine() if engine.evaluator == "auto" and engine.chunk is None else None
+            choice = select_evaluator(
+                task, _probes(grid, engine.compile), len(left), engine.evaluator, engine.chunk, engine.compile, stored
             )
-            choice = select_evaluator(task, _probes(grid, engine.compile), len(left), named, size, engine.compile)
             choice = replace(choice, seconds=(choice.seconds or 0.0) + model_seconds) if model_seconds else choice
             writer.record_engine(choice.describe())
             terms = TermCheck.of(chosen, objective)

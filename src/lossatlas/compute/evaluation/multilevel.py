@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from lossatlas.archive.sample_draws import SampleDraws
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Loop
 from lossatlas.compute.evaluation.executors.base import Cells, Tile
 from lossatlas.compute.evaluation.storage.resume import Rounding, changed, place_in_words, scale_of
+from lossatlas.compute.objective.data_beyond_memory import SourceBatches
 from lossatlas.compute.objective.sample_selection import take_samples
 from lossatlas.errors import ArchiveError
 
@@ -97,8 +99,16 @@ class MultilevelRun:
 
     @cached_property
     def stops(self) -> NDArray[np.int64]:
-        """Ends of the blocks of the order, the pilot's first."""
-        return np.concatenate([[PILOT], PILOT + ladder(self.task.objective.samples - PILOT)])
+        """Ends of the blocks of the order, the pilot's first; none is longer than `longest_block`."""
+        ends = [PILOT, *(PILOT + ladder(self.task.objective.samples - PILOT))]
+        cut = [np.append(np.arange(a, b, self.longest_block or b - a)[1:], b) for a, b in pairwise(ends)]
+        return np.concatenate([[PILOT], *cut])
+
+    @cached_property
+    def longest_block(self) -> int | None:
+        """Samples that fit in memory at once, of data that do not; None where there is no limit."""
+        batches = self.task.objective.data.batches
+        return batches.samples_at_once if isinstance(batches, SourceBatches) else None
 
     @cached_property
     def allocation(self) -> Allocation:
@@ -131,6 +141,7 @@ class MultilevelRun:
             ArchiveError: the model, the loss or a metric gives other values than it drew before.
         """
         described = {"seed": self.seed, "pilot": PILOT, "samples": self.task.objective.samples, "metrics": list(self.draws.metrics)}
+        described |= {"longest_block": self.longest_block} if self.longest_block else {}
         if self.draws.attrs != described:
             self.draws.begin(described)
             return

@@ -1,7 +1,8 @@
 """Fixed data: every point of a landscape sees the same batches in the same order.
 
 Tensors are cut into batches; a Dataset or DataLoader is read once and kept ("frozen"). A loader that shuffles or
-a dataset that augments would otherwise give each point other data, and the surface would be noise.
+a dataset that augments would otherwise give each point other data, and the surface would be noise. What does not fit in
+memory stays where it is (`data_beyond_memory`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
@@ -19,11 +21,13 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from lossatlas._util.argument_checks import check_integer
 from lossatlas._util.caller import caller_level
+from lossatlas.compute.objective.data_beyond_memory import ArrayReader, DatasetReader, SourceBatches, bytes_of
 from lossatlas.compute.params.hashing import update_hash
 from lossatlas.errors import InputError
 
 DEFAULT_BATCH = 512
 MAX_BYTES = 8 * 2**30
+FROM_SOURCE = "data that fits in memory, or that reads the same each time: a map-style Dataset, a DataLoader in order, numpy.memmap"
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class FrozenData:
     """Batches that never change.
 
     Attributes:
-        batches: each a tensor, a tuple ``(inputs, targets)`` or a dict, whatever the model takes.
+        batches: each a tensor, a tuple ``(inputs, targets)`` or a dict, whatever the model takes; `SourceBatches` read them each time.
         counts: samples in each batch.
         hash: over every byte, in order.
         note: what was done to keep the data fixed, or None.
@@ -39,7 +43,7 @@ class FrozenData:
             known, as if the supply were endless.
     """
 
-    batches: tuple[Any, ...]
+    batches: tuple[Any, ...] | SourceBatches
     counts: tuple[int, ...]
     hash: str
     note: str | None = None
@@ -51,6 +55,9 @@ class FrozenData:
 
     @property
     def bytes(self) -> int:
+        """Held in memory: of what is read from its source, one batch."""
+        if isinstance(self.batches, SourceBatches):
+            return self.batches.sample_bytes * self.batches.size
         leaves = [leaf for batch in self.batches for leaf in pytree.tree_leaves(batch) if isinstance(leaf, Tensor)]
         return sum(leaf.numel() * leaf.element_size() for leaf in leaves)
 
@@ -65,11 +72,16 @@ class FrozenData:
 
     def split(self, size: int) -> FrozenData:
         """The same samples in the same order, no batch larger than `size`; pieces are views."""
+        if isinstance(self.batches, SourceBatches):
+            smaller = self.batches.split(size)
+            return replace(self, batches=smaller, counts=smaller.counts)
         pieces = [piece for batch, count in zip(self.batches, self.counts, strict=True) for piece in _pieces(batch, count, size)]
         return replace(self, batches=tuple(pieces), counts=tuple(count_of(piece) for piece in pieces))
 
     def __getstate__(self) -> dict[str, Any]:
         """Views are copied before they travel: each would take the whole tensor along."""
+        if isinstance(self.batches, SourceBatches):
+            return dict(self.__dict__)
         compact = (
             pytree.tree_map_only(Tensor, lambda t: t.clone() if t.untyped_storage().nbytes() > t.nbytes else t, b) for b in self.batches
         )
@@ -77,11 +89,16 @@ class FrozenData:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> FrozenData:
         """The same data after `change` of every tensor (a cast, a move); the hash stays that of the original."""
+        if isinstance(self.batches, SourceBatches):
+            return replace(self, batches=self.batches.map(change))
         return replace(self, batches=tuple(pytree.tree_map_only(Tensor, change, b) for b in self.batches))
 
 
 def freeze_data(data: Any, batch_size: int | None = None, samples: int | None = None) -> FrozenData:
     """Read `data` once: ``(x, y)`` tensors or arrays, a list of batches or of samples as dicts, a Dataset, a DataLoader; None for no data.
+
+    More than 8 GiB in a map-style Dataset, in an unshuffled DataLoader of one, or in arrays over `numpy.memmap` stay where they are
+    and are read anew for every pass, in the order of the samples.
 
     Args:
         data: what to evaluate on.
@@ -89,7 +106,7 @@ def freeze_data(data: Any, batch_size: int | None = None, samples: int | None = 
         samples: use the first so many samples only.
 
     Raises:
-        InputError: empty, of unequal lengths, or too large to keep in memory.
+        InputError: empty, of unequal lengths, or too large to keep in memory and not the same when read again.
     """
     if batch_size is not None:
         batch_size = check_integer("batch_size", batch_size, least=1)
@@ -104,6 +121,8 @@ def freeze_data(data: Any, batch_size: int | None = None, samples: int | None = 
 
 
 def _read(data: Any, batch_size: int | None, samples: int | None) -> FrozenData:
+    if (batches := _too_large(data, batch_size, samples)) is not None:
+        return FrozenData(batches, batches.counts, batches.hash())
     if isinstance(data, DataLoader):
         return _freeze(_first(data, samples), _note_of(data))
     if isinstance(data, Dataset) or _are_samples(data):
@@ -115,6 +134,49 @@ def _read(data: Any, batch_size: int | None, samples: int | None) -> FrozenData:
         read = _freeze(_first(data, samples), None)
         return read if batch_size is None else read.split(batch_size)
     return _cut(_as_tensors(data), batch_size or DEFAULT_BATCH, samples)
+
+
+def _too_large(data: Any, batch_size: int | None, samples: int | None) -> SourceBatches | None:
+    """Batches read from their source each time, of data that do not fit in memory; None of others, or where their size is not known.
+
+    Raises:
+        InputError: they are not the same when read again.
+    """
+    if isinstance(data, tuple | list | dict) and any(isinstance(leaf, np.memmap) for leaf in pytree.tree_leaves(data)):
+        lengths, total = {len(leaf) for leaf in pytree.tree_leaves(data)}, bytes_of(data)
+        if total <= MAX_BYTES or len(lengths) != 1:
+            return None
+        (count,) = lengths
+        each = total // count
+        return SourceBatches(ArrayReader(_plain(data)), min(count, samples or 2**62), batch_size or DEFAULT_BATCH, each)
+    dataset, collate, size = data, _collate, batch_size or DEFAULT_BATCH
+    if isinstance(data, DataLoader):
+        dataset, collate, size = data.dataset, data.collate_fn, data.batch_size or DEFAULT_BATCH
+    if isinstance(dataset, IterableDataset) or not (
+        isinstance(dataset, Dataset) or (_are_samples(dataset) and not isinstance(dataset, list))
+    ):
+        return None
+    try:
+        count = min(len(dataset), samples or 2**62)  # type: ignore[arg-type]
+        each = bytes_of(_as_tensors(collate([dataset[0]])))
+    except (TypeError, ValueError, LookupError, RuntimeError):  # no length, other keys than numbers, or samples that cannot be had alone
+        return None
+    if count * each <= MAX_BYTES:
+        return None
+    _refuse_other_samples_each_time(data, dataset)
+    return SourceBatches(DatasetReader(dataset, collate, _as_tensors), count, size, each)
+
+
+def _refuse_other_samples_each_time(data: Any, dataset: Any) -> None:
+    reason = None
+    if isinstance(data, DataLoader) and (data.batch_size is None or not isinstance(data.sampler, SequentialSampler)):
+        reason = f"a DataLoader that {_order_of(data)}" if data.batch_size is not None else "a DataLoader with batches of its own"
+    elif _augments(dataset):
+        reason = "a dataset that augments at random"
+    if reason:
+        raise InputError(
+            "data", f"more than 8 GiB from {reason}", FROM_SOURCE, "Pass the dataset itself without it, or samples=N for the first N"
+        )
 
 
 def count_of(batch: Any) -> int:
@@ -218,7 +280,7 @@ def _freeze(batches: Iterable[Any], note: str | None) -> FrozenData:
             update_hash(digest, str(len(frozen)), leaf)
             size += leaf.element_size() * leaf.numel()
         if size > MAX_BYTES:
-            raise InputError("data", "more than 8 GiB", "data that fits in memory", "Pass samples=N to evaluate on the first N samples")
+            raise InputError("data", "more than 8 GiB", FROM_SOURCE, "Pass samples=N to evaluate on the first N samples")
         frozen.append(batch)
         counts.append(count_of(batch))
     if not sum(counts):
@@ -245,22 +307,27 @@ def _note_of(loader: DataLoader[Any]) -> str | None:
     if isinstance(loader.dataset, IterableDataset):
         return "an iterable dataset, read once"
     if not isinstance(loader.sampler, SequentialSampler):
-        shuffles = isinstance(loader.sampler, RandomSampler)
-        what = "shuffles" if shuffles else f"uses {type(loader.sampler).__name__}"
-        return _warn(f"the DataLoader {what}: its batches were read once and frozen, so every point sees the same data")
+        return _warn(f"the DataLoader {_order_of(loader)}: its batches were read once and frozen, so every point sees the same data")
     return _augmentation_note(loader.dataset)
 
 
+def _order_of(loader: DataLoader[Any]) -> str:
+    return "shuffles" if isinstance(loader.sampler, RandomSampler) else f"uses {type(loader.sampler).__name__}"
+
+
 def _augmentation_note(dataset: Any) -> str | None:
+    if not _augments(dataset):
+        return None
+    return _warn("the dataset augments at random: each sample was drawn once and frozen, so every point sees the same data")
+
+
+def _augments(dataset: Any) -> bool:
     """Read the first sample twice: a dataset that augments gives two different ones."""
     try:
         first, second = _as_tensors(dataset[0]), _as_tensors(dataset[0])
     except (TypeError, ValueError, LookupError, RuntimeError):  # its samples go by other keys than 0, or cannot be had one by one
-        return None
-    same = all(torch.equal(a, b) for a, b in zip(pytree.tree_leaves(first), pytree.tree_leaves(second), strict=True))
-    if same:
-        return None
-    return _warn("the dataset augments at random: each sample was drawn once and frozen, so every point sees the same data")
+        return False
+    return not all(torch.equal(a, b) for a, b in zip(pytree.tree_leaves(first), pytree.tree_leaves(second), strict=True))
 
 
 def _warn(note: str) -> str:

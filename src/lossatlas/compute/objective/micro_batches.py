@@ -2,7 +2,8 @@
 
 A tensor above the allocator's threshold is given back and faulted in anew at every call, which costs 1.4-1.9x on
 usual networks (MNIST multilayer perceptrons, LeNet, ResNet-20; measured on one core). The rule looks at sizes, never
-at a clock, so the same objective is cut the same way everywhere and its values repeat to the last bit.
+at a clock, so the same objective is cut the same way everywhere and its values repeat to the last bit. Where larger pieces
+are faster, which depends on what the allocator keeps, a long evaluation measures that (`evaluators/selection.py`).
 """
 
 from __future__ import annotations

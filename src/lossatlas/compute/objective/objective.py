@@ -46,8 +46,8 @@ class Objective:
         loss: ``loss(output, target)``, such as `torch.nn.functional.cross_entropy` or a loss module. None where
             the model returns its own loss (a scalar, `.loss` or ``["loss"]``) or is a callable.
         data: ``(x, y)`` tensors or arrays, a Dataset, a DataLoader, a list of samples as dicts, or a tokenizer's
-            batch. Random order or augmentation is frozen once. Tensors and arrays handed over are not
-            copied, for they may be large: do not write into them afterwards.
+            batch. Random order or augmentation is frozen once; more than 8 GiB are read from their source for every pass.
+            Tensors and arrays handed over are not copied, for they may be large: do not write into them afterwards.
         params: the parameters at the center; needed for a callable, taken from a module otherwise.
         batch_size: samples a batch (a DataLoader keeps its own); it changes no value beyond rounding.
         samples: use the first so many samples only.

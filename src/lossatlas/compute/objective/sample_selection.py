@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.data import FrozenData, count_of
+from lossatlas.compute.objective.data_beyond_memory import SourceBatches
 
 
 def take_samples(data: FrozenData, chosen: NDArray[np.int64]) -> FrozenData:
@@ -19,6 +20,10 @@ def take_samples(data: FrozenData, chosen: NDArray[np.int64]) -> FrozenData:
 
     Pieces of several batches are joined where their shapes agree; sequences of other lengths stay apart.
     """
+    if isinstance(data.batches, SourceBatches):
+        size = data.batches.size
+        pieces = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+        return replace(data, batches=tuple(map(data.batches.take, pieces)), counts=tuple(map(len, pieces)))
     starts = np.concatenate([[0], np.cumsum(data.counts)])
     of_batch = np.searchsorted(starts, chosen, side="right") - 1
     pieces = []

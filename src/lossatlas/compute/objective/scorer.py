@@ -69,7 +69,7 @@ class Scorer:
         if self.calibration is None:
             return {}
         with torch.no_grad():
-            return self.calibration.statistics(cast_like(params, self.state), self.data.batches)
+            return self.calibration.statistics(cast_like(params, self.state), tuple(self.data.batches))
 
     @contextmanager
     def no_autograd(self) -> Iterator[None]:

@@ -67,7 +67,7 @@ def draw_scales(scales: Scales, label: str, file: Path) -> None:
             column=column,
             title=titles[normalize],
             x_label=x_labels[normalize],
-            y_label="cross-entropy / nats",
+            y_label="cross-entropy [nats]",
             y_scale="log",
         )
         for column, normalize in enumerate(NORMALIZATION_LABELS)

@@ -1,10 +1,11 @@
-"""Networks of the comparison and their sources: published weights, a published surface, or a short training.
+"""Networks of the comparison and their sources: a training on all of CIFAR-10, published weights or surfaces, a short training.
 
 Every network says what it is. A published surface tells nothing of test images, so its accuracy stays unknown.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,11 @@ from lossatlas.zoo.data.datasets import IMAGENET_MEAN, IMAGENET_STD, LI_MEAN, LI
 from lossatlas.zoo.networks import network
 from lossatlas.zoo.training import Training, train
 
-Origin = Literal["trained weights", "imported surface", "short training"]
+Origin = Literal["laptop training", "trained weights", "imported surface", "short training"]
+"""Networks trained here on all of CIFAR-10, published weights, published surfaces, networks trained here on some images."""
+WHOLE = 50_000
+"""Training images of CIFAR-10."""
+TRAINING_KEYS = ("samples", "epochs", "optimizer", "learning_rate", "batch_size", "seed", "train_accuracy", "train_loss")
 
 LI, AKAMASTER, SURFACES = "nets_cifar10_li2018", "nets_cifar10_akamaster", "surfaces_cifar10_viewer"
 BATCH = 50
@@ -101,6 +106,8 @@ class Member:
             return f"{self.entry.label}: a surface that others computed, read from {self.file.name}"
         if self.training is None:
             return ""
+        if self.origin == "laptop training":
+            return f"{self.entry.label}: trained here, for {self.training['epochs']} epochs on all of CIFAR-10"
         return (
             f"{self.entry.label}: trained here, for {self.training['epochs']} epochs on {self.training['samples']:,} images only, "
             f"not to the end (guessing errs in 90 %)"
@@ -139,22 +146,48 @@ def chosen_entries(names: str | Iterable[str] | None) -> tuple[Entry, ...]:
 
 
 def gather(
-    entry: Entry, out: Path, data: Path | None, training: Training, test_images: int | None, device: str, progress: bool | None = None
+    entry: Entry,
+    folders: tuple[Path, Path],
+    data: Path | None,
+    training: Training,
+    test_images: int | None,
+    device: str,
+    progress: bool | None = None,
 ) -> Member:
-    """Published weights where the data root has them, else a published surface, else a short training in `out`."""
-    root = data_root(data)
+    """A network trained here on all of CIFAR-10, else published weights, else a published surface, else a training.
+
+    Args:
+        folders: of a training by this recipe, and by `li2018`.
+    """
+    root, out = data_root(data), folders[0]
+    for folder in folders:
+        if (summary := _whole_training(folder, entry)) is not None:
+            return _trained(entry, folder, summary, data, test_images, device)
     if entry.weights and (root / entry.weights).is_file():
         model = load_checkpoint(root / entry.weights, network(entry.network, 0)).eval()
         return Member(entry, "trained weights", model, test=_test(entry, model, data, test_images, device))
     if entry.surface and (root / entry.surface).is_file():
         return Member(entry, "imported surface", file=root / entry.surface)
     summary = train(training, out, data, device=device, progress=progress)
-    model = load_checkpoint(out / "weights.safetensors", network(entry.network, 0)).eval()
-    keys = ("samples", "epochs", "optimizer", "learning_rate", "batch_size", "seed", "train_accuracy", "train_loss")
-    trained = Entry(entry.name, entry.label, entry.network)
-    return Member(
-        trained, "short training", model, test=_test(trained, model, data, test_images, device), training={k: summary[k] for k in keys}
-    )
+    return _trained(entry, out, summary, data, test_images, device)
+
+
+def _trained(entry: Entry, folder: Path, summary: dict[str, Any], data: Path | None, test_images: int | None, device: str) -> Member:
+    trained = Entry(entry.name, entry.label, summary["network"])
+    model = load_checkpoint(folder / "weights.safetensors", network(trained.network, 0)).eval()
+    origin: Origin = "laptop training" if summary["samples"] == WHOLE else "short training"
+    test = _test(trained, model, data, test_images, device)
+    return Member(trained, origin, model, test=test, training={key: summary[key] for key in TRAINING_KEYS})
+
+
+def _whole_training(folder: Path, entry: Entry) -> dict[str, Any] | None:
+    """Numbers of a finished training of the entry's network on all of CIFAR-10 in a folder; None where there is none."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        whole = summary["samples"] == WHOLE and summary["network"] in (entry.network, entry.name)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return summary if whole and (folder / "weights.safetensors").is_file() else None
 
 
 def _test(entry: Entry, model: nn.Module, data: Path | None, count: int | None, device: str) -> dict[str, Any]:

@@ -80,8 +80,8 @@ def training_scene(landscape: Landscape, frames: Frames, others: Sequence[xr.Dat
     first = paths[0]
     return Scene(
         (
-            Pane("contour", ("batch",), tuple(p.name for p in paths), row_span=2),
-            Pane("curves", curves=tuple(f"loss {p.name}" for p in paths), row=2, x_label="step", y_label="full loss [nats]"),
+            Pane("contour", ("batch",), tuple(p.name for p in paths)),
+            Pane("curves", curves=tuple(f"loss {p.name}" for p in paths), column=1, x_label="step", y_label="full loss [nats]"),
         ),
         (surface,),
         paths,

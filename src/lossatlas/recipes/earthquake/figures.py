@@ -132,8 +132,8 @@ def law(spreads: Mapping[int, xr.Dataset], title: str, samples: int, file: FileP
     names = tuple(c.name for c in curves)
     y_label = "median sd of the batch loss [nats]"
     panes = (
-        Pane("curves", curves=names, x_label="batch size B", y_label=y_label, y_scale="log", x_scale="log", row_span=2),
-        Pane("curves", curves=("expected", "ratio"), x_label="batch size B", y_label="measured / law", x_scale="log", row=2),
+        Pane("curves", curves=names, x_label="batch size B", y_label=y_label, y_scale="log", x_scale="log"),
+        Pane("curves", curves=("expected", "ratio"), x_label="batch size B", y_label="measured / law", x_scale="log", column=1),
     )
     plot(Scene(panes, curves=(*curves, expected, ratios), title="The quake fades as batches grow", subtitle=title), file)
 

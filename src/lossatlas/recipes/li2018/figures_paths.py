@@ -36,7 +36,7 @@ def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dat
         surfaces.append(replace(surface_from(surface, name=name, label=name), notes=()))
         paths.append(marked(path, one, f"path {name}"))
         title = labels[name].format(format_rough_percent(path.attrs["captured_share"]))
-        panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column))
+        panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column, marks=False))
     error = format_percent(1 - one.net.test_accuracy)
     title = f"The same training path on three planes: {network_label(setting)}, {one.label}, test error {error}"
     plot(
@@ -61,7 +61,7 @@ def figure_9(setting: RunConfig, drawn: Sequence[tuple[Solution, xr.Dataset, xr.
         null = sum(path.attrs["random_walk_null"][:2])
         error = format_percent(1 - one.net.test_accuracy)
         title = f"{one.label}, test error {error}\n(two components of a random walk: {format_rough_percent(null)})"
-        panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2))
+        panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2, marks=False))
     title = f"Training paths of {network_label(setting)} on their principal planes"
     plot(
         Scene(

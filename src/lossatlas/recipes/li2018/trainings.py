@@ -20,7 +20,6 @@ from lossatlas.zoo.networks import network
 from lossatlas.zoo.training import Training, train
 from lossatlas.zoo.training.checkpoint import ADDED_SETTINGS
 from lossatlas.zoo.training.loop import ARCHIVE, SUMMARY, WEIGHTS
-from lossatlas.zoo.training.settings import Precision
 from lossatlas.zoo.weight_archive import PUBLISHED_ARCHIVES, fetch_archive, unpack_trainings
 
 DECAYS = (0.0, 5e-4)
@@ -194,12 +193,6 @@ def print_plan(setting: RunConfig, plans: Iterable[PlannedTraining]) -> None:
             f"{training.optimizer}, {training.schedule}, rate {training.learning_rate:g}, {training.precision}: {state}"
         )
     print_line(f"in all about {total / 60:.1f} hours of one core with bfloat16 instructions (AMX); more on others. Nothing was trained.")
-
-
-def default_precision() -> Precision:
-    """ "bfloat16" where the processor multiplies matrices in it (AMX), twice as fast as float32 there; else "float32"."""
-    tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return "bfloat16" if tiles is not None and tiles() else "float32"
 
 
 def _solutions(optimizer: Literal["sgd", "adam"], decays: tuple[float, ...] = DECAYS) -> Callable[[RunConfig], list[PlannedTraining]]:

@@ -37,7 +37,15 @@ def sample_sizes(surfaces: Mapping[str, xr.Dataset], file: FilePath) -> None:
 def single(surface: xr.Dataset, file: FilePath) -> None:
     """Figure 4: the small sample, turned a little."""
     drawn = surface_from(surface, name="small", label=surface.attrs["title"])
-    plot(Scene((Pane("surface", ("small",), camera=Camera(30, -15)),), (drawn,), colors=(SCALE,), title=drawn.label), file)
+    plot(
+        Scene(
+            (Pane("surface", ("small",), camera=Camera(30, -15)),),
+            (drawn,),
+            colors=(SCALE,),
+            title=f"The loss over two weights, {drawn.label}",
+        ),
+        file,
+    )
 
 
 def descents(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], file: FilePath) -> None:
@@ -52,10 +60,15 @@ def optimizers(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], file: FileP
     starts = tuple(dict.fromkeys(name.split(":")[1] for name in paths))
     lines = tuple(_colored(path_from(path, name=name, surface=drawn), name) for name, path in paths.items())
     panes = tuple(
-        Pane("contour", ("small",), tuple(p.name for p in lines if p.name.endswith(f":{start}")), title=f"start ({start})", column=i)
+        Pane("contour", ("small",), tuple(p.name for p in lines if p.name.endswith(f":{start}")), title=_start_title(start), column=i)
         for i, start in enumerate(starts)
     )
     plot(Scene(panes, (drawn,), lines, colors=(SCALE,), title=f"Five optimizers, true gradient, {surface.attrs['title']}"), file)
+
+
+def _start_title(start: str) -> str:
+    """Such as "from (−9, 15)" for "-9,15"."""
+    return f"from ({start.replace('-', '−').replace(',', ', ')})"
 
 
 def gallery(surfaces: Mapping[str, xr.Dataset], title: str, samples: int, file: FilePath) -> None:
@@ -90,7 +103,7 @@ def animate_surface(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: 
 
 
 def animate_contour(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], last: int, file: FilePath, epochs: Sequence[int]) -> None:
-    """Animation 2: the contour above, the cost curves below."""
+    """Animation 2: the contour, the cost curves beside it."""
     scene = _descent_scene(surface, paths, ("contour", "curves"))
     animate(scene.replace(timeline=_timeline(epochs, last), title="Gradient descent from above"), file)
 
@@ -100,13 +113,13 @@ def _descent_scene(surface: xr.Dataset, paths: Mapping[str, xr.Dataset], kinds: 
     lines = tuple(_with_color(path_from(path, name=name, surface=drawn), i) for i, (name, path) in enumerate(paths.items()))
     curves = tuple(_cost_curve(line) for line in lines)
     names = tuple(line.name for line in lines)
-    stacked = "curves" in kinds
     panes = {
         "surface": Pane("surface", ("small",), names, camera=Camera(30, -10)),
-        "contour": Pane("contour", ("small",), names, column=0 if stacked else 1, row_span=2 if stacked else 1),
-        "curves": Pane("curves", curves=tuple(c.name for c in curves), row=2, x_label="epoch", y_label="cost"),
+        "contour": Pane("contour", ("small",), names),
+        "curves": Pane("curves", curves=tuple(c.name for c in curves), x_label="epoch", y_label="cost"),
     }
-    return Scene(tuple(panes[kind] for kind in kinds), (drawn,), lines, curves=curves if stacked else (), colors=(SCALE,))
+    shown = tuple(replace(panes[kind], column=column) for column, kind in enumerate(kinds))
+    return Scene(shown, (drawn,), lines, curves=curves if "curves" in kinds else (), colors=(SCALE,))
 
 
 def _cost_curve(path: PathData) -> Curve:

@@ -366,7 +366,7 @@ def wrapped(figure: Figure, paragraph: Sequence[str], width: float, size: float)
     """Phrases set one after the other and broken between words where `width` inches end."""
     probe = figure.text(0, 0, "", fontsize=size)
     lines, line = [], ""
-    for word in "\u00a0\u00a0·  ".join(paragraph).split(" "):
+    for word in "\u00a0\u00a0·  ".join(paragraph).replace(" %", "\u00a0%").split(" "):
         longer = f"{line} {word}" if line else word
         probe.set_text(longer)
         if line and _size(probe)[0] > width:

@@ -119,17 +119,33 @@ def _add_note(sheet: Sheet, notes: Sequence[str], wide: float) -> Text | None:
 
 
 def _share_labels(sheet: Sheet) -> None:
-    """In a gallery only the outermost maps carry the numbers and labels of axes that all of a row or column share."""
-    panes = [drawn for drawn in sheet.panes if drawn.pane.kind in ("contour", "areas")]
+    """In a gallery only the outermost maps and lines carry the numbers and labels of axes that all of a row or column share."""
+    panes = [drawn for drawn in sheet.panes if drawn.pane.kind in ("contour", "areas", "line")]
+    _equal_right_limits(panes)
+    x_axes = {id(d): (*np.round(d.axes.get_xlim(), 9), d.axes.get_xlabel()) for d in panes}
+    y_axes = {id(d): (*np.round(d.axes.get_ylim(), 9), d.axes.get_ylabel(), d.axes.get_yscale()) for d in panes}
     for one in panes:
         below = [d for d in panes if d.pane.column == one.pane.column and d.pane.row > one.pane.row]
-        left = [d for d in panes if d.pane.row == one.pane.row and d.pane.column < one.pane.column]
-        if below and all(_x_axis(d) == _x_axis(one) for d in below):
+        row = [d for d in panes if d.pane.row == one.pane.row and d.pane.kind == one.pane.kind]
+        left, right = ([d for d in row if sign * (d.pane.column - one.pane.column) > 0] for sign in (-1, 1))
+        if below and all(x_axes[id(d)] == x_axes[id(one)] for d in below):
             one.axes.set_xlabel("")
             one.axes.tick_params(labelbottom=False)
-        if left and all(_y_axis(d) == _y_axis(one) for d in left):
+        if left and all(y_axes[id(d)] == y_axes[id(one)] for d in left):
             one.axes.set_ylabel("")
             one.axes.tick_params(labelleft=False)
+        if right and one.right_axes is not None and all(d.right_axes is not None for d in right):
+            one.right_axes.set_ylabel("")
+            one.right_axes.tick_params(labelright=False)
+
+
+def _equal_right_limits(panes: Sequence[Any]) -> None:
+    """One scale for the right axes of lines that stand in a row."""
+    for row in {drawn.pane.row for drawn in panes}:
+        axes = [drawn.right_axes for drawn in panes if drawn.pane.row == row and drawn.right_axes is not None]
+        limits = [one.get_ylim() for one in axes]
+        for one in axes:
+            one.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def _break_relief_labels(sheet: Sheet, wide: float) -> None:
@@ -142,14 +158,6 @@ def _break_relief_labels(sheet: Sheet, wide: float) -> None:
             if "\n" in text:
                 axis.set_label_text(text)
                 axis.labelpad += 0.75 * size * text.count("\n")  # labels are placed by their centers
-
-
-def _x_axis(drawn: Any) -> tuple[Any, ...]:
-    return (*np.round(drawn.axes.get_xlim(), 9), drawn.pane.x_label, drawn.pane.kind)
-
-
-def _y_axis(drawn: Any) -> tuple[Any, ...]:
-    return (*np.round(drawn.axes.get_ylim(), 9), drawn.pane.y_label, drawn.pane.kind)
 
 
 def _thin_ticks(sheet: Sheet) -> None:

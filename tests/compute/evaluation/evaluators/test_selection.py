@@ -306,3 +306,51 @@ def test_values_that_the_loss_overwrites_are_those_of_their_point() -> None:
     task = EvaluationProblem.make(objective, la.weight_plane(objective, ("w", ())), metrics_named("loss"))
     values = Loop(task)(np.arange(6.0)[:, None]).values["loss"]
     np.testing.assert_allclose(values, np.arange(6.0) * 2.0, rtol=1e-14)
+
+
+def wide(samples: int = 512) -> la.Objective:
+    """A network whose largest activation is cut to pieces of 64 samples."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 8192), torch.nn.Tanh(), torch.nn.Linear(8192, 4))
+    return la.Objective(model, torch.nn.functional.cross_entropy, (torch.randn(samples, 3), torch.arange(samples) % 4), batch_size=samples)
+
+
+@pytest.mark.parametrize(("best", "expected"), [(64, None), (256, 256), (512, 512)])
+def test_micro_batches_are_as_large_as_is_fastest_here(best: int, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes slower for one size."""
+    seconds, honest = [0.0], Loop.__call__
+
+    def timed(self: Loop, points: np.ndarray) -> TileValues:
+        counts = self.task.objective.data.counts
+        seconds[0] += len(points) * sum(counts) * (1.0 if max(counts) == best else 2.0)
+        return honest(self, points)
+
+    monkeypatch.setattr(Loop, "__call__", timed)
+    monkeypatch.setattr(selection, "_clock", lambda: seconds[0])
+    monkeypatch.setattr(selection, "_candidates", lambda *_: iter(()))
+    objective = wide()
+    task = EvaluationProblem.make(objective, la.random_plane(objective, seed=0), metrics_named("loss"))
+    assert max(objective.data.counts) == 64 and task.larger_batches == (256, 512)
+    choice = select_evaluator(task, PROBES, cells=10**4)
+    assert choice.batch == expected
+    assert select_evaluator(task, PROBES, cells=20).batch is None or expected is None, "too short a job to try them"
+    values = choice.create(task)(PROBES).values
+    np.testing.assert_allclose(values["loss"], Loop(task)(PROBES).values["loss"], rtol=1e-6)
+    assert EvaluatorSpec.of(choice.describe()) == replace(choice, seconds=None, loop_seconds=None)
+
+
+def test_a_stored_evaluator_is_taken_again_where_it_can_be() -> None:
+    task = task_of("relu")
+    for stored in (EvaluatorSpec("vmap", 3), EvaluatorSpec("loop", 1, batch=2), EvaluatorSpec()):
+        choice = select_evaluator(task, PROBES, cells=10**6, stored=EvaluatorSpec.of(stored.describe()))
+        assert choice.describe() == stored.describe()
+    assert select_evaluator(task_of("branching"), PROBES, cells=5, stored=EvaluatorSpec("vmap", 3)).evaluator == "loop"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"evaluator": "rm"}, {"layout": "odd"}, {"chunk": 0}, {"chunk": "16"}, {"batch": True}, {"compiled": True}, {"evaluator": None}],
+)
+def test_what_is_no_evaluator_is_not_taken_from_an_archive(change: dict[str, Any]) -> None:
+    description = EvaluatorSpec("vmap", 16).describe()
+    assert EvaluatorSpec.of(description) == EvaluatorSpec("vmap", 16) and EvaluatorSpec.of(description | change) is None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ class EvaluatorSpec:
         layout: "channels_last" for images and filters, which convolutions like; "folded" the same with BatchNorm folded into them;
             "features_first" for chains of Linear layers.
         compiled: through `torch.compile`.
+        batch: samples a micro-batch, as a probe found them fastest; None leaves them as the objective cut them.
         seconds: expected time of one point over all of the data, or None where nothing was timed.
         loop_seconds: the same for the loop.
         reasons: why other evaluators were not taken.
@@ -42,6 +44,7 @@ class EvaluatorSpec:
     chunk: int | None = 1
     layout: MemoryLayout = "given"
     compiled: bool = False
+    batch: int | None = None
     seconds: float | None = None
     loop_seconds: float | None = None
     reasons: tuple[str, ...] = ()
@@ -49,7 +52,16 @@ class EvaluatorSpec:
     @property
     def is_reference(self) -> bool:
         """Whether it is the plain loop that all others are checked against."""
-        return self.evaluator == "loop" and self.layout == "given" and not self.compiled
+        return self.evaluator == "loop" and self.layout == "given" and not self.compiled and self.batch is None
+
+    @classmethod
+    def of(cls, description: Mapping[str, Any]) -> EvaluatorSpec | None:
+        """The specification that an archive describes; None where that is not one, or compiled code, which cannot be stored."""
+        evaluator, layout, sizes = description.get("evaluator"), description.get("layout"), [description.get(k) for k in ("chunk", "batch")]
+        known = evaluator in ("loop", "vmap", "affine") and layout in get_args(MemoryLayout) and not description.get("compiled")
+        if not known or any(size is not None and (type(size) is not int or size < 1) for size in sizes):
+            return None
+        return cls(str(evaluator), sizes[0], cast("MemoryLayout", layout), batch=sizes[1])
 
     def unchecked(self, task: EvaluationProblem) -> Loop | Vmap | Affine:
         """The evaluator alone."""
@@ -59,6 +71,7 @@ class EvaluatorSpec:
         return Vmap(task, self.chunk or 1, self.compiled) if self.evaluator == "vmap" else Loop(task, self.compiled)
 
     def _laid_out(self, task: EvaluationProblem) -> EvaluationProblem:
+        task = task.in_batches(self.batch) if self.batch is not None else task
         if self.layout == "features_first":
             return task.features_first() or task
         if self.layout == "folded":
@@ -80,7 +93,7 @@ class EvaluatorSpec:
         )
 
     def describe(self) -> dict[str, Any]:
-        return {"evaluator": self.evaluator, "chunk": self.chunk, "layout": self.layout, "compiled": self.compiled}
+        return {"evaluator": self.evaluator, "chunk": self.chunk, "layout": self.layout, "compiled": self.compiled, "batch": self.batch}
 
 
 @dataclass(eq=False)

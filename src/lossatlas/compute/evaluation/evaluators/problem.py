@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakMethod
 
 import torch
 from torch import Tensor
@@ -99,7 +100,9 @@ class EvaluationProblem:
     @property
     def references(self) -> ReferenceOutputs:
         """Outputs of the models that relative metrics compare with."""
-        return self.cached("references", lambda: ReferenceOutputs(self.objective, self._origin))
+        # Through a weak reference: in a cycle with its own cache a task would hold its data until the next garbage collection.
+        origin = WeakMethod(self._origin)
+        return self.cached("references", lambda: ReferenceOutputs(self.objective, lambda: _alive(origin())()))
 
     def compute_references(self) -> None:
         """Keep the outputs of reference models on all batches before a function that is traced or vectorized asks for them."""
@@ -215,9 +218,29 @@ class EvaluationProblem:
         first = next(number for number, weight in enumerate(self.objective.weights) if weight)
         return replace(self, objective=self.objective.with_data(self.objective.data.single_batch(first)), _cache={})
 
+    @property
+    def larger_batches(self) -> tuple[int, ...]:
+        """Sizes between that of the micro-batches and that of the batches that were given; none where those were not cut."""
+        cut, uncut = max(self.objective.data.counts), max(self.objective.original_data.counts)
+        return tuple(sorted({min(4 * cut, uncut), uncut})) if cut < uncut else ()
+
+    def in_batches(self, size: int) -> EvaluationProblem:
+        """The same task on micro-batches of another size, cut from the batches that were given; once for every size."""
+        cut = self.objective.original_data.split(size)
+        return self.cached(f"batches of {size}", lambda: replace(self, objective=self.objective.with_data(cut), _cache={}))
+
+    def uncut_batch_problem(self) -> EvaluationProblem:
+        """The same task on the first batch that was given, not cut."""
+        return replace(self, objective=self.objective.with_data(self.objective.original_data.single_batch(0)), _cache={})
+
     def thread_copy(self) -> EvaluationProblem:
         """The same task on a module of its own; tensors are shared (`Objective.thread_copy`)."""
         return replace(self, objective=self.objective.thread_copy(), _cache={})
+
+
+def _alive(method: Callable[[], Params] | None) -> Callable[[], Params]:
+    assert method is not None, "the references of a task live no longer than it"
+    return method
 
 
 def static_overrides(objective: Objective, plane: Plane) -> Params:

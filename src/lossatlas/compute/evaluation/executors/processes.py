@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lossatlas.compute.evaluation.evaluators import TileValues
+from lossatlas.compute.evaluation.executors.allocator import keep_freed_memory
 from lossatlas.compute.evaluation.executors.base import Cells, Tile, Work, WorkerJob
 from lossatlas.compute.evaluation.executors.orphan_workers import end_with_parent
 from lossatlas.compute.evaluation.executors.retries import Attempt, TileQueue
@@ -154,6 +155,7 @@ def _wait_until_ready(pool: ProcessPoolExecutor, workers: int, packed: Path) -> 
 
 def _start(packed: Path, driver: int) -> None:
     end_with_parent(driver)
+    keep_freed_memory()
     torch.set_num_threads(1)
     _unpack(packed, 0.0)
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from lossatlas.compute.evaluation.evaluators import TileValues
+from lossatlas.compute.evaluation.executors.allocator import keep_freed_memory
 from lossatlas.compute.evaluation.executors.base import Cells, Tile, WorkerJob
 from lossatlas.compute.evaluation.executors.retries import Attempt, TileQueue
 from lossatlas.errors import InputError, MissingDependencyError
@@ -98,6 +99,7 @@ def _measure(handle: list[Any], token: str, cells: Cells) -> TileValues:
         from cloudpickle import loads
 
         torch.set_num_threads(1)
+        keep_freed_memory()
         _WORK.clear()
         packed: Any = ray.get(handle[0])
         _WORK[token] = loads(packed).work(own_module=False)

@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 from lossatlas._util.code_hash import same_code
 from lossatlas.compute.objective.batchnorm import statistics_names
 from lossatlas.compute.objective.data import FrozenData
+from lossatlas.compute.objective.data_beyond_memory import SourceBatches
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.hashing import hash_tensors, remembered_hash, update_hash
 from lossatlas.compute.params.params import Params
@@ -61,6 +62,8 @@ def samples_hash(data: FrozenData) -> str:
     >>> samples_hash(freeze_data(x)) == samples_hash(freeze_data(x + 1))
     False
     """
+    if isinstance(data.batches, SourceBatches):
+        return data.hash
     placed = [(pytree.keystr(place), leaf) for batch in data.batches for place, leaf in pytree.tree_leaves_with_path(batch)]
     placed = [(place, leaf) for place, leaf in placed if isinstance(leaf, Tensor)]
     return remembered_hash(("samples", *(place for place, _ in placed)), [leaf for _, leaf in placed], lambda: _samples_hash(placed))

@@ -158,11 +158,9 @@ class SurfaceWriter:
             stored, lambda: EvaluatorSpec().create(task)(points).values, rounding, scales, [place_in_words(point) for point in points]
         )
 
-    def stored_engine(self) -> tuple[str, int | None]:
-        """The evaluator and chunk of the run that is continued, so that its cells are the same to the last bit; else "auto"."""
-        engine = self.stored_attrs.get("engine", {})
-        unlike_plain = engine.get("layout", "given") != "given" or engine.get("compiled")
-        return ("auto", None) if not engine or unlike_plain else (engine["evaluator"], engine["chunk"])
+    def stored_engine(self) -> EvaluatorSpec | None:
+        """The evaluator of the run that is continued, so that its cells are the same to the last bit; None where there is none."""
+        return EvaluatorSpec.of(self.stored_attrs.get("engine", {}))
 
     def record_engine(self, engine: Mapping[str, Any]) -> None:
         """Say what measures, before the first cell is stored."""

@@ -123,7 +123,7 @@ def _draw_contours(axes: Axes, x: FloatArray, y: FloatArray, values: Any, levels
     crossed = levels[(levels > values.min() + noise) & (levels < values.max() - noise)]
     if not len(crossed):
         return [filled]
-    lines = axes.contour(x, y, values.T, levels=crossed, colors="black", alpha=0.5, linewidths=0.45, zorder=1.3)
+    lines = axes.contour(x, y, values.T, levels=crossed, colors="black", linestyles="solid", alpha=0.5, linewidths=0.45, zorder=1.3)
     return [filled, lines]
 
 
