@@ -24,8 +24,8 @@ FILES = ("whole.zarr", "whole.csv", "objective.py", "needs.py", "null.py", "new.
          "new.csv", "new.stl", "new.vtp", "folder", "no_such.zarr")  # fmt: skip
 OPTIONS: dict[str, tuple[str, ...]] = {
     "info": ("--json",),
-    "plot": ("--surface", "--kind", "--trajectory", "--quantity", "--scale", "--clip", "--levels", "--colormap", "--title", "--uncertainty", "--stems",
-             "--dpi", "--out"),
+    "plot": ("--surface", "--kind", "--trajectory", "--quantity", "--scale", "--clip", "--levels", "--colormap", "--title", "--uncertainty",
+             "--stems", "--dpi", "--out"),
     "export": ("--to", "--surface", "--out", "--size", "--scale", "--clip"),
     "import": ("--archive",),
     "view": ("--theme", "--quantity", "--scale", "--title"),
