@@ -256,7 +256,10 @@ class ColorScale:
 
 @dataclass(frozen=True)
 class Pane:
-    """One drawing in the scene: what kind, and the names of what it shows. `row`, `column` place it."""
+    """One drawing in the scene: what kind, and the names of what it shows. `row`, `column` place it.
+
+    `stems` are lines on reliefs from a path up or down to the loss of its iterates, where they are off the plane.
+    """
 
     kind: PaneKind
     surfaces: tuple[str, ...] = ()
@@ -265,6 +268,7 @@ class Pane:
     areas: tuple[str, ...] = ()
     arrows: bool = True
     marks: bool = True
+    stems: bool = False
     title: str = ""
     quantity: str = "loss"
     row: int = 0
