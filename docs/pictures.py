@@ -61,9 +61,11 @@ THUMBNAILS = {
 }
 SOURCES = {
     "source_tutorial.png": "tutorial/figure3.png",
+    "source_tutorial_seeds.png": "tutorial/figure8.png",
     "source_spirals.png": "spirals/overview.png",
     "source_optimizers.png": "spirals/optimizers.png",
     "source_earthquake.png": "earthquake/nine_samples.png",
+    "source_earthquake_sizes.png": "earthquake/sizes-still.png",
     "tutorial.gif": "tutorial/animation1.gif",
 }
 
