@@ -13,7 +13,7 @@ export OMP_NUM_THREADS = 1
 # Compiled tests are kept between runs, also where the environment says otherwise.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test portable lowest pythons versions check fast fuzz format lint viewer bench docs docs-check release-check clean
+.PHONY: demo test portable lowest pythons versions check fast fuzz format lint viewer bench docs pictures docs-check release-check clean
 
 demo: $(VENV)/.base
 	$(BIN)/lossatlas demo --out out/demo
@@ -96,6 +96,10 @@ bench: $(VENV)/.dev
 SPHINX ?= -W --keep-going -q
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -b html $(SPHINX) -d docs/_build/doctrees docs docs/_build/html
+
+# README's thumbnails anew; docs/pictures.py also draws the pictures of the sources and of both ResNet-56, from recipes' results.
+pictures: $(VENV)/.dev
+	$(BIN)/python docs/pictures.py gallery
 
 docs-check: docs
 	$(BIN)/python .ci/docs_check.py

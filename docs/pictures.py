@@ -61,9 +61,11 @@ THUMBNAILS = {
 }
 SOURCES = {
     "source_tutorial.png": "tutorial/figure3.png",
+    "source_tutorial_seeds.png": "tutorial/figure8.png",
     "source_spirals.png": "spirals/overview.png",
     "source_optimizers.png": "spirals/optimizers.png",
     "source_earthquake.png": "earthquake/nine_samples.png",
+    "source_earthquake_sizes.png": "earthquake/sizes-still.png",
     "tutorial.gif": "tutorial/animation1.gif",
 }
 
@@ -118,7 +120,7 @@ def draw_hero(archives: tuple[str, str], errors: tuple[str, str], highest: float
     surfaces = [replace(surface_from(dataset, name=label, label=label), notes=()) for dataset, label in zip(datasets, labels, strict=True)]
     color = ColorScale(levels=25, low=0.0, high=highest)
     panes = tuple(
-        Pane("surface", (s.name,), title=f"{s.label}\ntest error {error}", column=i, camera=Camera(32, -60), marks=False)
+        Pane("surface", (s.name,), title=f"{s.label}\ntest error {error}", column=i, camera=Camera(36, 120), marks=False)
         for i, (s, error) in enumerate(zip(surfaces, errors, strict=True))
     )
     scene = Scene(panes, tuple(surfaces), colors=(color,), summary=hero_caption(datasets, surfaces, highest))
@@ -161,7 +163,7 @@ def shrink_figure(figure: Any, file: Path, dpi: float) -> Path:
 def shrink(source: Path, file: Path) -> Path:
     """A picture of 256 colors, no wider than a page; of an animation every other frame."""
     with Image.open(source) as image:
-        frames = [frame for i in range(0, getattr(image, "n_frames", 1), 2) for frame in [_frame(image, i)]]
+        frames = [_frame(image, i) for i in range(0, getattr(image, "n_frames", 1), 2)]
         options: dict[str, Any] = {"optimize": True}
         if len(frames) > 1:
             options |= {"save_all": True, "append_images": frames[1:], "duration": image.info.get("duration", 80), "loop": 0}
@@ -174,7 +176,9 @@ def _frame(image: Image.Image, index: int) -> Image.Image:
     whole = image.convert("RGB")
     share = min(1.0, PICTURE_PIXELS / whole.width)
     size = (round(share * whole.width), round(share * whole.height))
-    return whole.resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE)
+    small = whole.resize(size, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE)
+    small.info.clear()
+    return small
 
 
 def main(arguments: list[str]) -> None:
@@ -185,7 +189,7 @@ def main(arguments: list[str]) -> None:
     hero = commands.add_parser("hero")
     hero.add_argument("archives", nargs=2)
     hero.add_argument("--errors", nargs=2, default=("12.9 %", "6.3 %"), help="test errors of both networks")
-    hero.add_argument("--highest", type=float, default=12.0, help="nats at which the reliefs are cut off")
+    hero.add_argument("--highest", type=float, default=18.0, help="nats at which the reliefs are cut off")
     chosen = parser.parse_args(arguments)
     if chosen.command == "gallery":
         files = [draw_thumbnail(name) for name in chosen.names or THUMBNAILS]

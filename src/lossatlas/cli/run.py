@@ -53,6 +53,11 @@ def train(
     optimizer: Annotated[str, typer.Option(help="sgd (Nesterov momentum 0.9) or adam.")] = "sgd",
     seed: Annotated[int, typer.Option(help="Of first weights, order and augmentation.")] = 0,
     record_every: Annotated[int, typer.Option(help="Epochs between recorded rows; 0 makes about 50.")] = 0,
+    schedule: Annotated[
+        str, typer.Option(help="steps (the paper's), or one-cycle: up to the rate and down to zero, for short trainings.")
+    ] = "steps",
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16 where the processor is fast in it.")] = "float32",
+    channels_last: Annotated[bool, typer.Option("--channels-last", help="Memory layout that most processors are faster with.")] = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; default: a GPU where there is one.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew.")] = False,
 ) -> None:
@@ -61,6 +66,7 @@ def train(
     from lossatlas.zoo.training import train as train_network
 
     settings: Any = (network, epochs, samples, test_samples, batch_size, learning_rate, weight_decay, optimizer, seed, record_every)
+    settings = (*settings, schedule, precision, channels_last)
     folder = out or Path("out") / "train" / network
     summary = train_network(Training(*settings), folder, data, device=device, overwrite=overwrite)
     typer.echo(f"test error {summary['test_error']:.2%} (loss {summary['test_loss']:.4f} nats) on {summary['test_samples']:,} pictures")

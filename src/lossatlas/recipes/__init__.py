@@ -99,6 +99,9 @@ RECIPES: dict[str, Recipe] = {
             (
                 Option("size", str, "quick (minutes), laptop (all of CIFAR-10, a night of two cores) or full (days of a GPU) (full)"),
                 Option("figure", str, "1 to 9 or repeat, several with commas (all)"),
+                Option("images", str, "training images under the planes, a number or all (1000; quick 64; laptop all)"),
+                Option("tol", float, "error to which planes are sampled from them, of the log range (none; laptop 0.01)"),
+                Option("resolution", int, "points along each axis of a plane (51; quick 21)"),
                 Option("seed", int, "of trainings (0)"),
                 Option("device", str, "cpu or cuda (cpu)"),
                 Option("precision", str, "of a laptop's trainings, float32 or bfloat16 (by the processor)"),

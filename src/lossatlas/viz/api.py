@@ -7,6 +7,7 @@ import sys
 import tempfile
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def plot(
     camera: Camera | None = None,
     title: str | None = None,
     uncertainty: bool = False,
+    stems: bool = False,
     caption: CaptionSize = "short",
     width: Width = None,
     height: float | None = None,
@@ -81,6 +83,7 @@ def plot(
         camera: direction from which reliefs are seen; by default one from which the lowest and the highest point show.
         title: above the figure; by default that of a single surface.
         uncertainty: hatch the cells that the samples do not tell apart from the lowest one; `lossatlas.viz.compose` says how.
+        stems: on reliefs, lines from a path that is off the plane to the loss of its iterates.
         caption: "short" is at most a line on what is shown and a line of caution; "full" is everything that is known;
             "none" is nothing.
         width: "column" (3.25 inches) or "page" (6.75 inches), which LaTeX then includes without scaling, or inches; by default
@@ -100,6 +103,8 @@ def plot(
     options = {"quantity": quantity, "scale": scale, "colormap": colormap, "clip": clip, "levels": levels, "camera": camera}
     options |= {"surfaces": surfaces, "trajectories": trajectories, "kind": kind, "title": title, "uncertainty": uncertainty}
     scene = source if isinstance(source, Scene) else compose(source, **options)
+    if stems:
+        scene = scene.replace(panes=tuple(replace(pane, stems=True) for pane in scene.panes))
     figure = drawing.figure(scene, width=width, height=height, theme=theme, bare=bare, caption=caption)
     if file is not None:
         drawing.save(figure, file, dpi=dpi)

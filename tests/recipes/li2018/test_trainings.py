@@ -16,7 +16,7 @@ from lossatlas.recipes import recipe_named
 from lossatlas.recipes.li2018 import trainings
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.run import run
-from lossatlas.recipes.li2018.sizes import FULL, LAPTOP, QUICK, SIZES, RunSize, size_named
+from lossatlas.recipes.li2018.sizes import FULL, LAPTOP, QUICK, SIZES, RunSize, size_named, with_planes
 from lossatlas.recipes.li2018.trainings import is_done, network_training, planned_trainings, solution_training, train_once, unpack_weights
 from lossatlas.zoo.networks import network
 from lossatlas.zoo.weight_archive import pack_trainings
@@ -104,6 +104,21 @@ class TestSizes:
         for size, quick in (("laptop", True), ("huge", False)):
             with pytest.raises(la.InputError, match="--size"):
                 size_named(size, quick)
+
+    def test_planes_of_another_fineness(self) -> None:
+        made = with_planes(LAPTOP, "all", 0.02, 101)
+        assert (made.samples, made.tol, made.resolution) == (50_000, 0.02, 101)
+        assert replace(made, samples=LAPTOP.samples, tol=LAPTOP.tol, resolution=LAPTOP.resolution) == LAPTOP
+        assert with_planes(QUICK, None, None, None) == QUICK
+        assert with_planes(QUICK, "500", None, None).samples == with_planes(QUICK, 500, None, None).samples == 500
+        for options, named in (
+            (("every", None, None), "--images"),
+            ((50_001, None, None), "--images"),
+            ((None, 0.0, None), "--tol"),
+            ((None, None, 2), "--resolution"),
+        ):
+            with pytest.raises(la.InputError, match=named):
+                with_planes(QUICK, *options)
 
     def test_options_without_values(self) -> None:
         parsed = recipe_named("li2018").parse(["--size", "laptop", "--dry-run", "--figure=2,3"])

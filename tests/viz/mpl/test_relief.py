@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -10,9 +13,11 @@ from mpl_toolkits.mplot3d import proj3d
 
 from lossatlas.viz.mpl.artists.occlusion import Projection3D, projection_of
 from lossatlas.viz.mpl.artists.relief_mesh import MESH_LINES_MAX, ReliefMesh, build_relief_mesh, level_below, sample, shaded, triangles
+from lossatlas.viz.mpl.figure import draw
 from lossatlas.viz.mpl.panes.surface import _to_the_border
+from lossatlas.viz.mpl.style import styled
 from lossatlas.viz.scene.cell_masks import CellMasks
-from lossatlas.viz.scene.model import ColorScale
+from lossatlas.viz.scene.model import ColorScale, Field, Pane, PathData, Scene, Surface
 
 
 def cells(values: np.ndarray, holes: np.ndarray | None = None) -> CellMasks:
@@ -171,3 +176,30 @@ def test_a_path_with_no_way_in_stays_outside() -> None:
     points = np.array([[5.0, 1.0, 0.0], [np.nan, 1.0, np.nan], [0.5, 1.0, 0.0]])
     _, outside = _to_the_border(points, np.array([True, True, False]), relief, 1.0)
     assert outside.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_stems_stand_between_a_path_and_the_loss_of_its_iterates(scale: Any) -> None:
+    """A plane that reads 1 + alpha below iterates that lose 2: heights by hand."""
+    x, t = np.linspace(-1, 1, 9), np.linspace(0, 1, 60)
+    loss = np.broadcast_to(1.5 + x[:, None], (9, 7)).copy()
+    way = {"alpha": t - 0.5, "beta": 0 * t, "step": np.arange(60), "loss": 0 * t + 2, "plane_loss": 1 + t, "residual": 0 * t + 1}
+    pane = Pane("surface", ("s",), ("p",), stems=True)
+    scene = Scene(
+        (pane, replace(pane, stems=False, column=1)),
+        (Surface("s", x, np.linspace(-1, 1, 7), {"loss": Field(loss, "loss")}),),
+        (PathData("p", label="SGD", **way),),
+        colors=(ColorScale(scale=scale),),
+    )
+    with styled():
+        stemmed, plain = draw(scene).panes
+    assert plain.tracks[0].stems is None
+    drawn, chosen = stemmed.tracks[0].stem_ends, np.linspace(0, 59, 25).round().astype(int)
+    assert np.isfinite(drawn).all(axis=(1, 2)).nonzero()[0].tolist() == chosen.tolist()
+    sight, height = projection_of(stemmed.axes), (np.log10 if scale == "log" else np.asarray)
+    for k, values in enumerate((way["plane_loss"], way["loss"])):
+        expected = np.column_stack(sight.project(way["alpha"], way["beta"], height(values)))
+        np.testing.assert_allclose(drawn[chosen, k], expected[chosen], atol=1e-9)
+    stemmed.show(None)
+    assert stemmed.tracks[0].stems is not None and len(stemmed.tracks[0].stems.get_segments()) == 25
+    assert any("own loss" in handle.get_label() for handle in stemmed.handles)

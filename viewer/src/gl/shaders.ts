@@ -29,7 +29,8 @@ vec3 colorAt(float share) {
 float lines(float f, float halfWidth) {
   float d = max(fwidth(f), 1e-7);
   float g = abs(fract(f - 0.5) - 0.5) / d;
-  return (1.0 - smoothstep(halfWidth - 0.5, halfWidth + 0.6, g)) * (1.0 - smoothstep(0.16, 0.42, d));
+  // On a plateau at a level, only the rounding of the values crosses it: no line.
+  return (1.0 - smoothstep(halfWidth - 0.5, halfWidth + 0.6, g)) * (1.0 - smoothstep(0.16, 0.42, d)) * smoothstep(5e-5, 2e-4, d);
 }
 float contourInk(float v, float transformed) {
   float step1 = lines(v / uStepLinear, 0.42 * uPixel) * 0.45 + lines(v / (5.0 * uStepLinear), 0.85 * uPixel) * 0.5;

@@ -19,7 +19,7 @@ from lossatlas.recipes.li2018 import training_paths as paths
 from lossatlas.recipes.li2018.claims import claims_summary, decided_claims, write_claims
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.networks import require_pictures
-from lossatlas.recipes.li2018.sizes import RunSize, size_named
+from lossatlas.recipes.li2018.sizes import RunSize, size_named, with_planes
 from lossatlas.recipes.li2018.trainings import planned_trainings, print_plan, train_all, unpack_weights
 from lossatlas.zoo.training.settings import Precision, default_precision
 
@@ -45,6 +45,9 @@ def run(
     *,
     size: str | None = None,
     figure: str | int | None = None,
+    images: str | int | None = None,
+    tol: float | None = None,
+    resolution: int | None = None,
     seed: int = 0,
     device: str = "cpu",
     precision: str | None = None,
@@ -64,6 +67,9 @@ def run(
             of CIFAR-10 in a night of two cores, planes on all training pictures; "full": the paper's networks, for a GPU, which is
             what None means. Each figure says which it is.
         figure: "1" to "9" or "repeat", several with commas; None draws all.
+        images: training images under the planes, a number or "all"; None leaves it to the size, as for the next two.
+        tol: error to which planes are sampled from these images, a share of the log range.
+        resolution: points along each axis of a plane.
         seed: of trainings.
         device: for trainings and planes, such as "cuda".
         precision: of the trainings of size "laptop", "float32" or "bfloat16"; None chooses by the processor.
@@ -75,9 +81,9 @@ def run(
         progress: show bars; None shows them on a terminal.
 
     Raises:
-        InputError: an unknown figure, size or precision, or no CIFAR-10.
+        InputError: an unknown figure, size or precision, planes that cannot be, or no CIFAR-10.
     """
-    wanted, chosen = _wanted(figure), size_named(size, quick)
+    wanted, chosen = _wanted(figure), with_planes(size_named(size, quick), images, tol, resolution)
     if workers is not None:
         torch.set_num_threads(workers)
     archive = as_archive(None) if dry_run else open_archive(make_output_folder(out) / "archive.zarr", "a")

@@ -134,7 +134,13 @@ def plot_line(
 
 
 def plot_path(
-    path: xr.Dataset | PathData, ax: Axes, *, label: str | None = None, color: str | None = None, end_label: bool = False
+    path: xr.Dataset | PathData,
+    ax: Axes,
+    *,
+    label: str | None = None,
+    color: str | None = None,
+    end_label: bool = False,
+    stems: bool = False,
 ) -> PlotArtists:
     """Draw an optimizer's path over the plane: a dot at its start, a ball at its end, paler where it is off the plane.
 
@@ -144,6 +150,7 @@ def plot_path(
         label: in the legend; by default the trajectory's own.
         color: by default the next one of the axes.
         end_label: write the label beside the end.
+        stems: on a relief, lines from a path that is off the plane to the loss of its iterates.
 
     Raises:
         InputError: a trajectory that was not projected, logarithmic axes, or 3-D ones without a relief.
@@ -165,7 +172,7 @@ def plot_path(
         track = contour.add_path_over(ax, Scene((), (), (data,)), None, data)
         _include(ax, data.alpha, data.beta)
     else:
-        scene, pane = below
+        scene, pane = below[0], replace(below[1], stems=stems)
         track = (surface if isinstance(ax, Axes3D) else contour).add_path_to(ax, replace(scene, paths=(data,)), pane, data)
     track.show(None)
     if end_label:

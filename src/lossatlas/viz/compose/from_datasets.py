@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.errors import InputError
 from lossatlas.viz.scene.cautions import Caution, Severity
 from lossatlas.viz.scene.metric_text import better_arrow, data_of_metric
-from lossatlas.viz.scene.model import DecisionRegions, Field, FloatArray, PathData, Surface
+from lossatlas.viz.scene.model import DecisionRegions, Field, FloatArray, HatchedCells, PathData, Surface
 from lossatlas.viz.scene.names import optimizer_name
 from lossatlas.viz.scene.provenance_text import (
     CAUTION,
@@ -28,6 +28,7 @@ from lossatlas.viz.scene.provenance_text import (
     quantity_notes,
     surface_cautions,
 )
+from lossatlas.viz.scene.uncertainty import cells_beyond_tolerance
 
 LEAST_SHARE_FOR_STEMS = 0.5
 VISIBLE_FACTOR = 1.25
@@ -182,7 +183,17 @@ def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     notes, cautions = quantity_notes(dataset, key), error_cautions(dataset, key)
     interval, data = _interval(dataset, key, dims), data_of_metric(dataset[key].attrs)
     better = str(dataset[key].attrs.get("better") or "")
-    return Field(values, label, units, error, doubtful, notes=notes, cautions=cautions, interval=interval, data=data, better=better)
+    imprecise = _imprecise(dataset, values, error) if estimated and key == "loss" else None
+    more = {"notes": notes, "cautions": cautions, "interval": interval, "data": data, "better": better}
+    return Field(values, label, units, error, doubtful, imprecise=imprecise, **more)
+
+
+def _imprecise(dataset: xr.Dataset, values: FloatArray, error: FloatArray | None) -> HatchedCells | None:
+    """Cells of a sampled surface that miss the tolerance asked for, which counts for the loss."""
+    sampling, tol = dataset.attrs.get("sampling"), dataset.attrs.get("tol")
+    if error is None or not isinstance(sampling, Mapping) or not isinstance(tol, int | float):
+        return None
+    return cells_beyond_tolerance(values, error, float(tol), str(sampling.get("scale")))
 
 
 def _interval(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> tuple[FloatArray, FloatArray] | None:

@@ -126,7 +126,9 @@ def _data_phrase(scene: Scene, surfaces: list[Surface]) -> str:
     if not data and not any(surface.provenance.loss for surface in surfaces):
         return ""
     listed = {where: " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part) for where, names in groups.items()}
-    return ", ".join(f"{names} {'of' if where == WHOLE_MODEL else 'on'} {where}" if where else names for where, names in listed.items())
+    phrase = ", ".join(f"{names} {'of' if where == WHOLE_MODEL else 'on'} {where}" if where else names for where, names in listed.items())
+    unknown = sum(not surface.provenance.data for surface in surfaces)
+    return f"{phrase} (not known of {unknown} of the {len(surfaces)} surfaces)" if data and unknown else phrase
 
 
 def _cautions(scene: Scene) -> Iterator[Caution]:

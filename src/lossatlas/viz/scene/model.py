@@ -51,6 +51,14 @@ class ModelPlace:
 
 
 @dataclass(frozen=True)
+class HatchedCells:
+    """Cells of a surface that are hatched, and the words of the legend."""
+
+    mask: BoolArray
+    label: str
+
+
+@dataclass(frozen=True)
 class Field:
     """One quantity over the plane.
 
@@ -61,6 +69,7 @@ class Field:
         standard_error: same shape as `values` without the frame axis, or None.
         doubtful: cells that are not told apart from the lowest one by their samples, hatched; same shape, or None.
         conservative: whether `doubtful` takes the samples of two cells for different ones, and so hatches too many.
+        imprecise: cells whose estimate from some of the samples is less certain than was asked for, or None.
         notes: what is to be said of this quantity alone, such as its standard error; figures of others leave it out.
         cautions: what could mislead a reader of this quantity alone.
         interval: lower and upper ends of the 95 % interval, drawn in place of the standard error; NaN where a cell has none.
@@ -74,6 +83,7 @@ class Field:
     standard_error: FloatArray | None = None
     doubtful: BoolArray | None = None
     conservative: bool = False
+    imprecise: HatchedCells | None = None
     notes: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
     interval: tuple[FloatArray, FloatArray] | None = None
@@ -246,7 +256,10 @@ class ColorScale:
 
 @dataclass(frozen=True)
 class Pane:
-    """One drawing in the scene: what kind, and the names of what it shows. `row`, `column` place it."""
+    """One drawing in the scene: what kind, and the names of what it shows. `row`, `column` place it.
+
+    `stems` are lines on reliefs from a path up or down to the loss of its iterates, where they are off the plane.
+    """
 
     kind: PaneKind
     surfaces: tuple[str, ...] = ()
@@ -255,6 +268,7 @@ class Pane:
     areas: tuple[str, ...] = ()
     arrows: bool = True
     marks: bool = True
+    stems: bool = False
     title: str = ""
     quantity: str = "loss"
     row: int = 0

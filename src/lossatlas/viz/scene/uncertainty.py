@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from lossatlas._util.text import format_rough_percent
 from lossatlas.errors import InputError
-from lossatlas.viz.scene.model import Surface
+from lossatlas.viz.scene.model import FloatArray, HatchedCells, Surface
 
 NOTE = "hatching from each cell's own standard error: it ignores that all cells share their samples, so it hatches too many"
 
@@ -42,3 +43,29 @@ def mark_uncertain(surface: Surface, quantity: str = "loss") -> Surface:
         near = field.values - field.values[low] <= 2 * np.sqrt(error**2 + error[low] ** 2)
     marked = replace(field, doubtful=known & near, conservative=True)
     return replace(surface, fields={**surface.fields, quantity: marked}, notes=(*surface.notes, NOTE))
+
+
+def cells_beyond_tolerance(values: FloatArray, error: FloatArray, tol: float, scale: str) -> HatchedCells | None:
+    """Cells whose 95 % interval is wider than `tol`, a share of the range, to either side; None where there are none.
+
+    Wider by a tenth: the standard error of some dozens of samples is not known better.
+
+    Args:
+        values: estimates, NaN where there is none.
+        error: their standard errors.
+        tol: half the interval that was asked for, as a fraction of the range in `scale`.
+        scale: "linear"; "log", where the range is that of the logarithms; "robust", between the 5th and 95th percentile.
+
+    >>> cells_beyond_tolerance(np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.01, 0.04]), 0.02, "linear").mask
+    array([False, False,  True])
+    """
+    known = np.isfinite(values) & np.isfinite(error) & ((values > 0) if scale == "log" else True)
+    if not known.any():
+        return None
+    shown = np.log(values[known]) if scale == "log" else values[known]
+    low, high = np.percentile(shown, [5, 95]) if scale == "robust" else (shown.min(), shown.max())
+    half = np.zeros(values.shape)
+    half[known] = 1.96 * error[known] / (values[known] if scale == "log" else 1.0)
+    mask = half > 1.1 * tol * (high - low)
+    spread = {"log": "log range", "robust": "range of the middle 90 %"}.get(scale, "range")
+    return HatchedCells(mask, f"less certain than the {format_rough_percent(tol)} of the {spread} asked for") if mask.any() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,9 @@ class PathArtist:
     marked_points: BoolArray
     label: str
     color: str
+    stems: LineCollection | None = None
+    stem_ends: FloatArray = field(default_factory=lambda: np.empty((0, 2, 2)))
+    """Foot and top of the stem of each point, (n, 2, 2); NaN where there is none."""
 
     def show(self, step: int | None) -> None:
         """Draw the way up to `step`, all of it where None."""
@@ -82,6 +85,9 @@ class PathArtist:
         dim.set_data(x, y if hidden.any() else np.full_like(y, np.nan))
         self.trail_dots.set_data(x[self.marked_points[:count]], seen[self.marked_points[:count]])
         self._place_ball(x, y, hidden)
+        if self.stems is not None:
+            ends = self.stem_ends[:count]
+            self.stems.set_segments(list(ends[np.isfinite(ends).all(axis=(1, 2))]))
 
     def _place_ball(self, x: FloatArray, y: FloatArray, hidden: BoolArray) -> None:
         here = len(x) and np.isfinite(x[-1]) and np.isfinite(y[-1])
@@ -118,7 +124,22 @@ class PathArtist:
 
     @property
     def moving(self) -> list[Artist]:
-        return [*self.lines, self.current_marker, self.trail_dots]
+        return [*self.lines, self.current_marker, self.trail_dots, *([] if self.stems is None else [self.stems])]
+
+
+class StemLines(LineCollection):
+    """Lines already projected, from a path to the loss of its iterates."""
+
+    def do_3d_projection(self) -> float:
+        """3-D axes ask this of every collection."""
+        return 0.0
+
+
+def add_stems(axes: Axes, track: PathArtist, ends: FloatArray) -> PathArtist:
+    """A path with stems, (n, 2, 2), in the coordinates of its axes."""
+    stems = StemLines([], colors=[track.color], linewidths=0.9, alpha=0.8, zorder=5.8, transform=axes.transData)
+    axes.add_artist(stems)
+    return replace(track, stems=stems, stem_ends=ends)
 
 
 def move_label(text: Annotation, offset: tuple[float, float]) -> None:
@@ -219,6 +240,12 @@ def path_handle(scene: Scene, path: PathData) -> Line2D:
     """The legend's sample of a path."""
     dash = _PATTERN[path.dash] if opacity_of(path) is None else "-"
     return Line2D([], [], color=color_of_path(scene, path), linestyle=dash, linewidth=1.8, label=path.label or path.name)
+
+
+def stem_handle(scene: Scene, name: str) -> Line2D:
+    """The legend's sample of stems: upright, in the color of their path."""
+    style: dict[str, Any] = {"marker": "|", "markersize": 9, "linestyle": "none"}
+    return Line2D([], [], color=color_of_path(scene, scene.path(name)), label="up or down to the iterate's own loss", **style)
 
 
 def pattern(dash: str) -> object:

@@ -1,4 +1,4 @@
-"""Hatching of cells that the samples do not tell apart from the minimum, and outlines of noise."""
+"""Hatching of cells that samples do not tell apart from the minimum or not tell well enough, and outlines of noise."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from matplotlib.patheffects import withStroke
 from lossatlas.viz.scene.model import Outline, Pane, Scene, Surface
 
 HATCH = "\\\\\\\\"
+IMPRECISE_HATCH = "////"
 UNCERTAIN_COLOR = "white"
 PAIRED_LABEL = "not told apart from the lowest cell (2 standard errors of the difference)"
 CONSERVATIVE_LABEL = "not told apart from the lowest cell (2 standard errors of both; conservative)"
@@ -29,17 +30,27 @@ def uncertain_cells(surface: Surface, pane: Pane) -> np.ndarray | None:
 
 
 def hatch_map(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
-    """Hatch the doubtful cells of a map; returns the legend's sample."""
+    """Hatch the doubtful and the imprecise cells of a map; returns the legend's samples."""
+    if surface.beta is None:
+        return []
+    samples: list[Artist] = []
+    if (mask := uncertain_cells(surface, pane)) is not None:
+        samples.append(_hatch_cells(axes, surface, mask, HATCH, _label_of_doubt(surface, pane)))
+    field = surface.fields.get(pane.quantity)
+    if field is not None and field.imprecise is not None:
+        samples.append(_hatch_cells(axes, surface, field.imprecise.mask, IMPRECISE_HATCH, field.imprecise.label))
+    return samples
+
+
+def _hatch_cells(axes: Axes, surface: Surface, mask: np.ndarray, hatch: str, label: str) -> Artist:
     from lossatlas.viz.mpl.artists.cell_squares import cell_rectangles
 
-    mask = uncertain_cells(surface, pane)
-    if mask is None or surface.beta is None:
-        return []
+    assert surface.beta is not None
     corners = list(cell_rectangles(surface.alpha, surface.beta, mask))
     axes.add_collection(
-        PolyCollection(corners, facecolors="none", edgecolors=UNCERTAIN_COLOR, linewidths=0, hatch=HATCH, zorder=1.6), autolim=False
+        PolyCollection(corners, facecolors="none", edgecolors=UNCERTAIN_COLOR, linewidths=0, hatch=hatch, zorder=1.6), autolim=False
     )
-    return [_sample(surface, pane)]
+    return _sample(label, hatch)
 
 
 def hatch_line(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
@@ -54,7 +65,7 @@ def hatch_line(axes: Axes, surface: Surface, pane: Pane) -> list[Artist]:
         axes.axvspan(
             edges[i], edges[i + 1], facecolor="#bbbbbb", edgecolor=UNCERTAIN_COLOR, hatch=HATCH, alpha=0.45, linewidth=0, zorder=0.4
         )
-    return [_sample(surface, pane)]
+    return [_sample(_label_of_doubt(surface, pane))]
 
 
 def add_outlines(axes: Axes, scene: Scene) -> list[Artist]:
@@ -74,6 +85,9 @@ def _closed(outline: Outline) -> tuple[np.ndarray, np.ndarray]:
     return np.append(outline.alpha, outline.alpha[0]), np.append(outline.beta, outline.beta[0])
 
 
-def _sample(surface: Surface, pane: Pane) -> Patch:
-    label = CONSERVATIVE_LABEL if surface.fields[pane.quantity].conservative else PAIRED_LABEL
-    return Patch(facecolor="#8c8c8c", edgecolor=UNCERTAIN_COLOR, hatch=HATCH, linewidth=0, label=label)
+def _label_of_doubt(surface: Surface, pane: Pane) -> str:
+    return CONSERVATIVE_LABEL if surface.fields[pane.quantity].conservative else PAIRED_LABEL
+
+
+def _sample(label: str, hatch: str = HATCH) -> Patch:
+    return Patch(facecolor="#8c8c8c", edgecolor=UNCERTAIN_COLOR, hatch=hatch, linewidth=0, label=label)

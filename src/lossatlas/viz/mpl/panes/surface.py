@@ -22,7 +22,7 @@ from lossatlas.viz.colors import HOLE, HOLE_EDGE, colormap, norm_of
 from lossatlas.viz.mpl.artists import markers as marks
 from lossatlas.viz.mpl.artists.cell_squares import cell_rectangles
 from lossatlas.viz.mpl.artists.occlusion import Projection3D, projection_of
-from lossatlas.viz.mpl.artists.path import PathArtist, add_path, kept_points, path_handles
+from lossatlas.viz.mpl.artists.path import PathArtist, add_path, add_stems, kept_points, path_handles, stem_handle
 from lossatlas.viz.mpl.artists.relief_mesh import (
     MESH_LINES_ANIMATED,
     MESH_LINES_STILL,
@@ -45,6 +45,8 @@ from lossatlas.viz.scene.value_ranges import heights_of, interpolates_logarithms
 
 FLOOR_OPACITY = 0.38
 FLOOR_LINES = 90
+MOST_STEMS = 25
+"""Of a path; more would be a hedge."""
 DROP: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.6, "linestyle": (0, (2, 2))}
 """The line from a mark down to the floor."""
 
@@ -101,7 +103,8 @@ def _mesh_lines(scene: Scene) -> int:
 def _handles(scene: Scene, pane: Pane, surface: Surface) -> list[Artist]:
     marked = [] if changes(scene, pane) or not pane.marks else marks.handles_of(marks.marks_of(surface, pane.quantity))
     holes = marks.hole_handles(classify_cells(surface, scene.color_of(pane), pane.quantity))
-    return [*path_handles(scene, pane.paths), *marked, *holes]
+    stems = [stem_handle(scene, name) for name in pane.paths if has_stems(scene, pane, scene.path(name))][:1]
+    return [*path_handles(scene, pane.paths), *stems, *marked, *holes]
 
 
 def _draw_all(axes: Any, scene: Scene, pane: Pane, surface: Surface, frame: int, fine: int) -> Drawings:
@@ -299,7 +302,24 @@ def _add_path(
     z = np.maximum(z, _bottom(scene, pane))
     hidden = projection.hidden(relief, x, y, np.where(away, np.nan, z)) & ~away
     u, v = projection.project(x, y, z)
-    return add_path(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, indices)
+    track = add_path(axes, scene, path, np.where(away, np.nan, u), np.where(away, np.nan, v), hidden, indices)
+    if not has_stems(scene, pane, path):
+        return track
+    u_top, v_top = projection.project(x, y, np.where(away, np.nan, _stem_tops(scene, pane, path, indices, projection.high)))
+    return add_stems(axes, track, np.stack([np.stack([u, v], axis=1), np.stack([u_top, v_top], axis=1)], axis=1))
+
+
+def has_stems(scene: Scene, pane: Pane, path: PathData) -> bool:
+    """Whether the iterates of a path are off the plane, with losses of their own that the pane shows."""
+    return pane.stems and pane.quantity == "loss" and path.loss is not None and is_off_plane(path)
+
+
+def _stem_tops(scene: Scene, pane: Pane, path: PathData, indices: np.ndarray, top: float) -> FloatArray:
+    """Heights within the box of the losses of `MOST_STEMS` iterates at most, (n,) for the points drawn; NaN for the others."""
+    assert path.loss is not None
+    tops = np.clip(heights_of(path.loss, scene.color_of(pane)), _bottom(scene, pane), top)[indices]
+    chosen = np.linspace(0, len(tops) - 1, min(MOST_STEMS, len(tops))).round().astype(int)
+    return np.where(np.isin(np.arange(len(tops)), chosen), tops, np.nan)
 
 
 def _to_the_border(points: FloatArray, away: BoolArray, relief: ReliefMesh, top: float) -> tuple[FloatArray, BoolArray]:
