@@ -10,6 +10,8 @@ BENCHMARKS = (
     "never_slower_than_a_plain_loop",
     "small_surfaces_take_milliseconds",
     "resnet56_planes_take_minutes",
+    "sampled_cost_grows_slower_than_the_data",
+    "sampled_planes_beat_the_plain_loop",
     "hessian_maps_gain_from_warm_starts",
     "recorders_cost_under_five_percent",
     "paths_of_large_models_fit_in_two_gigabytes",

@@ -25,7 +25,7 @@ FILES = ("whole.zarr", "whole.csv", "objective.py", "needs.py", "null.py", "new.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "info": ("--json",),
     "plot": ("--surface", "--kind", "--trajectory", "--quantity", "--scale", "--clip", "--levels", "--colormap", "--title", "--uncertainty",
-             "--dpi", "--out"),
+             "--stems", "--dpi", "--out"),
     "export": ("--to", "--surface", "--out", "--size", "--scale", "--clip"),
     "import": ("--archive",),
     "view": ("--theme", "--quantity", "--scale", "--title"),
@@ -43,7 +43,7 @@ KNOWN = {
     "--dtype": ("float64", "float32"), "--device": ("cpu",), "--at": ("0,0", "0.5,1"), "--surface": ("s",),
     "--tol": ("0.1",), "--params": ("w", "*"),
 }  # fmt: skip
-FLAGS = ("--uncertainty", "--biases", "--line", "--overwrite", "--dry-run", "--map", "--json")
+FLAGS = ("--uncertainty", "--stems", "--biases", "--line", "--overwrite", "--dry-run", "--map", "--json")
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def plot(
     uncertainty: Annotated[
         bool, typer.Option("--uncertainty", help="Hatch what the samples do not tell apart from the lowest cell.")
     ] = False,
+    stems: Annotated[bool, typer.Option("--stems", help="On reliefs: lines from a path off the plane to its iterates' own loss.")] = False,
     caption: Caption = "short",
     width: Annotated[str | None, typer.Option(help="Of the figure: column (3.25 inches), page (6.75) or inches.")] = None,
     theme: ThemeName = None,
@@ -49,7 +50,7 @@ def plot(
     from lossatlas.viz.api import plot as draw_figure
 
     look: Any = {"kind": kind, "quantity": quantity, "scale": scale, "clip": clip, "levels": levels, "colormap": colormap, "title": title}
-    look |= {"caption": caption, "width": _inches(width), "theme": theme, "bare": bare}
+    look |= {"caption": caption, "width": _inches(width), "theme": theme, "bare": bare, "stems": stems}
     draw_figure(archives, out, surfaces=surface, trajectories=trajectory, uncertainty=uncertainty, dpi=dpi, **look)
     typer.echo(f"Wrote {out}")
 

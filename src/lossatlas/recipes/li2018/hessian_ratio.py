@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from lossatlas._util.text import format_rough_percent
 from lossatlas.analysis.surface_roughness import lowest_curvature
 from lossatlas.compute.curvature import hessian_map
 from lossatlas.compute.evaluation.evaluate import evaluate
@@ -68,7 +69,8 @@ def _panel(setting: RunConfig, one: Net) -> Panel:
         },
         "products_per_cell": float(surface.hessian_products.mean()),
     }
-    return Panel(one.name, one.title, surface, one.summary() | numbers)
+    share = f"ratio below {SMALL_RATIO:g} on {format_rough_percent(numbers['share_convex'])} of the plane"
+    return Panel(one.name, f"{one.title}\n{share}", surface, one.summary() | numbers)
 
 
 def _ratio_by_shape(ratio: np.ndarray, loss: xr.Dataset) -> dict[str, float | None]:
