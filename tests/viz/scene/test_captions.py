@@ -70,6 +70,14 @@ def test_many_clipped_cells_are_a_caution_and_no_longer_a_fact(dataset: xr.Datas
     assert second == f"Caution: {100 * share:.0f} % of cells clipped above 3"
 
 
+def test_data_are_not_claimed_for_surfaces_of_which_they_are_not_known(dataset: xr.Dataset) -> None:
+    known = surface_from(dataset)
+    foreign = replace(known, name="imported", provenance=Provenance())
+    panes = tuple(Pane("contour", (name,), column=i) for i, name in enumerate((known.name, "imported")))
+    (line,) = caption(Scene(panes, (known, foreign)))
+    assert line.startswith("Cross-entropy on 50,000 train samples (not known of 1 of the 2 surfaces)")
+
+
 def test_holes_are_counted_by_their_reason(make_surface: Make) -> None:
     values = np.linspace(1, 2, 99).reshape(11, 9)
     values[0, 0], values[1, 1], values[1, 2] = np.nan, -1.0, 0.0

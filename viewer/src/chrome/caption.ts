@@ -50,7 +50,9 @@ function dataPhrase(session: Session): string {
   const data = joined(surfaces.map((s) => s.data.provenance?.data ?? ""));
   if (!data && !surfaces.some((s) => s.data.provenance?.loss)) return "";
   const name = quantity === "loss" ? loss || "loss" : quantity.replaceAll("_", " ");
-  return data ? `${name} on ${data}` : name;
+  const unknown = surfaces.filter((s) => !s.data.provenance?.data).length;
+  const share = unknown ? ` (not known of ${unknown} of the ${surfaces.length} surfaces)` : "";
+  return data ? `${name} on ${data}${share}` : name;
 }
 
 /** The phrase that all surfaces share, or the two that there are; of more, their names tell. */

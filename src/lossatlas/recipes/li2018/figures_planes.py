@@ -27,7 +27,7 @@ LOSS = ColorScale(scale="log", levels=25, low=1e-3, high=100.0)
 SOLUTIONS = ColorScale(scale="log", levels=31, high=100.0)
 """One scale for solutions of one network, from the lowest of them."""
 RATIO = ColorScale(quantity="hessian_ratio", colormap="viridis", low=0.0, high=1.0, levels=21)
-EIGENVALUES = tuple(ColorScale(quantity=quantity, scale="log", levels=25) for quantity in ("lambda_max", "negative_end"))
+EIGENVALUES = tuple(ColorScale(quantity=quantity, scale="log", levels=25) for quantity in ("lambda_max", "minus_lambda_min"))
 COLORS = ("#1d5fa8", "#c1121f", "#2f7d4f", "#7b2d8b")
 
 
@@ -93,20 +93,20 @@ def ratio_maps(panels: Sequence[Panel], file: FilePath, setting: RunConfig) -> N
     """A column a network: the ratio of the eigenvalues above, the two themselves below, each row on one scale."""
     drawn, panes = [], []
     for column, panel in enumerate(panels):
-        surface = with_negative_end(panel_notes(panel))
+        surface = with_minus_lambda_min(panel_notes(panel))
         drawn.append(surface)
-        titles = {"hessian_ratio": panel.title, "lambda_max": "largest eigenvalue", "negative_end": "minus the smallest eigenvalue"}
+        titles = {"hessian_ratio": panel.title, "lambda_max": "largest eigenvalue", "minus_lambda_min": "minus the smallest eigenvalue"}
         for row, (quantity, title) in enumerate(titles.items()):
             panes.append(Pane("contour", (surface.name,), title=title, quantity=quantity, row=row, column=column))
     title = "|smallest / largest Hessian eigenvalue| over the plane, and both values"
     plot(Scene(tuple(panes), tuple(drawn), colors=(RATIO, *EIGENVALUES), title=title, notes=notes(setting, panels)), file)
 
 
-def with_negative_end(surface: Surface) -> Surface:
-    """With minus the smallest eigenvalue as ``negative_end``, which a log scale can show wherever there is negative curvature."""
+def with_minus_lambda_min(surface: Surface) -> Surface:
+    """With minus the smallest eigenvalue as ``minus_lambda_min``, which a log scale can show wherever there is negative curvature."""
     low = surface.fields["lambda_min"]
     turned = replace(low, values=-low.values, label=f"minus the smallest eigenvalue [{low.units}]")
-    return replace(surface, name=f"ratio {surface.name}", fields={**surface.fields, "negative_end": turned})
+    return replace(surface, name=f"ratio {surface.name}", fields={**surface.fields, "minus_lambda_min": turned})
 
 
 def with_common_limits(scale: ColorScale, surfaces: Sequence[Surface]) -> ColorScale:

@@ -15,13 +15,22 @@ ARROWS = {"lower": "↓", "higher": "↑"}
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better"}
 
 
+SPOKEN_NAMES = {
+    "kl": "KL divergence",
+    "hessian_ratio": "Hessian ratio",
+    "lambda_max": "largest eigenvalue",
+    "lambda_min": "smallest eigenvalue",
+    "minus_lambda_min": "minus the smallest eigenvalue",
+}
+
+
 def spoken_name(quantity: str) -> str:
     """A quantity's name in a sentence.
 
-    >>> spoken_name("kl"), spoken_name("top_5_error")
-    ('KL divergence', 'top 5 error')
+    >>> spoken_name("kl"), spoken_name("top_5_error"), spoken_name("lambda_max")
+    ('KL divergence', 'top 5 error', 'largest eigenvalue')
     """
-    return {"kl": "KL divergence"}.get(quantity, quantity.replace("_", " "))
+    return SPOKEN_NAMES.get(quantity, quantity.replace("_", " "))
 
 
 def better_arrow(name: str, attrs: Mapping[str, Any]) -> str:

@@ -21,6 +21,8 @@ from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import Curve, FloatArray, Pane, Scene, Surface
 
 ACCURACY = "#b5179e"
+POINT_MARGIN = 0.06
+"""Room beside points that are not joined, which would stand on the frame, as a share of the axis."""
 ROUNDING = 1e-6
 """Curves whose range is a smaller share of their size are constant."""
 
@@ -219,8 +221,9 @@ def _frame_curves(axes: Axes, right_axes: Axes | None, pane: Pane, curves: list[
     axes.grid(True)
     axes.set_axisbelow(True)
     spans = [(np.nanmin(c.x), np.nanmax(c.x)) for c in curves if len(c.x)]
-    if spans and min(low for low, _ in spans) < max(high for _, high in spans):
-        axes.set_xlim(min(low for low, _ in spans), max(high for _, high in spans))
+    if spans and (first := min(low for low, _ in spans)) < (last := max(high for _, high in spans)):
+        margin = POINT_MARGIN * (last - first) if any(c.points for c in curves) and pane.x_scale == "linear" else 0.0
+        axes.set_xlim(first - margin, last + margin)
     if pane.y_scale == "log" and all(np.nanmin(c.y, initial=np.inf) > 0 for c in curves if c.axis == "left"):
         axes.set_yscale("log")
     if pane.x_scale == "log" and min((low for low, _ in spans), default=0) > 0:
