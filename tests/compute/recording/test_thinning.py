@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import lossatlas as la
 from lossatlas.archive import open_archive
+from lossatlas.archive.arrays import create_array
 from lossatlas.compute.paths.principal_planes import pca_plane
 from lossatlas.compute.paths.projection import project_trajectory
 from lossatlas.compute.recording import schedule
 from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.compute.recording.schedule import Schedule
+from lossatlas.compute.recording.storage.stored_arrays import write_rows
 from lossatlas.compute.recording.trajectory import Trajectory
 
 
@@ -137,3 +141,33 @@ def test_rows_that_are_thinned_while_they_are_read_are_read_again(training, tmp_
     monkeypatch.setattr(reading, "arrays_at", arrays_at)
     found = open_archive(tmp_path / "a.zarr").trajectory()
     assert found.step.values.tolist() == [0, 2, 4, 6, 8, 10, 12]
+
+
+def test_rows_that_measure_an_objective_are_fewer() -> None:
+    """An objective may take longer than many steps; rows beyond a hundred are thinned, measurements with them."""
+    model = torch.nn.Linear(3, 2)
+    objective = la.Objective(model, torch.nn.functional.mse_loss, (torch.randn(4, 3), torch.randn(4, 2)))
+    limits, kinds = [], list[dict[str, Any]]()
+    kinds += [{}, {"objective": objective}, {"test_objective": objective}, {"sharpness": objective}, {"objective": objective, "every": 1}]
+    for options in kinds:
+        with la.Recorder(None, model, **options) as recorder:
+            limits.append(recorder._schedule.limit)
+    assert limits == [schedule.MOST_ROWS, *[schedule.MOST_MEASURED_ROWS] * 3, None]
+    assert schedule.MOST_MEASURED_ROWS < schedule.MOST_ROWS
+
+
+@pytest.mark.parametrize("slots", [[0, 1, 2], [3, 4], [1, 3, 5, 7], [0, 2, 3, 9]])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_rows_are_written_where_they_belong(slots: list[int], on_disk: bool, tmp_path: Path) -> None:
+    """Next to each other or in the gaps of others, which stay."""
+    archive = la.open_archive(tmp_path / "a.zarr" if on_disk else None, "a")
+    curve = create_array(archive.root, "c", shape=(6,), chunks=(4,), dtype="float64", dims=("step",))
+    matrix = create_array(archive.root, "m", shape=(6, 5), chunks=(2, 3), dtype="float32", dims=("step", "entry"), compressed=False)
+    curve[:], matrix[:] = 7.0, 7.0
+    rows = np.arange(5.0 * len(slots), dtype=np.float32).reshape(-1, 5)
+    for array, values in ((curve, rows[:, 0]), (matrix, rows)):
+        write_rows(array, np.array(slots), values)
+        expected = np.full((max(6, 64 if max(slots) > 5 else 0), *values.shape[1:]), 7.0)
+        expected[6:] = 0.0
+        expected[slots] = values
+        np.testing.assert_array_equal(array[:], expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,17 +56,17 @@ class ParamLayout:
         """Plain values to store; docs/format.md names them."""
         return {"names": list(self.names), "shapes": [list(s) for s in self.shapes], "dtypes": list(self.dtypes)}
 
-    @property
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Entries of each tensor."""
         return tuple(math.prod(shape) for shape in self.shapes)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Entries of all tensors together: the length of the flat vector."""
         return sum(self.sizes)
 
-    @property
+    @cached_property
     def widest(self) -> str:
         """The dtype that holds every tensor without loss: float64 where any needs it (integers up to 2**53), float32 otherwise."""
         return "float32" if all(d in ("float32", "float16", "bfloat16") for d in self.dtypes) else "float64"
@@ -108,6 +109,19 @@ class ParamLayout:
                 flat[start : start + size] = value.cpu().reshape(-1).numpy()
             start += size
         return flat
+
+    def squares(self, flat: NDArray[Any]) -> dict[str, float]:
+        """Squared Euclidean norm of each tensor of a vector ``(size,)``, in double precision.
+
+        >>> ParamLayout.of({"w": torch.ones(2, 2), "b": torch.zeros(1)}).squares(np.array([3.0, 4.0, 0.0, 0.0, -2.0]))
+        {'w': 25.0, 'b': 4.0}
+        """
+        squares, start = dict[str, float](), 0
+        for name, size in zip(self.names, self.sizes, strict=True):
+            values = flat[start : start + size].astype(np.float64, copy=False)
+            squares[name] = float(np.dot(values, values))
+            start += size
+        return squares
 
     def unflatten(self, flat: NDArray[Any], *, at_least_single: bool = False, like: Mapping[str, Tensor] | None = None) -> Params:
         """The tensors of a vector ``(size,)``, in their own shapes and dtypes; they share no memory with it.

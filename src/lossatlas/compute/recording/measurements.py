@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 BINS = 201
+JOINED = 2**20
+"""Entries of small gradients that are put into one vector, which costs less than an operation for each of them."""
+PLAIN_ON_CPU = [{(torch.strided, dtype, torch.device("cpu"))} for dtype in (torch.float32, torch.float64)]
 SPREAD = 6.0
 """The histogram reaches so many times the largest weight at the first step; its end bins hold everything beyond."""
 
@@ -40,9 +43,8 @@ class LayerGroups:
         """Squared norm of each tensor."""
         return {n: _square(p) for n, p in params.items()}
 
-    def norms(self, params: Mapping[str, Tensor]) -> NDArray[np.float64]:
-        """Euclidean norm of each layer, ``(layer,)``."""
-        squares = self.squares(params)
+    def norms(self, squares: Mapping[str, float]) -> NDArray[np.float64]:
+        """Euclidean norm of each layer, ``(layer,)``, from the squared norm of each tensor."""
         return np.sqrt([math.fsum(squares[n] for n in members) for members in self.members])
 
 
@@ -66,16 +68,18 @@ class Histogram:
 
     def count(self, params: Mapping[str, Tensor], layers: LayerGroups) -> NDArray[np.int64]:
         """Counts of each layer, ``(layer, bin)``; their sum over layers is that of the network. NaN is in no bin."""
-        return np.stack(
-            [sum((self._counts(params[n]) for n in members if n in self.names), np.zeros(BINS, np.int64)) for members in layers.members]
-        )
+        counts = np.zeros((len(layers.members), BINS), np.int64)
+        for row, members in zip(counts, layers.members, strict=True):
+            for name in members:
+                if name in self.names:
+                    row += self._counts(params[name])
+        return counts
 
     def _counts(self, tensor: Tensor) -> NDArray[np.int64]:
-        values = tensor.detach().float().reshape(-1).cpu()
-        inside = values.clamp(-self.reach, self.reach)
-        if bool(values.isnan().any()):
-            inside = inside[~values.isnan()]
-        return torch.histc(inside, BINS, -self.reach, self.reach).double().numpy().astype(np.int64)
+        inside = tensor.detach().float().cpu().clamp(-self.reach, self.reach)
+        if math.isnan(inside.sum().item()):
+            inside = inside[~inside.isnan()]
+        return torch.histc(inside, BINS, -self.reach, self.reach).numpy().astype(np.int64)
 
 
 def gradient_norm(params: Mapping[str, Tensor]) -> float:
@@ -83,8 +87,10 @@ def gradient_norm(params: Mapping[str, Tensor]) -> float:
 
     Gradients that are all exactly zero count as none: `zero_grad(set_to_none=False)` leaves them so.
     """
-    squares = [_square(p.grad) for p in params.values() if p.grad is not None]
-    return math.sqrt(math.fsum(squares)) or float("nan")
+    gradients = [p.grad for p in params.values() if p.grad is not None]
+    if sum(g.numel() for g in gradients) <= JOINED and {(g.layout, g.dtype, g.device) for g in gradients} in PLAIN_ON_CPU:
+        return math.sqrt(_square(torch.cat([g.reshape(-1) for g in gradients]))) or float("nan")
+    return math.sqrt(math.fsum(map(_square, gradients))) or float("nan")
 
 
 def _square(tensor: Tensor) -> float:

@@ -50,6 +50,11 @@ class ModelRows:
         self._eigenvector: np.ndarray | None = None
         self._check_objectives()
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether an objective is measured at every row, which may take longer than many steps."""
+        return self.sharpness is not None or bool(self.probe.evaluators)
+
     def params(self) -> Params:
         """Every recorded parameter, in the model's order."""
         named: Params = dict(self.model.named_parameters())
@@ -68,6 +73,8 @@ class ModelRows:
 
     def thawed(self) -> tuple[str, ...]:
         """Parameters that were stored once and train now, or may have been changed by hand."""
+        if len(self.moving) == len(self.names):
+            return ()
         frozen = self.frozen()
         squares = self.layers.squares(frozen)
         changed = [n for n in frozen if n in self._frozen_squares and not _same(squares[n], self._frozen_squares[n])]
@@ -104,10 +111,12 @@ class ModelRows:
         params, buffers = self.params(), self.buffers()
         where = f"step {step}"
         self._check_names(params, where, self.names)
-        self.layout.check({n: params[n] for n in self.moving}, where)
+        self.layout.check(moving := {n: params[n] for n in self.moving}, where)
         self.buffer_layout.check(buffers, where)
-        values = {"epoch": epoch, "batch_loss": loss_to_float(loss), **self._measure(params, step, optimizer, noted)}
-        return Row(step, values, self.flat(), self.buffer_layout.flatten(buffers, self.buffer_layout.widest))
+        flat = self.layout.flatten(moving, self.layout.widest)
+        squares = {**self._frozen_squares, **self.layout.squares(flat)}
+        values = {"epoch": epoch, "batch_loss": loss_to_float(loss), **self._measure(params, squares, step, optimizer, noted)}
+        return Row(step, values, flat, self.buffer_layout.flatten(buffers, self.buffer_layout.widest))
 
     def variables(self) -> list[schema.Variable]:
         """Everything a row holds beside weights."""
@@ -123,8 +132,10 @@ class ModelRows:
         if params.keys() != set(names):
             ParamLayout.of(dict.fromkeys(names, torch.empty(0))).check(params, where)
 
-    def _measure(self, params: Mapping[str, Tensor], step: int, optimizer: Any, noted: tuple[float, float] | None) -> dict[str, Any]:
-        norms, counts = self.layers.norms(params), self.histogram.count(params, self.layers)
+    def _measure(
+        self, params: Mapping[str, Tensor], squares: Mapping[str, float], step: int, optimizer: Any, noted: tuple[float, float] | None
+    ) -> dict[str, Any]:
+        norms, counts = self.layers.norms(squares), self.histogram.count(params, self.layers)
         gradient, rate = gradient_norm(params) if step else float("nan"), max(learning_rates(optimizer))
         if noted is not None:
             gradient, rate = gradient if math.isfinite(gradient) else noted[0], noted[1]
@@ -136,7 +147,7 @@ class ModelRows:
             "gradient_norm": gradient,
             "learning_rate": rate,
         }
-        if self.sharpness is None and not self.probe.evaluators:
+        if not self.is_measured:
             return values
         # The whole model, also where a part of it is recorded.
         point = {n: t.detach() for n, t in (*self.model.named_parameters(), *self.model.named_buffers())}

@@ -59,7 +59,8 @@ class Recorder:
         name: of the trajectory in the archive.
         label: words for legends.
         every: record every so many steps. Without `every`, `every_epochs` and `at` every step is recorded, and of more than
-            400 rows (fewer where these would hold more than 4 GiB of weights) every second, fourth, … stays.
+            400 rows (100 where `objective`, `test_objective` or `sharpness` is measured at each, and fewer where they would hold more
+            than 4 GiB of weights) every second, fourth, … stays.
         every_epochs: record every so many epochs; needs `steps_per_epoch`.
         at: record at these steps.
         steps_per_epoch: turns steps into epochs.
@@ -303,7 +304,7 @@ class Recorder:
     def _create(self, archive: Archive, name: str, label: str, dtype: str | None, delta: bool, attrs: dict[str, Any]) -> WeightStore:
         rows = self._rows
         lengths = {"layer": len(rows.layers.names), "bin": len(rows.histogram.centers)}
-        self._schedule = self._schedule.limited_to(rows.layout.size * np.dtype(dtype or rows.layout.widest).itemsize)
+        self._schedule = self._schedule.limited_to(rows.layout.size * np.dtype(dtype or rows.layout.widest).itemsize, rows.is_measured)
         described = {**describe_recording(rows, self._optimizer, label or name, self._steps_per_epoch), "schedule": self._schedule.attrs}
         weight_store = WeightStore.create(
             archive,

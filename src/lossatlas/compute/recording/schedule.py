@@ -13,6 +13,8 @@ from lossatlas.errors import InputError
 MOST_ROWS, LEAST_ROWS = 400, 16
 MOST_BYTES = 4 * 2**30
 """A recording without `every=` holds at most so many rows, and fewer where these would hold more bytes of weights."""
+MOST_MEASURED_ROWS = 100
+"""The same where an objective is measured at every row."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,12 @@ class Schedule:
         """Plain values to store."""
         return {"every": self.every, "at": sorted(self.at), "limit": self.limit}
 
-    def limited_to(self, bytes_per_row: int) -> Schedule:
-        """The same schedule, its limit such that the weights of all rows stay within `MOST_BYTES`."""
+    def limited_to(self, bytes_per_row: int, is_measured: bool = False) -> Schedule:
+        """The same schedule, its limit such that the weights of all rows stay within `MOST_BYTES`, and measurements few."""
         if self.limit is None:
             return self
-        return replace(self, limit=min(self.limit, max(LEAST_ROWS, MOST_BYTES // max(bytes_per_row, 1))))
+        most = min(self.limit, MOST_MEASURED_ROWS) if is_measured else self.limit
+        return replace(self, limit=min(most, max(LEAST_ROWS, MOST_BYTES // max(bytes_per_row, 1))))
 
     def thinned(self) -> Schedule:
         """Half as often.
