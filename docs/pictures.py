@@ -20,19 +20,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 import lossatlas as la
 from lossatlas.viz.api import drawing
 from lossatlas.viz.compose.camera import choose_camera
 from lossatlas.viz.compose.from_datasets import surface_from
-from lossatlas.viz.scene.model import Camera, ColorScale, Pane, PaneKind, Scene, Surface
+from lossatlas.viz.scene.model import Camera, ColorScale, Pane, PaneKind, Scene
 
 IMAGES = Path(__file__).parent / "images"
 GALLERY = Path(__file__).parents[1] / "examples" / "gallery"
-THUMBNAIL_PIXELS, PICTURE_PIXELS = 560, 1400
+THUMBNAIL_PIXELS, PICTURE_PIXELS, HERO_PIXELS = 560, 1400, 1320
 
 
 @dataclass(frozen=True)
@@ -123,30 +123,37 @@ def draw_hero(archives: tuple[str, str], errors: tuple[str, str], highest: float
         Pane("surface", (s.name,), title=f"{s.label}\ntest error {error}", column=i, camera=Camera(36, 120), marks=False)
         for i, (s, error) in enumerate(zip(surfaces, errors, strict=True))
     )
-    scene = Scene(panes, tuple(surfaces), colors=(color,), summary=hero_caption(datasets, surfaces, highest))
-    return shrink_figure(drawing.figure(scene, width="page", bare=True), IMAGES / "shortcuts.png", 2 * PICTURE_PIXELS / 13.5)
+    scene = Scene(panes, tuple(surfaces), colors=(color,), summary=hero_caption(datasets, highest))
+    file = IMAGES / "shortcuts.png"
+    drawing.save(drawing.figure(scene, width="page", bare=True), file, dpi=HERO_PIXELS / 6.75)
+    return drop_opacity(file)
 
 
-def hero_caption(datasets: list[xr.Dataset], surfaces: list[Surface], highest: float) -> str:
-    """What is drawn, from how many images, how exactly, and how much of it is cut off."""
-    samples = {int(dataset.attrs["objective"]["samples"]) for dataset in datasets}
-    error = max(relative_error(dataset) for dataset in datasets)
-    cut = " and ".join(f"{100 * float(np.mean(s.fields['loss'].values > highest)):.0f} %" for s in surfaces)
-    sides = " x ".join(str(n) for n in surfaces[0].fields["loss"].values.shape)
+def drop_opacity(file: Path) -> Path:
+    """A PNG without its channel of opacity, a quarter smaller; all that is known of the figure stays in it."""
+    with Image.open(file) as image:
+        known = PngInfo()
+        for key, text in image.text.items():  # pyright: ignore[reportAttributeAccessIssue]
+            known.add_itxt(key, text)
+        image.convert("RGB").save(file, optimize=True, pnginfo=known)
+    return file
+
+
+def hero_caption(datasets: list[xr.Dataset], highest: float) -> str:
+    """What is drawn, from how many images, and how exactly."""
+    samples = sorted({int(dataset.attrs["objective"]["samples"]) for dataset in datasets})
+    error = max(largest_error(dataset, highest) for dataset in datasets)
+    sides = " x ".join(str(datasets[0].sizes[name]) for name in ("alpha", "beta"))
     return (
-        (
-            f"Cross-entropy on random, filter-normalized planes, {sides} cells, estimated from {' and '.join(f'{n:,}' for n in samples)} "
-            f"training images (standard error of a cell at most {error:.1%} of its loss); cut off at {highest:g} nats ({cut} of the cells)"
-        )
-        .replace("%", " %")
-        .replace("  %", " %")
+        f"Cross-entropy from 0 (blue) to {highest:g} nats on random, filter-normalized planes of {sides} cells, estimated from "
+        f"{' and '.join(f'{n:,}' for n in samples)} training images; standard error of a cell at most {error:.2g} nats"
     )
 
 
-def relative_error(dataset: xr.Dataset) -> float:
-    """Largest standard error of a cell, as a share of its loss."""
+def largest_error(dataset: xr.Dataset, highest: float) -> float:
+    """Largest standard error among the cells that are not cut off, in nats."""
     name = "loss_filled" if "loss_filled" in dataset else "loss"
-    return float((dataset[f"{name}_standard_error"] / dataset[name]).max())
+    return float(dataset[f"{name}_standard_error"].where(dataset[name] <= highest).max())
 
 
 def only_surface(archive: str) -> xr.Dataset:

@@ -81,6 +81,14 @@ def write_pages(app: Any) -> None:
     write_if_changed(folder / "python.md", index())
 
 
+def hide_unknown_keywords(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Signatures without ``**unknown``, which is there to name the nearest keyword in an error."""
+    return signature and re.sub(r",? ?\*\*unknown: [^,)]+", "", signature), returns
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.connect("builder-inited", write_pages)
+    app.connect("autodoc-process-signature", hide_unknown_keywords)
     return {"parallel_read_safe": True}
