@@ -157,12 +157,13 @@ def test_rows_that_measure_an_objective_are_fewer() -> None:
 
 
 @pytest.mark.parametrize("slots", [[0, 1, 2], [3, 4], [1, 3, 5, 7], [0, 2, 3, 9]])
+@pytest.mark.parametrize("height", [1, 2])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_rows_are_written_where_they_belong(slots: list[int], on_disk: bool, tmp_path: Path) -> None:
+def test_rows_are_written_where_they_belong(slots: list[int], on_disk: bool, height: int, tmp_path: Path) -> None:
     """Next to each other or in the gaps of others, which stay."""
     archive = la.open_archive(tmp_path / "a.zarr" if on_disk else None, "a")
     curve = create_array(archive.root, "c", shape=(6,), chunks=(4,), dtype="float64", dims=("step",))
-    matrix = create_array(archive.root, "m", shape=(6, 5), chunks=(2, 3), dtype="float32", dims=("step", "entry"), compressed=False)
+    matrix = create_array(archive.root, "m", shape=(6, 5), chunks=(height, 3), dtype="float32", dims=("step", "entry"), compressed=False)
     curve[:], matrix[:] = 7.0, 7.0
     rows = np.arange(5.0 * len(slots), dtype=np.float32).reshape(-1, 5)
     for array, values in ((curve, rows[:, 0]), (matrix, rows)):

