@@ -117,7 +117,10 @@ def draw_hero(archives: tuple[str, str], errors: tuple[str, str], highest: float
     """Both ResNet-56 of Li et al. in relief on one linear scale, cut off at `highest` nats."""
     datasets = [only_surface(archive) for archive in archives]
     labels = ("ResNet-56 without shortcuts", "ResNet-56 with shortcuts")
-    surfaces = [replace(surface_from(dataset, name=label, label=label), notes=()) for dataset, label in zip(datasets, labels, strict=True)]
+    surfaces = [
+        replace(surface_from(dataset, name=label, label=label), notes=(), cautions=())
+        for dataset, label in zip(datasets, labels, strict=True)
+    ]
     color = ColorScale(levels=25, low=0.0, high=highest)
     panes = tuple(
         Pane("surface", (s.name,), title=f"{s.label}\ntest error {error}", column=i, camera=Camera(36, 120), marks=False)

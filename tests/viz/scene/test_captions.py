@@ -129,6 +129,8 @@ def test_an_estimate_on_another_scale_and_a_coarse_one(dataset: xr.Dataset) -> N
     rough = dataset.assign_attrs(estimated_error=0.3, estimated_error_scale="linear")
     fine = dataset.assign_attrs(estimated_error=0.02, estimated_error_scale="linear")
     assert caption(compose(rough))[1:] == ("Caution: interpolated values may be off by 30 % of the range",)
+    sampled = rough.assign_attrs(estimated_error_scale="log", sampling={"scale": "log", "samples": 50_000})
+    assert "Caution: estimates from some of the samples may be off by 30 % of the log range" in caption(compose(sampled, scale="log"))
     assert len(caption(compose(fine, scale="linear"))) == 1
     (caution,) = caption(compose(fine, scale="log"))[1:]
     assert "linear scale" in caution

@@ -88,7 +88,9 @@ def surface_cautions(dataset: xr.Dataset) -> tuple[Caution, ...]:
     cautions = [Caution(line.removeprefix(CAUTION), Severity.OTHER_VALUES) for line in lines if line.startswith(CAUTION)]
     error = dataset.attrs.get("estimated_error")
     if not _all_computed(dataset) and isinstance(error, int | float) and np.isfinite(error) and error > COARSE_ESTIMATE:
-        text = f"interpolated values may be off by {format_rough_percent(error)} of the range"
+        values = "estimates from some of the samples" if mapping_of(dataset.attrs.get("sampling")) else "interpolated values"
+        log = "log " if dataset.attrs.get("estimated_error_scale") == "log" else ""
+        text = f"{values} may be off by {format_rough_percent(error)} of the {log}range"
         cautions.append(Caution(text, Severity.COARSE_ESTIMATE))
     return tuple(cautions)
 
