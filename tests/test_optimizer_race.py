@@ -165,6 +165,7 @@ def test_what_is_no_race_is_named(arguments: Any, words: str) -> None:
         la.race(*arguments)
 
 
+@pytest.mark.slow
 def test_a_function_goes_by_its_name_and_a_race_prints_and_shows_itself_briefly() -> None:
     by_name = la.race("Himmelblau", {"SGD": 0.01}, steps=2, resolution=3)
     given = la.race(la.functions.himmelblau, {"SGD": 0.01}, steps=2, resolution=3)

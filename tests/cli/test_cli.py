@@ -221,6 +221,7 @@ def test_an_objective_that_raises_is_told_with_its_line(tmp_path: Path, file: st
     assert words in told and f"line {line} of" in told and file in told
 
 
+@pytest.mark.slow
 def test_advice_is_given_in_options(tmp_path: Path) -> None:
     """Every option that a message names exists."""
     place, small = tmp_path / "a.zarr", ("--resolution", "3", "--archive", tmp_path / "a.zarr")

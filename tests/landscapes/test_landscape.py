@@ -157,6 +157,7 @@ def test_of_a_model_that_is_frozen_in_part_the_plane_moves_what_trains() -> None
     assert la.landscape(model.requires_grad_(False), F.cross_entropy, (X, Y), **SMALL).plane.moving_names == ("0.weight", "3.weight")
 
 
+@pytest.mark.slow
 def test_compared_runs_are_kept_and_the_second_call_continues(runs, tmp_path: Path) -> None:
     first, second = (la.compare(runs, net(), F.cross_entropy, (X, Y), archive=tmp_path / "a.zarr", **SMALL) for _ in range(2))
     archive = la.open_archive(tmp_path / "a.zarr")

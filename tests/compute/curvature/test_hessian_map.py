@@ -57,6 +57,7 @@ class Stop(BaseException):
     pass
 
 
+@pytest.mark.slow
 def test_a_stopped_map_continues_where_it_was(tmp_path, monkeypatch) -> None:
     objective = convolutional()
     plane = la.random_plane(objective, seed=2)

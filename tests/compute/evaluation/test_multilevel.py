@@ -123,6 +123,7 @@ def test_what_was_drawn_is_not_drawn_again(where: str, tmp_path: Path, monkeypat
     assert sum(drawn) > 0, "another order of the samples begins anew"
 
 
+@pytest.mark.slow
 def test_the_full_grid_follows_and_takes_the_place_of_the_estimate(full: xr.Dataset, tmp_path: Path) -> None:
     run(*problem(), archive=tmp_path / "a.zarr")
     whole = run(*problem(), archive=tmp_path / "a.zarr", tol=None)

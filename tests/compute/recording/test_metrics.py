@@ -78,6 +78,7 @@ def test_they_are_stored_continued_and_an_edited_one_is_refused(tmp_path: Path) 
     assert len(la.open_archive(tmp_path / "a.zarr").trajectory().path_score) == 5
 
 
+@pytest.mark.slow
 def test_a_path_over_a_plane_carries_them(tmp_path: Path) -> None:
     recorder, model = record(tmp_path / "a.zarr")
     objective, plane = la.Objective(model, F.cross_entropy, (X, Y)), la.pca_plane(recorder.trajectory)
@@ -95,6 +96,7 @@ def test_a_path_over_a_plane_carries_them(tmp_path: Path) -> None:
         la.project_trajectory(recorder.trajectory, plane, metrics="error")
 
 
+@pytest.mark.slow
 def test_the_sheet_of_a_run_has_a_pane_for_each() -> None:
     recorder, _ = record(None, metrics=("error", SCORE))
     figure = la.plot(recorder.trajectory.dataset)

@@ -62,6 +62,7 @@ def test_paths_and_curves_grow_and_all_else_stands_still(descent: Scene) -> None
     assert 0 < changed < 0.08
 
 
+@pytest.mark.slow
 def test_a_frame_is_what_a_still_figure_of_it_shows(descent: Scene) -> None:
     """Drawing over a kept background gives the same pixels as drawing everything anew."""
     from lossatlas.viz.mpl.figure import draw

@@ -107,6 +107,7 @@ def test_the_hash_tells_other_values_apart_and_nothing_else(dataset: xr.Dataset)
     assert first != surface_hash(surface_from(dataset))
 
 
+@pytest.mark.slow
 def test_equal_figures_are_equal_files(tmp_path: Path) -> None:
     scene = small_scene()
     for suffix in ("pdf", "svg"):

@@ -75,6 +75,7 @@ def test_large_models_are_sampled_in_rows_and_entries() -> None:
     np.testing.assert_array_equal(weights, rows[chosen][:, ::3])
 
 
+@pytest.mark.slow
 def test_a_page_follows_a_recorder_from_before_its_first_row_to_its_end(tmp_path: Path) -> None:
     archive = la.open_archive(tmp_path / "run.zarr", "a")
     feed = ArchiveFeed([la.open_archive(tmp_path / "run.zarr")])
