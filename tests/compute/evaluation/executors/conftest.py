@@ -9,9 +9,9 @@ import pytest
 
 @pytest.fixture(scope="module")
 def two_ray_workers() -> Iterator[None]:
-    """Ray on this machine with two processors."""
+    """Ray on this machine with two processors, a cluster of its own also where another test has one."""
     ray = pytest.importorskip("ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     yield
     ray.shutdown()
 

@@ -87,7 +87,7 @@ def test_an_unreachable_cluster_is_a_clear_error() -> None:
 SCRIPT = """
 import sys, time, torch, ray
 sys.path[:0] = sys.argv[2:]
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
 import lossatlas as la
 import cloudpickle, test_ray
 cloudpickle.register_pickle_by_value(test_ray)
