@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import zarr
@@ -64,7 +64,7 @@ class SampleDraws:
     def in_memory(self) -> dict[str, Any] | None:
         """Draws of an archive in memory, by path: settings and `rows`; None of an archive that is stored."""
         root = self.archive.root
-        return root.store.sample_draws if isinstance(root, MemoryGroup) else None
+        return cast(MemoryGroup, root.store).sample_draws if isinstance(root, MemoryGroup) else None
 
     def begin(self, attrs: Mapping[str, Any]) -> None:
         """Lay out an empty store in place of an earlier one."""
