@@ -174,6 +174,7 @@ def test_a_function_goes_by_its_name_and_a_race_prints_and_shows_itself_briefly(
     assert by_name._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_plot_takes_a_race_as_it_is() -> None:
     result = la.race("himmelblau", {"SGD": 0.01}, steps=2, resolution=3)
     drawn, expected, without = (

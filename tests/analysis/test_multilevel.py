@@ -97,6 +97,7 @@ def test_estimates_are_unbiased_and_their_intervals_cover(problem: Problem, scal
     assert np.abs(errors[~estimated]).max(initial=0.0) <= 1e-12 * np.abs(problem.truth).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["linear", "log", "robust"])
 def test_the_error_asked_for_is_met_at_a_fraction_of_the_cost(scale: str) -> None:
     problem = logistic((25, 17), 20_000)

@@ -25,6 +25,7 @@ MODEL = ROOT / "examples" / "my_model.py"
 COMMAND = Path(sys.executable).with_name("lossatlas")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not COMMAND.exists(), reason="the package is not installed, as in `make lowest`")
 def test_the_installed_command_speaks() -> None:
     done = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, timeout=300)
@@ -138,6 +139,7 @@ assert "torch" not in sys.modules, "torch was imported"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_a_users_own_model_is_evaluated_and_continued(tmp_path: Path) -> None:
     arguments = (
         "evaluate",
@@ -292,6 +294,7 @@ def test_demo_leaves_everything_it_promises(tmp_path: Path) -> None:
     assert max(abs(a - b) for e, f in pairwise(ends) for a, b in zip(e, f, strict=True)) > 3
 
 
+@pytest.mark.slow
 def test_info_tells_what_a_figure_carries(tmp_path: Path) -> None:
     """The same caption and hash as the archive says of itself."""
     figure = tmp_path / "figure.svg"

@@ -132,6 +132,7 @@ def test_a_line_of_chosen_layers_in_threads(folder: Path) -> None:
     assert surface.attrs["plane"]["parameters"] == ["2.weight"] and la.open_archive(folder / "a.zarr").surfaces == ("cut",)
 
 
+@pytest.mark.slow
 def test_modes_are_compared_side_by_side(folder: Path) -> None:
     done = lossatlas("evaluate", "objectives.py:of_batches", "--archive", "a.zarr", "--resolution", "3x2", "--compare-modes", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -249,6 +250,7 @@ def test_a_live_page_takes_its_port_and_state(monkeypatch: pytest.MonkeyPatch) -
     assert calls == [{"archives": [str(FIXTURE)], "port": 8765, "open_browser": False, "view": state, "title": "T"}]
 
 
+@pytest.mark.slow
 def test_the_address_of_a_live_page_carries_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("starlette")
     pages: list[str] = []

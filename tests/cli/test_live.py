@@ -46,6 +46,7 @@ def test_a_page_stands_while_cells_are_computed_and_values_stay(pages: list[str]
         urllib.request.urlopen(pages[0], timeout=2)
 
 
+@pytest.mark.slow
 def test_the_page_stops_it_and_the_same_call_continues(pages: list[str], tmp_path: Path) -> None:
     objective, plane = problem()
     options: dict[str, Any] = {"resolution": (3, 4), "engine": la.Engine(tile=5, executor="serial"), "archive": tmp_path / "a.zarr"}
@@ -72,6 +73,7 @@ def test_the_browser_may_stay_closed_and_wrong_keywords_are_named(pages: list[st
         la.evaluate_live(objective, plane, resolution=(3, 4), host="example.org")
 
 
+@pytest.mark.slow
 def test_the_command_opens_a_page(pages: list[str], tmp_path: Path) -> None:
     model = Path(__file__).parents[2] / "examples" / "my_model.py"
     with pytest.raises(SystemExit) as ended:

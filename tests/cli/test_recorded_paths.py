@@ -53,6 +53,7 @@ def evaluate(folder: Path, *options: object) -> Any:
     return lossatlas("evaluate", "job.py:objective", "--archive", "a.zarr", "--resolution", "3x2", *options, cwd=folder)
 
 
+@pytest.mark.slow
 def test_checkpoints_of_a_folder_get_the_landscape_under_their_path(folder: Path) -> None:
     rows = states(0)
     (folder / "ck").mkdir()

@@ -79,6 +79,7 @@ def test_a_loss_that_is_no_classification_has_no_accuracy() -> None:
     assert result.metrics == ("loss",) and "accuracy" not in result.surface
 
 
+@pytest.mark.slow
 def test_a_second_call_with_the_same_archive_reads_what_is_there(tmp_path: Path) -> None:
     tiles = []
     first, second = (
@@ -128,6 +129,7 @@ def test_compared_runs_share_plane_window_and_their_own_statistics(runs) -> None
             assert path.path_loss.values[-1] == pytest.approx(float(F.cross_entropy(model(X), Y)), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_recording_is_drawn_on_the_plane_of_its_path(tmp_path: Path) -> None:
     run = record(torch.optim.SGD, 0.5, tmp_path / "run.zarr")
     result = la.landscape(net(), F.cross_entropy, (X, Y), recording=tmp_path / "run.zarr", archive=tmp_path / "path.zarr", **SMALL)

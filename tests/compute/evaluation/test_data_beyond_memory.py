@@ -84,6 +84,7 @@ def in_memory() -> la.Objective:
     return objective_of(tensors())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dataset", pytest.param("loader", marks=pytest.mark.slow), "memory map"])
 def test_surfaces_are_those_of_the_same_data_in_memory(kind: str, in_memory: la.Objective, tmp_path: Path) -> None:
     """All samples and some of them; sums of another grouping agree to 1e-12."""

@@ -33,6 +33,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return kinds
 
 
+@pytest.mark.slow
 def test_surfaces_are_those_of_single_calls(tmp_path: Path) -> None:
     objective, planes = problem()
     many = la.evaluate_many(

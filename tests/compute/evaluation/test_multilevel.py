@@ -100,6 +100,7 @@ def test_a_stopped_run_continues_to_the_same_values(tiles: int, tmp_path: Path, 
     assert la.open_archive(tmp_path / "a.zarr").surface().attrs["sampling"] == whole.attrs["sampling"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["memory", pytest.param("disk", marks=pytest.mark.slow)])
 def test_what_was_drawn_is_not_drawn_again(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tighter tolerance adds to what is there, for as long as an archive in memory lives; the same one draws nothing."""

@@ -43,6 +43,7 @@ def problem() -> tuple[la.Objective, la.Plane]:
     return objective, la.random_plane(objective, seed=3)
 
 
+@pytest.mark.slow
 def test_interrupt_then_continue_equals_one_go(tmp_path: Path) -> None:
     objective, plane = problem()
     whole = la.evaluate(objective, plane, resolution=(13, 9), engine=la.Engine(executor="serial"))

@@ -36,6 +36,7 @@ def expected() -> np.ndarray:
     return la.evaluate(objective, la.random_plane(objective, seed=1), resolution=(6, 5), engine=la.Engine(evaluator="loop")).loss.values
 
 
+@pytest.mark.slow
 def test_a_folder_and_memory(tmp_path: Path) -> None:
     for location in (tmp_path / "a.zarr", zarr.storage.LocalStore(tmp_path / "b.zarr"), zarr.storage.MemoryStore()):
         np.testing.assert_array_equal(fill(location), expected())

@@ -60,6 +60,7 @@ def test_every_evaluator_measures_it_with_its_standard_error(options: dict[str, 
     assert surface.attrs["metrics"] == ["loss", "margin"]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_continues_and_is_drawn(tmp_path: Path) -> None:
     objective, plane, net = problem()
 

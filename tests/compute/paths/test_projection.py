@@ -106,6 +106,7 @@ def test_a_path_is_kept_beside_the_recorded_curves_and_read_without_weights() ->
         project_trajectory(path.until(3), pca_plane(path), archive=archive)
 
 
+@pytest.mark.slow
 def test_a_path_is_stored_where_it_is_asked_for(tmp_path: Path) -> None:
     """Beside the recording in its own archive, also where that was opened for reading; elsewhere as a trajectory without weights."""
     objective = bowl()

@@ -139,6 +139,7 @@ class SmallDisk(zarr.storage.MemoryStore):
         return sum(len(value) for value in self._store_dict.values())
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_during_one_batch_keeps_the_rows_that_fit(capfd: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     store, model = SmallDisk(), torch.nn.Linear(200, 100)

@@ -100,6 +100,7 @@ def test_resuming_checks_the_frozen_weights_too(training, tmp_path: Path) -> Non
     np.testing.assert_array_equal(found.vector(-1), whole.vector(-1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"dtype": "float16", "delta": True}])
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_layers_that_begin_to_train_are_in_every_row_from_the_first(training, tmp_path: Path, options, by_hand: bool) -> None:

@@ -59,6 +59,7 @@ def test_a_recorder_measures_them_at_every_step_and_leaves_the_model_alone() -> 
     assert (run.path_score_lower <= run.path_score).all() and "path_accuracy_lower" not in run and "path_loss_standard_error" not in run
 
 
+@pytest.mark.slow
 def test_they_are_stored_continued_and_an_edited_one_is_refused(tmp_path: Path) -> None:
     record(tmp_path / "a.zarr", metrics=SCORE)
     model = nn.Linear(2, 2).double()

@@ -86,6 +86,7 @@ def test_norms_histogram_and_gradient_are_those_of_the_model(training) -> None:
     assert found.attrs["optimizer"] == "SGD" and found.attrs["options"]["momentum"] == 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stop", "dtype"), [(7, None), (10, None), (12, "float16")])
 def test_a_resumed_recording_equals_an_uninterrupted_one(training, tmp_path: Path, stop: int, dtype: str | None) -> None:
     options = {"every": 5, "dtype": dtype, "delta": dtype is not None}

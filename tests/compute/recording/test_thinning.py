@@ -40,6 +40,7 @@ def thinned_by_a_plain_loop(steps: int, most: int) -> list[int]:
     return rows if rows[-1] == steps else [*rows, steps]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "seconds"), [(5, 1000), (8, 1000), (9, 1000), (17, 0), (40, 1000)])
 def test_every_step_is_recorded_and_thinned_to_the_limit(training, tmp_path: Path, few_rows: int, count: int, seconds: int) -> None:
     whole, *_ = training.record(None, count, every=1)
@@ -74,6 +75,7 @@ def test_rows_of_large_models_are_fewer() -> None:
     assert Schedule.make(every=3).limited_to(2**40).limit is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [6, 24])
 def test_a_resumed_recording_keeps_the_stride(training, tmp_path: Path, few_rows: int, stop: int) -> None:
     whole, *_ = training.record(None, 40)

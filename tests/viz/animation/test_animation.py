@@ -52,6 +52,7 @@ def pages(path: File) -> tuple[list[np.ndarray], list[int]]:
     return shown, durations
 
 
+@pytest.mark.slow
 def test_paths_and_curves_grow_and_all_else_stands_still(descent: Scene) -> None:
     images = [image.astype(int) for image in animation.frames(descent, width=WIDTH)]
     assert len(images) == 4
@@ -78,6 +79,7 @@ def test_a_frame_is_what_a_still_figure_of_it_shows(descent: Scene) -> None:
     assert (difference > 40).mean() < 0.002, "only the order of marks that overlap may differ"
 
 
+@pytest.mark.slow
 def test_a_gif_has_the_frames_and_times_asked_for(descent: Scene, tmp_path: File) -> None:
     told: list[tuple[int, int]] = []
     path = animation.save(descent, tmp_path / "descent.gif", width=WIDTH, on_frame=lambda done, count: told.append((done, count)))
@@ -189,6 +191,7 @@ def test_a_single_pane_is_landscape(make_surface: Make, kind: Any) -> None:
     assert (width, height) == (320, 200)
 
 
+@pytest.mark.slow
 def test_a_theme_colors_the_frames_and_the_still(descent: Scene, tmp_path: File) -> None:
     animate(descent, tmp_path / "dark.gif", width=WIDTH, theme="dark")
     for name in ("dark.gif", "dark-still.png"):

@@ -83,6 +83,7 @@ def test_several_runs_show_losses_and_how_far_each_is_off_the_plane_in_the_color
         assert {scene.curve(name).color for name in pane.curves} == set(colors.values())
 
 
+@pytest.mark.slow
 def test_frames_carry_the_true_step_and_epoch(tmp_path: FilePath) -> None:
     made = animate([bowl(), run()], tmp_path / "run.gif", kind="training", width=400)
     with Image.open(made) as image:
@@ -119,6 +120,7 @@ def recorded(**changes: Any) -> xr.Dataset:
     return found.assign(changes)
 
 
+@pytest.mark.slow
 def test_the_sheet_shows_all_that_a_recorder_keeps() -> None:
     scene = recording_scene(recorded())
     titles = {pane.title.splitlines()[0]: pane for pane in scene.panes}
@@ -162,6 +164,7 @@ def test_weights_beyond_the_bins_leave_no_median_and_are_counted() -> None:
     figure(scene)
 
 
+@pytest.mark.slow
 def test_a_recording_that_never_moved_says_so_and_shows_constants_as_constants() -> None:
     noise = 0.68 * (1 + 1e-8 * np.array([1.0, -1.0]))
     still = recorded(layer_norm=(("step", "layer"), [[2.0, 1.0]] * 2), path_loss=("step", noise), batch_loss=("step", noise))

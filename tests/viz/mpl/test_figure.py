@@ -59,6 +59,7 @@ def _inside(figure: Figure, box: Any) -> bool:
     return box.x0 >= -0.5 and box.y0 >= -0.5 and box.x1 <= figure.bbox.width + 0.5 and box.y1 <= figure.bbox.height + 0.5
 
 
+@pytest.mark.slow
 def test_nothing_is_clipped_in_any_kind_of_figure(every_scene: Scene) -> None:
     assert words_outside(drawing.figure(every_scene)) == []
 
@@ -202,6 +203,7 @@ def test_a_path_on_a_relief_is_seen_and_dimmed_behind_a_ridge(make_surface: Make
     assert near(pixels(figure), PATH_COLORS[0]).sum() > 100
 
 
+@pytest.mark.slow
 def test_a_still_figure_is_whole_and_a_frame_is_cut_at_its_step(make_surface: Make, make_path: Make) -> None:
     scene = Scene(
         (Pane("contour", ("bowl",), ("sgd",)),),
@@ -227,6 +229,7 @@ def test_a_long_path_is_thinned_but_keeps_its_ends_and_frames(make_surface: Make
     assert {0, 12_345, 50_000} <= set(kept.tolist())
 
 
+@pytest.mark.slow
 def test_compared_panes_have_one_color_bar_and_own_scales_their_own(make_surface: Make) -> None:
     surfaces = (make_surface(name="a"), make_surface(name="b"))
     shared = Scene((Pane("contour", ("a",)), Pane("contour", ("b",), column=1)), surfaces)
@@ -235,6 +238,7 @@ def test_compared_panes_have_one_color_bar_and_own_scales_their_own(make_surface
     assert bars == [["loss [nats]"], ["loss [nats]", "loss [nats], log scale"]]
 
 
+@pytest.mark.slow
 def test_bars_shared_by_rows_stand_above_one_another(make_surface: Make) -> None:
     fields = {name: Field(np.arange(63.0).reshape(9, 7), name) for name in ("loss", "accuracy")}
     surfaces = tuple(replace(make_surface(name=name), fields=fields) for name in "ab")

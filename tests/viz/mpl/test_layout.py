@@ -146,6 +146,7 @@ def scenes() -> dict[str, Callable[[], Scene]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", ["column", "page", None])
 @pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in scenes()])
 def test_words_are_inside_apart_and_large_enough(name: str, width: Any) -> None:
@@ -207,6 +208,7 @@ def test_a_relief_alone_has_no_color_bar_and_a_map_beside_it_has_the_only_label(
     assert [axes.get_zlabel() for axes in both.axes if hasattr(axes, "get_zlabel")] == [""]  # pyright: ignore
 
 
+@pytest.mark.slow
 def test_paths_are_named_at_their_ends_or_in_the_legend() -> None:
     apart = [path("SGD", (-0.9, 0.9), (-0.5, 0.3)), path("Adam", (0.9, 0.9), (0.5, -0.6))]
     figure = drawing.figure(compose(surface(), kind="contour", trajectories=apart))
@@ -270,6 +272,7 @@ def test_no_room_and_unknown_looks_are_refused(options: dict[str, Any], named: s
         plot(surface(), kind="both", **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [None, pytest.param("column", marks=pytest.mark.slow)])
 def test_long_labels_of_a_relief_are_broken_and_inside(width: Any) -> None:
     label = "direction from the first minimum to the second, filter-normalized"
@@ -303,6 +306,7 @@ def test_a_bare_relief_has_no_box() -> None:
     assert [text.get_text() for text, _ in words(figure) if text.get_text() != "minimum on this grid"] == []
 
 
+@pytest.mark.slow
 def test_paths_in_print_differ_in_lightness() -> None:
     from lossatlas.viz.mpl.style import PRINT_CURVES
 

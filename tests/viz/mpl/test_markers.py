@@ -38,6 +38,7 @@ def between_models(low: tuple[float, float] = (0.0, 0.5)) -> Surface:
     return Surface("s", alpha, beta, {"loss": Field(values, "loss")}, origin=(0.0, 0.0), origin_label="SGD", models=models)
 
 
+@pytest.mark.slow
 def test_every_model_of_a_plane_between_models_is_marked_and_named() -> None:
     """The minimum at (0, 0.5) is three cells away from each of them; values by the formula."""
     marks = marks_of(between_models(), "loss")

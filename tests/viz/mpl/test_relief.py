@@ -178,6 +178,7 @@ def test_a_path_with_no_way_in_stays_outside() -> None:
     assert outside.tolist() == [True, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_stems_stand_between_a_path_and_the_loss_of_its_iterates(scale: Any) -> None:
     """A plane that reads 1 + alpha below iterates that lose 2: heights by hand."""

@@ -149,6 +149,7 @@ def test_the_feed_sends_each_cell_once() -> None:
     assert feed.poll().finished
 
 
+@pytest.mark.slow
 def test_the_state_of_a_widget_is_whole_at_every_moment(tmp_path: Path) -> None:
     """A view that opens late hears no messages: what it reads from the widget's state has to be enough."""
     pytest.importorskip("anywidget")
