@@ -92,6 +92,7 @@ def diverging() -> Race:
     return la.race(la.functions.rosenbrock(), {"SGD": 0.02, "Adam": 0.1}, (-1.5, 2.5), 30, resolution=(5, 4))
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_seen_leaving() -> None:
     result = diverging()
     path = result.paths["SGD"]

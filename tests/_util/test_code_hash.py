@@ -103,6 +103,7 @@ def test_objects_that_raise_when_they_are_asked_are_passed_by() -> None:
     assert code_hash(made(BASE, factor=Lazy())) == code_hash(made(BASE, factor=Lazy()))
 
 
+@pytest.mark.slow
 def test_hashes_do_not_depend_on_the_process() -> None:
     script = (
         "from lossatlas._util.code_hash import code_hash\n"

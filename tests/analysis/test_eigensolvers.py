@@ -37,6 +37,7 @@ def test_both_ends_are_found_with_honest_residuals(name: str, solver: str) -> No
         assert np.linalg.norm(matrix.dense @ vector - value * vector) == pytest.approx(residual, abs=1e-9 * scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_eigenvalues_of_networks_equal_the_dense_ones(name: str) -> None:
     objective = CASES[name]()
@@ -133,6 +134,7 @@ def test_each_probe_of_the_density_has_the_exact_moments() -> None:
         assert found.moment(power)[0] == pytest.approx(expected, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_the_density_has_the_dense_moments_within_its_error_and_integral_one() -> None:
     matrix = with_spectrum(SPECTRA["even"])
     found = spectral_density(matrix, steps=20, probes=60)

@@ -76,6 +76,7 @@ def test_an_interval_that_cannot_hold_so_many_numbers_is_refused(bounds: tuple[f
         Grid.make(bounds, 101, 1)
 
 
+@pytest.mark.slow
 def test_the_cell_at_zero_is_the_models_own_loss_to_the_last_bit() -> None:
     bounds, cell = ((-0.3, 0.8), (-0.7, 0.9)), (6, 7)
     assert np.linspace(-0.3, 0.8, 23)[6] != 0, "the case is one that rounding alone misses"

@@ -144,6 +144,7 @@ def test_bands_of_a_subset_cover_the_full_data_at_the_nominal_rate() -> None:
     assert np.mean(covered) == pytest.approx(0.954, abs=0.025)
 
 
+@pytest.mark.slow
 def test_standard_errors_of_a_subset_are_right_over_every_subset_there_is() -> None:
     """All 20 draws of 3 from 6: the mean squared standard error is the variance of the subset's mean, to rounding."""
     data = torch.tensor([0.0, 1.0, 1.5, 4.0, 7.0, 7.5], dtype=torch.float64)

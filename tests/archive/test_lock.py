@@ -196,6 +196,7 @@ def test_two_processes_on_one_surface_leave_it_whole(tmp_path: Path) -> None:
     assert surface.done.all() and not np.isnan(surface.loss).any()
 
 
+@pytest.mark.slow
 def test_cells_that_two_writers_lost_are_measured_again(tmp_path: Path) -> None:
     model, x, y = classifier(samples=40)
     objective = la.Objective(model, F.cross_entropy, (x, y))

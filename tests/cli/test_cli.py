@@ -32,6 +32,7 @@ def test_the_installed_command_speaks() -> None:
     assert done.returncode == 0 and "evaluate" in done.stdout
 
 
+@pytest.mark.slow
 def test_python_dash_m_is_the_same_command() -> None:
     done = subprocess.run([sys.executable, "-m", "lossatlas", "--version"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout.strip() == la.__version__
@@ -83,6 +84,7 @@ def test_a_recording_gets_the_landscape_under_its_path(tmp_path: Path) -> None:
     assert lonely.returncode
 
 
+@pytest.mark.slow
 def test_a_recording_without_a_landscape_says_how_to_get_one(tmp_path: Path) -> None:
     import torch
 
@@ -162,6 +164,7 @@ def test_a_users_own_model_is_evaluated_and_continued(tmp_path: Path) -> None:
     assert "15 of 15 cells" in lossatlas(*arguments).stdout
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_the_cost_and_writes_nothing(tmp_path: Path) -> None:
     done = lossatlas("evaluate", f"{MODEL}:objective", "--archive", tmp_path / "a.zarr", "--dry-run")
     assert done.returncode == 0, done.stderr

@@ -46,6 +46,7 @@ def test_the_report_of_a_quadratic_is_its_closed_form(folder: Path) -> None:
     assert "does not prove convexity" in text
 
 
+@pytest.mark.slow
 def test_parameters_are_chosen_and_biases_join_by_request(folder: Path) -> None:
     (folder / "linear.py").write_text(
         "import torch, lossatlas as la\n"
@@ -66,6 +67,7 @@ def test_parameters_are_chosen_and_biases_join_by_request(folder: Path) -> None:
     assert report("--samples", 1)["trace"] == pytest.approx(2, rel=1e-6)  # 2 (w1 + b)^2 / 2, twice the share of one weight
 
 
+@pytest.mark.slow
 def test_a_point_of_a_stored_surface(folder: Path) -> None:
     ask = ("evaluate", "objectives.py:quartic", "--archive", "a.zarr", "--resolution", "3x2", "--seed", 5)
     assert lossatlas(*ask, cwd=folder).returncode == 0

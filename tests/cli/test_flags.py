@@ -95,6 +95,7 @@ def test_batch_size_changes_batches_and_no_value(folder: Path) -> None:
     np.testing.assert_allclose(pieces.loss, expected.loss, rtol=1e-5)  # float32 sums in another order
 
 
+@pytest.mark.slow
 def test_batch_size_joins_batches_where_statistics_depend_on_them(folder: Path) -> None:
     surface = evaluate(folder, "--batch-size", 20, objective="of_batches")
     given = objectives()

@@ -139,6 +139,7 @@ def test_a_wrong_setting_lists_the_names(folder: Path, reference: str, setting: 
     assert done.returncode == 2 and words in done.stderr
 
 
+@pytest.mark.slow
 def test_a_recording_alone_is_drawn_as_it_was_recorded(folder: Path) -> None:
     model = job()["network"]()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

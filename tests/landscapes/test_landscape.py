@@ -139,6 +139,7 @@ def test_a_recording_is_drawn_on_the_plane_of_its_path(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stored.trajectory("run").step, run.steps)
 
 
+@pytest.mark.slow
 def test_long_paths_are_measured_at_some_of_their_points(monkeypatch: pytest.MonkeyPatch, runs, tmp_path: Path) -> None:
     from lossatlas.landscapes import landscape
 

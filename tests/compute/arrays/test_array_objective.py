@@ -200,6 +200,7 @@ def test_torch_optimizers_train_the_vector_and_recorders_record_it(tmp_path: Pat
     np.testing.assert_allclose(trajectory.path_loss, [0.5 * (0.81**k + 4 * 0.36**k) for k in range(5)], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_plane_of_principal_components_of_a_scipy_run(tmp_path: Path) -> None:
     import scipy.optimize
 

@@ -99,6 +99,7 @@ def test_an_operation_that_is_differentiable_once_falls_back_and_says_so() -> No
     np.testing.assert_allclose(found.dense(), reference.dense(), rtol=1e-6, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["eval", "train"])
 def test_the_model_is_untouched(mode: str) -> None:
     objective = convolutional(mode)

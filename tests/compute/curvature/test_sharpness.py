@@ -42,6 +42,7 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_dense_hessian() -> None:
     assert warm.value == pytest.approx(found.value, rel=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize(("factor", "stable"), [(0.99, True), (1.01, False)])
 def test_descent_on_a_quadratic_crosses_where_theory_says(momentum: float, factor: float, stable: bool) -> None:
@@ -126,6 +127,7 @@ def test_sharpness_of_an_operation_that_is_differentiable_once_is_not_missing_a_
     assert found.value == pytest.approx(largest_eigenvalue(plain).value, rel=1e-5), "finite differences are right to about eps ** (2/3)"
 
 
+@pytest.mark.slow
 def test_buffers_of_the_point_count() -> None:
     objective = convolutional()
     dense = float(np.linalg.eigvalsh(hessian_operator(objective, biases=True).dense())[-1])

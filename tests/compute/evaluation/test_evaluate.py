@@ -39,6 +39,7 @@ def test_every_cell_holds_its_own_coordinates(executor: str, tile: int | None) -
     assert surface.done.all()
 
 
+@pytest.mark.slow
 @given(na=st.integers(2, 7), nb=st.integers(2, 7), tile=st.one_of(st.none(), st.integers(1, 50)), seed=st.integers(0, 99))
 def test_quadratic_plane_is_its_closed_form(na: int, nb: int, tile: int | None, seed: int) -> None:
     objective, matrix, linear = quadratic(seed=seed)

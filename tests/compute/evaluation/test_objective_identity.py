@@ -131,6 +131,7 @@ def test_other_data_do_not_continue(tmp_path: Path) -> None:
         la.evaluate(la.Objective(Net(), F.cross_entropy, (X.flip(0), Y.flip(0))), plane, resolution=2, archive=tmp_path / "a.zarr")
 
 
+@pytest.mark.slow
 def test_an_archive_without_identity_is_continued(tmp_path: Path) -> None:
     """As those written before there was one; its data hash is compared then."""
     plane, place = la.random_plane(objective(), seed=3), tmp_path / "a.zarr"

@@ -104,6 +104,7 @@ def test_arrays_larger_than_memory_allows_stay_in_the_archive(monkeypatch: pytes
     assert "sample_loss" not in surface and la.SampleLossArray.open(archive).samples == 6
 
 
+@pytest.mark.slow
 def test_a_surface_with_sample_losses_is_drawn_and_exported(tmp_path: Path) -> None:
     surface = la.evaluate(*problem(), resolution=(3, 4), metrics=("loss", "sample_loss"))
     figure = la.plot(surface, kind="contour")

@@ -98,6 +98,7 @@ def test_killed_without_grace_at_random_moments_then_equal(tmp_path: Path) -> No
     np.testing.assert_array_equal(whole.loss_standard_error, rest.loss_standard_error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evaluator", ["loop", "vmap", "affine"])
 def test_a_continued_run_measures_as_the_interrupted_one_did(tmp_path: Path, evaluator: str) -> None:
     """Evaluators differ in rounding; a run that began with one goes on with it, and so repeats bit for bit."""
@@ -118,6 +119,7 @@ def test_a_continued_run_measures_as_the_interrupted_one_did(tmp_path: Path, eva
     np.testing.assert_array_equal(whole.loss, rest.loss)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["seed", "data", "resolution", "bounds", "metrics"])
 def test_another_surface_is_not_overwritten_unasked(tmp_path: Path, change: str) -> None:
     objective, plane = problem()
@@ -148,6 +150,7 @@ def test_several_surfaces_share_an_archive(tmp_path: Path) -> None:
         archive.surface()
 
 
+@pytest.mark.slow
 def test_a_full_disk_or_read_only_store_keeps_what_was_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objective, plane = problem()
     store = la.open_archive(tmp_path / "a.zarr", "a")

@@ -66,6 +66,7 @@ def test_batch_size_changes_nothing(objective: la.Objective) -> None:
     np.testing.assert_allclose(tensor(other), tensor(objective), atol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on(objective: la.Objective, tmp_path: Path) -> None:
     class Stopped(Exception):
         pass

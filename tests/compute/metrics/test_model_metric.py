@@ -259,6 +259,7 @@ def stop(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_it_is_continued_and_an_edit_or_other_items_are_another_metric(tmp_path: Path) -> None:
     def threshold(bound: float, **more: Any) -> la.Metric:
         return la.Metric("share", lambda model: model(X)[:, 0] > bound, of="model", **more)

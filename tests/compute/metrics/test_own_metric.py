@@ -91,6 +91,7 @@ def test_another_function_of_the_same_name_is_another_surface(tmp_path: Path) ->
         la.evaluate(objective, plane, resolution=SHAPE, metrics=[every], archive=tmp_path / "a.zarr")
 
 
+@pytest.mark.slow
 def test_every_sample_is_kept_where_asked(tmp_path: Path) -> None:
     objective, plane, net = problem()
     every = la.Metric("margin", measure, units="logits", per_sample=True, dtype="float32")

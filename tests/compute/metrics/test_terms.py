@@ -85,6 +85,7 @@ def test_the_tolerance_is_a_share_of_the_sum_of_absolute_terms(dtype: torch.dtyp
         assert la.evaluate(objective, line, (-1.3, 1.3), 3).attrs["terms_differ"] == 2
 
 
+@pytest.mark.slow
 def test_a_callable_with_terms_is_continued_drawn_and_interpolated(tmp_path: Path) -> None:
     def energy(params: dict[str, Tensor], _: Any) -> dict[str, Tensor]:
         inside, boundary = (params["w"] ** 2).sum(), (params["w"][0] - 1) ** 2

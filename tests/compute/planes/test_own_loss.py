@@ -176,6 +176,7 @@ def test_recorded_statistics_of_one_layer_do_not_reach_the_estimates_of_the_next
         np.testing.assert_allclose(path.path_loss, [own_loss(net, x, "batch") for net in nets], rtol=ROUNDING)
 
 
+@pytest.mark.slow
 def test_optimizers_on_a_shared_plane_end_beside_their_own_loss() -> None:
     """With one model's statistics the plane reads something else at the end of a run that lies all but on it."""
     x = LAYERS["BatchNorm1d"][1]
@@ -291,6 +292,7 @@ def test_a_curve_over_its_plane_has_the_own_loss_of_its_ends() -> None:
     assert path.path_loss.values[[0, -1]] == pytest.approx([own_loss(net, x, "eval") for net in (a, b)], rel=ROUNDING)
 
 
+@pytest.mark.slow
 def test_a_stored_surface_knows_the_mode_it_was_measured_in(tmp_path) -> None:
     a, b = model("BatchNorm1d", 0), model("BatchNorm1d", 1)
     objective = la.Objective(a, F.cross_entropy, (LAYERS["BatchNorm1d"][1], Y))

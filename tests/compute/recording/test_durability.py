@@ -194,6 +194,7 @@ def test_a_given_flush_time_is_kept_however_slow_storing_is(training, tmp_path: 
     assert Trajectory.open(tmp_path / "a.zarr").steps.tolist() == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_training_killed_after_a_flushed_checkpoint_continues_without_a_gap(training, tmp_path: Path) -> None:
     whole, *_ = training.record(None, 14, every=3)
     saved = interrupted(training, tmp_path / "a.zarr", 7, 10, flush=True, every=3)
@@ -206,6 +207,7 @@ def test_a_training_killed_after_a_flushed_checkpoint_continues_without_a_gap(tr
     assert found.store.attrs["gaps"] == []
 
 
+@pytest.mark.slow
 def test_a_gap_is_warned_of_and_kept_until_it_is_filled(training, tmp_path: Path) -> None:
     saved = interrupted(training, tmp_path / "a.zarr", 8, 10, flush=False, every=2)
     model = training.model()
@@ -231,6 +233,7 @@ def test_a_resumed_recording_that_is_not_there_is_a_gap_too(training, tmp_path: 
         Recorder(tmp_path / "a.zarr", training.model(), every=5, resume=True, step=10)
 
 
+@pytest.mark.slow
 def test_rows_to_be_replaced_stay_until_their_replacement_is_stored(training, tmp_path: Path) -> None:
     recorder, *_ = training.record(tmp_path / "a.zarr", 7, every=2)
     model = training.model()
@@ -275,6 +278,7 @@ def test_closing_ends_the_counting_hook(training) -> None:
     assert recorder.trajectory.steps.tolist() == [0, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_closed_recorder_adds_no_row_to_a_finished_recording(training, tmp_path: Path) -> None:
     first, model, _ = training.record(tmp_path / "a.zarr", 7, every=2)
     before = first.trajectory.dataset

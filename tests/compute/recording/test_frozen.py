@@ -34,6 +34,7 @@ def record(training, archive, steps: int = 6, model: torch.nn.Module | None = No
     return recorder.trajectory, model
 
 
+@pytest.mark.slow
 def test_rows_hold_what_trains_and_read_back_whole(training, tmp_path: Path) -> None:
     record(training, tmp_path / "a.zarr")
     found, model = Trajectory.open(tmp_path / "a.zarr"), adapter(training)
@@ -83,6 +84,7 @@ def test_losses_of_iterates_are_those_of_the_whole_model(training) -> None:
         assert path.path_loss.values[row] == pytest.approx(float(F.cross_entropy(copy(training.x), training.y).detach()), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_resuming_checks_the_frozen_weights_too(training, tmp_path: Path) -> None:
     whole, _ = record(training, None, 9)
     _, model = record(training, tmp_path / "a.zarr", 6)

@@ -27,6 +27,7 @@ def model() -> torch.nn.Module:
     return torch.nn.Linear(2, 1)
 
 
+@pytest.mark.slow
 def test_a_second_recorder_of_this_process_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "a.zarr"
     first = la.Recorder(place, model(), every=1)

@@ -23,6 +23,7 @@ from lossatlas.compute.recording.trajectory import Trajectory
 from lossatlas.errors import ArchiveError, InputError
 
 
+@pytest.mark.slow
 def test_step_zero_and_the_very_last_step_are_recorded(training, tmp_path: Path) -> None:
     recorder, model, _ = training.record(tmp_path / "a.zarr", 23, every=10, steps_per_epoch=4)
     trajectory = Trajectory.open(tmp_path / "a.zarr")
@@ -190,6 +191,7 @@ def test_a_killed_training_leaves_a_readable_trajectory(tmp_path: Path) -> None:
     assert norms == pytest.approx(dataset.weight_norm.values[[0, -1]])
 
 
+@pytest.mark.slow
 def test_a_kill_between_two_arrays_loses_only_the_row_under_way(training, tmp_path: Path) -> None:
     training.record(tmp_path / "c.zarr", 4, every=1)
     before = open_archive(tmp_path / "c.zarr").trajectory()
@@ -211,6 +213,7 @@ class FullDisk(zarr.storage.MemoryStore):
         await super().set(key, value, byte_range)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_in_words_and_keeps_what_was_stored(training) -> None:
     store = FullDisk()
     archive = open_archive(store, "a")

@@ -73,6 +73,7 @@ def test_a_model_whose_checkpoint_was_not_loaded_is_refused(training, recorded) 
     resume(path, model, objective, step=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"dtype": "float16"}, {"dtype": "float16", "delta": True}, {"dtype": "float64"}])
 def test_the_right_model_is_known_also_where_its_weights_are_stored_rounded(training, tmp_path: Path, options) -> None:
     _, model, _ = training.record(tmp_path / "a.zarr", 4, every=2, **options)

@@ -92,6 +92,7 @@ def test_a_resumed_recording_keeps_the_stride(training, tmp_path: Path, few_rows
         np.testing.assert_array_equal(found.vector(row), whole.trajectory.vector(row))
 
 
+@pytest.mark.slow
 def test_a_recording_with_a_period_resumes_with_it(training, tmp_path: Path) -> None:
     _, model, _ = training.record(tmp_path / "a.zarr", 6, every=3)
     with Recorder(tmp_path / "a.zarr", model, resume=True) as recorder:
@@ -124,6 +125,7 @@ def test_a_projection_kept_with_thinned_rows_lies_at_the_right_steps(training, t
     np.testing.assert_allclose(np.stack([stored.path_alpha, stored.path_beta], 1), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_rows_that_are_thinned_while_they_are_read_are_read_again(training, tmp_path: Path, few_rows: int, monkeypatch) -> None:
     from lossatlas.archive import reading
 

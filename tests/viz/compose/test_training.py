@@ -58,6 +58,7 @@ def test_data_of_two_features_have_their_decision_areas_beside_the_path() -> Non
     np.testing.assert_array_equal(scene.areas[0].classes, run(areas=True).area_class)
 
 
+@pytest.mark.slow
 def test_other_data_have_the_curves_of_the_metrics_instead() -> None:
     scene = compose([bowl(), run()], kind="training")
     assert [(pane.kind, pane.row, pane.column) for pane in scene.panes] == [("contour", 0, 0), ("curves", 0, 1), ("curves", 1, 1)]
@@ -216,6 +217,7 @@ def test_every_run_is_drawn_and_told_apart_though_both_have_one_name(tmp_path: F
     figure(scene)
 
 
+@pytest.mark.slow
 def test_runs_are_told_apart_by_labels_names_archives_or_numbers(tmp_path: FilePath) -> None:
     one, two, other = recorded(), recorded(), recorded().assign_attrs(label="adam")
     titles = [pane.title for pane in compose([one, two, other], kind="recording").panes if "learning" in pane.title]

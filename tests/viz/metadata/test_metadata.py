@@ -45,6 +45,7 @@ def turning(dataset: xr.Dataset) -> Scene:
     return with_timeline(compose(dataset, kind="surface", title=TITLE), frames=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
 def test_the_caption_is_read_back_from_a_figure(scene: Scene, tmp_path: Path, suffix: str) -> None:
     plot(scene, tmp_path / f"figure.{suffix}", dpi=30)
@@ -64,6 +65,7 @@ def test_the_caption_is_read_back_from_an_animation(dataset: xr.Dataset, tmp_pat
     assert read_metadata(tmp_path / f"turn.{suffix}") == figure_metadata(scene)
 
 
+@pytest.mark.slow
 def test_a_figure_that_the_user_saves_carries_it_too(scene: Scene, tmp_path: Path) -> None:
     figure: Any = plot(scene, caption="none")
     assert figure.attrs["caption"] == caption(scene, "full")
@@ -74,6 +76,7 @@ def test_a_figure_that_the_user_saves_carries_it_too(scene: Scene, tmp_path: Pat
         assert image.info["Author"] == "me"
 
 
+@pytest.mark.slow
 def test_other_programs_find_the_caption_as_the_description(scene: Scene, tmp_path: Path) -> None:
     plot(scene, tmp_path / "figure.png", dpi=20)
     with Image.open(tmp_path / "figure.png") as image:

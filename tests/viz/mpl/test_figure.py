@@ -155,6 +155,7 @@ def test_holes_are_hatched_grey_and_other_cells_are_colored(make_surface: Make) 
         assert not near(image[at(figure, axes, (alpha, beta))], HOLE).any()
 
 
+@pytest.mark.slow
 def test_lone_cells_among_uncomputed_ones_are_shown(make_surface: Make) -> None:
     done = np.zeros((9, 7), bool)
     done[::4, ::3] = True
@@ -248,6 +249,7 @@ def test_bars_shared_by_rows_stand_above_one_another(make_surface: Make) -> None
     assert lower.y1 < upper.y0
 
 
+@pytest.mark.slow
 def test_points_are_not_joined_and_what_panes_share_is_told_once() -> None:
     x = np.array([1.0, 2.0, 3.0])
     curves = tuple(
@@ -294,6 +296,7 @@ def test_only_the_faces_of_a_relief_are_pixels_in_a_vector_file(make_surface: Ma
     assert text.count("<path") > 25
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_is_named(make_surface: Make, tmp_path: File) -> None:
     figure = drawing.figure(Scene((Pane("contour", ("bowl",)),), (make_surface(),)))
     with pytest.raises(InputError, match=r"\.png, \.svg or \.pdf"):
@@ -337,11 +340,13 @@ def test_the_users_settings_are_left_alone_in_threads_too(make_surface: Make) ->
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_a_figure(make_surface: Make) -> None:
     figure = drawing.figure(Scene((Pane("contour", ("bowl",)),), (make_surface(),)))
     assert figure._repr_png_().startswith(b"\x89PNG")  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@pytest.mark.slow
 def test_a_figure_goes_under_the_name_by_which_other_programs_know_one(make_surface: Make) -> None:
     """Weights & Biases and Streamlit compare the full name of the class; pickles and copies go through it too."""
     figure = drawing.figure(Scene((Pane("contour", ("bowl",)),), (make_surface(),)), width=3)

@@ -175,6 +175,7 @@ def test_a_width_is_exact(width: Any, inches: float) -> None:
     assert figure.get_size_inches()[0] == pytest.approx(inches)
 
 
+@pytest.mark.slow
 def test_a_height_is_exact_and_the_panes_take_what_is_left() -> None:
     low, high = (plot(surface(), kind="contour", width=5, height=height) for height in (3.0, 4.0))
     assert [f.get_size_inches()[1] for f in (low, high)] == pytest.approx([3.0, 4.0])
@@ -219,6 +220,7 @@ def test_paths_are_named_at_their_ends_or_in_the_legend() -> None:
     assert {p.label for p in long} <= {text.get_text() for text in figure.legends[0].get_texts()}
 
 
+@pytest.mark.slow
 def test_a_path_is_not_named_over_the_name_of_a_model() -> None:
     (mapped,) = compose(surface(), kind="contour").surfaces
     between = replace(mapped, origin=(-0.8, 0.0), origin_label="model a", models=(ModelPlace("model b", (0.8, 0.0)),))
@@ -228,6 +230,7 @@ def test_a_path_is_not_named_over_the_name_of_a_model() -> None:
     assert overlaps(figure) == []
 
 
+@pytest.mark.slow
 def test_lines_in_a_row_share_the_scale_of_their_right_axes_and_its_numbers() -> None:
     x, scale = np.linspace(-1, 1, 9), ColorScale(low=0.0, high=2.0)
     lines = tuple(
@@ -244,6 +247,7 @@ def test_lines_in_a_row_share_the_scale_of_their_right_axes_and_its_numbers() ->
     assert texts.count("loss") == 2 and overlaps(figure) == []
 
 
+@pytest.mark.slow
 def test_one_mark_where_model_and_minimum_coincide() -> None:
     a = np.linspace(-1, 1, 9)
     values = Field(np.add.outer(a**2, a**2), "loss")
@@ -291,6 +295,7 @@ def test_words_alone_are_a_figure(options: dict[str, Any]) -> None:
     assert figure.get_figheight() == pytest.approx(3.0) if options.get("height") else 0.3 < figure.get_figheight() < 2
 
 
+@pytest.mark.slow
 def test_themes_change_ink_and_ground_and_the_users_letters_stay() -> None:
     with matplotlib.rc_context({"font.size": 13, "figure.facecolor": "#ffeedd"}):
         user, dark = plot(surface(), kind="contour"), plot(surface(), kind="contour", theme="dark")

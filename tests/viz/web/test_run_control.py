@@ -31,6 +31,7 @@ def problem() -> tuple[Any, Any]:
     return objective, la.weight_plane(objective, ("w", 0), ("w", 1))
 
 
+@pytest.mark.slow
 def test_a_stopped_run_continues_from_its_archive(tmp_path: Path) -> None:
     objective, plane = problem()
     options: dict[str, Any] = {"resolution": (NA, NB), "engine": la.Engine(tile=5, executor="serial"), "progress": False}

@@ -187,6 +187,7 @@ def test_missing_files_say_where_to_put_them(tmp_path: Path) -> None:
         load_cifar10(tmp_path, download=False)
 
 
+@pytest.mark.slow
 def test_real_head_and_normalization() -> None:
     data = _real(count=1000)
     assert data.labels[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]  # data/README.md

@@ -142,6 +142,7 @@ def test_a_deep_network_folds_every_batchnorm() -> None:
     np.testing.assert_allclose(Loop(other)(POINTS[:3]).values["loss"], Loop(task)(POINTS[:3]).values["loss"], rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layout"), [("conv-batchnorm", "folded"), ("relu", "features_first"), ("conv-batchnorm", "channels_last")]
 )

@@ -315,6 +315,7 @@ def wide(samples: int = 512) -> la.Objective:
     return la.Objective(model, torch.nn.functional.cross_entropy, (torch.randn(samples, 3), torch.arange(samples) % 4), batch_size=samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("best", "expected"), [(64, None), (256, 256), (512, 512)])
 def test_micro_batches_are_as_large_as_is_fastest_here(best: int, expected: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that goes slower for one size."""
