@@ -17,7 +17,7 @@ _PUBLIC = {
     "ArrayObjective": "lossatlas.compute.arrays.array_objective",
     "functions": "lossatlas.compute.arrays",
     "InputObjective": "lossatlas.compute.inputs.input_objective",
-    "FrozenData": "lossatlas.compute.objective.data",
+    "FrozenData": "lossatlas.compute.objective.data.fixed_data",
     "random_subset": "lossatlas.compute.minibatch.batches",
     "Params": "lossatlas.compute.params.params",
     # Metrics
@@ -176,7 +176,7 @@ if TYPE_CHECKING:
     from lossatlas.compute.minibatch.gradient_noise import per_sample_gradients as per_sample_gradients
     from lossatlas.compute.minibatch.training import train_on_batches as train_on_batches
     from lossatlas.compute.minibatch.training import trajectory_from_iterates as trajectory_from_iterates
-    from lossatlas.compute.objective.data import FrozenData as FrozenData
+    from lossatlas.compute.objective.data.fixed_data import FrozenData as FrozenData
     from lossatlas.compute.objective.objective import Objective as Objective
     from lossatlas.compute.params.params import Params as Params
     from lossatlas.compute.paths.decision_regions import decision_regions as decision_regions

@@ -11,7 +11,7 @@ import torch
 from lossatlas._util.argument_checks import check_choice, check_integer
 from lossatlas.cli.load_objective import load_objective
 from lossatlas.compute.minibatch.batches import concatenate_batches
-from lossatlas.compute.objective.data import FrozenData, freeze_data
+from lossatlas.compute.objective.data.fixed_data import FrozenData, freeze_data
 from lossatlas.compute.objective.loss_functions import CallableLoss, ModuleLoss
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError

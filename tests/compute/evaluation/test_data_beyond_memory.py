@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import lossatlas as la
 from lossatlas.archive.sample_draws import SampleDraws
-from lossatlas.compute.objective import data as data_module
-from lossatlas.compute.objective import data_beyond_memory
-from lossatlas.compute.objective.data import freeze_data
-from lossatlas.compute.objective.data_beyond_memory import SourceBatches
-from lossatlas.compute.objective.sample_selection import take_samples
+from lossatlas.compute.objective.data import beyond_memory as data_beyond_memory
+from lossatlas.compute.objective.data import fixed_data as data_module
+from lossatlas.compute.objective.data.beyond_memory import SourceBatches
+from lossatlas.compute.objective.data.fixed_data import freeze_data
+from lossatlas.compute.objective.data.sample_selection import take_samples
 from lossatlas.errors import InputError
 
 SAMPLES, WIDTH = 1500, 4

@@ -20,8 +20,8 @@ from lossatlas.archive.sample_draws import SampleDraws
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec
 from lossatlas.compute.evaluation.multilevel import samples_problem
 from lossatlas.compute.metrics import metrics_named
-from lossatlas.compute.objective.data import freeze_data
-from lossatlas.compute.objective.sample_selection import take_samples
+from lossatlas.compute.objective.data.fixed_data import freeze_data
+from lossatlas.compute.objective.data.sample_selection import take_samples
 from lossatlas.errors import ArchiveError, InputError
 
 SAMPLES = 3000

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from lossatlas.compute.objective.run_module import run_module
+from lossatlas.compute.objective.module.run_module import run_module
 
 X = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import lossatlas as la
 from lossatlas.compute.evaluation.storage.objective_identity import samples_hash
-from lossatlas.compute.objective.data import freeze_data
+from lossatlas.compute.objective.data.fixed_data import freeze_data
 from lossatlas.compute.params import hashing
 from lossatlas.compute.params.hashing import hash_tensors
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import lossatlas as la
 from cases import F64
-from lossatlas.compute.objective.batchnorm import mixed
+from lossatlas.compute.objective.module.batchnorm import mixed
 from lossatlas.errors import InputError
 from lossatlas.viz.compose.from_datasets import surface_from
 from normalized import LAYERS, ROUNDING, Y, inputs, model, own_loss

@@ -19,7 +19,7 @@ from lossatlas.compute.connectivity import Curve, curve_plane, project_curve
 from lossatlas.compute.curvature import curvature_report, hessian_map, hessian_plane
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.minibatch.gradient_noise import per_sample_gradients
-from lossatlas.compute.objective.batchnorm import MODES
+from lossatlas.compute.objective.module.batchnorm import MODES
 from lossatlas.compute.paths.in_plane_optimization import optimize_on_plane
 from lossatlas.compute.planes.anchored_statistics import Anchors
 from lossatlas.errors import InputError

@@ -16,7 +16,7 @@ from lossatlas.compute.arrays.array_function import ArrayFunction
 from lossatlas.compute.arrays.checks import check_arguments, check_jac, check_theta, probed
 from lossatlas.compute.arrays.parameter_module import ParameterModule
 from lossatlas.compute.objective.builder import ObjectiveParts
-from lossatlas.compute.objective.data import FrozenData
+from lossatlas.compute.objective.data.fixed_data import FrozenData
 from lossatlas.compute.objective.description import name_of
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.objective.scorer import Scorer

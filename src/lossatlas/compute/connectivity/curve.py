@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lossatlas.compute.objective.batchnorm import mixed
+from lossatlas.compute.objective.module.batchnorm import mixed
 from lossatlas.compute.params.arithmetic import difference, dot, norm
 from lossatlas.compute.params.checks import check_same_layout
 from lossatlas.compute.params.hashing import hash_tensors

@@ -10,7 +10,7 @@ import xarray as xr
 from lossatlas.archive import Archive, Location, as_archive
 from lossatlas.compute.evaluation.engine import Engine
 from lossatlas.compute.evaluation.evaluate import evaluate
-from lossatlas.compute.objective.batchnorm import Mode
+from lossatlas.compute.objective.module.batchnorm import Mode
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.planes.plane import Plane
 

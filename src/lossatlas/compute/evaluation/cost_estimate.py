@@ -15,7 +15,7 @@ from lossatlas.compute.evaluation.engine import Engine, check_engine
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, EvaluatorSpec, Loop, select_evaluator
 from lossatlas.compute.evaluation.metric_probe import probe_metrics
 from lossatlas.compute.metrics import Metric, metrics_named
-from lossatlas.compute.objective.batchnorm import batchnorm_layers
+from lossatlas.compute.objective.module.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.compute.planes.windows import Window, bounds_or_window

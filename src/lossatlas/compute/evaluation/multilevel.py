@@ -24,8 +24,8 @@ from lossatlas.archive.sample_draws import SampleDraws
 from lossatlas.compute.evaluation.evaluators import EvaluationProblem, Loop
 from lossatlas.compute.evaluation.executors.base import Cells, Tile
 from lossatlas.compute.evaluation.storage.resume import Rounding, changed, place_in_words, scale_of
-from lossatlas.compute.objective.data_beyond_memory import SourceBatches
-from lossatlas.compute.objective.sample_selection import take_samples
+from lossatlas.compute.objective.data.beyond_memory import SourceBatches
+from lossatlas.compute.objective.data.sample_selection import take_samples
 from lossatlas.errors import ArchiveError
 
 PILOT = 32

@@ -13,7 +13,7 @@ from lossatlas.compute.evaluation.evaluators.reference_outputs import ReferenceO
 from lossatlas.compute.evaluation.metric_probe import check_batch_metrics, measured_twice
 from lossatlas.compute.metrics import METRICS, Metric, adapt_metrics, metrics_named
 from lossatlas.compute.metrics.model_measurement import ModelMeasurement
-from lossatlas.compute.objective.batchnorm import batchnorm_layers
+from lossatlas.compute.objective.module.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.params import Params

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lossatlas._util.argument_checks import check_integer, check_number
 from lossatlas.compute.objective.builder import ObjectiveParts
-from lossatlas.compute.objective.data import FrozenData, freeze_data
+from lossatlas.compute.objective.data.fixed_data import FrozenData, freeze_data
 from lossatlas.compute.objective.loss_functions import ModuleLoss, ScoreFunction, Scores
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.objective.scorer import Scorer

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from lossatlas import schema
 from lossatlas.compute.metrics.base import Metric
+from lossatlas.compute.objective.data.targets import is_integer
 from lossatlas.compute.objective.objective import Scores
-from lossatlas.compute.objective.targets import is_integer
 from lossatlas.errors import InputError
 
 

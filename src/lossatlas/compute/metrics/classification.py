@@ -12,8 +12,8 @@ from torch import Tensor
 from lossatlas._util.argument_checks import check_integer
 from lossatlas.compute.metrics.accuracy import correct
 from lossatlas.compute.metrics.base import Metric
+from lossatlas.compute.objective.data.targets import is_integer
 from lossatlas.compute.objective.objective import Scores
-from lossatlas.compute.objective.targets import is_integer
 from lossatlas.errors import InputError
 
 Array = NDArray[np.float64]

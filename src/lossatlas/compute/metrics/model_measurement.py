@@ -18,7 +18,7 @@ from lossatlas.analysis.sampling import standard_error_fpc, wilson_interval
 from lossatlas.compute.arrays.array_function import ArrayFunction
 from lossatlas.compute.metrics.base import Metric
 from lossatlas.compute.objective.loss_functions import ModuleLoss
-from lossatlas.compute.objective.module_copies import copy_in_mode, frozen_copy, load_tensors
+from lossatlas.compute.objective.module.module_copies import copy_in_mode, frozen_copy, load_tensors
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.params import VECTOR, Params

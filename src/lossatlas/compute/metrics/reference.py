@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lossatlas.compute.metrics.base import Metric
+from lossatlas.compute.objective.data.targets import is_integer
 from lossatlas.compute.objective.objective import Objective, Scores
-from lossatlas.compute.objective.targets import is_integer
 from lossatlas.compute.params.hashing import hash_tensors
 from lossatlas.compute.params.params import Params, params_of
 from lossatlas.errors import InputError

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas.analysis.sampling import Indices
-from lossatlas.compute.objective.data import FrozenData, freeze_data
+from lossatlas.compute.objective.data.fixed_data import FrozenData, freeze_data
 from lossatlas.errors import InputError
 
 

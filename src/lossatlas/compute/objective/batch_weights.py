@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas._util.caller import caller_level
-from lossatlas.compute.objective.data import FrozenData, count_of
+from lossatlas.compute.objective.data.fixed_data import FrozenData, count_of
+from lossatlas.compute.objective.data.targets import effective_count, is_integer
 from lossatlas.compute.objective.loss_functions import ModuleLoss, ScoreFunction, predicts_next_token, split_batch
 from lossatlas.compute.objective.scorer import Scorer
-from lossatlas.compute.objective.targets import effective_count, is_integer
 from lossatlas.errors import InputError
 
 TOLERANCES = {torch.float64: 1e-7, torch.float32: 3e-4}

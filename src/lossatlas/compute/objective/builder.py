@@ -13,16 +13,16 @@ from torch import Tensor
 from lossatlas._util.argument_checks import check_number
 from lossatlas.analysis.sampling import standard_error_fpc
 from lossatlas.compute.objective.batch_weights import batch_weights, check_batch_independence
-from lossatlas.compute.objective.batchnorm import AUTO, BatchNormCalibration, Mode
-from lossatlas.compute.objective.data import FrozenData, freeze_data
+from lossatlas.compute.objective.data.fixed_data import FrozenData, freeze_data
 from lossatlas.compute.objective.description import describe, shapes_of
 from lossatlas.compute.objective.failures import explain_failure
 from lossatlas.compute.objective.labels import check_labels
 from lossatlas.compute.objective.loss_functions import CallableLoss, ModuleLoss, Scores, has_tied_weights, split_batch
 from lossatlas.compute.objective.micro_batches import join_lone_samples, micro_batches
-from lossatlas.compute.objective.module_copies import copy_in_mode, copy_sharing_parameters, frozen_copy, load_given_params
+from lossatlas.compute.objective.module.batchnorm import AUTO, BatchNormCalibration, Mode
+from lossatlas.compute.objective.module.module_copies import copy_in_mode, copy_sharing_parameters, frozen_copy, load_given_params
+from lossatlas.compute.objective.module.run_module import run_module
 from lossatlas.compute.objective.parameter_use.check import check_reads
-from lossatlas.compute.objective.run_module import run_module
 from lossatlas.compute.objective.scorer import Scorer
 from lossatlas.compute.params.checks import check_finite
 from lossatlas.compute.params.params import Params, params_of

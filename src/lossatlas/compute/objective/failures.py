@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.loss_functions import ModuleLoss, split_batch
-from lossatlas.compute.objective.run_module import run_module
+from lossatlas.compute.objective.module.run_module import run_module
 from lossatlas.compute.objective.scorer import Scorer
 from lossatlas.errors import InputError, InputTypeError
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossatlas.compute.objective.data import FrozenData
+from lossatlas.compute.objective.data.fixed_data import FrozenData
+from lossatlas.compute.objective.data.targets import ignored_label
 from lossatlas.compute.objective.loss_functions import split_batch
-from lossatlas.compute.objective.targets import ignored_label
 from lossatlas.errors import InputError
 
 CLASS_LOSSES = ("cross_entropy", "nll_loss", "CrossEntropyLoss", "NLLLoss", "multi_margin_loss", "MultiMarginLoss")

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas._util.caller import caller_level
-from lossatlas.compute.objective.batchnorm import Mode
-from lossatlas.compute.objective.data import FrozenData, count_of
-from lossatlas.compute.objective.random_state import fixed_rng
-from lossatlas.compute.objective.run_module import run_module
-from lossatlas.compute.objective.targets import DEFAULT_TARGET_FORMAT, TargetFormat, is_mean_over_samples
+from lossatlas.compute.objective.data.fixed_data import FrozenData, count_of
+from lossatlas.compute.objective.data.targets import DEFAULT_TARGET_FORMAT, TargetFormat, is_mean_over_samples
+from lossatlas.compute.objective.module.batchnorm import Mode
+from lossatlas.compute.objective.module.random_state import fixed_rng
+from lossatlas.compute.objective.module.run_module import run_module
 from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError
 

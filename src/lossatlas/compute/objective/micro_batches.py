@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lossatlas.compute.objective.batchnorm import batchnorm_layers
-from lossatlas.compute.objective.data import FrozenData, count_of
+from lossatlas.compute.objective.data.fixed_data import FrozenData, count_of
+from lossatlas.compute.objective.module.batchnorm import batchnorm_layers
 from lossatlas.compute.objective.scorer import Scorer
 
 ACTIVATION_BYTES = 2 * 2**20

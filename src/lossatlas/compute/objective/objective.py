@@ -15,12 +15,18 @@ from lossatlas._util.keywords import explain_keywords
 from lossatlas._util.summary_table import html_table
 from lossatlas.compute.objective.argument_checks import check_device, check_options
 from lossatlas.compute.objective.batch_weights import batch_weights
-from lossatlas.compute.objective.batchnorm import AUTO, BatchNormCalibration, Mode, check_mode
 from lossatlas.compute.objective.builder import ObjectiveParts, build_objective, calibration_of
-from lossatlas.compute.objective.data import FrozenData
+from lossatlas.compute.objective.data.fixed_data import FrozenData
 from lossatlas.compute.objective.loss_functions import CallableLoss, ModuleLoss, ScoreFunction, Scores, split_batch
 from lossatlas.compute.objective.micro_batches import micro_batches
-from lossatlas.compute.objective.module_copies import copy_in_mode, copy_loss_module, copy_sharing_parameters, frozen_copy, load_tensors
+from lossatlas.compute.objective.module.batchnorm import AUTO, BatchNormCalibration, Mode, check_mode
+from lossatlas.compute.objective.module.module_copies import (
+    copy_in_mode,
+    copy_loss_module,
+    copy_sharing_parameters,
+    frozen_copy,
+    load_tensors,
+)
 from lossatlas.compute.objective.scorer import Precision, Scorer
 from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.checks import check_subset

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import torch
 
-from lossatlas.compute.objective.batchnorm import BatchNormCalibration, Mode
-from lossatlas.compute.objective.data import FrozenData
+from lossatlas.compute.objective.data.fixed_data import FrozenData
 from lossatlas.compute.objective.loss_functions import ScoreFunction, Scores
+from lossatlas.compute.objective.module.batchnorm import BatchNormCalibration, Mode
 from lossatlas.compute.params.arithmetic import cast_like
 from lossatlas.compute.params.params import Params
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas._util.out_of_memory import out_of_memory
-from lossatlas.compute.objective.batchnorm import batchnorm_layers, statistics_names
+from lossatlas.compute.objective.module.batchnorm import batchnorm_layers, statistics_names
 from lossatlas.compute.params.arithmetic import cast_like, dot
 from lossatlas.compute.params.params import Params
 from lossatlas.errors import InputError

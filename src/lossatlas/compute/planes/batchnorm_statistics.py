@@ -13,7 +13,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from lossatlas._util.caller import caller_level
-from lossatlas.compute.objective.batchnorm import batchnorm_layers, statistics_names
+from lossatlas.compute.objective.module.batchnorm import batchnorm_layers, statistics_names
 from lossatlas.compute.objective.objective import Objective, check_objective
 from lossatlas.compute.params.params import Params
 from lossatlas.compute.planes.plane import Plane, PlaneModel, buffers_of

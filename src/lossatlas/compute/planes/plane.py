@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossatlas._util.summary_table import html_table, listed
-from lossatlas.compute.objective.batchnorm import mixed
+from lossatlas.compute.objective.module.batchnorm import mixed
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import cast_like, difference, dot, norm, to_double
 from lossatlas.compute.params.checks import check_same_layout

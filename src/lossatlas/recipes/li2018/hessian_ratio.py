@@ -13,9 +13,9 @@ from lossatlas.compute.curvature import hessian_map
 from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.recipes.common import print_line
-from lossatlas.recipes.li2018 import figures_planes as drawing
 from lossatlas.recipes.li2018.claims import SMALL_RATIO
 from lossatlas.recipes.li2018.config import RunConfig
+from lossatlas.recipes.li2018.figures import planes as drawing
 from lossatlas.recipes.li2018.loss_planes import PLANE_SEED
 from lossatlas.recipes.li2018.networks import Net, net
 from lossatlas.recipes.li2018.types import Panel
@@ -34,26 +34,16 @@ def figure_7(setting: RunConfig) -> dict[str, Any]:
 def _panel(setting: RunConfig, one: Net) -> Panel:
     size = setting.size
     objective = one.objective(setting, size.ratio_samples, batch=HESSIAN_BATCH)
-    surface = hessian_map(
-        objective,
-        random_plane(objective, seed=PLANE_SEED, normalize="filter"),
-        resolution=size.ratio_resolution,
-        archive=setting.archive,
-        name=f"curvature_{one.name}",
-        title=one.label,
-        overwrite=True,
-        progress=setting.progress,
-    )
-    loss = evaluate(
-        objective,
-        random_plane(objective, seed=PLANE_SEED, normalize="filter"),
-        resolution=size.ratio_resolution,
-        archive=setting.archive,
-        name=f"curvature_loss_{one.name}",
-        title=one.label,
-        overwrite=True,
-        progress=setting.progress,
-    )
+    plane = random_plane(objective, seed=PLANE_SEED, normalize="filter")
+    stored: dict[str, Any] = {
+        "resolution": size.ratio_resolution,
+        "archive": setting.archive,
+        "title": one.label,
+        "overwrite": True,
+        "progress": setting.progress,
+    }
+    surface = hessian_map(objective, plane, name=f"curvature_{one.name}", **stored)
+    loss = evaluate(objective, plane, name=f"curvature_loss_{one.name}", **stored)
     ratio = surface.hessian_ratio.values
     finite = ratio[np.isfinite(ratio)]
     center = surface.sel(alpha=0, beta=0, method="nearest")

@@ -14,9 +14,9 @@ from lossatlas.compute.evaluation.evaluate import evaluate
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.formats import import_surface
 from lossatlas.recipes.common import print_line
-from lossatlas.recipes.li2018 import figures_planes as drawing
 from lossatlas.recipes.li2018.claims import IMPORTED
 from lossatlas.recipes.li2018.config import RunConfig
+from lossatlas.recipes.li2018.figures import planes as drawing
 from lossatlas.recipes.li2018.networks import Net, architecture_label, net
 from lossatlas.recipes.li2018.trainings import (
     depth_networks,

@@ -14,8 +14,8 @@ from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.arithmetic import norm
 from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.recipes.common import print_line
-from lossatlas.recipes.li2018 import figures_lines as drawing
 from lossatlas.recipes.li2018.config import RunConfig
+from lossatlas.recipes.li2018.figures import lines as drawing
 from lossatlas.recipes.li2018.networks import Net, scored, training_label
 from lossatlas.recipes.li2018.trainings import DECAYS, folder, solution_training, train_once
 from lossatlas.recipes.li2018.types import Solution

@@ -16,8 +16,8 @@ from lossatlas.compute.planes.constructors import random_plane
 from lossatlas.compute.planes.direction import Direction
 from lossatlas.compute.planes.plane import Plane
 from lossatlas.recipes.common import print_line
-from lossatlas.recipes.li2018 import figures_paths as drawing
 from lossatlas.recipes.li2018.config import RunConfig
+from lossatlas.recipes.li2018.figures import paths as drawing
 from lossatlas.recipes.li2018.minima import solution
 from lossatlas.recipes.li2018.trainings import DECAYS
 from lossatlas.recipes.li2018.types import Solution

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores, split_batch
-from lossatlas.compute.objective.run_module import run_module
+from lossatlas.compute.objective.module.run_module import run_module
 from lossatlas.compute.params.params import Params
 
 NORMS = {nn.Conv1d: nn.BatchNorm1d, nn.Conv2d: nn.BatchNorm2d, nn.Conv3d: nn.BatchNorm3d}

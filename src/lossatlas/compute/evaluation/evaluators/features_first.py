@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores, split_batch, split_terms
-from lossatlas.compute.objective.run_module import run_module
+from lossatlas.compute.objective.module.run_module import run_module
 from lossatlas.compute.params.params import Params
 
 POINTWISE = {

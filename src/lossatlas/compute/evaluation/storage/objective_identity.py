@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from lossatlas._util.code_hash import same_code
-from lossatlas.compute.objective.batchnorm import statistics_names
-from lossatlas.compute.objective.data import FrozenData
-from lossatlas.compute.objective.data_beyond_memory import SourceBatches
+from lossatlas.compute.objective.data.beyond_memory import SourceBatches
+from lossatlas.compute.objective.data.fixed_data import FrozenData
+from lossatlas.compute.objective.module.batchnorm import statistics_names
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.compute.params.hashing import hash_tensors, remembered_hash, update_hash
 from lossatlas.compute.params.params import Params
@@ -55,7 +55,7 @@ def _same(key: str, stored: str, asked: str) -> bool:
 def samples_hash(data: FrozenData) -> str:
     """A hash of all samples in order, whatever batches they are cut into.
 
-    >>> from lossatlas.compute.objective.data import freeze_data
+    >>> from lossatlas.compute.objective.data.fixed_data import freeze_data
     >>> x = torch.arange(10.0)
     >>> samples_hash(freeze_data(x, batch_size=3)) == samples_hash(freeze_data(x, batch_size=10))
     True

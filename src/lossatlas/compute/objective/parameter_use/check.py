@@ -19,8 +19,8 @@ from torch.utils import _pytree as pytree
 
 from lossatlas._util.caller import caller_level
 from lossatlas.compute.objective.loss_functions import ModuleLoss, Scores
+from lossatlas.compute.objective.module.random_state import seed_generators
 from lossatlas.compute.objective.parameter_use.tracking import Callers, Read, ReadWatch, callers_tensors
-from lossatlas.compute.objective.random_state import seed_generators
 from lossatlas.compute.objective.scorer import Scorer
 from lossatlas.compute.params.arithmetic import is_differentiable_dtype
 from lossatlas.compute.params.params import Params

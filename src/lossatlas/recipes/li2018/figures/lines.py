@@ -12,7 +12,7 @@ import xarray as xr
 
 from lossatlas._util.text import format_percent
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.figures_planes import COLORS, SOLUTIONS, line_surface
+from lossatlas.recipes.li2018.figures.planes import COLORS, SOLUTIONS, line_surface
 from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.model import ColorScale, Curve, Pane, Scene

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from lossatlas._util.argument_checks import check_integer
 from lossatlas._util.caller import caller_level
-from lossatlas.compute.objective.data_beyond_memory import ArrayReader, DatasetReader, SourceBatches, bytes_of
+from lossatlas.compute.objective.data.beyond_memory import ArrayReader, DatasetReader, SourceBatches, bytes_of
 from lossatlas.compute.params.hashing import update_hash
 from lossatlas.errors import InputError
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from lossatlas.compute.objective.data import FrozenData, count_of
-from lossatlas.compute.objective.data_beyond_memory import SourceBatches
+from lossatlas.compute.objective.data.beyond_memory import SourceBatches
+from lossatlas.compute.objective.data.fixed_data import FrozenData, count_of
 
 
 def take_samples(data: FrozenData, chosen: NDArray[np.int64]) -> FrozenData:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossatlas.compute.objective.batchnorm import Mode, set_batchnorm_mode_
+from lossatlas.compute.objective.module.batchnorm import Mode, set_batchnorm_mode_
 from lossatlas.compute.params.checks import check_subset
 from lossatlas.compute.params.params import Params, params_of, unwrap_module
 from lossatlas.errors import InputError

@@ -12,8 +12,8 @@ import xarray as xr
 
 from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.recipes.li2018.config import RunConfig
-from lossatlas.recipes.li2018.figures_lines import network_label
-from lossatlas.recipes.li2018.figures_planes import SOLUTIONS, with_common_limits
+from lossatlas.recipes.li2018.figures.lines import network_label
+from lossatlas.recipes.li2018.figures.planes import SOLUTIONS, with_common_limits
 from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.model import Pane, PathData, Scene

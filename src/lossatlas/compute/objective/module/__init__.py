@@ -1,0 +1,1 @@
+"""A module as a function: copies of it, calls with other parameters, BatchNorm modes, random states."""
