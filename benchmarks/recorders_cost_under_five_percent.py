@@ -58,10 +58,12 @@ def measure(make: Any, inputs: int, classes: int, batch: int, folder: Path, seco
     optimizers = [torch.optim.SGD(m.parameters(), lr=1e-3) for m in (plain, recorded)]
     recorder = Recorder(folder / f"{len(options)}-{inputs}-{time.monotonic_ns()}.zarr", recorded, optimizers[1], **options)
     base, extra, rounds = 0.0, 0.0, 0
-    while base < seconds:
-        plain_time = epoch(plain, optimizers[0], x, y, None)
-        extra += epoch(recorded, optimizers[1], x, y, recorder) - plain_time
-        base, rounds = base + plain_time, rounds + 1
+    while base < seconds or rounds % 2:
+        took = {}
+        for is_recorded in (rounds % 2 == 0, rounds % 2 == 1):  # in turns, each first every second time
+            model, optimizer = (recorded, optimizers[1]) if is_recorded else (plain, optimizers[0])
+            took[is_recorded] = epoch(model, optimizer, x, y, recorder if is_recorded else None)
+        base, extra, rounds = base + took[False], extra + took[True] - took[False], rounds + 1
     began = time.process_time()
     recorder.close()
     closing = time.process_time() - began

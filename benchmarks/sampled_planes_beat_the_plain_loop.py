@@ -2,11 +2,12 @@
 
 The pilot of multilevel sampling is drawn at every cell into an archive, which a stopped run continues; what it allocates is the exact
 number of passes (one sample at one cell) of a whole call. Processor seconds a pass are timed on 12 cells, those of the plain loop (weights
-copied in, batches of 128 under `no_grad`, float32) at 2 cells of 512 images before and after, and both are multiplied: nothing here was
-run whole unless another benchmark says so. Everything on one thread, in float32.
+copied in, batches of 128 under `no_grad`, float32) at 2 cells of 512 images before and after, and both are multiplied. With `--whole`
+the call is run from beginning to end instead, and only the plain loop's days are extrapolated. Everything on one thread, in float32.
 
     python -m benchmarks.sampled_planes_beat_the_plain_loop [resnet20] [--resolution 49] [--images 10000] [--folder DIR]
     python -m benchmarks.sampled_planes_beat_the_plain_loop resnet56 --resolution 51 --images 50000 [--pilot ARCHIVE]
+    python -m benchmarks.sampled_planes_beat_the_plain_loop resnet56 --resolution 51 --images 50000 --whole linear:0.01
 
 `--pilot` takes the pilot from an archive of the same plane, of the same resolution or one whose every other cell it has.
 """
@@ -101,10 +102,14 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=49)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--pilot", type=Path)
+    parser.add_argument("--whole", metavar="SCALE:TOL", help="run this call to its end, into an archive in --folder")
     parser.add_argument("--folder", type=Path, default=Path("build") / "sampled_planes")
     options = parser.parse_args()
     torch.set_num_threads(1)
     objective = objective_of(options.network, options.images)
+    if options.whole:
+        run_whole(options, objective)
+        return
     plane, grid = la.random_plane(objective, seed=0), Grid.make((-1, 1), options.resolution, 2)
     task = EvaluationProblem.make(objective, plane, metrics_named("loss"))
     loop = [plain_seconds_a_pass(options.network, plane)]
@@ -120,18 +125,54 @@ def main() -> None:
     store(options, pilot, float(np.median(each)), loop)
 
 
+def run_whole(options: argparse.Namespace, objective: la.Objective) -> None:
+    """One call of `la.evaluate` as a user makes it, plane, probe and storing included, between two timings of the plain loop."""
+    scale, tol = options.whole.split(":")[0], float(options.whole.split(":")[1])
+    options.folder.mkdir(parents=True, exist_ok=True)
+    archive = options.folder / f"{options.network}-{options.resolution}-{options.images}-{tol:g}-{scale}.zarr"
+    if archive.exists():
+        raise SystemExit(f"{archive} exists: what would be continued from it is not a whole call. Remove it, or pass another --folder.")
+    plane = la.random_plane(objective, seed=0)
+    loop = [plain_seconds_a_pass(options.network, plane)]
+    wall, processor = time.monotonic(), time.process_time()
+    surface = la.evaluate(
+        objective, la.random_plane(objective, seed=0), (-1, 1), options.resolution, archive=archive, tol=tol, tol_scale=scale,
+        engine=la.Engine(sampling="multilevel", executor="serial"), progress=True,
+    )  # fmt: skip
+    wall, processor = time.monotonic() - wall, time.process_time() - processor
+    loop.append(plain_seconds_a_pass(options.network, plane))
+    passes, of_all = surface.attrs["sampling"]["drawn"], options.resolution**2 * options.images
+    merge({f"{named(options, scale, tol)}, run whole": {
+        "passes": passes, "passes_of_the_full_grid": of_all, "fewer_passes": of_all / passes,
+        "processor_minutes": processor / 60, "wall_minutes": wall / 60,
+        "estimated_error_at_the_worst_cell": surface.attrs["estimated_error"],
+        "plain_loop_processor_milliseconds_a_pass": [1e3 * seconds for seconds in loop],
+        "extrapolated_plain_loop_processor_hours": of_all * np.mean(loop) / 3600,
+        "times_the_plain_loop": of_all * np.mean(loop) / processor,
+    }})  # fmt: skip
+
+
+def named(options: argparse.Namespace, scale: str, tol: float) -> str:
+    return f"{options.network}, {options.resolution}x{options.resolution}, {options.images:,} images, {tol:.0%} {scale}"
+
+
 def store(options: argparse.Namespace, pilot: np.ndarray, each: float, loop: list[float]) -> None:
-    """Rows of all settings, beside those of other networks."""
+    """Rows of all settings."""
     shape = (options.resolution, options.resolution)
     of_all, rows = options.resolution**2 * options.images, {}
     for scale, tol in SETTINGS:
         drawn = allocate(LatticeHierarchy.of_grid(shape), shape, pilot, options.images - PILOT, tol, scale).total + pilot.size
-        rows[f"{options.network}, {shape[0]}x{shape[1]}, {options.images:,} images, {tol:.0%} {scale}"] = {
+        rows[named(options, scale, tol)] = {
             "passes": drawn, "passes_of_the_pilot": pilot.size, "passes_of_the_full_grid": of_all, "fewer_passes": of_all / drawn,
             "processor_milliseconds_a_pass": 1e3 * each, "plain_loop_processor_milliseconds_a_pass": [1e3 * seconds for seconds in loop],
             "extrapolated_processor_minutes": drawn * each / 60, "extrapolated_plain_loop_processor_hours": of_all * np.mean(loop) / 3600,
             "times_the_plain_loop": of_all * np.mean(loop) / (drawn * each),
         }  # fmt: skip
+    merge(rows)
+
+
+def merge(rows: dict[str, dict[str, object]]) -> None:
+    """Beside those of other networks and settings."""
     held = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps({"rows": held | rows, "machine": machine()}, indent=1) + "\n")
     print(json.dumps(rows, indent=1))

@@ -1,12 +1,13 @@
 """Claim: planes estimated from some of the samples err by more than `tol` at no more cells than one in twenty, on real data.
 
 `resnet20` estimates a filter-normalized plane of ResNet-20 on 10,000 training images of CIFAR-10 to 1 % of its linear and 2 % of its
-logarithmic range; `archive` takes the finished archive of an estimated plane, such as ResNet-56 on all 50,000 images. Both then compute
-cells with all samples, in random order, in float32, and compare. Every cell is written down when it is done, so that the same command
-continues a stopped one; the cells that are there are a random sample of the plane however few they are.
+logarithmic range; `archive` takes finished archives of an estimated plane, such as ResNet-56 on all 50,000 images; of several, whose
+grids hold each other, cells of the first are computed. Both then compute cells with all samples, in random order, in float32, and
+compare. Every cell is written down when it is done, so that the same command continues a stopped one; the cells that are there are a
+random sample of the plane however few they are.
 
     python -m benchmarks.sampled_planes_meet_their_tolerance resnet20 [--images 10000] [--resolution 25] [--cells 625]
-    python -m benchmarks.sampled_planes_meet_their_tolerance archive PATH --network resnet56 [--cells 30]
+    python -m benchmarks.sampled_planes_meet_their_tolerance archive PATH [PATH ...] --network resnet56 [--cells 30]
 """
 
 from __future__ import annotations
@@ -65,12 +66,15 @@ def resnet20(options: argparse.Namespace) -> None:
 
 
 def archived(options: argparse.Namespace) -> None:
-    """What a finished estimate errs by."""
-    surface = la.open_archive(options.path).surface()
-    objective = objective_of(options.network, surface.attrs["sampling"]["samples"])
-    label = f"{options.network}, {'x'.join(map(str, surface.loss.shape))}, {objective.samples:,} images"
-    name = f"{label}, {surface.attrs['tol']:.0%} {surface.attrs['sampling']['scale']}"
-    compare(label, objective, la.random_plane(objective, seed=0), {name: surface}, options)
+    """What finished estimates err by."""
+    surfaces = [la.open_archive(path).surface() for path in options.paths]
+    objective = objective_of(options.network, surfaces[0].attrs["sampling"]["samples"])
+
+    def label(surface: xr.Dataset) -> str:
+        return f"{options.network}, {'x'.join(map(str, surface.loss.shape))}, {objective.samples:,} images"
+
+    estimates = {f"{label(s)}, {s.attrs['tol']:.0%} {s.attrs['sampling']['scale']}": s for s in surfaces}
+    compare(label(surfaces[0]), objective, la.random_plane(objective, seed=0), estimates, options)
 
 
 def compare(label: str, objective: la.Objective, plane: la.Plane, estimates: dict[str, xr.Dataset], options: argparse.Namespace) -> None:
@@ -89,14 +93,14 @@ def compare(label: str, objective: la.Objective, plane: la.Plane, estimates: dic
             with file.open("a") as lines:
                 lines.write(json.dumps({"cell": int(cell), "loss": exact[int(cell)], "processor_seconds": seconds[-1]}) + "\n")
         if len(seconds) == 1 or len(exact) == len(order):
-            store({name: errors(estimate, exact) for name, estimate in estimates.items()})
-    store({name: errors(estimate, exact) for name, estimate in estimates.items()})
+            store({name: errors(estimate, surface, exact) for name, estimate in estimates.items()})
+    store({name: errors(estimate, surface, exact) for name, estimate in estimates.items()})
 
 
-def errors(surface: xr.Dataset, exact: dict[int, float]) -> dict[str, Any]:
-    """Differences at the cells that were computed with all samples, as shares of the estimate's range in its scale."""
+def errors(surface: xr.Dataset, first: xr.Dataset, exact: dict[int, float]) -> dict[str, Any]:
+    """Differences at the cells of `first` that were computed with all samples, as shares of the estimate's range in its scale."""
     sampling, tol = surface.attrs["sampling"], surface.attrs["tol"]
-    cells, truth = np.array(sorted(exact)), np.array([exact[cell] for cell in sorted(exact)])
+    cells, truth = same_cells(surface, first, sorted(exact)), np.array([exact[cell] for cell in sorted(exact)])
     mean, own = surface.loss_filled.values.ravel(), surface.loss_filled_standard_error.values.ravel()
     off = np.abs(mean[cells] - truth)
     inside = off <= 1.96 * own[cells] + 1e-5 * truth
@@ -110,6 +114,15 @@ def errors(surface: xr.Dataset, exact: dict[int, float]) -> dict[str, Any]:
         "sample_passes": sampling["drawn"], "share_of_the_full_grid": sampling["share"], "samples": sampling["samples"],
         "wall_seconds": surface.attrs.get("seconds"),
     }  # fmt: skip
+
+
+def same_cells(surface: xr.Dataset, first: xr.Dataset, cells: list[int]) -> np.ndarray:
+    """Flat positions in `surface` of these cells of `first`."""
+    at = np.unravel_index(cells, first.loss.shape)
+    found = [np.abs(surface[d].values[:, None] - first[d].values[index]).argmin(0) for d, index in zip(surface.loss.dims, at, strict=True)]
+    for dim, index, place in zip(surface.loss.dims, at, found, strict=True):
+        assert np.allclose(surface[dim].values[place], first[dim].values[index], atol=1e-9), "grids that do not hold each other"
+    return np.ravel_multi_index(found, surface.loss.shape)
 
 
 def store(rows: dict[str, Any]) -> None:
@@ -130,7 +143,7 @@ def main() -> None:
     one.add_argument("--cells", type=int, default=625)
     one.set_defaults(run=resnet20)
     two = parts.add_parser("archive")
-    two.add_argument("path", type=Path)
+    two.add_argument("paths", type=Path, nargs="+")
     two.add_argument("--network", choices=PUBLISHED, required=True)
     two.add_argument("--cells", type=int, default=30)
     two.set_defaults(run=archived)

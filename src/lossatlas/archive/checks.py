@@ -97,13 +97,14 @@ def checked_surface(dataset: xr.Dataset) -> xr.Dataset:
         ValueError: coordinates that are not finite or repeat, no `done`, arrays over other axes, or attributes of another type.
     """
     dataset = _with_checked_attributes(dataset)
-    if "done" not in dataset or set(dataset["done"].dims) not in (set(schema.PLANE), set(schema.LINE)):
+    variables = dataset.variables
+    if "done" not in variables or set(variables["done"].dims) not in (set(schema.PLANE), set(schema.LINE)):
         raise ValueError("done does not lie over (alpha, beta) or (alpha,)")
-    for axis in map(str, dataset["done"].dims):
-        values = dataset[axis].values if axis in dataset else np.empty(0)
+    for axis in map(str, variables["done"].dims):
+        values = variables[axis].values if axis in variables else np.empty(0)
         if values.dtype.kind not in "fiu" or not len(values) or not np.isfinite(values).all() or len(np.unique(values)) != len(values):
             raise ValueError(f"{axis} is not one finite number for each position, none twice")
-    _check_variables(dataset, {axis for axis in schema.PLANE if axis not in dataset["done"].dims})
+    _check_variables(dataset, {axis for axis in schema.PLANE if axis not in variables["done"].dims})
     return dataset
 
 
@@ -123,20 +124,20 @@ def checked_trajectory(dataset: xr.Dataset) -> xr.Dataset:
 def _with_checked_attributes(dataset: xr.Dataset) -> xr.Dataset:
     dataset = dataset.copy()
     dataset.attrs = checked_attributes(dataset.attrs)
-    for name in dataset.variables:
-        dataset[name].attrs = checked_attributes(dataset[name].attrs)
+    for variable in dataset.variables.values():  # not through dataset[name], which makes a DataArray each time
+        variable.attrs = checked_attributes(variable.attrs)
     return dataset
 
 
 def _check_variables(dataset: xr.Dataset, absent: set[str]) -> None:
     """Known arrays have their declared axes and hold numbers."""
-    for name in map(str, dataset.variables):
-        declared = _declaration(name)
-        if declared is None or ("done" in dataset and "step" in declared.dims):  # a metric may have the name of a recorded curve
+    for name, variable in dataset.variables.items():
+        declared = _declaration(str(name))
+        if declared is None or ("done" in dataset.variables and "step" in declared.dims):  # a metric may have the name of a recorded curve
             continue
         dims = tuple(dim for dim in declared.dims if dim not in absent)
-        if set(dataset[name].dims) != set(dims) or dataset[name].dtype.kind not in "fiub":
-            raise ValueError(f"{name} holds {dataset[name].dtype} over {dataset[name].dims}; expected numbers over {dims}")
+        if set(variable.dims) != set(dims) or variable.dtype.kind not in "fiub":
+            raise ValueError(f"{name} holds {variable.dtype} over {variable.dims}; expected numbers over {dims}")
 
 
 def _declaration(name: str) -> schema.Variable | None:

@@ -56,9 +56,10 @@ def read_surface(root: zarr.Group, location: str, name: str) -> xr.Dataset:
 
 def _lost_chunk(root: zarr.Group, path: str, surface: xr.Dataset) -> str | None:
     """The first chunk that is missing, where more of the measured cells are NaN than were when the evaluation ended."""
-    known, holes, done = surface.attrs.get("nan_cells"), surface.attrs.get("holes", {}), surface["done"].values
-    metrics = [m for m in surface.attrs.get("metrics", ()) if m in surface and surface[m].dims == surface["done"].dims]
-    unexplained = done & np.logical_or.reduce([np.isnan(surface[m].values) for m in metrics]) if metrics else np.zeros_like(done)
+    known, holes, variables = surface.attrs.get("nan_cells"), surface.attrs.get("holes", {}), surface.variables
+    done = variables["done"].values
+    metrics = [m for m in surface.attrs.get("metrics", ()) if m in variables and variables[m].dims == variables["done"].dims]
+    unexplained = done & np.logical_or.reduce([np.isnan(variables[m].values) for m in metrics]) if metrics else np.zeros_like(done)
     unexplained.flat[[int(cell) for cell in holes]] = False
     if not isinstance(known, int) or unexplained.sum() <= known:
         return None

@@ -17,6 +17,7 @@ import zarr
 
 from lossatlas.archive import open_archive
 from lossatlas.compute.objective.objective import Objective
+from lossatlas.compute.recording.measurements import Histogram, LayerGroups
 from lossatlas.compute.recording.recorder import Recorder
 from lossatlas.compute.recording.storage.weight_store import COLUMNS
 from lossatlas.compute.recording.trajectory import Trajectory
@@ -59,6 +60,21 @@ def test_true_losses_use_each_steps_own_batchnorm_statistics(training) -> None:
     with torch.no_grad():
         last = float(F.cross_entropy(model(training.x), training.y))
     assert recorder.trajectory.dataset.path_loss.values[-1] == pytest.approx(last, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_histogram_counts_ends_and_what_lies_beyond_in_its_end_bins_and_nan_nowhere(dtype: torch.dtype) -> None:
+    histogram = Histogram(0.5, ("w",))
+    weights = torch.tensor([[-9.0, -0.5, 0.5, float("inf")], [float("nan"), 0.0, 0.5 - 1e-9, -float("inf")]], dtype=dtype)
+    counts = histogram.count({"w": weights}, LayerGroups.of({"w": weights}))
+    assert counts.shape == (1, len(histogram.centers)) and counts.sum() == 7
+    assert [counts[0, 0], counts[0, 100], counts[0, -1]] == [3, 1, 3]
+    many = torch.randn(300, 40, generator=torch.Generator().manual_seed(0)).mul(0.2).to(dtype)
+    found = histogram.count({"w": many}, LayerGroups.of({"w": many}))[0]
+    width = histogram.centers[1] - histogram.centers[0]
+    edges = np.append(histogram.centers - width / 2, histogram.centers[-1] + width / 2)
+    expected, _ = np.histogram(many.double().numpy().clip(edges[0], edges[-1]), edges)
+    assert np.abs(found - expected).sum() <= 4, "a weight at an edge may round to either side"
 
 
 def test_norms_histogram_and_gradient_are_those_of_the_model(training) -> None:

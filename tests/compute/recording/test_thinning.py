@@ -69,7 +69,7 @@ def test_two_hundred_steps_keep_two_hundred_rows_and_an_explicit_period_is_respe
 
 
 def test_rows_of_large_models_are_fewer() -> None:
-    assert Schedule.make().limited_to(2**30 // 10).limit == 40
+    assert Schedule.make().limited_to(schedule.MOST_BYTES // 40).limit == 40
     assert Schedule.make().limited_to(2**40).limit == schedule.LEAST_ROWS
     assert Schedule.make().limited_to(4).limit == schedule.MOST_ROWS
     assert Schedule.make(every=3).limited_to(2**40).limit is None

@@ -60,7 +60,7 @@ class Recorder:
         label: words for legends.
         every: record every so many steps. Without `every`, `every_epochs` and `at` every step is recorded, and of more than
             400 rows (100 where `objective`, `test_objective` or `sharpness` is measured at each, and fewer where they would hold more
-            than 4 GiB of weights) every second, fourth, … stays.
+            than 256 MiB of weights, but at least 16) every second, fourth, … stays.
         every_epochs: record every so many epochs; needs `steps_per_epoch`.
         at: record at these steps.
         steps_per_epoch: turns steps into epochs.

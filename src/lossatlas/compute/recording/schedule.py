@@ -11,8 +11,9 @@ from typing import Any
 from lossatlas.errors import InputError
 
 MOST_ROWS, LEAST_ROWS = 400, 16
-MOST_BYTES = 4 * 2**30
-"""A recording without `every=` holds at most so many rows, and fewer where these would hold more bytes of weights."""
+MOST_BYTES = 256 * 2**20
+"""A recording without `every=` holds at most so many rows, and fewer where these would hold more bytes of weights: a row of a larger
+model takes as long as several of its steps."""
 MOST_MEASURED_ROWS = 100
 """The same where an objective is measured at every row."""
 
