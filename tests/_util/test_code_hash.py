@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from lossatlas._util.code_hash import code_hash
 
@@ -44,6 +45,12 @@ def test_the_same_code_has_the_same_hash_wherever_it_stands() -> None:
 )
 def test_what_changes_a_value_changes_the_hash(other: Any) -> None:
     assert code_hash(other) != code_hash(made(BASE, factor=1))
+
+
+def test_dtypes_and_devices_that_a_function_reads_count() -> None:
+    kinds = [torch.float32, torch.float32, torch.float64, torch.device("cpu"), torch.device("meta"), np.dtype("f4"), np.dtype("f8")]
+    hashes = [code_hash(made("def f(x):\n    return x.to(kind)", kind=kind)) for kind in kinds]
+    assert hashes[0] == hashes[1] and len(set(hashes)) == 6
 
 
 def test_functions_that_are_called_count_too() -> None:

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
+VALUES = ("dtype", "device")
+"""Names of types of values that NumPy, torch and others pick from a few."""
 INSTALLED = ("site-packages", "dist-packages")
 DEEPEST = 12
 """Levels of functions in functions; what lies deeper is left to the comparison of values."""
@@ -52,7 +54,7 @@ def same_code(stored: str, now: str) -> bool:
 
 
 def _parts(thing: Any, seen: set[int], depth: int) -> Iterator[str | bytes]:
-    if isinstance(thing, (*CONSTANTS, np.generic)):
+    if isinstance(thing, (*CONSTANTS, np.generic)) or type(thing).__name__ in VALUES:
         yield f"{type(thing).__name__} {thing!r}"
         return
     if isinstance(thing, ModuleType | BuiltinFunctionType | np.ufunc) or id(thing) in seen or not depth:

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 from lossatlas import schema
 from lossatlas._util.argument_checks import check_choice, check_integer, check_name, check_text
-from lossatlas.compute.metrics.identity import code_hash, items_hash
+from lossatlas._util.code_hash import code_hash
+from lossatlas.compute.metrics.identity import items_hash
 from lossatlas.errors import InputError, InputTypeError
 
 StoredType = Literal["float64", "float32", "float16"]
