@@ -45,7 +45,6 @@ COUNTS = {
     **{f"wrn56_{k}_noshort": resnet_count(56, k, False) for k in (2, 4, 8)},
     **{f"resnet{depth}_noshort": resnet_count(depth, 1, False) for depth in (20, 110)},
     **{f"resnet32{tail}": resnet_count(32, 1, not tail) for tail in ("", "_noshort")},
-    **{f"wrn20_2{tail}": resnet_count(20, 2, not tail) for tail in ("", "_noshort")},
     "resnet110_a": resnet_count(110, 1, False),
     **{f"wrn8_{k}": resnet_count(8, k, True) for k in (1, 2, 4)},
     **{f"wrn8_{k}_noshort": resnet_count(8, k, False) for k in (1, 2, 4)},

@@ -26,8 +26,6 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     **{f"resnet{depth}_noshort": partial(ResNet, depth, shortcut="none") for depth in (20, 56, 110)},
     "resnet32": partial(ResNet, 32, shortcut="B"),
     "resnet32_noshort": partial(ResNet, 32, shortcut="none"),
-    "wrn20_2": partial(ResNet, 20, shortcut="B", width=2),
-    "wrn20_2_noshort": partial(ResNet, 20, shortcut="none", width=2),
     **{f"wrn56_{width}": partial(ResNet, 56, shortcut="B", width=width) for width in (2, 4, 8)},
     **{f"wrn56_{width}_noshort": partial(ResNet, 56, shortcut="none", width=width) for width in (2, 4, 8)},
     **{f"wrn8_{width}": partial(ResNet, 8, shortcut="B", width=width) for width in (1, 2, 4)},
@@ -45,7 +43,7 @@ def network(name: str, seed: int | None = None) -> nn.Module:
 
     Args:
         name: one of `NETWORKS`; ``_a`` has option-A shortcuts, ``_noshort`` none, the rest the paper's option B.
-            ``wrn8_k``, ``wrn20_2`` and ``vgg9_quarter`` are small stand-ins for quick runs and laptops.
+            ``wrn8_k`` and ``vgg9_quarter`` are small stand-ins for quick runs and laptops.
         seed: of the initial weights; None draws from torch's global generator. A seed leaves that generator untouched.
 
     >>> sum(p.numel() for p in network("lenet", seed=0).parameters())
