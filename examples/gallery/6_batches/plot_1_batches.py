@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 import lossatlas as la
 
 digits = load_digits()
+torch.manual_seed(0)
 x, y = torch.tensor(digits.data[:400] / 16, dtype=torch.float32), torch.tensor(digits.target[:400])
 model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01)

@@ -46,10 +46,7 @@ def _surface(name: str, dataset: xr.Dataset) -> Iterator[str]:
         yield f"    {axis}: {len(values)} points from {values[0]:g} to {values[-1]:g}"
     done = dataset.done.values
     yield f"    computed: {int(done.sum()):,} of {done.size:,} cells"
-    for metric in (str(v) for v in dataset.data_vars if v != "done" and dataset[v].dims == dataset.done.dims):
-        values = dataset[metric].values[done]
-        finite = values[np.isfinite(values)]
-        yield f"    {metric}: " + (f"{finite.min():.6g} to {finite.max():.6g}" if finite.size else "no finite value")
+    yield from _ranges(dataset)
     yield from (f"    {note}" for note in surface_notes(dataset))
     with suppress(InputError):  # a surface without a metric has nothing that a figure could show
         yield f"    sha256 of its values, as in the figures drawn of it: {surface_hash(surface_from(dataset))}"
@@ -58,6 +55,18 @@ def _surface(name: str, dataset: xr.Dataset) -> Iterator[str]:
     made, seconds = attrs.get("created") or "at an unknown time", attrs.get("seconds")
     took = "" if seconds is None else f" in {format_duration(seconds)}"
     yield f"    made {made}{took} with lossatlas {attrs.get('lossatlas_version') or '?'}, {versions}"
+
+
+def _ranges(dataset: xr.Dataset) -> Iterator[str]:
+    """Of what was measured at the computed cells, then of what was estimated or interpolated at all."""
+    done, names = dataset.done.values, [str(v) for v in dataset.data_vars if v != "done" and dataset[v].dims == dataset.done.dims]
+    estimated = [name for name in names if "_filled" in name or name == "samples_drawn"]
+    for name in (*(n for n in names if n not in estimated), *estimated):
+        values = dataset[name].values[np.isfinite(dataset[name].values) & (done | (name in estimated))]
+        if values.size:
+            yield f"    {name}: {values.min():.6g} to {values.max():.6g}"
+        elif done.any():
+            yield f"    {name}: no finite value"
 
 
 def _samples(archive: Archive, name: str) -> Iterator[str]:

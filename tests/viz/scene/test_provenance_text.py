@@ -160,6 +160,20 @@ def test_a_quantity_without_standard_errors_is_told_none() -> None:
     assert [note for note in surface_notes(whole) if "standard error" in note] == ["no standard error: these samples are all there is"]
 
 
+def test_the_inventory_tells_the_range_of_what_was_estimated_from_samples() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(1000, 3, generator=generator), torch.randint(0, 2, (1000,), generator=generator)
+    objective = la.Objective(torch.nn.Linear(3, 2), F.cross_entropy, (x, y), population=1000)
+    archive = la.open_archive(None, "a")
+    plane = la.random_plane(objective, seed=0)
+    found = la.evaluate(objective, plane, resolution=9, archive=archive, tol=0.2, engine=la.Engine(sampling="multilevel"))
+    assert not found.done.all(), "estimated"
+    text = describe_archive(archive)
+    lowest, highest = float(found.loss_filled.min()), float(found.loss_filled.max())
+    assert f"loss_filled: {lowest:.6g} to {highest:.6g}" in text and "samples_drawn: " in text
+    assert "no finite value" not in text and "no standard error" not in text
+
+
 def test_the_inventory_says_of_a_recording_what_is_known() -> None:
     archive, model = la.open_archive(None, "a"), adapted()
     la.Trajectory.from_checkpoints([model.state_dict(), model.state_dict()], archive=archive, name="saved", label="checkpoints")

@@ -329,7 +329,8 @@ def error_notes(dataset: xr.Dataset, quantity: str) -> tuple[str, ...]:
     counted, samples, population = _counted(dataset, quantity), error_count(dataset, quantity), objective.get("population")
     population = population if counted == "samples" else None
     if population is not None and population == samples:
-        return ("no standard error: these samples are all there is",)
+        estimated = mapping_of(dataset.attrs.get("sampling"))  # from some of them, with an error that is told there
+        return () if estimated else ("no standard error: these samples are all there is",)
     of = f" for all {population:,} samples" if isinstance(population, int) else ""
     name, unit = quantity.replace("_", " "), "" if units in ("", "1", "fraction") else f" {units}"
     line = f"standard error of a cell's {name}{of} up to {errors.max():.2g}{unit}"
