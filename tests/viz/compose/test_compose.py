@@ -147,3 +147,9 @@ def test_what_cannot_move_is_refused(dataset: xr.Dataset, make_surface: Callable
         with_timeline(compose(dataset), frames=0)
     timed = with_timeline(Scene((Pane("surface", ("bowl",)),), (make_surface(),)), frames=3)
     assert with_timeline(timed, frames=9) is timed
+
+
+@pytest.mark.parametrize(("word", "meant"), [("relief", "surface"), ("3D", "surface"), ("heatmap", "contour"), ("contuor", "contour")])
+def test_an_unknown_kind_is_asked_back_in_the_words_of_others(word: str, meant: str) -> None:
+    with pytest.raises(InputError, match=rf"kind: got {word};.*Did you mean {meant}\?"):
+        compose(xr.Dataset(), kind=word)  # pyright: ignore[reportArgumentType]

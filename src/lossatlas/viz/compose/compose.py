@@ -30,6 +30,9 @@ from lossatlas.viz.scene.value_ranges import automatic_scale
 
 Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
 
+OTHER_WORDS = {"relief": "surface", "3d": "surface", "mesh": "surface", "2d": "contour", "map": "contour", "heatmap": "contour", "1d": "line"}
+"""What others call the kinds."""
+
 
 def compose(
     source: Source,
@@ -162,7 +165,9 @@ def _label(paths: Sequence[PathData], step: int) -> str:
 
 def _check(kind: str, scale: str, levels: int, colormap: str | None) -> None:
     if kind not in get_args(Kind):
-        raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}", did_you_mean(str(kind), get_args(Kind)))
+        meant = OTHER_WORDS.get(str(kind).lower())
+        question = f"Did you mean {meant}?" if meant else did_you_mean(str(kind), get_args(Kind))
+        raise InputError("kind", kind, f"one of {', '.join(get_args(Kind))}", question)
     if scale not in get_args(ScaleOption):
         raise InputError("scale", scale, "auto, linear or log")
     check_integer("levels", levels, 2, 200)
