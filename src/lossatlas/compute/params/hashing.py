@@ -77,6 +77,7 @@ class _HashMemory:
     """Hashes by the tensors that were asked for, oldest first."""
 
     entries: OrderedDict[Hashable, _Remembered] = field(default_factory=OrderedDict)
+    size: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, key: Hashable, tensors: Sequence[Tensor], compute: Callable[[], str], size: int) -> str:
@@ -85,10 +86,11 @@ class _HashMemory:
         if known is None or not known.is_of(tensors):
             known = _Remembered(_forms(tensors), tuple(_bytes_of(t).copy() for t in tensors), compute(), size)
         with self.lock:
-            self.entries.pop(key, None)
+            before = self.entries.pop(key, None)
             self.entries[key] = known
-            while sum(entry.size for entry in self.entries.values()) > MOST_REMEMBERED:
-                self.entries.popitem(last=False)
+            self.size += known.size - (before.size if before else 0)
+            while self.size > MOST_REMEMBERED:
+                self.size -= self.entries.popitem(last=False)[1].size
         return known.hash
 
 

