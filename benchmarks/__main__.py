@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from benchmarks import report
+
 BENCHMARKS = (
     "engine",
     "never_slower_than_a_plain_loop",
@@ -27,6 +29,7 @@ def main() -> None:
         print(f"== {name}", flush=True)
         if subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode:
             failed.append(name)
+    report.main()
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

@@ -1,4 +1,4 @@
-"""Turn `benchmarks/results/engine.json` into `docs/benchmarks.md` and a figure of how time grows.
+"""Turn `benchmarks/results` into `docs/benchmarks.md` and a figure of how time grows.
 
 Usage: python -m benchmarks.report
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+
+from benchmarks.report_claims import sections
 
 RESULTS = Path(__file__).parent / "results" / "engine.json"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -38,13 +40,13 @@ def main() -> None:
     ):
         if name in found:
             parts.append(write(found[name]))
-    PAGE.write_text("\n\n".join(parts) + "\n")
+    PAGE.write_text("\n\n".join([*parts, *sections()]) + "\n")
 
 
 def _head(machine: dict[str, Any]) -> str:
-    return f"""# Benchmarks of the engine
+    return f"""# Benchmarks
 
-`make bench` writes this page from `benchmarks/results/engine.json`. One process, one thread, contenders interleaved round by
+`make bench` writes this page from `benchmarks/results`. One process, one thread, contenders interleaved round by
 round; a ratio is the median over rounds of the plain loop's CPU time per point over the contender's, with the lowest and
 highest round in brackets. Parts ran while the machine did other work: read ratios, not points a second.
 
