@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lossatlas.cli.load_objective import load_objective
+from lossatlas.cli.objective.load import load_objective
 from lossatlas.errors import InputError
 
 FILES: dict[str, tuple[bytes, str]] = {

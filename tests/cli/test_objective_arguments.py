@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from lossatlas.cli.objective_arguments import parse_arguments
+from lossatlas.cli.objective.arguments import parse_arguments
 from lossatlas.errors import InputError
 
 

@@ -55,7 +55,7 @@ def curvature(
     """Measure the largest and smallest Hessian eigenvalue, their ratio and the trace: at your model, at a point, or over a plane."""
     arguments = dict(locals())
     _check_combinations(arguments)
-    from lossatlas.cli.adjust_objective import ObjectiveChanges, load_adjusted
+    from lossatlas.cli.objective.adjust import ObjectiveChanges, load_adjusted
 
     target = load_adjusted(objective, ObjectiveChanges(mode, device, dtype, batch_size, samples), settings or ())
     accuracy = {key: arguments[key] for key in ("tol", "probes") if arguments[key] is not None}

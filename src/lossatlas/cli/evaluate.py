@@ -100,7 +100,7 @@ def _check_combinations(arguments: dict[str, Any]) -> None:
 
 def _prepare(arguments: dict[str, Any]) -> tuple[Any, Any, Any, dict[str, float]]:
     """The objective, its plane, the bounds, and the loss at the end of each recorded path."""
-    from lossatlas.cli.adjust_objective import ObjectiveChanges, load_adjusted
+    from lossatlas.cli.objective.adjust import ObjectiveChanges, load_adjusted
     from lossatlas.cli.planes import PathSources, PlaneOptions, plane_around, plane_through_paths
 
     area = None if arguments["bounds"] is None else bounds_of("--bounds", arguments["bounds"])

@@ -15,7 +15,7 @@ from lossatlas.archive import open_archive
 from lossatlas.errors import InputError
 from lossatlas.viz.api import animate
 from lossatlas.viz.compose.compose import compose
-from lossatlas.viz.compose.recording import quantile, recording_scene
+from lossatlas.viz.compose.runs.recording import quantile, recording_scene
 from lossatlas.viz.mpl.figure import figure
 
 STEPS = np.array([0, 3, 7, 12])

@@ -13,7 +13,7 @@ from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.viz.animation.writer import save as save_animation
 from lossatlas.viz.api import plot, view
 from lossatlas.viz.compose.from_datasets import areas_from, path_from, surface_from
-from lossatlas.viz.compose.training import RecordedPath, training_scene
+from lossatlas.viz.compose.runs.training import RecordedPath, training_scene
 from lossatlas.viz.scene.model import ColorScale, DecisionRegions, Pane, PathData, Scene, Surface, Timeline
 
 RED = "#c1121f"

@@ -22,8 +22,8 @@ from lossatlas.viz.axes_level.drawing import (
     scale_of,
 )
 from lossatlas.viz.compose.inputs import Source
-from lossatlas.viz.compose.recorded_runs import recordings
-from lossatlas.viz.compose.recording import recording_scene
+from lossatlas.viz.compose.runs.recorded_runs import recordings
+from lossatlas.viz.compose.runs.recording import recording_scene
 from lossatlas.viz.mpl.panes import lines
 from lossatlas.viz.mpl.style import curve_color
 from lossatlas.viz.scene.model import Curve, FloatArray, Pane, Scale, Scene

@@ -19,10 +19,10 @@ from lossatlas.viz.colors import colormap as known_colormap
 from lossatlas.viz.compose.camera import choose_camera
 from lossatlas.viz.compose.decision_regions import are_regions, regions_scene
 from lossatlas.viz.compose.inputs import Source, Sources, once_each, read_sources, title_of
-from lossatlas.viz.compose.recorded_runs import holds_recordings_alone, recordings
-from lossatlas.viz.compose.recording import recordings_scene
+from lossatlas.viz.compose.runs.recorded_runs import holds_recordings_alone, recordings
+from lossatlas.viz.compose.runs.recording import recordings_scene
+from lossatlas.viz.compose.runs.training import RecordedPath, training_scene
 from lossatlas.viz.compose.side_by_side import side_by_side
-from lossatlas.viz.compose.training import RecordedPath, training_scene
 from lossatlas.viz.scene.cell_masks import classify_cells
 from lossatlas.viz.scene.model import Camera, ColorScale, Field, Pane, PaneKind, PathData, ScaleOption, Scene, Surface
 from lossatlas.viz.scene.uncertainty import mark_uncertain

@@ -18,7 +18,7 @@ from lossatlas.compute.evaluation.evaluators.base import UnsupportedModel
 
 
 def leaves(arguments: Any) -> Iterator[Any]:
-    """What an operation's arguments or results hold, lists and dicts taken apart; in a fifth of the time of torch's trees.
+    """Leaves of an operation's arguments or results, lists and dicts taken apart; in a fifth of the time of torch's trees.
 
     >>> list(leaves((1, [2, {"k": 3}], None)))
     [1, 2, 3, None]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lossatlas._util.text import did_you_mean
-from lossatlas.cli.objective_arguments import parse_arguments
+from lossatlas.cli.objective.arguments import parse_arguments
 from lossatlas.compute.objective.objective import Objective
 from lossatlas.errors import InputError, LossatlasError
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 
 from lossatlas._util.argument_checks import check_choice, check_integer
-from lossatlas.cli.load_objective import load_objective
+from lossatlas.cli.objective.load import load_objective
 from lossatlas.compute.minibatch.batches import concatenate_batches
 from lossatlas.compute.objective.data.fixed_data import FrozenData, freeze_data
 from lossatlas.compute.objective.loss_functions import CallableLoss, ModuleLoss

@@ -1,0 +1,1 @@
+"""Scenes of recorded runs: their curves, and a training beside its map."""
