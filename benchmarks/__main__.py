@@ -14,6 +14,7 @@ BENCHMARKS = (
     "resnet56_planes_take_minutes",
     "sampled_cost_grows_slower_than_the_data",
     "sampled_planes_beat_the_plain_loop",
+    "sampled_planes_are_unbiased",
     "hessian_maps_gain_from_warm_starts",
     "recorders_cost_under_five_percent",
     "paths_of_large_models_fit_in_two_gigabytes",
