@@ -9,7 +9,12 @@ import xarray as xr
 from matplotlib.collections import PolyCollection
 
 import lossatlas as la
+from lossatlas.viz.compose.compose import compose
 from lossatlas.viz.compose.from_datasets import surface_from
+from lossatlas.viz.mpl.artists.markers import marks_of
+from lossatlas.viz.scene import uncertainty
+from lossatlas.viz.scene.footnotes import footnotes
+from lossatlas.viz.web.payload import encode
 
 A, B = np.linspace(-1, 1, 5), np.linspace(-1, 1, 4)
 VALUES = 0.1 + np.add.outer(A**2, 3 * B**2)
@@ -54,3 +59,17 @@ def test_maps_hatch_them_and_the_legend_says_what_it_is() -> None:
         labels = [str(handle.get_label()) for handle in drawn.handles]
         assert ("less certain than the 2 % of the range asked for" in labels) == (count > 0)
         plt.close()
+
+
+@pytest.mark.parametrize("share", [0.0005, 0.3])
+def test_a_minimum_is_marked_where_the_samples_tell_it_from_the_other_cells(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uncertainty, "LOCATED_WITHIN", 1)  # of five cells
+    scene = compose(sampled(errors_of(np.full(VALUES.shape, share), "linear"), 0.5, "linear"))
+    (surface,) = scene.surfaces
+    located = share < 0.01
+    assert surface.fields["loss"].is_minimum_located == located
+    assert [mark.kind for mark in marks_of(surface, "loss")] == (["minimum"] if located else [])
+    said = " ".join(footnotes(scene))
+    assert ("minimum on this grid" in said) == located
+    assert ("which the samples do not tell from others" in said) != located
+    assert ('"minimum_located":false' in encode(scene).json()) != located

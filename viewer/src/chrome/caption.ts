@@ -144,7 +144,7 @@ function cautions(session: Session, facts: CellFact[]): CautionData[] {
   ];
 }
 
-const OTHER_SCALE = "interpolated cells were estimated on a linear scale: on this log scale low values may be far off";
+const OTHER_SCALE = "cells were estimated on a linear scale: on this log scale low values may be far off";
 
 /** What belongs to one of several surfaces or paths names its owner. */
 function owned(owners: { name: string; cautions: CautionData[] }[]): CautionData[] {

@@ -21,6 +21,8 @@ export interface FieldData {
   /** Ends of the 95 % interval, shown in place of the standard error; NaN where a cell has none. */
   interval?: [NumArray, NumArray] | null;
   doubtful?: NumArray | null;
+  /** False where cells estimated from samples are not told apart from the lowest one, which is not marked then. */
+  minimum_located?: boolean;
   cautions?: CautionData[];
 }
 export interface SurfaceData {

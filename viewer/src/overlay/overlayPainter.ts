@@ -118,7 +118,7 @@ function paintMarkers(session: Session, overlay: OverlayContext, view: View): vo
   const toPixels = (x: number, y: number, z: number) => project(view, state, world, x, y, z);
   const small = view.kind === "map" && state.map === "inset";
   const low = sceneModel.isDifference(state) ? null : surface.minimum(state.quantity, Math.round(state.frame));
-  if (low && !/accuracy/.test(state.quantity)) {
+  if (low && !/accuracy/.test(state.quantity) && surface.data.fields[state.quantity]?.minimum_located !== false) {
     const at: [number, number, number] = [world.x(low.alpha), world.y(low.beta), world.z(low.value) + 0.01];
     drawStar(
       overlay,

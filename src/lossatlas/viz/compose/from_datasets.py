@@ -28,7 +28,7 @@ from lossatlas.viz.scene.provenance_text import (
     quantity_notes,
     surface_cautions,
 )
-from lossatlas.viz.scene.uncertainty import cells_beyond_tolerance
+from lossatlas.viz.scene.uncertainty import cells_beyond_tolerance, is_minimum_located
 
 LEAST_SHARE_FOR_STEMS = 0.5
 VISIBLE_FACTOR = 1.25
@@ -184,7 +184,8 @@ def _field(dataset: xr.Dataset, key: str, dims: tuple[str, ...]) -> Field:
     interval, data = _interval(dataset, key, dims), data_of_metric(dataset[key].attrs)
     better = str(dataset[key].attrs.get("better") or "")
     imprecise = _imprecise(dataset, values, error) if estimated and key == "loss" else None
-    more = {"notes": notes, "cautions": cautions, "interval": interval, "data": data, "better": better}
+    located = not estimated or error is None or is_minimum_located(values, error)
+    more = {"notes": notes, "cautions": cautions, "interval": interval, "data": data, "better": better, "is_minimum_located": located}
     return Field(values, label, units, error, doubtful, imprecise=imprecise, **more)
 
 

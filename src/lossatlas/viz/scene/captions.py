@@ -161,7 +161,7 @@ def _short_name(owner: Surface | PathData) -> str:
     return re.split(r"[:;]", owner.label or owner.name, maxsplit=1)[0]
 
 
-_OTHER_SCALE = "interpolated cells were estimated on a linear scale: on this log scale low values may be far off"
+_OTHER_SCALE = "cells were estimated on a linear scale: on this log scale low values may be far off"
 
 
 def _estimated_elsewhere(scene: Scene, surfaces: list[Surface]) -> bool:

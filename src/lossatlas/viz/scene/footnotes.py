@@ -117,6 +117,8 @@ def _minimum_line(surface: Surface, quantity: str) -> str:
         return f"every computed cell is {_number(value)}"
     place = f"{_number(alpha)}" if surface.is_line else f"({_number(alpha)},\u00a0{_number(beta)})"
     edge = ", on the edge of the window" if _on_edge(surface, alpha, beta) else ""
+    if not surface.fields[quantity].is_minimum_located:
+        return f"lowest estimate {_number(value, 6)} at {place}, which the samples do not tell from others"
     return f"minimum on this grid {_number(value, 6)} at {place}{edge}"
 
 

@@ -70,6 +70,7 @@ class Field:
         doubtful: cells that are not told apart from the lowest one by their samples, hatched; same shape, or None.
         conservative: whether `doubtful` takes the samples of two cells for different ones, and so hatches too many.
         imprecise: cells whose estimate from some of the samples is less certain than was asked for, or None.
+        is_minimum_located: False where cells estimated from samples are not told apart from the lowest one: it is not marked then.
         notes: what is to be said of this quantity alone, such as its standard error; figures of others leave it out.
         cautions: what could mislead a reader of this quantity alone.
         interval: lower and upper ends of the 95 % interval, drawn in place of the standard error; NaN where a cell has none.
@@ -84,6 +85,7 @@ class Field:
     doubtful: BoolArray | None = None
     conservative: bool = False
     imprecise: HatchedCells | None = None
+    is_minimum_located: bool = True
     notes: tuple[str, ...] = ()
     cautions: tuple[Caution, ...] = ()
     interval: tuple[FloatArray, FloatArray] | None = None

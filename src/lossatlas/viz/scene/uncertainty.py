@@ -8,7 +8,10 @@ import numpy as np
 
 from lossatlas._util.text import format_rough_percent
 from lossatlas.errors import InputError
-from lossatlas.viz.scene.model import FloatArray, HatchedCells, Surface
+from lossatlas.viz.scene.model import BoolArray, FloatArray, HatchedCells, Surface
+
+LOCATED_WITHIN = 2
+"""Cells, along each axis, that an estimated minimum may be off and still be marked."""
 
 NOTE = "hatching from each cell's own standard error: it ignores that all cells share their samples, so it hatches too many"
 
@@ -38,11 +41,29 @@ def mark_uncertain(surface: Surface, quantity: str = "loss") -> Surface:
             "uncertainty", f"{surface.name} without standard errors of {quantity}", "a surface with a standard error at each cell"
         )
     known = np.isfinite(field.values) & np.isfinite(error) & (True if surface.done is None else surface.done)
-    low = np.unravel_index(np.argmin(np.where(known, field.values, np.inf)), known.shape)
-    with np.errstate(invalid="ignore"):
-        near = field.values - field.values[low] <= 2 * np.sqrt(error**2 + error[low] ** 2)
-    marked = replace(field, doubtful=known & near, conservative=True)
+    marked = replace(field, doubtful=_near_the_lowest(field.values, error, known)[0], conservative=True)
     return replace(surface, fields={**surface.fields, quantity: marked}, notes=(*surface.notes, NOTE))
+
+
+def is_minimum_located(values: FloatArray, error: FloatArray) -> bool:
+    """Whether all estimates within two standard errors of the lowest one lie at most `LOCATED_WITHIN` cells from it along each axis.
+
+    >>> error = np.full(9, 0.1)
+    >>> is_minimum_located((np.arange(9) - 4.0) ** 2, error), is_minimum_located(0.01 * (np.arange(9) - 4.0) ** 2, error)
+    (True, False)
+    """
+    known = np.isfinite(values) & np.isfinite(error)
+    if not known.any():
+        return False
+    near, low = _near_the_lowest(values, error, known)
+    return bool((np.abs(np.argwhere(near) - low) <= LOCATED_WITHIN).all())
+
+
+def _near_the_lowest(values: FloatArray, error: FloatArray, known: BoolArray) -> tuple[BoolArray, tuple[np.intp, ...]]:
+    """Known cells within two standard errors of both of the lowest one, and the place of that."""
+    low = np.unravel_index(np.argmin(np.where(known, values, np.inf)), known.shape)
+    with np.errstate(invalid="ignore"):
+        return known & (values - values[low] <= 2 * np.sqrt(error**2 + error[low] ** 2)), low
 
 
 def cells_beyond_tolerance(values: FloatArray, error: FloatArray, tol: float, scale: str) -> HatchedCells | None:

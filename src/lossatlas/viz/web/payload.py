@@ -127,6 +127,7 @@ class _Blocks:
             "standard_error": None if error is None else self._lossy(error),
             "interval": None if quantity.interval is None else [self._lossy(end) for end in quantity.interval],
             "doubtful": None if quantity.doubtful is None else self._exact(quantity.doubtful),
+            **({} if quantity.is_minimum_located else {"minimum_located": False}),
             "cautions": self.plain(quantity.cautions),
         }
 

@@ -50,10 +50,10 @@ SAMPLES: dict[str, Any] = {
 
 
 def lowest(surface: Surface, quantity: str, frame: int = 0) -> tuple[float, float, float] | None:
-    """Position of the star, (alpha, beta, value); None where no one cell is lowest, or where low is not what is sought."""
+    """Position of the star, (alpha, beta, value); None where no one cell is known to be lowest, or where low is not what is sought."""
     values = surface.frame_values(quantity, frame)
     finite = values[np.isfinite(values)]
-    if quantity != "loss" or not finite.size or np.ptp(finite) == 0:
+    if quantity != "loss" or not surface.fields[quantity].is_minimum_located or not finite.size or np.ptp(finite) == 0:
         return None
     place = surface.minimum(quantity, frame)
     return place if np.isfinite(place[2]) else None
