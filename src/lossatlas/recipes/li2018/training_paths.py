@@ -89,16 +89,19 @@ def _as_long_as(plane: Plane, length: float) -> Plane:
 
 
 def _surface_and_path(setting: RunConfig, one: Solution, plane: Plane, name: str) -> tuple[xr.Dataset, xr.Dataset]:
-    objective = one.net.objective(setting, setting.size.samples)
+    size = setting.size
+    objective = one.net.objective(setting, size.samples)
+    # Every row is measured twice, on the plane and off it: all images would take longer than the training.
+    own = one.net.objective(setting, size.fixed_samples)
     with warnings.catch_warnings():  # the paper's choice; the figure says whose statistics they are
         warnings.filterwarnings("ignore", message="At the (start|end) of .* this plane reads", category=UserWarning)
-        path = project_trajectory(one.trajectory, plane, objective, surface=name)
+        path = project_trajectory(one.trajectory, plane, own, surface=name)
     surface = evaluate(
         objective,
         plane,
         _window(path),
-        setting.size.resolution,
-        tol=setting.size.tol,
+        size.resolution,
+        tol=size.tol,
         tol_scale="log",
         archive=setting.archive,
         name=name,
