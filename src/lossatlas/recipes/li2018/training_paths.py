@@ -92,10 +92,10 @@ def _surface_and_path(setting: RunConfig, one: Solution, plane: Plane, name: str
     size = setting.size
     objective = one.net.objective(setting, size.samples)
     # Every row is measured twice, on the plane and off it: all images would take longer than the training.
-    own = one.net.objective(setting, size.fixed_samples)
+    few_images = one.net.objective(setting, size.fixed_samples)
     with warnings.catch_warnings():  # the paper's choice; the figure says whose statistics they are
         warnings.filterwarnings("ignore", message="At the (start|end) of .* this plane reads", category=UserWarning)
-        path = project_trajectory(one.trajectory, plane, own, surface=name)
+        path = project_trajectory(one.trajectory, plane, few_images, surface=name)
     surface = evaluate(
         objective,
         plane,
