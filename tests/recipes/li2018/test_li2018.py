@@ -89,6 +89,7 @@ def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
     file = tmp_path / ("repeatability.png" if figure == "repeat" else f"figure{figure}.png")
     assert file.stat().st_size > 10_000
+    assert (tmp_path / "trainings.png").exists() == any((tmp_path / "trainings").glob("*/summary.json"))
     told = summary["figures"][figure]
     for numbers in told.get("networks", {}).values():
         assert numbers["source"] in ("trained weights", "short training", "imported surface")

@@ -52,7 +52,7 @@ class TestPlan:
         assert [key.split("_")[3] for key in keys[:4]] == ["batch128", "batch2048"] * 2
         assert keys[4:6] == ["resnet20", "resnet20_noshort"]
         assert {"wrn8_1", "wrn8_1_noshort", "wrn8_2", "wrn8_2_noshort", "resnet32", "resnet32_noshort"} < set(keys)
-        assert all("_adam_" in key for key in keys[-4:])
+        assert not any("_adam_" in key for key in keys)
         assert all(plan.training.samples == 50_000 and plan.training.augment for plan in plans)
 
     def test_it_fits_eight_hours_of_one_core(self, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ class TestPlan:
     ) -> None:
         run(tmp_path / "out", tmp_path, size="laptop", figure=7, precision="bfloat16", dry_run=True)
         printed = " ".join(capsys.readouterr().err.split())
-        assert "resnet20: 30 epochs of 50,000 pictures, batch 128, sgd, one-cycle, rate 0.3, bfloat16: about 34 minutes" in printed
+        assert "resnet20: 16 epochs of 50,000 pictures, batch 128, sgd, one-cycle, rate 0.3, bfloat16: about 18 minutes" in printed
         assert "Nothing was trained" in printed
         assert not (tmp_path / "out").exists()
 
@@ -159,7 +159,7 @@ class TestWeights:
         plan = network_training(setting, "resnet20")
         finish(setting, plan)
         longer = replace(plan, training=replace(plan.training, epochs=41))
-        with pytest.raises(la.InputError, match="epochs 30 instead of 41"):
+        with pytest.raises(la.InputError, match="epochs 16 instead of 41"):
             train_once(setting, longer)
 
     def test_nothing_is_fetched_unasked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from lossatlas.zoo.training import batches as pictures
 from lossatlas.zoo.training.batches import TrainingImages, batch_bounds, batches
 from lossatlas.zoo.training.checkpoint import ADDED_SETTINGS, Checkpoint, read_training_checkpoint
 from lossatlas.zoo.training.loop import make_optimizer
+from lossatlas.zoo.training.settings import default_precision
 
 
 def stripes(count: int, seed: int, shape: tuple[int, ...]) -> Images:
@@ -82,6 +83,17 @@ class TestSchedule:
         short = Training("vgg9", epochs=epochs)
         assert short.rate(0) == 0.1
         assert all(0 < drop < epochs for drop in short.drops)
+
+    @pytest.mark.parametrize(("amx", "avx512"), [(True, False), (False, True), (False, False), (None, None)])
+    def test_half_precision_where_the_processor_multiplies_in_it(
+        self, amx: bool | None, avx512: bool | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """None: a PyTorch that cannot be asked."""
+        for name, supported in (("_is_amx_tile_supported", amx), ("_is_avx512_bf16_supported", avx512)):
+            monkeypatch.delattr(torch.cpu, name, raising=False)
+            if supported is not None:
+                monkeypatch.setattr(torch.cpu, name, lambda supported=supported: supported, raising=False)
+        assert default_precision() == ("bfloat16" if amx or avx512 else "float32")
 
     @pytest.mark.parametrize(
         ("words", "message"),

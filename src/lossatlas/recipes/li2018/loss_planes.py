@@ -89,7 +89,7 @@ def own_panel(setting: RunConfig, one: Net, seed: int = PLANE_SEED) -> Panel:
 def rough_surface(setting: RunConfig, one: Net, seed: int) -> xr.Dataset:
     """A plane of which every cell is computed from the same images, as measures of roughness need it."""
     size = setting.size
-    return plane_surface(setting, one, seed, size.seed_resolution, f"{one.name}_seed{seed}", size.fixed_samples, None)
+    return plane_surface(setting, one, seed, size.seed_resolution, f"{one.name}_seed{seed}", size.rough_samples or size.fixed_samples, None)
 
 
 def shape_numbers(surface: xr.Dataset) -> dict[str, Any]:
@@ -135,7 +135,9 @@ def imported_panel(name: str, file: Any) -> Panel:
 
 def rough_over_seeds(setting: RunConfig, one: Net) -> dict[str, Any]:
     """Roughness over several random planes, and its mean."""
-    roughness_values = [roughness(rough_surface(setting, one, seed), BASIN_FLOOR).as_dict() for seed in range(2, 2 + setting.size.seeds)]
+    first = PLANE_SEED if setting.size.tol is not None else PLANE_SEED + 1  # a sampled panel has a rough surface of its seed already
+    seeds = range(first, first + setting.size.seeds)
+    roughness_values = [roughness(rough_surface(setting, one, seed), BASIN_FLOOR).as_dict() for seed in seeds]
     keys = ("negative_share", "negative_share_center", "basins", "rim_median", "rim_max")
     return {
         "floor": BASIN_FLOOR,

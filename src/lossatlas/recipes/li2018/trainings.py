@@ -37,7 +37,7 @@ MILLISECONDS = {
     "wrn8_2": 155,
     "wrn8_2_noshort": 140,
 }
-"""Of an update with 128 pictures on one core with AMX (4th-generation Xeon), bfloat16 and channels last, torch 2.13."""
+"""Of an update with 128 pictures on one core, bfloat16 and channels last, torch 2.13: 4th-generation Xeon with AMX; fewer on newer ones."""
 FLOAT32_FACTOR = 2.2
 """How much longer an update takes in float32 there (1.9 to 2.5 over the networks above)."""
 
@@ -194,7 +194,7 @@ def print_plan(setting: RunConfig, plans: Iterable[PlannedTraining]) -> None:
             f"{plan.key}: {training.epochs} epochs of {training.samples or 50_000:,} pictures, batch {training.batch_size:,}, "
             f"{training.optimizer}, {training.schedule}, rate {training.learning_rate:g}, {training.precision}: {state}"
         )
-    print_line(f"in all about {total / 60:.1f} hours of one core with bfloat16 instructions (AMX); more on others. Nothing was trained.")
+    print_line(f"in all about {total / 60:.1f} hours of one core with bfloat16 (AMX, AVX-512 BF16); more on others. Nothing was trained.")
 
 
 def _solutions(optimizer: Literal["sgd", "adam"], decays: tuple[float, ...] = DECAYS) -> Callable[[RunConfig], list[PlannedTraining]]:

@@ -1,4 +1,4 @@
-"""Settings of the C library's allocator in worker processes."""
+"""Settings of the C library's allocator in processes that ask for blocks of the same sizes until they end."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, as far as the allocator is glibc's; whether it is.
 
     glibc maps every block beyond a threshold of its own, unmaps it when it is freed, and the system zeroes each page anew at the next
-    one: a third of LeNet's time on batches of 2,000 digits. A worker process asks for blocks of the same sizes until it ends, so that
-    keeping them costs no more memory than its largest batch.
+    one: a third of LeNet's time on batches of 2,000 digits. Workers and trainings ask for blocks of the same sizes until
+    they end, so that keeping them costs no more memory than the largest batch.
     """
     if sys.platform != "linux":
         return False

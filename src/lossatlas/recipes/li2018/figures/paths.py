@@ -39,17 +39,7 @@ def figure_8(setting: RunConfig, one: Solution, drawn: Mapping[str, tuple[xr.Dat
         panes.append(Pane("contour", (name,), (paths[-1].name,), title=title, column=column, marks=False))
     error = format_percent(1 - one.net.test_accuracy)
     title = f"The same training path on three planes: {network_label(setting)}, {one.label}, test error {error}"
-    plot(
-        Scene(
-            tuple(panes),
-            tuple(surfaces),
-            tuple(paths),
-            colors=(with_common_limits(SOLUTIONS, surfaces),),
-            title=title,
-            notes=_notes(setting, one),
-        ),
-        file,
-    )
+    _plot(setting, one, Scene(tuple(panes), tuple(surfaces), tuple(paths), title=title), file)
 
 
 def figure_9(setting: RunConfig, drawn: Sequence[tuple[Solution, xr.Dataset, xr.Dataset]], file: FilePath) -> None:
@@ -63,17 +53,7 @@ def figure_9(setting: RunConfig, drawn: Sequence[tuple[Solution, xr.Dataset, xr.
         title = f"{one.label}, test error {error}\n(two components of a random walk: {format_rough_percent(null)})"
         panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2, marks=False))
     title = f"Training paths of {network_label(setting)} on their principal planes"
-    plot(
-        Scene(
-            tuple(panes),
-            tuple(surfaces),
-            tuple(paths),
-            colors=(with_common_limits(SOLUTIONS, surfaces),),
-            title=title,
-            notes=_notes(setting, drawn[0][0]),
-        ),
-        file,
-    )
+    _plot(setting, drawn[0][0], Scene(tuple(panes), tuple(surfaces), tuple(paths), title=title), file)
 
 
 def marked(path: xr.Dataset, one: Solution, name: str) -> PathData:
@@ -85,11 +65,13 @@ def marked(path: xr.Dataset, one: Solution, name: str) -> PathData:
     )
 
 
-def _notes(setting: RunConfig, one: Solution) -> tuple[str, ...]:
+def _plot(setting: RunConfig, one: Solution, scene: Scene, file: FilePath) -> None:
+    """On one scale of all surfaces, with what both figures have to say; `one` is any of their solutions."""
     training = one.training
-    return (
+    notes = (
         f"{setting.run_label}: {training.samples:,} training images, {training.epochs} epochs, weights recorded once an epoch or so; "
         f"test error on {setting.size.test_samples:,} test images",
-        f"map: loss on the first {setting.size.samples:,} training images, eval mode with the last iterate's BatchNorm statistics",
+        f"map: loss on {setting.size.samples:,} training images, eval mode with the last iterate's BatchNorm statistics",
         "iterates lie off the plane: the map's height below a path is not the loss of the iterate",
     )
+    plot(replace(scene, colors=(with_common_limits(SOLUTIONS, scene.surfaces),), notes=notes), file)
