@@ -125,6 +125,7 @@ def test_imported_surfaces_decide_nothing() -> None:
         figures["5"]["networks"][name] |= {"source": "imported surface", "test_accuracy": None}
     depth = [claim for claim in decided_claims(figures) if claim.figure == "5"]
     assert [claim.agrees for claim in depth] == [None, None, True]
+    assert all("lacks" in claim.why for claim in depth[:2])
 
 
 def test_the_table_and_the_plain_form_say_the_same(tmp_path: Path) -> None:

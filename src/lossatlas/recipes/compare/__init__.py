@@ -50,7 +50,7 @@ class RunSize:
         images: training images under each surface; `test_images` those of the test error, None is all.
         resolution: cells along each axis; `tol` the error of interpolated cells, of the range of log loss.
         samples, epochs, batch_size: of a training; `settings` what else differs from Adam's short training.
-        line: points of the lines at two weight scales.
+        line, line_images: points of the lines at two weight scales, and images under them.
     """
 
     images: int
@@ -61,23 +61,25 @@ class RunSize:
     epochs: int
     batch_size: int
     line: int
+    line_images: int
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-FULL = RunSize(images=1000, test_images=None, resolution=51, tol=0.01, samples=10_000, epochs=30, batch_size=128, line=41)
+FULL = RunSize(images=1000, test_images=None, resolution=51, tol=0.01, samples=10_000, epochs=30, batch_size=128, line=41, line_images=1000)
 LAPTOP = RunSize(
     images=WHOLE,
     test_images=None,
-    resolution=51,
-    tol=0.01,
+    resolution=31,
+    tol=0.03,
     samples=WHOLE,
     epochs=16,
     batch_size=128,
     line=41,
+    line_images=2000,
     settings={"optimizer": "sgd", "schedule": "one-cycle", "learning_rate": 0.1, "channels_last": True},
 )
 """VGG-16 learns all of CIFAR-10 in about two hours of a core with bfloat16 instructions."""
-QUICK = RunSize(images=48, test_images=500, resolution=21, tol=0.02, samples=500, epochs=6, batch_size=50, line=41)
+QUICK = RunSize(images=48, test_images=500, resolution=21, tol=0.02, samples=500, epochs=6, batch_size=50, line=41, line_images=48)
 SIZES: dict[SizeName, RunSize] = {"quick": QUICK, "laptop": LAPTOP, "full": FULL}
 
 
@@ -200,7 +202,7 @@ def _scales(archive: Archive, member: Member, data: Path | None, size: RunSize, 
     assert member.model is not None
 
     def objective_of(model: nn.Module) -> Any:
-        return replace(member, model=model).objective(data, size.images, device)
+        return replace(member, model=model).objective(data, min(size.line_images, size.images), device)
 
     return compare_scales(member.model, objective_of, archive, size.line, seed, progress)
 

@@ -61,7 +61,8 @@ class Rule:
         try:
             agrees, ours = self.decide(figures)
         except (KeyError, IndexError, StopIteration):
-            return Claim(self.figure, self.claim, self.theirs, "", None, f"figure {self.figure} has not been computed")
+            lacking = "lacks the networks or the cells for it" if self.figure in figures else "has not been computed"
+            return Claim(self.figure, self.claim, self.theirs, "", None, f"figure {self.figure} {lacking}")
         return Claim(self.figure, self.claim, self.theirs, ours, bool(agrees), self.why)
 
 
