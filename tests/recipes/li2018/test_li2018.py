@@ -23,7 +23,7 @@ TINY = replace(
     samples=8,
     test_samples=40,
     resolution=4,
-    line=9,
+    line=10,
     train_samples=40,
     epochs=1,
     vgg_epochs=3,
@@ -99,6 +99,8 @@ def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch
             assert len(one["planes"]) == TINY.seeds
             assert one["mean"]["rim_median"] == pytest.approx(np.mean([p["rim_median"] for p in one["planes"]]))
         assert "does not prove convexity" in told["curvature"]["resnet56"]["sentence"]
+    if figure == "2":
+        assert all(np.isfinite(barrier["loss"]) for barrier in told["barriers"].values())
     if figure == "4":
         assert {n["source"] for n in told["networks"].values()} == {"imported surface"}
     if figure == "5":

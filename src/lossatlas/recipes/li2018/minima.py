@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,9 @@ from lossatlas.recipes.li2018.figures import lines as drawing
 from lossatlas.recipes.li2018.networks import Net, scored, training_label
 from lossatlas.recipes.li2018.trainings import DECAYS, folder, solution_training, train_once
 from lossatlas.recipes.li2018.types import Solution
+
+FINE = 8192
+"""Steps in which widths of lines are measured."""
 
 
 def solution(setting: RunConfig, batch: int, decay: float, optimizer: Literal["sgd", "adam"] = "sgd", needs_path: bool = True) -> Solution:
@@ -40,6 +44,7 @@ def four(setting: RunConfig, needs_path: bool) -> dict[tuple[float, int], Soluti
 def figure_2(setting: RunConfig) -> dict[str, Any]:
     """The line from the small-batch to the large-batch solution, the weights' norm during training, and their histograms."""
     minima, lines, size = four(setting, needs_path=True), {}, setting.size
+    points = 1 + 4 * ceil((size.line - 1) / 4)  # so that 0 and 1 are among them
     for decay in DECAYS:
         small, large = (minima[decay, batch] for batch in (size.small_batch, size.large_batch))
         train = small.net.objective(setting, size.line_samples)
@@ -47,7 +52,7 @@ def figure_2(setting: RunConfig) -> dict[str, Any]:
             lines[decay, split] = evaluate_curve(
                 train if split == "train" else small.net.objective(setting, size.line_samples, split),
                 Curve.polygonal(small.net.module, large.net.module),
-                size.line,
+                points,
                 ("loss", "accuracy"),
                 bounds=(-0.5, 1.5),
                 calibration=train,
@@ -147,9 +152,14 @@ def _sharper(line: xr.Dataset) -> str:
 
 
 def _width(line: xr.Dataset) -> float:
-    """Length of the interval around 0 in which the loss stays within one nat of the center's."""
-    near = np.abs(line.loss.values - float(line.loss.sel(alpha=0, method="nearest"))) <= 1.0
-    return float(near.mean() * np.ptp(line.alpha.values))
+    """Length of the part of a line on which the loss, joined straight between the points, is within a nat of the center's.
+
+    >>> _width(xr.Dataset({"loss": ("alpha", [4.0, 0.0, 2.0])}, coords={"alpha": [-1.0, 0.0, 1.0]}))
+    0.75
+    """
+    alpha = np.linspace(float(line.alpha[0]), float(line.alpha[-1]), FINE + 1)
+    loss = np.interp(alpha, line.alpha.values, line.loss.values) - float(line.loss.sel(alpha=0, method="nearest"))
+    return float((np.abs(loss[:-1] + np.diff(loss) / 2) <= 1.0).mean() * np.ptp(alpha))
 
 
 def _spread(lines: list[xr.Dataset]) -> float:

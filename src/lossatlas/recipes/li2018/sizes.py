@@ -127,12 +127,12 @@ LAPTOP = RunSize(
     trainings={
         "resnet20": _CYCLE,
         "resnet20_noshort": _CYCLE,
-        "resnet32": {**_CYCLE, "epochs": 10},
-        "resnet32_noshort": {**_CYCLE, "epochs": 10},
-        "wrn8_1": {**_CYCLE, "epochs": 10},
-        "wrn8_1_noshort": {**_CYCLE, "epochs": 10},
-        "wrn8_2": {**_CYCLE, "epochs": 10},
-        "wrn8_2_noshort": {**_CYCLE, "epochs": 10},
+        "resnet32": {**_CYCLE, "epochs": 8},
+        "resnet32_noshort": {**_CYCLE, "epochs": 8},
+        "wrn8_1": {**_CYCLE, "epochs": 8},
+        "wrn8_1_noshort": {**_CYCLE, "epochs": 8},
+        "wrn8_2": {**_CYCLE, "epochs": 8},
+        "wrn8_2_noshort": {**_CYCLE, "epochs": 8},
     },
     imports=True,
 )

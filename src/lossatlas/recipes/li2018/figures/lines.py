@@ -113,7 +113,7 @@ def repeatability(setting: RunConfig, minima: Mapping[int, Solution], lines: Map
 
 
 def title_of(one: Solution) -> str:
-    return f"{one.label}\n{one.net.source}, test error {format_percent(1 - one.net.test_accuracy)}"
+    return f"{one.label}\ntest error {format_percent(1 - one.net.test_accuracy)}"
 
 
 def network_label(setting: RunConfig) -> str:
