@@ -66,7 +66,9 @@ def _near_the_lowest(values: FloatArray, error: FloatArray, known: BoolArray) ->
         return known & (values - values[low] <= 2 * np.sqrt(error**2 + error[low] ** 2)), low
 
 
-def cells_beyond_tolerance(values: FloatArray, error: FloatArray, tol: float, scale: str) -> HatchedCells | None:
+def cells_beyond_tolerance(
+    values: FloatArray, error: FloatArray, tol: float, scale: str, limits: tuple[float, float] | None = None
+) -> HatchedCells | None:
     """Cells whose 95 % interval is wider than `tol`, a share of the range, to either side; None where there are none.
 
     Wider by a tenth: the standard error of some dozens of samples is not known better.
@@ -76,6 +78,7 @@ def cells_beyond_tolerance(values: FloatArray, error: FloatArray, tol: float, sc
         error: their standard errors.
         tol: half the interval that was asked for, as a fraction of the range in `scale`.
         scale: "linear"; "log", where the range is that of the logarithms; "robust", between the 5th and 95th percentile.
+        limits: values between which the range lies, such as those of a color scale that several maps share; None takes that of `values`.
 
     >>> cells_beyond_tolerance(np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.01, 0.04]), 0.02, "linear").mask
     array([False, False,  True])
@@ -83,7 +86,8 @@ def cells_beyond_tolerance(values: FloatArray, error: FloatArray, tol: float, sc
     known = np.isfinite(values) & np.isfinite(error) & ((values > 0) if scale == "log" else True)
     if not known.any():
         return None
-    shown = np.log(values[known]) if scale == "log" else values[known]
+    shown = values[known] if limits is None else np.array(limits)
+    shown = np.log(shown) if scale == "log" else shown
     low, high = np.percentile(shown, [5, 95]) if scale == "robust" else (shown.min(), shown.max())
     half = np.zeros(values.shape)
     half[known] = 1.96 * error[known] / (values[known] if scale == "log" else 1.0)

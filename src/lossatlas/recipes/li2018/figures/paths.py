@@ -13,7 +13,7 @@ import xarray as xr
 from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures.lines import network_label
-from lossatlas.recipes.li2018.figures.planes import SOLUTIONS, with_common_limits
+from lossatlas.recipes.li2018.figures.planes import SOLUTIONS, hatched_on, with_common_limits
 from lossatlas.viz.api import plot
 from lossatlas.viz.compose.from_datasets import path_from, surface_from
 from lossatlas.viz.scene.model import Pane, PathData, Scene
@@ -74,4 +74,6 @@ def _plot(setting: RunConfig, one: Solution, scene: Scene, file: FilePath) -> No
         f"map: loss on {setting.size.samples:,} training images, eval mode with the last iterate's BatchNorm statistics",
         "iterates lie off the plane: the map's height below a path is not the loss of the iterate",
     )
-    plot(replace(scene, colors=(with_common_limits(SOLUTIONS, scene.surfaces),), notes=notes), file)
+    color = with_common_limits(SOLUTIONS, scene.surfaces)
+    surfaces = tuple(hatched_on(color, surface, setting.size.tol) for surface in scene.surfaces)
+    plot(replace(scene, surfaces=surfaces, colors=(color,), notes=notes), file)

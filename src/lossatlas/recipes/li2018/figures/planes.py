@@ -17,6 +17,7 @@ from lossatlas.viz.api import plot
 from lossatlas.viz.compose.camera import choose_camera
 from lossatlas.viz.compose.from_datasets import surface_from
 from lossatlas.viz.scene.model import ColorScale, Curve, Pane, Scene, Surface
+from lossatlas.viz.scene.uncertainty import cells_beyond_tolerance
 
 if TYPE_CHECKING:
     from lossatlas.recipes.li2018.networks import Net
@@ -115,6 +116,15 @@ def with_common_limits(scale: ColorScale, surfaces: Sequence[Surface]) -> ColorS
     values = values[np.isfinite(values) & (values > 0)]
     low, high = float(values.min()), float(values.max())
     return replace(scale, low=low if scale.low is None else max(low, scale.low), high=high if scale.high is None else min(high, scale.high))
+
+
+def hatched_on(color: ColorScale, surface: Surface, tol: float | None) -> Surface:
+    """The surface, hatched where its loss is less certain than that share of the common scale; its own range may be far narrower."""
+    loss = surface.fields["loss"]
+    if tol is None or loss.standard_error is None or color.low is None or color.high is None:
+        return surface
+    beyond = cells_beyond_tolerance(loss.values, loss.standard_error, tol, "log", (color.low, color.high))
+    return replace(surface, fields={**surface.fields, "loss": replace(loss, imprecise=beyond)})
 
 
 def panel_notes(panel: Panel) -> Surface:
