@@ -51,7 +51,7 @@ class TestPlan:
         assert len(set(keys)) == len(keys)
         assert [key.split("_")[3] for key in keys[:4]] == ["batch128", "batch2048"] * 2
         assert keys[4:6] == ["resnet20", "resnet20_noshort"]
-        assert {"wrn8_1", "wrn8_1_noshort", "wrn8_2", "wrn8_2_noshort", "resnet32", "resnet32_noshort"} < set(keys)
+        assert {"wrn8_1", "wrn8_1_noshort", "wrn8_2", "wrn8_2_noshort"} < set(keys)
         assert not any("_adam_" in key for key in keys)
         assert all(plan.training.samples == 50_000 and plan.training.augment for plan in plans)
 
@@ -76,7 +76,7 @@ class TestPlan:
         (tmp_path / "surfaces_cifar10_viewer").mkdir()
         (tmp_path / "surfaces_cifar10_viewer" / "densenet121.npz").touch()
         keys = {size: [plan.key for plan in planned_trainings(setting_of(tmp_path, SIZES[size]), ["1", "4", "5"])] for size in SIZES}
-        assert keys["laptop"] == ["resnet20", "resnet32", "resnet20_noshort", "resnet32_noshort"]
+        assert keys["laptop"] == ["resnet20", "resnet20_noshort"]
         assert "densenet121" in keys["full"]
         assert "densenet121" not in keys["quick"]
         assert not {"resnet56", "resnet56_noshort"} & {key for several in keys.values() for key in several}

@@ -119,7 +119,7 @@ LAPTOP = RunSize(
     ratio_networks=("resnet20", "resnet20_noshort"),
     ratio_samples=32,
     ratio_resolution=21,
-    depths=("resnet20", "resnet32", "resnet56", "resnet20_noshort", "resnet32_noshort", "resnet56_noshort"),
+    depths=("resnet20", "resnet56", "resnet20_noshort", "resnet56_noshort"),
     widths=("wrn8_1", "wrn8_2"),
     seeds=3,
     seed_resolution=17,
@@ -127,8 +127,6 @@ LAPTOP = RunSize(
     trainings={
         "resnet20": _CYCLE,
         "resnet20_noshort": _CYCLE,
-        "resnet32": {**_CYCLE, "epochs": 8},
-        "resnet32_noshort": {**_CYCLE, "epochs": 8},
         "wrn8_1": {**_CYCLE, "epochs": 8},
         "wrn8_1_noshort": {**_CYCLE, "epochs": 8},
         "wrn8_2": {**_CYCLE, "epochs": 8},

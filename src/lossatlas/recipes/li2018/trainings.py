@@ -30,8 +30,6 @@ MILLISECONDS = {
     "vgg16": 1090,
     "resnet20": 175,
     "resnet20_noshort": 150,
-    "resnet32": 280,
-    "resnet32_noshort": 245,
     "wrn8_1": 75,
     "wrn8_1_noshort": 60,
     "wrn8_2": 155,
@@ -227,7 +225,7 @@ def rough_and_smooth_networks(setting: RunConfig) -> tuple[str, ...]:
     names = ("resnet110_noshort", "densenet121")
     if setting.size.name != "laptop":
         return names
-    return ("resnet32_noshort", *(name for name in names if imported_surface(setting, name)))
+    return (relief_networks(setting)[0], *(name for name in names if imported_surface(setting, name)))
 
 
 def width_networks(setting: RunConfig) -> tuple[str, ...]:
