@@ -97,7 +97,7 @@ RECIPES: dict[str, Recipe] = {
             "Li, Xu, Taylor, Studer, Goldstein 2018, Visualizing the Loss Landscape of Neural Nets",
             "planes of ResNets by shortcut, depth and width, small against large batch, Hessian-ratio maps, paths that fail and PCA paths",
             (
-                Option("size", str, "quick (minutes), laptop (all of CIFAR-10, a night of two cores) or full (days of a GPU) (full)"),
+                Option("size", str, "quick (minutes), laptop (all of CIFAR-10, an evening of two cores) or full (days of a GPU) (full)"),
                 Option("figure", str, "1 to 9 or repeat, several with commas (all)"),
                 Option("images", str, "training images under the planes, a number or all (1000; quick 64; laptop all)"),
                 Option("tol", float, "error to which planes are sampled from them, of the log range (none; laptop 0.01)"),

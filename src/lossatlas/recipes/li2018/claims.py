@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lossatlas._util.files import write_file
-from lossatlas._util.text import format_percent
+from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.errors import output_errors
 
 Figures = Mapping[str, Any]
@@ -118,7 +118,9 @@ def _raw_sharpness_flips(figures: Figures) -> Verdict:
 def _norm_grows(figures: Figures) -> Verdict:
     solutions = [_solution(figures["2"]["solutions"], 0.0, large) for large in (False, True)]
     shares = [s["norm_growing_share"] for s in solutions]
-    text = ", ".join(f"{s['norm_growing_share']:.0%} of the recorded steps in batches of {s['batch_size']:,}" for s in solutions)
+    text = ", ".join(
+        f"{format_rough_percent(s['norm_growing_share'])} of the recorded steps in batches of {s['batch_size']:,}" for s in solutions
+    )
     return min(shares) > 0.9, f"the norm grows in {text}"
 
 
@@ -227,7 +229,7 @@ def _ratio_is_small_with_shortcuts(figures: Figures) -> Verdict:
     with_, without = (
         [one["share_convex"] for name, one in networks.items() if name.endswith("_noshort") == rough] for rough in (False, True)
     )
-    text = ", ".join(f"{name} {one['share_convex']:.0%}" for name, one in networks.items())
+    text = ", ".join(f"{name} {format_rough_percent(one['share_convex'])}" for name, one in networks.items())
     return min(with_) > max(without), f"share of the plane with a ratio below {SMALL_RATIO:g}: {text}"
 
 
@@ -243,20 +245,23 @@ def _ratio_follows_the_plane(figures: Figures) -> Verdict:
 
 def _random_planes_miss_paths(figures: Figures) -> Verdict:
     shares, chance = figures["8"]["captured_share"], figures["8"]["expected_by_chance"]
-    text = f"{shares['random']:.1e} of the motion on two random directions (by chance {chance:.1e}), {shares['principal']:.0%} on principal"
+    random = f"{100 * shares['random']:.2g} % of the motion on two random directions (by chance {100 * chance:.2g} %)"
+    text = f"{random}, {format_rough_percent(shares['principal'])} on principal"
     return shares["random"] < 0.01 < shares["principal"], text
 
 
 def _paths_are_low_dimensional(figures: Figures) -> Verdict:
     shares = [sum(one["explained_variance_ratio"][:2]) for one in figures["9"].values()]
     nulls = [sum(one["random_walk_null"][:2]) for one in figures["9"].values()]
-    text = f"{min(shares):.0%} to {max(shares):.0%} over {len(shares)} runs (two components of a random walk: {max(nulls):.0%})"
+    low, high, null = (format_rough_percent(share) for share in (min(shares), max(shares), max(nulls)))
+    text = f"{low} to {high} over {len(shares)} runs (two components of a random walk: {null})"
     return min(shares) >= 0.4, text
 
 
 def _lines_repeat(figures: Figures) -> Verdict:
     spread = figures["repeat"]["relative_spread_at_half"]
-    text = f"one deviation of {figures['repeat']['directions']} directions is " + " and ".join(f"{s:.1%}" for s in spread.values())
+    deviations = " and ".join(map(format_rough_percent, spread.values()))
+    text = f"one deviation of {figures['repeat']['directions']} directions is {deviations}"
     return max(spread.values()) < SAME_LINE, text + " of the loss"
 
 
@@ -366,7 +371,7 @@ RULES = (
         "repeat",
         "other random directions give the same line",
         "ten nearly identical lines",
-        f"spread half a unit from the center below {SAME_LINE:.0%}",
+        f"spread half a unit from the center below {format_rough_percent(SAME_LINE)}",
         _lines_repeat,
     ),
 )

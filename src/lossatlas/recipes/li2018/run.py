@@ -65,7 +65,7 @@ def run(
         data: folder with CIFAR-10, and with the published weights and surfaces where they are at hand.
         quick: the same as `size` "quick".
         size: "quick": smaller planes on fewer pictures, and short trainings, in minutes; "laptop": small networks trained on all
-            of CIFAR-10 in a night of two cores, planes on all training pictures; "full": the paper's networks, for a GPU, which is
+            of CIFAR-10 in an evening of two cores, planes on all training pictures; "full": the paper's networks, for a GPU, which is
             what None means. Each figure says which it is.
         figure: "1" to "9" or "repeat", several with commas; None draws all.
         images: training images under the planes, a number or "all"; None leaves it to the size, as for the next two.

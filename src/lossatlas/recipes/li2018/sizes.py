@@ -1,4 +1,4 @@
-"""The three sizes of a run: minutes, a night of two processor cores, days of a GPU."""
+"""The three sizes of a run: minutes, an evening of two processor cores, days of a GPU."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import xarray as xr
 
-from lossatlas._util.text import format_percent
+from lossatlas._util.text import format_percent, format_rough_percent
 from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures.planes import COLORS, SOLUTIONS, line_surface
 from lossatlas.viz.api import plot
@@ -159,7 +159,11 @@ def _histograms(decay: float, by_batch: Mapping[int, Solution]) -> tuple[list[Cu
 
 def _sampled(setting: RunConfig) -> str:
     size = setting.size
-    return "" if size.tol is None else f"; planes: all {size.samples:,} training images, sampled to within {size.tol:.0%} of the log range"
+    return (
+        ""
+        if size.tol is None
+        else f"; planes: all {size.samples:,} training images, sampled to within {format_rough_percent(size.tol)} of the log range"
+    )
 
 
 def _notes(setting: RunConfig, minima: Minima, more: str, samples: int) -> tuple[str, ...]:

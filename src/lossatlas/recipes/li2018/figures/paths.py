@@ -52,7 +52,7 @@ def figure_9(setting: RunConfig, drawn: Sequence[tuple[Solution, xr.Dataset, xr.
         error = format_percent(1 - one.net.test_accuracy)
         title = f"{one.label}, test error {error}\n(two components of a random walk: {format_rough_percent(null)})"
         panes.append(Pane("contour", (one.name,), (paths[-1].name,), title=title, row=index // 2, column=index % 2, marks=False))
-    title = f"Training paths of {network_label(setting)} on their principal planes"
+    title = f"Training paths on their principal planes: {network_label(setting)}"
     _plot(setting, drawn[0][0], Scene(tuple(panes), tuple(surfaces), tuple(paths), title=title), file)
 
 

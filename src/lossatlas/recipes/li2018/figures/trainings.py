@@ -34,11 +34,20 @@ def error_curves(setting: RunConfig, plans: Sequence[PlannedTraining], file: Fil
     columns = min(2, len(panes))
     scene = Scene(
         tuple(
-            Pane("curves", title=title, curves=tuple(c.name for c in curves), row=i // columns, column=i % columns, x_label="epoch")
+            Pane(
+                "curves",
+                title=title,
+                curves=tuple(c.name for c in curves),
+                row=i // columns,
+                column=i % columns,
+                x_label="epoch",
+                y_label="test error [%], log scale",
+                y_scale="log",
+            )
             for i, (title, curves) in enumerate(panes.items())
         ),
         curves=tuple(curve for curves in panes.values() for curve in curves),
-        title="Test errors during training [%], and in the end",
+        title="Test errors during training, and in the end",
         notes=(
             f"{setting.run_label}: {setting.size.train_samples:,} training images; curves: the first {MEASURED_IMAGES:,} test images; "
             f"errors beside the names: {setting.size.test_samples:,}",
