@@ -1,7 +1,7 @@
 """Draws the pictures of README and the guides anew, into docs/images.
 
     python docs/pictures.py gallery                      # README's thumbnails, from the scripts of examples/gallery
-    python docs/pictures.py sources out                  # of the sources' pages, from out/tutorial, out/spirals, out/earthquake
+    python docs/pictures.py sources out                  # of the sources' pages, from out/tutorial, out/spirals, …
     python docs/pictures.py hero NOSHORT.zarr SHORT.zarr # ResNet-56 without and with shortcuts, a surface in each archive
 
 Recipes write into `out`: ``lossatlas run spirals --out out/spirals``. Pictures are kept small: 256 colors, and no wider than a page.
@@ -66,6 +66,12 @@ SOURCES = {
     "source_optimizers.png": "spirals/optimizers.png",
     "source_earthquake.png": "earthquake/nine_samples.png",
     "source_earthquake_sizes.png": "earthquake/sizes-still.png",
+    "source_li2018_trainings.png": "li2018/trainings.png",
+    "source_li2018_between.png": "li2018/figure2.png",
+    "source_li2018_minima.png": "li2018/figure3.png",
+    "source_li2018_widths.png": "li2018/figure6.png",
+    "source_li2018_ratio.png": "li2018/figure7.png",
+    "source_li2018_paths.png": "li2018/figure9.png",
     "tutorial.gif": "tutorial/animation1.gif",
 }
 
