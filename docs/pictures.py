@@ -69,7 +69,7 @@ SOURCES = {
     "source_li2018_trainings.png": "li2018/trainings.png",
     "source_li2018_between.png": "li2018/figure2.png",
     "source_li2018_minima.png": "li2018/figure3.png",
-    "source_li2018_widths.png": "li2018/figure6.png",
+    "source_li2018_depth.png": "li2018/figure5.png",
     "source_li2018_ratio.png": "li2018/figure7.png",
     "source_li2018_paths.png": "li2018/figure9.png",
     "tutorial.gif": "tutorial/animation1.gif",

@@ -49,7 +49,8 @@ def figure_1(setting: RunConfig) -> dict[str, Any]:
 def figure_4(setting: RunConfig) -> dict[str, Any]:
     """Networks without shortcuts and DenseNet-121 in relief."""
     panels = [panel(setting, name) for name in rough_and_smooth_networks(setting)]
-    title = " and ".join(one.title.split("\n")[0] for one in panels)
+    *first, last = (one.title.split("\n")[0] for one in panels)
+    title = " and ".join(part for part in (", ".join(first), last) if part)
     drawing.reliefs(panels, setting.out / "figure4.png", title, setting)
     print_line(f"figure4.png    {title}.")
     return {"networks": _summaries(panels)}

@@ -46,11 +46,13 @@ def reliefs(panels: Sequence[Panel], file: FilePath, title: str, setting: RunCon
 def maps(panels: Sequence[Panel], columns: int, file: FilePath, title: str, setting: RunConfig) -> None:
     """Contours in rows of `columns`, one log scale."""
     drawn = [panel_notes(panel) for panel in panels]
+    color = with_common_limits(LOSS, drawn)
+    drawn = [hatched_on(color, surface, setting.size.tol) for surface in drawn]
     panes = tuple(
         Pane("contour", (s.name,), title=p.title, row=i // columns, column=i % columns)
         for i, (p, s) in enumerate(zip(panels, drawn, strict=True))
     )
-    plot(Scene(panes, tuple(drawn), colors=(with_common_limits(LOSS, drawn),), title=title, notes=notes(setting, panels)), file)
+    plot(Scene(panes, tuple(drawn), colors=(color,), title=title, notes=notes(setting, panels)), file)
 
 
 MEASURES = {
