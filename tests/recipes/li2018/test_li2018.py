@@ -128,6 +128,8 @@ def test_every_figure_is_drawn_and_told(figure, tmp_path, data_root, monkeypatch
     if figure == "8":
         shares = told["captured_share"]
         assert shares["random"] < 0.01 < shares["principal"]
+    if figure == "repeat":
+        assert all(len(widths) == TINY.directions and min(widths) >= 0 for widths in told["width"].values())
     if figure == "9":
         assert all(np.isfinite(run["explained_variance_ratio"]).all() for run in told.values())
 

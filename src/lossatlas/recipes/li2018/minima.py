@@ -93,7 +93,8 @@ def repeatability(setting: RunConfig) -> dict[str, Any]:
     print_line(
         f"repeatability.png   Half a unit from the center, {size.directions} directions differ by {apart} of the loss (one deviation)."
     )
-    return {"directions": size.directions, "relative_spread_at_half": spread}
+    width = {minima[batch].name: [_width(line) for line in several] for batch, several in lines.items()}
+    return {"directions": size.directions, "relative_spread_at_half": spread, "width": width}
 
 
 def _random_line(setting: RunConfig, one: Solution, seed: int) -> xr.Dataset:
