@@ -15,9 +15,18 @@ from lossatlas.archive import as_archive
 from lossatlas.recipes import recipe_named
 from lossatlas.recipes.li2018 import trainings
 from lossatlas.recipes.li2018.config import RunConfig
+from lossatlas.recipes.li2018.figures.trainings import _pane_title
 from lossatlas.recipes.li2018.run import run
 from lossatlas.recipes.li2018.sizes import FULL, LAPTOP, QUICK, SIZES, RunSize, size_named, with_planes
-from lossatlas.recipes.li2018.trainings import is_done, network_training, planned_trainings, solution_training, train_once, unpack_weights
+from lossatlas.recipes.li2018.trainings import (
+    is_done,
+    network_training,
+    planned_trainings,
+    recorded_trainings,
+    solution_training,
+    train_once,
+    unpack_weights,
+)
 from lossatlas.zoo.networks import network
 from lossatlas.zoo.weight_archive import pack_trainings
 
@@ -161,6 +170,21 @@ class TestWeights:
         longer = replace(plan, training=replace(plan.training, epochs=41))
         with pytest.raises(la.InputError, match="epochs 16 instead of 41"):
             train_once(setting, longer)
+
+    def test_only_recorded_trainings_of_this_run_have_curves(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One with its path, one with weights alone, one of other settings."""
+        setting = setting_of(tmp_path)
+        plain, bare, other = (network_training(setting, name) for name in ("resnet20", "resnet20_noshort", "wrn8_1"))
+        for plan in (plain, bare, replace(other, training=replace(other.training, epochs=41))):
+            finish(setting, plan)
+        monkeypatch.setattr(trainings, "_has_whole_path", lambda archive, *_: archive.parent.name != bare.key)
+        assert [plan.key for plan in recorded_trainings(setting)] == [plain.key]
+
+    def test_curves_of_every_kind_of_network_have_a_pane(self, tmp_path: Path) -> None:
+        setting = setting_of(tmp_path)
+        for size, expected in ((LAPTOP, 3), (FULL, 4)):
+            plans = planned_trainings(replace(setting, size=size), trainings.NEEDS)
+            assert len({_pane_title(replace(setting, size=size), plan) for plan in plans}) == expected
 
     def test_nothing_is_fetched_unasked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fetched: list[str] = []

@@ -21,7 +21,7 @@ from lossatlas.recipes.li2018.config import RunConfig
 from lossatlas.recipes.li2018.figures.trainings import error_curves
 from lossatlas.recipes.li2018.networks import require_pictures
 from lossatlas.recipes.li2018.sizes import RunSize, size_named, with_planes
-from lossatlas.recipes.li2018.trainings import is_done, planned_trainings, print_plan, train_all, unpack_weights
+from lossatlas.recipes.li2018.trainings import planned_trainings, print_plan, recorded_trainings, train_all, unpack_weights
 from lossatlas.zoo.training.settings import Precision, default_precision
 
 FIGURES: dict[str, Callable[[RunConfig], dict[str, Any]]] = {
@@ -109,7 +109,7 @@ def run(
         summary["figures"][name] = FIGURES[name](setting)
         summary["claims"] = claims_summary(summary["figures"])
         write_summary(out, "li2018", summary)
-    if recorded := [plan for plan in plans if is_done(setting, plan, needs_path=True)]:
+    if recorded := recorded_trainings(setting):
         error_curves(setting, recorded, out / "trainings.png")
         print_line("trainings.png  Test errors of the networks trained here, by epoch.")
     write_claims(decided_claims(summary["figures"]), setting.run_label, out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -136,6 +137,15 @@ def unpack_weights(setting: RunConfig, plans: Iterable[PlannedTraining], address
     for address in (*(addresses.split(",") if addresses else ()), *published):
         unpacked = unpack_trainings(fetch_archive(address.strip()), setting.out / "trainings", names)
         print_line(f"trained weights from {address}: {', '.join(unpacked) or 'none of these networks'}")
+
+
+def recorded_trainings(setting: RunConfig) -> list[PlannedTraining]:
+    """Those of any figure that this run's folder holds with their paths; folders of other trainings are no concern here."""
+    found = []
+    for plan in planned_trainings(setting, NEEDS):
+        with suppress(InputError):
+            found += [plan] if is_done(setting, plan, needs_path=True) else []
+    return found
 
 
 def is_done(setting: RunConfig, plan: PlannedTraining, needs_path: bool = False) -> bool:

@@ -70,4 +70,4 @@ def _pane_title(setting: RunConfig, plan: PlannedTraining) -> str:
     name = plan.training.network
     if name == setting.size.vgg:
         return f"{network_label(setting)}: {OPTIMIZERS[plan.training.optimizer]}"
-    return f"{architecture_label(name.split('_')[0])} by width" if name.startswith("wrn") else "ResNets by depth"
+    return f"ResNet-{name.split('_')[0].removeprefix('wrn')} by width" if name.startswith("wrn") else "Networks of other depths"
