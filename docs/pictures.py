@@ -72,6 +72,7 @@ SOURCES = {
     "source_li2018_depth.png": "li2018/figure5.png",
     "source_li2018_ratio.png": "li2018/figure7.png",
     "source_li2018_paths.png": "li2018/figure9.png",
+    "source_compare.png": "compare/reliefs.png",
     "tutorial.gif": "tutorial/animation1.gif",
 }
 

@@ -171,9 +171,12 @@ def folder(setting: RunConfig, key: str) -> Path:
 
 def trains_here(setting: RunConfig, name: str) -> bool:
     """Whether this run trains a network: always where the size says so, else where nothing published is at hand."""
-    if name in setting.size.trainings:
-        return True
-    return published_file(setting.data, name) is None and imported_surface(setting, name) is None
+    return lacks_weights(setting, name) and imported_surface(setting, name) is None
+
+
+def lacks_weights(setting: RunConfig, name: str) -> bool:
+    """Whether a figure that needs the network itself, not its surface, has to train it."""
+    return name in setting.size.trainings or published_file(setting.data, name) is None
 
 
 def imported_surface(setting: RunConfig, name: str) -> Path | None:
@@ -213,8 +216,10 @@ def _solutions(optimizer: Literal["sgd", "adam"], decays: tuple[float, ...] = DE
     return plans
 
 
-def _networks(names: Callable[[RunConfig], Iterable[str]]) -> Callable[[RunConfig], list[PlannedTraining]]:
-    return lambda setting: [network_training(setting, name) for name in names(setting) if trains_here(setting, name)]
+def _networks(
+    names: Callable[[RunConfig], Iterable[str]], trains: Callable[[RunConfig, str], bool]
+) -> Callable[[RunConfig], list[PlannedTraining]]:
+    return lambda setting: [network_training(setting, name) for name in names(setting) if trains(setting, name)]
 
 
 def relief_networks(setting: RunConfig) -> tuple[str, str]:
@@ -248,11 +253,11 @@ NEEDS: dict[str, Callable[[RunConfig], list[PlannedTraining]]] = {
     "3": _solutions("sgd"),
     "8": _solutions("sgd", (DECAYS[1],)),
     "repeat": _solutions("sgd", (DECAYS[1],)),
-    "7": _networks(lambda setting: setting.size.ratio_networks),
-    "1": _networks(relief_networks),
-    "6": _networks(width_networks),
-    "5": _networks(depth_networks),
-    "4": _networks(rough_and_smooth_networks),
+    "7": _networks(lambda setting: setting.size.ratio_networks, lacks_weights),
+    "1": _networks(relief_networks, lacks_weights),
+    "6": _networks(width_networks, lacks_weights),
+    "5": _networks(depth_networks, trains_here),
+    "4": _networks(rough_and_smooth_networks, trains_here),
     "9": lambda setting: [plan for optimizer in setting.size.optimizers for plan in _solutions(optimizer)(setting)],
 }
 """By figure, in the order of training: minima first, then shortcuts, widths and depths, Adam last."""
