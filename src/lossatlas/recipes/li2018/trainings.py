@@ -141,11 +141,11 @@ def unpack_weights(setting: RunConfig, plans: Iterable[PlannedTraining], address
 
 def recorded_trainings(setting: RunConfig) -> list[PlannedTraining]:
     """Those of any figure that this run's folder holds with their paths; folders of other trainings are no concern here."""
-    found = []
+    recorded = []
     for plan in planned_trainings(setting, NEEDS):
         with suppress(InputError):
-            found += [plan] if is_done(setting, plan, needs_path=True) else []
-    return found
+            recorded += [plan] if is_done(setting, plan, needs_path=True) else []
+    return recorded
 
 
 def is_done(setting: RunConfig, plan: PlannedTraining, needs_path: bool = False) -> bool:
