@@ -16,7 +16,7 @@ from lossatlas.recipes.li2018 import sizes
 from lossatlas.recipes.li2018.figures.planes import hatched_on
 from lossatlas.recipes.li2018.networks import architecture_label
 from lossatlas.recipes.li2018.training_paths import _window
-from lossatlas.viz.scene.model import ColorScale, Field, Surface
+from lossatlas.viz.scene.model import ColorScale, Field, HatchedCells, Surface
 
 recipe = importlib.import_module("lossatlas.recipes.li2018.run")  # the package's own name is the function
 
@@ -67,17 +67,18 @@ def test_the_window_of_a_path_holds_it_and_the_model() -> None:
     assert _window(alike) == [[-1.0, 5.0], [-4.0, 2.0]]
 
 
-def test_hatching_is_on_the_scale_that_panes_share() -> None:
+def test_hatches_stay_where_the_scale_that_panes_share_needs_them() -> None:
     """An error of 2 % of the loss: beyond 3 % of a log range of 0.1, within 3 % of one of ln 100."""
     values, errors = np.exp(np.linspace(0.0, 0.1, 6).reshape(2, 3)), np.full((2, 3), 0.02)
-    surface = Surface("flat", np.arange(2.0), np.arange(3.0), {"loss": Field(values, "loss", standard_error=errors)})
-    wide = hatched_on(ColorScale(low=1.0, high=100.0), surface, 0.03).fields["loss"].imprecise
-    narrow = hatched_on(ColorScale(low=1.0, high=np.exp(0.1)), surface, 0.03).fields["loss"].imprecise
+    marked = HatchedCells(np.array([[True, True, False], [False, False, False]]), "less certain")
+    flat = Surface("flat", np.arange(2.0), np.arange(3.0), {"loss": Field(values, "loss", standard_error=errors, imprecise=marked)})
+    wide = hatched_on(ColorScale(low=1.0, high=100.0), flat, 0.03).fields["loss"].imprecise
+    narrow = hatched_on(ColorScale(low=1.0, high=np.exp(0.1)), flat, 0.03).fields["loss"].imprecise
     assert wide is None
     assert narrow is not None
-    assert narrow.mask.all()
-    assert hatched_on(ColorScale(), surface, 0.03) is surface
-    assert hatched_on(ColorScale(low=1.0, high=2.0), surface, None) is surface
+    assert (narrow.mask == marked.mask).all()
+    assert hatched_on(ColorScale(), flat, 0.03) is flat
+    assert hatched_on(ColorScale(low=1.0, high=2.0), flat, None) is flat
 
 
 def test_figures_drawn_before_stay_in_the_summary_of_the_same_kind_of_run(tmp_path) -> None:

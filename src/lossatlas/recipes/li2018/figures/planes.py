@@ -121,12 +121,14 @@ def with_common_limits(scale: ColorScale, surfaces: Sequence[Surface]) -> ColorS
 
 
 def hatched_on(color: ColorScale, surface: Surface, tol: float | None) -> Surface:
-    """The surface, hatched where its loss is less certain than that share of the common scale; its own range may be far narrower."""
+    """The surface without hatches where its loss is certain enough on the common scale; its own range may be far narrower."""
     loss = surface.fields["loss"]
-    if tol is None or loss.standard_error is None or color.low is None or color.high is None:
+    if tol is None or loss.imprecise is None or loss.standard_error is None or color.low is None or color.high is None:
         return surface
     beyond = cells_beyond_tolerance(loss.values, loss.standard_error, tol, "log", (color.low, color.high))
-    return replace(surface, fields={**surface.fields, "loss": replace(loss, imprecise=beyond)})
+    mask = loss.imprecise.mask & beyond.mask if beyond else np.zeros_like(loss.imprecise.mask)
+    imprecise = replace(loss.imprecise, mask=mask) if mask.any() else None
+    return replace(surface, fields={**surface.fields, "loss": replace(loss, imprecise=imprecise)})
 
 
 def panel_notes(panel: Panel) -> Surface:
