@@ -61,7 +61,7 @@ def figure_9(setting: RunConfig) -> dict[str, Any]:
 
 
 def _runs(setting: RunConfig) -> list[tuple[Literal["sgd", "adam"], float, int]]:
-    """SGD with both decays and both batches; in all but a quick run Adam too."""
+    """Both decays and both batches with SGD, in a full run with Adam too."""
     batches = (setting.size.small_batch, setting.size.large_batch)
     return [(optimizer, decay, batch) for optimizer in setting.size.optimizers for decay in DECAYS for batch in batches]
 
